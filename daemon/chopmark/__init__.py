@@ -1,0 +1,1 @@
+"""chopmark: gateways that attest hashes of documents and keep verified replicas."""

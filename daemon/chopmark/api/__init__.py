@@ -1,0 +1,1 @@
+"""HTTP: the API on the local socket and on loopback."""

@@ -1,0 +1,1 @@
+"""SDK: hash locally, submit, verify. Imports `core` only."""

@@ -1,0 +1,1 @@
+"""Pure core: formats, proofs and verdicts. No clock, no files, no network."""

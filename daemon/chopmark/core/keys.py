@@ -1,0 +1,167 @@
+"""Verifier keys of signed notes (C2SP signed-note, tlog-cosignature): vkeys, key ids, checks.
+
+A key is the pair of a name and a public key of one type. Types that we read: 0x01 Ed25519,
+0x02 ECDSA P-256 with SHA-256, 0x04 timestamped Ed25519 cosignature.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_der_public_key,
+)
+
+from chopmark.core.errors import MalformedError
+from chopmark.core.text import MAX_INT, encode_base64, parse_base64
+
+ED25519: Final = 0x01
+ECDSA_P256: Final = 0x02
+COSIGNATURE: Final = 0x04
+
+MAX_NAME: Final = 128
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierKey:
+    """A named public key.
+
+    Attributes:
+        name: key name; for a log it is the log's origin.
+        type: signature type byte.
+        public: 32 raw bytes for Ed25519 types, DER SubjectPublicKeyInfo for ECDSA.
+    """
+
+    name: str
+    type: int
+    public: bytes
+
+    @property
+    def key_id(self) -> bytes:
+        """Four bytes that, with the name, identify the key (C2SP signed-note, §Signatures)."""
+        if self.type == ECDSA_P256:
+            return hashlib.sha256(self.public).digest()[:4]
+        body = self.name.encode() + b"\n" + bytes([self.type]) + self.public
+        return hashlib.sha256(body).digest()[:4]
+
+    def encode(self) -> str:
+        """The vkey text: name, hexadecimal key id and base64 of type and key, joined by `+`."""
+        body = encode_base64(bytes([self.type]) + self.public)
+        return f"{self.name}+{self.key_id.hex()}+{body}"
+
+    def verify(self, text: bytes, payload: bytes) -> int | None:
+        """Check one signature payload over a note's text.
+
+        Returns:
+            The signed time in seconds since the Unix epoch for a cosignature, otherwise 0;
+            None if the signature is not good.
+        """
+        if self.type == COSIGNATURE:
+            return _verify_cosignature(self.public, text, payload)
+        verify = _verify_ecdsa if self.type == ECDSA_P256 else _verify_ed25519
+        return 0 if verify(self.public, text, payload) else None
+
+
+def parse_vkey(text: str) -> VerifierKey:
+    """Read a vkey.
+
+    Raises:
+        MalformedError: `malformed-vkey`, and `unknown-key-type` for types that we do not read.
+    """
+    parts = text.split("+", 2)
+    if len(parts) != 3:
+        raise MalformedError("malformed-vkey", f"not a vkey `name+hash+key`: {text[:80]!r}")
+    name, key_hash, body = parts
+    check_key_name(name)
+    blob = parse_base64(body, "the key of a vkey")
+    key = VerifierKey(name, blob[0] if blob else -1, blob[1:])
+    _check_public(key)
+    if key.key_id.hex() != key_hash:
+        raise MalformedError("malformed-vkey", f"the key hash of vkey {name!r} does not match")
+    return key
+
+
+def check_key_name(name: str) -> None:
+    """Refuse key names that the note format does not allow.
+
+    Raises:
+        MalformedError: `malformed-key-name`.
+    """
+    bad = not name or len(name) > MAX_NAME or "+" in name or not name.isprintable()
+    if bad or any(character.isspace() for character in name):
+        raise MalformedError("malformed-key-name", f"not a key name: {name[:80]!r}")
+
+
+def cosigned_message(time: int, text: bytes) -> bytes:
+    """The bytes that a cosignature signs (C2SP tlog-cosignature, type 0x04).
+
+    Args:
+        time: seconds since the Unix epoch.
+        text: the checkpoint's whole note text.
+    """
+    return b"cosignature/v1\ntime %d\n" % time + text
+
+
+def encode_spki(key: EllipticCurvePublicKey) -> bytes:
+    """DER SubjectPublicKeyInfo of a P-256 public key."""
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _check_public(key: VerifierKey) -> None:
+    if key.type in (ED25519, COSIGNATURE):
+        if len(key.public) != 32:
+            raise MalformedError("malformed-vkey", f"key {key.name!r} does not have 32 bytes")
+    elif key.type == ECDSA_P256:
+        if _load_p256(key.public) is None:
+            raise MalformedError("malformed-vkey", f"key {key.name!r} is no P-256 public key")
+    else:
+        message = f"key {key.name!r} has a type that this version does not read"
+        raise MalformedError("unknown-key-type", message, hint="update the software")
+
+
+@lru_cache(maxsize=256)
+def _load_p256(spki: bytes) -> EllipticCurvePublicKey | None:
+    try:
+        key = load_der_public_key(spki)
+    except ValueError:
+        return None
+    p256 = isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1)
+    if not p256 or encode_spki(key) != spki:  # type: ignore[arg-type]  # p256 narrows it
+        return None
+    return key  # type: ignore[return-value]  # p256 narrows it
+
+
+def _verify_ecdsa(spki: bytes, message: bytes, payload: bytes) -> bool:
+    key = _load_p256(spki)
+    if key is None:
+        return False
+    try:
+        key.verify(payload, message, ECDSA(SHA256()))
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _verify_ed25519(public: bytes, message: bytes, payload: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(payload, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
+
+
+def _verify_cosignature(public: bytes, text: bytes, payload: bytes) -> int | None:
+    if len(payload) != 72:
+        return None
+    time = int.from_bytes(payload[:8], "big")
+    message = cosigned_message(time, text)
+    if not 0 < time <= MAX_INT or not _verify_ed25519(public, message, payload[8:]):
+        return None
+    return time

@@ -1,0 +1,42 @@
+"""What the core needs from outside, as protocols; `service` plugs the real things in."""
+
+from typing import Protocol
+
+from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.keys import VerifierKey
+from chopmark.core.note import Signature
+
+
+class Clock(Protocol):
+    """The guarded clock of the gateway."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since the Unix epoch."""
+        ...
+
+
+class Signer(Protocol):
+    """Signs typed objects, never bytes, with keys that stay in the HSM.
+
+    Safe to call from many tasks; calls are served one at a time. Each signature was verified in
+    software before it is returned. Every method raises `TryAgainError` (`hsm-away`) while the
+    HSM does not answer; nothing is signed then, and trying again is safe.
+    """
+
+    @property
+    def log_key(self) -> VerifierKey:
+        """The key that signs checkpoints; its name is the origin."""
+        ...
+
+    @property
+    def cosigner_key(self) -> VerifierKey:
+        """The key that cosigns checkpoints."""
+        ...
+
+    async def sign_checkpoint(self, checkpoint: Checkpoint) -> Signature:
+        """Sign a head of our own log."""
+        ...
+
+    async def cosign(self, checkpoint: Checkpoint, time: int) -> Signature:
+        """Cosign a head as of `time`, in seconds since the Unix epoch."""
+        ...

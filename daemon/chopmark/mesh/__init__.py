@@ -1,0 +1,1 @@
+"""MQTT: the link to the broker, topics, live packages, catch-up, freshness."""
