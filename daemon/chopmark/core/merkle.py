@@ -11,6 +11,8 @@ from typing import Final
 
 from chopmark.core.errors import RefusedError
 
+HASH: Final = 32
+"""Bytes of a hash."""
 EMPTY_ROOT: Final = sha256(b"").digest()
 """Root of the tree without leaves (RFC 9162 §2.1.1)."""
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from chopmark.core.errors import MalformedError
-from chopmark.core.merkle import CompactRange, fold_perfect, leaf_hash
+from chopmark.core.merkle import HASH, CompactRange, fold_perfect, leaf_hash
 
 WIDTH: Final = 256
-HASH: Final = 32
 MAX_LEVEL: Final = 7
 """256^8 leaves are beyond what a size can be."""
 _INDEX: Final = re.compile(r"(x[0-9]{3}/)*[0-9]{3}", re.ASCII)

@@ -1,0 +1,54 @@
+"""Digests of documents: every algorithm that a verifier must know, in one pass over the bytes."""
+
+import hmac
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+
+from cryptography.hazmat.primitives import hashes
+
+from chopmark.core.cbor import encode_cbor
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """Digests of one document, 32 bytes each, by algorithm."""
+
+    sha256: bytes
+    sm3: bytes | None = None
+
+
+def digest_stream(
+    chunks: Iterable[bytes], progress: Callable[[int], None] | None = None
+) -> tuple[Digests, int]:
+    """Hash a document.
+
+    Args:
+        chunks: its bytes, in pieces of any size.
+        progress: told the number of bytes of each piece.
+
+    Returns:
+        The digests, and the document's length in bytes.
+    """
+    first, second = sha256(), hashes.Hash(hashes.SM3())
+    length = 0
+    for chunk in chunks:
+        first.update(chunk)
+        second.update(chunk)
+        length += len(chunk)
+        if progress:
+            progress(len(chunk))
+    return Digests(first.digest(), second.finalize()), length
+
+
+def blind(salt: bytes, origin: str, algorithm: int | str, digest: bytes) -> bytes:
+    """The 32-byte form of a digest in a blinded attestation (docs/formats/entry.md).
+
+    Args:
+        salt: 32 bytes that travel in the proof only.
+        origin: origin of the issuer's log.
+        algorithm: COSE algorithm id, or the name of a canonical digest.
+        digest: the digest that is hidden.
+    """
+    label = b"chopmark/blind/v1\n" + origin.encode() + b"\n" + encode_cbor(algorithm)
+    return hmac.digest(salt, label + digest, "sha256")

@@ -1,0 +1,136 @@
+"""Packages: runs of entries that prove themselves (docs/formats/package.md).
+
+A package carries a run of entries inside one aligned 256-entry bundle, the compact-range hashes
+before and after it, and the checkpoint note. The root follows from these alone, so each is
+verified by itself; live publishing and catch-up use the same ones.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from chopmark.core.cbor import decode_cbor, encode_cbor
+from chopmark.core.checkpoint import SignedCheckpoint, check_origin
+from chopmark.core.entry import MAX_ENTRY
+from chopmark.core.errors import MalformedError, RefusedError
+from chopmark.core.merkle import HASH, CompactRange, range_nodes
+from chopmark.core.text import MAX_INT
+from chopmark.core.tiles import WIDTH, hash_leaves, parse_bundle
+
+MAX_BUNDLE: Final = 48 * 1024
+"""Bytes of entries in one package: with 126 hashes and a note it stays below 64 KiB."""
+MAX_PACKAGE: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A run of entries with its proof, not verified yet.
+
+    Attributes:
+        origin: the log.
+        start: index of the first entry.
+        bundle: the entries as in an entry bundle, each with a two-byte length.
+        left: 32-byte hashes of the compact range [0, start), joined.
+        right: 32-byte hashes of the compact range [start+n, size), joined.
+        note: the checkpoint note of that size.
+    """
+
+    origin: str
+    start: int
+    bundle: bytes
+    left: bytes
+    right: bytes
+    note: bytes
+
+    def encode(self) -> bytes:
+        """The package's bytes."""
+        values = (self.origin, self.start, self.bundle, self.left, self.right, self.note)
+        return encode_cbor(dict(enumerate(values)))
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedPackage:
+    """Entries that lie at `start` under a head whose signature was checked.
+
+    Attributes:
+        left: the compact range [0, start) that goes with them; a receiver compares it with its own.
+    """
+
+    start: int
+    entries: list[bytes]
+    leaves: list[bytes]
+    left: tuple[bytes, ...]
+    head: SignedCheckpoint
+
+
+def parse_package(data: bytes) -> Package:
+    """Read a package; nothing is verified yet.
+
+    Raises:
+        MalformedError: `malformed-package` and the codes of its parts.
+    """
+    if len(data) > MAX_PACKAGE:
+        raise MalformedError("malformed-package", f"a package of {len(data)} bytes is too large")
+    value = decode_cbor(data)
+    if not isinstance(value, dict) or value.keys() != set(range(6)):
+        raise MalformedError("malformed-package", "a package has the keys 0 to 5")
+    types = (str, int, bytes, bytes, bytes, bytes)
+    if any(type(value[key]) is not kind for key, kind in enumerate(types)):
+        raise MalformedError("malformed-package", "a package has a part of the wrong type")
+    package = Package(*(value[key] for key in range(6)))
+    check_origin(package.origin)
+    if not 0 <= package.start <= MAX_INT - WIDTH or len(package.bundle) > MAX_BUNDLE:
+        raise MalformedError("malformed-package", "start or size of a package is out of range")
+    return package
+
+
+def verify_package(
+    package: Package, open_note: Callable[[bytes], SignedCheckpoint]
+) -> VerifiedPackage:
+    """Check that a package's entries lie under its checkpoint, and the checkpoint's signature.
+
+    Args:
+        package: what came.
+        open_note: reads a checkpoint note and checks the log's signature.
+
+    Raises:
+        MalformedError: for entries or hashes that are not what they should be.
+        RefusedError: `bad-package` if they lead to another root, and what `open_note` raises.
+    """
+    entries = parse_bundle(package.bundle)
+    end = package.start + len(entries)
+    if not entries or package.start % WIDTH + len(entries) > WIDTH:
+        raise MalformedError("malformed-package", "a package is not within one bundle")
+    if max(map(len, entries)) > MAX_ENTRY:
+        raise MalformedError("malformed-package", "a package has an entry that is too large")
+    head = open_note(package.note)
+    if head.checkpoint.origin != package.origin or end > head.checkpoint.size:
+        raise RefusedError("bad-package", "a package lies outside of its checkpoint")
+    leaves = hash_leaves(entries)
+    left = _split_hashes(package.left)
+    tree = CompactRange.from_hashes(package.start, left)
+    tree.append(leaves)
+    tree.extend(range_nodes(end, head.checkpoint.size), _split_hashes(package.right))
+    if tree.root() != head.checkpoint.root:
+        raise RefusedError("bad-package", "a package leads to another root than its checkpoint's")
+    return VerifiedPackage(package.start, entries, leaves, left, head)
+
+
+def cut_runs(start: int, entries: Sequence[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """Cut entries into the fewest runs that fit packages, as (start, entries)."""
+    run: list[bytes] = []
+    room = MAX_BUNDLE
+    for index, entry in enumerate(entries, start):
+        if run and (index % WIDTH == 0 or len(entry) + 2 > room):
+            yield index - len(run), run
+            run, room = [], MAX_BUNDLE
+        run.append(entry)
+        room -= len(entry) + 2
+    if run:
+        yield start + len(entries) - len(run), run
+
+
+def _split_hashes(data: bytes) -> tuple[bytes, ...]:
+    if len(data) % HASH:
+        raise MalformedError("malformed-package", "a range of hashes is cut short")
+    return tuple(data[i : i + HASH] for i in range(0, len(data), HASH))

@@ -1,0 +1,136 @@
+"""The sentence of each verdict: what was checked, and what the reader may rely on."""
+
+from datetime import UTC, datetime
+
+from chopmark.core.entry import REASONS
+from chopmark.core.verdict import Facts, Judgement, Match, Question, Word
+
+_NO_QUORUM = (
+    " No independent institution has to countersign here (quorum none): the date is the issuer's."
+)
+
+
+def format_time(ms: int) -> str:
+    """RFC 3339 in UTC with milliseconds; years beyond 9999 are shown as that year's end."""
+    try:
+        moment = datetime.fromtimestamp(ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return "9999-12-31T23:59:59.999Z"
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def explain(word: Word, facts: Facts, question: Question) -> str:
+    """The sentence for one attestation."""
+    sentences = {
+        Word.UNTRUSTED: _untrusted,
+        Word.MISMATCH: _mismatch,
+        Word.REVOKED: _revoked,
+        Word.SUPERSEDED: _superseded,
+        Word.EXPIRED: _expired,
+        Word.UNWITNESSED: _unwitnessed,
+        Word.ATTESTATION_ONLY: _attestation_only,
+        Word.VALID_AS_OF: _valid_as_of,
+        Word.VALID: _valid,
+    }
+    return sentences[word](facts, question)
+
+
+def explain_overall(
+    word: Word, judged: tuple[Judgement, ...], question: Question, as_of: int | None
+) -> str:
+    """The sentence where no single attestation speaks for the document."""
+    if word == Word.AMBIGUOUS:
+        names = sorted({j.facts.issuer.institution for j in judged if j.word != Word.UNTRUSTED})
+        return f"{' and '.join(names)} attested this document: name the issuer you expect."
+    by = f" by {question.expect_issuer}" if question.expect_issuer else ""
+    of = f" as {question.expect_kind}" if question.expect_kind else ""
+    when = f", as of {format_time(as_of)}" if as_of is not None else ""
+    return (
+        f"No attestation of this document{by}{of} is known here{when}. If its proof file came "
+        "with it, give that too: blinded attestations are found by their proof only."
+    )
+
+
+def _untrusted(facts: Facts, _: Question) -> str:
+    problem = facts.problem or "the entry is of a format that is not known: update the software"
+    return f"Do not rely on this attestation from {facts.issuer.origin}: {problem}."
+
+
+def _mismatch(facts: Facts, question: Question) -> str:
+    where = f"The attestation {facts.issuer.origin}#{facts.index}"
+    if facts.match == Match.MISSING:
+        return f"{where} also names an SM3 digest, which was not given: send both digests."
+    if facts.match == Match.BLINDED:
+        return f"{where} is blinded: it can be compared with the salt in its proof only."
+    if facts.match == Match.DIFFERS:
+        return (
+            f"{where} is for another document: the digests differ. The usual cause is a file "
+            "that was saved or printed again, or changed."
+        )
+    kind = facts.entry.kind if facts.entry else ""
+    expected = [name for name in (question.expect_issuer, question.expect_kind) if name]
+    return (
+        f"{where} is by {facts.issuer.institution} of kind {kind}, "
+        f"not what was expected ({', '.join(expected)})."
+    )
+
+
+def _revoked(facts: Facts, _: Question) -> str:
+    if facts.revoked is None:
+        raise RuntimeError("a revoked attestation without its revocation")
+    revoked = facts.revoked
+    reason = REASONS[revoked.reason] if revoked.reason < len(REASONS) else str(revoked.reason)
+    return (
+        f"{facts.issuer.institution} attested this document, and revoked that on "
+        f"{format_time(revoked.at)} (entry {revoked.index}, {reason})."
+    )
+
+
+def _superseded(facts: Facts, _: Question) -> str:
+    return (
+        f"{facts.issuer.institution} attested this document, and has replaced it by a newer one "
+        f"(entry {facts.superseded_by})."
+    )
+
+
+def _expired(facts: Facts, _: Question) -> str:
+    until = facts.entry.valid_until if facts.entry else None
+    return (
+        f"{facts.issuer.institution} attested this document, valid until {format_time(until or 0)}."
+    )
+
+
+def _unwitnessed(facts: Facts, _: Question) -> str:
+    return (
+        f"{facts.issuer.institution} has signed this attestation, but not enough institutions "
+        "have countersigned it yet: try again later."
+    )
+
+
+def _attestation_only(facts: Facts, _: Question) -> str:
+    return (
+        f"The proof is good: {facts.issuer.institution} attested a document of this kind. "
+        "The document itself was not given and was not checked."
+    )
+
+
+def _valid_as_of(facts: Facts, _: Question) -> str:
+    if facts.as_of is None:
+        checked = "Revocation could not be checked without a replica of the issuer's ledger."
+    else:
+        checked = f"Revocation after {format_time(facts.as_of)} was not checked."
+    return f"{_attested(facts)} {checked}{_quorum(facts)}"
+
+
+def _valid(facts: Facts, _: Question) -> str:
+    when = f" as of {format_time(facts.as_of)}" if facts.as_of is not None else ""
+    return f"{_attested(facts)} It is not revoked, replaced or expired{when}.{_quorum(facts)}"
+
+
+def _attested(facts: Facts) -> str:
+    by = f", existed by {format_time(facts.existed_by)}" if facts.existed_by is not None else ""
+    return f"{facts.issuer.institution} attested exactly this document{by}."
+
+
+def _quorum(facts: Facts) -> str:
+    return _NO_QUORUM if facts.quorum == "none" else ""
