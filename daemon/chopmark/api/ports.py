@@ -1,0 +1,103 @@
+"""What the API needs from the gateway; `service` provides it.
+
+Every method may raise a `ChopmarkError`; the API maps it to problem details and does nothing else.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from chopmark.core.digest import Digests
+from chopmark.core.draft import Draft, Recorded
+from chopmark.core.verdict import Question, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One verification: at least one of digests, proof and reference (`origin#index`) is there."""
+
+    digests: Digests | None
+    proof: bytes | None
+    reference: tuple[str, int] | None
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this gateway is, for other gateways' configuration; vkeys as text."""
+
+    id: str
+    origin: str
+    log_vkey: str
+    cosigner_vkey: str
+    institution: str
+    jurisdiction: str
+    kinds: tuple[str, ...]
+
+
+class Gateway(Protocol):
+    """The gateway's own log, its replicas, and its state."""
+
+    def now_ms(self) -> int:
+        """The guarded clock, ms since the Unix epoch."""
+        ...
+
+    def identity(self) -> Identity:
+        """Who we are."""
+        ...
+
+    def check_draft(self, draft: Draft) -> None:
+        """Refuse kinds that this gateway may not issue, and validity that has ended already."""
+        ...
+
+    async def check_supersedes(self, index: int) -> None:
+        """Refuse a supersession of anything but an earlier attestation of our log."""
+        ...
+
+    async def record(self, drafts: Sequence[Draft], seconds: float) -> Recorded:
+        """Append attestations as one run; they are durable once this returns.
+
+        Cancelling, or `TryAgainError` (`not-recorded`, `hsm-away`, `queue-full`), means that
+        nothing was recorded, unless the commit had begun: then it returns the result.
+        """
+        ...
+
+    async def revoke(self, index: int, reason: int, seconds: float) -> Recorded:
+        """Append a revocation of an earlier attestation of our log (`no-such-attestation`)."""
+        ...
+
+    async def wait_signed(self, index: int, seconds: float) -> bool:
+        """Wait until a signed head covers this index of our log; false if time ran out."""
+        ...
+
+    async def proof(self, member: str, index: int) -> bytes:
+        """The proof of an entry of our log (member is our id) or of a replica."""
+        ...
+
+    async def proofs(self, start: int, count: int) -> list[bytes]:
+        """Proofs of a run of our own signed entries, in order."""
+        ...
+
+    async def verify(self, asked: Asked) -> Verdict:
+        """The verdict from our own replicas."""
+        ...
+
+    async def entries(self, member: str, after: int, limit: int) -> tuple[list[bytes], int]:
+        """Entries of a log after an index, at most `limit`, and the log's signed size."""
+        ...
+
+    def policy(self, member: str) -> str:
+        """The trust policy for a member's log, as tlog-policy text."""
+        ...
+
+    def status(self) -> dict[str, Any]:
+        """State of the gateway as JSON (docs/api.md)."""
+        ...
+
+    def peers(self) -> list[dict[str, Any]]:
+        """State of each replica as JSON (docs/api.md)."""
+        ...
+
+    def not_ready(self) -> list[str]:
+        """Why the gateway is not ready, in words; empty when it is."""
+        ...
