@@ -94,7 +94,9 @@ def test_set_up_logging_uses_the_journal_only_if_stderr_is_its_stream(
     status = os.fstat(2)
     monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
     set_up_logging()
-    assert isinstance(root_logger.handlers[0], JournalHandler)
+    handler = root_logger.handlers[0]
+    assert isinstance(handler, JournalHandler)
+    assert handler.format(record("gap")) == "gap"
     monkeypatch.setenv("JOURNAL_STREAM", "1:1")
     set_up_logging()
     assert not isinstance(root_logger.handlers[0], JournalHandler)

@@ -16,6 +16,8 @@ from systemd.journal import send as send_to_journal
 
 OWN_LOGGER: Final = "chopmark"
 PREFIX: Final = "CHOPMARK_"
+IDENTIFIER: Final = "chopmarkd"
+"""As in the unit; the journal would otherwise show the interpreter's name."""
 _FIELD: Final = re.compile(r"[a-z][a-z0-9_]{0,40}", re.ASCII)
 _STANDARD: Final = frozenset(
     (*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "exc_text")
@@ -29,6 +31,9 @@ class JournalHandler(logging.Handler):
 
     def __init__(self, send: Callable[..., None] = send_to_journal) -> None:
         super().__init__()
+        # The journal has level, logger and time in fields. Without a formatter of its own,
+        # logging.basicConfig would give this handler one that puts them into the message too.
+        self.setFormatter(logging.Formatter("%(message)s"))
         self._send = send
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -36,6 +41,7 @@ class JournalHandler(logging.Handler):
         try:
             self._send(
                 self.format(record),
+                SYSLOG_IDENTIFIER=IDENTIFIER,
                 PRIORITY=_priority(record.levelno),
                 LOGGER=record.name,
                 CODE_FILE=record.pathname,
