@@ -43,26 +43,24 @@ def p256(name: str, secret: int) -> VerifierKey:
 def peer_block(**changes: str) -> str:
     """A `[[peer]]` block for sz-1; `changes` replace values, in TOML."""
     origin = "bank-sz.example/sz-1"
+    return _block("sz-1", p256(origin, 7), cosigner(f"{origin}/cosigner", "sz"), changes)
+
+
+def other_peer(**changes: str) -> str:
+    """A `[[peer]]` block for mo-1, which shares nothing with sz-1."""
+    origin = "bank-mo.example/mo-1"
+    return _block("mo-1", ed25519(origin, "mo"), cosigner(f"{origin}/cosigner", "mo-c"), changes)
+
+
+def _block(id_: str, log: VerifierKey, second: VerifierKey, changes: dict[str, str]) -> str:
     values = {
-        "id": '"sz-1"',
-        "origin": f'"{origin}"',
-        "log_vkey": f'"{p256(origin, 7).encode()}"',
-        "cosigner_vkey": f'"{cosigner(f"{origin}/cosigner", "sz").encode()}"',
+        "id": f'"{id_}"',
+        "origin": f'"{log.name}"',
+        "log_vkey": f'"{log.encode()}"',
+        "cosigner_vkey": f'"{second.encode()}"',
         "institution": '"Bank of Shenzhen (example)"',
         "jurisdiction": '"CN"',
         "kinds": '["*"]',
     }
     lines = [f"{key} = {value}" for key, value in (values | changes).items()]
     return "\n".join(["", "[[peer]]", *lines, ""])
-
-
-def other_peer(**changes: str) -> str:
-    """A `[[peer]]` block for mo-1, which shares nothing with sz-1."""
-    origin = "bank-mo.example/mo-1"
-    values = {
-        "id": '"mo-1"',
-        "origin": f'"{origin}"',
-        "log_vkey": f'"{ed25519(origin, "mo").encode()}"',
-        "cosigner_vkey": f'"{cosigner(f"{origin}/cosigner", "mo-c").encode()}"',
-    }
-    return peer_block(**(values | changes))
