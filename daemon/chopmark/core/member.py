@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from chopmark.core.entry import KIND
 from chopmark.core.errors import MalformedError
 from chopmark.core.keys import VerifierKey
 
@@ -12,7 +13,6 @@ ANY_KIND: Final = "*"
 
 MAX_INSTITUTION: Final = 128
 _MEMBER_ID: Final = re.compile(r"[a-z0-9-]{1,20}", re.ASCII)
-_KIND: Final = re.compile(r"[a-z0-9.-]{1,32}", re.ASCII)
 _JURISDICTION: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?", re.ASCII)
 
 
@@ -60,7 +60,7 @@ def check_kind(text: str) -> None:
     Raises:
         MalformedError: `malformed-kind`.
     """
-    if not _KIND.fullmatch(text):
+    if not KIND.fullmatch(text):
         hint = "1 to 32 of a-z, 0-9, . and -, such as bank-statement"
         raise MalformedError("malformed-kind", f"not a kind: {text[:40]!r}", hint=hint)
 
