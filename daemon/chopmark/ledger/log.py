@@ -45,6 +45,25 @@ class Log:
         """The log's name."""
         return self.state.head.origin
 
+    @property
+    def signed_size(self) -> int:
+        """Size of the newest signed head."""
+        return self.state.head.size
+
+    @property
+    def head_note(self) -> bytes | None:
+        """The note of that head; None before the first."""
+        return self.state.note
+
+    async def package(self, start: int) -> tuple[bytes, int]:
+        """The package of signed entries from `start` on, and the index after its last entry.
+
+        Raises:
+            MissingError: `not-signed` if no signed entry is there.
+        """
+        package, count = await self.read(lambda reader, state: reader.package(start, state))
+        return package.encode(), start + count
+
     async def append(
         self,
         entries: Sequence[bytes],
@@ -62,6 +81,10 @@ class Log:
     async def read(self, call: Callable[[Reader, LogState], T]) -> T:
         """Run a call on the readers' thread, with the newest durable state."""
         return await self._reading.run(lambda: call(self._reader, self.state))
+
+    def read_now(self, call: Callable[[Reader, LogState], T]) -> T:
+        """As `read`, for callers that run on the readers' thread already."""
+        return call(self._reader, self.state)
 
     def append_now(
         self,

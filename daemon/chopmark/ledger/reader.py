@@ -72,8 +72,8 @@ class Reader:
         extra = Extra(self.entries(index, index + 1)[0])
         return Proof(index, hashes, state.note, extra.encode())
 
-    def package(self, start: int, state: LogState) -> Package:
-        """The package of signed entries from `start` on: one bundle's, or what fits.
+    def package(self, start: int, state: LogState) -> tuple[Package, int]:
+        """The package of signed entries from `start` on: one bundle's, or what fits; and how many.
 
         Raises:
             MissingError: `not-signed` if no signed entry is there.
@@ -85,7 +85,9 @@ class Reader:
         right = [self.node(*n) for n in range_nodes(start + len(entries), state.head.size)]
         left = b"".join(self.left_hashes(start))
         bundle = encode_bundle(entries)
-        return Package(state.head.origin, start, bundle, left, b"".join(right), state.note)
+        right_hashes = b"".join(right)
+        package = Package(state.head.origin, start, bundle, left, right_hashes, state.note)
+        return package, len(entries)
 
     def references(self, target: int, state: LogState) -> tuple[tuple[int, int, int] | None, int]:
         """What signed entries say about an attestation.

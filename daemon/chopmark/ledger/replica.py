@@ -57,6 +57,35 @@ class Replica:
         self._open = lru_cache(maxsize=64)(self._open_note)
 
     @property
+    def peer(self) -> str:
+        """Member id of the peer."""
+        return self.member.id
+
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+        return self.member.origin
+
+    @property
+    def size(self) -> int:
+        """Entries that are stored."""
+        return self.log.state.size
+
+    @property
+    def signed_size(self) -> int:
+        """Size of the newest signed head whose entries are all here."""
+        return self.log.signed_size
+
+    @property
+    def head_note(self) -> bytes | None:
+        """The note of that head."""
+        return self.log.head_note
+
+    async def package(self, start: int) -> tuple[bytes, int]:
+        """See `Log.package`."""
+        return await self.log.package(start)
+
+    @property
     def missing(self) -> int:
         """Entries that a signed head promises and that are not here yet."""
         return 0 if self.conflict else max(0, self._target - self.log.state.head.size)
@@ -117,7 +146,7 @@ class Replica:
                 "dropped a message about %s: %s",
                 self.member.origin,
                 error.message,
-                extra={"CHOPMARK_PEER": self.member.id, "CHOPMARK_CODE": error.code},
+                extra={"peer": self.member.id, "code": error.code},
             )
         self.problem = error.message
 
@@ -185,6 +214,6 @@ class Replica:
                 "%s contradicts its replica: %s",
                 self.member.origin,
                 reason,
-                extra={"CHOPMARK_PEER": self.member.id, "CHOPMARK_CODE": "fork"},
+                extra={"peer": self.member.id, "code": "fork"},
             )
         self.conflict = reason

@@ -81,6 +81,14 @@ def summarise_draft(draft: Draft, made_at: int) -> Summary:
     return Summary(made_at, draft.kind, draft.sha256, _supersession(draft.supersedes))
 
 
+def is_attestation(data: bytes) -> bool:
+    """Whether an entry is an attestation, which a newer one may supersede."""
+    try:
+        return isinstance(parse_entry(data), Attestation)
+    except MalformedError:
+        return False
+
+
 def is_revocable(data: bytes) -> bool:
     """Whether an entry is one that a revocation may name: an attestation or a consent."""
     try:

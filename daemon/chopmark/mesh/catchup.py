@@ -71,7 +71,9 @@ class Asker:
 class CatchUp:
     """Brings one replica up to date."""
 
-    def __init__(self, log: FollowedLog, asker: Asker, helpers: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self, log: FollowedLog, asker: Asker, helpers: Callable[[], Iterable[str]]
+    ) -> None:
         self._log = log
         self._asker = asker
         self._helpers = helpers

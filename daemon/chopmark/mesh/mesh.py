@@ -52,7 +52,7 @@ class Mesh:
             topics.subscriptions(me, [log.peer for log in followed]),
             on_message=self._take,
             on_connect=self._connected,
-            will=Will(topics.status(me), Status(False, {}).encode()),
+            will=Will(topics.status(me), Status(online=False, sizes={}).encode()),
         )
         logs = {log.origin: log for log in (own, *followed)}
         self._asker = Asker(me, self.link)
