@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a script that stands alone, not part of a package
 """Make an emulated HSM in a new folder: `python3 provision.py DIRECTORY LABEL`.
 
 The folder gets softhsm2.conf (for SOFTHSM2_CONF), the tokens, and two random PINs in files that

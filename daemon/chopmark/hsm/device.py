@@ -3,7 +3,8 @@
 ready → away      any PKCS#11 error while signing, when opening anew at once does not help, or a
                   signature that is not good
 away → ready      opening anew (C_Finalize, C_Initialize, login, keys found again) gives the same
-                  two keys; tried by the calls that come, once a second at most
+                  two keys, and a signature that verifies; tried by the calls that come, once a
+                  second at most
 any → latched     the PIN is refused, or one wrong try is left; nothing is tried until a restart
 """
 
@@ -85,13 +86,22 @@ class Device:
         try:
             return _sign(getattr(token, role), message)
         except _FAULTS as error:
+            was_ready = self.state == "ready"
             self._lose(describe(error))
+            if not was_ready:
+                raise away(describe(error)) from error
         token = self._open_again()
         try:
             return _sign(getattr(token, role), message)
         except _FAULTS as error:
             self._lose(describe(error))
             raise away(describe(error)) from error
+
+    def confirm(self) -> None:
+        """A signature made since the last opening has verified: the outage is over."""
+        if self._token is not None and self.state == "away":
+            self.state, self.reason = "ready", None
+            _log.warning("the HSM is back after %.1f s", self._monotonic() - self._lost_at)
 
     def distrust(self) -> None:
         """Take a signature that did not verify for an outage; the next call opens anew."""
@@ -143,7 +153,6 @@ class Device:
             self.reason = describe(error)
             raise away(self.reason) from error
         self._token = token
-        self._return()
         return token
 
     def _check_same(self, token: OpenToken) -> None:
@@ -158,10 +167,6 @@ class Device:
             self._lost_at = self._monotonic()
             _log.warning("the HSM is away: %s", reason)
         self.reason = reason
-
-    def _return(self) -> None:
-        self.state, self.reason = "ready", None
-        _log.warning("the HSM is back after %.1f s", self._monotonic() - self._lost_at)
 
     def _latch(self, reason: str) -> None:
         self._token = None

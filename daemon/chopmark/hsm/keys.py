@@ -1,6 +1,6 @@
 """Key pairs in the token: found by label, checked, and turned into verifier keys."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
@@ -31,9 +31,12 @@ _MUST_BE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class HsmKey:
-    """A private key's handle, good for one login, with how it signs and how that is checked."""
+    """A private key's handle, good for one login, with how it signs and how that is checked.
 
-    private: SignMixin
+    The handle's own repr calls the module, from whatever thread prints it: it is left out.
+    """
+
+    private: SignMixin = field(repr=False)
     mechanism: Mechanism
     verifier: VerifierKey
 

@@ -40,6 +40,7 @@ class Module:
     def __init__(self, path: str) -> None:
         self.path = path
         self._owner = threading.get_ident()
+        self._closed = False
         self._real = Path(path).resolve()
         with _loading:
             if self._real in _loaded:
@@ -57,7 +58,9 @@ class Module:
         return self._library.manufacturer_id
 
     def assert_owner(self) -> None:
-        """Fail loudly on a call from another thread, before it corrupts memory."""
+        """Fail loudly on a call from another thread or after the end, before it does harm."""
+        if self._closed:
+            raise RuntimeError("this PKCS#11 module was closed")
         if threading.get_ident() != self._owner:
             raise RuntimeError("only the thread that loaded a PKCS#11 module may call it")
 
@@ -82,6 +85,7 @@ class Module:
     def close(self) -> None:
         """Stop the module for good; it may then be loaded again."""
         self.stop()
+        self._closed = True
         _loaded.discard(self._real)
 
     def find_token(self, config: HsmConfig) -> "Token":

@@ -117,6 +117,8 @@ class HsmSigner:
             raw = await self._thread.call(self._device.sign, role, message)
             payload = prefix + (encode_ecdsa(raw) if key.type == ECDSA_P256 else raw)
             if key.verify(text, payload) is not None:
+                if self._device.state != "ready":
+                    await self._thread.call(self._device.confirm)
                 return payload
             self._counts["bad_signatures"] += 1
             await self._thread.call(self._device.distrust)

@@ -30,6 +30,7 @@ class HsmThread:
         self._results: deque[_Result] = deque()
         self._running = False
         self._delivering = False
+        self._stopped = False
 
     async def call(self, function: Callable[..., T], *args: object) -> T:
         """Run a function on the thread. A cancelled call that has not begun will not begin.
@@ -38,6 +39,8 @@ class HsmThread:
             TryAgainError: `hsm-busy` if too many calls wait already.
             RuntimeError: the thread was stopped.
         """
+        if self._stopped:
+            raise RuntimeError("the HSM's thread was stopped")
         if len(self._jobs) >= MAX_WAITING:
             raise TryAgainError("hsm-busy", "too many signatures wait for the HSM", retry_after=1)
         future: asyncio.Future[T] = self._loop.create_future()
@@ -49,6 +52,7 @@ class HsmThread:
 
     def stop(self) -> None:
         """Take no more calls, and let the thread end after those that wait."""
+        self._stopped = True
         self._executor.shutdown(wait=False)
 
     def _run(self) -> None:
