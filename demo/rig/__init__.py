@@ -1,0 +1,1 @@
+"""What tests, demo and benchmarks start for real: broker, token, gateway."""
