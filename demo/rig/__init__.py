@@ -1,1 +1,1 @@
-"""The parts that tests, demo and benchmarks run on: real token, real broker, real gateways."""
+"""Real parts for the demo, the tests and the benchmarks: broker, token, gateway."""
