@@ -1,19 +1,24 @@
 """Deterministic CBOR (RFC 8949 §4.2.1), the part of it that our formats use.
 
 Integers of 64 bits, byte and text strings, arrays, maps with integer or text keys, booleans and
-null. Keys are sorted by their encoded bytes. cbor2's `canonical=True` sorts by length first
-(RFC 7049), which is another order, so encoding is our own; decoding is cbor2's, and what it gives
-must encode to the same bytes again. Floats, tags and indefinite lengths are refused that way.
+null. Keys are sorted by their encoded bytes. Everything else is refused: floats, tags, other
+simple values, indefinite lengths, numbers that are not in their shortest form, repeated keys.
+
+Both directions are our own. cbor2's `canonical=True` sorts by length first (RFC 7049), which is
+another order, and its decoder follows tags: with shared references some hundred bytes from a peer
+unfold into gigabytes (docs/decisions/0010-own-cbor-decoder.md).
 """
 
 from typing import Final
-
-import cbor2
 
 from chopmark.core.errors import MalformedError
 
 MAX_UINT: Final = 2**64 - 1
 MAX_DEPTH: Final = 16
+"""Arrays and maps inside one another."""
+_SIMPLE: Final[dict[int, bool | None]] = {0xF4: False, 0xF5: True, 0xF6: None}
+_SHORTEST: Final = {24: (1, 24), 25: (2, 2**8), 26: (4, 2**16), 27: (8, 2**32)}
+"""Bytes of an argument, and the least number that needs so many."""
 
 
 def encode_cbor(value: object) -> bytes:
@@ -22,20 +27,7 @@ def encode_cbor(value: object) -> bytes:
     Raises:
         MalformedError: `malformed-cbor` for a type or number that is not part of our profile.
     """
-    if value is None or value is True or value is False:
-        return b"\xf6" if value is None else b"\xf5" if value else b"\xf4"
-    if isinstance(value, int):
-        return _encode_int(value)
-    if isinstance(value, bytes):
-        return _encode_head(2, len(value)) + value
-    if isinstance(value, str):
-        text = value.encode()
-        return _encode_head(3, len(text)) + text
-    if isinstance(value, list):
-        return _encode_head(4, len(value)) + b"".join(encode_cbor(item) for item in value)
-    if isinstance(value, dict):
-        return _encode_map(value)
-    raise MalformedError("malformed-cbor", f"CBOR of type {type(value).__name__} is not used here")
+    return _encode(value, MAX_DEPTH)
 
 
 def decode_cbor(data: bytes) -> object:
@@ -44,18 +36,29 @@ def decode_cbor(data: bytes) -> object:
     Raises:
         MalformedError: `malformed-cbor`.
     """
-    try:
-        value: object = cbor2.loads(
-            data, max_depth=MAX_DEPTH, allow_indefinite=False, allow_duplicate_keys=False
-        )
-        canonical = encode_cbor(value) == data
-    except MalformedError:
-        raise
-    except Exception as error:  # cbor2 raises whatever its tag decoders raise
-        raise MalformedError("malformed-cbor", f"not CBOR: {error}"[:200]) from error
-    if not canonical:
-        raise MalformedError("malformed-cbor", "CBOR is not in its deterministic form")
+    value, end = _decode(data, 0, MAX_DEPTH)
+    if end != len(data):
+        raise MalformedError("malformed-cbor", "CBOR goes on after its end")
     return value
+
+
+def _encode(value: object, depth: int) -> bytes:
+    if value is None or value is True or value is False:
+        return b"\xf6" if value is None else b"\xf5" if value else b"\xf4"
+    if isinstance(value, int):
+        return _encode_int(value)
+    if isinstance(value, bytes):
+        return _encode_head(2, len(value)) + value
+    if isinstance(value, str):
+        return _encode_text(value)
+    if isinstance(value, list | dict) and depth == 0:
+        raise MalformedError("malformed-cbor", "CBOR is nested too deeply")
+    if isinstance(value, list):
+        items = b"".join(_encode(item, depth - 1) for item in value)
+        return _encode_head(4, len(value)) + items
+    if isinstance(value, dict):
+        return _encode_map(value, depth - 1)
+    raise MalformedError("malformed-cbor", f"CBOR of type {type(value).__name__} is not used here")
 
 
 def _encode_int(value: int) -> bytes:
@@ -64,10 +67,18 @@ def _encode_int(value: int) -> bytes:
     return _encode_head(0, value) if value >= 0 else _encode_head(1, -1 - value)
 
 
-def _encode_map(value: dict[object, object]) -> bytes:
+def _encode_text(value: str) -> bytes:
+    try:
+        text = value.encode()
+    except UnicodeEncodeError as error:
+        raise MalformedError("malformed-cbor", "a CBOR text is not Unicode") from error
+    return _encode_head(3, len(text)) + text
+
+
+def _encode_map(value: dict[object, object], depth: int) -> bytes:
     if any(isinstance(key, bool) or not isinstance(key, int | str) for key in value):
         raise MalformedError("malformed-cbor", "a CBOR map has keys that are no integers or texts")
-    pairs = sorted((encode_cbor(key), encode_cbor(item)) for key, item in value.items())
+    pairs = sorted((_encode(key, 0), _encode(item, depth)) for key, item in value.items())
     return _encode_head(5, len(pairs)) + b"".join(key + item for key, item in pairs)
 
 
@@ -82,3 +93,65 @@ def _encode_head(major: int, argument: int) -> bytes:
     if argument < 0x1_0000_0000:
         return bytes([first | 26]) + argument.to_bytes(4, "big")
     return bytes([first | 27]) + argument.to_bytes(8, "big")
+
+
+def _decode(data: bytes, at: int, depth: int) -> tuple[object, int]:
+    """The item that begins at `at`, and where it ends."""
+    first = _take(data, at, 1)[0]
+    if first in _SIMPLE:
+        return _SIMPLE[first], at + 1
+    argument, at = _decode_argument(data, at + 1, first & 31)
+    major = first >> 5
+    if major < 2:
+        return -1 - argument if major else argument, at
+    if major < 4:
+        content = _take(data, at, argument)
+        return content if major == 2 else _decode_text(content), at + argument
+    if major > 5 or depth == 0:
+        raise MalformedError("malformed-cbor", "CBOR of a kind or depth that is not used here")
+    read = _decode_array if major == 4 else _decode_map
+    return read(data, at, argument, depth - 1)
+
+
+def _decode_argument(data: bytes, at: int, info: int) -> tuple[int, int]:
+    if info < 24:
+        return info, at
+    size, least = _SHORTEST.get(info, (0, 1))
+    argument = int.from_bytes(_take(data, at, size), "big")
+    if argument < least:
+        raise MalformedError("malformed-cbor", "CBOR is not in its deterministic form")
+    return argument, at + size
+
+
+def _decode_array(data: bytes, at: int, count: int, depth: int) -> tuple[object, int]:
+    items: list[object] = []
+    while len(items) < count:
+        item, at = _decode(data, at, depth)
+        items.append(item)
+    return items, at
+
+
+def _decode_map(data: bytes, at: int, count: int, depth: int) -> tuple[object, int]:
+    items: dict[int | str, object] = {}
+    before = b""
+    while len(items) < count:
+        key, end = _decode(data, at, 0)
+        encoded = data[at:end]
+        if isinstance(key, bool) or not isinstance(key, int | str) or encoded <= before:
+            raise MalformedError("malformed-cbor", "keys of a CBOR map are not as they should be")
+        items[key], at = _decode(data, end, depth)
+        before = encoded
+    return items, at
+
+
+def _decode_text(content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedError("malformed-cbor", "a CBOR text is not UTF-8") from error
+
+
+def _take(data: bytes, at: int, size: int) -> bytes:
+    if at + size > len(data):
+        raise MalformedError("malformed-cbor", "CBOR is cut short")
+    return data[at : at + size]

@@ -61,6 +61,8 @@ def facts_from_proof(
         proven = verify_proof(proof, policy)
     except RefusedError as error:
         return replace(unproven, problem=error.message)
+    if (origin := proven.head.checkpoint.origin) != issuer.origin:
+        return replace(unproven, problem=f"the proof is from {origin}, another log")
     entry, problem = read_attestation(proven.extra.entry)
     if entry is None:
         return replace(unproven, problem=problem)

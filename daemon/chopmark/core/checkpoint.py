@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from chopmark.core.errors import MalformedError
+from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.merkle import EMPTY_ROOT
 from chopmark.core.note import Note, Verified, parse_note, verify_note
@@ -91,5 +91,7 @@ def open_checkpoint(
     if checkpoint.origin != log_key.name:
         message = f"a checkpoint of {checkpoint.origin} where one of {log_key.name} is due"
         raise MalformedError("malformed-checkpoint", message)
-    verify_note(note, (log_key,))
-    return SignedCheckpoint(checkpoint, note, verify_note(note, (log_key, *others)))
+    verified = verify_note(note, (log_key, *others))
+    if all(one.key != log_key for one in verified):
+        raise RefusedError("no-known-signature", f"{log_key.name} has not signed its checkpoint")
+    return SignedCheckpoint(checkpoint, note, verified)

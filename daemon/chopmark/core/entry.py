@@ -43,7 +43,8 @@ class Attestation:
         valid_until: ms since the Unix epoch, if it ends.
         blinded: whether the digests are HMACs under a salt that travels in the proof.
         supersedes: index of the attestation of this log that this one replaces.
-        canonical: canonical digests by name; they never make a verdict valid.
+        canonical: canonical digests by name, shorter names first and equally long ones in order
+            of their bytes; they never make a verdict valid.
     """
 
     made_at: int
@@ -107,14 +108,16 @@ def encode_entry(entry: Attestation | Revocation | Commitment | Adoption) -> byt
     """The bytes of an entry that we create.
 
     Raises:
-        MalformedError: `malformed-entry` for values out of range.
+        MalformedError: `malformed-entry` for values that would read back as anything else,
+            `malformed-cbor` for such as cannot be written at all.
         RefusedError: `entry-too-large` beyond 240 bytes.
     """
     data = encode_cbor(_to_map(entry))
     if len(data) > MAX_ENTRY:
         message = f"the entry has {len(data)} bytes, {MAX_ENTRY} are allowed"
         raise RefusedError("entry-too-large", message, hint="use fewer or shorter names")
-    parse_entry(data)
+    if parse_entry(data) != entry:
+        raise MalformedError("malformed-entry", "the entry would read back as another one")
     return data
 
 
@@ -175,11 +178,15 @@ def _parse_any(data: bytes) -> Entry:
     if len(data) > MAX_ENTRY:
         raise MalformedError("malformed-entry", f"an entry of {len(data)} bytes is too large")
     value = decode_cbor(data)
-    if not isinstance(value, dict) or not _is_uint(value.get(0)) or not _is_uint(value.get(1)):
-        raise MalformedError("malformed-entry", "an entry has no version and type")
+    if not isinstance(value, dict) or not _is_uint(value.get(0)):
+        raise MalformedError("malformed-entry", "an entry has no version")
+    if value[0] != 1:
+        return UnknownFormat(_find_sha256(value))
+    if not _is_uint(value.get(1)):
+        raise MalformedError("malformed-entry", "an entry has no type")
     must, may = _KEYS.get(value[1], (set[int](), set[int]()))
     unknown = {key for key in value if not isinstance(key, int) or key >= 0} - must - may
-    if value[0] != 1 or not must or unknown:
+    if not must or unknown:
         return UnknownFormat(_find_sha256(value))
     if missing := must - value.keys():
         raise MalformedError("malformed-entry", f"an entry lacks key {min(missing)}")
@@ -239,7 +246,7 @@ def _to_map(entry: Attestation | Revocation | Commitment | Adoption) -> dict[obj
         case Adoption():
             return common | {1: 6, 3: entry.version, 4: entry.digest}
         case Attestation():
-            digests = {SHA256: entry.sha256} | ({SM3: entry.sm3} if entry.sm3 else {})
+            digests = {SHA256: entry.sha256} | ({} if entry.sm3 is None else {SM3: entry.sm3})
             optional = {
                 5: entry.valid_until,
                 6: entry.blinded or None,

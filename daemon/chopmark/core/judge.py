@@ -3,11 +3,12 @@
 Within one attestation the first that applies wins: untrusted, mismatch, revoked, superseded,
 expired, unwitnessed, attestation-only, valid-as-of, valid. Over all: the attestation that the
 caller pointed at decides; without a pointer the best of the one issuer there is. What is untrusted
-never makes an answer ambiguous, since anyone can attest a public digest again; and a revocation
-for error, fraud or key compromise wins over the same institution's other attestations.
+or about another document never makes an answer ambiguous, since anyone can attest a public digest
+again. A revocation for error, fraud or key compromise wins over the same institution's other
+attestations of the document, under whatever member id or kind it was attested.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from chopmark.core import wording
 from chopmark.core.entry import GRAVE_REASONS
@@ -37,14 +38,22 @@ def decide(found: Iterable[Facts], question: Question, as_of: int | None) -> Ver
         question: what was asked.
         as_of: ms up to which all replicas that were searched are known to be complete.
     """
-    asked = [facts for facts in found if facts.referred or _is_expected(facts, question)]
-    judged = tuple(judge(facts, question) for facts in sorted(asked, key=_newest_first))
-    chosen = _choose(judged)
-    if chosen is None:
-        word = Word.AMBIGUOUS if judged else Word.UNKNOWN
-        sentence = wording.explain_overall(word, judged, question, as_of)
-        return Verdict(word, sentence, judged, question.now, as_of)
-    return Verdict(chosen.word, chosen.sentence, judged, question.now, chosen.facts.as_of)
+    everything = sorted(found, key=_newest_first)
+    judged = tuple(judge(facts, question) for facts in everything if _is_asked(facts, question))
+    candidates = _candidates(judged)
+    if not candidates:
+        sentence = wording.explain_unknown(question, as_of)
+        return Verdict(Word.UNKNOWN, sentence, judged, question.now, as_of)
+    attesters = {j.facts.issuer.institution for j in candidates if _attests(j)}
+    if len(attesters) > 1:
+        sentence = wording.explain_ambiguous(attesters)
+        return Verdict(Word.AMBIGUOUS, sentence, judged, question.now, as_of)
+    best = max(candidates, key=lambda j: WORST_FIRST.index(j.word))
+    graves = _find_graves(everything, question, best)
+    chosen = graves[0] if graves else best
+    rest = [j for j in judged if all(j.facts != grave.facts for grave in graves)]
+    shown = tuple(sorted((*rest, *graves), key=lambda j: _newest_first(j.facts)))
+    return Verdict(chosen.word, chosen.sentence, shown, question.now, chosen.facts.as_of)
 
 
 def _word(facts: Facts, question: Question) -> Word:
@@ -74,6 +83,10 @@ def _is_fresh(facts: Facts, question: Question) -> bool:
     return facts.as_of is not None and question.now - facts.as_of <= limit * 1000
 
 
+def _is_asked(facts: Facts, question: Question) -> bool:
+    return facts.referred or _is_expected(facts, question)
+
+
 def _is_expected(facts: Facts, question: Question) -> bool:
     issuer, kind = question.expect_issuer, question.expect_kind
     if issuer is not None and issuer not in _names(facts.issuer):
@@ -89,24 +102,36 @@ def _newest_first(facts: Facts) -> tuple[int, int]:
     return -(facts.entry.made_at if facts.entry else 0), -facts.index
 
 
-def _choose(judged: tuple[Judgement, ...]) -> Judgement | None:
-    """The judgement that speaks for the document; None if there is none or none can."""
+def _candidates(judged: Sequence[Judgement]) -> Sequence[Judgement]:
+    """Those that may speak for the document: the first sort of which there is any."""
     referred = [j for j in judged if j.facts.referred]
-    candidates = referred or [j for j in judged if j.word != Word.UNTRUSTED] or list(judged)
-    trusted = {j.facts.issuer.institution for j in candidates if j.word != Word.UNTRUSTED}
-    if len(trusted) > 1 or not candidates:
-        return None
-    best = max(candidates, key=lambda j: WORST_FIRST.index(j.word))
-    return next((j for j in judged if _overrules(j, best)), best)
+    attesting = [j for j in judged if _attests(j)]
+    trusted = [j for j in judged if j.word != Word.UNTRUSTED]
+    return referred or attesting or trusted or judged
 
 
-def _overrules(judgement: Judgement, chosen: Judgement) -> bool:
-    """Whether a grave revocation by the same institution speaks against the chosen one."""
-    revoked = judgement.facts.revoked
-    return (
-        judgement.word == Word.REVOKED
-        and revoked is not None
-        and revoked.reason in GRAVE_REASONS
-        and judgement.facts.issuer.institution == chosen.facts.issuer.institution
-        and chosen.word not in (Word.UNTRUSTED, Word.MISMATCH)
-    )
+def _attests(judgement: Judgement) -> bool:
+    """Whether an institution stands behind this very document, as far as it could be compared."""
+    return judgement.word != Word.UNTRUSTED and judgement.facts.match != Match.DIFFERS
+
+
+def _find_graves(
+    everything: Iterable[Facts], question: Question, best: Judgement
+) -> list[Judgement]:
+    """Grave revocations by the same institution, which speak against its best attestation.
+
+    What the caller expects does not hide them, nor that he gave no SM3 digest: that an
+    attestation of these bytes was revoked for fraud is a warning whatever else it said.
+    """
+    if best.word in (Word.UNTRUSTED, Word.MISMATCH):
+        return []
+    return [
+        Judgement(Word.REVOKED, wording.explain(Word.REVOKED, facts, question), facts)
+        for facts in everything
+        if facts.issuer.institution == best.facts.issuer.institution and _is_grave(facts)
+    ]
+
+
+def _is_grave(facts: Facts) -> bool:
+    trusted = facts.problem is None and facts.entry is not None and facts.match != Match.DIFFERS
+    return trusted and facts.revoked is not None and facts.revoked.reason in GRAVE_REASONS

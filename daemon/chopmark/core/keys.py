@@ -5,11 +5,12 @@ A key is the pair of a name and a public key of one type. Types that we read: 0x
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -27,6 +28,9 @@ ECDSA_P256: Final = 0x02
 COSIGNATURE: Final = 0x04
 
 MAX_NAME: Final = 128
+"""Characters in the name of a key that we know."""
+_KEY_NAME: Final = re.compile(r"[^\s+\x00-\x1f\ud800-\udfff]+")
+"""No Unicode space, no plus, no control character, and no half of a surrogate pair."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,8 @@ def parse_vkey(text: str) -> VerifierKey:
         raise MalformedError("malformed-vkey", f"not a vkey `name+hash+key`: {text[:80]!r}")
     name, key_hash, body = parts
     check_key_name(name)
+    if len(name) > MAX_NAME or not name.isprintable():
+        raise MalformedError("malformed-key-name", f"not a name that we can show: {name[:80]!r}")
     blob = parse_base64(body, "the key of a vkey")
     key = VerifierKey(name, blob[0] if blob else -1, blob[1:])
     _check_public(key)
@@ -89,13 +95,12 @@ def parse_vkey(text: str) -> VerifierKey:
 
 
 def check_key_name(name: str) -> None:
-    """Refuse key names that the note format does not allow.
+    """Refuse key names that the note format does not allow (C2SP signed-note, §Format).
 
     Raises:
         MalformedError: `malformed-key-name`.
     """
-    bad = not name or len(name) > MAX_NAME or "+" in name or not name.isprintable()
-    if bad or any(character.isspace() for character in name):
+    if not _KEY_NAME.fullmatch(name):
         raise MalformedError("malformed-key-name", f"not a key name: {name[:80]!r}")
 
 
@@ -130,7 +135,7 @@ def _check_public(key: VerifierKey) -> None:
 def _load_p256(spki: bytes) -> EllipticCurvePublicKey | None:
     try:
         key = load_der_public_key(spki)
-    except ValueError:
+    except (ValueError, UnsupportedAlgorithm):
         return None
     p256 = isinstance(key, EllipticCurvePublicKey) and isinstance(key.curve, SECP256R1)
     if not p256 or encode_spki(key) != spki:  # type: ignore[arg-type]  # p256 narrows it

@@ -80,6 +80,10 @@ def parse_note(data: bytes) -> Note:
 def verify_note(note: Note, keys: Iterable[VerifierKey]) -> tuple[Verified, ...]:
     """Check every signature whose key is known.
 
+    Returns:
+        One result for each key that has signed, in the order of their lines. Of several
+        cosignatures by one key the earliest counts, whatever order a carrier gave them.
+
     Raises:
         RefusedError: `bad-signature` if a known key's signature fails, `no-known-signature` if no
             known key has signed (C2SP signed-note, §Verification).
@@ -94,7 +98,8 @@ def verify_note(note: Note, keys: Iterable[VerifierKey]) -> tuple[Verified, ...]
         time = key.verify(text, signature.payload)
         if time is None:
             raise RefusedError("bad-signature", f"the signature by {key.name} is not good")
-        good.setdefault(key, Verified(key, time))
+        if key not in good or time < good[key].time:
+            good[key] = Verified(key, time)
     if not good:
         raise RefusedError("no-known-signature", "no key that we know has signed this note")
     return tuple(good.values())
@@ -109,7 +114,7 @@ def _parse_line(line: str) -> Signature:
     if not line.startswith(DASH) or not space:
         raise MalformedError("malformed-note", f"not a signature line: {line[:80]!r}")
     check_key_name(name)
-    blob = parse_base64(body, f"the signature by {name}")
+    blob = parse_base64(body, f"the signature by {name!r}")
     if len(blob) < 5:
-        raise MalformedError("malformed-note", f"the signature by {name} is too short")
+        raise MalformedError("malformed-note", f"the signature by {name!r} is too short")
     return Signature(name, blob[:4], blob[4:])

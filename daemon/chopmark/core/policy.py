@@ -31,7 +31,7 @@ class Policy:
     quorum: str = NONE
 
     def encode(self) -> str:
-        """The policy's text."""
+        """The policy's text; octets that are not UTF-8 are surrogates (`surrogateescape`)."""
         lines = [f"log {key.encode()}" for key in self.logs]
         lines += [f"witness {name} {key.encode()}" for name, key in self.witnesses.items()]
         lines += [f"group {name} {k} {' '.join(of)}" for name, (k, of) in self.groups.items()]
@@ -55,12 +55,12 @@ class Policy:
         if self.quorum == NONE:
             return None
         witnesses = set(self.witnesses.values())
-        cosigned = sorted((v.time, v.key.encode(), v.key) for v in verified if v.key in witnesses)
-        seen: list[VerifierKey] = []
-        for time, _, key in cosigned:
-            seen.append(key)
+        cosigned = sorted((v for v in verified if v.key in witnesses), key=lambda v: v.time)
+        seen: set[VerifierKey] = set()
+        for one in cosigned:
+            seen.add(one.key)
             if self.is_satisfied(seen):
-                return time
+                return one.time
         return None
 
 
@@ -84,7 +84,7 @@ class _Builder:
     def add_witness(self, words: list[str]) -> None:
         _demand(len(words) in (2, 3), "witness <name> <vkey> [<url>]")
         key = parse_vkey(words[1])
-        _demand(key.type == COSIGNATURE, f"a cosigner key (type 0x04) for {words[0]}")
+        _demand(key.type == COSIGNATURE, f"a cosigner key (type 0x04) for {words[0]!r}")
         known = (other.public for other in self.witnesses.values())
         _demand(key.public not in known, "each witness once")
         self.witnesses[self._new_name(words[0])] = key
@@ -101,19 +101,19 @@ class _Builder:
 
     def set_quorum(self, words: list[str]) -> None:
         _demand(len(words) == 1 and self.quorum is None, "one line quorum <name>|none")
-        _demand(words[0] == NONE or self._is_defined(words[0]), f"{words[0]} defined before")
+        _demand(words[0] == NONE or self._is_defined(words[0]), f"{words[0]!r} defined before")
         self.quorum = words[0]
 
     def _is_defined(self, name: str) -> bool:
         return name in self.witnesses or name in self.groups
 
     def _new_name(self, name: str) -> str:
-        _demand(name != NONE and not self._is_defined(name), f"a new name in place of {name}")
+        _demand(name != NONE and not self._is_defined(name), f"a new name in place of {name!r}")
         return name
 
     def _use(self, name: str) -> None:
-        _demand(self._is_defined(name), f"{name} defined before it is used")
-        _demand(name not in self.used, f"{name} a member of one group only, once")
+        _demand(self._is_defined(name), f"{name!r} defined before it is used")
+        _demand(name not in self.used, f"{name!r} a member of one group only, once")
         self.used.add(name)
 
 

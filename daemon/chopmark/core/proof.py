@@ -59,7 +59,7 @@ class Proof:
         index: of the entry in its log.
         hashes: inclusion proof from the leaf's sibling to the root's child, 32 bytes each.
         note: the checkpoint note.
-        extra: opaque bytes; `parse_extra` reads ours.
+        extra: opaque bytes, none or at least one; `parse_extra` reads ours.
     """
 
     index: int
@@ -70,7 +70,7 @@ class Proof:
     def encode(self) -> bytes:
         """The proof file's bytes."""
         lines = [HEADER]
-        if self.extra is not None:
+        if self.extra:
             lines.append(f"extra {encode_base64(self.extra)}")
         lines.append(f"index {self.index}")
         lines += [encode_base64(value) for value in self.hashes]
@@ -134,6 +134,9 @@ def parse_extra(data: bytes | None) -> Extra:
     value = decode_cbor(data) if data is not None else None
     if not isinstance(value, dict) or not isinstance(value.get(0), bytes):
         raise MalformedError("malformed-proof", "the proof does not carry its entry in `extra`")
+    if value.keys() - set(range(4)) or None in value.values():
+        hint = "update the software"
+        raise MalformedError("malformed-proof", "`extra` holds more than is known", hint=hint)
     salt, length, bodies = value.get(1), value.get(2), value.get(3)
     good = (
         (salt is None or (isinstance(salt, bytes) and len(salt) == 32))
@@ -171,7 +174,8 @@ def _open_head(proof: Proof, policy: Policy) -> SignedCheckpoint:
     if not keys:
         message = f"the proof is from {origin}, which the policy does not name"
         raise RefusedError("unknown-log", message)
-    # A log that changed its key may be named with both: take the one that has signed.
+    # A log that changed its key may be named with both: one must have signed, and where both
+    # have, both signatures must be good.
     signers = {(signature.name, signature.key_id) for signature in note.signatures}
     key = next((key for key in keys if (key.name, key.key_id) in signers), keys[0])
-    return open_checkpoint(proof.note, key, tuple(policy.witnesses.values()))
+    return open_checkpoint(proof.note, key, (*keys, *policy.witnesses.values()))

@@ -16,7 +16,8 @@ from chopmark.core.merkle import HASH, CompactRange, fold_perfect, leaf_hash
 WIDTH: Final = 256
 MAX_LEVEL: Final = 7
 """256^8 leaves are beyond what a size can be."""
-_INDEX: Final = re.compile(r"(x[0-9]{3}/)*[0-9]{3}", re.ASCII)
+_INDEX: Final = re.compile(r"(x[0-9]{3}/){0,6}[0-9]{3}", re.ASCII)
+"""Up to 21 digits: more than any size has."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,10 @@
 """The sentence of each verdict: what was checked, and what the reader may rely on."""
 
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
 from chopmark.core.entry import REASONS
-from chopmark.core.verdict import Facts, Judgement, Match, Question, Word
+from chopmark.core.verdict import Facts, Match, Question, Word
 
 _NO_QUORUM = (
     " No independent institution has to countersign here (quorum none): the date is the issuer's."
@@ -13,8 +14,8 @@ _NO_QUORUM = (
 def format_time(ms: int) -> str:
     """RFC 3339 in UTC with milliseconds; years beyond 9999 are shown as that year's end."""
     try:
-        moment = datetime.fromtimestamp(ms / 1000, UTC)
-    except (OverflowError, ValueError, OSError):
+        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+    except OverflowError:
         return "9999-12-31T23:59:59.999Z"
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -35,13 +36,14 @@ def explain(word: Word, facts: Facts, question: Question) -> str:
     return sentences[word](facts, question)
 
 
-def explain_overall(
-    word: Word, judged: tuple[Judgement, ...], question: Question, as_of: int | None
-) -> str:
-    """The sentence where no single attestation speaks for the document."""
-    if word == Word.AMBIGUOUS:
-        names = sorted({j.facts.issuer.institution for j in judged if j.word != Word.UNTRUSTED})
-        return f"{' and '.join(names)} attested this document: name the issuer you expect."
+def explain_ambiguous(institutions: Iterable[str]) -> str:
+    """The sentence where several institutions attested the document."""
+    names = " and ".join(sorted(institutions))
+    return f"{names} attested this document: name the issuer you expect."
+
+
+def explain_unknown(question: Question, as_of: int | None) -> str:
+    """The sentence where nothing that was asked for was found."""
     by = f" by {question.expect_issuer}" if question.expect_issuer else ""
     of = f" as {question.expect_kind}" if question.expect_kind else ""
     when = f", as of {format_time(as_of)}" if as_of is not None else ""

@@ -35,8 +35,6 @@ def run() -> None:
     set_up_logging()
     try:
         asyncio.run(_main(load_config(find_config(arguments.config))))
-    except ChopmarkError as error:
-        sys.exit(_give_up(error))
     except* ChopmarkError as group:
         sys.exit(_give_up(_first(group.exceptions)))
 
