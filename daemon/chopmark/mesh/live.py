@@ -103,7 +103,9 @@ class Publisher:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._heartbeat_due.wait(), HEARTBEAT)
             self._heartbeat_due.clear()
-            await self._say(topics.status(self._me), Status(online=True, sizes=self._sizes()).encode())
+            await self._say(
+                topics.status(self._me), Status(online=True, sizes=self._sizes()).encode()
+            )
             try:
                 note = await self._heartbeat()
             except TryAgainError as error:

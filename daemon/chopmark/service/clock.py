@@ -1,4 +1,4 @@
-"""The gateway's clock. Guarding it against jumps is the clock guard's business, when there is one."""
+"""The gateway's clock: the system's. What guards it against jumps will stand here too."""
 
 import time
 

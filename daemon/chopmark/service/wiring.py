@@ -133,9 +133,7 @@ def _shelve(replica: Replica) -> Shelf:
     return Shelf(replica.member, replica.log, Source.REPLICA, lambda: replica.conflict)
 
 
-async def _open_replica(
-    peer: Member, state: Path, reading: Worker, stack: AsyncExitStack
-) -> Log:
+async def _open_replica(peer: Member, state: Path, reading: Worker, stack: AsyncExitStack) -> Log:
     path = replica_path(state, peer.id)
     if not path.exists():  # derived data: an empty one fills itself from the peers
         path.parent.mkdir(mode=0o700, exist_ok=True)
