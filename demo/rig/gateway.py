@@ -154,7 +154,9 @@ class Gateway:
         """Wait until its replica of another one's log has reached a size."""
         self.wait_for(lambda: self.peer(other)["head_size"] >= size, f"to have {size} entries")
 
-    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = _DEADLINE) -> None:
+    def wait_for(
+        self, condition: Callable[[], bool], what: str, seconds: float = _DEADLINE
+    ) -> None:
         """Wait for a condition."""
         deadline = time.monotonic() + seconds
         while not condition():
