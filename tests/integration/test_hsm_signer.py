@@ -157,6 +157,8 @@ async def test_pin_refused_while_healing_is_latched(box: Box) -> None:
                 await signer.sign_checkpoint(HEAD)
             assert caught.value.code == "pin-latched"
         assert (signer.state, box.pins_given) == ("latched", 1)
+        # The failed login's session is closed by C_Finalize, or stays till the end.
+        assert not signer._device._module._library.initialized
 
 
 async def test_lost_token_is_away_then_heals(box: Box, caplog: pytest.LogCaptureFixture) -> None:
