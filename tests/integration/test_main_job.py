@@ -70,9 +70,7 @@ def test_proof_from_a_replica_verifies_like_one_from_the_issuer(
     assert verify(shenzhen, document, proof=proof)["verdict"] == "valid"
 
 
-def test_revoked_document_is_revoked_at_the_receiver(
-    hong_kong: Gateway, shenzhen: Gateway
-) -> None:
+def test_revoked_document_is_revoked_at_the_receiver(hong_kong: Gateway, shenzhen: Gateway) -> None:
     document = some_document("revoked")
     made = attest(hong_kong, document)
     done = revoke(hong_kong, made["index"], 3)
