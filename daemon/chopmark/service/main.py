@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import signal
 import sys
@@ -23,8 +22,6 @@ from chopmark.service.wiring import Parts, build
 LOG: Final = logging.getLogger("chopmark")
 SETTLE: Final = 5.0
 """Seconds to wait at start until attesting works, before we say that we are up without it."""
-LOOK: Final = 0.02
-"""Seconds between two looks while starting."""
 STATUS_PAUSE: Final = 5.0
 """Seconds between two looks at how we are, for systemd's status line and watchdog."""
 ANSWER: Final = 20.0
@@ -84,7 +81,8 @@ class _Health:
 
     async def run(self) -> None:
         """Look for ever."""
-        await self._settle()
+        # A token that is away does not keep us down: verifying works without it.
+        await self._parts.sequencer.wait_first_head(SETTLE)
         notify_ready(self._parts.report.sentence())
         LOG.info("%s", self._parts.report.sentence())
         while True:
@@ -95,13 +93,6 @@ class _Health:
                 self.good = False
             notify_status(self._parts.report.sentence())
             await asyncio.sleep(STATUS_PAUSE)
-
-    async def _settle(self) -> None:
-        """Give the first signature its moment; a token that is away does not keep us down."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE):
-                while self._parts.report.not_ready():
-                    await asyncio.sleep(LOOK)
 
 
 def _first(errors: Sequence[BaseException]) -> ChopmarkError:
