@@ -131,7 +131,8 @@ class Gateway:
         if self._process is not None and self._process.poll() is not None:
             raise GatewayFailedError(f"{self.who.id} ended: {self.log.read_text()[-3000:]}")
         try:
-            return self.client().get("/readyz").status_code == 200
+            with self.client() as client:
+                return client.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
 
