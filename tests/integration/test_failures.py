@@ -1,6 +1,8 @@
 """What a gateway does when a part goes away, is killed, or a stranger talks to it."""
 
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -121,12 +123,12 @@ def collect_answers(gateway: Gateway, answered: set[int]) -> None:
 
 def test_second_daemon_on_one_ledger_is_refused(fresh: Cluster) -> None:
     hong_kong = fresh["hk-1"]
-    first = hong_kong._process
-    hong_kong.launch()
-    process = hong_kong._process
-    assert process is not None
-    assert process.wait(30) == 73
-    hong_kong._process = first
+    command = [sys.executable, "-m", "chopmark.service.main", "--config", str(hong_kong.config)]
+    second = subprocess.run(
+        command, env=hong_kong.environment(), capture_output=True, check=False, timeout=30
+    )
+    assert second.returncode == 73
+    assert b"another gateway is running" in second.stderr
     assert hong_kong.is_ready()
 
 

@@ -35,10 +35,12 @@ def run() -> None:
     parser.add_argument("--version", action="version", version=chopmark.__version__)
     arguments = parser.parse_args()
     set_up_logging()
+    exit_code = 0
     try:
         asyncio.run(_main(load_config(find_config(arguments.config))))
     except* ChopmarkError as group:
-        sys.exit(_give_up(_first(group.exceptions)))
+        exit_code = _give_up(_first(group.exceptions))
+    sys.exit(exit_code)
 
 
 async def _main(config: Config) -> None:
