@@ -120,6 +120,10 @@ class Frontier:
     size: int = 0
     rows: list[list[bytes]] = field(default_factory=list)
 
+    def copy(self) -> "Frontier":
+        """A frontier that grows by itself; rows are replaced, never changed, so they are shared."""
+        return Frontier(self.size, list(self.rows))
+
     def append(self, leaves: Sequence[bytes]) -> list[tuple[int, int, bytes]]:
         """Add leaf hashes; gives every tile that changed as (level, index, hashes)."""
         changed: list[tuple[int, int, bytes]] = []

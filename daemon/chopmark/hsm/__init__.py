@@ -1,1 +1,7 @@
 """PKCS#11: the token, its one thread, and the typed signer."""
+
+from chopmark.hsm.ceremony import create_keys
+from chopmark.hsm.config import HsmConfig
+from chopmark.hsm.signer import HsmSigner, open_signer
+
+__all__ = ["HsmConfig", "HsmSigner", "create_keys", "open_signer"]

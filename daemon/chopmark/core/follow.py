@@ -1,0 +1,95 @@
+"""Following a peer's log: which packages continue what is held, and which contradict it.
+
+Rules, in this order, for each package:
+1. It is of the followed log, and its note is signed by that log's key.
+2. If all of its entries are held already, it brings nothing but the size of its head.
+3. If it starts beyond what is held, there is a gap: it brings nothing but the size of its head.
+4. Its entries lie under its head (`verify_package`).
+5. What comes before its new entries is what is held; otherwise the log was forked.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from chopmark.core.checkpoint import SignedCheckpoint
+from chopmark.core.errors import RefusedError
+from chopmark.core.merkle import CompactRange
+from chopmark.core.package import Package, verify_package
+from chopmark.core.tiles import parse_bundle
+
+
+class Taken(StrEnum):
+    """What a package was good for."""
+
+    ADDED = "added"
+    HELD = "held"
+    GAP = "gap"
+
+
+@dataclass(slots=True)
+class Follower:
+    """Verified entries that continue a log of which [0, start) is held.
+
+    Attributes:
+        origin: the followed log.
+        open_note: reads a checkpoint note and checks the log's signature.
+        tree: compact range of what is held and gathered.
+        entries: gathered entries, from `start` on.
+        leaves: their leaf hashes.
+        reached: the newest head whose entries are all held or gathered, if one was reached.
+        seen: largest size of any signed head seen.
+    """
+
+    origin: str
+    open_note: Callable[[bytes], SignedCheckpoint]
+    tree: CompactRange
+    entries: list[bytes] = field(default_factory=list)
+    leaves: list[bytes] = field(default_factory=list)
+    reached: SignedCheckpoint | None = None
+    seen: int = 0
+
+    @classmethod
+    def after(
+        cls,
+        origin: str,
+        size: int,
+        hashes: Sequence[bytes],
+        open_note: Callable[[bytes], SignedCheckpoint],
+    ) -> "Follower":
+        """A follower of a log of which [0, size) is held, with its compact range."""
+        return cls(origin, open_note, CompactRange.from_hashes(size, hashes))
+
+    def take(self, package: Package) -> Taken:
+        """Take what a package brings.
+
+        Raises:
+            MalformedError: if a part of it is not what it should be.
+            RefusedError: `foreign-package`, `bad-package`, a bad signature; `fork` if it is
+                validly signed and contradicts what is held.
+        """
+        if package.origin != self.origin:
+            message = f"a package of {package.origin} where one of {self.origin} is due"
+            raise RefusedError("foreign-package", message)
+        size = self.tree.size
+        head = self.open_note(package.note)
+        self.seen = max(self.seen, head.checkpoint.size)
+        if package.start > size:
+            return Taken.GAP
+        if package.start + len(parse_bundle(package.bundle)) <= size:
+            return Taken.HELD
+        self._add(package, size - package.start)
+        return Taken.ADDED
+
+    def _add(self, package: Package, held: int) -> None:
+        verified = verify_package(package, self.open_note)
+        before = CompactRange.from_hashes(package.start, verified.left)
+        before.append(verified.leaves[:held])
+        if before.hashes != self.tree.hashes:
+            message = f"a signed head of {self.origin} contradicts the entries that are held"
+            raise RefusedError("fork", message)
+        self.tree.append(verified.leaves[held:])
+        self.entries += verified.entries[held:]
+        self.leaves += verified.leaves[held:]
+        if self.tree.size == verified.head.checkpoint.size:
+            self.reached = verified.head

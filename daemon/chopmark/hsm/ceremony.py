@@ -1,0 +1,131 @@
+"""Making a gateway's two keys, inside the token. Nothing is ever overwritten."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
+from pkcs11.exceptions import MechanismInvalid, PKCS11Error
+from pkcs11.mechanisms import KeyType, Mechanism
+from pkcs11.types import Object, Session
+
+from chopmark.core.checkpoint import check_origin
+from chopmark.core.errors import ConfigurationError, ExistsError
+from chopmark.core.keys import VerifierKey
+from chopmark.hsm.config import HsmConfig
+from chopmark.hsm.errors import PinRefusedError, TokenFaultError, away, describe
+from chopmark.hsm.keys import (
+    ED25519_PARAMS,
+    P256_PARAMS,
+    find_objects,
+    find_private,
+    find_verifiers,
+)
+from chopmark.hsm.module import Module
+from chopmark.hsm.token import login
+
+_log: Final = logging.getLogger("chopmark.hsm")
+
+# Each said outright: what is left out, modules fill in as they like, some with EXTRACTABLE.
+_PRIVATE: Final = {
+    Attribute.PRIVATE: True,
+    Attribute.SENSITIVE: True,
+    Attribute.EXTRACTABLE: False,
+    Attribute.MODIFIABLE: False,
+}
+# Readable without a login, so that a gateway whose PIN is refused still knows its name.
+_PUBLIC: Final = {Attribute.PRIVATE: False, Attribute.MODIFIABLE: False}
+
+
+def create_keys(
+    config: HsmConfig, origin: str, pin: Callable[[], str]
+) -> tuple[VerifierKey, VerifierKey]:
+    """Generate the log key (ECDSA P-256) and the cosigner key (Ed25519) in the token.
+
+    Either both are made, read back and found to be kept by the token, or neither stays. Blocks
+    until done; the module must not be in use in this process.
+
+    Args:
+        config: which module, token and labels.
+        origin: of our log; names both keys.
+        pin: gives the PIN; called once.
+
+    Returns:
+        The log key and the cosigner key.
+
+    Raises:
+        ExistsError: `key-exists`: an object has one of the labels.
+        ConfigurationError: `no-hsm-module`, `no-such-token`, `ambiguous-token`, `pin-refused`,
+            `no-such-mechanism`, `key-not-protected`.
+        TryAgainError: `hsm-away`.
+    """
+    check_origin(origin)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hsm") as executor:
+        return executor.submit(_run, config, origin, pin).result()
+
+
+def _run(config: HsmConfig, origin: str, pin: Callable[[], str]) -> tuple[VerifierKey, VerifierKey]:
+    module = Module(config.module)
+    try:
+        session = login(module, module.find_token(config), pin, rw=True)
+        return _create(session, config, origin)
+    except PinRefusedError as refused:
+        hint = "put the right PIN into the credential `hsm-pin`; a token locks after a few tries"
+        raise ConfigurationError("pin-refused", refused.reason, hint=hint) from refused
+    except MechanismInvalid as error:
+        message = "the token cannot make keys of P-256 and Ed25519"
+        raise ConfigurationError("no-such-mechanism", message) from error
+    except (PKCS11Error, TokenFaultError) as error:
+        raise away(describe(error)) from error
+    finally:
+        module.close()
+
+
+def _create(session: Session, config: HsmConfig, origin: str) -> tuple[VerifierKey, VerifierKey]:
+    for label in (config.log_label, config.cosigner_label):
+        _check_absent(session, label)
+    made: list[Object] = []
+    try:
+        made += _generate(session, config.log_label, KeyType.EC)
+        made += _generate(session, config.cosigner_label, KeyType.EC_EDWARDS)
+        log, cosigner = find_verifiers(session, config, origin)
+        find_private(session, config.log_label, log)
+        find_private(session, config.cosigner_label, cosigner)
+    except BaseException:
+        _destroy(made)
+        raise
+    return log, cosigner
+
+
+def _check_absent(session: Session, label: str) -> None:
+    for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
+        if find_objects(session, kind, label):
+            hint = "keys are never overwritten: give the new ones another label"
+            message = f"the token has a key {label!r} already"
+            raise ExistsError("key-exists", message, hint=hint)
+
+
+def _generate(session: Session, label: str, key_type: KeyType) -> tuple[Object, Object]:
+    p256 = key_type == KeyType.EC
+    params = {Attribute.EC_PARAMS: P256_PARAMS if p256 else ED25519_PARAMS}
+    mechanism = Mechanism.EC_KEY_PAIR_GEN if p256 else Mechanism.EC_EDWARDS_KEY_PAIR_GEN
+    domain = session.create_domain_parameters(key_type, params, local=True)
+    return domain.generate_keypair(
+        id=label.encode(),
+        label=label,
+        store=True,
+        mechanism=mechanism,
+        capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
+        public_template=dict(_PUBLIC),
+        private_template=dict(_PRIVATE),
+    )
+
+
+def _destroy(made: list[Object]) -> None:
+    # Only what this very call made and nobody has used.
+    for key in made:
+        try:
+            key.destroy()
+        except PKCS11Error as error:
+            _log.warning("a key of the failed ceremony stays in the token: %s", describe(error))

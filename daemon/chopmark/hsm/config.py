@@ -1,0 +1,48 @@
+"""Which module, token and keys a gateway uses. No secret is in here."""
+
+from dataclasses import dataclass
+
+from chopmark.core.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class HsmConfig:
+    """Where the two keys are.
+
+    Attributes:
+        module: absolute path of the PKCS#11 module.
+        token_label: CKA label of the token, or None when the serial alone names it.
+        token_serial: serial number of the token, or None.
+        log_label: CKA_LABEL of the log key.
+        cosigner_label: CKA_LABEL of the cosigner key.
+
+    Raises:
+        ConfigurationError: `malformed-hsm-config`.
+    """
+
+    module: str
+    token_label: str | None = None
+    token_serial: str | None = None
+    log_label: str = "chopmark-log"
+    cosigner_label: str = "chopmark-cosigner"
+
+    def __post_init__(self) -> None:
+        if not self.module.startswith("/"):
+            raise _malformed(f"the path of the module is not absolute: {self.module!r}")
+        if not self.token_label and not self.token_serial:
+            raise _malformed("neither the label nor the serial number of the token is given")
+        if not self.log_label or not self.cosigner_label:
+            raise _malformed("a key label is empty")
+        if self.log_label == self.cosigner_label:
+            raise _malformed("the log key and the cosigner key have one label")
+
+    @property
+    def token_name(self) -> str:
+        """What messages call the token."""
+        if self.token_label:
+            return f"label {self.token_label!r}"
+        return f"serial {self.token_serial!r}"
+
+
+def _malformed(message: str) -> ConfigurationError:
+    return ConfigurationError("malformed-hsm-config", message)

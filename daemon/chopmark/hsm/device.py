@@ -1,0 +1,185 @@
+"""The HSM as the signer sees it: ready, away, or latched. Lives on the HSM's thread.
+
+ready → away      any PKCS#11 error while signing, when opening anew at once does not help, or a
+                  signature that is not good
+away → ready      opening anew (C_Finalize, C_Initialize, login, keys found again) gives the same
+                  two keys, and a signature that verifies; tried by the calls that come, once a
+                  second at most
+any → latched     the PIN is refused, or one wrong try is left; nothing is tried until a restart
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from typing import Final, Literal
+
+from pkcs11.exceptions import PKCS11Error
+from pkcs11.mechanisms import Mechanism
+
+from chopmark.core.errors import ChopmarkError
+from chopmark.hsm.config import HsmConfig
+from chopmark.hsm.errors import (
+    RETRY_AFTER,
+    PinRefusedError,
+    TokenFaultError,
+    away,
+    describe,
+    latched,
+)
+from chopmark.hsm.keys import HsmKey
+from chopmark.hsm.module import Module
+from chopmark.hsm.token import OpenToken, open_token, read_public, warn_of
+
+State = Literal["ready", "away", "latched"]
+Role = Literal["log", "cosigner"]
+
+_log: Final = logging.getLogger("chopmark.hsm")
+_FAULTS: Final = (PKCS11Error, TokenFaultError)
+
+
+class Device:
+    """Opens the token, signs, and heals. Every method runs on the thread that made it.
+
+    Its attributes may be read from anywhere.
+
+    Args:
+        config: which token and keys.
+        origin: name of the log key.
+        pin: gives the PIN whenever the token is opened.
+        monotonic: seconds of a clock that never goes back.
+
+    Raises:
+        ChopmarkError: the module, the token or a key is not there, or does not fit.
+        TryAgainError: `hsm-away`; `pin-latched` if the public keys cannot be read either.
+    """
+
+    def __init__(
+        self,
+        config: HsmConfig,
+        origin: str,
+        pin: Callable[[], str],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._config, self._origin, self._pin = config, origin, pin
+        self._monotonic = monotonic
+        self._token: OpenToken | None = None
+        self._lost_at = self._next_try = monotonic()
+        self.state: State = "ready"
+        self.reason: str | None = None
+        self.outages = 0
+        self._module = Module(config.module)
+        try:
+            self._start()
+        except BaseException:
+            self._module.close()
+            raise
+        self.warning = warn_of(self._module)
+
+    def sign(self, role: Role, message: bytes) -> bytes:
+        """The raw 64-byte signature over a message: r ‖ s of its SHA-256, or Ed25519 of itself.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`.
+        """
+        self._module.assert_owner()
+        token = self._token or self._open_if_due()
+        try:
+            return _sign(getattr(token, role), message)
+        except _FAULTS as error:
+            was_ready = self.state == "ready"
+            self._lose(describe(error))
+            if not was_ready:
+                raise away(describe(error)) from error
+        token = self._open_again()
+        try:
+            return _sign(getattr(token, role), message)
+        except _FAULTS as error:
+            self._lose(describe(error))
+            raise away(describe(error)) from error
+
+    def confirm(self) -> None:
+        """A signature made since the last opening has verified: the outage is over."""
+        if self._token is not None and self.state == "away":
+            self.state, self.reason = "ready", None
+            _log.warning("the HSM is back after %.1f s", self._monotonic() - self._lost_at)
+
+    def distrust(self) -> None:
+        """Take a signature that did not verify for an outage; the next call opens anew."""
+        self._lose("a signature of the token does not verify")
+
+    def close(self) -> None:
+        """Log out, close all sessions, and give the module back."""
+        self._token = None
+        self._module.close()
+
+    def _start(self) -> None:
+        try:
+            token = open_token(self._module, self._config, self._origin, self._pin)
+            self.label = token.label
+            self.log_key, self.cosigner_key = token.log.verifier, token.cosigner.verifier
+            self._token = token
+        except PinRefusedError as refused:
+            self._latch(refused.reason)
+            self._start_latched(refused.reason)
+        except _FAULTS as error:
+            raise away(describe(error)) from error
+
+    def _start_latched(self, reason: str) -> None:
+        # A gateway with a wrong PIN still verifies for others, and a daemon that ended here would
+        # be started again, and try the PIN again.
+        try:
+            read = read_public(self._module, self._config, self._origin)
+        except (*_FAULTS, ChopmarkError) as error:
+            raise latched(reason) from error
+        self.label, self.log_key, self.cosigner_key = read
+
+    def _open_if_due(self) -> OpenToken:
+        if self.state == "latched":
+            raise latched(self.reason or "")
+        if self._monotonic() < self._next_try:
+            raise away(self.reason or "")
+        return self._open_again()
+
+    def _open_again(self) -> OpenToken:
+        self._next_try = self._monotonic() + RETRY_AFTER
+        try:
+            self._module.restart()
+            token = open_token(self._module, self._config, self._origin, self._pin)
+            self._check_same(token)
+        except PinRefusedError as refused:
+            self._latch(refused.reason)
+            raise latched(refused.reason) from refused
+        except (*_FAULTS, ChopmarkError, OSError) as error:
+            self.reason = describe(error)
+            raise away(self.reason) from error
+        self._token = token
+        return token
+
+    def _check_same(self, token: OpenToken) -> None:
+        if (token.log.verifier, token.cosigner.verifier) != (self.log_key, self.cosigner_key):
+            raise TokenFaultError("the token holds other keys than before")
+
+    def _lose(self, reason: str) -> None:
+        self._token = None
+        if self.state == "ready":
+            self.state = "away"
+            self.outages += 1
+            self._lost_at = self._monotonic()
+            _log.warning("the HSM is away: %s", reason)
+        self.reason = reason
+
+    def _latch(self, reason: str) -> None:
+        self._token = None
+        self.state, self.reason = "latched", reason
+        _log.error("signing is off until the next start: %s", reason)
+
+
+def _sign(key: HsmKey, message: bytes) -> bytes:
+    ecdsa = key.mechanism is Mechanism.ECDSA
+    data = hashlib.sha256(message).digest() if ecdsa else message
+    if ecdsa and len(data) != 32:  # SoftHSM signs "digests" of any length
+        raise ValueError("only a SHA-256 digest is signed")
+    signature = key.private.sign(data, mechanism=key.mechanism)
+    if len(signature) != 64:
+        raise TokenFaultError(f"a signature of {len(signature)} bytes")
+    return signature

@@ -1,0 +1,150 @@
+"""Key pairs in the token: found by label, checked, and turned into verifier keys."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
+from pkcs11.constants import Attribute, ObjectClass
+from pkcs11.exceptions import AttributeTypeInvalid
+from pkcs11.mechanisms import Mechanism
+from pkcs11.types import Object, Session, SignMixin
+
+from chopmark.core.errors import ConfigurationError, MissingError
+from chopmark.core.keys import COSIGNATURE, ECDSA_P256, ED25519, VerifierKey, encode_spki
+from chopmark.hsm.config import HsmConfig
+
+P256_PARAMS: Final = bytes.fromhex("06082a8648ce3d030107")
+"""OBJECT IDENTIFIER 1.2.840.10045.3.1.7 (RFC 5480 §2.1.1.1)."""
+ED25519_PARAMS: Final = bytes.fromhex("06032b6570")
+"""OBJECT IDENTIFIER 1.3.101.112 (RFC 8410 §3)."""
+ED25519_NAME: Final = b"\x13\x0cedwards25519"
+"""The same curve as a PrintableString (PKCS#11 v3.0 §2.3.10)."""
+
+_MUST_BE: Final = {
+    Attribute.SENSITIVE: True,
+    Attribute.ALWAYS_SENSITIVE: True,
+    Attribute.EXTRACTABLE: False,
+    Attribute.NEVER_EXTRACTABLE: True,
+    Attribute.LOCAL: True,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HsmKey:
+    """A private key's handle, good for one login, with how it signs and how that is checked.
+
+    The handle's own repr calls the module, from whatever thread prints it: it is left out.
+    """
+
+    private: SignMixin = field(repr=False)
+    mechanism: Mechanism
+    verifier: VerifierKey
+
+
+def cosigner_name(origin: str) -> str:
+    """The name of a gateway's cosigner key."""
+    return f"{origin}/cosigner"
+
+
+def find_verifiers(
+    session: Session, config: HsmConfig, origin: str
+) -> tuple[VerifierKey, VerifierKey]:
+    """The public halves of log key and cosigner key; needs no login where they are public.
+
+    Raises:
+        MissingError: `no-such-key`.
+        ConfigurationError: `ambiguous-key`, `unfit-key`.
+        PKCS11Error: the token does not answer.
+    """
+    log = read_verifier(_find(session, ObjectClass.PUBLIC_KEY, config.log_label), origin)
+    public = _find(session, ObjectClass.PUBLIC_KEY, config.cosigner_label)
+    cosigner = read_verifier(public, cosigner_name(origin))
+    if cosigner.type != ED25519:
+        raise _unfit(config.cosigner_label, "a cosigner key must be Ed25519")
+    if log.public == cosigner.public:
+        raise _unfit(config.cosigner_label, "it is the log key too")
+    return log, VerifierKey(cosigner.name, COSIGNATURE, cosigner.public)
+
+
+def find_private(session: Session, label: str, verifier: VerifierKey) -> HsmKey:
+    """The private half, checked to be one that cannot leave the token.
+
+    Raises:
+        MissingError: `no-such-key`.
+        ConfigurationError: `ambiguous-key`, `key-not-protected`, `unfit-key`.
+        PKCS11Error: the token does not answer.
+    """
+    private = _find(session, ObjectClass.PRIVATE_KEY, label)
+    check_protected(private, label)
+    if not isinstance(private, SignMixin):
+        raise _unfit(label, "it may not sign")
+    mechanism = Mechanism.ECDSA if verifier.type == ECDSA_P256 else Mechanism.EDDSA
+    return HsmKey(private, mechanism, verifier)
+
+
+def find_objects(session: Session, kind: ObjectClass, label: str) -> list[Object]:
+    """All objects of a class and label; the search is ended, as an open one locks the session."""
+    return list(session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: label}))
+
+
+def check_protected(private: Object, label: str) -> None:
+    """Refuse a private key that can leave the token, could once, or was made elsewhere.
+
+    Raises:
+        ConfigurationError: `key-not-protected`.
+    """
+    wrong = [name.name for name, value in _MUST_BE.items() if _read_flag(private, name) != value]
+    if wrong:
+        message = f"key {label!r} is not kept by the token: wrong {', '.join(wrong)}"
+        hint = "use keys that `chopmark init` made in the token"
+        raise ConfigurationError("key-not-protected", message, hint=hint)
+
+
+def read_verifier(public: Object, name: str) -> VerifierKey:
+    """The verifier key of a public key object, of type ECDSA P-256 or Ed25519.
+
+    Raises:
+        ConfigurationError: `unfit-key`.
+    """
+    params, point = public[Attribute.EC_PARAMS], public[Attribute.EC_POINT]
+    try:
+        if params == P256_PARAMS:
+            encoded = _strip_octet_string(point, 65)
+            key = EllipticCurvePublicKey.from_encoded_point(SECP256R1(), encoded)
+            return VerifierKey(name, ECDSA_P256, encode_spki(key))
+        if params in (ED25519_PARAMS, ED25519_NAME):
+            return VerifierKey(name, ED25519, _strip_octet_string(point, 32))
+    except ValueError as error:
+        raise _unfit(name, "its public point is malformed") from error
+    raise _unfit(name, "it is neither a P-256 nor an Ed25519 key")
+
+
+def _find(session: Session, kind: ObjectClass, label: str) -> Object:
+    found = find_objects(session, kind, label)
+    word = "private" if kind == ObjectClass.PRIVATE_KEY else "public"
+    if not found:
+        message = f"the token has no {word} key {label!r}"
+        raise MissingError("no-such-key", message, hint="make the keys with `chopmark init`")
+    if len(found) > 1:
+        raise ConfigurationError("ambiguous-key", f"the token has {len(found)} keys {label!r}")
+    return found[0]
+
+
+def _strip_octet_string(point: bytes, length: int) -> bytes:
+    # PKCS#11 wraps the point into a DER OCTET STRING; some modules give it bare.
+    if len(point) == length + 2 and point[:2] == bytes([0x04, length]):
+        return point[2:]
+    if len(point) == length:
+        return point
+    raise ValueError(f"a point of {len(point)} bytes")
+
+
+def _read_flag(key: Object, name: Attribute) -> bool | None:
+    try:
+        return bool(key[name])
+    except AttributeTypeInvalid:  # the module does not know it: then it promises nothing
+        return None
+
+
+def _unfit(label: str, why: str) -> ConfigurationError:
+    return ConfigurationError("unfit-key", f"key {label!r} does not fit: {why}")

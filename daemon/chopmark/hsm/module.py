@@ -1,0 +1,150 @@
+"""The PKCS#11 module: loading, starting again, and finding a token.
+
+python-pkcs11 calls C_Initialize(NULL), which tells a module that one thread alone will call it, and
+yet lets go of the GIL in every call: a second thread corrupts SoftHSM's memory. So a `Module`
+belongs to the thread that loaded it, and a path can be loaded once at a time.
+"""
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pkcs11
+from pkcs11.constants import TokenFlag
+from pkcs11.exceptions import PKCS11Error
+
+from chopmark.core.errors import ConfigurationError
+from chopmark.hsm.config import HsmConfig
+from chopmark.hsm.errors import TokenFaultError, away, describe
+
+if TYPE_CHECKING:
+    from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class with a small initial
+    from pkcs11.types import Token
+
+_loaded: Final[set[Path]] = set()
+_loading: Final = threading.Lock()
+
+
+class Module:
+    """A loaded module. Only the thread that made it may call its methods.
+
+    Args:
+        path: absolute path of the shared library.
+
+    Raises:
+        ConfigurationError: `no-hsm-module` if there is no such file or it is no PKCS#11 module.
+        TryAgainError: `hsm-away` if the module does not start.
+        RuntimeError: this process has it loaded already.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._owner = threading.get_ident()
+        self._closed = False
+        self._real = Path(path).resolve()
+        with _loading:
+            if self._real in _loaded:
+                raise RuntimeError(f"{path} is in use in this process already")
+            _loaded.add(self._real)
+        try:
+            self._library = _load(path)
+        except BaseException:
+            _loaded.discard(self._real)
+            raise
+
+    @property
+    def manufacturer(self) -> str:
+        """Who made the module, as it says itself."""
+        return self._library.manufacturer_id
+
+    def assert_owner(self) -> None:
+        """Fail loudly on a call from another thread or after the end, before it does harm."""
+        if self._closed:
+            raise RuntimeError("this PKCS#11 module was closed")
+        if threading.get_ident() != self._owner:
+            raise RuntimeError("only the thread that loaded a PKCS#11 module may call it")
+
+    def restart(self) -> None:
+        """C_Finalize and C_Initialize: closes every session, and sees the devices anew.
+
+        Raises:
+            PKCS11Error: the module does not start.
+        """
+        self.stop()
+        self._library.initialize()
+
+    def stop(self) -> None:
+        """C_Finalize: logs out and closes every session, leaked ones too."""
+        self.assert_owner()
+        try:
+            self._library.finalize()
+        except PKCS11Error:
+            # A module that lost its device may refuse; C_Initialize will tell.
+            return
+
+    def close(self) -> None:
+        """Stop the module for good; it may then be loaded again."""
+        self.stop()
+        self._closed = True
+        _loaded.discard(self._real)
+
+    def find_token(self, config: HsmConfig) -> "Token":
+        """The one token that the configuration names.
+
+        Raises:
+            ConfigurationError: `no-such-token` and `ambiguous-token`.
+            TokenFaultError: no such token, but one slot or more did not answer.
+            PKCS11Error: the module does not answer.
+        """
+        self.assert_owner()
+        tokens, sick = _list_tokens(self._library)
+        found = [token for token in tokens if _matches(token, config)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            message = f"{len(found)} tokens have {config.token_name}"
+            hint = "name the token by `token_serial` too"
+            raise ConfigurationError("ambiguous-token", message, hint=hint)
+        if sick is not None:
+            raise TokenFaultError(f"a slot answers {describe(sick)}")
+        raise _no_such_token(self.path, config, tokens)
+
+
+def _load(path: str) -> "Library":
+    if not Path(path).is_file():
+        raise _no_module(f"there is no PKCS#11 module at {path}")
+    try:
+        return pkcs11.lib(path)
+    except PKCS11Error as error:
+        if "while loading" in str(error):  # the library's only sign that dlopen or dlsym failed
+            raise _no_module(f"{path} is not a PKCS#11 module that loads here") from error
+        raise away(f"{path} does not start ({describe(error)})") from error
+
+
+def _no_module(message: str) -> ConfigurationError:
+    return ConfigurationError("no-hsm-module", message, hint="see `module` under [hsm]")
+
+
+def _list_tokens(library: "Library") -> "tuple[list[Token], PKCS11Error | None]":
+    # The library's own get_tokens() gives up all slots as soon as one does not answer.
+    tokens: list[Token] = []
+    sick: PKCS11Error | None = None
+    for slot in library.get_slots(token_present=True):
+        try:
+            tokens.append(slot.get_token())
+        except PKCS11Error as error:
+            sick = error
+    return [token for token in tokens if token.flags & TokenFlag.TOKEN_INITIALIZED], sick
+
+
+def _matches(token: "Token", config: HsmConfig) -> bool:
+    if config.token_label and token.label != config.token_label:
+        return False
+    return not config.token_serial or token.serial == config.token_serial.encode()
+
+
+def _no_such_token(path: str, config: HsmConfig, tokens: "list[Token]") -> ConfigurationError:
+    there = ", ".join(f"{t.label!r} (serial {t.serial.decode(errors='replace')})" for t in tokens)
+    message = f"{path} has no token with {config.token_name}; it has {there or 'none'}"
+    hint = "see `token_label` under [hsm]; for SoftHSM, is SOFTHSM2_CONF set?"
+    return ConfigurationError("no-such-token", message, hint=hint)

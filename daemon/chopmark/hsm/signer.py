@@ -1,0 +1,174 @@
+"""The signer of a gateway: typed objects in, verified signatures out.
+
+Nothing else in this system makes a signature, and it signs nothing but checkpoints and cosignatures
+of checkpoints: there is no way to hand it bytes (design: what a key may sign).
+"""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from chopmark.core.checkpoint import Checkpoint, check_origin, parse_checkpoint
+from chopmark.core.keys import ECDSA_P256, VerifierKey, cosigned_message
+from chopmark.core.note import Signature
+from chopmark.core.text import MAX_INT
+from chopmark.hsm.config import HsmConfig
+from chopmark.hsm.der import encode_ecdsa
+from chopmark.hsm.device import Device, Role, State
+from chopmark.hsm.errors import away
+from chopmark.hsm.thread import HsmThread
+
+_TRIES: Final = 2
+"""A signature that does not verify is asked for once more, from a token opened anew."""
+
+
+class HsmSigner:
+    """Implements `core.ports.Signer` with two keys in a PKCS#11 token.
+
+    Made by `open_signer`. Signing runs on the HSM's thread; the check of each signature runs on
+    the caller's, so that the HSM goes on meanwhile.
+    """
+
+    def __init__(self, thread: HsmThread, device: Device, config: HsmConfig) -> None:
+        self._thread = thread
+        self._device = device
+        self._config = config
+        self._counts = {"checkpoints": 0, "cosignatures": 0, "bad_signatures": 0}
+
+    @property
+    def log_key(self) -> VerifierKey:
+        """The key that signs checkpoints; its name is the origin."""
+        return self._device.log_key
+
+    @property
+    def cosigner_key(self) -> VerifierKey:
+        """The key that cosigns checkpoints."""
+        return self._device.cosigner_key
+
+    @property
+    def state(self) -> State:
+        """`ready`, `away` (comes back by itself) or `latched` (the PIN was refused)."""
+        return self._device.state
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is not ready, in a few words."""
+        return self._device.reason
+
+    @property
+    def module(self) -> str:
+        """Path of the PKCS#11 module."""
+        return self._config.module
+
+    @property
+    def token_label(self) -> str:
+        """Label of the token in use."""
+        return self._device.label
+
+    @property
+    def warning(self) -> str | None:
+        """What an operator must know about this make of token, or None."""
+        return self._device.warning
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Since the start: signatures made by kind, bad ones held back, and outages."""
+        return {**self._counts, "outages": self._device.outages}
+
+    async def sign_checkpoint(self, checkpoint: Checkpoint) -> Signature:
+        """Sign a head of our own log.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`: nothing was signed.
+            ValueError: it is a checkpoint of another log.
+        """
+        text = _encode(checkpoint)
+        if checkpoint.origin != self.log_key.name:
+            raise ValueError(f"the key of {self.log_key.name} signs no other log's checkpoints")
+        payload = await self._sign("log", text, text, b"")
+        self._counts["checkpoints"] += 1
+        return _to_signature(self.log_key, payload)
+
+    async def cosign(self, checkpoint: Checkpoint, time: int) -> Signature:
+        """Cosign a head as of `time`, in seconds since the Unix epoch.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`: nothing was signed.
+            ValueError: the time is not positive, or too large.
+        """
+        text = _encode(checkpoint)
+        if not 0 < time <= MAX_INT:
+            raise ValueError(f"not a time to cosign at: {time}")
+        message = cosigned_message(time, text)
+        payload = await self._sign("cosigner", message, text, time.to_bytes(8, "big"))
+        self._counts["cosignatures"] += 1
+        return _to_signature(self.cosigner_key, payload)
+
+    async def close(self) -> None:
+        """Log out and end the thread, after the signatures that wait. Ends the signer."""
+        try:
+            await self._thread.call(self._device.close)
+        finally:
+            self._thread.stop()
+
+    async def _sign(self, role: Role, message: bytes, text: bytes, prefix: bytes) -> bytes:
+        key = self.log_key if role == "log" else self.cosigner_key
+        for _ in range(_TRIES):
+            raw = await self._thread.call(self._device.sign, role, message)
+            payload = prefix + (encode_ecdsa(raw) if key.type == ECDSA_P256 else raw)
+            if key.verify(text, payload) is not None:
+                if self._device.state != "ready":
+                    await self._thread.call(self._device.confirm)
+                return payload
+            self._counts["bad_signatures"] += 1
+            await self._thread.call(self._device.distrust)
+        raise away("its signatures do not verify")
+
+
+async def open_signer(
+    config: HsmConfig,
+    origin: str,
+    pin: Callable[[], str],
+    *,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> HsmSigner:
+    """Load the module, log in and find the keys, all on a new HSM thread.
+
+    A refused PIN gives a signer that is `latched`: the daemon goes on and verifies, instead of
+    being started, and trying the PIN, over and over.
+
+    Args:
+        config: which module, token and keys.
+        origin: of our log; names both keys.
+        pin: gives the PIN; called at each login, late, and what it gives is not kept.
+        monotonic: seconds of a clock that never goes back.
+
+    Raises:
+        ConfigurationError: `no-hsm-module`, `no-such-token`, `ambiguous-token`, `ambiguous-key`,
+            `unfit-key`, `key-not-protected`.
+        MissingError: `no-such-key`: `chopmark init` makes them.
+        TryAgainError: `hsm-away`; `pin-latched` if not even the public keys could be read.
+    """
+    check_origin(origin)
+    thread = HsmThread()
+    try:
+        device = await thread.call(Device, config, origin, pin, monotonic)
+    except BaseException:
+        thread.stop()
+        raise
+    return HsmSigner(thread, device, config)
+
+
+def _encode(checkpoint: Checkpoint) -> bytes:
+    # Exactly this class, and only if its text reads back as itself: a crafted origin or a
+    # subclass must not turn a checkpoint into another thing that a key signs.
+    if type(checkpoint) is not Checkpoint:
+        raise TypeError(f"a Checkpoint is signed, and nothing else: {type(checkpoint).__name__}")
+    text = checkpoint.encode()
+    if parse_checkpoint(text) != checkpoint:
+        raise ValueError("this checkpoint does not read back as itself")
+    return text.encode()
+
+
+def _to_signature(key: VerifierKey, payload: bytes) -> Signature:
+    return Signature(key.name, key.key_id, payload)

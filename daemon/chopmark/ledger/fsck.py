@@ -1,0 +1,234 @@
+"""The whole check of a ledger from the bytes on disk (`chopmark fsck`).
+
+Re-derives every leaf, tile and root from the stored entries, checks the signatures of the stored
+notes, the bundles' ranges, the references and the digest index. Tests, crash loops and operators
+call the same function. It reads only, and may run beside a gateway.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from chopmark.core.checkpoint import open_checkpoint
+from chopmark.core.errors import ChopmarkError
+from chopmark.core.keys import VerifierKey
+from chopmark.core.merkle import HASH, leaf_hash
+from chopmark.core.tiles import WIDTH, Frontier, parse_bundle
+from chopmark.ledger.schema import connect, tile_id
+from chopmark.ledger.store import LogState, read_state
+from chopmark.ledger.summary import Summary, summarise
+
+MAX_FINDINGS: Final = 100
+"""Findings of one check; a ledger with more is not worth listing."""
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: a stable code, and a sentence that says where."""
+
+    code: str
+    message: str
+
+
+@dataclass(slots=True)
+class _Check:
+    """One run over one log."""
+
+    db: sqlite3.Connection
+    state: LogState
+    findings: list[Finding] = field(default_factory=list)
+    tree: Frontier = field(default_factory=Frontier)
+    references: set[tuple[int, int, int, int]] = field(default_factory=set)
+    roots: dict[int, bytes] = field(default_factory=dict)
+    unfinished: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    tiles: int = 0
+    index: sqlite3.Connection | None = None
+    indexed: int = 0
+
+    def find(self, code: str, message: str) -> None:
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(Finding(code, message))
+
+
+def check_store(
+    path: Path,
+    index_path: Path | None,
+    log_key: VerifierKey,
+    cosigner_key: VerifierKey,
+    progress: Progress | None = None,
+) -> list[Finding]:
+    """Check one log's database and its digest index.
+
+    Args:
+        path: the database.
+        index_path: the digest index, or None to leave it out; a missing one is no damage.
+        log_key: the key that must have signed its head.
+        cosigner_key: the key that must have signed its heartbeat.
+        progress: told (entries checked, entries in all).
+
+    Returns:
+        What is wrong; empty for a sound ledger.
+    """
+    try:
+        db = connect(path, read_only=True)
+        db.execute("BEGIN")  # one snapshot, though a gateway may be writing
+        check = _Check(db, read_state(db))
+        _check_all(check, index_path, log_key, cosigner_key, progress)
+        db.close()
+    except (ChopmarkError, sqlite3.Error) as error:
+        return [Finding("unreadable", f"{path}: {error}")]
+    return check.findings
+
+
+def _check_all(
+    check: _Check,
+    index_path: Path | None,
+    log_key: VerifierKey,
+    cosigner_key: VerifierKey,
+    progress: Progress | None,
+) -> None:
+    for fault in check.db.execute("PRAGMA quick_check").fetchall():
+        if fault[0] != "ok":
+            check.find("database", f"SQLite reports: {fault[0]}")
+    if index_path is not None and index_path.exists():
+        _open_index(check, index_path)
+    wanted = _check_notes(check, log_key, cosigner_key)
+    _check_entries(check, wanted, progress)
+    _check_tiles(check)
+    _check_references(check)
+    _check_roots(check, wanted)
+
+
+def _check_notes(
+    check: _Check, log_key: VerifierKey, cosigner_key: VerifierKey
+) -> dict[int, tuple[bytes, str]]:
+    """Check the signatures of stored notes; gives the roots that the entries must lead to."""
+    state = check.state
+    wanted = {state.head.size: (state.head.root, "the head")}
+    if state.note is None and state.head.size:
+        check.find("no-note", f"the head of size {state.head.size} has no signed note")
+    for note, name in ((state.note, "the head"), (state.seen_note, "the heartbeat")):
+        if note is None:
+            continue
+        try:
+            signed = open_checkpoint(note, log_key, (cosigner_key,))
+        except ChopmarkError as error:
+            check.find("bad-note", f"the note of {name} is not good: {error.message}")
+            continue
+        size, root = signed.checkpoint.size, signed.checkpoint.root
+        if note is state.note and signed.checkpoint != state.head:
+            check.find("bad-note", "the head's note is of another head")
+        if wanted.setdefault(size, (root, name))[0] != root:
+            check.find("bad-note", f"the notes of size {size} have two roots")
+        if note is state.seen_note and all(v.time != state.seen_time for v in signed.verified):
+            check.find("bad-note", "the heartbeat's time is not the signed one")
+    return wanted
+
+
+def _check_entries(
+    check: _Check, wanted: dict[int, tuple[bytes, str]], progress: Progress | None
+) -> None:
+    size = check.state.size
+    for n in range(-(-size // WIDTH)):
+        row = check.db.execute(
+            "SELECT entries, made_first, made_last, kinds FROM bundle WHERE n = ?", (n,)
+        ).fetchone()
+        try:
+            entries = parse_bundle(row[0]) if row else []
+        except ChopmarkError:
+            entries = []
+        count = min(WIDTH, size - n * WIDTH)
+        if len(entries) != count:
+            check.find("bad-bundle", f"bundle {n} does not hold the {count} entries it should")
+            return
+        _check_bundle(check, n, entries, row[1:])
+        _grow(check, n * WIDTH, entries, wanted)
+        if progress:
+            progress(n * WIDTH + count, size)
+    extra = check.db.execute("SELECT count(*) FROM bundle WHERE n >= ?", (-(-size // WIDTH),))
+    if extra.fetchone()[0]:
+        check.find("bad-bundle", "there are bundles beyond the size of the log")
+
+
+def _check_bundle(check: _Check, n: int, entries: list[bytes], row: tuple[int, int, str]) -> None:
+    summaries = [summarise(entry) for entry in entries]
+    made = [s.made_at for s in summaries if s.made_at is not None] or [0]
+    kinds = ",".join(sorted({s.kind for s in summaries if s.kind}))
+    if row != (min(made), max(made), kinds):
+        check.find("bad-range", f"times or kinds of bundle {n} are not those of its entries")
+    for index, summary in enumerate(summaries, n * WIDTH):
+        _note_summary(check, index, summary)
+
+
+def _note_summary(check: _Check, index: int, summary: Summary) -> None:
+    if summary.sha256 is not None and index < check.indexed:
+        _check_indexed(check, index, summary.sha256)
+    reference = summary.reference
+    if reference is not None and reference.target < index:
+        check.references.add((reference.target, index, reference.type, reference.reason))
+
+
+def _grow(
+    check: _Check, start: int, entries: list[bytes], wanted: dict[int, tuple[bytes, str]]
+) -> None:
+    """Add leaves to the tree, stopping at each size whose root somebody signed."""
+    leaves = [leaf_hash(entry) for entry in entries]
+    stops = sorted(s for s in wanted if start < s < start + len(leaves))
+    for left, right in zip([start, *stops], [*stops, start + len(leaves)], strict=True):
+        for level, index, hashes in check.tree.append(leaves[left - start : right - start]):
+            if len(hashes) == WIDTH * HASH:
+                check.unfinished.pop((level, index), None)
+                _check_tile(check, level, index, hashes)
+            else:
+                check.unfinished[level, index] = hashes
+        if right in wanted:
+            check.roots[right] = check.tree.root()
+
+
+def _check_roots(check: _Check, wanted: dict[int, tuple[bytes, str]]) -> None:
+    check.roots.setdefault(0, Frontier().root())
+    for size, (root, name) in wanted.items():
+        if check.roots.get(size) != root:
+            check.find("wrong-root", f"the entries do not lead to the root of {name}, size {size}")
+
+
+def _check_tiles(check: _Check) -> None:
+    """The tiles that are not full yet, and that there are no others."""
+    for (level, index), hashes in check.unfinished.items():
+        _check_tile(check, level, index, hashes)
+    stored = check.db.execute("SELECT count(*) FROM tile").fetchone()[0]
+    if stored != check.tiles:
+        check.find("bad-tile", f"there are {stored} tiles where {check.tiles} are due")
+
+
+def _check_tile(check: _Check, level: int, index: int, hashes: bytes) -> None:
+    """Level 0 must be what the entries say, each other level what the one below says."""
+    check.tiles += 1
+    wanted = tile_id(level, index)
+    row = check.db.execute("SELECT hashes FROM tile WHERE id = ?", (wanted,)).fetchone()
+    if row is None or row[0] != hashes:
+        check.find("bad-tile", f"tile {level}/{index} is not what the entries lead to")
+
+
+def _check_references(check: _Check) -> None:
+    rows = check.db.execute("SELECT target, source, type, reason FROM reference").fetchall()
+    for row in check.references.symmetric_difference(rows):
+        check.find("bad-reference", f"the reference of entry {row[1]} to {row[0]} is not stored so")
+
+
+def _open_index(check: _Check, index_path: Path) -> None:
+    check.index = sqlite3.connect(f"file:{index_path}?mode=ro", uri=True)
+    check.indexed = check.index.execute("SELECT position FROM state").fetchone()[0]
+    if check.indexed > check.state.size:
+        message = f"the index has {check.indexed} entries, the log {check.state.size}"
+        check.find("bad-index", message)
+
+
+def _check_indexed(check: _Check, index: int, digest: bytes) -> None:
+    row = (int.from_bytes(digest[:8], "big", signed=True), index)
+    query = "SELECT 1 FROM digest WHERE prefix = ? AND entry = ?"
+    if check.index is not None and check.index.execute(query, row).fetchone() is None:
+        check.find("bad-index", f"the digest index lacks entry {index}")

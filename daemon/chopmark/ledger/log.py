@@ -1,0 +1,147 @@
+"""One log as the rest of the gateway sees it: writer, reader and digest index together."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.errors import ChopmarkError
+from chopmark.ledger.index import DigestIndex, SqliteIndex
+from chopmark.ledger.reader import Reader
+from chopmark.ledger.store import LogState, Store
+from chopmark.ledger.summary import Summary, summarise
+from chopmark.ledger.worker import Worker
+
+T = TypeVar("T")
+
+MAX_FOUND: Final = 64
+"""Attestations of one digest that one answer goes through, newest first."""
+_CHUNK: Final = 16_384
+"""Entries read at once when the index catches up at start."""
+
+
+class Log:
+    """One log's files. Methods are safe to call from any task; writes are serialised.
+
+    Reads see signed entries only: those below `state.head.size`.
+    """
+
+    def __init__(self, path: Path, index_path: Path, reading: Worker) -> None:
+        """Open the files; `open_log` does it off the event loop."""
+        self._store = Store(path)
+        self._reader = Reader(path)
+        self._index: DigestIndex = SqliteIndex(index_path)
+        self._writing = Worker(f"write-{path.stem}")
+        self._reading = reading
+        self._fill_index()
+
+    @property
+    def state(self) -> LogState:
+        """The newest durable state."""
+        return self._store.state
+
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+        return self.state.head.origin
+
+    @property
+    def signed_size(self) -> int:
+        """Size of the newest signed head."""
+        return self.state.head.size
+
+    @property
+    def head_note(self) -> bytes | None:
+        """The note of that head; None before the first."""
+        return self.state.note
+
+    async def package(self, start: int) -> tuple[bytes, int]:
+        """The package of signed entries from `start` on, and the index after its last entry.
+
+        Raises:
+            MissingError: `not-signed` if no signed entry is there.
+        """
+        package, count = await self.read(lambda reader, state: reader.package(start, state))
+        return package.encode(), start + count
+
+    async def append(
+        self,
+        entries: Sequence[bytes],
+        summaries: Sequence[Summary],
+        leaves: Sequence[bytes] | None = None,
+        head: tuple[Checkpoint, bytes] | None = None,
+    ) -> Checkpoint:
+        """See `Store.append`; the digest index follows."""
+        return await self._writing.run(self._append, entries, summaries, leaves, head)
+
+    async def write(self, call: Callable[[Store], T]) -> T:
+        """Run a call on the writer's thread."""
+        return await self._writing.run(call, self._store)
+
+    async def read(self, call: Callable[[Reader, LogState], T]) -> T:
+        """Run a call on the readers' thread, with the newest durable state."""
+        return await self._reading.run(lambda: call(self._reader, self.state))
+
+    def read_now(self, call: Callable[[Reader, LogState], T]) -> T:
+        """As `read`, for callers that run on the readers' thread already."""
+        return call(self._reader, self.state)
+
+    def append_now(
+        self,
+        entries: Sequence[bytes],
+        summaries: Sequence[Summary],
+        leaves: Sequence[bytes],
+        head: tuple[Checkpoint, bytes] | None,
+    ) -> None:
+        """As `append`, for callers that run on the writer's thread already."""
+        self._append(entries, summaries, leaves, head)
+
+    def find(self, digest: bytes) -> list[tuple[int, bytes]]:
+        """Signed entries that name this SHA-256, newest first. Call it on the readers' thread."""
+        size = self.state.head.size
+        known = [index for index in self._index.find(digest) if index < size]
+        entries = ((i, self._reader.entries(i, i + 1)[0]) for i in reversed(known[-MAX_FOUND:]))
+        return [(i, entry) for i, entry in entries if summarise(entry).sha256 == digest]
+
+    async def close(self) -> None:
+        """Finish what was begun, and close the files."""
+        await self._writing.run(self.close_now)
+        self._writing.close()
+
+    def close_now(self) -> None:
+        """Close the files from the writer's thread."""
+        self._index.close()
+        self._reader.close()
+        self._store.close()
+
+    def _append(
+        self,
+        entries: Sequence[bytes],
+        summaries: Sequence[Summary],
+        leaves: Sequence[bytes] | None,
+        head: tuple[Checkpoint, bytes] | None,
+    ) -> Checkpoint:
+        start = self._store.size
+        reached = self._store.append(entries, summaries, leaves, head)
+        self._index.put_many(start, [summary.sha256 for summary in summaries])
+        return reached
+
+    def _fill_index(self) -> None:
+        """The index may be behind the entries, or gone: bring it up to them."""
+        position, size = self._index.position, self._store.size
+        if position > size:  # it belongs to another ledger: never mix the two
+            message = f"the digest index of {self.origin} is ahead of its ledger"
+            hint = "remove the file in index/: it is rebuilt from the entries"
+            raise ChopmarkError("foreign-index", message, hint=hint)
+        for start in range(position, size, _CHUNK):
+            entries = self._reader.entries(start, min(start + _CHUNK, size))
+            self._index.put_many(start, [summarise(entry).sha256 for entry in entries])
+
+
+async def open_log(path: Path, index_path: Path, reading: Worker) -> Log:
+    """Open a log off the event loop.
+
+    Raises:
+        MissingError, ConfigurationError, InternalError: what `connect` and `Store` raise.
+    """
+    return await reading.run(Log, path, index_path, reading)

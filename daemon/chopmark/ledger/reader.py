@@ -1,0 +1,128 @@
+"""Reads one log's database: entries, proofs, packages, references.
+
+Every call sees committed data only. Use a reader on one thread.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from chopmark.core.entry import GRAVE_REASONS
+from chopmark.core.errors import InternalError, MissingError
+from chopmark.core.merkle import fold_range, inclusion_proof, range_nodes, read_range
+from chopmark.core.package import MAX_BUNDLE, Package
+from chopmark.core.proof import Extra, Proof
+from chopmark.core.tiles import WIDTH, encode_bundle, parse_bundle, read_tile_node
+from chopmark.ledger.schema import connect, tile_id
+from chopmark.ledger.store import LogState, read_state
+from chopmark.ledger.summary import REVOCATION, SUPERSESSION
+
+NODES: Final = 4096
+"""Subtree hashes kept in memory (some 600 kB): neighbours' proofs share most of theirs."""
+
+
+class Reader:
+    """Reads one log."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = connect(path, read_only=True)
+        self._cached_node = lru_cache(maxsize=NODES)(self._read_node)
+
+    def state(self) -> LogState:
+        """The committed state."""
+        return read_state(self._db)
+
+    def entries(self, start: int, end: int) -> list[bytes]:
+        """The entries [start, end).
+
+        Raises:
+            MissingError: `no-such-entry` if the log does not hold them all.
+        """
+        first, last = start // WIDTH, (end - 1) // WIDTH
+        rows = self._db.execute(
+            "SELECT entries FROM bundle WHERE n BETWEEN ? AND ? ORDER BY n", (first, last)
+        )
+        held = [entry for row in rows for entry in parse_bundle(row[0])]
+        wanted = held[start - first * WIDTH : end - first * WIDTH]
+        if start >= end or len(wanted) != end - start:
+            raise MissingError("no-such-entry", f"the log does not hold the entries {start}-{end}")
+        return wanted
+
+    def node(self, level: int, index: int) -> bytes:
+        """Hash of the perfect subtree (level, index)."""
+        return self._cached_node(level, index)
+
+    def root_at(self, size: int) -> bytes:
+        """Root of the tree over the first `size` entries; all must be there."""
+        return fold_range(read_range(0, size, self.node))
+
+    def left_hashes(self, size: int) -> tuple[bytes, ...]:
+        """Compact range of [0, size)."""
+        return read_range(0, size, self.node)
+
+    def proof(self, index: int, state: LogState) -> Proof:
+        """Proof of an entry under the state's head.
+
+        Raises:
+            MissingError: `not-signed` if the head does not cover it.
+        """
+        if state.note is None or not 0 <= index < state.head.size:
+            raise MissingError("not-signed", f"no signed head covers entry {index} yet")
+        hashes = inclusion_proof(index, state.head.size, self.node)
+        extra = Extra(self.entries(index, index + 1)[0])
+        return Proof(index, hashes, state.note, extra.encode())
+
+    def package(self, start: int, state: LogState) -> tuple[Package, int]:
+        """The package of signed entries from `start` on: one bundle's, or what fits; and how many.
+
+        Raises:
+            MissingError: `not-signed` if no signed entry is there.
+        """
+        if state.note is None or not 0 <= start < state.head.size:
+            raise MissingError("not-signed", f"no signed head covers entry {start} yet")
+        end = min((start // WIDTH + 1) * WIDTH, state.head.size)
+        entries = _fit(self.entries(start, end))
+        right = [self.node(*n) for n in range_nodes(start + len(entries), state.head.size)]
+        left = b"".join(self.left_hashes(start))
+        bundle = encode_bundle(entries)
+        right_hashes = b"".join(right)
+        package = Package(state.head.origin, start, bundle, left, right_hashes, state.note)
+        return package, len(entries)
+
+    def references(self, target: int, state: LogState) -> tuple[tuple[int, int, int] | None, int]:
+        """What signed entries say about an attestation.
+
+        Returns:
+            The revocation that counts as (index, reason, made at), or None; and the index of the
+            newest attestation that supersedes it, or -1.
+        """
+        rows = self._db.execute(
+            "SELECT source, type, reason, made_at FROM reference"
+            " WHERE target = ? AND source < ? ORDER BY source",
+            (target, state.head.size),
+        ).fetchall()
+        revocations = [(r[0], r[2], r[3]) for r in rows if r[1] == REVOCATION]
+        # Of several the first counts, but a grave reason is never hidden behind a mild one.
+        revoked = min(revocations, key=lambda r: (r[1] not in GRAVE_REASONS, r[0]), default=None)
+        return revoked, max((r[0] for r in rows if r[1] == SUPERSESSION), default=-1)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._db.close()
+
+    def _read_node(self, level: int, index: int) -> bytes:
+        wanted = tile_id(level // 8, index >> (8 - level % 8))
+        row = self._db.execute("SELECT hashes FROM tile WHERE id = ?", (wanted,)).fetchone()
+        try:
+            return read_tile_node(row[0] if row else b"", level, index)
+        except ValueError as error:
+            raise InternalError("damaged-ledger", f"the tree lacks node {level}/{index}") from error
+
+
+def _fit(entries: list[bytes]) -> list[bytes]:
+    room = MAX_BUNDLE
+    for count, entry in enumerate(entries):
+        room -= len(entry) + 2
+        if room < 0:
+            return entries[:count]
+    return entries

@@ -1,0 +1,96 @@
+"""The database of one log, ours or a replica: tables, migration, and how it reaches the disk.
+
+Durability is SQLite's: WAL with `synchronous=FULL`, so that a COMMIT is: write the WAL frames,
+fsync the WAL, return. A checkpoint copies pages to the database file and fsyncs that before the
+WAL is used again. Nothing else in this program writes what must last.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from chopmark.core.errors import ConfigurationError, InternalError, MissingError
+
+VERSION: Final = 1
+BUSY_MS: Final = 5000
+"""How long a reader of another process (fsck) may hold us up."""
+
+_TABLES: Final = """
+CREATE TABLE log (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  origin TEXT NOT NULL,
+  log_vkey TEXT NOT NULL,
+  cosigner_vkey TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  head_size INTEGER NOT NULL,
+  head_root BLOB NOT NULL,
+  head_note BLOB,
+  seen_time INTEGER NOT NULL,
+  seen_note BLOB,
+  made_last INTEGER NOT NULL
+) STRICT;
+CREATE TABLE bundle (
+  n INTEGER PRIMARY KEY,
+  entries BLOB NOT NULL,
+  made_first INTEGER NOT NULL,
+  made_last INTEGER NOT NULL,
+  kinds TEXT NOT NULL
+) STRICT;
+CREATE TABLE tile (
+  id INTEGER PRIMARY KEY,
+  hashes BLOB NOT NULL
+) STRICT;
+CREATE TABLE reference (
+  target INTEGER NOT NULL,
+  source INTEGER NOT NULL,
+  type INTEGER NOT NULL,
+  reason INTEGER NOT NULL,
+  made_at INTEGER NOT NULL,
+  PRIMARY KEY (target, source)
+) STRICT, WITHOUT ROWID;
+"""
+_MIGRATIONS: Final = (_TABLES,)
+"""Script i takes a database from version i to i + 1."""
+
+
+def tile_id(level: int, index: int) -> int:
+    """Row id of a tile: its level above 56 bits of index, so that a level lies together."""
+    return level << 56 | index
+
+
+def connect(path: Path, *, create: bool = False, read_only: bool = False) -> sqlite3.Connection:
+    """Open a log's database; a writer also migrates it.
+
+    Raises:
+        MissingError: `no-ledger` if there is none.
+        ConfigurationError: `newer-schema` if newer software wrote it.
+        InternalError: `damaged-ledger` if it is no database.
+    """
+    if not create and not path.exists():
+        hint = "create one with `chopmark init`"
+        raise MissingError("no-ledger", f"there is no ledger at {path}", hint=hint)
+    mode = "ro" if read_only else "rwc" if create else "rw"
+    try:
+        # Each connection is used on one thread; fsck opens and closes on different ones.
+        connection = sqlite3.connect(
+            f"file:{path}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
+        )
+        connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+        _prepare(connection, path, read_only=read_only)
+    except sqlite3.DatabaseError as error:
+        raise InternalError("damaged-ledger", f"{path} cannot be opened: {error}") from error
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > VERSION:
+        message = f"{path} has schema {version}, this software knows {VERSION}"
+        raise ConfigurationError("newer-schema", message, hint="install the newer software again")
+    if read_only:
+        return
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    if version < VERSION:
+        scripts = "".join(_MIGRATIONS[version:])
+        connection.executescript(f"BEGIN;{scripts}PRAGMA user_version={VERSION};COMMIT;")

@@ -1,0 +1,239 @@
+"""Our own log: takes what arrives, appends it, has the head signed, and says so.
+
+The commit order, never another: 1 append entries and tree, durable; 2 sign the head; 3 move the
+head, durable; 4 answer and publish. Two tasks do it: while the HSM signs one head, the next batch
+is appended, so a slow HSM makes larger batches and an idle gateway answers at once. Start-up runs
+the same steps on what is stored: what was appended but not signed is signed then.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.draft import Draft, Recorded
+from chopmark.core.entry import Revocation, encode_entry, template
+from chopmark.core.errors import RefusedError, TryAgainError
+from chopmark.core.note import Note
+from chopmark.core.ports import Clock, Signer
+from chopmark.ledger.log import Log
+from chopmark.ledger.summary import Summary, summarise_draft, summarise_entry
+
+LOG: Final = logging.getLogger("chopmark.ledger")
+
+MAX_INTAKE: Final = 65_536
+"""Entries waiting to be appended; beyond that callers are told to come back."""
+MAX_BATCH: Final = 16_384
+"""Entries in one transaction: some 2 MB, 30 ms of work, so that nobody waits long behind it."""
+RETRY: Final = 1.0
+"""Seconds between attempts to sign while the HSM is away."""
+
+Item = Draft | tuple[int, int]
+"""An attestation to make, or a revocation as (target, reason)."""
+
+
+@dataclass(slots=True)
+class _Run:
+    """What one caller submitted; `done` is resolved once it is durable."""
+
+    items: Sequence[Item]
+    done: asyncio.Future[Recorded]
+    begun: bool = False
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the sequencer has done since it started."""
+
+    entries: int = 0
+    appends: int = 0
+    heads: int = 0
+
+
+@dataclass(slots=True)
+class _Intake:
+    """What waits to be appended, bounded by the number of entries."""
+
+    runs: deque[_Run] = field(default_factory=deque)
+    entries: int = 0
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def put(self, run: _Run) -> None:
+        if self.entries + len(run.items) > MAX_INTAKE:
+            message = "too many attestations are waiting to be recorded"
+            raise TryAgainError("queue-full", message, hint="send less at once", retry_after=1)
+        self.runs.append(run)
+        self.entries += len(run.items)
+        self.arrived.set()
+
+    def take(self) -> list[_Run]:
+        """All that has arrived, up to a batch; runs that were given up are left out."""
+        batch: list[_Run] = []
+        count = 0
+        while self.runs and (not batch or count + len(self.runs[0].items) <= MAX_BATCH):
+            run = self.runs.popleft()
+            self.entries -= len(run.items)
+            if not run.done.done():
+                run.begun = True
+                batch.append(run)
+                count += len(run.items)
+        if not self.runs:
+            self.arrived.clear()
+        return batch
+
+
+class Sequencer:
+    """The one writer of our log."""
+
+    def __init__(self, log: Log, signer: Signer, clock: Clock) -> None:
+        self._log = log
+        self._signer = signer
+        self._clock = clock
+        self._intake = _Intake()
+        self._unsigned = asyncio.Event()
+        self._moved = asyncio.Event()
+        self._stalled: TryAgainError | None = None
+        self._reached = log.state.head
+        self.counters = Counters()
+        self.on_head: Callable[[], None] = lambda: None
+
+    @property
+    def stalled(self) -> str | None:
+        """Why heads cannot be signed at present, or None."""
+        return self._stalled.message if self._stalled else None
+
+    async def run(self) -> None:
+        """Serve for ever; any error that ends it must end the process."""
+        self._reached = await self._log.write(
+            lambda store: Checkpoint(self._log.origin, store.size, store.root())
+        )
+        self._unsigned.set()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._append_all(), name="sequencer-append")
+            tasks.create_task(self._sign_all(), name="sequencer-sign")
+
+    async def record(self, items: Sequence[Item], seconds: float) -> Recorded:
+        """Append entries as one run; durable once this returns.
+
+        Raises:
+            TryAgainError: `not-recorded`, `queue-full` or what keeps the HSM from signing; then
+                nothing was recorded.
+        """
+        if self._stalled is not None:
+            raise self._stalled
+        if len(items) > MAX_BATCH:
+            raise RefusedError("too-many", f"at most {MAX_BATCH} entries go into one run")
+        run = _Run(items, asyncio.get_running_loop().create_future())
+        self._intake.put(run)
+        try:
+            return await asyncio.wait_for(asyncio.shield(run.done), seconds)
+        except TimeoutError:
+            return await self._give_up(run)
+        except asyncio.CancelledError:
+            if not run.begun:
+                run.done.cancel()
+            raise
+
+    async def wait_signed(self, index: int, seconds: float) -> bool:
+        """Wait until a signed head covers an index; false if time ran out first."""
+        return await self._wait_until(lambda: self._log.state.head.size > index, seconds)
+
+    async def wait_first_head(self, seconds: float) -> bool:
+        """Wait until there is a signed head at all, if only of the empty log."""
+        return await self._wait_until(lambda: self._log.state.note is not None, seconds)
+
+    async def _wait_until(self, reached: Callable[[], bool], seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                while not reached():
+                    await self._moved.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _give_up(self, run: _Run) -> Recorded:
+        """The deadline has passed: take back what has not begun, wait for what has."""
+        if run.begun:
+            return await run.done
+        run.done.cancel()
+        message = "the deadline passed before the attestation was recorded"
+        raise TryAgainError("not-recorded", message, hint="send it again", retry_after=1)
+
+    async def _append_all(self) -> None:
+        while True:
+            await self._intake.arrived.wait()
+            batch = self._intake.take()
+            if batch:
+                await self._append(batch)
+
+    async def _append(self, batch: list[_Run]) -> None:
+        made_at = max(self._clock.now_ms(), self._log.state.made_last)
+        start = self._log.state.size
+        items = [item for run in batch for item in run.items]
+        entries, summaries = _encode_all(items, made_at)
+        try:
+            self._reached = await self._log.append(entries, summaries)
+        except TryAgainError as error:
+            for run in batch:
+                _fail(run, error)
+            return
+        self.counters.entries += len(entries)
+        self.counters.appends += 1
+        self._unsigned.set()
+        for run in batch:
+            if not run.done.done():
+                run.done.set_result(Recorded(start, len(run.items), made_at))
+            start += len(run.items)
+
+    async def _sign_all(self) -> None:
+        while True:
+            await self._unsigned.wait()
+            self._unsigned.clear()
+            while self._log.state.note is None or self._log.state.head != self._reached:
+                await self._sign(self._reached)
+
+    async def _sign(self, head: Checkpoint) -> None:
+        try:
+            signature = await self._signer.sign_checkpoint(head)
+        except TryAgainError as error:
+            self._stalled = error
+            await asyncio.sleep(RETRY)
+            return
+        self._stalled = None
+        note = Note(head.encode(), (signature,)).encode()
+        # Entries may have been appended meanwhile: the head is of the tree as it was then.
+        await self._log.write(lambda store: store.move_head(head, note))
+        self.counters.heads += 1
+        self._moved.set()
+        self._moved = asyncio.Event()
+        self.on_head()
+
+
+def _encode_all(items: Sequence[Item], made_at: int) -> tuple[list[bytes], list[Summary]]:
+    entries: list[bytes] = []
+    summaries: list[Summary] = []
+    for item in items:
+        if isinstance(item, Draft):
+            entries.append(_encode_draft(item, made_at))
+            summaries.append(summarise_draft(item, made_at))
+        else:
+            revocation = Revocation(made_at, *item)
+            entries.append(encode_entry(revocation))
+            summaries.append(summarise_entry(revocation))
+    return entries, summaries
+
+
+def _encode_draft(draft: Draft, made_at: int) -> bytes:
+    before, between, after = template(
+        made_at, draft.kind, draft.valid_until, draft.supersedes, with_sm3=draft.sm3 is not None
+    )
+    return b"".join((before, draft.sha256, between, draft.sm3 or b"", after))
+
+
+def _fail(run: _Run, error: TryAgainError) -> None:
+    if not run.done.done():
+        run.done.set_exception(error)
+        run.done.exception()  # a caller that left does not fetch it, and that is no fault

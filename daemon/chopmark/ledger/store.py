@@ -1,0 +1,271 @@
+"""The one writer of a log's database: appends entries with their tree, and moves the head.
+
+Rules:
+1. An append is one transaction: bundles, tiles, references and the size, or nothing.
+2. The size and the head only grow, each by compare-and-swap on what this writer knows.
+3. A head is stored only if its root is the tree's root at its size.
+4. If a COMMIT fails, nobody knows what the disk holds: `InternalError` ends the process, and
+   start-up reads what is there. An error before the COMMIT is rolled back and changes nothing.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.errors import ExistsError, InternalError, TryAgainError
+from chopmark.core.keys import VerifierKey, parse_vkey
+from chopmark.core.merkle import EMPTY_ROOT, HASH
+from chopmark.core.tiles import WIDTH, Frontier, encode_bundle, hash_leaves, parse_bundle
+from chopmark.ledger.schema import connect, tile_id
+from chopmark.ledger.summary import Summary, summarise
+
+
+@dataclass(frozen=True, slots=True)
+class LogState:
+    """What a log's database says about itself.
+
+    Attributes:
+        size: durable entries.
+        head: newest checkpoint whose note is stored; entries below its size are signed.
+        note: the head's note; None before the first signature.
+        seen_time: seconds since the epoch at which the origin's cosigner last vouched for a head
+            that lies in this log; 0 for never.
+        seen_note: the note that says so.
+        made_last: time of the newest entry, ms since the epoch.
+    """
+
+    size: int
+    head: Checkpoint
+    note: bytes | None
+    seen_time: int
+    seen_note: bytes | None
+    made_last: int
+
+
+def create_store(path: Path, log_key: VerifierKey, cosigner_key: VerifierKey) -> None:
+    """Create the empty database of a log.
+
+    Raises:
+        ExistsError: `ledger-exists`; nothing is ever overwritten.
+    """
+    if path.exists():
+        raise ExistsError("ledger-exists", f"there is a ledger at {path} already")
+    connection = connect(path, create=True)
+    row = (log_key.name, log_key.encode(), cosigner_key.encode(), EMPTY_ROOT)
+    connection.execute("INSERT INTO log VALUES (1, ?, ?, ?, 0, 0, ?, NULL, 0, NULL, 0)", row)
+    connection.close()
+
+
+def read_keys(path: Path) -> tuple[VerifierKey, VerifierKey]:
+    """The log key and cosigner key that a database was created for."""
+    connection = connect(path, read_only=True)
+    row = connection.execute("SELECT log_vkey, cosigner_vkey FROM log").fetchone()
+    connection.close()
+    return parse_vkey(row[0]), parse_vkey(row[1])
+
+
+def read_state(connection: sqlite3.Connection) -> LogState:
+    """The state row."""
+    row = connection.execute(
+        "SELECT origin, size, head_size, head_root, head_note, seen_time, seen_note, made_last"
+        " FROM log"
+    ).fetchone()
+    return LogState(row[1], Checkpoint(row[0], row[2], row[3]), *row[4:])
+
+
+class Store:
+    """Writes one log. Use it on one thread only; readers have connections of their own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._db = connect(path)
+        self.state = read_state(self._db)
+        self._frontier = _load_frontier(self._db, self.state.size)
+        self._tail = _load_tail(self._db, self.state.size)
+        self._check_start()
+        self._reached = {self.size: self.root()}
+
+    @property
+    def size(self) -> int:
+        """Durable entries."""
+        return self.state.size
+
+    def root(self) -> bytes:
+        """Root of the tree over all durable entries."""
+        return self._frontier.root()
+
+    def compact_hashes(self) -> tuple[bytes, ...]:
+        """Compact range of all durable entries."""
+        return self._frontier.compact().hashes
+
+    def append(
+        self,
+        entries: Sequence[bytes],
+        summaries: Sequence[Summary],
+        leaves: Sequence[bytes] | None = None,
+        head: tuple[Checkpoint, bytes] | None = None,
+    ) -> Checkpoint:
+        """Append entries in one durable transaction, and move the head with them if one is given.
+
+        Args:
+            entries: their bytes, in order.
+            summaries: one for each.
+            leaves: their leaf hashes where they are known.
+            head: a verified checkpoint of exactly the size after this append, with its note.
+
+        Returns:
+            The checkpoint (unsigned) of the log after it.
+
+        Raises:
+            TryAgainError: `not-recorded`; nothing was changed.
+            InternalError: `commit-unknown` or `wrong-root`; the process must end.
+        """
+        frontier = self._frontier.copy()
+        tiles = frontier.append(hash_leaves(entries) if leaves is None else leaves)
+        reached = Checkpoint(self.state.head.origin, frontier.size, frontier.root())
+        if head is not None and head[0] != reached:
+            raise InternalError("wrong-root", "a head does not fit the entries that lead to it")
+        tail = [*self._tail, *zip(entries, summaries, strict=True)]
+        state = self._state_after(reached, summaries, head)
+        with self._transaction():
+            self._write_bundles(tail)
+            self._write_tiles(tiles)
+            self._write_references(summaries)
+            self._swap_state(state)
+        self._frontier, self.state = frontier, state
+        self._reached[reached.size] = reached.root
+        self._tail = tail[len(tail) // WIDTH * WIDTH :]
+        return reached
+
+    def move_head(self, head: Checkpoint, note: bytes) -> None:
+        """Store a signed head that an append has reached; compare-and-swap on the one before it.
+
+        Raises:
+            InternalError: `wrong-root` if no append since has reached it; `commit-unknown`.
+        """
+        if self._reached.get(head.size) != head.root:
+            raise InternalError("wrong-root", "a signed head is not the root of the stored tree")
+        self._move(replace(self.state, head=head, note=note))
+        self._reached = {size: r for size, r in self._reached.items() if size >= head.size}
+
+    def move_seen(self, time: int, note: bytes) -> None:
+        """Store the newest time at which the origin's cosigner vouched for a head of this log."""
+        if time > self.state.seen_time:
+            self._move(replace(self.state, seen_time=time, seen_note=note))
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def _move(self, state: LogState) -> None:
+        with self._transaction():
+            self._swap_state(state)
+        self.state = state
+
+    def _state_after(
+        self,
+        reached: Checkpoint,
+        summaries: Sequence[Summary],
+        head: tuple[Checkpoint, bytes] | None,
+    ) -> LogState:
+        made = max((s.made_at for s in summaries if s.made_at is not None), default=0)
+        last = max(made, self.state.made_last)
+        state = replace(self.state, size=reached.size, made_last=last)
+        return state if head is None else replace(state, head=head[0], note=head[1])
+
+    def _write_bundles(self, tail: Sequence[tuple[bytes, Summary]]) -> None:
+        first = self.size // WIDTH
+        chunks = (tail[i : i + WIDTH] for i in range(0, len(tail), WIDTH))
+        rows = [(first + i, *_bundle_row(chunk)) for i, chunk in enumerate(chunks)]
+        self._db.executemany("INSERT OR REPLACE INTO bundle VALUES (?, ?, ?, ?, ?)", rows)
+
+    def _write_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None:
+        rows = [(tile_id(level, index), hashes) for level, index, hashes in tiles]
+        self._db.executemany("INSERT OR REPLACE INTO tile VALUES (?, ?)", rows)
+
+    def _write_references(self, summaries: Sequence[Summary]) -> None:
+        rows = [
+            (s.reference.target, index, s.reference.type, s.reference.reason, s.made_at)
+            for index, s in enumerate(summaries, self.size)
+            if s.reference is not None and s.reference.target < index
+        ]
+        self._db.executemany("INSERT INTO reference VALUES (?, ?, ?, ?, ?)", rows)
+
+    def _swap_state(self, state: LogState) -> None:
+        old, new = self.state, state
+        done = self._db.execute(
+            "UPDATE log SET size = ?, head_size = ?, head_root = ?, head_note = ?, seen_time = ?,"
+            " seen_note = ?, made_last = ? WHERE size = ? AND head_size = ? AND head_root = ?",
+            (
+                *(new.size, new.head.size, new.head.root, new.note, new.seen_time),
+                *(new.seen_note, new.made_last),
+                *(old.size, old.head.size, old.head.root),
+            ),
+        )
+        if done.rowcount != 1:
+            message = f"another process has written {self.path}"
+            raise InternalError("head-moved", message, hint="run one gateway per ledger")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._db.execute("BEGIN IMMEDIATE")
+            yield
+        except sqlite3.Error as error:
+            self._roll_back()
+            message = f"nothing was recorded: {error}"
+            raise TryAgainError("not-recorded", message, retry_after=5) from error
+        except BaseException:
+            self._roll_back()
+            raise
+        try:
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            message = f"a commit to {self.path} failed: {error}"
+            raise InternalError(
+                "commit-unknown", message, hint="start the gateway again"
+            ) from error
+
+    def _roll_back(self) -> None:
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    def _check_start(self) -> None:
+        """The stored tree must lead to the stored head; the rest is for `chopmark fsck`."""
+        frontier = _load_frontier(self._db, self.state.head.size)
+        if frontier.root() != self.state.head.root:
+            message = f"the tree in {self.path} does not lead to its signed head"
+            hint = "run `chopmark fsck`; restore the ledger before starting the gateway"
+            raise InternalError("damaged-ledger", message, hint=hint)
+
+
+def _bundle_row(chunk: Sequence[tuple[bytes, Summary]]) -> tuple[bytes, int, int, str]:
+    made = [s.made_at for _, s in chunk if s.made_at is not None] or [0]
+    kinds = ",".join(sorted({s.kind for _, s in chunk if s.kind}))
+    return encode_bundle([entry for entry, _ in chunk]), min(made), max(made), kinds
+
+
+def _load_frontier(db: sqlite3.Connection, size: int) -> Frontier:
+    rows: list[list[bytes]] = []
+    level = 0
+    while size >> (8 * level):
+        width = (size >> (8 * level)) % WIDTH
+        wanted = tile_id(level, size >> (8 * level + 8))
+        found = db.execute("SELECT hashes FROM tile WHERE id = ?", (wanted,)).fetchone()
+        hashes = found[0] if found else b""
+        if len(hashes) < width * HASH:
+            raise InternalError("damaged-ledger", f"tile {level} of the tree is too short")
+        rows.append([hashes[i * HASH : (i + 1) * HASH] for i in range(width)])
+        level += 1
+    return Frontier(size, rows)
+
+
+def _load_tail(db: sqlite3.Connection, size: int) -> list[tuple[bytes, Summary]]:
+    found = db.execute("SELECT entries FROM bundle WHERE n = ?", (size // WIDTH,)).fetchone()
+    entries = parse_bundle(found[0]) if found else []
+    if len(entries) != size % WIDTH:
+        raise InternalError("damaged-ledger", "the last bundle does not have the entries it should")
+    return [(entry, summarise(entry)) for entry in entries]

@@ -1,0 +1,103 @@
+"""What the store keeps beside an entry's bytes: for the index, the bundles' ranges, references."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from chopmark.core.draft import Draft
+from chopmark.core.entry import (
+    Attestation,
+    Commitment,
+    Entry,
+    Revocation,
+    UnknownFormat,
+    parse_entry,
+)
+from chopmark.core.errors import MalformedError
+
+REVOCATION: Final = 2
+SUPERSESSION: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An entry that speaks about an earlier one of its log.
+
+    Attributes:
+        target: index of the earlier entry.
+        type: `REVOCATION` or `SUPERSESSION`.
+        reason: of a revocation, otherwise 0.
+    """
+
+    target: int
+    type: int
+    reason: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """One entry in short.
+
+    Attributes:
+        made_at: ms since the Unix epoch; None where the entry does not parse.
+        kind: of an attestation, otherwise empty.
+        sha256: the digest under which an attestation is found.
+    """
+
+    made_at: int | None
+    kind: str = ""
+    sha256: bytes | None = None
+    reference: Reference | None = None
+
+
+NOTHING: Final = Summary(None)
+
+
+def summarise(data: bytes) -> Summary:
+    """The summary of an entry's bytes; of what does not parse it says nothing."""
+    try:
+        entry = parse_entry(data)
+    except MalformedError:
+        return NOTHING
+    return summarise_entry(entry)
+
+
+def summarise_entry(entry: Entry) -> Summary:
+    """The summary of a parsed entry."""
+    match entry:
+        case Attestation():
+            reference = _supersession(entry.supersedes)
+            return Summary(entry.made_at, entry.kind, entry.sha256, reference)
+        case Revocation():
+            reference = Reference(entry.target, REVOCATION, entry.reason)
+            return Summary(entry.made_at, reference=reference)
+        case UnknownFormat():
+            return Summary(None, sha256=entry.sha256)
+        case _:
+            return Summary(entry.made_at)
+
+
+def summarise_draft(draft: Draft, made_at: int) -> Summary:
+    """The summary of an attestation that is being made."""
+    return Summary(made_at, draft.kind, draft.sha256, _supersession(draft.supersedes))
+
+
+def is_attestation(data: bytes) -> bool:
+    """Whether an entry is an attestation, which a newer one may supersede."""
+    try:
+        return isinstance(parse_entry(data), Attestation)
+    except MalformedError:
+        return False
+
+
+def is_revocable(data: bytes) -> bool:
+    """Whether an entry is one that a revocation may name: an attestation or a consent."""
+    try:
+        entry = parse_entry(data)
+    except MalformedError:
+        return False
+    consent = isinstance(entry, Commitment) and entry.type == 3
+    return consent or isinstance(entry, Attestation)
+
+
+def _supersession(target: int | None) -> Reference | None:
+    return None if target is None else Reference(target, SUPERSESSION)

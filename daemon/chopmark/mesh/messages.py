@@ -1,0 +1,98 @@
+"""The small messages of the mesh that are not signed: requests, error replies, status.
+
+They are hints: they may cause a request or slow our own intake, and nothing else.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from chopmark.core.cbor import decode_cbor, encode_cbor
+from chopmark.core.checkpoint import check_origin
+from chopmark.core.errors import MalformedError
+from chopmark.core.text import MAX_INT
+
+PROTOCOL: Final = 1
+MAX_SMALL: Final = 8 * 1024
+"""Bytes of the largest unsigned message."""
+ERROR: Final = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Send the package that starts at `start`, under a head of at least `size`."""
+
+    origin: str
+    start: int
+    size: int
+
+    def encode(self) -> bytes:
+        """The request's bytes."""
+        return encode_cbor({0: self.origin, 1: self.start, 2: self.size})
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a gateway says about itself: online, protocol version, log sizes by origin."""
+
+    online: bool
+    sizes: dict[str, int]
+
+    def encode(self) -> bytes:
+        """The status's bytes."""
+        return encode_cbor({0: self.online, 1: PROTOCOL, 2: dict(self.sizes)})
+
+
+def parse_request(data: bytes) -> Request:
+    """Read a request.
+
+    Raises:
+        MalformedError: `malformed-request`.
+    """
+    value = _decode(data)
+    origin, start, size = value.get(0), value.get(1), value.get(2)
+    if not isinstance(origin, str) or not _is_size(start) or not _is_size(size):
+        raise MalformedError("malformed-request", "a request has an origin, a start and a size")
+    check_origin(origin)
+    return Request(origin, start, size)  # type: ignore[arg-type]  # _is_size narrows them
+
+
+def parse_status(data: bytes) -> Status:
+    """Read a status.
+
+    Raises:
+        MalformedError: `malformed-status`.
+    """
+    value = _decode(data)
+    online, sizes = value.get(0), value.get(2)
+    if not isinstance(online, bool) or not isinstance(sizes, dict):
+        raise MalformedError("malformed-status", "a status says online or not, and sizes")
+    if any(not isinstance(o, str) or not _is_size(s) for o, s in sizes.items()):
+        raise MalformedError("malformed-status", "a status has sizes by origin")
+    return Status(online, sizes)
+
+
+def encode_error(code: str) -> bytes:
+    """A reply that says why there is no package."""
+    return encode_cbor({ERROR: code})
+
+
+def parse_error(data: bytes) -> str | None:
+    """The code of an error reply; None if the reply is something else."""
+    if len(data) > MAX_SMALL:
+        return None
+    try:
+        code = _decode(data).get(ERROR)
+    except MalformedError:
+        return None
+    return code if isinstance(code, str) else None
+
+
+def _decode(data: bytes) -> dict[object, object]:
+    value = decode_cbor(data) if len(data) <= MAX_SMALL else None
+    if not isinstance(value, dict):
+        raise MalformedError("malformed-message", "a message of the mesh is a small CBOR map")
+    return value
+
+
+def _is_size(value: object) -> bool:
+    return type(value) is int and 0 <= value <= MAX_INT

@@ -1,0 +1,68 @@
+"""Topics of the mesh (docs/formats/mesh.md): who writes where."""
+
+from dataclasses import dataclass
+from typing import Final
+
+PREFIX: Final = "chopmark/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic, taken apart: `owner`'s `kind`, and for some kinds another member."""
+
+    owner: str
+    kind: str
+    other: str = ""
+
+    def encode(self) -> str:
+        """The topic's name."""
+        return "/".join([PREFIX, self.owner, self.kind, *([self.other] if self.other else [])])
+
+
+def parse_topic(text: str) -> Topic | None:
+    """Take a topic apart; None if it is not one of ours."""
+    parts = text.removeprefix(PREFIX + "/").split("/")
+    if not text.startswith(PREFIX + "/") or not 2 <= len(parts) <= 3:
+        return None
+    return Topic(*parts)
+
+
+def checkpoint(owner: str) -> str:
+    """Retained: the owner's newest checkpoint note."""
+    return Topic(owner, "checkpoint").encode()
+
+
+def entries(owner: str) -> str:
+    """The owner's live packages."""
+    return Topic(owner, "entries").encode()
+
+
+def cosignature(owner: str, witness: str) -> str:
+    """Retained: the owner's newest head, cosigned by the witness; by the owner: its heartbeat."""
+    return Topic(owner, "cosignature", witness).encode()
+
+
+def request(asked: str, asker: str) -> str:
+    """Written by the asker."""
+    return Topic(asked, "request", asker).encode()
+
+
+def reply(asker: str, asked: str) -> str:
+    """Written by the gateway that was asked."""
+    return Topic(asker, "reply", asked).encode()
+
+
+def status(owner: str) -> str:
+    """Retained, and the last will: hints about the owner."""
+    return Topic(owner, "status").encode()
+
+
+def subscriptions(me: str, peers: list[str]) -> list[str]:
+    """What a gateway reads: its peers' topics by name, and what is written to it."""
+    mine = [request(me, "+"), reply(me, "+")]
+    theirs = [
+        make(peer)
+        for peer in peers
+        for make in (checkpoint, entries, lambda p: cosignature(p, p), status)
+    ]
+    return mine + theirs

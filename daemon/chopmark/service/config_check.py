@@ -1,0 +1,101 @@
+"""What must hold for a configuration beyond the types of its keys, checked before all else.
+
+1. State, module and socket are absolute paths; the socket's fits into a socket address.
+2. One token is named, by label or by serial number; the two keys have different labels.
+3. The PIN's credential is a plain file name.
+4. `listen` is a loopback address and a port.
+5. There is exactly one broker.
+6. The tables under `kinds` are named by kinds.
+7. This gateway and its peers keep the rules of `config_peers`.
+"""
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Final
+
+from chopmark.core.member import check_kind
+from chopmark.service.config_model import Api, Broker, Config, Hsm
+from chopmark.service.config_peers import check_foreign, check_names, check_peers
+from chopmark.service.config_tree import apply_check, wrong_value
+
+MAX_SOCKET_PATH: Final = 107
+"""Bytes: sun_path of unix(7) has 108 with the closing NUL."""
+MAX_TOKEN_LABEL: Final = 32
+"""Bytes of a token's label in CK_TOKEN_INFO (PKCS#11)."""
+MAX_TOKEN_SERIAL: Final = 16
+MAX_KEY_LABEL: Final = 255
+_FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
+_HOST: Final = re.compile(r"[A-Za-z0-9.:_-]{1,253}", re.ASCII)
+_LISTEN: Final = re.compile(r"(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):([1-9][0-9]{0,4})", re.ASCII)
+
+
+def check_config(config: Config) -> None:
+    """Apply every rule to a decoded configuration.
+
+    Raises:
+        ConfigurationError: `config-value`, naming the key.
+    """
+    check_names("gateway", config.gateway)
+    _check_absolute("gateway.state", config.gateway.state)
+    _check_hsm(config.hsm)
+    _check_api(config.api)
+    _check_brokers(config.broker)
+    for kind in config.kinds:
+        apply_check(f"kinds.{kind}", check_kind, kind)
+    for where, peer in check_peers(config.peer):
+        check_foreign(where, peer, config.gateway)
+
+
+def _check_hsm(hsm: Hsm) -> None:
+    _check_absolute("hsm.module", hsm.module)
+    if (hsm.token_label is None) == (hsm.token_serial is None):
+        raise wrong_value("hsm", "name the token by token_label or token_serial, one of the two")
+    if hsm.token_label is not None:
+        _check_label("hsm.token_label", hsm.token_label, MAX_TOKEN_LABEL)
+    if hsm.token_serial is not None:
+        _check_label("hsm.token_serial", hsm.token_serial, MAX_TOKEN_SERIAL)
+    _check_label("hsm.log_label", hsm.log_label, MAX_KEY_LABEL)
+    _check_label("hsm.cosigner_label", hsm.cosigner_label, MAX_KEY_LABEL)
+    if hsm.log_label == hsm.cosigner_label:
+        raise wrong_value("hsm.cosigner_label", "the same as log_label, of another key")
+    if not _FILE_NAME.fullmatch(hsm.pin_credential):
+        hint = "the name in LoadCredential= of the unit, such as hsm-pin; never the PIN itself"
+        raise wrong_value("hsm.pin_credential", "not a plain file name", hint=hint)
+
+
+def _check_api(api: Api) -> None:
+    _check_absolute("api.socket", api.socket)
+    length = len(str(api.socket).encode())
+    if length > MAX_SOCKET_PATH:
+        raise wrong_value("api.socket", f"{length} bytes; a socket has at most {MAX_SOCKET_PATH}")
+    if api.listen is not None and not _is_loopback(api.listen):
+        hint = "such as 127.0.0.1:8080 or [::1]:8080; no other machine may reach this port"
+        raise wrong_value("api.listen", "not a loopback address with a port", hint=hint)
+
+
+def _is_loopback(listen: str) -> bool:
+    found = _LISTEN.fullmatch(listen)
+    if not found or int(found[3]) > 65535:
+        return False
+    try:
+        return ipaddress.ip_address(found[1] or found[2]).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_brokers(brokers: tuple[Broker, ...]) -> None:
+    if len(brokers) != 1:
+        raise wrong_value("broker", f"{len(brokers)} [[broker]] blocks where one is due")
+    if not _HOST.fullmatch(brokers[0].host):
+        raise wrong_value("broker[1].host", "not a name or address of a machine")
+
+
+def _check_absolute(where: str, path: Path) -> None:
+    if not path.is_absolute() or not str(path).isprintable():
+        raise wrong_value(where, f"not an absolute path: {str(path)!r}")
+
+
+def _check_label(where: str, text: str, limit: int) -> None:
+    if not text.strip() or not text.isprintable() or len(text.encode()) > limit:
+        raise wrong_value(where, f"not 1 to {limit} bytes of printable text")

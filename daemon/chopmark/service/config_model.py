@@ -1,0 +1,158 @@
+"""The configuration tree: every key of gateway.toml, its type and what it means.
+
+A description stands here once: it is the comment in the file that `chopmark init` writes, and
+docs/configuration.md is tested against these names. Nothing in the tree is secret: the PIN comes
+from a credential (see `credentials`).
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from chopmark.core.keys import VerifierKey, parse_vkey
+from chopmark.core.member import Member
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Kinds = tuple[str, ...]
+
+
+class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[gateway]`: who this gateway is."""
+
+    id: Annotated[
+        str, Meta(description="short name of this gateway, unique among its peers: [a-z0-9-]{1,20}")
+    ]
+    origin: Annotated[
+        str, Meta(description="name of its log, never reused: a URL without scheme, [a-z0-9.-/]")
+    ]
+    institution: Annotated[str, Meta(description="the institution that owns it, for people")]
+    jurisdiction: Annotated[str, Meta(description="ISO 3166 code of the place: HK, CN, CN-GD, MO")]
+    kinds: Annotated[
+        Kinds, Meta(description='kinds of document that it may attest; ["*"] stands for all')
+    ] = ("*",)
+    state: Annotated[
+        Path, Meta(description="folder of the ledger, the replicas and their indices")
+    ] = Path("/var/lib/chopmark")
+
+
+class Hsm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[hsm]`: the token that holds the keys. The PIN never stands here."""
+
+    module: Annotated[Path, Meta(description="the PKCS#11 module of the HSM's maker")]
+    token_label: Annotated[
+        str | None, Meta(description="which token: its label…", examples=["hk-1"])
+    ] = None
+    token_serial: Annotated[
+        str | None, Meta(description="…or its serial number", examples=["a1b2c3d4e5f60718"])
+    ] = None
+    log_label: Annotated[str, Meta(description="CKA_LABEL of the key that signs our log")] = (
+        "chopmark-log"
+    )
+    cosigner_label: Annotated[
+        str, Meta(description="CKA_LABEL of the key that cosigns heads of logs")
+    ] = "chopmark-cosigner"
+    pin_credential: Annotated[
+        str, Meta(description="file name of the PIN in $CREDENTIALS_DIRECTORY")
+    ] = "hsm-pin"
+
+
+class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[api]`: where the HTTP API listens."""
+
+    socket: Annotated[Path, Meta(description="unix socket for this machine, of mode 0660")] = Path(
+        "/run/chopmark/api.sock"
+    )
+    listen: Annotated[
+        str | None,
+        Meta(
+            description="also listen here: a loopback address and a port",
+            examples=["127.0.0.1:8080"],
+        ),
+    ] = None
+
+    @property
+    def listen_address(self) -> tuple[str, int] | None:
+        """Host and port of `listen`, for a checked configuration."""
+        if self.listen is None:
+            return None
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[[broker]]`: the MQTT 5 broker; exactly one for now. It is not trusted."""
+
+    host: Annotated[str, Meta(description="name or address of the broker")]
+    port: Annotated[Port, Meta(description="its TCP port")] = 1883
+
+
+class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[kinds.<kind>]`: what holds for documents of one kind."""
+
+    max_age: Annotated[
+        int, Meta(ge=1, description="seconds for which an answer about this kind counts as fresh")
+    ] = 86_400
+
+
+class Peer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[[peer]]`: another gateway, as its `chopmark peers export` prints it."""
+
+    id: Annotated[str, Meta(description="the peer's short name")]
+    origin: Annotated[str, Meta(description="name of the peer's log")]
+    log_vkey: Annotated[str, Meta(description="verifier key of its log; named as the origin")]
+    cosigner_vkey: Annotated[
+        str, Meta(description="verifier key of its cosigner; named <origin>/cosigner")
+    ]
+    institution: Annotated[str, Meta(description="the institution that owns it")]
+    jurisdiction: Annotated[str, Meta(description="ISO 3166 code of its place")]
+    kinds: Annotated[Kinds, Meta(description="kinds of document that it may attest")]
+
+    def member(self) -> Member:
+        """The peer with its keys parsed, for a checked configuration."""
+        return make_member(self, parse_vkey(self.log_vkey), parse_vkey(self.cosigner_vkey))
+
+
+class PeerFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A text that holds `[[peer]]` blocks and nothing else."""
+
+    peer: tuple[Peer, ...]
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The whole file. Made by `load_config`, it has passed every check."""
+
+    gateway: Gateway
+    hsm: Hsm
+    api: Api = Api()
+    broker: tuple[Broker, ...]
+    kinds: dict[str, Kind] = {}
+    peer: tuple[Peer, ...] = ()
+
+    @property
+    def peers(self) -> tuple[Member, ...]:
+        """The peers as members."""
+        return tuple(peer.member() for peer in self.peer)
+
+    def max_age(self, kind: str) -> int:
+        """Seconds for which an answer about documents of `kind` counts as fresh."""
+        return self.kinds.get(kind, Kind()).max_age
+
+
+def cosigner_name(origin: str) -> str:
+    """Key name of the cosigner of the gateway whose log is `origin`."""
+    return f"{origin}/cosigner"
+
+
+def make_member(section: Gateway | Peer, log: VerifierKey, cosigner: VerifierKey) -> Member:
+    """The member that a section of the file and two keys describe."""
+    return Member(
+        id=section.id,
+        origin=section.origin,
+        log_key=log,
+        cosigner_key=cosigner,
+        institution=section.institution,
+        jurisdiction=section.jurisdiction,
+        kinds=frozenset(section.kinds),
+    )

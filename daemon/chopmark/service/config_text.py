@@ -1,0 +1,94 @@
+"""Writing configuration text: a commented gateway.toml, and the block that describes a peer."""
+
+import json
+import re
+import textwrap
+from pathlib import Path
+from typing import Final, get_args
+
+import msgspec
+
+from chopmark.core.member import Member
+from chopmark.service.config_model import Config, Peer
+
+HEADER: Final = """\
+# Configuration of one chopmark gateway; docs/configuration.md says more about each key.
+# `chopmark config check` tells whether it holds. The PIN of the HSM never stands here.
+"""
+KINDS_EXAMPLE: Final = """\
+# What differs for documents of one kind stands in a table of its own:
+# [kinds.bank-statement]
+# max_age = 86400
+"""
+PEERS_HINT: Final = """\
+# Each peer follows as a [[peer]] block: append what `chopmark peers export` prints there.
+"""
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_WIDTH: Final = 98
+
+
+def render_config(config: Config) -> str:
+    """The text of a configuration file, each key with its comment; parses to `config` again."""
+    parts = [
+        HEADER,
+        _section("[gateway]", config.gateway),
+        _section("[hsm]", config.hsm),
+        _section("[api]", config.api),
+        *(_section("[[broker]]", broker) for broker in config.broker),
+        *([] if config.kinds else [KINDS_EXAMPLE]),
+        *(_section(f"[kinds.{_key(name)}]", kind) for name, kind in config.kinds.items()),
+        PEERS_HINT,
+        *(_section("[[peer]]", peer, comments=False) for peer in config.peer),
+    ]
+    return "\n".join(parts)
+
+
+def render_peer(member: Member) -> str:
+    """The `[[peer]]` block with which another gateway gets to know `member`."""
+    peer = Peer(
+        id=member.id,
+        origin=member.origin,
+        log_vkey=member.log_key.encode(),
+        cosigner_vkey=member.cosigner_key.encode(),
+        institution=member.institution,
+        jurisdiction=member.jurisdiction,
+        kinds=tuple(sorted(member.kinds)),
+    )
+    return _section("[[peer]]", peer, comments=False)
+
+
+def _section(title: str, section: msgspec.Struct, *, comments: bool = True) -> str:
+    lines = [title]
+    for field in msgspec.structs.fields(section):
+        meta = _described(field.type) if comments else None
+        if meta is not None and meta.description:
+            lines.extend(f"# {line}" for line in textwrap.wrap(meta.description, _WIDTH))
+        value = getattr(section, field.name)
+        if value is not None:
+            lines.append(f"{field.name} = {_value(value)}")
+        elif meta is not None and meta.examples:
+            lines.append(f"# {field.name} = {_value(meta.examples[0])}")
+    return "\n".join(lines) + "\n"
+
+
+def _described(kind: object) -> msgspec.Meta | None:
+    """The part of an annotation that is for people; others hold bounds."""
+    metas = (part for part in get_args(kind) if isinstance(part, msgspec.Meta))
+    return next((meta for meta in metas if meta.description), None)
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else _string(name)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    if isinstance(value, int):
+        return str(value)
+    return _string(str(value) if isinstance(value, Path) else value)
+
+
+def _string(value: object) -> str:
+    """A TOML basic string: JSON's escapes are TOML's too, but TOML also escapes DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

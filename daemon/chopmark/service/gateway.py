@@ -1,0 +1,180 @@
+"""The gateway as the API sees it: our log, the replicas and the HSM brought together."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from chopmark.api.ports import Asked, Identity
+from chopmark.core.draft import Draft, Recorded
+from chopmark.core.entry import REASONS
+from chopmark.core.errors import MissingError, RefusedError
+from chopmark.core.member import Member
+from chopmark.core.ports import Clock
+from chopmark.core.proof import Proof
+from chopmark.core.verdict import Verdict
+from chopmark.ledger.log import Log
+from chopmark.ledger.reader import Reader
+from chopmark.ledger.sequencer import Sequencer
+from chopmark.ledger.store import LogState
+from chopmark.ledger.summary import is_attestation, is_revocable
+from chopmark.service.verifier import Verifier
+
+
+class Reporter(Protocol):
+    """Tells how the gateway is."""
+
+    def status(self) -> dict[str, Any]:
+        """State as JSON."""
+        ...
+
+    def peers(self) -> list[dict[str, Any]]:
+        """State of each replica as JSON."""
+        ...
+
+    def not_ready(self) -> list[str]:
+        """Why the gateway is not ready."""
+        ...
+
+
+class GatewayService:
+    """Implements `api.ports.Gateway`."""
+
+    def __init__(
+        self,
+        own: Member,
+        sequencer: Sequencer,
+        logs: Mapping[str, Log],
+        verifier: Verifier,
+        reporter: Reporter,
+        clock: Clock,
+    ) -> None:
+        self._own = own
+        self._sequencer = sequencer
+        self._logs = logs
+        self._verifier = verifier
+        self._reporter = reporter
+        self._clock = clock
+
+    def now_ms(self) -> int:
+        """The clock."""
+        return self._clock.now_ms()
+
+    def identity(self) -> Identity:
+        """Who we are."""
+        own = self._own
+        keys = (own.log_key.encode(), own.cosigner_key.encode())
+        kinds = tuple(sorted(own.kinds))
+        return Identity(own.id, own.origin, *keys, own.institution, own.jurisdiction, kinds)
+
+    def check_draft(self, draft: Draft) -> None:
+        """Refuse kinds that we may not issue, and validity that has ended already.
+
+        Raises:
+            RefusedError: `kind-not-allowed`, `already-expired`.
+        """
+        if not self._own.may_issue(draft.kind):
+            message = f"this gateway may not attest the kind {draft.kind}"
+            hint = f"it may attest: {', '.join(sorted(self._own.kinds))}"
+            raise RefusedError("kind-not-allowed", message, hint=hint)
+        if draft.valid_until is not None and draft.valid_until <= self._clock.now_ms():
+            raise RefusedError("already-expired", "`valid_until` lies in the past")
+
+    async def check_supersedes(self, index: int) -> None:
+        """Refuse a supersession of anything but an earlier attestation of our log.
+
+        Raises:
+            RefusedError: `no-such-attestation`.
+        """
+        if not is_attestation(await self._own_entry(index)):
+            raise _no_attestation(index)
+
+    async def record(self, drafts: Sequence[Draft], seconds: float) -> Recorded:
+        """Append attestations as one run; see `Sequencer.record`."""
+        return await self._sequencer.record(drafts, seconds)
+
+    async def revoke(self, index: int, reason: int, seconds: float) -> Recorded:
+        """Append a revocation.
+
+        Raises:
+            RefusedError: `no-such-attestation`, `no-such-reason`; and what `record` raises.
+        """
+        if not 0 <= reason < len(REASONS):
+            hint = ", ".join(f"{code} {text}" for code, text in enumerate(REASONS))
+            raise RefusedError("no-such-reason", f"there is no reason {reason}", hint=hint)
+        if not is_revocable(await self._own_entry(index)):
+            raise _no_attestation(index)
+        return await self._sequencer.record([(index, reason)], seconds)
+
+    async def wait_signed(self, index: int, seconds: float) -> bool:
+        """Wait until a signed head covers an index."""
+        return await self._sequencer.wait_signed(index, seconds)
+
+    async def proof(self, member: str, index: int) -> bytes:
+        """The proof of an entry.
+
+        Raises:
+            MissingError: `no-such-member`, `not-signed`.
+        """
+        log = self._log(member)
+        proof: Proof = await log.read(lambda reader, state: reader.proof(index, state))
+        return proof.encode()
+
+    async def proofs(self, start: int, count: int) -> list[bytes]:
+        """Proofs of a run of our own signed entries."""
+
+        def read(reader: Reader, state: LogState) -> list[bytes]:
+            return [reader.proof(index, state).encode() for index in range(start, start + count)]
+
+        return await self._log(self._own.id).read(read)
+
+    async def verify(self, asked: Asked) -> Verdict:
+        """The verdict from our own replicas."""
+        return await self._verifier.verify(asked)
+
+    async def entries(self, member: str, after: int, limit: int) -> tuple[list[bytes], int]:
+        """Entries after an index, and the signed size.
+
+        Raises:
+            MissingError: `no-such-member`.
+        """
+
+        def read(reader: Reader, state: LogState) -> tuple[list[bytes], int]:
+            start = max(0, after + 1)
+            end = min(start + limit, state.head.size)
+            return (reader.entries(start, end) if start < end else []), state.head.size
+
+        return await self._log(member).read(read)
+
+    def policy(self, member: str) -> str:
+        """The trust policy for a member's log."""
+        return self._verifier.policy(self._log(member).origin).encode()
+
+    def status(self) -> dict[str, Any]:
+        """State of the gateway."""
+        return self._reporter.status()
+
+    def peers(self) -> list[dict[str, Any]]:
+        """State of each replica."""
+        return self._reporter.peers()
+
+    def not_ready(self) -> list[str]:
+        """Why the gateway is not ready."""
+        return self._reporter.not_ready()
+
+    def _log(self, member: str) -> Log:
+        log = self._logs.get(member)
+        if log is None:
+            hint = f"known here: {', '.join(self._logs)}"
+            raise MissingError("no-such-member", f"no member {member!r} is known here", hint=hint)
+        return log
+
+    async def _own_entry(self, index: int) -> bytes:
+        log = self._log(self._own.id)
+        if not 0 <= index < log.state.size:
+            raise _no_attestation(index)
+        entry: bytes = await log.read(lambda reader, _: reader.entries(index, index + 1)[0])
+        return entry
+
+
+def _no_attestation(index: int) -> RefusedError:
+    hint = "only entries of this gateway's own log can be named"
+    return RefusedError("no-such-attestation", f"entry {index} is no attestation", hint=hint)

@@ -1,0 +1,115 @@
+"""`chopmarkd`: read the configuration, build the parts, run them, stop in order."""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final
+
+import chopmark
+from chopmark.api.app import create_app
+from chopmark.api.server import serve
+from chopmark.core.errors import ChopmarkError
+from chopmark.service.config import Config, find_config, load_config
+from chopmark.service.logs import set_up_logging
+from chopmark.service.notify import feed_watchdog, notify_ready, notify_status, notify_stopping
+from chopmark.service.wiring import Parts, build
+
+LOG: Final = logging.getLogger("chopmark")
+SETTLE: Final = 5.0
+"""Seconds to wait at start until attesting works, before we say that we are up without it."""
+STATUS_PAUSE: Final = 5.0
+"""Seconds between two looks at how we are, for systemd's status line and watchdog."""
+ANSWER: Final = 20.0
+"""Seconds in which the ledger's writer must answer, or the watchdog is left to bite."""
+
+
+def run() -> None:
+    """Entry point of the program."""
+    parser = argparse.ArgumentParser(prog="chopmarkd", description=__doc__)
+    parser.add_argument("--config", type=Path, help="gateway.toml (default: CHOPMARK_CONFIG)")
+    parser.add_argument("--version", action="version", version=chopmark.__version__)
+    arguments = parser.parse_args()
+    set_up_logging()
+    exit_code = 0
+    try:
+        asyncio.run(_main(load_config(find_config(arguments.config))))
+    except* ChopmarkError as group:
+        exit_code = _give_up(_first(group.exceptions))
+    sys.exit(exit_code)
+
+
+async def _main(config: Config) -> None:
+    async with AsyncExitStack() as stack:
+        parts = await build(config, stack)
+        stopped = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopped.set)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                running = _start(config, parts, tasks)
+                await stopped.wait()
+                notify_stopping()
+                for task in running:
+                    task.cancel()
+        finally:
+            LOG.info("stopped")
+
+
+def _start(config: Config, parts: Parts, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+    app = create_app(parts.gateway)
+    health = _Health(parts)
+    jobs = {
+        "sequencer": parts.sequencer.run(),
+        "mesh": parts.mesh.run(),
+        "api": serve(app, config.api.socket, config.api.listen_address),
+        "health": health.run(),
+        "watchdog": feed_watchdog(lambda: health.good),
+    }
+    return [tasks.create_task(job, name=name) for name, job in jobs.items()]
+
+
+class _Health:
+    """Looks after the status line, and whether the writer still answers."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self.good = True
+
+    async def run(self) -> None:
+        """Look for ever."""
+        # A token that is away does not keep us down: verifying works without it.
+        await self._parts.sequencer.wait_first_head(SETTLE)
+        notify_ready(self._parts.report.sentence())
+        LOG.info("%s", self._parts.report.sentence())
+        while True:
+            try:
+                await asyncio.wait_for(self._parts.log.write(lambda _: None), ANSWER)
+                self.good = True
+            except TimeoutError:
+                self.good = False
+            notify_status(self._parts.report.sentence())
+            await asyncio.sleep(STATUS_PAUSE)
+
+
+def _first(errors: Sequence[BaseException]) -> ChopmarkError:
+    for error in errors:
+        if isinstance(error, ChopmarkError):
+            return error
+        if isinstance(error, BaseExceptionGroup):
+            return _first(error.exceptions)
+    raise RuntimeError("a group of our errors without one of ours")
+
+
+def _give_up(error: ChopmarkError) -> int:
+    LOG.critical("%s", error, extra={"code": error.code})
+    return error.exit_code
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,167 @@
+"""Answers a verification from our own log and the replicas; nothing is asked over the network."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from chopmark.api.ports import Asked
+from chopmark.core.check import compare, facts_from_proof, read_attestation
+from chopmark.core.digest import Digests
+from chopmark.core.errors import MissingError
+from chopmark.core.judge import decide
+from chopmark.core.member import Member
+from chopmark.core.policy import Policy
+from chopmark.core.proof import Proof, parse_extra, parse_proof
+from chopmark.core.verdict import Facts, Issuer, Match, Revoked, Source, Verdict
+from chopmark.ledger.log import Log
+from chopmark.ledger.reader import Reader
+from chopmark.ledger.store import LogState
+from chopmark.ledger.worker import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """One log that is searched: whose it is, and why it is not to be relied on, if so."""
+
+    member: Member
+    log: Log
+    source: Source
+    conflict: Callable[[], str | None] = lambda: None
+
+    @property
+    def issuer(self) -> Issuer:
+        """The issuer as verdicts name it."""
+        m = self.member
+        return Issuer(m.id, m.origin, m.institution, m.jurisdiction)
+
+    def as_of(self, now: int) -> int | None:
+        """Time (ms) up to which this log is known to be complete; our own always is."""
+        if self.source is Source.OWN:
+            return now
+        return self.log.state.seen_time * 1000 or None
+
+
+class Verifier:
+    """Verifies documents."""
+
+    def __init__(
+        self, shelves: Iterable[Shelf], reading: Worker, max_age: Callable[[str], int]
+    ) -> None:
+        self._shelves: Mapping[str, Shelf] = {shelf.member.origin: shelf for shelf in shelves}
+        self._reading = reading
+        self._max_age = max_age
+
+    def policy(self, origin: str) -> Policy:
+        """The policy for a log. Until there is a roster no witness is demanded: `quorum none`.
+
+        Raises:
+            MissingError: `no-such-member`.
+        """
+        shelf = self._shelves.get(origin)
+        if shelf is None:
+            raise MissingError("no-such-member", f"no log {origin} is known here")
+        return Policy((shelf.member.log_key,))
+
+    async def verify(self, asked: Asked) -> Verdict:
+        """The verdict.
+
+        Raises:
+            MalformedError: if the proof cannot be read at all.
+        """
+        proof = parse_proof(asked.proof) if asked.proof is not None else None
+        facts = await self._reading.run(self._gather, asked, proof)
+        return decide(facts, asked.question, self._as_of(asked))
+
+    def _as_of(self, asked: Asked) -> int | None:
+        """Time up to which every log that could hold the document is known to be complete."""
+        expected = asked.question.expect_issuer
+        times = [
+            shelf.as_of(asked.question.now)
+            for shelf in self._shelves.values()
+            if expected in (None, shelf.member.id, shelf.member.origin, shelf.member.institution)
+        ]
+        known = [time for time in times if time is not None]
+        return min(known) if known and len(known) == len(times) else None
+
+    def _gather(self, asked: Asked, proof: Proof | None) -> list[Facts]:
+        """All facts, one for each attestation; what was pointed at comes first and stays."""
+        facts: list[Facts] = []
+        if proof is not None:
+            facts.append(self._from_proof(proof, asked))
+        if asked.reference is not None:
+            facts += self._from_reference(*asked.reference, asked)
+        for shelf in self._shelves.values() if asked.digests else ():
+            facts += self._from_digests(shelf, asked.digests, asked)
+        unique = {(fact.issuer.origin, fact.index): fact for fact in reversed(facts)}
+        return list(unique.values())
+
+    def _from_digests(self, shelf: Shelf, digests: Digests | None, asked: Asked) -> list[Facts]:
+        if digests is None:
+            return []
+        found = shelf.log.find(digests.sha256)
+        return [self._facts(shelf, index, entry, asked) for index, entry in found]
+
+    def _from_reference(self, origin: str, index: int, asked: Asked) -> list[Facts]:
+        shelf = self._shelves.get(origin)
+        if shelf is None or not 0 <= index < shelf.log.signed_size:
+            return []
+        entry = shelf.log.read_now(lambda reader, _: reader.entries(index, index + 1)[0])
+        return [replace(self._facts(shelf, index, entry, asked), referred=True)]
+
+    def _from_proof(self, proof: Proof, asked: Asked) -> Facts:
+        origin = proof.checkpoint().origin
+        shelf = self._shelves.get(origin)
+        if shelf is None:
+            stranger = Issuer("", origin, origin, "")
+            problem = f"the log {origin} belongs to no member that is known here"
+            nothing = Facts(stranger, proof.index, None, Source.PROOF, Match.NO_DOCUMENT)
+            return replace(nothing, referred=True, problem=problem)
+        may_issue = shelf.member.may_issue
+        policy = self.policy(origin)
+        facts = facts_from_proof(proof, policy, asked.digests, shelf.issuer, may_issue)
+        return self._with_replica(shelf, facts, proof, asked)
+
+    def _with_replica(self, shelf: Shelf, facts: Facts, proof: Proof, asked: Asked) -> Facts:
+        """Add what the replica knows about a proven attestation; compare the two histories."""
+        if facts.entry is None:
+            return facts
+        contradiction = shelf.log.read_now(lambda r, s: _contradiction(r, s, proof))
+        problem = facts.problem or shelf.conflict() or contradiction
+        covered = facts.index < shelf.log.signed_size
+        source = shelf.source if covered else facts.source
+        return self._complete(shelf, replace(facts, problem=problem, source=source), asked)
+
+    def _facts(self, shelf: Shelf, index: int, data: bytes, asked: Asked) -> Facts:
+        entry, problem = read_attestation(data)
+        facts = Facts(shelf.issuer, index, entry, shelf.source, Match.NO_DOCUMENT, problem=problem)
+        if entry is None:
+            return facts
+        if not shelf.member.may_issue(entry.kind):
+            institution = shelf.member.institution
+            problem = f"{institution} is not entitled to attest the kind {entry.kind}"
+        match = compare(entry, asked.digests, shelf.member.origin)
+        known = replace(facts, problem=problem or shelf.conflict(), match=match)
+        return self._complete(shelf, known, asked)
+
+    def _complete(self, shelf: Shelf, facts: Facts, asked: Asked) -> Facts:
+        """Add references, freshness and the kind's maximum age."""
+        revoked, newer = shelf.log.read_now(lambda r, s: r.references(facts.index, s))
+        kind = facts.entry.kind if facts.entry else ""
+        return replace(
+            facts,
+            revoked=Revoked(*revoked) if revoked else None,
+            superseded_by=newer if newer >= 0 else None,
+            as_of=shelf.as_of(asked.question.now),
+            max_age=self._max_age(kind),
+        )
+
+
+def _contradiction(reader: Reader, state: LogState, proof: Proof) -> str | None:
+    """Whether a proof's signed head and entry are those of the log that we hold."""
+    head = proof.checkpoint()
+    if head.size <= state.head.size and reader.root_at(head.size) != head.root:
+        return "its log shows two histories: the proof's checkpoint is not the one held here"
+    if proof.index < state.head.size:
+        held = reader.entries(proof.index, proof.index + 1)[0]
+        if held != parse_extra(proof.extra).entry:
+            return "its log shows two histories: another entry is held here at that index"
+    return None

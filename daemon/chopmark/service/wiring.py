@@ -1,0 +1,174 @@
+"""Builds the gateway's parts from its configuration, and closes them again."""
+
+import fcntl
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.errors import ConfigurationError, ExistsError, MissingError
+from chopmark.core.member import Member
+from chopmark.core.note import Note, parse_note
+from chopmark.core.ports import Clock, Signer
+from chopmark.core.verdict import Source
+from chopmark.hsm.config import HsmConfig
+from chopmark.hsm.signer import HsmSigner, open_signer
+from chopmark.ledger.log import Log, open_log
+from chopmark.ledger.replica import Replica
+from chopmark.ledger.sequencer import Sequencer
+from chopmark.ledger.store import create_store, read_keys
+from chopmark.ledger.worker import Worker
+from chopmark.mesh.link import Broker
+from chopmark.mesh.mesh import Mesh
+from chopmark.service.clock import SystemClock
+from chopmark.service.config import Config, own_member
+from chopmark.service.credentials import read_pin
+from chopmark.service.gateway import GatewayService
+from chopmark.service.report import Report
+from chopmark.service.verifier import Shelf, Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What `main` runs."""
+
+    gateway: GatewayService
+    sequencer: Sequencer
+    mesh: Mesh
+    report: Report
+    log: Log
+
+
+def hsm_config(config: Config) -> HsmConfig:
+    """What the HSM's module needs to know."""
+    hsm = config.hsm
+    return HsmConfig(
+        str(hsm.module), hsm.token_label, hsm.token_serial, hsm.log_label, hsm.cosigner_label
+    )
+
+
+def log_path(state: Path) -> Path:
+    """Database of our own log."""
+    return state / "log.db"
+
+
+def replica_path(state: Path, member: str) -> Path:
+    """Database of a replica."""
+    return state / "replica" / f"{member}.db"
+
+
+def index_path(state: Path, member: str) -> Path:
+    """Digest index of a log."""
+    return state / "index" / f"{member}.db"
+
+
+async def build(config: Config, stack: AsyncExitStack) -> Parts:
+    """Open everything, in the order in which a fault is best explained.
+
+    Args:
+        config: checked configuration.
+        stack: closes what was opened, whatever happens.
+
+    Raises:
+        ChopmarkError: with the first thing that is wrong.
+    """
+    clock = SystemClock()
+    state = config.gateway.state
+    if not log_path(state).exists():
+        hint = "create it with `chopmark init`"
+        raise MissingError("no-ledger", f"there is no ledger in {state}", hint=hint)
+    stack.callback(_lock(state).close)
+    signer = await open_signer(hsm_config(config), config.gateway.origin, lambda: read_pin(config))
+    stack.push_async_callback(signer.close)
+    own = own_member(config, signer.log_key, signer.cosigner_key)
+    reading = Worker("read")
+    stack.callback(reading.close)
+    log = await _open(log_path(state), own, state, reading, stack)
+    replicas = [
+        Replica(peer, await _open_replica(peer, state, reading, stack), clock)
+        for peer in config.peers
+    ]
+    return _assemble(config, own, signer, log, replicas, reading, clock)
+
+
+def _lock(state: Path) -> TextIO:
+    """Hold the state folder; the kernel lets go of it when this process ends, however it ends.
+
+    Raises:
+        ExistsError: `already-running`.
+    """
+    file = (state / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        message = f"another gateway is running on {state}"
+        raise ExistsError("already-running", message, hint="stop it first") from error
+    return file
+
+
+def _assemble(
+    config: Config,
+    own: Member,
+    signer: HsmSigner,
+    log: Log,
+    replicas: Sequence[Replica],
+    reading: Worker,
+    clock: Clock,
+) -> Parts:
+    sequencer = Sequencer(log, signer, clock)
+    broker = Broker(config.broker[0].host, config.broker[0].port)
+    mesh = Mesh(own.id, broker, log, replicas, lambda: make_heartbeat(log, signer, clock))
+    sequencer.on_head = mesh.head_moved
+    shelves = [Shelf(own, log, Source.OWN), *map(_shelve, replicas)]
+    verifier = Verifier(shelves, reading, config.max_age)
+    report = Report(own, log, sequencer, signer, mesh, broker, replicas, clock)
+    logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
+    gateway = GatewayService(own, sequencer, logs, verifier, report, clock)
+    return Parts(gateway, sequencer, mesh, report, log)
+
+
+async def make_heartbeat(log: Log, signer: Signer, clock: Clock) -> bytes:
+    """Our newest head with our own cosignature as of now: what peers' as-of times come from.
+
+    Raises:
+        TryAgainError: while the HSM is away, or no head was signed yet.
+    """
+    state = log.state
+    time = clock.now_ms() // 1000
+    signature = await signer.cosign(state.head, time)
+    note = _head_note(state.head, state.note).with_signature(signature).encode()
+    await log.write(lambda store: store.move_seen(time, note))
+    return note
+
+
+def _head_note(head: Checkpoint, note: bytes | None) -> Note:
+    return parse_note(note) if note is not None else Note(head.encode(), ())
+
+
+def _shelve(replica: Replica) -> Shelf:
+    return Shelf(replica.member, replica.log, Source.REPLICA, lambda: replica.conflict)
+
+
+async def _open_replica(peer: Member, state: Path, reading: Worker, stack: AsyncExitStack) -> Log:
+    path = replica_path(state, peer.id)
+    if not path.exists():  # derived data: an empty one fills itself from the peers
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        create_store(path, peer.log_key, peer.cosigner_key)
+    return await _open(path, peer, state, reading, stack)
+
+
+async def _open(
+    path: Path, member: Member, state: Path, reading: Worker, stack: AsyncExitStack
+) -> Log:
+    if await reading.run(read_keys, path) != (member.log_key, member.cosigner_key):
+        message = f"{path} was made for other keys than those of {member.origin}"
+        hint = "is this the right token, and the right [[peer]] block?"
+        raise ConfigurationError("keys-changed", message, hint=hint)
+    index = index_path(state, member.id)
+    index.parent.mkdir(mode=0o700, exist_ok=True)
+    log = await open_log(path, index, reading)
+    stack.push_async_callback(log.close)
+    return log

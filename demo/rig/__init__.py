@@ -1,0 +1,1 @@
+"""Real parts for the demo, the tests and the benchmarks: broker, token, gateway."""

@@ -1,0 +1,230 @@
+"""A real gateway: its own token, ledger, socket and port under one folder, and its daemon."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import httpx
+
+from rig.broker import Broker, free_port
+from rig.token import provision_token
+
+_DEADLINE: Final = 30.0
+
+
+class GatewayFailedError(RuntimeError):
+    """A gateway did not do what it was started for; the message ends with its log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """Who a gateway is."""
+
+    id: str
+    origin: str
+    institution: str
+    jurisdiction: str
+
+
+SHENZHEN: Final = Who("sz-1", "bank-sz.example/sz-1", "Bank of Shenzhen (example)", "CN")
+HONG_KONG: Final = Who("hk-1", "bank-hk.example/hk-1", "Bank of Hong Kong (example)", "HK")
+MACAO: Final = Who("mo-1", "bank-mo.example/mo-1", "Bank of Macao (example)", "MO")
+MEMBERS: Final = (SHENZHEN, HONG_KONG, MACAO)
+
+
+class Gateway:
+    """One gateway under `folder`, initialised by the command that operators use.
+
+    All methods block; in an event loop call them through `asyncio.to_thread`.
+    """
+
+    def __init__(self, folder: Path, who: Who, broker: Broker) -> None:
+        self.who = who
+        self.folder = folder
+        self.config = folder / "gateway.toml"
+        self.socket = folder / "api.sock"
+        self.state = folder / "state"
+        self.log = folder / "gateway.log"
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True)
+        self.token = provision_token(folder / "hsm", who.id)
+        self._initialise(broker)
+
+    @property
+    def address(self) -> str:
+        """What `--gateway` takes."""
+        return f"unix:{self.socket}"
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running daemon."""
+        if self._process is None:
+            raise GatewayFailedError(f"{self.who.id} does not run")
+        return self._process.pid
+
+    def environment(self) -> dict[str, str]:
+        """The environment of its programs; no secret is in it, only where secrets lie."""
+        return os.environ | {
+            "SOFTHSM2_CONF": str(self.token.conf),
+            "CREDENTIALS_DIRECTORY": str(self.token.credentials),
+            "CHOPMARK_CONFIG": str(self.config),
+            "CHOPMARK_GATEWAY": self.address,
+        }
+
+    def cli(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `chopmark` as somebody at this gateway."""
+        command = [sys.executable, "-m", "chopmark.cli.main", *arguments]
+        done = subprocess.run(
+            command,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        if check and done.returncode != 0:
+            message = f"chopmark {' '.join(arguments)} at {self.who.id}: exit {done.returncode}"
+            raise GatewayFailedError(f"{message}\n{done.stdout}{done.stderr}")
+        return done
+
+    def add_peers(self, others: Sequence["Gateway"]) -> None:
+        """Pin others by the block that they export."""
+        blocks = [other.cli("peers", "export").stdout for other in others]
+        with self.config.open("a") as file:
+            file.write("\n" + "\n".join(blocks))
+
+    def start(self) -> Self:
+        """Start the daemon and wait until it is ready."""
+        self.launch()
+        self.wait_for(self.is_ready, "to be ready")
+        return self
+
+    def launch(self) -> None:
+        """Start the daemon."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "chopmark.service.main", "--config", str(self.config)],
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the one who started us to handle
+            )
+
+    def stop(self) -> int:
+        """Stop the daemon in order; gives its exit code. Harmless if it does not run."""
+        return self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._end(signal.SIGKILL)
+
+    def is_ready(self) -> bool:
+        """Whether it says that it is ready; an error if it has ended."""
+        if self._process is not None and self._process.poll() is not None:
+            raise GatewayFailedError(f"{self.who.id} ended: {self.log.read_text()[-3000:]}")
+        if not self._accepts():
+            return False
+        try:
+            with self.client() as client:
+                return client.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def _accepts(self) -> bool:
+        """Whether somebody listens; httpx does not close a socket that cannot be connected."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket)) == 0
+
+    def client(self) -> httpx.Client:
+        """An HTTP client on its socket."""
+        transport = httpx.HTTPTransport(uds=str(self.socket))
+        return httpx.Client(transport=transport, base_url="http://localhost", timeout=60)
+
+    def get(self, path: str) -> Any:
+        """JSON of a GET."""
+        with self.client() as client:
+            return client.get(path).raise_for_status().json()
+
+    def peer(self, other: "Gateway") -> dict[str, Any]:
+        """What it knows of another one."""
+        peers: list[dict[str, Any]] = self.get("/v1/peers")
+        return next(peer for peer in peers if peer["id"] == other.who.id)
+
+    def wait_for_head(self, other: "Gateway", size: int) -> None:
+        """Wait until its replica of another one's log has reached a size."""
+        self.wait_for(lambda: self.peer(other)["head_size"] >= size, f"to have {size} entries")
+
+    def wait_for(
+        self, condition: Callable[[], bool], what: str, seconds: float = _DEADLINE
+    ) -> None:
+        """Wait for a condition."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                tail = self.log.read_text()[-3000:]
+                raise GatewayFailedError(f"waited in vain for {self.who.id} {what}\n{tail}")
+            time.sleep(0.05)
+
+    def _initialise(self, broker: Broker) -> None:
+        who = self.who
+        options = {
+            "--config": self.config,
+            "--id": who.id,
+            "--origin": who.origin,
+            "--institution": who.institution,
+            "--jurisdiction": who.jurisdiction,
+            "--module": self.token.module,
+            "--token-label": self.token.label,
+            "--state": self.state,
+            "--socket": self.socket,
+            "--listen": f"127.0.0.1:{self.port}",
+            "--broker": f"{broker.host}:{broker.port}",
+        }
+        self.cli("init", *(str(word) for pair in options.items() for word in pair))
+
+    def _end(self, number: signal.Signals) -> int:
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.send_signal(number)
+        try:
+            return process.wait(_DEADLINE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            return process.wait()
+
+
+class Cluster:
+    """A broker and gateways that know each other, under one folder."""
+
+    def __init__(self, folder: Path, members: Sequence[Who] = MEMBERS) -> None:
+        self.broker = Broker(folder / "broker")
+        self.gateways = {who.id: Gateway(folder / who.id, who, self.broker) for who in members}
+        for gateway in self.gateways.values():
+            gateway.add_peers([g for g in self.gateways.values() if g is not gateway])
+
+    def __getitem__(self, member: str) -> Gateway:
+        return self.gateways[member]
+
+    def start(self) -> Self:
+        """Start all daemons at once, and wait until each is ready."""
+        for gateway in self.gateways.values():
+            gateway.launch()
+        for gateway in self.gateways.values():
+            gateway.wait_for(gateway.is_ready, "to be ready")
+        return self
+
+    def stop(self) -> None:
+        """Stop everything."""
+        for gateway in self.gateways.values():
+            gateway.stop()
+        self.broker.stop()

@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Makes this checkout ready to run: Debian packages, then a virtual environment in .venv.
+# Run it as often as you like; when nothing is missing it does nothing.
+#
+#   ./setup.sh        everything, for development and tests
+#   ./setup.sh run    only what the programs and the demo need
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+readonly packages=(
+  softhsm2 mosquitto mosquitto-clients            # the emulated HSM and the broker
+  python3-venv python3-dev                        # Python
+  gcc libc6-dev pkg-config libsystemd-dev make    # systemd-python is compiled here
+)
+readonly stamp=.venv/setup-stamp
+
+say() { printf 'setup: %s\n' "$*"; }
+die() { printf 'setup: %s\nhint: %s\n' "$1" "$2" >&2; exit 1; }
+
+as_root() {
+  if [[ $EUID -eq 0 ]]; then "$@"
+  elif command -v sudo >/dev/null; then sudo "$@"
+  else die "this needs root: $*" "run it as root, or install sudo"; fi
+}
+
+is_installed() { [[ $(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) == installed ]]; }
+
+install_packages() {
+  local missing=() package
+  if ! command -v dpkg-query >/dev/null; then
+    say "not a Debian system; these are needed, by whatever name: ${packages[*]}"
+    return
+  fi
+  for package in "${packages[@]}"; do is_installed "$package" || missing+=("$package"); done
+  [[ ${#missing[@]} -gt 0 ]] || return 0
+  say "installing Debian packages: ${missing[*]}"
+  as_root apt-get -qq update || say "apt-get update failed; trying with the lists there are"
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+    "${missing[@]}" >/dev/null \
+    || die "apt-get could not install them" "is the network there, and are apt's sources right?"
+  [[ " ${missing[*]} " != *" mosquitto "* ]] || stop_new_broker
+}
+
+# Debian starts the broker on port 1883 as soon as it is installed. Nobody asked for that here:
+# demo and tests start their own, on free ports.
+stop_new_broker() {
+  [[ -d /run/systemd/system ]] || return 0
+  as_root systemctl disable --quiet --now mosquitto
+  say "stopped and disabled the mosquitto service that came with the package;" \
+      "\`systemctl enable --now mosquitto\` brings it back"
+}
+
+find_python() {
+  local python
+  for python in /usr/bin/python3 python3; do
+    if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+      printf '%s' "$python"
+      return
+    fi
+  done
+  die "no Python 3.11 or newer" "Debian 12 and newer have it: apt-get install python3"
+}
+
+# What an installation depends on: this folder, the interpreter, and every file it came from.
+fingerprint() {
+  { pwd; "$1" -V; cat pyproject.toml locks/build.txt "locks/$2.txt"; } | sha256sum | cut -d ' ' -f 1
+}
+
+# Which index or folder of wheels is used, the user's own pip configuration says.
+pip_install() {
+  .venv/bin/python -m pip --disable-pip-version-check --quiet install --no-input "$@" \
+    || die "pip could not install the Python packages" \
+       "is the network there? a mirror or a folder of wheels is set by \`pip config\` or PIP_*"
+}
+
+install_python() {
+  local set=$1 python mark
+  python=$(find_python)
+  mark="$set $(fingerprint "$python" "$set")"
+  # A full installation has all that a smaller one has.
+  if [[ -x .venv/bin/python && -f $stamp ]] && grep -qxF -e "$mark" \
+      -e "dev $(fingerprint "$python" dev)" "$stamp"; then
+    return
+  fi
+  say "installing Python packages of locks/$set.txt into .venv (about a minute)"
+  rm -f "$stamp"
+  .venv/bin/python -c 'import pip' 2>/dev/null || "$python" -m venv --clear .venv
+  pip_install --require-hashes -r locks/build.txt
+  pip_install --require-hashes --no-build-isolation -r "locks/$set.txt"
+  pip_install --no-deps --no-build-isolation -e .
+  printf '%s\n' "$mark" >"$stamp"
+  say "done: .venv/bin/chopmark --help"
+}
+
+case ${1:-dev} in
+  dev | run) ;;
+  *) die "unknown argument: $1" "./setup.sh, or ./setup.sh run" ;;
+esac
+install_packages
+install_python "${1:-dev}"

@@ -1,0 +1,180 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
+from pkcs11.exceptions import PKCS11Error
+from pkcs11.mechanisms import KeyType, Mechanism
+
+from chopmark.core.errors import ConfigurationError, ExistsError, MissingError
+from chopmark.core.keys import VerifierKey
+from chopmark.hsm import ceremony, create_keys, open_signer
+from chopmark.hsm.keys import ED25519_PARAMS, P256_PARAMS
+from integration.hsm_box import ORIGIN, Box
+from rig.token import provision_token
+
+
+@pytest.fixture
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Box:
+    return Box.make(tmp_path, monkeypatch)
+
+
+def test_keys_have_the_attributes_that_keep_them_in(box: Box) -> None:
+    box.create()
+    with box.session() as session:
+        privates = list(session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY}))
+        assert {key[Attribute.LABEL] for key in privates} == {"chopmark-log", "chopmark-cosigner"}
+        for key in privates:
+            for yes in ("TOKEN", "PRIVATE", "SENSITIVE", "ALWAYS_SENSITIVE", "NEVER_EXTRACTABLE"):
+                assert key[Attribute[yes]] is True
+            assert (key[Attribute.LOCAL], key[Attribute.SIGN]) == (True, True)
+            for no in ("EXTRACTABLE", "MODIFIABLE", "DECRYPT", "UNWRAP", "DERIVE"):
+                assert key[Attribute[no]] is False
+
+
+def test_keys_cannot_be_loosened_or_read(box: Box) -> None:
+    box.create()
+    with box.session() as session:
+        for key in list(session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})):
+            for name, value in (("EXTRACTABLE", True), ("SENSITIVE", False), ("LABEL", "other")):
+                with pytest.raises(PKCS11Error):
+                    key[Attribute[name]] = value
+            with pytest.raises(PKCS11Error):
+                key[Attribute.VALUE]
+
+
+def test_keys_are_of_the_promised_types(box: Box) -> None:
+    box.create()
+    with box.session() as session:
+        public = {
+            key[Attribute.LABEL]: key[Attribute.EC_PARAMS]
+            for key in session.get_objects({Attribute.CLASS: ObjectClass.PUBLIC_KEY})
+        }
+    assert public == {"chopmark-log": P256_PARAMS, "chopmark-cosigner": ED25519_PARAMS}
+
+
+def test_existing_keys_are_refused_and_kept(box: Box) -> None:
+    box.create()
+    with pytest.raises(ExistsError) as caught:
+        create_keys(box.config, ORIGIN, box.give_pin)
+    assert caught.value.code == "key-exists"
+    assert _read_keys(box) == 4
+
+
+def test_one_existing_label_is_enough_to_refuse(box: Box) -> None:
+    box.create()
+    config = replace(box.config, log_label="new-log")
+    with pytest.raises(ExistsError):
+        create_keys(config, ORIGIN, box.give_pin)
+    assert _read_keys(box) == 4
+
+
+def test_failed_ceremony_leaves_nothing(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_session: object, label: str, _verifier: VerifierKey) -> None:
+        if label == box.config.cosigner_label:
+            raise ConfigurationError("key-not-protected", "as a careless token would have it")
+
+    monkeypatch.setattr(ceremony, "find_private", fail)
+    with pytest.raises(ConfigurationError):
+        create_keys(box.config, ORIGIN, box.give_pin)
+    assert _read_keys(box) == 0
+    monkeypatch.undo()
+    monkeypatch.setenv("SOFTHSM2_CONF", str(box.token.conf))
+    box.create()
+
+
+def test_wrong_pin_is_tried_once(box: Box) -> None:
+    box.pin = "not-the-pin"
+    with pytest.raises(ConfigurationError) as caught:
+        create_keys(box.config, ORIGIN, box.give_pin)
+    assert (caught.value.code, box.pins_given) == ("pin-refused", 1)
+    box.create()  # and the module was left in order
+
+
+@pytest.mark.parametrize("flaw", ["EXTRACTABLE", "SENSITIVE"])
+async def test_unprotected_key_is_refused(box: Box, flaw: str) -> None:
+    box.create()
+    _make_loose_key(box, flaw)
+    config = replace(box.config, log_label="loose")
+    with pytest.raises(ConfigurationError, match=flaw) as caught:
+        await open_signer(config, ORIGIN, box.give_pin)
+    assert caught.value.code == "key-not-protected"
+
+
+async def test_p256_cosigner_is_refused(box: Box) -> None:
+    box.create()
+    labels = {"log_label": "chopmark-cosigner", "cosigner_label": "chopmark-log"}
+    with pytest.raises(ConfigurationError, match="must be Ed25519") as caught:
+        await open_signer(replace(box.config, **labels), ORIGIN, box.give_pin)
+    assert caught.value.code == "unfit-key"
+
+
+async def test_two_keys_of_one_label_are_refused(box: Box) -> None:
+    box.create()
+    for _ in range(2):
+        _make_loose_key(box, "EXTRACTABLE")
+    config = replace(box.config, log_label="loose")
+    with pytest.raises(ConfigurationError) as caught:
+        await open_signer(config, ORIGIN, box.give_pin)
+    assert caught.value.code == "ambiguous-key"
+
+
+async def test_two_tokens_of_one_label_need_a_serial(box: Box, tmp_path: Path) -> None:
+    other = provision_token(tmp_path / "other", "hk-1")
+    for token in other.tokens.iterdir():
+        token.rename(box.token.tokens / token.name)
+    with pytest.raises(ConfigurationError, match="token_serial") as caught:
+        create_keys(box.config, ORIGIN, box.give_pin)
+    assert caught.value.code == "ambiguous-token"
+    serial = _read_serials({path.name for path in box.token.tokens.iterdir()})
+    with_serial = [replace(box.config, token_serial=each) for each in serial]
+    results = []
+    for config in with_serial:
+        try:
+            create_keys(config, ORIGIN, box.give_pin)
+            results.append("made")
+        except ConfigurationError as error:
+            results.append(error.code)
+    assert sorted(results) == ["made", "pin-refused"]  # each token has its own PIN
+
+
+async def test_token_found_by_serial_alone(box: Box) -> None:
+    (folder,) = box.token.tokens.iterdir()
+    (serial,) = _read_serials({folder.name})
+    config = replace(box.config, token_label=None, token_serial=serial)
+    create_keys(config, ORIGIN, box.give_pin)
+    with pytest.raises(ConfigurationError, match="no token with serial"):
+        await open_signer(replace(config, token_serial="0" * 16), ORIGIN, box.give_pin)
+
+
+async def test_keys_are_missing_before_the_ceremony(box: Box) -> None:
+    with pytest.raises(MissingError) as caught:
+        await open_signer(box.config, ORIGIN, box.give_pin)
+    assert (caught.value.code, caught.value.exit_code) == ("no-such-key", 66)
+
+
+def _read_serials(folders: set[str]) -> list[str]:
+    # SoftHSM makes the serial number of the last 16 digits of the folder's name.
+    return [folder.replace("-", "")[-16:] for folder in sorted(folders)]
+
+
+def _read_keys(box: Box) -> int:
+    with box.session() as session:
+        return len(list(session.get_objects()))
+
+
+def _make_loose_key(box: Box, flaw: str) -> None:
+    with box.session() as session:
+        params = {Attribute.EC_PARAMS: P256_PARAMS}
+        domain = session.create_domain_parameters(KeyType.EC, params, local=True)
+        private = {
+            Attribute.SENSITIVE: flaw != "SENSITIVE",
+            Attribute.EXTRACTABLE: flaw == "EXTRACTABLE",
+        }
+        domain.generate_keypair(
+            label="loose",
+            store=True,
+            mechanism=Mechanism.EC_KEY_PAIR_GEN,
+            capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
+            private_template=private,
+        )

@@ -1,0 +1,84 @@
+"""The PIN comes from one file, and shows up nowhere."""
+
+import os
+import traceback
+from pathlib import Path
+
+import pytest
+
+from chopmark.core.errors import ConfigurationError
+from chopmark.service.config import parse_config
+from chopmark.service.credentials import read_pin
+from configs import BASE
+
+CONFIG = parse_config(BASE.encode())
+
+
+@pytest.fixture
+def pin_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    path = tmp_path / "hsm-pin"
+    path.touch(0o400)
+    path.chmod(0o600)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("data", "pin"),
+    [
+        (b"1234", "1234"),
+        (b"1234\n", "1234"),
+        (b" 12 34 ", " 12 34 "),
+        ("密碼".encode(), "密碼"),
+        (b"9" * 255 + b"\n", "9" * 255),
+    ],
+)
+def test_read_pin_gives_the_line(pin_file: Path, data: bytes, pin: str) -> None:
+    pin_file.write_bytes(data)
+    assert read_pin(CONFIG) == pin
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\n", b"1234\n\n", b"1234\r\n", b"12\n34", b"1234\x00", b"1234\xff", b"9" * 256],
+)
+def test_read_pin_refuses_without_showing_it(pin_file: Path, data: bytes) -> None:
+    pin_file.write_bytes(data)
+    with pytest.raises(ConfigurationError) as caught:
+        read_pin(CONFIG)
+    assert caught.value.code == "pin-malformed"
+    assert caught.value.__context__ is None
+    shown = "".join(traceback.format_exception(caught.value))
+    assert "1234" not in shown
+    assert "999" not in shown
+
+
+def test_read_pin_refuses_a_file_open_to_all(pin_file: Path) -> None:
+    pin_file.write_bytes(b"1234")
+    pin_file.chmod(0o644)
+    with pytest.raises(ConfigurationError) as caught:
+        read_pin(CONFIG)
+    assert caught.value.code == "pin-exposed"
+    pin_file.chmod(0o440)  # what systemd shows for a file with an ACL
+    assert read_pin(CONFIG) == "1234"
+
+
+def test_read_pin_names_a_missing_file(pin_file: Path) -> None:
+    pin_file.unlink()
+    with pytest.raises(ConfigurationError, match="hsm-pin: No such file") as caught:
+        read_pin(CONFIG)
+    assert caught.value.code == "pin-missing"
+
+
+def test_read_pin_does_not_wait_for_a_pipe(pin_file: Path) -> None:
+    pin_file.unlink()
+    os.mkfifo(pin_file, 0o600)
+    with pytest.raises(ConfigurationError, match="not a regular file"):
+        read_pin(CONFIG)
+
+
+def test_read_pin_needs_the_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    with pytest.raises(ConfigurationError, match="CREDENTIALS_DIRECTORY") as caught:
+        read_pin(CONFIG)
+    assert caught.value.hint

@@ -1,0 +1,98 @@
+import asyncio
+import threading
+
+import pytest
+
+from chopmark.core.errors import TryAgainError
+from chopmark.hsm import thread as thread_module
+from chopmark.hsm.thread import HsmThread
+
+
+async def test_calls_run_in_order_on_one_thread() -> None:
+    thread = HsmThread()
+    seen: list[tuple[int, str]] = []
+
+    def note(number: int) -> int:
+        seen.append((number, threading.current_thread().name))
+        return number * 2
+
+    results = await asyncio.gather(*(thread.call(note, number) for number in range(500)))
+    thread.stop()
+    assert results == [number * 2 for number in range(500)]
+    assert [number for number, _ in seen] == list(range(500))
+    assert {name for _, name in seen} == {"hsm_0"}
+
+
+async def test_error_goes_to_its_caller_alone() -> None:
+    thread = HsmThread()
+
+    def fail() -> None:
+        raise KeyError("mine")
+
+    bad, good = await asyncio.gather(
+        thread.call(fail), thread.call(int, "7"), return_exceptions=True
+    )
+    thread.stop()
+    assert isinstance(bad, KeyError)
+    assert good == 7
+
+
+async def test_cancelled_call_does_not_begin() -> None:
+    thread = HsmThread()
+    gate, begun = threading.Event(), []
+    first = asyncio.create_task(thread.call(gate.wait))
+    second = asyncio.create_task(thread.call(begun.append, "second"))
+    third = asyncio.create_task(thread.call(begun.append, "third"))
+    await asyncio.sleep(0)
+    second.cancel()
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(first, third)
+    thread.stop()
+    assert second.cancelled()
+    assert begun == ["third"]
+
+
+async def test_call_cancelled_while_it_runs_disturbs_nothing() -> None:
+    thread = HsmThread()
+    started, gate = threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
+        gate.wait()
+
+    task = asyncio.create_task(thread.call(work))
+    await asyncio.to_thread(started.wait, 30)
+    task.cancel()
+    gate.set()
+    assert await thread.call(int, "7") == 7
+    thread.stop()
+    assert task.cancelled()
+
+
+async def test_queue_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(thread_module, "MAX_WAITING", 3)
+    thread = HsmThread()
+    started, gate = threading.Event(), threading.Event()
+
+    def work() -> None:
+        started.set()
+        gate.wait()
+
+    running = asyncio.create_task(thread.call(work))
+    await asyncio.to_thread(started.wait, 30)
+    waiting = [asyncio.create_task(thread.call(int, "1")) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(TryAgainError) as caught:
+        await thread.call(int, "1")
+    gate.set()
+    await asyncio.gather(running, *waiting)
+    thread.stop()
+    assert caught.value.code == "hsm-busy"
+
+
+async def test_stopped_thread_takes_no_calls() -> None:
+    thread = HsmThread()
+    thread.stop()
+    with pytest.raises(RuntimeError):
+        await thread.call(int, "7")
