@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from itertools import permutations, product
+from pathlib import Path
 
 import pytest
 
@@ -411,3 +412,20 @@ def test_sentences_name_the_special_case(facts: Facts, part: str) -> None:
 def test_a_revoked_sentence_without_its_revocation_is_our_fault() -> None:
     with pytest.raises(RuntimeError):
         explain(Word.REVOKED, GOOD, ASK)
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "verdicts.md").read_text("utf-8")
+
+
+def test_page_gives_every_word_its_exit_code() -> None:
+    rows = [row.split("|") for row in PAGE.splitlines() if row.startswith("| `")]
+    told = {word.strip(" `"): int(row[3]) for row in rows for word in row[1].split(",")}
+    assert told == EXITS
+
+
+def test_page_begins_with_a_sentence_as_it_is_said() -> None:
+    by, of = 1795352402000, 1795357800000
+    issuer = replace(HK, institution="Bank of Hong Kong (example)")
+    facts = replace(GOOD, issuer=issuer, existed_by=by, as_of=of)
+    said = judge(facts, Question(of))
+    assert f"{said.word}: {said.sentence}" == " ".join(PAGE.split("```")[1].split())
