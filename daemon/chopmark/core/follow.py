@@ -2,10 +2,11 @@
 
 Rules, in this order, for each package:
 1. It is of the followed log, and its note is signed by that log's key.
-2. If all of its entries are held already, it brings nothing but the size of its head.
-3. If it starts beyond what is held, there is a gap: it brings nothing but the size of its head.
-4. Its entries lie under its head (`verify_package`).
-5. What comes before its new entries is what is held; otherwise the log was forked.
+2. A head of the size that is held has the root that is held; otherwise the log was forked.
+3. If all of its entries are held already, it brings nothing but the size of its head.
+4. If it starts beyond what is held, there is a gap: it brings nothing but the size of its head.
+5. Its entries lie under its head (`verify_package`).
+6. What comes before its new entries is what is held; otherwise the log was forked.
 """
 
 from collections.abc import Callable, Sequence
@@ -74,6 +75,8 @@ class Follower:
         size = self.tree.size
         head = self.open_note(package.note)
         self.seen = max(self.seen, head.checkpoint.size)
+        if head.checkpoint.size == size and head.checkpoint.root != self.tree.root():
+            raise self._fork()
         if package.start > size:
             return Taken.GAP
         if package.start + len(parse_bundle(package.bundle)) <= size:
@@ -86,10 +89,13 @@ class Follower:
         before = CompactRange.from_hashes(package.start, verified.left)
         before.append(verified.leaves[:held])
         if before.hashes != self.tree.hashes:
-            message = f"a signed head of {self.origin} contradicts the entries that are held"
-            raise RefusedError("fork", message)
+            raise self._fork()
         self.tree.append(verified.leaves[held:])
         self.entries += verified.entries[held:]
         self.leaves += verified.leaves[held:]
         if self.tree.size == verified.head.checkpoint.size:
             self.reached = verified.head
+
+    def _fork(self) -> RefusedError:
+        message = f"a signed head of {self.origin} contradicts the entries that are held"
+        return RefusedError("fork", message)
