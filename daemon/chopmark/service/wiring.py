@@ -13,7 +13,6 @@ from chopmark.core.member import Member
 from chopmark.core.note import Note, parse_note
 from chopmark.core.ports import Clock, Signer
 from chopmark.core.verdict import Source
-from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.signer import HsmSigner, open_signer
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
@@ -26,7 +25,9 @@ from chopmark.service.clock import SystemClock
 from chopmark.service.config import Config, own_member
 from chopmark.service.credentials import read_pin
 from chopmark.service.gateway import GatewayService
+from chopmark.service.places import index_path, log_path, replica_path
 from chopmark.service.report import Report
+from chopmark.service.token import hsm_config
 from chopmark.service.verifier import Shelf, Verifier
 
 
@@ -39,29 +40,6 @@ class Parts:
     mesh: Mesh
     report: Report
     log: Log
-
-
-def hsm_config(config: Config) -> HsmConfig:
-    """What the HSM's module needs to know."""
-    hsm = config.hsm
-    return HsmConfig(
-        str(hsm.module), hsm.token_label, hsm.token_serial, hsm.log_label, hsm.cosigner_label
-    )
-
-
-def log_path(state: Path) -> Path:
-    """Database of our own log."""
-    return state / "log.db"
-
-
-def replica_path(state: Path, member: str) -> Path:
-    """Database of a replica."""
-    return state / "replica" / f"{member}.db"
-
-
-def index_path(state: Path, member: str) -> Path:
-    """Digest index of a log."""
-    return state / "index" / f"{member}.db"
 
 
 async def build(config: Config, stack: AsyncExitStack) -> Parts:

@@ -1,0 +1,37 @@
+"""`make demo ONCE=1`, as a user runs it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DEMO = Path(__file__).resolve().parents[2] / "demo" / "demo.py"
+
+
+def run_demo(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(DEMO), "--once", *arguments],
+        env={"PATH": "/usr/bin:/bin:/usr/sbin", "TMPDIR": str(tmp_path), "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=110,
+    )
+
+
+def test_demo_shows_every_verdict_and_leaves_nothing_behind(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("d")
+    done = run_demo(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for word in ("VALID", "MISMATCH", "UNKNOWN", "REVOKED"):
+        assert word in done.stdout
+    assert list(folder.iterdir()) == []
+
+
+def test_demo_without_the_document_says_so(tmp_path: Path) -> None:
+    done = run_demo(tmp_path, "--document", str(tmp_path / "nothing.pdf"))
+    assert done.returncode != 0
+    assert "nothing.pdf" in done.stderr
