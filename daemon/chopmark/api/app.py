@@ -10,6 +10,7 @@ from chopmark.api.entries import read_entries
 from chopmark.api.guard import LocalOnly
 from chopmark.api.limits import ApiLimits
 from chopmark.api.ports import Gateway
+from chopmark.api.posts import post_json
 from chopmark.api.problems import HANDLERS, NO_STORE
 from chopmark.api.proofs import read_proof_of
 from chopmark.api.revocations import revoke
@@ -23,7 +24,7 @@ from chopmark.api.state import (
 )
 from chopmark.api.stopping import AnswerStop
 from chopmark.api.verifications import verify
-from chopmark.api.wiring import GatewayDep, LimitsDep
+from chopmark.api.wiring import GatewayDep
 
 
 def create_app(gateway: Gateway, limits: ApiLimits | None = None) -> ASGIApp:
@@ -38,15 +39,12 @@ def create_app(gateway: Gateway, limits: ApiLimits | None = None) -> ASGIApp:
     def provide_gateway() -> GatewayDep:
         return gateway
 
-    def provide_limits() -> LimitsDep:
-        return bounds
-
     app = Litestar(
         route_handlers=[
-            attest,
+            post_json("/v1/attestations", attest, gateway, bounds),
+            post_json("/v1/revocations", revoke, gateway, bounds),
+            post_json("/v1/verifications", verify, gateway, bounds),
             make_batch_route(gateway, bounds),
-            revoke,
-            verify,
             read_proof_of,
             read_entries,
             read_status,
@@ -56,10 +54,7 @@ def create_app(gateway: Gateway, limits: ApiLimits | None = None) -> ASGIApp:
             read_health,
             read_readiness,
         ],
-        dependencies={
-            "gateway": Provide(provide_gateway, sync_to_thread=False),
-            "limits": Provide(provide_limits, sync_to_thread=False),
-        },
+        dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
         exception_handlers=HANDLERS,
         request_max_body_size=bounds.body,
         response_headers=NO_STORE,

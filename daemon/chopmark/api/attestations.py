@@ -4,18 +4,14 @@
 `GET /v1/proofs/{id}/{index}`. Anything else: not recorded.
 """
 
-from typing import Any
-
 import msgspec
-from litestar import Response, post
-from litestar.params import RawBody
 
 from chopmark.api.limits import ApiLimits
 from chopmark.api.models import AttestationIn, DigestsIn, read_body
 from chopmark.api.ports import Gateway
+from chopmark.api.posts import Answer
 from chopmark.api.recording import is_signed_before_stop, read_proof
 from chopmark.api.times import Deadline, parse_time
-from chopmark.api.wiring import GatewayDep, LimitsDep
 from chopmark.core.draft import Draft, Recorded
 from chopmark.core.wording import format_time
 
@@ -33,8 +29,7 @@ class AttestationOut(msgspec.Struct, omit_defaults=True):
     proof: str | None = None
 
 
-@post("/v1/attestations")
-async def attest(body: RawBody, gateway: GatewayDep, limits: LimitsDep) -> Response[AttestationOut]:
+async def attest(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
     """Attest one document."""
     asked = read_body(body, AttestationIn)
     deadline = Deadline(asked.wait)
@@ -59,7 +54,7 @@ def _draft(asked: AttestationIn) -> Draft:
 
 def _answer(
     gateway: Gateway, asked: AttestationIn, recorded: Recorded, proof: str | None
-) -> Response[AttestationOut]:
+) -> Answer:
     who = gateway.identity()
     content = AttestationOut(
         who.id,
@@ -71,8 +66,8 @@ def _answer(
         _echo(asked.digests),
         proof,
     )
-    headers: dict[str, Any] = {"location": f"/v1/proofs/{who.id}/{recorded.start}"}
-    return Response(content, status_code=202 if proof is None else 201, headers=headers)
+    location = f"/v1/proofs/{who.id}/{recorded.start}"
+    return Answer(202 if proof is None else 201, content, location)
 
 
 def _echo(digests: DigestsIn) -> dict[str, str]:

@@ -18,8 +18,14 @@ from chopmark.core.text import MAX_INT
 
 T = TypeVar("T")
 
-Hex = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
-Kind = Annotated[str, Meta(pattern=rf"\A{KIND.pattern}\Z")]
+_HEX: Final = r"\A[0-9a-f]{64}\Z"
+_KIND: Final = rf"\A{KIND.pattern}\Z"
+_PATTERNS: Final = {
+    _HEX: "of 64 lower-case hexadecimal digits",
+    _KIND: "of 1 to 32 characters a-z, 0-9, dot and hyphen",
+}
+Hex = Annotated[str, Meta(pattern=_HEX)]
+Kind = Annotated[str, Meta(pattern=_KIND)]
 Index = Annotated[int, Meta(ge=0, le=MAX_INT)]
 Wait = Annotated[float, Meta(ge=0, le=MAX_WAIT)]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -97,7 +103,7 @@ def read_body(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise MalformedError("malformed-request", str(error), hint=_SEE) from None
+        raise MalformedError("malformed-request", _reword(error), hint=_SEE) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedError("malformed-json", f"the body is not JSON: {error}") from None
 
@@ -113,6 +119,14 @@ def read_query(query: bytes, kind: type[T]) -> T:
     except ValueError as error:
         message = f"the query of the URL is wrong: {error}"
         raise MalformedError("malformed-request", message, hint=_SEE) from None
+
+
+def _reword(error: msgspec.ValidationError) -> str:
+    """The message, with words in place of patterns."""
+    text = str(error)
+    for pattern, words in _PATTERNS.items():
+        text = text.replace(f"matching regex {pattern!r}", words)
+    return text
 
 
 def _split_query(query: bytes) -> dict[str, str]:

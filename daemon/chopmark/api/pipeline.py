@@ -26,11 +26,16 @@ from chopmark.api.models import BatchQuery
 from chopmark.api.ports import Gateway
 from chopmark.api.recording import is_signed
 from chopmark.api.stream import Output
-from chopmark.core.draft import Draft
-from chopmark.core.errors import ChopmarkError
+from chopmark.api.times import Deadline
+from chopmark.core.draft import Draft, Recorded
+from chopmark.core.errors import ChopmarkError, TryAgainError
 
 _PIECES: Final = 4
 """Pieces of the body that may wait: each is at most what the server hands over at a time."""
+
+
+_ROOM: Final = 0.02
+"""Seconds between looks for room in the intake queue: about one commit."""
 
 
 class ClientGoneError(Exception):
@@ -176,8 +181,7 @@ class Pipeline:
         try:
             if self._failure is not None or not drafts:
                 return Settled(first, count, faults, failure=self._failure)
-            seconds = max(self._query.wait, self._limits.least_record)
-            recorded = await self._gateway.record(drafts, seconds)
+            recorded = await self._record(drafts)
             signed = await is_signed(self._gateway, recorded, self._query.wait)
             return Settled(first, count, faults, recorded, signed)
         except ChopmarkError as error:
@@ -185,6 +189,17 @@ class Pipeline:
             return Settled(first, count, faults, failure=self._failure)
         finally:
             self._slots.release()
+
+    async def _record(self, drafts: Sequence[Draft]) -> Recorded:
+        deadline = Deadline(max(self._query.wait, self._limits.least_record))
+        while True:
+            try:
+                return await self._gateway.record(drafts, deadline.left())
+            except TryAgainError as error:
+                # Nothing was recorded. Single requests are turned away; a batch can wait for room.
+                if error.code != "queue-full" or deadline.left() < _ROOM:
+                    raise
+                await asyncio.sleep(_ROOM)
 
     async def _answer(self, output: Output) -> None:
         while (task := await self._groups.get()) is not None:

@@ -60,8 +60,7 @@ class Gateway(Protocol):
     async def record(self, drafts: Sequence[Draft], seconds: float) -> Recorded:
         """Append attestations as one run; they are durable once this returns.
 
-        Runs are appended in the order of the calls; several may be waiting at once. While the
-        queue is full it waits for room, and `queue-full` says that `seconds` were not enough.
+        Runs are appended in the order of the calls; several may be waiting at once.
         Cancelling, or `TryAgainError` (`not-recorded`, `hsm-away`, `queue-full`), means that
         nothing was recorded, unless the commit had begun: then it returns the result.
         """

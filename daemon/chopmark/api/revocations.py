@@ -4,13 +4,13 @@
 """
 
 import msgspec
-from litestar import Response, post
-from litestar.params import RawBody
 
+from chopmark.api.limits import ApiLimits
 from chopmark.api.models import RevocationIn, read_body
+from chopmark.api.ports import Gateway
+from chopmark.api.posts import Answer
 from chopmark.api.recording import is_signed_before_stop
 from chopmark.api.times import Deadline
-from chopmark.api.wiring import GatewayDep, LimitsDep
 from chopmark.core.wording import format_time
 
 
@@ -26,8 +26,7 @@ class RevocationOut(msgspec.Struct):
     state: str
 
 
-@post("/v1/revocations")
-async def revoke(body: RawBody, gateway: GatewayDep, limits: LimitsDep) -> Response[RevocationOut]:
+async def revoke(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
     """Revoke one attestation."""
     asked = read_body(body, RevocationIn)
     deadline = Deadline(asked.wait)
@@ -44,4 +43,4 @@ async def revoke(body: RawBody, gateway: GatewayDep, limits: LimitsDep) -> Respo
         format_time(recorded.made_at),
         "signed" if signed else "recorded",
     )
-    return Response(content, status_code=201 if signed else 202)
+    return Answer(201 if signed else 202, content)

@@ -1,13 +1,9 @@
 """`POST /v1/verifications`: the verdict about a document, from our own replicas."""
 
-from typing import Any
-
-from litestar import post
-from litestar.params import RawBody
-
+from chopmark.api.limits import ApiLimits
 from chopmark.api.models import VerificationIn, read_body
 from chopmark.api.ports import Asked, Gateway
-from chopmark.api.wiring import GatewayDep
+from chopmark.api.posts import Answer
 from chopmark.core.checkpoint import check_origin
 from chopmark.core.errors import MalformedError
 from chopmark.core.report import describe
@@ -15,11 +11,10 @@ from chopmark.core.text import parse_decimal
 from chopmark.core.verdict import Question
 
 
-@post("/v1/verifications", status_code=200)
-async def verify(body: RawBody, gateway: GatewayDep) -> dict[str, Any]:
+async def verify(body: bytes, gateway: Gateway, _: ApiLimits) -> Answer:
     """Verify one document by its digests, its proof, or a reference."""
     asked = _asked(read_body(body, VerificationIn), gateway)
-    return describe(await gateway.verify(asked), asked.digests)
+    return Answer(200, describe(await gateway.verify(asked), asked.digests))
 
 
 def _asked(body: VerificationIn, gateway: Gateway) -> Asked:

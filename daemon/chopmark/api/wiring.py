@@ -1,10 +1,8 @@
-"""How the routes get at the gateway and the limits: by Litestar's injection."""
+"""How Litestar's own routes get at the gateway: by injection."""
 
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from chopmark.api.limits import ApiLimits
 from chopmark.api.ports import Gateway
 
 GatewayDep = NamedDependency[SkipValidation[Gateway]]
-LimitsDep = NamedDependency[SkipValidation[ApiLimits]]

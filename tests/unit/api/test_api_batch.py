@@ -275,7 +275,7 @@ async def test_groups_in_flight_tell_each_its_own_fate() -> None:
     def fail_first(_: Sequence[Draft]) -> None:
         if not failed:
             failed.append(1)
-            raise TryAgainError("queue-full", "too much at once")
+            raise TryAgainError("not-recorded", "the deadline passed")
 
     gateway.fail_record = fail_first
     gateway.gate.clear()
@@ -290,6 +290,32 @@ async def test_groups_in_flight_tell_each_its_own_fate() -> None:
     assert [answer["index"] for answer in answers[10:40]] == list(range(30))
     assert all("error" in answer for answer in answers[40:])
     assert len(gateway.leaves) == 30
+
+
+async def test_batch_waits_for_room_in_the_queue() -> None:
+    gateway = FakeGateway()
+    turned_away = []
+
+    def fail_thrice(_: Sequence[Draft]) -> None:
+        if len(turned_away) < 3:
+            turned_away.append(1)
+            raise TryAgainError("queue-full", "too much at once")
+
+    gateway.fail_record = fail_thrice
+    answers = await batch(gateway, line(1) + line(2))
+    assert [answer["index"] for answer in answers] == [0, 1]
+    assert len(turned_away) == 3
+
+
+async def test_batch_does_not_wait_for_room_for_ever() -> None:
+    gateway = FakeGateway()
+
+    def fail(_: Sequence[Draft]) -> None:
+        raise TryAgainError("queue-full", "too much at once")
+
+    gateway.fail_record = fail
+    answers = await batch(gateway, line(1), "wait=0", limits=ApiLimits(least_record=0.1))
+    assert answers[0]["error"]["code"] == "queue-full"
 
 
 async def test_unexpected_failure_breaks_the_answer_off() -> None:

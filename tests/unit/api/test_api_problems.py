@@ -112,6 +112,13 @@ async def test_attest_names_the_field_that_is_wrong(
     assert not gateway.leaves
 
 
+async def test_digest_that_is_wrong_is_explained_in_words(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/attestations", json={"digests": {"sha256": "AB"}})
+    assert answer.json()["detail"] == (
+        "Expected `str` of 64 lower-case hexadecimal digits - at `$.digests.sha256`"
+    )
+
+
 @pytest.mark.parametrize("change", [{"reason": 6}, {"reason": -1}, {"index": -1}, {"x": 1}])
 async def test_revoke_refuses_what_is_out_of_range(
     client: httpx.AsyncClient, change: dict[str, object]
