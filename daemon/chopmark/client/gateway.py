@@ -12,14 +12,13 @@ from chopmark.client.messages import (
     Json,
     Outcome,
     Query,
-    bad_answer,
     encode_digests,
     encode_draft,
     read_attested,
     read_object,
     read_objects,
 )
-from chopmark.client.problem import error_from_line
+from chopmark.client.problem import bad_answer, error_from_line
 from chopmark.client.transport import Transport
 from chopmark.client.verdicts import VerdictReport, read_verdict
 from chopmark.core.digest import Digests

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
+from chopmark.client.problem import bad_answer
 from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft
-from chopmark.core.errors import ChopmarkError, UnreachableError
+from chopmark.core.errors import ChopmarkError
 from chopmark.core.wording import format_time
 
 Json = dict[str, Any]
@@ -119,10 +120,3 @@ def read_objects(answer: object) -> list[Json]:
     if not isinstance(answer, list) or any(not isinstance(item, dict) for item in answer):
         raise bad_answer()
     return answer
-
-
-def bad_answer() -> UnreachableError:
-    """The error for an answer that no gateway of this version gives."""
-    message = "what answered there does not answer as a chopmark gateway of this version does"
-    hint = "check the address, and that gateway and command have the same version"
-    return UnreachableError("bad-answer", message, hint=hint)

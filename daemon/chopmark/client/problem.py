@@ -1,4 +1,4 @@
-"""From the API's problem details (RFC 9457) back to the errors that caused them."""
+"""Errors of the client: problem details (RFC 9457) back to what caused them, and bad answers."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -58,6 +58,13 @@ def error_from_line(error: object) -> ChopmarkError:
     message = _text(body, "message") or "the gateway refused this line without saying why"
     kind = TryAgainError if code in _TRY_AGAIN else RefusedError
     return kind(code, message, hint=_text(body, "hint"))
+
+
+def bad_answer() -> UnreachableError:
+    """The error for an answer that no gateway of this version gives."""
+    message = "what answered there does not answer as a chopmark gateway of this version does"
+    hint = "check the address, and that gateway and command have the same version"
+    return UnreachableError("bad-answer", message, hint=hint)
 
 
 def _seconds(header: str | None) -> int | None:

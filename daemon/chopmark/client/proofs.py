@@ -1,6 +1,6 @@
 """Looking into proofs that a gateway gave or that lie on disk, before they are kept or replaced."""
 
-from chopmark.client.messages import bad_answer
+from chopmark.client.problem import bad_answer
 from chopmark.core.check import compare, read_attestation
 from chopmark.core.digest import Digests
 from chopmark.core.errors import MalformedError

@@ -9,8 +9,7 @@ from typing import Any, Final, Self
 import httpx
 
 from chopmark.client.address import Address
-from chopmark.client.messages import bad_answer
-from chopmark.client.problem import error_from_problem
+from chopmark.client.problem import bad_answer, error_from_problem
 from chopmark.core.errors import ForbiddenError, UnreachableError
 
 CONNECT_SECONDS: Final = 5.0

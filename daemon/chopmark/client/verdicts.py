@@ -2,7 +2,7 @@
 
 from typing import TypedDict, cast
 
-from chopmark.client.messages import bad_answer
+from chopmark.client.problem import bad_answer
 from chopmark.core.verdict import Word
 
 
