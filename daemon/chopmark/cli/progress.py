@@ -84,7 +84,11 @@ class Meter:
             columns += [progress.MofNCompleteColumn(), progress.TextColumn(self._unit)]
         columns.append(progress.TimeRemainingColumn())
         bar = progress.Progress(
-            *columns, console=open_console(sys.stderr), transient=sys.stderr.isatty()
+            *columns,
+            console=open_console(sys.stderr),
+            transient=sys.stderr.isatty(),
+            # Results go above the bar where they are seen; into a file they must go by themselves.
+            redirect_stdout=sys.stdout.isatty(),
         )
         bar.add_task(self._label, total=self._total)
         bar.start()

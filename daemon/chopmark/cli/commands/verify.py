@@ -1,7 +1,7 @@
 """`chopmark verify`: what documents and proofs are worth, by the gateway or offline."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from chopmark.cli.arguments import check_kind_argument, parse_duration, parse_reference
 from chopmark.cli.context import Given, Options
 from chopmark.cli.hashing import hash_files
-from chopmark.cli.terminal import say_json
+from chopmark.cli.terminal import say, say_json
 from chopmark.cli.verdicts import show_verdict
 from chopmark.client.files import proof_path, read_bounded, read_proof
 from chopmark.client.verdicts import VerdictReport, read_verdict
@@ -77,10 +77,12 @@ def verify(
             judge = _judge_offline(policy, terms)
         else:
             judge = _judge_by_gateway(stack.enter_context(options.connect()), terms)
-        words = [
-            _show(judge(digests, data), subject, options)
-            for subject, digests, data in _subjects(files, proof, proofs, options)
-        ]
+        subjects = _subjects(files, proof or reference, proofs, options)
+        bar = stack.enter_context(options.meter("verifying", len(subjects), unit="files"))
+        words = []
+        for subject, digests, data in subjects:
+            words.append(_show(judge(digests, data), subject, options))
+            bar.advance(1)
     return EXIT[worst(words)]
 
 
@@ -115,14 +117,16 @@ def _read_proofs(
 
 
 def _subjects(
-    files: Sequence[Path], proof: Path | None, proofs: list[bytes | None], options: Options
-) -> Iterator[tuple[str, Digests | None, bytes | None]]:
+    files: Sequence[Path],
+    name: Path | str | None,
+    proofs: list[bytes | None],
+    options: Options,
+) -> list[tuple[str, Digests | None, bytes | None]]:
+    """What to verify: its name, and the document's digests, its proof, or both."""
     if not files:
-        yield str(proof or "reference"), None, proofs[0]
-        return
-    digests = hash_files(files, options)
-    for file, digest, data in zip(files, digests, proofs, strict=True):
-        yield str(file), digest, data
+        return [(str(name), None, proofs[0])]
+    names = map(str, files)
+    return list(zip(names, hash_files(files, options), proofs, strict=True))
 
 
 def _judge_offline(path: Path, terms: _Terms) -> Judge:
@@ -158,4 +162,5 @@ def _show(report: VerdictReport, subject: str, options: Options) -> Word:
         say_json({"subject": subject, **report})
     else:
         show_verdict(report, subject)
+        say()
     return Word(report["verdict"])
