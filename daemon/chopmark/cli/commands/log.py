@@ -40,8 +40,7 @@ def show(
 
 def _show(entries: list[dict[str, Any]], options: Given) -> int:
     if options.json:
-        for entry in entries:
-            say_json(entry)
+        say_json(entries)
     elif entries:
         headings = ("index", "made at", "type", "kind", "SHA-256", "")
         say_table(headings, [_row(entry) for entry in entries])
