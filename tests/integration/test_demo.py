@@ -1,5 +1,6 @@
 """`make demo ONCE=1`, as a user runs it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ DEMO = Path(__file__).resolve().parents[2] / "demo" / "demo.py"
 def run_demo(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(DEMO), "--once", *arguments],
-        env={"PATH": "/usr/bin:/bin:/usr/sbin", "TMPDIR": str(tmp_path), "LANG": "C.UTF-8"},
+        env=os.environ | {"TMPDIR": str(tmp_path), "LANG": "C.UTF-8"},
         capture_output=True,
         text=True,
         check=False,
