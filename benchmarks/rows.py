@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -90,14 +91,14 @@ def write_json(path: Path, rows: Sequence[Row]) -> None:
 
 def print_table(rows: Sequence[Row], caption: str) -> None:
     """Print the table on standard output."""
-    table = Table(caption=Text(caption), caption_justify="left")
-    for name in ("name", "value", "unit", "limit", "ratio", "goal", ""):
+    table = Table(box=SIMPLE, pad_edge=False)
+    for name in ("name", "value", "unit", "limit", "ratio", "goal", "met"):
         right = name in ("value", "limit", "ratio", "goal")
         table.add_column(name, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         table.add_row(*map(Text, _cells(row)))
     console = Console()
-    console.print(table)
+    console.print(table, Text(caption), soft_wrap=True)
     for row in rows:
         if row.figure is None:
             console.print(Text(f"{row.name} was not measured: {row.problem}"), soft_wrap=True)
@@ -106,11 +107,11 @@ def print_table(rows: Sequence[Row], caption: str) -> None:
 def _cells(row: Row) -> tuple[str, ...]:
     goal, figure = GOALS[row.name], row.figure
     if figure is None:
-        return row.name, "-", goal.unit, "-", "-", goal.encode(), "not measured"
-    verdict = "" if goal.is_met(figure.value) else "not reached"
+        return row.name, "-", goal.unit, "-", "-", goal.encode(), "?"
+    met = "yes" if goal.is_met(figure.value) else "no"
     ratio = f"{figure.value / figure.limit:.2f}"
     value, limit = _show(figure.value), _show(figure.limit)
-    return row.name, value, goal.unit, limit, ratio, goal.encode(), verdict
+    return row.name, value, goal.unit, limit, ratio, goal.encode(), met
 
 
 def _show(number: float) -> str:
