@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Never
@@ -17,6 +18,8 @@ from typing import Final, Never
 from rig.gateway import Cluster, Gateway
 from sample import make_statement
 
+WIDTH: Final = 92
+"""Columns of a command's output."""
 MAX_SHOWN: Final = 16
 """Lines of a command's output that are shown."""
 
@@ -79,8 +82,9 @@ class Demo:
         for other in self._all():
             if other is not hong_kong:
                 other.wait_for_head(hong_kong, 1)
-        known = "to know how fresh its replica is"
-        shenzhen.wait_for(lambda: shenzhen.peer(hong_kong)["as_of"] is not None, known)
+        made_at = hong_kong.get("/v1/entries?after=-1&limit=1")["entries"][0]["made_at"]
+        vouched = "to have a signed time after the attestation"
+        shenzhen.wait_for(lambda: (shenzhen.peer(hong_kong)["as_of"] or "") > made_at, vouched)
         print("   The gateways in Shenzhen and Macao have checked and kept the attestation.")
 
     def _switch_off(self, hong_kong: Gateway) -> None:
@@ -144,7 +148,9 @@ class Demo:
         print(f"   {gateway.who.id}$ chopmark {shown}")
         done = gateway.cli(*arguments, check=False)
         for line in (done.stdout + done.stderr).splitlines()[:MAX_SHOWN]:
-            print(f"   │ {line.replace(str(self.folder), '…')}")
+            shown = line.replace(str(self.folder), "…")
+            for part in textwrap.wrap(shown, WIDTH, subsequent_indent="   ") or [""]:
+                print(f"   │ {part}")
         print(f"   └ exit {done.returncode}")
         if done.returncode != expected:
             raise DemoFailedError(f"exit {expected} was expected")

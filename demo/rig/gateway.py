@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -130,10 +131,18 @@ class Gateway:
         """Whether it says that it is ready; an error if it has ended."""
         if self._process is not None and self._process.poll() is not None:
             raise GatewayFailedError(f"{self.who.id} ended: {self.log.read_text()[-3000:]}")
+        if not self._accepts():
+            return False
         try:
-            return self.client().get("/readyz").status_code == 200
+            with self.client() as client:
+                return client.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
+
+    def _accepts(self) -> bool:
+        """Whether somebody listens; httpx does not close a socket that cannot be connected."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket)) == 0
 
     def client(self) -> httpx.Client:
         """An HTTP client on its socket."""

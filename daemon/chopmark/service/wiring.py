@@ -1,12 +1,14 @@
 """Builds the gateway's parts from its configuration, and closes them again."""
 
+import fcntl
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from chopmark.core.checkpoint import Checkpoint
-from chopmark.core.errors import ConfigurationError, MissingError
+from chopmark.core.errors import ConfigurationError, ExistsError, MissingError
 from chopmark.core.member import Member
 from chopmark.core.note import Note, parse_note
 from chopmark.core.ports import Clock, Signer
@@ -77,6 +79,7 @@ async def build(config: Config, stack: AsyncExitStack) -> Parts:
     if not log_path(state).exists():
         hint = "create it with `chopmark init`"
         raise MissingError("no-ledger", f"there is no ledger in {state}", hint=hint)
+    stack.callback(_lock(state).close)
     signer = await open_signer(hsm_config(config), config.gateway.origin, lambda: read_pin(config))
     stack.push_async_callback(signer.close)
     own = own_member(config, signer.log_key, signer.cosigner_key)
@@ -88,6 +91,22 @@ async def build(config: Config, stack: AsyncExitStack) -> Parts:
         for peer in config.peers
     ]
     return _assemble(config, own, signer, log, replicas, reading, clock)
+
+
+def _lock(state: Path) -> TextIO:
+    """Hold the state folder; the kernel lets go of it when this process ends, however it ends.
+
+    Raises:
+        ExistsError: `already-running`.
+    """
+    file = (state / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        message = f"another gateway is running on {state}"
+        raise ExistsError("already-running", message, hint="stop it first") from error
+    return file
 
 
 def _assemble(

@@ -1,0 +1,50 @@
+"""`POST /v1/verifications`: the verdict about a document, from our own replicas."""
+
+from typing import Any
+
+from litestar import post
+from litestar.params import RawBody
+
+from chopmark.api.models import VerificationIn, read_body
+from chopmark.api.ports import Asked, Gateway
+from chopmark.api.wiring import GatewayDep
+from chopmark.core.checkpoint import check_origin
+from chopmark.core.errors import MalformedError
+from chopmark.core.report import describe
+from chopmark.core.text import parse_decimal
+from chopmark.core.verdict import Question
+
+
+@post("/v1/verifications", status_code=200)
+async def verify(body: RawBody, gateway: GatewayDep) -> dict[str, Any]:
+    """Verify one document by its digests, its proof, or a reference."""
+    asked = _asked(read_body(body, VerificationIn), gateway)
+    return describe(await gateway.verify(asked), asked.digests)
+
+
+def _asked(body: VerificationIn, gateway: Gateway) -> Asked:
+    if body.digests is None and body.proof is None and body.reference is None:
+        message = "nothing to verify: `digests`, `proof` and `reference` are all missing"
+        raise MalformedError("malformed-request", message)
+    return Asked(
+        None if body.digests is None else body.digests.decoded(),
+        None if body.proof is None else body.proof.encode(),
+        None if body.reference is None else parse_reference(body.reference),
+        Question(gateway.now_ms(), body.expect_issuer, body.expect_kind, body.max_age),
+    )
+
+
+def parse_reference(text: str) -> tuple[str, int]:
+    """Read `origin#index`.
+
+    Raises:
+        MalformedError: `malformed-reference`.
+    """
+    origin, _, index = text.rpartition("#")
+    try:
+        check_origin(origin)
+        return origin, parse_decimal(index, "the index")
+    except MalformedError as error:
+        message = f"`reference` is not origin#index: {error.message}"
+        hint = 'write it like "bank-hk.example/hk-1#42"'
+        raise MalformedError("malformed-reference", message, hint=hint) from None
