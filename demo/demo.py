@@ -147,7 +147,7 @@ class Demo:
         shown = " ".join(a.replace(str(self.folder), "…") for a in arguments)
         print(f"   {gateway.who.id}$ chopmark {shown}")
         done = gateway.cli(*arguments, check=False)
-        for line in (done.stdout + done.stderr).splitlines()[:MAX_SHOWN]:
+        for line in (done.stdout + done.stderr).strip("\n").splitlines()[:MAX_SHOWN]:
             shown = line.replace(str(self.folder), "…")
             for part in textwrap.wrap(shown, WIDTH, subsequent_indent="   ") or [""]:
                 print(f"   │ {part}")
