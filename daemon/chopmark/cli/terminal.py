@@ -26,6 +26,8 @@ _STYLES: Final = {
     "red-block": "1;97;41",
 }
 _UNSEEN: Final = re.compile(r"[^\x20-\x7e]")
+NARROW: Final = 30
+"""Columns below which lines are not broken any further."""
 PIPE_WIDTH: Final = 10_000
 """Columns of a table that does not go to a terminal: nothing is cut off."""
 
@@ -72,12 +74,21 @@ def has_colour(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
+def say_prose(text: object, *, indent: int = 2) -> None:
+    """Clean text, broken between words where a terminal is narrower than it."""
+    for line in _broken(clean(text), indent):
+        say(" " * indent, line)
+
+
 def say_fields(fields: Iterable[tuple[str, object]], indent: int = 2) -> None:
     """Names and values in two columns; a value of None leaves its line out."""
     shown = [(name, value) for name, value in fields if value is not None]
     width = max((len(name) for name, _ in shown), default=0)
     for name, value in shown:
-        say(" " * indent, styled(f"{name:<{width}}", "dim"), "  ", clean(value))
+        first, *rest = _broken(clean(value), indent + width + 2)
+        say(" " * indent, styled(f"{name:<{width}}", "dim"), "  ", first)
+        for line in rest:
+            say(" " * (indent + width + 2), line)
 
 
 def say_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -108,6 +119,17 @@ def open_console(stream: TextIO) -> "Console":
         width=width,
         no_color=not has_colour(stream),
     )
+
+
+def _broken(text: str, used: int) -> list[str]:
+    """Lines of a text for what a terminal has left beside `used` columns; one line for a pipe."""
+    if not sys.stdout.isatty():
+        return [text]
+    from textwrap import wrap
+
+    room = os.get_terminal_size(sys.stdout.fileno()).columns - used
+    # A word that is too long, such as a path, is left whole: it will be copied.
+    return wrap(text, max(room, NARROW), break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _show(found: re.Match[str]) -> str:

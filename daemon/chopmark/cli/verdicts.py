@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from chopmark.cli.arguments import name_reason
-from chopmark.cli.terminal import clean, say, say_fields, styled
+from chopmark.cli.terminal import say, say_fields, say_prose, styled
 from chopmark.client.verdicts import AttestationReport, VerdictReport
 from chopmark.core.verdict import Word
 
@@ -39,7 +39,7 @@ def show_verdict(report: VerdictReport, subject: str) -> None:
     shape, colour = LOOKS[Word(report["verdict"])]
     word = report["verdict"].upper().replace("-", " ")
     say(styled(f" {shape} {word} ", f"{colour}-block"), "  ", styled(subject, "bold"))
-    say("  ", clean(report["sentence"]))
+    say_prose(report["sentence"])
     found = report["attestations"]
     told = next((a for a in found if a["sentence"] == report["sentence"]), None)
     if told is not None:
@@ -55,7 +55,7 @@ def _show_other(other: AttestationReport) -> None:
     shape, colour = LOOKS[Word(other["verdict"])]
     place = f"{other['origin']}#{other['index']}"
     say("  ", styled("also", "dim"), " ", styled(f"{shape} {other['verdict']}", colour))
-    say("    ", clean(f"{place}, {other['issuer']}: {other['sentence']}"))
+    say_prose(f"{place}, {other['issuer']}: {other['sentence']}", indent=4)
 
 
 def _evidence(found: AttestationReport) -> Iterator[tuple[str, object]]:
