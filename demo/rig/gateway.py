@@ -208,9 +208,13 @@ class Cluster:
 
     def __init__(self, folder: Path, members: Sequence[Who] = MEMBERS) -> None:
         self.broker = Broker(folder / "broker")
-        self.gateways = {who.id: Gateway(folder / who.id, who, self.broker) for who in members}
-        for gateway in self.gateways.values():
-            gateway.add_peers([g for g in self.gateways.values() if g is not gateway])
+        try:
+            self.gateways = {who.id: Gateway(folder / who.id, who, self.broker) for who in members}
+            for gateway in self.gateways.values():
+                gateway.add_peers([g for g in self.gateways.values() if g is not gateway])
+        except BaseException:
+            self.broker.stop()  # else it would go on for ever
+            raise
 
     def __getitem__(self, member: str) -> Gateway:
         return self.gateways[member]
