@@ -1,0 +1,80 @@
+"""Keys in software that sign notes, always the same for the same name and seed."""
+
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.keys import (
+    COSIGNATURE,
+    ECDSA_P256,
+    ED25519,
+    VerifierKey,
+    cosigned_message,
+    encode_spki,
+)
+from chopmark.core.note import Note, Signature
+
+_DETERMINISTIC = ec.ECDSA(SHA256(), deterministic_signing=True)
+
+
+@dataclass(frozen=True)
+class SoftKey:
+    """A private key; `seed` is a number from 1 to 255."""
+
+    name: str
+    type: int
+    seed: int
+
+    @property
+    def vkey(self) -> VerifierKey:
+        if self.type == ECDSA_P256:
+            return VerifierKey(self.name, self.type, encode_spki(self._p256().public_key()))
+        public = self._ed25519().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        return VerifierKey(self.name, self.type, public)
+
+    def sign(self, text: str, time: int = 0) -> Signature:
+        """Sign a note's text; a cosigner signs it as of `time`."""
+        payload = self._sign(text.encode(), time)
+        return Signature(self.name, self.vkey.key_id, payload)
+
+    def _sign(self, text: bytes, time: int) -> bytes:
+        if self.type == ECDSA_P256:
+            return self._p256().sign(text, _DETERMINISTIC)
+        if self.type == COSIGNATURE:
+            signature = self._ed25519().sign(cosigned_message(time, text))
+            return time.to_bytes(8, "big") + signature
+        return self._ed25519().sign(text)
+
+    def _ed25519(self) -> ed25519.Ed25519PrivateKey:
+        return ed25519.Ed25519PrivateKey.from_private_bytes(bytes([self.seed]) * 32)
+
+    def _p256(self) -> ec.EllipticCurvePrivateKey:
+        return ec.derive_private_key(int.from_bytes(bytes([self.seed]) * 31), ec.SECP256R1())
+
+
+def log_key(origin: str, seed: int = 1, key_type: int = ECDSA_P256) -> SoftKey:
+    """The key of a log."""
+    return SoftKey(origin, key_type, seed)
+
+
+def cosigner(name: str, seed: int) -> SoftKey:
+    """The key of a cosigner."""
+    return SoftKey(name, COSIGNATURE, seed)
+
+
+def ed25519_key(name: str, seed: int) -> SoftKey:
+    """A key of type 0x01."""
+    return SoftKey(name, ED25519, seed)
+
+
+def sign_head(
+    checkpoint: Checkpoint, log: SoftKey, cosigned: dict[SoftKey, int] | None = None
+) -> bytes:
+    """The checkpoint note, signed by the log and cosigned at these times."""
+    text = checkpoint.encode()
+    lines = [log.sign(text)]
+    lines += [key.sign(text, time) for key, time in (cosigned or {}).items()]
+    return Note(text, tuple(lines)).encode()
