@@ -41,6 +41,11 @@ class SignedCheckpoint:
     note: Note
     verified: tuple[Verified, ...]
 
+    def encode(self) -> bytes:
+        """The note with nothing but the lines that count: what a carrier added is left out."""
+        lines = [next(s for s in self.note.signatures if one.is_by(s)) for one in self.verified]
+        return Note(self.note.text, tuple(lines)).encode()
+
 
 def check_origin(origin: str) -> None:
     """Refuse what is not an origin of ours: a schema-less URL of at most 64 of `[a-z0-9.-/]`.

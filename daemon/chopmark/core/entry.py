@@ -7,7 +7,7 @@ parse means nothing, and one of a version, type or key that we do not know is `U
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from chopmark.core.cbor import decode_cbor, encode_cbor
 from chopmark.core.errors import MalformedError, RefusedError
@@ -127,7 +127,8 @@ def parse_entry(data: bytes) -> Entry:
     Raises:
         MalformedError: `malformed-entry` or `malformed-cbor`: the leaf means nothing.
     """
-    return _parse_plain(data) or _parse_any(data)
+    plain = read_plain(data)
+    return _parse_any(data) if plain is None else Attestation(*plain)
 
 
 @lru_cache(maxsize=256)
@@ -155,7 +156,21 @@ _PLAIN: Final = re.compile(
 """Attestations as they mostly are; what fits needs no CBOR decoder (five times as fast)."""
 
 
-def _parse_plain(data: bytes) -> Attestation | None:
+class Plain(NamedTuple):
+    """The fields of a plain attestation; see `Attestation`."""
+
+    made_at: int
+    sha256: bytes
+    kind: str
+    sm3: bytes | None
+    valid_until: int | None
+
+
+def read_plain(data: bytes) -> Plain | None:
+    """Read an entry if it is an attestation as they mostly are; what is not, `parse_entry` reads.
+
+    Much faster than making an `Attestation`, for those who read a hundred thousand a second.
+    """
     match = _PLAIN.fullmatch(data)
     if match is None:
         return None
@@ -171,7 +186,7 @@ def _parse_plain(data: bytes) -> Attestation | None:
     )
     if not fits:
         return None
-    return Attestation(made_at, sha256, kind.decode("ascii"), sm3, valid_until)
+    return Plain(made_at, sha256, kind.decode("ascii"), sm3, valid_until)
 
 
 def _parse_any(data: bytes) -> Entry:

@@ -2,11 +2,10 @@
 
 Rules, in this order, for each package:
 1. It is of the followed log, and its note is signed by that log's key.
-2. A head of the size that is held has the root that is held; otherwise the log was forked.
-3. If all of its entries are held already, it brings nothing but the size of its head.
-4. If it starts beyond what is held, there is a gap: it brings nothing but the size of its head.
-5. Its entries lie under its head (`verify_package`).
-6. What comes before its new entries is what is held; otherwise the log was forked.
+2. If all of its entries are held already, it brings nothing but its head.
+3. If it starts beyond what is held, there is a gap: it brings nothing but its head.
+4. Its entries lie under its head (`verify_package`).
+5. What comes before its new entries is what is held; otherwise the log was forked.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ from enum import StrEnum
 from chopmark.core.checkpoint import SignedCheckpoint
 from chopmark.core.errors import RefusedError
 from chopmark.core.merkle import CompactRange
-from chopmark.core.package import Package, verify_package
+from chopmark.core.package import Package, VerifiedPackage, verify_package
 from chopmark.core.tiles import parse_bundle
 
 
@@ -39,7 +38,7 @@ class Follower:
         entries: gathered entries, from `start` on.
         leaves: their leaf hashes.
         reached: the newest head whose entries are all held or gathered, if one was reached.
-        seen: largest size of any signed head seen.
+        seen: signed heads that were seen and not compared with the entries, by size and root.
     """
 
     origin: str
@@ -48,7 +47,7 @@ class Follower:
     entries: list[bytes] = field(default_factory=list)
     leaves: list[bytes] = field(default_factory=list)
     reached: SignedCheckpoint | None = None
-    seen: int = 0
+    seen: dict[tuple[int, bytes], SignedCheckpoint] = field(default_factory=dict)
 
     @classmethod
     def after(
@@ -72,30 +71,33 @@ class Follower:
         if package.origin != self.origin:
             message = f"a package of {package.origin} where one of {self.origin} is due"
             raise RefusedError("foreign-package", message)
-        size = self.tree.size
         head = self.open_note(package.note)
-        self.seen = max(self.seen, head.checkpoint.size)
-        if head.checkpoint.size == size and head.checkpoint.root != self.tree.root():
-            raise self._fork()
-        if package.start > size:
+        self.seen[head.checkpoint.size, head.checkpoint.root] = head
+        held = self.tree.size - package.start
+        if held < 0:
             return Taken.GAP
-        if package.start + len(parse_bundle(package.bundle)) <= size:
+        if held and len(parse_bundle(package.bundle)) <= held:
             return Taken.HELD
-        self._add(package, size - package.start)
+        self._add(verify_package(package, self.open_note), held)
         return Taken.ADDED
 
-    def _add(self, package: Package, held: int) -> None:
-        verified = verify_package(package, self.open_note)
-        before = CompactRange.from_hashes(package.start, verified.left)
-        before.append(verified.leaves[:held])
-        if before.hashes != self.tree.hashes:
-            raise self._fork()
-        self.tree.append(verified.leaves[held:])
+    def _add(self, verified: VerifiedPackage, held: int) -> None:
+        if _compact_hashes(verified, held) != self.tree.hashes:
+            message = f"a signed head of {self.origin} contradicts the entries that are held"
+            raise RefusedError("fork", message)
+        self.tree = verified.after
         self.entries += verified.entries[held:]
         self.leaves += verified.leaves[held:]
-        if self.tree.size == verified.head.checkpoint.size:
+        head = verified.head.checkpoint
+        if self.tree.size == head.size:
             self.reached = verified.head
+            self.seen.pop((head.size, head.root), None)
 
-    def _fork(self) -> RefusedError:
-        message = f"a signed head of {self.origin} contradicts the entries that are held"
-        return RefusedError("fork", message)
+
+def _compact_hashes(verified: VerifiedPackage, held: int) -> tuple[bytes, ...]:
+    """The compact range that a package says lies before its entries from `held` on."""
+    if not held:
+        return verified.left
+    before = CompactRange.from_hashes(verified.start, verified.left)
+    before.append(verified.leaves[:held])
+    return before.hashes

@@ -4,7 +4,7 @@ A node is named by its level (0 are leaves) and its index in that level: (l, i) 
 perfect subtree over leaves [i·2^l, (i+1)·2^l). Every range of leaves is a row of such subtrees.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
@@ -127,11 +127,16 @@ class CompactRange:
         for (level, index), value in zip(nodes, hashes, strict=True):
             self.push(level, index, value)
 
-    def append(self, leaves: Iterable[bytes]) -> None:
-        """Add leaf hashes."""
-        size = self.size
-        for offset, value in enumerate(leaves):
-            self.push(0, size + offset, value)
+    def append(self, row: Sequence[bytes], level: int = 0) -> None:
+        """Add hashes of one level, by default leaves; what is covered must end at that level."""
+        start = self.size >> level
+        for above, index in range_nodes(start, start + len(row)):
+            first = (index << above) - start
+            self.push(level + above, index, fold_perfect(row[first : first + (1 << above)]))
+
+    def copy(self) -> "CompactRange":
+        """A range that grows by itself."""
+        return CompactRange(list(self.nodes))
 
     def root(self) -> bytes:
         """Root of the tree over what is covered."""

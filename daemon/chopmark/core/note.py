@@ -56,6 +56,11 @@ class Verified:
     key: VerifierKey
     time: int
 
+    def is_by(self, signature: Signature) -> bool:
+        """Whether a line of the note is this one, or as good."""
+        mine = _identity(signature) == (self.key.name, self.key.key_id)
+        return mine and self.time in (0, int.from_bytes(signature.payload[:8], "big"))
+
 
 def parse_note(data: bytes) -> Note:
     """Read a signed note; no signature is checked yet.

@@ -54,12 +54,14 @@ class VerifiedPackage:
 
     Attributes:
         left: the compact range [0, start) that goes with them; a receiver compares it with its own.
+        after: the compact range that ends with them.
     """
 
     start: int
     entries: list[bytes]
     leaves: list[bytes]
     left: tuple[bytes, ...]
+    after: CompactRange
     head: SignedCheckpoint
 
 
@@ -108,12 +110,13 @@ def verify_package(
         raise RefusedError("bad-package", "a package lies outside of its checkpoint")
     leaves = hash_leaves(entries)
     left = _split_hashes(package.left)
-    tree = CompactRange.from_hashes(package.start, left)
-    tree.append(leaves)
-    tree.extend(range_nodes(end, head.checkpoint.size), _split_hashes(package.right))
-    if tree.root() != head.checkpoint.root:
+    after = CompactRange.from_hashes(package.start, left)
+    after.append(leaves)
+    whole = after.copy()
+    whole.extend(range_nodes(end, head.checkpoint.size), _split_hashes(package.right))
+    if whole.root() != head.checkpoint.root:
         raise RefusedError("bad-package", "a package leads to another root than its checkpoint's")
-    return VerifiedPackage(package.start, entries, leaves, left, head)
+    return VerifiedPackage(package.start, entries, leaves, left, after, head)
 
 
 def cut_runs(start: int, entries: Sequence[bytes]) -> Iterator[tuple[int, list[bytes]]]:

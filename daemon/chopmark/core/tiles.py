@@ -150,9 +150,7 @@ class Frontier:
         """The compact range of all leaves."""
         made = CompactRange()
         for level in range(len(self.rows) - 1, -1, -1):
-            first = self.size >> (8 * level) & ~(WIDTH - 1)
-            for offset, value in enumerate(self.rows[level]):
-                made.push(8 * level, first + offset, value)
+            made.append(self.rows[level], 8 * level)
         return made
 
     def root(self) -> bytes:

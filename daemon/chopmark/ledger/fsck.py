@@ -7,6 +7,7 @@ call the same function. It reads only, and may run beside a gateway.
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,7 +18,7 @@ from chopmark.core.keys import VerifierKey
 from chopmark.core.merkle import HASH, leaf_hash
 from chopmark.core.tiles import WIDTH, Frontier, parse_bundle
 from chopmark.ledger.schema import connect, tile_id
-from chopmark.ledger.store import LogState, read_state
+from chopmark.ledger.store import LogState, read_row, read_state
 from chopmark.ledger.summary import Summary, summarise
 
 MAX_FINDINGS: Final = 100
@@ -41,7 +42,8 @@ class _Check:
     state: LogState
     findings: list[Finding] = field(default_factory=list)
     tree: Frontier = field(default_factory=Frontier)
-    references: set[tuple[int, int, int, int]] = field(default_factory=set)
+    references: set[tuple[int, int, int, int, int | None]] = field(default_factory=set)
+    made_last: int = 0
     roots: dict[int, bytes] = field(default_factory=dict)
     unfinished: dict[tuple[int, int], bytes] = field(default_factory=dict)
     tiles: int = 0
@@ -72,20 +74,22 @@ def check_store(
     Returns:
         What is wrong; empty for a sound ledger.
     """
+    findings: list[Finding] = []
     try:
-        db = connect(path, read_only=True)
-        db.execute("BEGIN")  # one snapshot, though a gateway may be writing
-        check = _Check(db, read_state(db))
-        _check_all(check, index_path, log_key, cosigner_key, progress)
-        db.close()
+        with ExitStack() as stack:
+            db = stack.enter_context(closing(connect(path, read_only=True)))
+            db.execute("BEGIN")  # one snapshot, though a gateway may be writing
+            check = _Check(db, read_state(db), findings)
+            if index_path is not None and index_path.exists():
+                _open_index(check, index_path, stack)
+            _check_all(check, log_key, cosigner_key, progress)
     except (ChopmarkError, sqlite3.Error) as error:
-        return [Finding("unreadable", f"{path}: {error}")]
-    return check.findings
+        findings.append(Finding("unreadable", f"{path}: {error}"))
+    return findings
 
 
 def _check_all(
     check: _Check,
-    index_path: Path | None,
     log_key: VerifierKey,
     cosigner_key: VerifierKey,
     progress: Progress | None,
@@ -93,8 +97,9 @@ def _check_all(
     for fault in check.db.execute("PRAGMA quick_check").fetchall():
         if fault[0] != "ok":
             check.find("database", f"SQLite reports: {fault[0]}")
-    if index_path is not None and index_path.exists():
-        _open_index(check, index_path)
+    keys = read_row(check.db, "origin, log_vkey, cosigner_vkey")
+    if keys != (log_key.name, log_key.encode(), cosigner_key.encode()):
+        check.find("other-keys", "the ledger was made for other keys than those given")
     wanted = _check_notes(check, log_key, cosigner_key)
     _check_entries(check, wanted, progress)
     _check_tiles(check)
@@ -123,9 +128,27 @@ def _check_notes(
             check.find("bad-note", "the head's note is of another head")
         if wanted.setdefault(size, (root, name))[0] != root:
             check.find("bad-note", f"the notes of size {size} have two roots")
-        if note is state.seen_note and all(v.time != state.seen_time for v in signed.verified):
+        times = [one.time for one in signed.verified if one.key == cosigner_key]
+        if note is state.seen_note and times != [state.seen_time]:
             check.find("bad-note", "the heartbeat's time is not the signed one")
+    if (state.seen_note is None) != (state.seen_time == 0):
+        check.find("bad-note", "there is a heartbeat without its time, or a time without one")
+    _check_fork(check, log_key)
     return wanted
+
+
+def _check_fork(check: _Check, log_key: VerifierKey) -> None:
+    """A fork stops a replica for good: it is reported, and the evidence must be good."""
+    note = check.state.fork_note
+    if note is None:
+        return
+    try:
+        head = open_checkpoint(note, log_key).checkpoint
+    except ChopmarkError as error:
+        check.find("bad-note", f"the evidence of a fork is not good: {error.message}")
+    else:
+        message = f"another history of this log was shown: a signed head of size {head.size}"
+        check.find("fork", message)
 
 
 def _check_entries(
@@ -148,9 +171,11 @@ def _check_entries(
         _grow(check, n * WIDTH, entries, wanted)
         if progress:
             progress(n * WIDTH + count, size)
-    extra = check.db.execute("SELECT count(*) FROM bundle WHERE n >= ?", (-(-size // WIDTH),))
-    if extra.fetchone()[0]:
-        check.find("bad-bundle", "there are bundles beyond the size of the log")
+    if check.made_last != check.state.made_last:
+        check.find("bad-range", "the time of the newest entry is not the stored one")
+    stored = check.db.execute("SELECT count(*) FROM bundle").fetchone()[0]
+    if stored != max(0, -(-size // WIDTH)):
+        check.find("bad-bundle", f"there are {stored} bundles for {size} entries")
 
 
 def _check_bundle(check: _Check, n: int, entries: list[bytes], row: tuple[int, int, str]) -> None:
@@ -159,6 +184,7 @@ def _check_bundle(check: _Check, n: int, entries: list[bytes], row: tuple[int, i
     kinds = ",".join(sorted({s.kind for s in summaries if s.kind}))
     if row != (min(made), max(made), kinds):
         check.find("bad-range", f"times or kinds of bundle {n} are not those of its entries")
+    check.made_last = max(check.made_last, *made)
     for index, summary in enumerate(summaries, n * WIDTH):
         _note_summary(check, index, summary)
 
@@ -168,7 +194,8 @@ def _note_summary(check: _Check, index: int, summary: Summary) -> None:
         _check_indexed(check, index, summary.sha256)
     reference = summary.reference
     if reference is not None and reference.target < index:
-        check.references.add((reference.target, index, reference.type, reference.reason))
+        row = (reference.target, index, reference.type, reference.reason, summary.made_at)
+        check.references.add(row)
 
 
 def _grow(
@@ -214,16 +241,27 @@ def _check_tile(check: _Check, level: int, index: int, hashes: bytes) -> None:
 
 
 def _check_references(check: _Check) -> None:
-    rows = check.db.execute("SELECT target, source, type, reason FROM reference").fetchall()
+    rows = check.db.execute("SELECT * FROM reference").fetchall()
     for row in check.references.symmetric_difference(rows):
         check.find("bad-reference", f"the reference of entry {row[1]} to {row[0]} is not stored so")
 
 
-def _open_index(check: _Check, index_path: Path) -> None:
-    check.index = sqlite3.connect(f"file:{index_path}?mode=ro", uri=True)
-    check.indexed = check.index.execute("SELECT position FROM state").fetchone()[0]
-    if check.indexed > check.state.size:
-        message = f"the index has {check.indexed} entries, the log {check.state.size}"
+def _open_index(check: _Check, path: Path, stack: ExitStack) -> None:
+    """Open the index; one that cannot be read is a finding, and the ledger is checked without."""
+    try:
+        uri = f"{path.absolute().as_uri()}?mode=ro"
+        index = stack.enter_context(closing(sqlite3.connect(uri, uri=True)))
+        indexed = index.execute("SELECT max(position) FROM state").fetchone()[0] or 0
+        faults = index.execute("PRAGMA quick_check").fetchall()
+    except sqlite3.Error as error:
+        check.find("bad-index", f"the digest index cannot be read: {error}")
+        return
+    if faults != [("ok",)]:
+        check.find("bad-index", f"SQLite reports of the digest index: {faults[0][0]}")
+        return
+    check.index, check.indexed = index, indexed
+    if indexed > check.state.size:
+        message = f"the index has {indexed} entries, the log {check.state.size}"
         check.find("bad-index", message)
 
 

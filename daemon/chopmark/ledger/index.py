@@ -7,7 +7,9 @@ without waiting for the disk; look-ups also cover what is not written yet.
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -18,7 +20,22 @@ MAX_TAIL: Final = 262_144
 STALLED: Final = 60.0
 """Seconds that an append waits for the index before the process gives up."""
 RETRY: Final = 1.0
+"""Seconds between attempts to write the index."""
 _VERSION: Final = 1
+_DAMAGE: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
+"""Results that only a damaged file gives: SQLITE_ERROR is a table that is not there."""
+_ROWS: Final = 4096
+"""Rows of one INSERT: while SQLite works on them, other threads have the interpreter."""
+_INSERT_ONE: Final = "INSERT OR IGNORE INTO digest VALUES (?,?)"
+_INSERT: Final = _INSERT_ONE + ",(?,?)" * (_ROWS - 1)
+_CREATE: Final = """
+BEGIN; DROP TABLE IF EXISTS digest; DROP TABLE IF EXISTS state;
+CREATE TABLE digest (
+  prefix INTEGER, entry INTEGER, PRIMARY KEY (prefix, entry)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE state (position INTEGER NOT NULL) STRICT; INSERT INTO state VALUES (0);
+PRAGMA user_version=1; COMMIT;
+"""
 LOG: Final = logging.getLogger("chopmark.ledger")
 
 
@@ -48,11 +65,13 @@ class SqliteIndex:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._write = _open(path)
-        self._read = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self.position: int = self._write.execute("SELECT position FROM state").fetchone()[0]
-        self._tail: dict[int, list[int]] = {}
-        self._flushing: dict[int, list[int]] = {}
+        with ExitStack() as undo:
+            self._write, self.position = _open(path)
+            undo.callback(self._write.close)
+            self._read = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            undo.pop_all()
+        self._tail: dict[int, tuple[int, ...]] = {}
+        self._flushing: dict[int, tuple[int, ...]] = {}
         self._count = 0
         self._flushed = self.position
         self._changed = threading.Condition()
@@ -69,10 +88,12 @@ class SqliteIndex:
         with self._changed:
             if not self._changed.wait_for(lambda: self._count < MAX_TAIL, STALLED):
                 raise InternalError("index-stalled", f"{self._path} cannot be written")
+            tail = self._tail
             for index, digest in enumerate(digests, start):
                 if digest is not None:
-                    self._tail.setdefault(_prefix(digest), []).append(index)
-            self._count += len(digests)
+                    prefix = _prefix(digest)
+                    tail[prefix] = (*tail.get(prefix, ()), index)
+            self._count += len(digests) - digests.count(None)
             self.position = start + len(digests)
             self._changed.notify_all()
 
@@ -81,8 +102,13 @@ class SqliteIndex:
         prefix = _prefix(digest)
         # In the direction in which entries move, so that none slips through between two looks.
         found = {*self._tail.get(prefix, ()), *self._flushing.get(prefix, ())}
-        rows = self._read.execute("SELECT entry FROM digest WHERE prefix = ?", (prefix,))
-        return sorted(found.union(row[0] for row in rows))
+        try:
+            rows = self._read.execute("SELECT entry FROM digest WHERE prefix = ?", (prefix,))
+            return sorted(found.union(row[0] for row in rows))
+        except sqlite3.Error as error:
+            message = f"the digest index {self._path} cannot be read: {error}"
+            hint = "remove the file and start again: it is rebuilt from the entries"
+            raise InternalError("damaged-index", message, hint=hint) from error
 
     def close(self) -> None:
         """See `DigestIndex`."""
@@ -105,56 +131,75 @@ class SqliteIndex:
                 self._changed.notify_all()
 
     def _next_batch(self) -> bool:
+        """Take what has come; false once all is written and the index is being closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._tail or self._closing)
+            self._changed.wait_for(lambda: self.position > self._flushed or self._closing)
+            if self.position == self._flushed:
+                return False
             # `find` looks at the tail first: what leaves it must be in `_flushing` already.
             self._flushing, self._tail = self._tail, {}
             self._flushed = self.position
-            return bool(self._flushing)
+            return True
 
     def _try_flush(self) -> bool:
         try:
             self._flush(self._flushed)
         except sqlite3.Error as error:
-            LOG.warning("the digest index cannot be written: %s", error)
+            LOG.warning("the digest index %s cannot be written: %s", self._path, error)
             if self._write.in_transaction:
-                self._write.execute("ROLLBACK")
+                with suppress(sqlite3.Error):
+                    self._write.execute("ROLLBACK")
+            if _is_damage(error):
+                _remove(self._path)  # the next start builds it anew
             return False
         return True
 
     def _flush(self, position: int) -> None:
-        rows = ((prefix, entry) for prefix in sorted(self._flushing) for entry in self._of(prefix))
+        entries = sorted(self._flushing.items())  # in order, neighbours share a page
+        rows = [(prefix, entry) for prefix, found in entries for entry in found]
+        whole = len(rows) // _ROWS * _ROWS
         self._write.execute("BEGIN IMMEDIATE")
-        self._write.executemany("INSERT OR IGNORE INTO digest VALUES (?, ?)", rows)
+        for start in range(0, whole, _ROWS):
+            values = list(chain.from_iterable(rows[start : start + _ROWS]))
+            self._write.execute(_INSERT, values)
+        self._write.executemany(_INSERT_ONE, rows[whole:])
         self._write.execute("UPDATE state SET position = ?", (position,))
         self._write.execute("COMMIT")
 
-    def _of(self, prefix: int) -> Iterable[int]:
-        return self._flushing[prefix]
 
-
-def _open(path: Path) -> sqlite3.Connection:
+def _open(path: Path) -> tuple[sqlite3.Connection, int]:
+    """Open an index, and tell how far it has come; one that is damaged begins anew."""
     try:
         return _connect(path)
-    except sqlite3.DatabaseError:
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    except sqlite3.DatabaseError as error:
+        if not _is_damage(error):
+            message = f"the digest index {path} cannot be opened: {error}"
+            raise InternalError("damaged-index", message) from error
+        LOG.warning("the digest index %s is damaged, and is built anew: %s", path, error)
+        _remove(path)
         return _connect(path)
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=NORMAL")
-    if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
-        db.executescript(
-            "BEGIN; DROP TABLE IF EXISTS digest; DROP TABLE IF EXISTS state;"
-            "CREATE TABLE digest (prefix INTEGER, entry INTEGER, PRIMARY KEY (prefix, entry))"
-            " STRICT, WITHOUT ROWID;"
-            "CREATE TABLE state (position INTEGER NOT NULL) STRICT; INSERT INTO state VALUES (0);"
-            "PRAGMA user_version=1; COMMIT;"
-        )
-    return db
+def _connect(path: Path) -> tuple[sqlite3.Connection, int]:
+    with ExitStack() as undo:
+        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        undo.callback(db.close)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=NORMAL")
+        if db.execute("PRAGMA user_version").fetchone()[0] != _VERSION:
+            db.executescript(_CREATE)
+        position: int = db.execute("SELECT coalesce(max(position), 0) FROM state").fetchone()[0]
+        undo.pop_all()
+    return db, position
+
+
+def _is_damage(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _prefix(digest: bytes) -> int:

@@ -1,11 +1,12 @@
 """One log as the rest of the gateway sees it: writer, reader and digest index together."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, TypeVar
 
 from chopmark.core.checkpoint import Checkpoint
-from chopmark.core.errors import ChopmarkError
+from chopmark.core.errors import InternalError
 from chopmark.ledger.index import DigestIndex, SqliteIndex
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.store import LogState, Store
@@ -28,12 +29,17 @@ class Log:
 
     def __init__(self, path: Path, index_path: Path, reading: Worker) -> None:
         """Open the files; `open_log` does it off the event loop."""
-        self._store = Store(path)
-        self._reader = Reader(path)
-        self._index: DigestIndex = SqliteIndex(index_path)
+        with ExitStack() as undo:
+            self._store = Store(path)
+            undo.callback(self._store.close)
+            self._reader = Reader(path)
+            undo.callback(self._reader.close)
+            self._index: DigestIndex = SqliteIndex(index_path)
+            undo.callback(self._index.close)
+            self._fill_index()
+            undo.pop_all()
         self._writing = Worker(f"write-{path.stem}")
         self._reading = reading
-        self._fill_index()
 
     @property
     def state(self) -> LogState:
@@ -72,7 +78,7 @@ class Log:
         head: tuple[Checkpoint, bytes] | None = None,
     ) -> Checkpoint:
         """See `Store.append`; the digest index follows."""
-        return await self._writing.run(self._append, entries, summaries, leaves, head)
+        return await self._writing.run(self.append_now, entries, summaries, leaves, head)
 
     async def write(self, call: Callable[[Store], T]) -> T:
         """Run a call on the writer's thread."""
@@ -90,11 +96,14 @@ class Log:
         self,
         entries: Sequence[bytes],
         summaries: Sequence[Summary],
-        leaves: Sequence[bytes],
-        head: tuple[Checkpoint, bytes] | None,
-    ) -> None:
+        leaves: Sequence[bytes] | None = None,
+        head: tuple[Checkpoint, bytes] | None = None,
+    ) -> Checkpoint:
         """As `append`, for callers that run on the writer's thread already."""
-        self._append(entries, summaries, leaves, head)
+        start = self._store.size
+        reached = self._store.append(entries, summaries, leaves, head)
+        self._index.put_many(start, [summary.sha256 for summary in summaries])
+        return reached
 
     def find(self, digest: bytes) -> list[tuple[int, bytes]]:
         """Signed entries that name this SHA-256, newest first. Call it on the readers' thread."""
@@ -104,27 +113,14 @@ class Log:
         return [(i, entry) for i, entry in entries if summarise(entry).sha256 == digest]
 
     async def close(self) -> None:
-        """Finish what was begun, and close the files."""
-        await self._writing.run(self.close_now)
+        """Finish what was begun, and close the files, each on the thread that uses it."""
+        await self._writing.run(self._store.close)
         self._writing.close()
+        await self._reading.run(self._close_readers)
 
-    def close_now(self) -> None:
-        """Close the files from the writer's thread."""
-        self._index.close()
+    def _close_readers(self) -> None:
         self._reader.close()
-        self._store.close()
-
-    def _append(
-        self,
-        entries: Sequence[bytes],
-        summaries: Sequence[Summary],
-        leaves: Sequence[bytes] | None,
-        head: tuple[Checkpoint, bytes] | None,
-    ) -> Checkpoint:
-        start = self._store.size
-        reached = self._store.append(entries, summaries, leaves, head)
-        self._index.put_many(start, [summary.sha256 for summary in summaries])
-        return reached
+        self._index.close()
 
     def _fill_index(self) -> None:
         """The index may be behind the entries, or gone: bring it up to them."""
@@ -132,7 +128,7 @@ class Log:
         if position > size:  # it belongs to another ledger: never mix the two
             message = f"the digest index of {self.origin} is ahead of its ledger"
             hint = "remove the file in index/: it is rebuilt from the entries"
-            raise ChopmarkError("foreign-index", message, hint=hint)
+            raise InternalError("foreign-index", message, hint=hint)
         for start in range(position, size, _CHUNK):
             entries = self._reader.entries(start, min(start + _CHUNK, size))
             self._index.put_many(start, [summarise(entry).sha256 for entry in entries])

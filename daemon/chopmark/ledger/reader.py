@@ -5,16 +5,16 @@ Every call sees committed data only. Use a reader on one thread.
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from chopmark.core.entry import GRAVE_REASONS
-from chopmark.core.errors import InternalError, MissingError
+from chopmark.core.errors import InternalError, MalformedError, MissingError
 from chopmark.core.merkle import fold_range, inclusion_proof, range_nodes, read_range
 from chopmark.core.package import MAX_BUNDLE, Package
 from chopmark.core.proof import Extra, Proof
 from chopmark.core.tiles import WIDTH, encode_bundle, parse_bundle, read_tile_node
-from chopmark.ledger.schema import connect, tile_id
-from chopmark.ledger.store import LogState, read_state
+from chopmark.ledger.schema import connect, damage_named, tile_id
+from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import REVOCATION, SUPERSESSION
 
 NODES: Final = 4096
@@ -25,12 +25,9 @@ class Reader:
     """Reads one log."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._db = connect(path, read_only=True)
         self._cached_node = lru_cache(maxsize=NODES)(self._read_node)
-
-    def state(self) -> LogState:
-        """The committed state."""
-        return read_state(self._db)
 
     def entries(self, start: int, end: int) -> list[bytes]:
         """The entries [start, end).
@@ -39,10 +36,10 @@ class Reader:
             MissingError: `no-such-entry` if the log does not hold them all.
         """
         first, last = start // WIDTH, (end - 1) // WIDTH
-        rows = self._db.execute(
+        rows = self._query(
             "SELECT entries FROM bundle WHERE n BETWEEN ? AND ? ORDER BY n", (first, last)
         )
-        held = [entry for row in rows for entry in parse_bundle(row[0])]
+        held = [entry for row in rows for entry in self._split(row[0])]
         wanted = held[start - first * WIDTH : end - first * WIDTH]
         if start >= end or len(wanted) != end - start:
             raise MissingError("no-such-entry", f"the log does not hold the entries {start}-{end}")
@@ -96,11 +93,11 @@ class Reader:
             The revocation that counts as (index, reason, made at), or None; and the index of the
             newest attestation that supersedes it, or -1.
         """
-        rows = self._db.execute(
+        rows = self._query(
             "SELECT source, type, reason, made_at FROM reference"
             " WHERE target = ? AND source < ? ORDER BY source",
             (target, state.head.size),
-        ).fetchall()
+        )
         revocations = [(r[0], r[2], r[3]) for r in rows if r[1] == REVOCATION]
         # Of several the first counts, but a grave reason is never hidden behind a mild one.
         revoked = min(revocations, key=lambda r: (r[1] not in GRAVE_REASONS, r[0]), default=None)
@@ -110,11 +107,21 @@ class Reader:
         """Close the connection."""
         self._db.close()
 
+    def _query(self, sql: str, values: tuple[int, ...]) -> list[tuple[Any, ...]]:
+        with damage_named(self._path):
+            return self._db.execute(sql, values).fetchall()
+
+    def _split(self, bundle: bytes) -> list[bytes]:
+        try:
+            return parse_bundle(bundle)
+        except MalformedError as error:  # ours, not a caller's
+            raise InternalError("damaged-ledger", f"{self._path}: {error.message}") from error
+
     def _read_node(self, level: int, index: int) -> bytes:
         wanted = tile_id(level // 8, index >> (8 - level % 8))
-        row = self._db.execute("SELECT hashes FROM tile WHERE id = ?", (wanted,)).fetchone()
+        rows = self._query("SELECT hashes FROM tile WHERE id = ?", (wanted,))
         try:
-            return read_tile_node(row[0] if row else b"", level, index)
+            return read_tile_node(rows[0][0] if rows else b"", level, index)
         except ValueError as error:
             raise InternalError("damaged-ledger", f"the tree lacks node {level}/{index}") from error
 

@@ -5,11 +5,14 @@ fsync the WAL, return. A checkpoint copies pages to the database file and fsyncs
 WAL is used again. Nothing else in this program writes what must last.
 """
 
+import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from chopmark.core.errors import ConfigurationError, InternalError, MissingError
+from chopmark.core.errors import ConfigurationError, ExistsError, InternalError, MissingError
 
 VERSION: Final = 1
 BUSY_MS: Final = 5000
@@ -27,7 +30,8 @@ CREATE TABLE log (
   head_note BLOB,
   seen_time INTEGER NOT NULL,
   seen_note BLOB,
-  made_last INTEGER NOT NULL
+  made_last INTEGER NOT NULL,
+  fork_note BLOB
 ) STRICT;
 CREATE TABLE bundle (
   n INTEGER PRIMARY KEY,
@@ -64,31 +68,79 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> sql
     Raises:
         MissingError: `no-ledger` if there is none.
         ConfigurationError: `newer-schema` if newer software wrote it.
-        InternalError: `damaged-ledger` if it is no database.
+        InternalError: `damaged-ledger` if it is no database of ours.
     """
     if not create and not path.exists():
         hint = "create one with `chopmark init`"
         raise MissingError("no-ledger", f"there is no ledger at {path}", hint=hint)
     mode = "ro" if read_only else "rwc" if create else "rw"
-    try:
+    with damage_named(path), ExitStack() as undo:
         # Each connection is used on one thread; fsck opens and closes on different ones.
         connection = sqlite3.connect(
-            f"file:{path}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False
+            f"{path.absolute().as_uri()}?mode={mode}",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
         )
+        undo.callback(connection.close)
         connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-        _prepare(connection, path, read_only=read_only)
-    except sqlite3.DatabaseError as error:
-        raise InternalError("damaged-ledger", f"{path} cannot be opened: {error}") from error
+        version = _check_version(connection, path, create=create)
+        if not read_only:
+            _prepare(connection, version)
+        undo.pop_all()
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
+@contextmanager
+def creating(path: Path) -> Iterator[sqlite3.Connection]:
+    """Make a database: it appears under its name with all that was written, or not at all.
+
+    Raises:
+        ExistsError: `ledger-exists`; nothing is ever overwritten.
+    """
+    fresh = path.with_name(path.name + ".new")
+    for suffix in ("", "-wal", "-shm"):
+        fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
+    connection = connect(fresh, create=True)
+    try:
+        yield connection
+    finally:
+        connection.close()  # writes the WAL into the file, and fsyncs that
+    try:
+        path.hardlink_to(fresh)
+    except FileExistsError as error:
+        raise ExistsError("ledger-exists", f"there is a ledger at {path} already") from error
+    finally:
+        fresh.unlink()
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    os.fsync(folder)
+    os.close(folder)
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Turn what SQLite says of a file that it cannot read into our own error.
+
+    Raises:
+        InternalError: `damaged-ledger`.
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise InternalError("damaged-ledger", f"{path} cannot be read: {error}") from error
+
+
+def _check_version(connection: sqlite3.Connection, path: Path, *, create: bool) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > VERSION:
         message = f"{path} has schema {version}, this software knows {VERSION}"
         raise ConfigurationError("newer-schema", message, hint="install the newer software again")
-    if read_only:
-        return
+    if version == 0 and not create:
+        raise InternalError("damaged-ledger", f"{path} is no ledger")
+    return version
+
+
+def _prepare(connection: sqlite3.Connection, version: int) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     if version < VERSION:

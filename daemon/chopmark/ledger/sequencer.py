@@ -7,22 +7,20 @@ the same steps on what is stored: what was appended but not signed is signed the
 """
 
 import asyncio
-import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.draft import Draft, Recorded
 from chopmark.core.entry import Revocation, encode_entry, template
-from chopmark.core.errors import RefusedError, TryAgainError
+from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, TryAgainError
 from chopmark.core.note import Note
 from chopmark.core.ports import Clock, Signer
 from chopmark.ledger.log import Log
+from chopmark.ledger.store import Store
 from chopmark.ledger.summary import Summary, summarise_draft, summarise_entry
-
-LOG: Final = logging.getLogger("chopmark.ledger")
 
 MAX_INTAKE: Final = 65_536
 """Entries waiting to be appended; beyond that callers are told to come back."""
@@ -60,8 +58,11 @@ class _Intake:
     runs: deque[_Run] = field(default_factory=deque)
     entries: int = 0
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    closed: bool = False
 
     def put(self, run: _Run) -> None:
+        if self.closed:
+            raise TryAgainError("not-recorded", "the gateway is stopping", retry_after=5)
         if self.entries + len(run.items) > MAX_INTAKE:
             message = "too many attestations are waiting to be recorded"
             raise TryAgainError("queue-full", message, hint="send less at once", retry_after=1)
@@ -83,6 +84,13 @@ class _Intake:
         if not self.runs:
             self.arrived.clear()
         return batch
+
+    def close(self) -> None:
+        """Take nothing more, and tell those who wait."""
+        self.closed = True
+        for run in self.runs:
+            _fail(run, TryAgainError("not-recorded", "the gateway is stopping", retry_after=5))
+        self.runs.clear()
 
 
 class Sequencer:
@@ -107,23 +115,25 @@ class Sequencer:
 
     async def run(self) -> None:
         """Serve for ever; any error that ends it must end the process."""
-        self._reached = await self._log.write(
-            lambda store: Checkpoint(self._log.origin, store.size, store.root())
-        )
-        self._unsigned.set()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._append_all(), name="sequencer-append")
-            tasks.create_task(self._sign_all(), name="sequencer-sign")
+        try:
+            self._reached = await self._log.write(_reach)
+            self._unsigned.set()
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._append_all(), name="sequencer-append")
+                tasks.create_task(self._sign_all(), name="sequencer-sign")
+        finally:
+            self._intake.close()
 
     async def record(self, items: Sequence[Item], seconds: float) -> Recorded:
         """Append entries as one run; durable once this returns.
 
         Raises:
-            TryAgainError: `not-recorded`, `queue-full` or what keeps the HSM from signing; then
-                nothing was recorded.
+            TryAgainError: `not-recorded`, `queue-full` or what keeps heads from being signed;
+                then nothing was recorded.
+            RefusedError, MalformedError: an item cannot be made an entry; nothing was recorded.
         """
         if self._stalled is not None:
-            raise self._stalled
+            raise _again(self._stalled)
         if len(items) > MAX_BATCH:
             raise RefusedError("too-many", f"at most {MAX_BATCH} entries go into one run")
         run = _Run(items, asyncio.get_running_loop().create_future())
@@ -167,26 +177,53 @@ class Sequencer:
             await self._intake.arrived.wait()
             batch = self._intake.take()
             if batch:
-                await self._append(batch)
+                await _finish(self._append(batch))
 
-    async def _append(self, batch: list[_Run]) -> None:
-        made_at = max(self._clock.now_ms(), self._log.state.made_last)
-        start = self._log.state.size
-        items = [item for run in batch for item in run.items]
-        entries, summaries = _encode_all(items, made_at)
+    async def _append(self, batch: Sequence[_Run]) -> None:
+        made_at = self._clock.now_ms()
         try:
-            self._reached = await self._log.append(entries, summaries)
-        except TryAgainError as error:
+            results, reached = await self._log.write(
+                lambda store: self._append_now(store, batch, made_at)
+            )
+        except ChopmarkError as error:
             for run in batch:
                 _fail(run, error)
-            return
-        self.counters.entries += len(entries)
+            if isinstance(error, TryAgainError):
+                return
+            raise
+        self._reached = reached
         self.counters.appends += 1
         self._unsigned.set()
+        for run, result in zip(batch, results, strict=True):
+            self._answer(run, result)
+
+    def _append_now(
+        self, store: Store, batch: Sequence[_Run], now: int
+    ) -> tuple[list[Recorded | ChopmarkError], Checkpoint]:
+        """On the writer's thread: append what can be made entries, in one transaction."""
+        made_at = max(now, store.state.made_last)
+        entries: list[bytes] = []
+        summaries: list[Summary] = []
+        results: list[Recorded | ChopmarkError] = []
         for run in batch:
-            if not run.done.done():
-                run.done.set_result(Recorded(start, len(run.items), made_at))
-            start += len(run.items)
+            try:
+                made = [_make(item, made_at) for item in run.items]
+            except ChopmarkError as error:
+                results.append(error)
+                continue
+            results.append(Recorded(store.size + len(entries), len(made), made_at))
+            entries += [entry for entry, _ in made]
+            summaries += [summary for _, summary in made]
+        reached = self._log.append_now(entries, summaries) if entries else _reach(store)
+        return results, reached
+
+    def _answer(self, run: _Run, result: Recorded | ChopmarkError) -> None:
+        if isinstance(result, ChopmarkError):
+            _fail(run, result)
+            return
+        self.counters.entries += result.count
+        if not run.done.done():
+            run.done.set_result(result)
 
     async def _sign_all(self) -> None:
         while True:
@@ -198,42 +235,58 @@ class Sequencer:
     async def _sign(self, head: Checkpoint) -> None:
         try:
             signature = await self._signer.sign_checkpoint(head)
+            note = Note(head.encode(), (signature,)).encode()
+            # Entries may have been appended meanwhile: the head is of the tree as it was then.
+            await self._log.write(lambda store: store.move_head(head, note))
         except TryAgainError as error:
             self._stalled = error
             await asyncio.sleep(RETRY)
             return
         self._stalled = None
-        note = Note(head.encode(), (signature,)).encode()
-        # Entries may have been appended meanwhile: the head is of the tree as it was then.
-        await self._log.write(lambda store: store.move_head(head, note))
         self.counters.heads += 1
         self._moved.set()
         self._moved = asyncio.Event()
         self.on_head()
 
 
-def _encode_all(items: Sequence[Item], made_at: int) -> tuple[list[bytes], list[Summary]]:
-    entries: list[bytes] = []
-    summaries: list[Summary] = []
-    for item in items:
-        if isinstance(item, Draft):
-            entries.append(_encode_draft(item, made_at))
-            summaries.append(summarise_draft(item, made_at))
-        else:
-            revocation = Revocation(made_at, *item)
-            entries.append(encode_entry(revocation))
-            summaries.append(summarise_entry(revocation))
-    return entries, summaries
+def _make(item: Item, made_at: int) -> tuple[bytes, Summary]:
+    if isinstance(item, Draft):
+        return _encode_draft(item, made_at), summarise_draft(item, made_at)
+    revocation = Revocation(made_at, *item)
+    return encode_entry(revocation), summarise_entry(revocation)
 
 
 def _encode_draft(draft: Draft, made_at: int) -> bytes:
     before, between, after = template(
         made_at, draft.kind, draft.valid_until, draft.supersedes, with_sm3=draft.sm3 is not None
     )
-    return b"".join((before, draft.sha256, between, draft.sm3 or b"", after))
+    sm3 = draft.sm3 or b""
+    if len(draft.sha256) != 32 or len(sm3) not in (0, 32):
+        raise MalformedError("malformed-entry", "a digest does not have 32 bytes")
+    return b"".join((before, draft.sha256, between, sm3, after))
 
 
-def _fail(run: _Run, error: TryAgainError) -> None:
+def _reach(store: Store) -> Checkpoint:
+    return Checkpoint(store.state.head.origin, store.size, store.root())
+
+
+async def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """Do it to the end, though we be cancelled: those who wait for it must be told how it ended."""
+    task = asyncio.create_task(work, name="sequencer-batch")
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        task.result()
+        raise
+
+
+def _fail(run: _Run, error: ChopmarkError) -> None:
     if not run.done.done():
-        run.done.set_exception(error)
+        run.done.set_exception(_again(error))
         run.done.exception()  # a caller that left does not fetch it, and that is no fault
+
+
+def _again(error: ChopmarkError) -> ChopmarkError:
+    """The same error for one more caller: a shared one would gather everybody's traceback."""
+    return type(error)(error.code, error.message, hint=error.hint, retry_after=error.retry_after)

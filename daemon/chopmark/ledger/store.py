@@ -10,16 +10,17 @@ Rules:
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from chopmark.core.checkpoint import Checkpoint
-from chopmark.core.errors import ExistsError, InternalError, TryAgainError
+from chopmark.core.errors import ExistsError, InternalError, MalformedError, TryAgainError
 from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.merkle import EMPTY_ROOT, HASH
 from chopmark.core.tiles import WIDTH, Frontier, encode_bundle, hash_leaves, parse_bundle
-from chopmark.ledger.schema import connect, tile_id
+from chopmark.ledger.schema import connect, creating, damage_named, tile_id
 from chopmark.ledger.summary import Summary, summarise
 
 
@@ -35,6 +36,7 @@ class LogState:
             that lies in this log; 0 for never.
         seen_note: the note that says so.
         made_last: time of the newest entry, ms since the epoch.
+        fork_note: a signed head of this log that contradicts it, once one was seen.
     """
 
     size: int
@@ -43,6 +45,7 @@ class LogState:
     seen_time: int
     seen_note: bytes | None
     made_last: int
+    fork_note: bytes | None = None
 
 
 def create_store(path: Path, log_key: VerifierKey, cosigner_key: VerifierKey) -> None:
@@ -51,29 +54,47 @@ def create_store(path: Path, log_key: VerifierKey, cosigner_key: VerifierKey) ->
     Raises:
         ExistsError: `ledger-exists`; nothing is ever overwritten.
     """
-    if path.exists():
+    if path.exists():  # `creating` has the last word; this spares it the work
         raise ExistsError("ledger-exists", f"there is a ledger at {path} already")
-    connection = connect(path, create=True)
     row = (log_key.name, log_key.encode(), cosigner_key.encode(), EMPTY_ROOT)
-    connection.execute("INSERT INTO log VALUES (1, ?, ?, ?, 0, 0, ?, NULL, 0, NULL, 0)", row)
-    connection.close()
+    with creating(path) as db:
+        db.execute("INSERT INTO log VALUES (1, ?, ?, ?, 0, 0, ?, NULL, 0, NULL, 0, NULL)", row)
 
 
 def read_keys(path: Path) -> tuple[VerifierKey, VerifierKey]:
-    """The log key and cosigner key that a database was created for."""
-    connection = connect(path, read_only=True)
-    row = connection.execute("SELECT log_vkey, cosigner_vkey FROM log").fetchone()
-    connection.close()
-    return parse_vkey(row[0]), parse_vkey(row[1])
+    """The log key and cosigner key that a database was created for.
+
+    Raises:
+        InternalError: `damaged-ledger`; and what `connect` raises.
+    """
+    with closing(connect(path, read_only=True)) as db, damage_named(path):
+        log_key, cosigner_key = read_row(db, "log_vkey, cosigner_vkey")
+    return parse_vkey(log_key), parse_vkey(cosigner_key)
 
 
-def read_state(connection: sqlite3.Connection) -> LogState:
-    """The state row."""
-    row = connection.execute(
-        "SELECT origin, size, head_size, head_root, head_note, seen_time, seen_note, made_last"
-        " FROM log"
-    ).fetchone()
-    return LogState(row[1], Checkpoint(row[0], row[2], row[3]), *row[4:])
+def read_state(db: sqlite3.Connection) -> LogState:
+    """The state row.
+
+    Raises:
+        InternalError: `damaged-ledger` if there is none.
+    """
+    row = read_row(
+        db,
+        "size, origin, head_size, head_root, head_note, seen_time, seen_note, made_last, fork_note",
+    )
+    return LogState(row[0], Checkpoint(*row[1:4]), *row[4:])
+
+
+def read_row(db: sqlite3.Connection, columns: str) -> tuple[Any, ...]:
+    """Columns of the one row that says what a log is and how far it has come.
+
+    Raises:
+        InternalError: `damaged-ledger` if there is none.
+    """
+    row: tuple[Any, ...] | None = db.execute(f"SELECT {columns} FROM log").fetchone()  # noqa: S608 - our own column names
+    if row is None:
+        raise InternalError("damaged-ledger", "the database of a log does not say which")
+    return row
 
 
 class Store:
@@ -82,11 +103,13 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._db = connect(path)
-        self.state = read_state(self._db)
-        self._frontier = _load_frontier(self._db, self.state.size)
-        self._tail = _load_tail(self._db, self.state.size)
-        self._check_start()
-        self._reached = {self.size: self.root()}
+        with ExitStack() as undo, damage_named(path):
+            undo.callback(self._db.close)
+            self.state = read_state(self._db)
+            self._frontier = _load_frontier(self._db, self.state.size)
+            self._tail = _load_tail(self._db, self.state.size)
+            self._check_start()
+            undo.pop_all()
 
     @property
     def size(self) -> int:
@@ -136,7 +159,6 @@ class Store:
             self._write_references(summaries)
             self._swap_state(state)
         self._frontier, self.state = frontier, state
-        self._reached[reached.size] = reached.root
         self._tail = tail[len(tail) // WIDTH * WIDTH :]
         return reached
 
@@ -144,17 +166,23 @@ class Store:
         """Store a signed head that an append has reached; compare-and-swap on the one before it.
 
         Raises:
-            InternalError: `wrong-root` if no append since has reached it; `commit-unknown`.
+            TryAgainError: `not-recorded`; nothing was changed.
+            InternalError: `wrong-root` if it is not a newer head of this tree; `commit-unknown`.
         """
-        if self._reached.get(head.size) != head.root:
+        newer = self.state.head.size <= head.size <= self.size
+        if not newer or _load_frontier(self._db, head.size).root() != head.root:
             raise InternalError("wrong-root", "a signed head is not the root of the stored tree")
         self._move(replace(self.state, head=head, note=note))
-        self._reached = {size: r for size, r in self._reached.items() if size >= head.size}
 
     def move_seen(self, time: int, note: bytes) -> None:
         """Store the newest time at which the origin's cosigner vouched for a head of this log."""
         if time > self.state.seen_time:
             self._move(replace(self.state, seen_time=time, seen_note=note))
+
+    def mark_fork(self, note: bytes) -> None:
+        """Keep a signed head that contradicts this log; the first one stays."""
+        if self.state.fork_note is None:
+            self._move(replace(self.state, fork_note=note))
 
     def close(self) -> None:
         """Close the database."""
@@ -198,10 +226,11 @@ class Store:
         old, new = self.state, state
         done = self._db.execute(
             "UPDATE log SET size = ?, head_size = ?, head_root = ?, head_note = ?, seen_time = ?,"
-            " seen_note = ?, made_last = ? WHERE size = ? AND head_size = ? AND head_root = ?",
+            " seen_note = ?, made_last = ?, fork_note = ?"
+            " WHERE size = ? AND head_size = ? AND head_root = ?",
             (
                 *(new.size, new.head.size, new.head.root, new.note, new.seen_time),
-                *(new.seen_note, new.made_last),
+                *(new.seen_note, new.made_last, new.fork_note),
                 *(old.size, old.head.size, old.head.root),
             ),
         )
@@ -265,7 +294,10 @@ def _load_frontier(db: sqlite3.Connection, size: int) -> Frontier:
 
 def _load_tail(db: sqlite3.Connection, size: int) -> list[tuple[bytes, Summary]]:
     found = db.execute("SELECT entries FROM bundle WHERE n = ?", (size // WIDTH,)).fetchone()
-    entries = parse_bundle(found[0]) if found else []
+    try:
+        entries = parse_bundle(found[0]) if found else []
+    except MalformedError:
+        entries = []
     if len(entries) != size % WIDTH:
         raise InternalError("damaged-ledger", "the last bundle does not have the entries it should")
     return [(entry, summarise(entry)) for entry in entries]

@@ -1,0 +1,300 @@
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from shutil import copy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chopmark.ledger.fsck import MAX_FINDINGS, check_store
+from chopmark.ledger.index import SqliteIndex
+from chopmark.ledger.store import Store, create_store
+from chopmark.ledger.summary import summarise
+from ledgers import (
+    COSIGNER,
+    KEYS,
+    LOG,
+    NOW,
+    ORIGIN,
+    Source,
+    append,
+    attestation,
+    attestations,
+    make_store,
+    revocation,
+    sign,
+)
+from mutations import flipped
+from softkeys import cosigner, log_key
+
+ENTRIES = [*attestations(600), revocation(7, 4), attestation(1000, supersedes=9), b"not an entry"]
+SIGNED = len(ENTRIES)
+TAIL = attestations(3, start=2000)
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a ledger that has everything: tail, heartbeat, references and index."""
+    folder = tmp_path_factory.mktemp("sound")
+    store = make_store(folder / "log.db", ENTRIES)
+    sign(store)
+    store.move_seen(1_800_000_000, Source(ENTRIES).note(time=1_800_000_000))
+    append(store, TAIL)
+    store.close()
+    index = SqliteIndex(folder / "index.db")
+    index.put_many(0, [summarise(entry).sha256 for entry in [*ENTRIES, *TAIL]])
+    index.close()
+    return folder
+
+
+@pytest.fixture
+def folder(sound: Path, tmp_path: Path) -> Path:
+    """A copy of it, to be damaged."""
+    for name in ("log.db", "index.db"):
+        copy(sound / name, tmp_path / name)
+    return tmp_path
+
+
+def codes(folder: Path) -> set[str]:
+    findings = check_store(folder / "log.db", folder / "index.db", *KEYS)
+    assert all(finding.message for finding in findings)
+    return {finding.code for finding in findings}
+
+
+def damage(folder: Path, statement: str, *values: object, name: str = "log.db") -> None:
+    with closing(sqlite3.connect(folder / name, isolation_level=None)) as db:
+        done = db.execute(statement, values)
+        assert done.rowcount, "the damage found nothing to damage"
+
+
+def blob(folder: Path, query: str) -> bytes:
+    with closing(sqlite3.connect(folder / "log.db")) as db:
+        value = db.execute(query).fetchone()[0]
+    assert isinstance(value, bytes)
+    return value
+
+
+def test_sound_ledger_has_no_findings(folder: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    path, index = folder / "log.db", folder / "index.db"
+    assert check_store(path, index, *KEYS, lambda done, size: seen.append((done, size))) == []
+    size = SIGNED + len(TAIL)
+    assert seen == [(256, size), (512, size), (size, size)]
+
+
+def test_empty_ledger_has_no_findings(tmp_path: Path) -> None:
+    create_store(tmp_path / "log.db", *KEYS)
+    assert codes(tmp_path) == set()
+
+
+def test_missing_index_is_no_damage(folder: Path) -> None:
+    (folder / "index.db").unlink()
+    assert codes(folder) == set()
+    assert not (folder / "index.db").exists()
+
+
+def test_missing_ledger_is_a_finding(tmp_path: Path) -> None:
+    assert codes(tmp_path) == {"unreadable"}
+
+
+def test_file_that_is_no_database_is_a_finding(folder: Path) -> None:
+    (folder / "log.db").write_bytes(b"gone " * 1000)
+    assert codes(folder) == {"unreadable"}
+
+
+@pytest.mark.parametrize("size", [*range(1, 4), 254, 255, 256, 257, 258, 511, 512, 513, 600])
+def test_every_size_is_sound(tmp_path: Path, size: int) -> None:
+    with closing(make_store(tmp_path / "log.db", attestations(size))) as store:
+        sign(store)
+    assert codes(tmp_path) == set()
+
+
+def test_other_keys_are_a_finding(folder: Path) -> None:
+    path = folder / "log.db"
+    found = check_store(path, None, LOG.vkey, cosigner(COSIGNER.name, 9).vkey)
+    assert "other-keys" in {finding.code for finding in found}
+    found = check_store(path, None, log_key(ORIGIN, 9).vkey, COSIGNER.vkey)
+    assert {"other-keys", "bad-note"} <= {finding.code for finding in found}
+
+
+@pytest.mark.parametrize("column", ["log_vkey", "cosigner_vkey", "origin"])
+def test_changed_name_or_key_is_found(folder: Path, column: str) -> None:
+    damage(folder, f"UPDATE log SET {column} = {column} || 'x'")  # noqa: S608 - names of our columns
+    assert "other-keys" in codes(folder)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_flipped_bit_in_a_bundle_is_found(folder: Path, n: int) -> None:
+    data = blob(folder, f"SELECT entries FROM bundle WHERE n = {n}")  # noqa: S608 - a number
+    for bit in (3, 8 * 40, 8 * len(data) - 1):
+        damage(folder, "UPDATE bundle SET entries = ? WHERE n = ?", flipped(data, bit), n)
+        assert codes(folder) & {"bad-bundle", "bad-tile"}
+
+
+def test_unsigned_entry_that_changed_is_found(folder: Path) -> None:
+    data = blob(folder, "SELECT entries FROM bundle WHERE n = 2")
+    damage(folder, "UPDATE bundle SET entries = ? WHERE n = 2", flipped(data, 8 * len(data) - 1))
+    assert "bad-tile" in codes(folder)
+
+
+@pytest.mark.parametrize("row", range(4))
+def test_flipped_bit_in_a_tile_is_found(folder: Path, row: int) -> None:
+    with closing(sqlite3.connect(folder / "log.db")) as db:
+        rows = db.execute("SELECT id, hashes FROM tile ORDER BY id").fetchall()
+    assert len(rows) == 4
+    number, hashes = rows[row]
+    damage(folder, "UPDATE tile SET hashes = ? WHERE id = ?", flipped(hashes, 77), number)
+    assert codes(folder) == {"bad-tile"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "code"),
+    [
+        ("DELETE FROM bundle WHERE n = 1", "bad-bundle"),
+        ("INSERT INTO bundle VALUES (3, x'', 0, 0, '')", "bad-bundle"),
+        ("INSERT INTO bundle VALUES (-1, x'', 0, 0, '')", "bad-bundle"),
+        ("UPDATE bundle SET made_first = made_first + 1 WHERE n = 0", "bad-range"),
+        ("UPDATE bundle SET made_last = made_last - 1 WHERE n = 2", "bad-range"),
+        ("UPDATE bundle SET kinds = kinds || 'x' WHERE n = 1", "bad-range"),
+        ("UPDATE log SET made_last = made_last + 1", "bad-range"),
+        ("DELETE FROM tile WHERE id = 0", "bad-tile"),
+        ("INSERT INTO tile VALUES (3, zeroblob(32))", "bad-tile"),
+        ("UPDATE log SET size = size + 1", "bad-bundle"),
+        ("UPDATE log SET size = size - 1", "bad-bundle"),
+        ("UPDATE log SET size = 512", "wrong-root"),
+        ("UPDATE log SET size = -1", "wrong-root"),
+        ("UPDATE log SET size = 1 << 60", "bad-bundle"),
+        ("UPDATE log SET head_size = head_size - 1", "wrong-root"),
+        ("UPDATE log SET head_root = zeroblob(32)", "wrong-root"),
+        ("UPDATE log SET head_note = NULL", "no-note"),
+        ("UPDATE log SET head_note = CAST(seen_note || '\n' AS BLOB)", "bad-note"),
+        ("UPDATE log SET seen_time = seen_time + 1", "bad-note"),
+        ("UPDATE log SET seen_note = head_note", "bad-note"),
+        ("UPDATE log SET seen_note = NULL", "bad-note"),
+        ("UPDATE log SET seen_time = 0, seen_note = NULL, fork_note = x'00'", "bad-note"),
+        ("DELETE FROM log", "unreadable"),
+        ("DELETE FROM reference WHERE target = 7", "bad-reference"),
+        ("INSERT INTO reference VALUES (1, 2, 2, 0, 0)", "bad-reference"),
+        ("UPDATE reference SET reason = 0 WHERE target = 7", "bad-reference"),
+        ("UPDATE reference SET type = 7 WHERE target = 7", "bad-reference"),
+        ("UPDATE reference SET target = 8 WHERE target = 7", "bad-reference"),
+        ("UPDATE reference SET source = 5 WHERE target = 7", "bad-reference"),
+        ("UPDATE reference SET made_at = 0 WHERE target = 7", "bad-reference"),
+    ],
+)
+def test_damage_to_a_row_is_found(folder: Path, statement: str, code: str) -> None:
+    damage(folder, statement)
+    assert code in codes(folder)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM digest WHERE entry = 300",
+        "UPDATE digest SET entry = 5000 WHERE entry = 300",
+        "UPDATE digest SET prefix = 0 WHERE entry = 300",
+        "UPDATE state SET position = 10000",
+        "DELETE FROM digest",
+    ],
+)
+def test_damage_to_the_index_is_found(folder: Path, statement: str) -> None:
+    damage(folder, statement, name="index.db")
+    assert codes(folder) == {"bad-index"}
+
+
+def test_index_that_lags_is_no_damage(folder: Path) -> None:
+    damage(folder, "UPDATE state SET position = 100", name="index.db")
+    damage(folder, "DELETE FROM digest WHERE entry >= 100", name="index.db")
+    assert codes(folder) == set()
+
+
+def test_index_that_cannot_be_read_does_not_hide_other_damage(folder: Path) -> None:
+    (folder / "index.db").write_bytes(b"gone " * 1000)
+    assert codes(folder) == {"bad-index"}
+    damage(folder, "UPDATE bundle SET kinds = '' WHERE n = 1")
+    assert codes(folder) == {"bad-index", "bad-range"}
+
+
+def test_evidence_of_a_fork_is_reported(folder: Path) -> None:
+    damage(folder, "UPDATE log SET fork_note = ?", Source(attestations(5)).note())
+    assert codes(folder) == {"fork"}
+
+
+def test_rolled_back_head_with_a_newer_heartbeat_is_sound(folder: Path) -> None:
+    """The heartbeat is of a head of this log: that it is newer than the stored one is no damage."""
+    source = Source(ENTRIES)
+    with closing(sqlite3.connect(folder / "log.db", isolation_level=None)) as db:
+        head = source.head(500)
+        values = (500, head.root, source.note(500))
+        db.execute("UPDATE log SET head_size = ?, head_root = ?, head_note = ?", values)
+    assert codes(folder) == set()
+
+
+def test_findings_are_bounded(folder: Path) -> None:
+    damage(folder, "DELETE FROM digest", name="index.db")
+    found = check_store(folder / "log.db", folder / "index.db", *KEYS)
+    assert len(found) == MAX_FINDINGS
+
+
+def test_check_may_run_beside_a_writer(folder: Path) -> None:
+    store = Store(folder / "log.db")
+    append(store, attestations(300, start=5000))
+    assert codes(folder) == set()
+    store.close()
+
+
+BLOBS = {
+    "entries": ("bundle", "SELECT n, entries FROM bundle"),
+    "hashes": ("tile", "SELECT id, hashes FROM tile"),
+    "head_root": ("log", "SELECT id, head_root FROM log"),
+    "head_note": ("log", "SELECT id, head_note FROM log"),
+    "seen_note": ("log", "SELECT id, seen_note FROM log"),
+}
+
+
+@pytest.fixture(scope="module")
+def scratch(sound: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scratch")
+    copy(sound / "log.db", folder / "log.db")
+    copy(sound / "index.db", folder / "index.db")
+    return folder
+
+
+@given(data=st.data())
+def test_any_changed_byte_in_any_blob_is_found(scratch: Path, data: st.DataObject) -> None:
+    column = data.draw(st.sampled_from(sorted(BLOBS)))
+    table, query = BLOBS[column]
+    with closing(sqlite3.connect(scratch / "log.db", isolation_level=None)) as db:
+        key, whole = data.draw(st.sampled_from(db.execute(query).fetchall()))
+        at = data.draw(st.integers(0, len(whole) - 1))
+        changed = bytearray(whole)
+        changed[at] ^= data.draw(st.integers(1, 255))
+        name = "n" if table == "bundle" else "id"
+        update = f"UPDATE {table} SET {column} = ? WHERE {name} = ?"  # noqa: S608 - our own names
+        db.execute(update, (bytes(changed), key))
+        try:
+            assert codes(scratch), f"byte {at} of {column} {key} may change unseen"
+        finally:
+            db.execute(update, (whole, key))
+
+
+def test_the_harness_finds_nothing_where_nothing_was_changed(scratch: Path) -> None:
+    assert codes(scratch) == set()
+
+
+def test_note_is_of_this_very_head(folder: Path) -> None:
+    damage(folder, "UPDATE log SET head_note = ?", Source(ENTRIES).note(512))
+    assert "bad-note" in codes(folder)
+
+
+def test_two_notes_of_one_size_must_agree(folder: Path) -> None:
+    other = Source([*ENTRIES[:-1], b"another"])
+    damage(folder, "UPDATE log SET seen_note = ?", other.note(time=1_800_000_000))
+    assert "bad-note" in codes(folder)
+
+
+def test_dates_of_entries_that_do_not_parse_are_zero(tmp_path: Path) -> None:
+    make_store(tmp_path / "log.db", [b"x", attestation(1, NOW), b"y"]).close()
+    damage(tmp_path, "UPDATE bundle SET made_first = 0")
+    assert codes(tmp_path) == {"bad-range"}
