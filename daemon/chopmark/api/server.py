@@ -96,7 +96,7 @@ async def _drop(server: _Server) -> None:
 def _config(app: ASGIApp, limits: ApiLimits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=bounded_protocol(limits.head),
+        http=bounded_protocol(limits.head, limits.head_seconds),
         ws="none",
         lifespan="off",
         interface="asgi3",
