@@ -5,7 +5,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 from chopmark.api.app import create_app
 from chopmark.api.limits import ApiLimits
 from chopmark.api.server import serve
+from chopmark.core.draft import Draft, Recorded
 from chopmark.core.errors import ChopmarkError, ConfigurationError, ExistsError
 from fakegateway import FakeGateway
 
@@ -172,6 +173,27 @@ async def test_stop_is_bounded_when_a_request_hangs(tmp_path: Path) -> None:
     assert (answer.status_code, answer.json()["code"]) == (503, "stopping")
     assert gateway.cancelled == 1
     assert not gateway.leaves
+
+
+async def test_stop_waits_for_what_cancelled_requests_have_to_say(tmp_path: Path) -> None:
+    class Winding(FakeGateway):
+        async def record(self, drafts: Sequence[Draft], seconds: float) -> Recorded:
+            try:
+                return await super().record(drafts, seconds)
+            finally:
+                for _ in range(20):  # as tasks and shields do on their way out
+                    await asyncio.sleep(0)
+
+    gateway = Winding()
+    gateway.gate.clear()
+    path = tmp_path / "api.sock"
+    async with over_unix(path) as client:
+        async with running(gateway, path, None):
+            body = {"digests": {"sha256": SHA}}
+            request = asyncio.create_task(client.post("/v1/attestations", json=body))
+            await until(lambda: gateway.recording == 1)
+        answer = await request
+    assert (answer.status_code, answer.json()["code"]) == (503, "stopping")
 
 
 async def test_stop_tells_what_is_recorded_and_not_signed_yet(tmp_path: Path) -> None:
