@@ -121,6 +121,24 @@ def collect_answers(gateway: Gateway, answered: set[int]) -> None:
         return
 
 
+def test_gateway_starts_without_its_hsm_and_verifies(fresh: Cluster) -> None:
+    hong_kong, shenzhen = fresh["hk-1"], fresh["sz-1"]
+    document = some_document("hsm late")
+    attest(shenzhen, document)
+    hong_kong.wait_for_head(shenzhen, 1)
+    hong_kong.wait_for(lambda: knows(hong_kong, shenzhen), "to have an as-of time")
+    assert hong_kong.stop() == 0
+    away = Path(f"{hong_kong.token.tokens}-away")
+    shutil.move(hong_kong.token.tokens, away)
+    hong_kong.launch()
+    hong_kong.wait_for(hong_kong.is_answering, "to answer")
+    assert hong_kong.get("/v1/status")["hsm"]["state"] == "away"
+    assert verify(hong_kong, document)["verdict"] == "valid"
+    shutil.move(away, hong_kong.token.tokens)
+    attest(hong_kong, some_document("hsm came"))
+    assert hong_kong.is_ready()
+
+
 def test_stop_lets_running_requests_finish(fresh: Cluster) -> None:
     hong_kong = fresh["hk-1"]
     statuses: list[int] = []
