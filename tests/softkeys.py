@@ -16,6 +16,7 @@ from chopmark.core.keys import (
     encode_spki,
 )
 from chopmark.core.note import Note, Signature
+from chopmark.core.ports import Signer
 
 _DETERMINISTIC = ec.ECDSA(SHA256(), deterministic_signing=True)
 
@@ -78,3 +79,25 @@ def sign_head(
     lines = [log.sign(text)]
     lines += [key.sign(text, time) for key, time in (cosigned or {}).items()]
     return Note(text, tuple(lines)).encode()
+
+
+@dataclass(frozen=True)
+class SoftSigner(Signer):
+    """The `Signer` of a gateway whose keys are in software."""
+
+    log: SoftKey
+    cosigner: SoftKey
+
+    @property
+    def log_key(self) -> VerifierKey:
+        return self.log.vkey
+
+    @property
+    def cosigner_key(self) -> VerifierKey:
+        return self.cosigner.vkey
+
+    async def sign_checkpoint(self, checkpoint: Checkpoint) -> Signature:
+        return self.log.sign(checkpoint.encode())
+
+    async def cosign(self, checkpoint: Checkpoint, time: int) -> Signature:
+        return self.cosigner.sign(checkpoint.encode(), time)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -130,10 +131,18 @@ class Gateway:
         """Whether it says that it is ready; an error if it has ended."""
         if self._process is not None and self._process.poll() is not None:
             raise GatewayFailedError(f"{self.who.id} ended: {self.log.read_text()[-3000:]}")
+        if not self._accepts():
+            return False
         try:
-            return self.client().get("/readyz").status_code == 200
+            with self.client() as client:
+                return client.get("/readyz").status_code == 200
         except httpx.TransportError:
             return False
+
+    def _accepts(self) -> bool:
+        """Whether somebody listens; httpx does not close a socket that cannot be connected."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket)) == 0
 
     def client(self) -> httpx.Client:
         """An HTTP client on its socket."""
@@ -154,7 +163,9 @@ class Gateway:
         """Wait until its replica of another one's log has reached a size."""
         self.wait_for(lambda: self.peer(other)["head_size"] >= size, f"to have {size} entries")
 
-    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = _DEADLINE) -> None:
+    def wait_for(
+        self, condition: Callable[[], bool], what: str, seconds: float = _DEADLINE
+    ) -> None:
         """Wait for a condition."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -197,9 +208,13 @@ class Cluster:
 
     def __init__(self, folder: Path, members: Sequence[Who] = MEMBERS) -> None:
         self.broker = Broker(folder / "broker")
-        self.gateways = {who.id: Gateway(folder / who.id, who, self.broker) for who in members}
-        for gateway in self.gateways.values():
-            gateway.add_peers([g for g in self.gateways.values() if g is not gateway])
+        try:
+            self.gateways = {who.id: Gateway(folder / who.id, who, self.broker) for who in members}
+            for gateway in self.gateways.values():
+                gateway.add_peers([g for g in self.gateways.values() if g is not gateway])
+        except BaseException:
+            self.broker.stop()  # else it would go on for ever
+            raise
 
     def __getitem__(self, member: str) -> Gateway:
         return self.gateways[member]

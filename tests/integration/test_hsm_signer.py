@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pkcs11.types import SignMixin
+from pkcs11.constants import Attribute, MechanismFlag
+from pkcs11.mechanisms import KeyType, Mechanism
+from pkcs11.types import Session, SignMixin
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import (
@@ -15,11 +17,11 @@ from chopmark.core.errors import (
     MissingError,
     TryAgainError,
 )
-from chopmark.core.keys import COSIGNATURE, ECDSA_P256, parse_vkey
+from chopmark.core.keys import COSIGNATURE, ECDSA_P256, ED25519, parse_vkey
 from chopmark.core.note import Note, Verified, verify_note
 from chopmark.core.text import MAX_INT
 from chopmark.hsm import HsmConfig, device, open_signer
-from chopmark.hsm.keys import HsmKey
+from chopmark.hsm.keys import ED25519_PARAMS, HsmKey
 from integration.hsm_box import HEAD, ORIGIN, Box
 
 TIME = 1_795_352_400
@@ -67,6 +69,16 @@ async def test_cosigns_other_logs(box: Box) -> None:
     async with box.signer() as signer:
         signature = await signer.cosign(head, TIME)
         assert signer.cosigner_key.verify(head.encode().encode(), signature.payload) == TIME
+
+
+async def test_log_key_may_be_ed25519(box: Box) -> None:
+    with box.session() as session:
+        _make_ed25519_key(session, "ed-log")
+    box.config = replace(box.config, log_label="ed-log")
+    async with box.signer() as signer:
+        signature = await signer.sign_checkpoint(HEAD)
+        assert signer.log_key.type == ED25519
+        assert verify_note(Note(HEAD.encode(), (signature,)), (signer.log_key,))
 
 
 async def test_sign_checkpoint_refuses_other_logs(box: Box) -> None:
@@ -145,6 +157,8 @@ async def test_pin_refused_while_healing_is_latched(box: Box) -> None:
                 await signer.sign_checkpoint(HEAD)
             assert caught.value.code == "pin-latched"
         assert (signer.state, box.pins_given) == ("latched", 1)
+        # The failed login's session is closed by C_Finalize, or stays till the end.
+        assert not signer._device._module._library.initialized
 
 
 async def test_lost_token_is_away_then_heals(box: Box, caplog: pytest.LogCaptureFixture) -> None:
@@ -311,6 +325,28 @@ async def test_what_is_no_module_is_refused(box: Box, path: str) -> None:
     assert path in caught.value.message
 
 
+async def test_module_that_does_not_start_is_away(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOFTHSM2_CONF", "/no/such/softhsm2.conf")
+    with pytest.raises(TryAgainError) as caught:
+        await open_signer(box.config, ORIGIN, box.give_pin)
+    assert caught.value.code == "hsm-away"
+    monkeypatch.setenv("SOFTHSM2_CONF", str(box.token.conf))
+    async with box.signer() as signer:
+        assert await signer.sign_checkpoint(HEAD)
+
+
+async def test_failing_pin_source_is_told_and_no_login_is_tried(box: Box) -> None:
+    def no_pin() -> str:
+        raise ConfigurationError("no-pin", "the credential is not there")
+
+    with pytest.raises(ConfigurationError, match="credential"):
+        await open_signer(box.config, ORIGIN, no_pin)
+    async with box.signer() as signer:
+        assert signer.state == "ready"
+
+
 async def test_missing_token_lists_those_there(box: Box) -> None:
     config = replace(box.config, token_label="elsewhere")
     with pytest.raises(ConfigurationError, match=r"'elsewhere'.*'hk-1'") as caught:
@@ -341,6 +377,18 @@ def test_config_that_cannot_work_is_refused(fields: dict[str, str]) -> None:
     with pytest.raises(ConfigurationError) as caught:
         HsmConfig(**fields)
     assert caught.value.code == "malformed-hsm-config"
+
+
+def _make_ed25519_key(session: Session, label: str) -> None:
+    params = {Attribute.EC_PARAMS: ED25519_PARAMS}
+    domain = session.create_domain_parameters(KeyType.EC_EDWARDS, params, local=True)
+    domain.generate_keypair(
+        label=label,
+        store=True,
+        mechanism=Mechanism.EC_EDWARDS_KEY_PAIR_GEN,
+        capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
+        private_template={Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False},
+    )
 
 
 def _hide(box: Box) -> None:

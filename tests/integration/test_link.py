@@ -17,6 +17,7 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from chopmark.core.errors import RefusedError, UnreachableError
 from chopmark.mesh.broker import DEFAULT_LIMITS
 from chopmark.mesh.link import Broker, BrokerAwayError, Limits, Link, Message, Will
+from chopmark.mesh.strict import Strict
 from rig.broker import Broker as Rig
 
 QUICK = replace(DEFAULT_LIMITS, backoff_first=0.05, backoff_top=0.5)
@@ -286,9 +287,13 @@ async def test_burst_to_a_slow_receiver_is_bounded_and_loses_nothing(rig: Rig) -
 
     rest = Party(rig, "b", "x", limits=limits)
     async with rest.up():
-        await until(lambda: len(receiver.got) + len(rest.got) >= count)
+        await until(lambda: rest.payloads[-1:] == sent[-1:])
     assert rest.sessions == [True]
-    assert receiver.payloads + rest.payloads == sent
+    # Closing a socket with unread bytes may cost the last acknowledgements: those come again.
+    again = len(receiver.got) + len(rest.got) - count
+    assert again >= 0
+    assert receiver.payloads == sent[: len(receiver.got)]
+    assert rest.payloads == sent[len(receiver.got) - again :]
 
 
 async def test_messages_of_one_sender_arrive_in_order(rig: Rig) -> None:
@@ -437,6 +442,23 @@ async def test_stop_while_connecting_leaves_nothing_behind(tmp_path: Path) -> No
         rig.thaw()
     assert task.cancelled()
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("moment", ["_on_connect", "_on_subscribe", "_on_socket_open"])
+async def test_stop_is_heard_in_the_very_moment_of_an_answer(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    answered = getattr(Strict, moment)
+    loop = asyncio.get_running_loop()
+
+    def stop_as_well(self: Strict, *arguments: object) -> None:
+        answered(self, *arguments)
+        loop.call_soon_threadsafe(task.cancel) if moment == "_on_socket_open" else task.cancel()
+
+    monkeypatch.setattr(Strict, moment, stop_as_well)
+    task = asyncio.create_task(Party(rig, "a").link.run())
+    await asyncio.wait({task}, timeout=10)
+    assert task.cancelled()
 
 
 async def test_stop_leaves_no_task_behind(rig: Rig) -> None:

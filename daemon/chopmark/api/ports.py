@@ -47,7 +47,10 @@ class Gateway(Protocol):
         ...
 
     def check_draft(self, draft: Draft) -> None:
-        """Refuse kinds that this gateway may not issue, and validity that has ended already."""
+        """Refuse kinds that this gateway may not issue, and validity that has ended already.
+
+        Looks at `kind` and `valid_until` only: a batch asks once for each pair of them.
+        """
         ...
 
     async def check_supersedes(self, index: int) -> None:
@@ -57,6 +60,7 @@ class Gateway(Protocol):
     async def record(self, drafts: Sequence[Draft], seconds: float) -> Recorded:
         """Append attestations as one run; they are durable once this returns.
 
+        Runs are appended in the order of the calls; several may be waiting at once.
         Cancelling, or `TryAgainError` (`not-recorded`, `hsm-away`, `queue-full`), means that
         nothing was recorded, unless the commit had begun: then it returns the result.
         """

@@ -1,1 +1,1 @@
-"""SDK: hash locally, submit, verify. Imports `core` only."""
+"""SDK for programs on the gateway's machine: hash, attest, verify. Imports `core` only."""

@@ -6,7 +6,7 @@ simple values, indefinite lengths, numbers that are not in their shortest form, 
 
 Both directions are our own. cbor2's `canonical=True` sorts by length first (RFC 7049), which is
 another order, and its decoder follows tags: with shared references some hundred bytes from a peer
-unfold into gigabytes (docs/decisions/0010-own-cbor-decoder.md).
+unfold into gigabytes (docs/decisions/0002-own-cbor-decoder.md).
 """
 
 from typing import Final

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 
+import msgspec
+
 from chopmark.core.entry import Attestation
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """An attestation to be made; see `Attestation` for the fields."""
+class Draft(msgspec.Struct, frozen=True, gc=False):
+    """An attestation to be made; see `Attestation` for the fields.
+
+    Millions are made in a batch: a struct costs a seventh of a frozen dataclass.
+    """
 
     sha256: bytes
     kind: str

@@ -260,16 +260,15 @@ def _to_map(entry: Attestation | Revocation | Commitment | Adoption) -> dict[obj
             return common | {1: entry.type, 3: entry.value}
         case Adoption():
             return common | {1: 6, 3: entry.version, 4: entry.digest}
-        case Attestation():
-            digests = {SHA256: entry.sha256} | ({} if entry.sm3 is None else {SM3: entry.sm3})
-            optional = {
-                5: entry.valid_until,
-                6: entry.blinded or None,
-                7: entry.supersedes,
-                8: dict(entry.canonical) or None,
-            }
-            present = {key: value for key, value in optional.items() if value is not None}
-            return common | {1: 1, 3: digests, 4: entry.kind} | present
+    digests = {SHA256: entry.sha256} | ({} if entry.sm3 is None else {SM3: entry.sm3})
+    optional = {
+        5: entry.valid_until,
+        6: entry.blinded or None,
+        7: entry.supersedes,
+        8: dict(entry.canonical) or None,
+    }
+    present = {key: value for key, value in optional.items() if value is not None}
+    return common | {1: 1, 3: digests, 4: entry.kind} | present
 
 
 def _find_sha256(value: dict[int, object]) -> bytes | None:

@@ -111,7 +111,7 @@ def _unwitnessed(facts: Facts, _: Question) -> str:
 
 def _attestation_only(facts: Facts, _: Question) -> str:
     return (
-        f"The proof is good: {facts.issuer.institution} attested a document of this kind. "
+        f"The attestation is good: {facts.issuer.institution} attested a document of this kind. "
         "The document itself was not given and was not checked."
     )
 

@@ -150,9 +150,16 @@ class Sequencer:
 
     async def wait_signed(self, index: int, seconds: float) -> bool:
         """Wait until a signed head covers an index; false if time ran out first."""
+        return await self._wait_until(lambda: self._log.state.head.size > index, seconds)
+
+    async def wait_first_head(self, seconds: float) -> bool:
+        """Wait until there is a signed head at all, if only of the empty log."""
+        return await self._wait_until(lambda: self._log.state.note is not None, seconds)
+
+    async def _wait_until(self, reached: Callable[[], bool], seconds: float) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                while self._log.state.head.size <= index:
+                while not reached():
                     await self._moved.wait()
         except TimeoutError:
             return False

@@ -16,7 +16,6 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, Self
 
-import aiomqtt
 from paho.mqtt.client import MQTT_ERR_SUCCESS, MQTTMessage
 from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.packettypes import PacketTypes
@@ -139,12 +138,22 @@ class Strict(Wire):
         """
         for start in range(0, len(filters), self._limits.filters):
             some = filters[start : start + self._limits.filters]
-            try:
-                codes = await self.subscribe([(name, SubscribeOptions(qos=1)) for name in some])
-            except aiomqtt.MqttError as error:
-                self.abort(str(error))
-                raise self.away() from None
-            self._check_granted(some, [*codes])
+            self._check_granted(some, await self._subscribe(some))
+
+    async def _subscribe(self, filters: Sequence[str]) -> Sequence[int | ReasonCode]:
+        # Not aiomqtt's: its `wait_for` (before Python 3.12) may swallow that we are cancelled.
+        result, mid = self._client.subscribe([(name, SubscribeOptions(qos=1)) for name in filters])
+        if result != MQTT_ERR_SUCCESS or mid is None:
+            self.abort(f"could not subscribe: paho's error {int(result)}")
+            raise self.away()
+        answer: asyncio.Future[tuple[int, ...] | list[ReasonCode]] = self._loop.create_future()
+        self._pending_subscribes[mid] = answer
+        await asyncio.wait({answer}, timeout=self._limits.connect_timeout)
+        if not answer.done():
+            self.abort(f"no answer to a subscription in {self._limits.connect_timeout:g} s")
+        if answer.exception() is not None:
+            raise self.away()
+        return [*answer.result()]
 
     def _check_granted(self, filters: Sequence[str], codes: Sequence[int | ReasonCode]) -> None:
         for name, code in zip(filters, codes, strict=True):

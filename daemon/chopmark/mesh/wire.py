@@ -1,7 +1,7 @@
 """One connection of aiomqtt 2.5.1, from CONNECT to its end, with a life that can be relied on.
 
-This module and `strict` are the only ones that know aiomqtt and paho. They lean on private names
-of both (hence the pin below 3 and the lock), for these faults of theirs:
+This module knows aiomqtt and paho, `strict` knows paho, and no other does. They lean on private
+names of both (hence the pin below 3 and the lock), for these faults of theirs:
 
 - The end of a connection does not wake pending calls, is forgotten when it comes together with
   the CONNACK, is not noticed before the CONNACK, and leaves the socket open after an exception:
@@ -9,6 +9,8 @@ of both (hence the pin below 3 and the lock), for these faults of theirs:
 - Nothing can stop reading: our reader can, so that TCP holds the broker back.
 - Writes are registered by way of `call_soon_threadsafe`, on a file descriptor that may be another
   connection's by then: ours are registered at once.
+- Its `wait_for` (before Python 3.12) swallows a cancellation that comes with the answer: here it
+  stands behind a shield, or is not used.
 - An answer to a ping that lies behind what we do not read counts as missing: not here.
 """
 

@@ -53,6 +53,7 @@ class GatewayService:
         self._verifier = verifier
         self._reporter = reporter
         self._clock = clock
+        self._identity = _identify(own)
 
     def now_ms(self) -> int:
         """The clock."""
@@ -60,10 +61,7 @@ class GatewayService:
 
     def identity(self) -> Identity:
         """Who we are."""
-        own = self._own
-        keys = (own.log_key.encode(), own.cosigner_key.encode())
-        kinds = tuple(sorted(own.kinds))
-        return Identity(own.id, own.origin, *keys, own.institution, own.jurisdiction, kinds)
+        return self._identity
 
     def check_draft(self, draft: Draft) -> None:
         """Refuse kinds that we may not issue, and validity that has ended already.
@@ -173,6 +171,12 @@ class GatewayService:
             raise _no_attestation(index)
         entry: bytes = await log.read(lambda reader, _: reader.entries(index, index + 1)[0])
         return entry
+
+
+def _identify(own: Member) -> Identity:
+    keys = (own.log_key.encode(), own.cosigner_key.encode())
+    kinds = tuple(sorted(own.kinds))
+    return Identity(own.id, own.origin, *keys, own.institution, own.jurisdiction, kinds)
 
 
 def _no_attestation(index: int) -> RefusedError:

@@ -133,4 +133,5 @@ def _follow_state(replica: Replica, peer: Peer) -> str:
         return "failed"
     if peer.catch_up.running:
         return "catching-up"
-    return "waiting" if replica.missing or replica.log.state.note is None else "following"
+    # An empty log has no head of ours, but a heartbeat that says that it is empty.
+    return "following" if not replica.missing and replica.log.state.seen_time else "waiting"

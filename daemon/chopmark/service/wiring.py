@@ -1,16 +1,17 @@
 """Builds the gateway's parts from its configuration, and closes them again."""
 
+import fcntl
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
-from chopmark.core.errors import ConfigurationError, MissingError, TryAgainError
+from chopmark.core.errors import ConfigurationError, ExistsError, MissingError, TryAgainError
 from chopmark.core.member import Member
 from chopmark.core.note import parse_note
 from chopmark.core.ports import Clock, Signer
 from chopmark.core.verdict import Source
-from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.signer import HsmSigner, open_signer
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
@@ -23,7 +24,9 @@ from chopmark.service.clock import SystemClock
 from chopmark.service.config import Config, own_member
 from chopmark.service.credentials import read_pin
 from chopmark.service.gateway import GatewayService
+from chopmark.service.places import index_path, log_path, replica_path
 from chopmark.service.report import Report
+from chopmark.service.token import hsm_config
 from chopmark.service.verifier import Shelf, Verifier
 
 
@@ -36,29 +39,6 @@ class Parts:
     mesh: Mesh
     report: Report
     log: Log
-
-
-def hsm_config(config: Config) -> HsmConfig:
-    """What the HSM's module needs to know."""
-    hsm = config.hsm
-    return HsmConfig(
-        str(hsm.module), hsm.token_label, hsm.token_serial, hsm.log_label, hsm.cosigner_label
-    )
-
-
-def log_path(state: Path) -> Path:
-    """Database of our own log."""
-    return state / "log.db"
-
-
-def replica_path(state: Path, member: str) -> Path:
-    """Database of a replica."""
-    return state / "replica" / f"{member}.db"
-
-
-def index_path(state: Path, member: str) -> Path:
-    """Digest index of a log."""
-    return state / "index" / f"{member}.db"
 
 
 async def build(config: Config, stack: AsyncExitStack) -> Parts:
@@ -76,6 +56,7 @@ async def build(config: Config, stack: AsyncExitStack) -> Parts:
     if not log_path(state).exists():
         hint = "create it with `chopmark init`"
         raise MissingError("no-ledger", f"there is no ledger in {state}", hint=hint)
+    stack.callback(_lock(state).close)
     signer = await open_signer(hsm_config(config), config.gateway.origin, lambda: read_pin(config))
     stack.push_async_callback(signer.close)
     own = own_member(config, signer.log_key, signer.cosigner_key)
@@ -87,6 +68,22 @@ async def build(config: Config, stack: AsyncExitStack) -> Parts:
         for peer in config.peers
     ]
     return _assemble(config, own, signer, log, replicas, reading, clock)
+
+
+def _lock(state: Path) -> TextIO:
+    """Hold the state folder; the kernel lets go of it when this process ends, however it ends.
+
+    Raises:
+        ExistsError: `already-running`.
+    """
+    file = (state / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        file.close()
+        message = f"another gateway is running on {state}"
+        raise ExistsError("already-running", message, hint="stop it first") from error
+    return file
 
 
 def _assemble(

@@ -14,7 +14,7 @@ from chopmark.core.merkle import EMPTY_ROOT
 from chopmark.core.note import Note, Verified
 from chopmark.core.text import MAX_INT, encode_base64
 from mutations import is_canonical, mutated
-from softkeys import SoftKey, cosigner, ed25519_key, log_key, sign_head
+from softkeys import SoftKey, SoftSigner, cosigner, ed25519_key, log_key, sign_head
 
 ORIGIN = "bank-a.example/sz-1"
 ROOT = encode_base64(b"r" * 32)
@@ -155,3 +155,11 @@ def test_open_checkpoint_refuses_a_head_of_another_log() -> None:
     with pytest.raises(MalformedError) as caught:
         open_checkpoint(sign_head(HEAD, key), key.vkey)
     assert caught.value.code == "malformed-checkpoint"
+
+
+async def test_open_checkpoint_takes_what_a_signer_has_signed() -> None:
+    signer = SoftSigner(LOG, WITNESS)
+    text = HEAD.encode()
+    lines = await signer.sign_checkpoint(HEAD), await signer.cosign(HEAD, 9)
+    signed = open_checkpoint(Note(text, lines).encode(), signer.log_key, (signer.cosigner_key,))
+    assert [one.time for one in signed.verified] == [0, 9]

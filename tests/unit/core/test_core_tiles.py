@@ -216,3 +216,12 @@ def test_frontier_fills_a_tile_of_tiles() -> None:
     assert frontier.root() == frontier.rows[2][0]
     width = tile_width(2, 0, frontier.size)
     assert TileName(2, 0, width).encode() == "tile/2/000.p/1"
+
+
+def test_frontier_copy_grows_by_itself() -> None:
+    frontier = Frontier()
+    frontier.append(LEAVES[:300])
+    copy = frontier.copy()
+    copy.append(LEAVES[300:700])
+    assert (frontier.size, frontier.root()) == (300, trees.root(LEAVES[:300]))
+    assert copy.root() == trees.root(LEAVES[:700])

@@ -1,0 +1,117 @@
+"""What the measurements share: the gateways, how much was attested, and where to say so."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+import limits
+from load import LoadFailedError, attest_lines, make_lines
+from rig.gateway import HONG_KONG, SHENZHEN, Cluster, Gateway
+from rows import Figure
+
+Figures = dict[str, Figure]
+MAX_STREAM: Final = 1_000_000
+"""Lines made before the clock starts (80 MB)."""
+LINES: Final = 1000
+"""Lines in one piece."""
+SLOWEST: Final = 2000
+"""Entries a second below which a measurement is given up."""
+
+
+@dataclass(slots=True)
+class Interval:
+    """From the first line sent until the last answer was read."""
+
+    start: float
+    seconds: float
+
+
+@dataclass
+class Bench:
+    """One run: `issuer` attests, `follower` keeps its replica.
+
+    Attributes:
+        folder: everything is in it.
+        scale: entries that the log has in the end.
+        used: digests handed out; those below it are in the issuer's log.
+    """
+
+    folder: Path
+    scale: int
+    used: int = field(default=0, init=False)
+
+    def __post_init__(self) -> None:
+        self.cluster = Cluster(self.folder / "gateways", (SHENZHEN, HONG_KONG))
+
+    @property
+    def issuer(self) -> Gateway:
+        """The gateway whose log is filled."""
+        return self.cluster[SHENZHEN.id]
+
+    @property
+    def follower(self) -> Gateway:
+        """The gateway with the replica of that log."""
+        return self.cluster[HONG_KONG.id]
+
+    @property
+    def half(self) -> int:
+        """Entries of one big stream: the log is filled by two of them, or some more."""
+        return min(MAX_STREAM, self.scale // 2)
+
+    @cached_property
+    def bare_rate(self) -> float:
+        """Entries a second of the bare loop."""
+        return limits.bare_rate(self.folder, min(self.scale, 400_000))
+
+    def take(self, count: int) -> range:
+        """Numbers of digests that nobody has attested yet."""
+        self.used += count
+        return range(self.used - count, self.used)
+
+    async def attest(self, count: int) -> Interval:
+        """Attest new digests in one stream.
+
+        Raises:
+            LoadFailedError: not every line was recorded and signed.
+        """
+        numbers = self.take(count)
+        pieces = [
+            make_lines(first, min(LINES, numbers.stop - first))
+            for first in range(numbers.start, numbers.stop, LINES)
+        ]
+        start = time.perf_counter()
+        signed = await attest_lines(self.issuer.socket, pieces, patience(count))
+        if signed != count:
+            raise LoadFailedError(f"{signed} of {count} lines were answered")
+        return Interval(start, time.perf_counter() - start)
+
+    def time_hsm(self, what: str, rounds: int) -> list[float]:
+        """Times in ms, ascending; see hsmcost.py."""
+        token, origin = self.issuer.token, self.issuer.who.origin
+        arguments = (what, token.module, token.label, origin, str(self.folder), str(rounds))
+        done = subprocess.run(
+            [sys.executable, str(Path(__file__).with_name("hsmcost.py")), *arguments],
+            env=self.issuer.environment(),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return sorted(json.loads(done.stdout))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Rows that are measured together."""
+
+    rows: tuple[str, ...]
+    measure: Callable[[Bench], Figures]
+
+
+def patience(count: int) -> float:
+    """Seconds after which something that takes in so many entries is given up."""
+    return 60 + count / SLOWEST

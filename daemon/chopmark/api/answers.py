@@ -1,0 +1,84 @@
+"""Answer lines of a batch: one for each line that came in, in its order.
+
+What is kept of a settled group is its run of entries and its faults; the text is made when the
+client is ready to read it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from chopmark.api.lines import Fault
+from chopmark.core.draft import Recorded
+from chopmark.core.wording import format_time
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A group of lines whose fate is known.
+
+    Attributes:
+        first: number of its first line, counted from 1.
+        count: how many lines it has.
+        faults: by offset in the group, the lines that were not recorded.
+        recorded: the run of the others; None if there are none, or they failed.
+        signed: whether a signed head covers the run.
+        failure: why the others were not recorded.
+    """
+
+    first: int
+    count: int
+    faults: Mapping[int, Fault] = field(default_factory=dict)
+    recorded: Recorded | None = None
+    signed: bool = False
+    failure: Fault | None = None
+
+
+def render(settled: Settled) -> bytes:
+    """All answer lines of a group, without proofs."""
+    recorded = settled.recorded
+    if recorded is None or settled.faults:
+        return b"".join(render_some(settled, outcomes(settled)))
+    end = _end(recorded, signed=settled.signed)
+    indexes = range(recorded.start, recorded.start + recorded.count)
+    return (('{"index":' + (end + '{"index":').join(map(str, indexes))) + end).encode()
+
+
+def outcomes(settled: Settled) -> Iterator[tuple[int, int | Fault]]:
+    """Each line's number, and its index in the log or its fault."""
+    index = settled.recorded.start if settled.recorded else 0
+    missing = settled.failure or Fault("not-recorded", "the line was not recorded")
+    for offset in range(settled.count):
+        fault = settled.faults.get(offset)
+        if fault is None and settled.recorded is None:
+            fault = missing
+        yield settled.first + offset, index if fault is None else fault
+        index += fault is None
+
+
+def render_some(
+    settled: Settled,
+    some: Iterator[tuple[int, int | Fault]] | Sequence[tuple[int, int | Fault]],
+    proofs: Mapping[int, bytes] | None = None,
+) -> Iterator[bytes]:
+    """Answer lines for some outcomes of a group, with the proofs that are there."""
+    end = _end(settled.recorded, signed=settled.signed) if settled.recorded else ""
+    for number, outcome in some:
+        if isinstance(outcome, Fault):
+            yield _render_fault(number, outcome)
+        elif proofs and outcome in proofs:
+            proof = msgspec.json.encode(proofs[outcome].decode()).decode()
+            yield f'{{"index":{outcome}{end[:-2]},"proof":{proof}}}\n'.encode()
+        else:
+            yield f'{{"index":{outcome}{end}'.encode()
+
+
+def _end(recorded: Recorded, *, signed: bool) -> str:
+    state = "signed" if signed else "recorded"
+    return f',"made_at":"{format_time(recorded.made_at)}","state":"{state}"}}\n'
+
+
+def _render_fault(number: int, fault: Fault) -> bytes:
+    error = {"code": fault.code, "message": fault.message, "line": number}
+    return msgspec.json.encode({"error": error}) + b"\n"

@@ -1,0 +1,75 @@
+"""`POST /v1/attestations`: attest one document.
+
+201: signed, with its proof. 202: durable, it will be signed; the proof comes by
+`GET /v1/proofs/{id}/{index}`. Anything else: not recorded.
+"""
+
+import msgspec
+
+from chopmark.api.limits import ApiLimits
+from chopmark.api.models import AttestationIn, DigestsIn, read_body
+from chopmark.api.ports import Gateway
+from chopmark.api.posts import Answer
+from chopmark.api.recording import is_signed_before_stop, read_proof
+from chopmark.api.times import Deadline, parse_time
+from chopmark.core.draft import Draft, Recorded
+from chopmark.core.wording import format_time
+
+
+class AttestationOut(msgspec.Struct, omit_defaults=True):
+    """An attestation that is recorded. `proof` is there once it is signed."""
+
+    id: str
+    origin: str
+    index: int
+    made_at: str
+    state: str
+    kind: str
+    digests: dict[str, str]
+    proof: str | None = None
+
+
+async def attest(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
+    """Attest one document."""
+    asked = read_body(body, AttestationIn)
+    deadline = Deadline(asked.wait)
+    recorded = await _record(gateway, limits, _draft(asked), asked.wait)
+    signed = await is_signed_before_stop(gateway, recorded, deadline.left())
+    proof = await read_proof(gateway, recorded.start) if signed else None
+    return _answer(gateway, asked, recorded, proof)
+
+
+async def _record(gateway: Gateway, limits: ApiLimits, draft: Draft, wait: float) -> Recorded:
+    gateway.check_draft(draft)
+    if draft.supersedes is not None:
+        await gateway.check_supersedes(draft.supersedes)
+    return await gateway.record([draft], max(wait, limits.least_record))
+
+
+def _draft(asked: AttestationIn) -> Draft:
+    digests = asked.digests.decoded()
+    until = None if asked.valid_until is None else parse_time(asked.valid_until, "valid_until")
+    return Draft(digests.sha256, asked.kind, digests.sm3, until, asked.supersedes)
+
+
+def _answer(
+    gateway: Gateway, asked: AttestationIn, recorded: Recorded, proof: str | None
+) -> Answer:
+    who = gateway.identity()
+    content = AttestationOut(
+        who.id,
+        who.origin,
+        recorded.start,
+        format_time(recorded.made_at),
+        "recorded" if proof is None else "signed",
+        asked.kind,
+        _echo(asked.digests),
+        proof,
+    )
+    location = f"/v1/proofs/{who.id}/{recorded.start}"
+    return Answer(202 if proof is None else 201, content, location)
+
+
+def _echo(digests: DigestsIn) -> dict[str, str]:
+    sm3 = {} if digests.sm3 is None else {"sm3": digests.sm3}
+    return {"sha256": digests.sha256} | sm3

@@ -1,0 +1,45 @@
+"""Every limit of the API, with its reason."""
+
+from dataclasses import dataclass
+from typing import Final
+
+DEFAULT_WAIT: Final = 10.0
+"""Seconds that a request waits for the signature when it does not say."""
+MAX_WAIT: Final = 60.0
+"""Longer waits are a poll's business: proxies and clients give up at about this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiLimits:
+    """Limits of the HTTP API; sizes in bytes, times in seconds.
+
+    Attributes:
+        body: of a JSON request; the largest, a verification with a proof, needs 130 KiB.
+        line: of a batch; a line with both digests and every field needs 300 bytes.
+        group: lines recorded as one run. More would not be faster, and hold up single requests.
+        group_bytes: input gathered for one group while the groups before it are recorded.
+        in_flight: groups being recorded or signed at once: one each to read, commit and sign,
+            and one to spare.
+        backlog: groups and bad lines whose answers the client has not read yet. A settled group
+            takes about 1 KiB however many lines it has, so that a client that first sends all
+            and then reads works up to millions of lines; beyond, the gateway stops reading.
+        proofs: read and sent in one piece (1 to 2 KiB each).
+        least_record: even `wait=0` gives the commit this long; `wait` is about the signature.
+        head: request line and headers.
+        connections: at once. Each has one descriptor and buffers of up to 400 KiB.
+        keep_alive: before an idle connection is closed.
+        grace: for requests that are running when the server stops.
+    """
+
+    body: int = 1024 * 1024
+    line: int = 1024
+    group: int = 4096
+    group_bytes: int = 512 * 1024
+    in_flight: int = 4
+    backlog: int = 8192
+    proofs: int = 256
+    least_record: float = 1.0
+    head: int = 32 * 1024
+    connections: int = 512
+    keep_alive: int = 15
+    grace: int = 10

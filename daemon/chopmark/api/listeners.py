@@ -1,0 +1,115 @@
+"""The sockets that the API listens on: a unix socket and a loopback port."""
+
+import errno
+import socket
+from contextlib import ExitStack, suppress
+from ipaddress import ip_address
+from pathlib import Path
+from stat import S_ISSOCK
+from typing import Final
+
+from chopmark.core.errors import ConfigurationError, ExistsError
+
+MODE: Final = 0o660
+_BACKLOG: Final = 128
+"""Connections that may wait to be accepted: the kernel's own default bound."""
+
+
+def open_listeners(path: Path | None, listen: tuple[str, int] | None) -> list[socket.socket]:
+    """Open what is configured; all or nothing. Clients can connect from now on.
+
+    Args:
+        path: of the unix socket.
+        listen: loopback address and port; port 0 takes a free one.
+
+    Raises:
+        ConfigurationError: `no-listener`, `not-loopback`, `cannot-listen`.
+        ExistsError: `socket-in-use`, or `not-a-socket` where another file stands.
+    """
+    if path is None and listen is None:
+        raise ConfigurationError("no-listener", "neither a unix socket nor a port is configured")
+    with ExitStack() as opened:
+        found: list[socket.socket] = []
+        if listen is not None:
+            found.append(opened.enter_context(_open_tcp(*listen)))
+        if path is not None:
+            found.append(opened.enter_context(_open_unix(path)))
+        opened.pop_all()
+    return found
+
+
+def remove_socket(path: Path, identity: tuple[int, int]) -> None:
+    """Remove our unix socket, but not one that another process has put there since."""
+    with suppress(FileNotFoundError):
+        if identify(path) == identity:
+            path.unlink()
+
+
+def identify(path: Path) -> tuple[int, int]:
+    """What tells a socket file from its successor: device and inode."""
+    stat = path.lstat()
+    return stat.st_dev, stat.st_ino
+
+
+def _open_tcp(host: str, port: int) -> socket.socket:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        address = None
+    if address is None or not address.is_loopback:
+        message = f"{host} is not a loopback address: this port has no other protection"
+        hint = 'use "127.0.0.1" or "::1", and the unix socket for programs'
+        raise ConfigurationError("not-loopback", message, hint=hint)
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise _cannot(f"{host}:{port}", error) from error
+
+
+def _open_unix(path: Path) -> socket.socket:
+    try:
+        _clear(path)
+        return _bind(path)
+    except OSError as error:
+        raise _cannot(str(path), error) from error
+
+
+def _bind(path: Path) -> socket.socket:
+    with ExitStack() as opened:
+        listener = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        listener.bind(str(path))
+        # Nobody can connect before listen(), so no one gets in under the umask's mode.
+        path.chmod(MODE)
+        listener.listen(_BACKLOG)
+        opened.pop_all()
+    return listener
+
+
+def _clear(path: Path) -> None:
+    """Remove the socket of a process that is dead."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not S_ISSOCK(mode):
+        raise ExistsError("not-a-socket", f"{path} exists, and is no socket: it is left alone")
+    if _is_answered(path):
+        hint = "stop the other process, or give this one another path"
+        raise ExistsError("socket-in-use", f"another process listens on {path}", hint=hint)
+    path.unlink(missing_ok=True)
+
+
+def _is_answered(path: Path) -> bool:
+    """Whether a process listens; in doubt, such as when it is too busy to accept, it does."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(0)
+        try:
+            probe.connect(str(path))
+        except OSError as error:
+            return error.errno not in (errno.ECONNREFUSED, errno.ENOENT)
+    return True
+
+
+def _cannot(where: str, error: OSError) -> ConfigurationError:
+    return ConfigurationError("cannot-listen", f"cannot listen on {where}: {error.strerror}")

@@ -1,0 +1,138 @@
+"""What requests hold, and strict readers for it.
+
+Unknown fields are refused: a misspelt `valid_until` must not make an attestation without an end.
+"""
+
+from typing import Annotated, Final, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import Meta
+
+from chopmark.api.limits import DEFAULT_WAIT, MAX_WAIT
+from chopmark.core.digest import Digests
+from chopmark.core.entry import KIND, REASONS
+from chopmark.core.errors import MalformedError
+from chopmark.core.proof import MAX_PROOF
+from chopmark.core.text import MAX_INT
+
+T = TypeVar("T")
+
+_HEX: Final = r"\A[0-9a-f]{64}\Z"
+_KIND: Final = rf"\A{KIND.pattern}\Z"
+_PATTERNS: Final = {
+    _HEX: "of 64 lower-case hexadecimal digits",
+    _KIND: "of 1 to 32 characters a-z, 0-9, dot and hyphen",
+}
+Hex = Annotated[str, Meta(pattern=_HEX)]
+Kind = Annotated[str, Meta(pattern=_KIND)]
+Index = Annotated[int, Meta(ge=0, le=MAX_INT)]
+Wait = Annotated[float, Meta(ge=0, le=MAX_WAIT)]
+Name = Annotated[str, Meta(min_length=1, max_length=256)]
+_SEE: Final = "see docs/api.md for the fields of this route"
+
+
+class DigestsIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Digests of one document, in lower-case hexadecimal."""
+
+    sha256: Hex
+    sm3: Hex | None = None
+
+    def decoded(self) -> Digests:
+        """The digests as bytes."""
+        sm3 = None if self.sm3 is None else bytes.fromhex(self.sm3)
+        return Digests(bytes.fromhex(self.sha256), sm3)
+
+
+class AttestationIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Body of `POST /v1/attestations`."""
+
+    digests: DigestsIn
+    kind: Kind = "document"
+    valid_until: str | None = None
+    supersedes: Index | None = None
+    wait: Wait = DEFAULT_WAIT
+
+
+class RevocationIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Body of `POST /v1/revocations`."""
+
+    index: Index
+    reason: Annotated[int, Meta(ge=0, le=len(REASONS) - 1)]
+    wait: Wait = DEFAULT_WAIT
+
+
+class VerificationIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Body of `POST /v1/verifications`."""
+
+    digests: DigestsIn | None = None
+    proof: Annotated[str, Meta(max_length=MAX_PROOF)] | None = None
+    reference: Name | None = None
+    expect_issuer: Name | None = None
+    expect_kind: Kind | None = None
+    max_age: Annotated[int, Meta(ge=0, le=2**31)] | None = None
+
+
+class BatchQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Query of `POST /v1/attestations:batch`."""
+
+    proofs: bool = False
+    wait: Wait = DEFAULT_WAIT
+
+
+class EntriesQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Query of `GET /v1/entries`."""
+
+    id: Name | None = None
+    after: Annotated[int, Meta(ge=-1, le=MAX_INT)] = -1
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class PolicyQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Query of `GET /v1/policy`."""
+
+    id: Name | None = None
+
+
+def read_body(body: bytes, kind: type[T]) -> T:
+    """Decode a JSON body.
+
+    Raises:
+        MalformedError: `malformed-json`, or `malformed-request` naming the field.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise MalformedError("malformed-request", _reword(error), hint=_SEE) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise MalformedError("malformed-json", f"the body is not JSON: {error}") from None
+
+
+def read_query(query: bytes, kind: type[T]) -> T:
+    """Decode the query of a URL; a parameter given twice or unknown is refused.
+
+    Raises:
+        MalformedError: `malformed-request` naming the parameter.
+    """
+    try:
+        return msgspec.convert(_split_query(query), type=kind, strict=False)
+    except ValueError as error:
+        message = f"the query of the URL is wrong: {error}"
+        raise MalformedError("malformed-request", message, hint=_SEE) from None
+
+
+def _reword(error: msgspec.ValidationError) -> str:
+    """The message, with words in place of patterns."""
+    text = str(error)
+    for pattern, words in _PATTERNS.items():
+        text = text.replace(f"matching regex {pattern!r}", words)
+    return text
+
+
+def _split_query(query: bytes) -> dict[str, str]:
+    text = query.decode("ascii")
+    pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=16, errors="strict")
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a parameter is given twice")
+    return values

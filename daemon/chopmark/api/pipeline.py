@@ -1,0 +1,228 @@
+"""The work of a batch: read → decode a group → record → wait until it is signed → answer.
+
+While groups are recorded and signed the next one is read and decoded. Bounds: `in_flight` groups
+of drafts; of groups that are settled, `backlog` times what their faults weigh. When the client
+does not read its answers, first the backlog fills up, then nothing more is read from it.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import islice
+from typing import Final
+
+from litestar.types import Receive
+
+from chopmark.api.answers import Settled, outcomes, render, render_some
+from chopmark.api.limits import ApiLimits
+from chopmark.api.lines import (
+    Fault,
+    LineSplitter,
+    decode_lines,
+    fault_of,
+    make_alike,
+    make_draft,
+)
+from chopmark.api.models import BatchQuery
+from chopmark.api.ports import Gateway
+from chopmark.api.recording import is_signed
+from chopmark.api.stream import Output
+from chopmark.api.times import Deadline
+from chopmark.core.draft import Draft, Recorded
+from chopmark.core.errors import ChopmarkError, TryAgainError
+
+_PIECES: Final = 4
+"""Pieces of the body that may wait: each is at most what the server hands over at a time."""
+
+
+_ROOM: Final = 0.02
+"""Seconds between looks for room in the intake queue: about one commit."""
+
+
+class ClientGoneError(Exception):
+    """The client hung up: what is not recorded yet is dropped."""
+
+
+class Budget:
+    """A bound on what is kept; for one taker."""
+
+    def __init__(self, amount: int) -> None:
+        self._left = amount
+        self._more = asyncio.Event()
+
+    async def take(self, amount: int) -> None:
+        """Take, once there is enough."""
+        while self._left < amount:
+            self._more.clear()
+            await self._more.wait()
+        self._left -= amount
+
+    def give(self, amount: int) -> None:
+        """Give back."""
+        self._left += amount
+        self._more.set()
+
+
+class LineReader:
+    """Reads a body and hands out its lines in groups: what has arrived, up to a bound."""
+
+    def __init__(self, limits: ApiLimits) -> None:
+        self._limits = limits
+        self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(_PIECES)
+        self._lines: list[bytes] = []
+        self._ended = False
+
+    async def read(self, receive: Receive) -> None:
+        """Read the body to its end; then watch for the client to hang up.
+
+        Raises:
+            ClientGoneError: the only way in which this ends.
+        """
+        splitter = LineSplitter(self._limits.line)
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                raise ClientGoneError
+            more = message.get("more_body", False)
+            if whole := splitter.feed(message.get("body", b"")):
+                await self._pieces.put(whole)
+        if rest := splitter.finish():
+            await self._pieces.put(rest)
+        await self._pieces.put(None)
+        await receive()
+        raise ClientGoneError
+
+    async def next_group(self) -> list[bytes]:
+        """The next lines, without their line feeds; empty at the end of the body."""
+        if not self._lines and not self._ended:
+            self._lines = await self._gather()
+        group = self._lines[: self._limits.group]
+        self._lines = self._lines[self._limits.group :]
+        return group
+
+    async def _gather(self) -> list[bytes]:
+        pieces: list[bytes] = []
+        size = 0
+        while not pieces or (size < self._limits.group_bytes and not self._pieces.empty()):
+            piece = await self._pieces.get()
+            if piece is None:
+                self._ended = True
+                break
+            pieces.append(piece)
+            size += len(piece)
+        return b"".join(pieces).split(b"\n")[:-1]
+
+
+class Pipeline:
+    """One batch."""
+
+    def __init__(self, gateway: Gateway, limits: ApiLimits, query: BatchQuery) -> None:
+        self._gateway = gateway
+        self._limits = limits
+        self._query = query
+        self._lines = LineReader(limits)
+        self._slots = asyncio.Semaphore(limits.in_flight)
+        # A group of nothing but faults must fit, or it would wait for ever.
+        self._backlog = Budget(max(limits.backlog, limits.group + 1))
+        self._groups: asyncio.Queue[asyncio.Task[Settled] | None] = asyncio.Queue()
+        self._failure: Fault | None = None
+
+    async def run(self, receive: Receive, output: Output) -> None:
+        """Serve the batch to its end, or until the client hangs up."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                reader = tasks.create_task(self._lines.read(receive), name="batch reader")
+                tasks.create_task(self._dispatch(tasks), name="batch dispatcher")
+                await self._answer(output)
+                reader.cancel()
+        except* ClientGoneError:
+            pass
+
+    async def _dispatch(self, tasks: asyncio.TaskGroup) -> None:
+        first = 1
+        while True:
+            # The slot first: what arrives while we wait for it joins the group.
+            await self._slots.acquire()
+            lines = await self._lines.next_group()
+            if not lines:
+                break
+            faults, drafts = await self._decode(lines)
+            await self._backlog.take(1 + len(faults))
+            settling = self._settle(first, len(lines), faults, drafts)
+            self._groups.put_nowait(tasks.create_task(settling, name=f"batch line {first}"))
+            first += len(lines)
+        self._groups.put_nowait(None)
+
+    async def _decode(self, lines: list[bytes]) -> tuple[dict[int, Fault], list[Draft]]:
+        faults: dict[int, Fault] = {}
+        drafts: list[Draft] = []
+        if self._failure is not None:  # nothing more will be recorded: spare the work
+            return faults, drafts
+        decoded = decode_lines(lines, self._limits.line)
+        if (alike := make_alike(decoded, self._gateway.check_draft)) is not None:
+            return faults, alike
+        checked: dict[tuple[str, str | None], int | None] = {}
+        for offset, line in enumerate(decoded):
+            if isinstance(line, Fault):
+                faults[offset] = line
+                continue
+            try:
+                draft = make_draft(line, checked, self._gateway.check_draft)
+                if draft.supersedes is not None:
+                    await self._gateway.check_supersedes(draft.supersedes)
+                drafts.append(draft)
+            except ChopmarkError as error:
+                faults[offset] = fault_of(error)
+        return faults, drafts
+
+    async def _settle(
+        self, first: int, count: int, faults: dict[int, Fault], drafts: Sequence[Draft]
+    ) -> Settled:
+        try:
+            if self._failure is not None or not drafts:
+                return Settled(first, count, faults, failure=self._failure)
+            recorded = await self._record(drafts)
+            signed = await is_signed(self._gateway, recorded, self._query.wait)
+            return Settled(first, count, faults, recorded, signed)
+        except ChopmarkError as error:
+            self._failure = fault_of(error)
+            return Settled(first, count, faults, failure=self._failure)
+        finally:
+            self._slots.release()
+
+    async def _record(self, drafts: Sequence[Draft]) -> Recorded:
+        deadline = Deadline(max(self._query.wait, self._limits.least_record))
+        while True:
+            try:
+                return await self._gateway.record(drafts, deadline.left())
+            except TryAgainError as error:
+                # Nothing was recorded. Single requests are turned away; a batch can wait for room.
+                if error.code != "queue-full" or deadline.left() < _ROOM:
+                    raise
+                await asyncio.sleep(_ROOM)
+
+    async def _answer(self, output: Output) -> None:
+        while (task := await self._groups.get()) is not None:
+            settled = await task
+            if self._query.proofs and settled.signed:
+                await self._answer_with_proofs(settled, output)
+            else:
+                await output.write(render(settled))
+            self._backlog.give(1 + len(settled.faults))
+        await output.finish()
+
+    async def _answer_with_proofs(self, settled: Settled, output: Output) -> None:
+        lines = outcomes(settled)
+        while some := list(islice(lines, self._limits.proofs)):
+            indexes = [outcome for _, outcome in some if isinstance(outcome, int)]
+            proofs = await self._read_proofs(indexes)
+            await output.write(b"".join(render_some(settled, some, proofs)))
+
+    async def _read_proofs(self, indexes: list[int]) -> dict[int, bytes]:
+        if not indexes:
+            return {}
+        try:
+            proofs = await self._gateway.proofs(indexes[0], len(indexes))
+        except ChopmarkError:  # signed all the same: the proof can be asked for later
+            return {}
+        return dict(zip(indexes, proofs, strict=True))

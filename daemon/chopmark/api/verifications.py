@@ -1,0 +1,45 @@
+"""`POST /v1/verifications`: the verdict about a document, from our own replicas."""
+
+from chopmark.api.limits import ApiLimits
+from chopmark.api.models import VerificationIn, read_body
+from chopmark.api.ports import Asked, Gateway
+from chopmark.api.posts import Answer
+from chopmark.core.checkpoint import check_origin
+from chopmark.core.errors import MalformedError
+from chopmark.core.report import describe
+from chopmark.core.text import parse_decimal
+from chopmark.core.verdict import Question
+
+
+async def verify(body: bytes, gateway: Gateway, _: ApiLimits) -> Answer:
+    """Verify one document by its digests, its proof, or a reference."""
+    asked = _asked(read_body(body, VerificationIn), gateway)
+    return Answer(200, describe(await gateway.verify(asked), asked.digests))
+
+
+def _asked(body: VerificationIn, gateway: Gateway) -> Asked:
+    if body.digests is None and body.proof is None and body.reference is None:
+        message = "nothing to verify: `digests`, `proof` and `reference` are all missing"
+        raise MalformedError("malformed-request", message)
+    return Asked(
+        None if body.digests is None else body.digests.decoded(),
+        None if body.proof is None else body.proof.encode(),
+        None if body.reference is None else parse_reference(body.reference),
+        Question(gateway.now_ms(), body.expect_issuer, body.expect_kind, body.max_age),
+    )
+
+
+def parse_reference(text: str) -> tuple[str, int]:
+    """Read `origin#index`.
+
+    Raises:
+        MalformedError: `malformed-reference`.
+    """
+    origin, _, index = text.rpartition("#")
+    try:
+        check_origin(origin)
+        return origin, parse_decimal(index, "the index")
+    except MalformedError as error:
+        message = f"`reference` is not origin#index: {error.message}"
+        hint = 'write it like "bank-hk.example/hk-1#42"'
+        raise MalformedError("malformed-reference", message, hint=hint) from None

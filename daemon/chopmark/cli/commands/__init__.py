@@ -1,0 +1,1 @@
+"""The commands of `chopmark`, one module each, loaded when they run."""

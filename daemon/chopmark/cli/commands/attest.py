@@ -1,0 +1,124 @@
+"""`chopmark attest`: hash documents, have them attested, keep the proofs beside them."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from chopmark.cli.arguments import check_kind_argument, parse_duration, parse_time
+from chopmark.cli.context import Given, Options
+from chopmark.cli.failures import attempt, report
+from chopmark.cli.hashing import hash_files
+from chopmark.cli.terminal import clean, say, say_json, styled
+from chopmark.client.files import check_creatable, proof_path, write_new
+from chopmark.client.messages import Attested, Outcome
+from chopmark.client.proofs import check_answer
+from chopmark.core.digest import Digests
+from chopmark.core.draft import Draft
+from chopmark.core.errors import ChopmarkError, UsageError
+
+if TYPE_CHECKING:
+    from chopmark.client.gateway import GatewayClient
+
+
+def attest(
+    *files: Annotated[Path, Parameter(required=True)],
+    kind: str = "document",
+    valid_until: str | None = None,
+    supersedes: int | None = None,
+    wait: str = "10s",
+    options: Given,
+) -> int:
+    """Attest documents by their digests, and write FILE.tlog-proof beside each.
+
+    Nothing is attested if a file is missing, or if a proof exists already. Each line of the output
+    is ORIGIN#INDEX and the file. What is recorded but not signed in time will be signed:
+    `chopmark proof FILE` then fetches its proof.
+
+    Args:
+        files: The documents; only their digests leave this program.
+        kind: Kind of the documents, such as bank-statement.
+        valid_until: When they end: 2027-12-31 (that day's end, UTC) or an RFC 3339 time.
+        supersedes: Index of the attestation of this gateway that this one replaces.
+        wait: How long to wait for the signature, at most 60s.
+    """
+    check_kind_argument(kind)
+    until = None if valid_until is None else parse_time(valid_until)
+    seconds = min(parse_duration(wait), 60)
+    _check_files(files, supersedes)
+    digests = hash_files(files, options)
+    drafts = [Draft(d.sha256, kind, d.sm3, until, supersedes) for d in digests]
+    with options.connect() as gateway, options.meter("attesting", len(files), unit="files") as bar:
+        codes = []
+        for file, draft, outcome in zip(
+            files, drafts, _submit(gateway, drafts, seconds), strict=True
+        ):
+            codes.append(_finish(file, draft, outcome, options))
+            bar.advance(1)
+    return next((code for code in codes if code), 0)
+
+
+def _check_files(files: Sequence[Path], supersedes: int | None) -> None:
+    """All that can be known to go wrong, before anything is attested."""
+    if supersedes is not None and len(files) > 1:
+        raise UsageError("usage", "--supersedes is for one document", hint="name one file with it")
+    twice = [file for file, count in Counter(files).items() if count > 1]
+    if twice:
+        raise UsageError("usage", f"{twice[0]} is named twice")
+    for file in files:
+        check_creatable(proof_path(file))
+
+
+def _submit(gateway: "GatewayClient", drafts: list[Draft], wait: int) -> Iterator[Outcome]:
+    if len(drafts) == 1:
+        yield Outcome(attested=gateway.attest(drafts[0], wait))
+    else:
+        yield from gateway.attest_many(drafts, proofs=True, wait=wait)
+
+
+def _finish(file: Path, draft: Draft, outcome: Outcome, options: Options) -> int:
+    """Keep one proof and tell of it; one file's failure leaves the others alone."""
+    error = outcome.error
+    attested = outcome.attested
+    if attested is not None:
+        kept = attempt(partial(_keep_proof, file, draft, attested))
+        error = kept if isinstance(kept, ChopmarkError) else None
+        _show(file, attested, None if error else kept, options)
+    if error is None:
+        return 0
+    if attested is not None:
+        error.hint = "it is attested all the same: `chopmark proof FILE` fetches its proof"
+    report(error, as_json=options.json, about=str(file))
+    return error.exit_code
+
+
+def _keep_proof(file: Path, draft: Draft, attested: Attested) -> Path | None:
+    if attested.proof is None:
+        return None
+    digests = Digests(draft.sha256, draft.sm3)
+    check_answer(attested.proof, attested.origin, attested.index, digests)
+    path = proof_path(file)
+    write_new(path, attested.proof)
+    return path
+
+
+def _show(file: Path, attested: Attested, kept: object, options: Options) -> None:
+    reference = f"{attested.origin}#{attested.index}"
+    if options.json:
+        say_json(
+            {
+                "file": str(file),
+                "origin": attested.origin,
+                "index": attested.index,
+                "made_at": attested.made_at,
+                "state": "signed" if attested.signed else "recorded",
+                "proof_file": str(kept) if isinstance(kept, Path) else None,
+            }
+        )
+        return
+    say(styled(reference, "bold"), "  ", clean(file))
+    if not attested.signed:
+        say("  ", "recorded, not signed yet: `chopmark proof FILE` fetches the proof later")

@@ -1,0 +1,122 @@
+"""`chopmark init`: set a gateway up."""
+
+import os
+import sys
+from getpass import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from chopmark.cli.context import Given
+from chopmark.cli.terminal import clean, say, say_fields, say_json, styled
+from chopmark.core.errors import ConfigurationError, UsageError
+from chopmark.service.config_model import Api, Broker, Config, Gateway, Hsm
+from chopmark.service.credentials import DIRECTORY_VARIABLE, read_pin
+from chopmark.service.initialise import Initialised
+from chopmark.service.initialise import initialise as set_up
+from chopmark.service.token import create_token_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def initialise(
+    *,
+    member: Annotated[str, Parameter(name="--id")],
+    origin: str,
+    institution: str,
+    jurisdiction: str,
+    module: Path,
+    token_label: str,
+    log_label: str = "chopmark-log",
+    cosigner_label: str = "chopmark-cosigner",
+    state: Path = Path("/var/lib/chopmark"),
+    socket: Path = Path("/run/chopmark/api.sock"),
+    listen: str | None = None,
+    broker: str = "127.0.0.1:1883",
+    kind: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = ("*",),
+    options: Given,
+) -> int:
+    """Set a gateway up: keys in its token, an empty ledger, and a configuration file.
+
+    Nothing is overwritten: if the configuration, the ledger or keys of these labels exist, nothing
+    is made. First the keys are made in the token, both or neither; then the ledger in the state
+    folder; the configuration comes last. If this breaks off after the keys were made, call it again
+    with the same options: it finds STATE/init.pending and goes on with these keys.
+
+    The PIN of the token is read from $CREDENTIALS_DIRECTORY/hsm-pin, or asked for on the terminal.
+    The configuration is written to --config, or else CHOPMARK_CONFIG or /etc/chopmark/gateway.toml.
+
+    Args:
+        member: Short name of the gateway, unique among its peers, such as hk-1.
+        origin: Name of its log, never used before, such as bank-hk.example/hk-1.
+        institution: The institution that owns it, for people.
+        jurisdiction: ISO 3166 code of the place, such as HK.
+        module: PKCS#11 module of the HSM's maker, an absolute path.
+        token_label: Label of the token; it must have been initialised by the vendor's tool.
+        log_label: Label in the token of the key that signs the log.
+        cosigner_label: Label in the token of the key that cosigns heads.
+        state: Folder of the ledger and the replicas.
+        socket: Unix socket of the API.
+        listen: Also serve the API here: a loopback address and a port.
+        broker: The MQTT broker, as HOST:PORT.
+        kind: A kind of document that it may attest; repeat it for several. All by default.
+    """
+    config = Config(
+        gateway=Gateway(
+            id=member,
+            origin=origin,
+            institution=institution,
+            jurisdiction=jurisdiction,
+            kinds=kind,
+            state=state.absolute(),
+        ),
+        hsm=Hsm(
+            module=module,
+            token_label=token_label,
+            log_label=log_label,
+            cosigner_label=cosigner_label,
+        ),
+        api=Api(socket=socket.absolute(), listen=listen),
+        broker=(_read_broker(broker),),
+    )
+    path = options.config_path().absolute()
+    pin = _pin_source(config)
+    made = set_up(path, config, lambda: create_token_keys(config, pin))
+    _show(made, config, options)
+    return 0
+
+
+def _read_broker(text: str) -> Broker:
+    host, _, port = text.rpartition(":")
+    if not host or not port.isascii() or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise UsageError("bad-broker", f"not HOST:PORT: {text!r}", hint="such as 127.0.0.1:1883")
+    return Broker(host=host.strip("[]"), port=int(port))
+
+
+def _pin_source(config: Config) -> "Callable[[], str]":
+    """Where the PIN comes from; never the command line, which every user of a machine can read."""
+    if os.environ.get(DIRECTORY_VARIABLE):
+        return lambda: read_pin(config)
+    if not sys.stdin.isatty():
+        hint = f"put it into $CREDENTIALS_DIRECTORY/{config.hsm.pin_credential}, or use a terminal"
+        raise ConfigurationError("pin-missing", "nowhere to get the token's PIN from", hint=hint)
+    return lambda: getpass(f"PIN of token {config.hsm.token_label}: ")
+
+
+def _show(made: Initialised, config: Config, options: Given) -> None:
+    state = config.gateway.state
+    keys = {"log_vkey": made.log_key.encode(), "cosigner_vkey": made.cosigner_key.encode()}
+    if options.json:
+        say_json({"config": str(made.path), "state": str(state), **keys})
+        return
+    say(styled(config.gateway.id, "bold"), " is set up")
+    say_fields([("configuration", made.path), ("ledger", state), *keys.items()])
+    say()
+    say("next:")
+    if os.geteuid() == 0:
+        say("  0. give the ledger to the daemon's user: ", clean(f"chown -R chopmark: {state}"))
+    say("  1. start the gateway: ", clean(f"chopmarkd --config {made.path}, or systemctl start"))
+    say("  2. give its peers what `chopmark peers export` prints")
+    say("  3. put their [[peer]] blocks into the configuration, then `chopmark config check`")

@@ -1,0 +1,101 @@
+"""`chopmark proof`: the newest proof of an attestation, beside its document or anywhere."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from chopmark.cli.context import Given, Options
+from chopmark.cli.hashing import hash_files
+from chopmark.cli.lookup import find_own
+from chopmark.cli.terminal import clean, say, say_json
+from chopmark.client.files import check_creatable, proof_path, read_proof, replace_file, write_new
+from chopmark.client.proofs import check_answer, read_origin
+from chopmark.core.errors import ExistsError, MalformedError
+from chopmark.core.proof import parse_proof
+
+if TYPE_CHECKING:
+    from chopmark.client.gateway import GatewayClient
+
+
+def proof(
+    target: str,
+    index: int | None = None,
+    /,
+    *,
+    output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    options: Given,
+) -> int:
+    """Fetch the newest proof of an attestation.
+
+    `chopmark proof FILE` looks the document up in this gateway's own log, and writes
+    FILE.tlog-proof, or completes it if it proves the same attestation already. `chopmark proof ID
+    INDEX` fetches the proof of an entry of this gateway's log or of a peer's, and prints it.
+
+    Args:
+        target: The document; or, with an index, the member id of a gateway.
+        index: Index of the entry in that gateway's log.
+        output: Where to write the proof.
+    """
+    with options.connect() as gateway:
+        if index is None:
+            return _complete(gateway, Path(target), output, options)
+        return _fetch(gateway, target, index, output, options)
+
+
+def _complete(gateway: "GatewayClient", file: Path, output: Path | None, options: Options) -> int:
+    digests = hash_files([file], options)[0]
+    path = output or proof_path(file)
+    old = _read_old(path)
+    own = find_own(gateway, digests)
+    current = next((found for found in own if found["revoked"] is None), own[0])
+    origin, index = current["origin"], current["index"]
+    if old not in (None, (origin, index)):
+        message = f"{path} exists already, and is not the proof of {origin}#{index}"
+        raise ExistsError("file-exists", message, hint="name another file with -o")
+    data = gateway.proof(current["id"], index)
+    check_answer(data, origin, index, digests)
+    replace_file(path, data)
+    _show(origin, index, path, options)
+    return 0
+
+
+def _fetch(
+    gateway: "GatewayClient", member: str, index: int, output: Path | None, options: Options
+) -> int:
+    if output is not None:
+        check_creatable(output)
+    data = gateway.proof(member, index)
+    origin = read_origin(data)
+    check_answer(data, origin, index)
+    if output is not None:
+        write_new(output, data)
+        _show(origin, index, output, options)
+    elif options.json:
+        say_json({"origin": origin, "index": index, "proof": data.decode()})
+    else:
+        sys.stdout.write(data.decode())
+    return 0
+
+
+def _read_old(path: Path) -> tuple[str, int] | None:
+    """Origin and index of the proof that lies there; None if there is none.
+
+    What is no proof has neither, and is kept.
+    """
+    if not path.exists():
+        check_creatable(path)
+        return None
+    try:
+        old = parse_proof(read_proof(path))
+    except MalformedError:
+        return "", -1
+    return old.checkpoint().origin, old.index
+
+
+def _show(origin: str, index: int, path: Path, options: Options) -> None:
+    if options.json:
+        say_json({"origin": origin, "index": index, "proof_file": str(path)})
+    else:
+        say(clean(f"{origin}#{index}"), "  ", clean(path))

@@ -1,0 +1,65 @@
+"""`chopmark revoke`: take back an attestation of the gateway's own log."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chopmark.cli.arguments import name_reason, parse_duration, parse_reason, parse_reference
+from chopmark.cli.context import Given, Options
+from chopmark.cli.hashing import hash_files
+from chopmark.cli.lookup import find_own
+from chopmark.cli.terminal import clean, say, say_json
+from chopmark.core.errors import ExistsError, ForbiddenError, UsageError
+
+if TYPE_CHECKING:
+    from chopmark.client.gateway import GatewayClient
+
+
+def revoke(
+    target: str, /, *, reason: str = "unspecified", wait: str = "10s", options: Given
+) -> int:
+    """Take back an attestation of this gateway. This cannot be undone: attest again instead.
+
+    The attestation is named by ORIGIN#INDEX, or by its document if there is just one of it.
+
+    Args:
+        target: ORIGIN#INDEX, or the document.
+        reason: Why: unspecified, error, replaced, customer, fraud, key-compromise, or 0 to 5.
+        wait: How long to wait for the signature, at most 60s.
+    """
+    number = parse_reason(reason)
+    seconds = min(parse_duration(wait), 60)
+    with options.connect() as gateway:
+        index = _find(gateway, target, options)
+        made = gateway.revoke(index, number, seconds)
+    if options.json:
+        say_json(made)
+        return 0
+    say(clean(f"{made['origin']}#{index}"), f" is revoked ({name_reason(number)})")
+    say(clean(f"  by entry {made.get('index')}, made at {made['made_at']}"))
+    if made["state"] != "signed":
+        say("  recorded, not signed yet: it takes effect with the next signed head")
+    return 0
+
+
+def _find(gateway: "GatewayClient", target: str, options: Options) -> int:
+    if Path(target).exists():
+        return _find_by_document(gateway, Path(target), options)
+    origin, index = parse_reference(target)
+    own = gateway.export()["origin"]
+    if origin != own:
+        message = f"{target} is not in the log of this gateway, {own}"
+        hint = "only the gateway that attested a document can revoke that"
+        raise ForbiddenError("not-own-log", message, hint=hint)
+    return index
+
+
+def _find_by_document(gateway: "GatewayClient", file: Path, options: Options) -> int:
+    found = find_own(gateway, hash_files([file], options)[0])
+    standing = [attestation for attestation in found if attestation["revoked"] is None]
+    if not standing:
+        raise ExistsError("already-revoked", f"the attestation of {file} is revoked already")
+    if len(standing) > 1:
+        places = ", ".join(f"{one['origin']}#{one['index']}" for one in standing)
+        message = f"{file} has several attestations: {places}"
+        raise UsageError("ambiguous", message, hint="name the one to revoke by ORIGIN#INDEX")
+    return standing[0]["index"]

@@ -1,0 +1,62 @@
+"""`chopmark status`: how the gateway is."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from chopmark.cli.context import Given
+from chopmark.cli.terminal import say, say_fields, say_json, say_table, styled
+
+_COLOURS = {"ready": "green", "degraded": "yellow"}
+_LINKS = {"True": "online", "False": "offline"}
+
+
+def status(*, options: Given) -> int:
+    """Show how the gateway is: its log, its HSM, its broker, and its peers."""
+    with options.connect() as gateway:
+        state = gateway.status()
+    if options.json:
+        say_json(state)
+        return 0
+    say(styled(state["id"], "bold"), "  ", styled(state["state"], _COLOURS.get(state["state"], "")))
+    say_fields(_fields(state))
+    peers = [peer for peer in state.get("peers") or [] if isinstance(peer, dict)]
+    if peers:
+        say()
+        show_peers(peers)
+    return 0
+
+
+def show_peers(peers: list[dict[str, Any]]) -> None:
+    """A table of the peers and their replicas."""
+    headings = ("id", "institution", "place", "link", "replica", "entries", "of", "as of", "")
+    say_table(headings, [_row(peer) for peer in peers])
+
+
+def _row(peer: dict[str, Any]) -> list[object]:
+    link = _LINKS.get(str(peer.get("online")), "unknown")
+    names = ("size", "head_size", "as_of", "reason")
+    return [
+        peer.get("id"),
+        peer.get("institution"),
+        peer.get("jurisdiction"),
+        link,
+        peer.get("state"),
+        *(peer.get(name) for name in names),
+    ]
+
+
+def _fields(state: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    yield "institution", f"{state.get('institution')} ({state.get('jurisdiction')})"
+    yield "log", state["origin"]
+    yield "entries", state.get("size")
+    for name in ("hsm", "broker", "clock", "counters"):
+        part = state.get(name)
+        if isinstance(part, dict) and part:
+            yield name, _describe(part)
+    yield "version", state.get("version")
+
+
+def _describe(part: dict[str, Any]) -> str:
+    """The state first, the rest behind it as the gateway names it."""
+    rest = [f"{k} {v}" for k, v in part.items() if k != "state" and v is not None]
+    return ", ".join([str(part["state"]), *rest] if "state" in part else rest)

@@ -1,0 +1,166 @@
+"""`chopmark verify`: what documents and proofs are worth, by the gateway or offline."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from chopmark.cli.arguments import check_kind_argument, parse_duration, parse_reference
+from chopmark.cli.context import Given, Options
+from chopmark.cli.hashing import hash_files
+from chopmark.cli.terminal import say, say_json
+from chopmark.cli.verdicts import show_verdict
+from chopmark.client.files import proof_path, read_bounded, read_proof
+from chopmark.client.verdicts import VerdictReport, read_verdict
+from chopmark.core.digest import Digests
+from chopmark.core.errors import MissingError, UsageError
+from chopmark.core.policy import MAX_POLICY
+from chopmark.core.report import describe
+from chopmark.core.verdict import EXIT, Question, Word, worst
+
+if TYPE_CHECKING:
+    from chopmark.client.gateway import GatewayClient
+
+Judge = Callable[[Digests | None, bytes | None], VerdictReport]
+"""Gives the verdict about digests, a proof, or both."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What is asked of all documents alike; `max_age` in seconds."""
+
+    issuer: str | None
+    kind: str | None
+    max_age: int | None
+    reference: str | None
+
+
+def verify(
+    *files: Path,
+    proof: Path | None = None,
+    no_proof: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    policy: Path | None = None,
+    expect_issuer: str | None = None,
+    expect_kind: str | None = None,
+    max_age: str | None = None,
+    reference: str | None = None,
+    options: Given,
+) -> int:
+    """Tell what documents are worth: who attested them, and whether that still holds.
+
+    The exit code is that of the verdict: 0 valid, 1 revoked, expired or superseded, 2 unknown,
+    3 mismatch, 4 untrusted, 5 valid-as-of, 6 unwitnessed, 7 attestation-only, 8 ambiguous; of
+    several files that of the worst. With a policy no gateway is asked, and 5 is the best answer,
+    since revocations are not known then.
+
+    Args:
+        files: The documents. FILE.tlog-proof beside a document is its proof, and is used.
+        proof: The proof, if it lies elsewhere; without a document it is checked by itself.
+        no_proof: Do not use the proof beside the document: ask by its digests only.
+        policy: Verify offline, by the proof and this policy (`chopmark peers policy` prints it).
+        expect_issuer: The only issuer to accept: institution, member id or origin.
+        expect_kind: The only kind of document to accept.
+        max_age: How old an answer may be, such as 90, 15m, 24h or 7d; it can only shorten.
+        reference: The attestation to compare with, as ORIGIN#INDEX.
+    """
+    check_kind_argument(expect_kind)
+    _check_usage(files, proof, policy, reference, no_proof=no_proof)
+    age = None if max_age is None else parse_duration(max_age)
+    terms = _Terms(expect_issuer, expect_kind, age, reference)
+    proofs = _read_proofs(files, proof, use_beside=not no_proof)
+    with ExitStack() as stack:
+        if policy is not None:
+            judge = _judge_offline(policy, terms)
+        else:
+            judge = _judge_by_gateway(stack.enter_context(options.connect()), terms)
+        subjects = _subjects(files, proof or reference, proofs, options)
+        bar = stack.enter_context(options.meter("verifying", len(subjects), unit="files"))
+        words = []
+        for subject, digests, data in subjects:
+            words.append(_show(judge(digests, data), subject, options))
+            bar.advance(1)
+    return EXIT[worst(words)]
+
+
+def _check_usage(
+    files: Sequence[Path],
+    proof: Path | None,
+    policy: Path | None,
+    reference: str | None,
+    *,
+    no_proof: bool,
+) -> None:
+    if not files and proof is None and reference is None:
+        raise UsageError("usage", "nothing to verify", hint="name a file, --proof or --reference")
+    if proof is not None and (len(files) > 1 or no_proof):
+        message = "--proof is the proof of one document"
+        raise UsageError("usage", message, hint="name one file with it")
+    if reference is not None:
+        parse_reference(reference)
+    if policy is not None and (reference is not None or no_proof):
+        message = "offline, with --policy, the proof says which attestation it is"
+        raise UsageError("usage", message, hint="leave out --reference and --no-proof")
+
+
+def _read_proofs(
+    files: Sequence[Path], proof: Path | None, *, use_beside: bool
+) -> list[bytes | None]:
+    """Per document its proof, if there is one; read before anything is hashed or asked."""
+    if proof is not None or not files:
+        return [None if proof is None else read_proof(proof)]
+    beside = [proof_path(file) for file in files]
+    return [read_proof(path) if use_beside and path.exists() else None for path in beside]
+
+
+def _subjects(
+    files: Sequence[Path],
+    name: Path | str | None,
+    proofs: list[bytes | None],
+    options: Options,
+) -> list[tuple[str, Digests | None, bytes | None]]:
+    """What to verify: its name, and the document's digests, its proof, or both."""
+    if not files:
+        return [(str(name), None, proofs[0])]
+    names = map(str, files)
+    return list(zip(names, hash_files(files, options), proofs, strict=True))
+
+
+def _judge_offline(path: Path, terms: _Terms) -> Judge:
+    from chopmark.client.offline import verify_offline
+
+    policy = read_bounded(path, MAX_POLICY)
+    now = time.time_ns() // 1_000_000
+    question = Question(now, terms.issuer, terms.kind, terms.max_age)
+
+    def judge(digests: Digests | None, proof: bytes | None) -> VerdictReport:
+        if proof is None:
+            message = "offline, with --policy, a document needs its proof, and there is none"
+            raise MissingError("no-proof", message, hint="give it by --proof")
+        verdict = verify_offline(digests, proof, policy, question)
+        return read_verdict(describe(verdict, digests))
+
+    return judge
+
+
+def _judge_by_gateway(gateway: "GatewayClient", terms: _Terms) -> Judge:
+    from chopmark.client.messages import Query
+
+    def judge(digests: Digests | None, proof: bytes | None) -> VerdictReport:
+        return gateway.verify(
+            Query(digests, proof, terms.reference, terms.issuer, terms.kind, terms.max_age)
+        )
+
+    return judge
+
+
+def _show(report: VerdictReport, subject: str, options: Options) -> Word:
+    if options.json:
+        say_json({"subject": subject, **report})
+    else:
+        show_verdict(report, subject)
+        say()
+    return Word(report["verdict"])

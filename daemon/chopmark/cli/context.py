@@ -1,0 +1,59 @@
+"""What holds for every command: the options before or behind its name."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from chopmark.cli.progress import Meter
+
+if TYPE_CHECKING:
+    from chopmark.client.gateway import GatewayClient
+    from chopmark.service.config import Config
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Options of the whole command line.
+
+    Attributes:
+        json: print JSON for programs.
+        gateway: address of the gateway, or None to look for it.
+        config: path of the gateway's configuration, or None to look for it.
+        progress: whether to show progress; None does on a terminal.
+    """
+
+    json: bool = False
+    gateway: str | None = None
+    config: Path | None = None
+    progress: bool | None = None
+
+    def connect(self) -> "GatewayClient":
+        """A client of the gateway; nothing is sent yet."""
+        from chopmark.client.address import find_address
+        from chopmark.client.gateway import GatewayClient
+
+        return GatewayClient(find_address(self.gateway))
+
+    def config_path(self) -> Path:
+        """Where the configuration is, or is to be."""
+        from chopmark.service.config import find_config
+
+        return find_config(self.config)
+
+    def load_config(self) -> "Config":
+        """The gateway's configuration, checked."""
+        from chopmark.service.config import load_config
+
+        return load_config(self.config_path())
+
+    def meter(self, label: str, total: int, *, unit: str) -> Meter:
+        """Progress of long work, on standard error."""
+        shown = sys.stderr.isatty() if self.progress is None else self.progress
+        return Meter(label, total, unit=unit, shown=shown)
+
+
+Given = Annotated[Options, Parameter(parse=False)]
+"""Type of the parameter by which a command takes the options."""

@@ -1,0 +1,94 @@
+"""Verdicts for people: the word, its shape and colour, the sentence, and the evidence."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from chopmark.cli.arguments import name_reason
+from chopmark.cli.terminal import say, say_fields, say_prose, styled
+from chopmark.client.verdicts import AttestationReport, VerdictReport
+from chopmark.core.verdict import Word
+
+_GOOD: Final = ("✔", "green")
+_BAD: Final = ("✘", "red")
+_DOUBT: Final = ("!", "yellow")
+_OPEN: Final = ("?", "yellow")
+LOOKS: Final = {
+    Word.VALID: _GOOD,
+    Word.REVOKED: _BAD,
+    Word.EXPIRED: _BAD,
+    Word.SUPERSEDED: _BAD,
+    Word.UNKNOWN: _OPEN,
+    Word.MISMATCH: _BAD,
+    Word.UNTRUSTED: _BAD,
+    Word.VALID_AS_OF: _DOUBT,
+    Word.UNWITNESSED: _DOUBT,
+    Word.ATTESTATION_ONLY: _DOUBT,
+    Word.AMBIGUOUS: _OPEN,
+}
+"""Shape and colour of each word: nobody has to tell colours apart."""
+_ALGORITHMS: Final = {"sha256": "SHA-256", "sm3": "SM3"}
+
+
+def show_verdict(report: VerdictReport, subject: str) -> None:
+    """Print a verdict.
+
+    Args:
+        report: the verdict.
+        subject: what was verified: a file, or a proof.
+    """
+    shape, colour = LOOKS[Word(report["verdict"])]
+    word = report["verdict"].upper().replace("-", " ")
+    say(styled(f" {shape} {word} ", f"{colour}-block"), "  ", styled(subject, "bold"))
+    say_prose(report["sentence"])
+    found = report["attestations"]
+    told = next((a for a in found if a["sentence"] == report["sentence"]), None)
+    if told is not None:
+        say_fields(_evidence(told))
+    elif report["as_of"]:
+        say_fields([("as of", report["as_of"])])
+    for other in found:
+        if other is not told:
+            _show_other(other)
+
+
+def _show_other(other: AttestationReport) -> None:
+    shape, colour = LOOKS[Word(other["verdict"])]
+    place = f"{other['origin']}#{other['index']}"
+    say("  ", styled("also", "dim"), " ", styled(f"{shape} {other['verdict']}", colour))
+    say_prose(f"{place}, {other['issuer']}: {other['sentence']}", indent=4)
+
+
+def _evidence(found: AttestationReport) -> Iterator[tuple[str, object]]:
+    yield "issuer", _issuer(found)
+    yield "kind", found["kind"]
+    yield "made at", _with(found["made_at"], "the issuer's own claim")
+    yield "existed by", _with(found["existed_by"], "countersigned by the quorum")
+    yield "as of", _with(found["as_of"], "revocations up to then were checked")
+    yield "entry", f"{found['origin']}#{found['index']}"
+    yield "valid until", found["valid_until"]
+    yield "revoked", _revoked(found)
+    replaced = found["superseded_by"]
+    yield "replaced by", None if replaced is None else f"{found['origin']}#{replaced}"
+    for witness in found["witnesses"]:
+        yield "witness", f"{witness['name']} at {witness['time']}"
+    yield "quorum", found["quorum"]
+    yield "digests", ", ".join(_ALGORITHMS.get(d, d) for d in found["digests_checked"]) or None
+    yield "found in", found["source"]
+    yield "problem", found["problem"]
+
+
+def _issuer(found: AttestationReport) -> str:
+    if found["issuer"] == found["origin"]:
+        return found["origin"]
+    return f"{found['issuer']} ({found['jurisdiction']}, {found['id']})"
+
+
+def _revoked(found: AttestationReport) -> str | None:
+    revoked = found["revoked"]
+    if revoked is None:
+        return None
+    return f"at {revoked['at']} by entry {revoked['index']}: {name_reason(revoked['reason'])}"
+
+
+def _with(value: str | None, remark: str) -> str | None:
+    return None if value is None else f"{value} ({remark})"

@@ -1,0 +1,62 @@
+"""Where the gateway is: `unix:PATH`, or loopback HTTP.
+
+Other machines are not reached by plain HTTP: a verdict that anyone on the way can change is none.
+"""
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from chopmark.core.errors import UsageError
+
+VARIABLE: Final = "CHOPMARK_GATEWAY"
+DEFAULT: Final = "unix:/run/chopmark/api.sock"
+_HINT: Final = "an address is unix:PATH or http://127.0.0.1:PORT"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A gateway's address: the path of its unix socket, or None; and the base URL."""
+
+    text: str
+    socket: str | None
+    url: str
+
+
+def find_address(explicit: str | None = None, environment: Mapping[str, str] | None = None) -> str:
+    """The address to use: the one given, `CHOPMARK_GATEWAY`, the default socket."""
+    variables = os.environ if environment is None else environment
+    return explicit or variables.get(VARIABLE) or DEFAULT
+
+
+def parse_address(text: str) -> Address:
+    """Read a gateway's address.
+
+    Raises:
+        UsageError: `bad-address`.
+    """
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        if not path or not path.isprintable():
+            raise UsageError("bad-address", f"no path in {text!r}", hint=_HINT)
+        return Address(text, path, "http://localhost")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port or 80
+    except ValueError as error:
+        raise UsageError("bad-address", f"not an address: {text!r}", hint=_HINT) from error
+    extra = parts.path.strip("/") or parts.query or parts.fragment or parts.username
+    if parts.scheme != "http" or not _is_loopback(host) or extra:
+        raise UsageError("bad-address", f"not a local gateway's address: {text!r}", hint=_HINT)
+    literal = f"[{host}]" if ":" in host else host
+    return Address(text, None, f"http://{literal}:{port}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,148 @@
+"""Files that people keep: read with a limit, and written whole or not at all.
+
+Writing is: create a temporary file in the same folder, write, fsync, rename, fsync the folder.
+"""
+
+import contextlib
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+from chopmark.core.errors import (
+    ChopmarkError,
+    ExistsError,
+    ForbiddenError,
+    InternalError,
+    MissingError,
+)
+from chopmark.core.proof import MAX_PROOF
+
+PROOF_SUFFIX: Final = ".tlog-proof"
+PUBLIC_MODE: Final = 0o666
+"""Less the umask, as for any file that a person creates."""
+
+
+def proof_path(document: Path) -> Path:
+    """Where the proof of a document lies: its name plus `.tlog-proof`."""
+    return document.with_name(document.name + PROOF_SUFFIX)
+
+
+def read_proof(path: Path) -> bytes:
+    """The bytes of a proof file, not parsed; raises as `read_bounded`."""
+    return read_bounded(path, MAX_PROOF)
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """At most `limit` + 1 bytes of a small file, for a parser that refuses what is too large.
+
+    Raises:
+        MissingError: `no-such-file`, `not-a-file`.
+        ForbiddenError: `file-forbidden`.
+        InternalError: `read-failed`.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(limit + 1)
+    except OSError as error:
+        raise explain_read_error(path, error) from error
+
+
+def check_creatable(path: Path) -> None:
+    """Make sure that a file can be created here, before anything is done that cannot be undone.
+
+    Raises:
+        ExistsError: `file-exists`.
+        ForbiddenError: `folder-forbidden`.
+        MissingError: `no-such-folder`.
+        InternalError: `write-failed`, for a name that the file system does not take.
+    """
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise _explain_write_error(path, error) from error
+    else:
+        hint = "nothing is overwritten: move it away if another is really wanted"
+        raise ExistsError("file-exists", f"{path} exists already", hint=hint)
+    if not path.parent.is_dir():
+        raise MissingError("no-such-folder", f"no such folder: {path.parent}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise ForbiddenError("folder-forbidden", f"you may not create {path}")
+
+
+def write_new(path: Path, data: bytes, mode: int = PUBLIC_MODE) -> None:
+    """Create a file, durable once this returns.
+
+    Raises:
+        ExistsError: `file-exists`.
+        ForbiddenError: `folder-forbidden`.
+        MissingError: `no-such-folder`.
+        InternalError: `write-failed`.
+    """
+    check_creatable(path)
+    replace_file(path, data, mode)
+
+
+def replace_file(path: Path, data: bytes, mode: int = PUBLIC_MODE) -> None:
+    """Create a file or replace it, durable once this returns; raises as `write_new`."""
+    temporary = path.with_name(f".chopmark-{secrets.token_hex(8)}")
+    try:
+        _write_synced(temporary, data, mode)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise _explain_write_error(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+
+
+def make_folder(path: Path, mode: int) -> None:
+    """Create a folder, and those above it, if it is not there.
+
+    Args:
+        path: the folder.
+        mode: of a new one; of those above it the umask decides. Raises as `write_new`.
+    """
+    try:
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+    except OSError as error:
+        raise _explain_write_error(path, error) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def explain_read_error(path: Path, error: OSError) -> ChopmarkError:
+    """The error to raise for a file that cannot be read."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return MissingError("no-such-file", f"no such file: {path}")
+    if isinstance(error, IsADirectoryError):
+        return MissingError("not-a-file", f"{path} is a folder", hint="name the files in it")
+    if isinstance(error, PermissionError):
+        return ForbiddenError("file-forbidden", f"you may not read {path}")
+    return InternalError("read-failed", f"cannot read {path}: {error.strerror or error}")
+
+
+def _write_synced(path: Path, data: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _explain_write_error(path: Path, error: OSError) -> ChopmarkError:
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return MissingError("no-such-folder", f"no such folder: {path.parent}")
+    if isinstance(error, PermissionError):
+        return ForbiddenError("folder-forbidden", f"you may not create {path}")
+    return InternalError("write-failed", f"cannot write {path}: {error.strerror or error}")

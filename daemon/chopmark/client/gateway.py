@@ -1,0 +1,151 @@
+"""The gateway as a Python object: attest, verify, revoke and look, from this machine."""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final, Self
+from urllib.parse import quote
+
+from chopmark.client.address import parse_address
+from chopmark.client.messages import (
+    Attested,
+    Json,
+    Outcome,
+    Query,
+    encode_digests,
+    encode_draft,
+    read_attested,
+    read_object,
+    read_objects,
+)
+from chopmark.client.problem import bad_answer, error_from_line
+from chopmark.client.transport import Transport
+from chopmark.client.verdicts import VerdictReport, read_verdict
+from chopmark.core.digest import Digests
+from chopmark.core.draft import Draft
+
+WAIT_SECONDS: Final = 10.0
+BATCH: Final = 1000
+"""Lines of one request: some 300 KB, and one HSM signature, whose proofs come back as a stream."""
+
+
+class GatewayClient:
+    """Talks to one gateway over its unix socket or loopback HTTP.
+
+    Every method may raise `UnreachableError` (`gateway-unreachable`, `gateway-timeout`,
+    `bad-answer`), `ForbiddenError`, and whatever the gateway answers with, as the error class of
+    its status with code, message and hint preserved. What was refused with `TryAgainError` was not
+    recorded and may be sent again; after a time-out, verify by digest before sending again.
+
+    Args:
+        address: `unix:PATH` or `http://127.0.0.1:PORT`.
+
+    Raises:
+        UsageError: `bad-address`.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._http = Transport(parse_address(address))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def attest(self, draft: Draft, wait: float = WAIT_SECONDS) -> Attested:
+        """Attest one document; it is durable in the log when this returns.
+
+        Args:
+            draft: its digests and kind.
+            wait: seconds to wait for a signed head; without one the answer has no proof yet.
+        """
+        digests = Digests(draft.sha256, draft.sm3)
+        body = {"digests": encode_digests(digests), **encode_draft(draft), "wait": wait}
+        return read_attested(self._http.post_json("/v1/attestations", body, wait))
+
+    def attest_many(
+        self,
+        drafts: Iterable[Draft],
+        *,
+        proofs: bool = False,
+        wait: float = WAIT_SECONDS,
+        batch: int = BATCH,
+    ) -> Iterator[Outcome]:
+        """Attest many documents, with one outcome for each, in their order.
+
+        At most `batch` drafts are taken at a time, and the next ones only when the outcomes of
+        those before were consumed, so that memory stays bounded. A refused draft does not disturb
+        the others. An error in the middle leaves the batch at hand undecided.
+        """
+        origin = str(self.export()["origin"])
+        source = iter(drafts)
+        while taken := list(islice(source, batch)):
+            yield from self._attest_batch(taken, origin, wait, proofs=proofs)
+
+    def revoke(self, index: int, reason: int, wait: float = WAIT_SECONDS) -> Json:
+        """Revoke an attestation of the gateway's own log; gives the revocation's JSON."""
+        body = {"index": index, "reason": reason, "wait": wait}
+        answer = self._http.post_json("/v1/revocations", body, wait)
+        return read_object(answer, "origin", "made_at", "state")
+
+    def verify(self, query: Query) -> VerdictReport:
+        """The gateway's verdict, from its own log and its replicas."""
+        return read_verdict(self._http.post_json("/v1/verifications", query.encode()))
+
+    def proof(self, member: str, index: int) -> bytes:
+        """The newest proof of an entry of the gateway's own log or of a replica."""
+        return self._http.get(f"/v1/proofs/{quote(member, safe='')}/{index}")
+
+    def status(self) -> Json:
+        """State of the gateway (docs/api.md)."""
+        return read_object(self._http.get_json("/v1/status"), "id", "origin", "state")
+
+    def peers(self) -> list[Json]:
+        """State of each peer's replica (docs/api.md)."""
+        return read_objects(self._http.get_json("/v1/peers"))
+
+    def policy(self, member: str | None = None) -> bytes:
+        """The trust policy for the gateway's own log, or for a peer's."""
+        return self._http.get("/v1/policy", {"id": member} if member else None)
+
+    def export(self) -> Json:
+        """Who the gateway is, and its public keys, for other gateways' configuration."""
+        answer = self._http.get_json("/v1/export")
+        return read_object(answer, "id", "origin", "log_vkey", "cosigner_vkey", "institution")
+
+    def entries(self, member: str, after: int, limit: int) -> Json:
+        """Entries of a log with an index above `after`, and the log's size."""
+        query: dict[str, str | int] = {"id": member, "after": after, "limit": limit}
+        answer = read_object(self._http.get_json("/v1/entries", query))
+        read_objects(answer.get("entries"))
+        if not isinstance(answer.get("size"), int):
+            raise bad_answer()
+        return answer
+
+    def _attest_batch(
+        self, drafts: list[Draft], origin: str, wait: float, *, proofs: bool
+    ) -> Iterator[Outcome]:
+        lines = (_encode_line(draft) for draft in drafts)
+        query = {"proofs": int(proofs), "wait": wait}
+        count = 0
+        for answer in self._http.post_lines("/v1/attestations:batch", lines, query, wait):
+            count += 1
+            yield _read_line(answer, origin)
+        if count != len(drafts):
+            raise bad_answer()
+
+
+def _encode_line(draft: Draft) -> bytes:
+    line = {**encode_digests(Digests(draft.sha256, draft.sm3)), **encode_draft(draft)}
+    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
+
+
+def _read_line(answer: object, origin: str) -> Outcome:
+    if isinstance(answer, dict) and "error" in answer:
+        return Outcome(error=error_from_line(answer["error"]))
+    return Outcome(attested=read_attested(answer, origin))

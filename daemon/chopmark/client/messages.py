@@ -1,0 +1,122 @@
+"""What goes to the gateway and comes back, typed; docs/api.md has the JSON."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chopmark.client.problem import bad_answer
+from chopmark.core.digest import Digests
+from chopmark.core.draft import Draft
+from chopmark.core.errors import ChopmarkError
+from chopmark.core.wording import format_time
+
+Json = dict[str, Any]
+_STATES: Final = ("signed", "recorded")
+
+
+@dataclass(frozen=True, slots=True)
+class Attested:
+    """An attestation that is durable in the gateway's log.
+
+    Attributes:
+        made_at: RFC 3339, UTC.
+        signed: whether a signed head covers it already; if not, one will.
+        proof: the proof file's bytes, when signed and asked for.
+    """
+
+    origin: str
+    index: int
+    made_at: str
+    signed: bool
+    proof: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one of many: attested, or refused for a reason; exactly one is there."""
+
+    attested: Attested | None = None
+    error: ChopmarkError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One verification; at least one of digests, proof and reference is due.
+
+    Attributes:
+        proof: bytes of the proof file.
+        reference: `origin#index`.
+        expect_issuer: institution, member id or origin.
+        max_age: seconds.
+    """
+
+    digests: Digests | None = None
+    proof: bytes | None = None
+    reference: str | None = None
+    expect_issuer: str | None = None
+    expect_kind: str | None = None
+    max_age: int | None = None
+
+    def encode(self) -> Json:
+        """The request's JSON, without what was not given."""
+        values = {
+            "digests": self.digests and encode_digests(self.digests),
+            # What is not UTF-8 is no proof, and the gateway says so.
+            "proof": self.proof.decode("utf-8", "replace") if self.proof is not None else None,
+            "reference": self.reference,
+            "expect_issuer": self.expect_issuer,
+            "expect_kind": self.expect_kind,
+            "max_age": self.max_age,
+        }
+        return {key: value for key, value in values.items() if value is not None}
+
+
+def encode_digests(digests: Digests) -> Json:
+    """Digests in lower-case hexadecimal, by algorithm."""
+    sm3 = {"sm3": digests.sm3.hex()} if digests.sm3 is not None else {}
+    return {"sha256": digests.sha256.hex(), **sm3}
+
+
+def encode_draft(draft: Draft) -> Json:
+    """All of an attestation's JSON but its digests."""
+    until = format_time(draft.valid_until) if draft.valid_until is not None else None
+    values = {"kind": draft.kind, "valid_until": until, "supersedes": draft.supersedes}
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def read_attested(answer: object, origin: str | None = None) -> Attested:
+    """Read an answer about one attestation; lines of a stream leave out the origin.
+
+    Raises:
+        UnreachableError: `bad-answer`.
+    """
+    values: Json = {"origin": origin, "proof": None} | read_object(answer, "made_at", "state")
+    index, proof = values.get("index"), values["proof"]
+    if not isinstance(index, int) or values["state"] not in _STATES:
+        raise bad_answer()
+    if not isinstance(values["origin"], str) or not isinstance(proof, str | None):
+        raise bad_answer()
+    encoded = None if proof is None else proof.encode("utf-8", "replace")
+    signed = values["state"] == "signed"
+    return Attested(values["origin"], index, values["made_at"], signed, encoded)
+
+
+def read_object(answer: object, *texts: str) -> Json:
+    """An object in which these keys hold texts.
+
+    Raises:
+        UnreachableError: `bad-answer`.
+    """
+    if not isinstance(answer, dict) or any(not isinstance(answer.get(key), str) for key in texts):
+        raise bad_answer()
+    return answer
+
+
+def read_objects(answer: object) -> list[Json]:
+    """A list of objects.
+
+    Raises:
+        UnreachableError: `bad-answer`.
+    """
+    if not isinstance(answer, list) or any(not isinstance(item, dict) for item in answer):
+        raise bad_answer()
+    return answer

@@ -1,0 +1,54 @@
+"""Looking into proofs that a gateway gave or that lie on disk, before they are kept or replaced."""
+
+from chopmark.client.problem import bad_answer
+from chopmark.core.check import compare, read_attestation
+from chopmark.core.digest import Digests
+from chopmark.core.errors import MalformedError
+from chopmark.core.proof import Proof, parse_extra, parse_proof
+from chopmark.core.verdict import Match
+
+
+def check_answer(data: bytes, origin: str, index: int, digests: Digests | None = None) -> Proof:
+    """Make sure that a gateway's answer is the proof asked for; no signature is checked.
+
+    Args:
+        data: the proof as it came.
+        origin: of the log that it must be from.
+        index: of the entry that it must be about.
+        digests: of the document that it must be about, if known.
+
+    Raises:
+        UnreachableError: `bad-answer`.
+    """
+    try:
+        proof = parse_proof(data)
+        fits = (proof.checkpoint().origin, proof.index) == (origin, index)
+        if not fits or (digests and not names_document(proof, digests)):
+            raise bad_answer()
+    except MalformedError as error:
+        raise bad_answer() from error
+    return proof
+
+
+def names_document(proof: Proof, digests: Digests) -> bool:
+    """Whether the entry that a proof carries is an attestation of this document.
+
+    Raises:
+        MalformedError: `malformed-proof`.
+    """
+    extra = parse_extra(proof.extra)
+    entry, _ = read_attestation(extra.entry)
+    origin = proof.checkpoint().origin
+    return entry is not None and compare(entry, digests, origin, extra.salt) == Match.ALL
+
+
+def read_origin(data: bytes) -> str:
+    """Origin of the log that a proof is from.
+
+    Raises:
+        UnreachableError: `bad-answer`.
+    """
+    try:
+        return parse_proof(data).checkpoint().origin
+    except MalformedError as error:
+        raise bad_answer() from error

@@ -1,0 +1,76 @@
+"""The JSON of a verdict, typed; `core.report` makes it, docs/api.md explains it."""
+
+from typing import TypedDict, cast
+
+from chopmark.client.problem import bad_answer
+from chopmark.core.verdict import Word
+
+
+class RevokedReport(TypedDict):
+    """The revocation in effect; `reason_text` is null for a reason that is not known here."""
+
+    index: int
+    reason: int
+    reason_text: str | None
+    at: str
+
+
+class WitnessReport(TypedDict):
+    """A cosignature: key name of the witness, signed time."""
+
+    name: str
+    time: str
+
+
+class AttestationReport(TypedDict):
+    """The verdict about one attestation; see `core.verdict.Facts` for what the fields mean."""
+
+    verdict: str
+    sentence: str
+    issuer: str
+    jurisdiction: str
+    id: str
+    origin: str
+    index: int
+    kind: str | None
+    made_at: str | None
+    existed_by: str | None
+    valid_until: str | None
+    superseded_by: int | None
+    revoked: RevokedReport | None
+    as_of: str | None
+    witnesses: list[WitnessReport]
+    quorum: str
+    source: str
+    problem: str | None
+    digests_checked: list[str]
+
+
+class VerdictReport(TypedDict):
+    """The verdict about a document, with its exit code and every attestation found."""
+
+    verdict: str
+    sentence: str
+    exit_code: int
+    asked_at: str
+    as_of: str | None
+    attestations: list[AttestationReport]
+
+
+def read_verdict(answer: object) -> VerdictReport:
+    """A verdict that has all its fields.
+
+    Raises:
+        UnreachableError: `bad-answer`, also for a word that this version does not know.
+    """
+    if not isinstance(answer, dict) or not answer.keys() >= VerdictReport.__required_keys__:
+        raise bad_answer()
+    found = answer["attestations"]
+    words = frozenset(word.value for word in Word)
+    if not isinstance(found, list) or answer["verdict"] not in words:
+        raise bad_answer()
+    for one in found:
+        complete = isinstance(one, dict) and one.keys() >= AttestationReport.__required_keys__
+        if not complete or one["verdict"] not in words:
+            raise bad_answer()
+    return cast("VerdictReport", answer)

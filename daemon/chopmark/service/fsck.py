@@ -1,0 +1,60 @@
+"""Checking every ledger of a gateway from the bytes on its disk (`chopmark fsck`).
+
+What must have signed a peer's log is what the configuration says. Our own keys are those for which
+the ledger was made: the HSM is not asked, and the daemon compares them when it starts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from chopmark.core.errors import MissingError
+from chopmark.core.keys import VerifierKey
+from chopmark.ledger.fsck import Finding, check_store
+from chopmark.ledger.store import read_keys
+from chopmark.service.config_model import Config
+from chopmark.service.places import index_path, log_path, replica_path
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One ledger to check: whose log, its files, and the keys that must have signed it.
+
+    `keys` is None for our own: those for which the ledger was made.
+    """
+
+    member: str
+    path: Path
+    index: Path
+    keys: tuple[VerifierKey, VerifierKey] | None = None
+
+    def run(self, progress: Progress | None = None) -> list[Finding]:
+        """Check it; `progress` is told (entries checked, entries in all)."""
+        log_key, cosigner_key = self.keys or read_keys(self.path)
+        return check_store(self.path, self.index, log_key, cosigner_key, progress)
+
+
+def plan_checks(config: Config, member: str | None = None) -> list[Check]:
+    """The checks to run: of the log of one member, or of every ledger that is there.
+
+    Raises:
+        MissingError: `no-ledger` if our own ledger or that of the member is not there;
+            `no-such-member`.
+    """
+    state, own = config.gateway.state, config.gateway.id
+    checks = {own: Check(own, log_path(state), index_path(state, own))}
+    for peer in config.peers:
+        path, keys = replica_path(state, peer.id), (peer.log_key, peer.cosigner_key)
+        checks[peer.id] = Check(peer.id, path, index_path(state, peer.id), keys)
+    if member is not None and member not in checks:
+        hint = f"known here: {', '.join(checks)}"
+        raise MissingError("no-such-member", f"no member {member!r} is known here", hint=hint)
+    chosen = checks[member or own]
+    if not chosen.path.exists():
+        raise MissingError("no-ledger", f"there is no ledger at {chosen.path}")
+    if member is not None:
+        return [chosen]
+    # A peer that this gateway has not met yet has no replica.
+    return [check for check in checks.values() if check.path.exists()]

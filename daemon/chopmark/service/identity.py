@@ -1,0 +1,27 @@
+"""Who this gateway is, from what lies on its disk: no daemon and no HSM is asked."""
+
+from typing import Any
+
+from chopmark.ledger.store import read_keys
+from chopmark.service.config import Config, own_member
+from chopmark.service.places import log_path
+
+
+def read_identity(config: Config) -> dict[str, Any]:
+    """What other gateways' configuration must say about this one (`GET /v1/export`).
+
+    Raises:
+        MissingError: `no-ledger`.
+        ConfigurationError: `config-value` if the ledger's keys and the configuration disagree.
+    """
+    log_key, cosigner_key = read_keys(log_path(config.gateway.state))
+    member = own_member(config, log_key, cosigner_key)
+    return {
+        "id": member.id,
+        "origin": member.origin,
+        "log_vkey": log_key.encode(),
+        "cosigner_vkey": cosigner_key.encode(),
+        "institution": member.institution,
+        "jurisdiction": member.jurisdiction,
+        "kinds": sorted(member.kinds),
+    }

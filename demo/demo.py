@@ -1,0 +1,216 @@
+"""`make demo`: two banks, one document, on real parts on this machine.
+
+Starts a Mosquitto broker and three gateways, each with its own SoftHSM token (an emulated HSM),
+ledger and port, all on loopback and under one temporary folder, and shows what the system is for.
+"""
+
+import argparse
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, Never
+
+from rig.gateway import Cluster, Gateway
+from sample import make_statement
+
+WIDTH: Final = 92
+"""Columns of a command's output."""
+MAX_SHOWN: Final = 16
+"""Lines of a command's output that are shown."""
+
+
+class DemoFailedError(Exception):
+    """A step did not show what it should have shown."""
+
+
+class Demo:
+    """The story, step by step."""
+
+    def __init__(self, folder: Path, document: Path | None) -> None:
+        self.folder = folder
+        self.step_number = 0
+        self.counter = folder / "customer"
+        self.counter.mkdir()
+        self.document = self._take_document(document)
+        self.cluster: Cluster | None = None
+
+    def run(self) -> None:
+        """Everything, from the start to the revocation."""
+        self._start()
+        hong_kong, shenzhen = self._gateway("hk-1"), self._gateway("sz-1")
+        self._attest(hong_kong, shenzhen)
+        self._switch_off(hong_kong)
+        self._verify(shenzhen)
+        self._change_one_byte(shenzhen)
+        self._revoke(hong_kong, shenzhen)
+
+    def show_addresses(self) -> None:
+        """Where the gateways are, for somebody who wants to try more."""
+        print("\nThe gateways go on running. Try them, for instance:\n")
+        for gateway in self._all():
+            print(f"  {gateway.who.id}  http://127.0.0.1:{gateway.port}/v1/status")
+            print(f"        .venv/bin/chopmark --gateway {gateway.address} status")
+        print(f"\nEverything is in {self.folder} and goes away with it. Ctrl-C ends the demo.")
+
+    def stop(self) -> None:
+        """Stop what runs."""
+        if self.cluster is not None:
+            self.cluster.stop()
+
+    def _start(self) -> None:
+        self._say(
+            "Three banks set up a gateway each: Shenzhen (sz-1), Hong Kong (hk-1), Macao (mo-1).",
+            "Each has its own emulated HSM with its own keys; they meet at an MQTT broker.",
+        )
+        self.cluster = Cluster(self.folder / "gateways")
+        self.cluster.start()
+        for gateway in self._all():
+            print(f"   {gateway.who.institution:30} http://127.0.0.1:{gateway.port}")
+
+    def _attest(self, hong_kong: Gateway, shenzhen: Gateway) -> None:
+        self._say(
+            f"The bank in Hong Kong hands a customer the document {self.document.name}",
+            "and has its gateway attest it. Only hashes go to the gateway, and none of the bytes.",
+        )
+        path = str(self.document)
+        self._show(hong_kong, 0, "attest", path, "--kind", "bank-statement")
+        for other in self._all():
+            if other is not hong_kong:
+                other.wait_for_head(hong_kong, 1)
+        made_at = hong_kong.get("/v1/entries?after=-1&limit=1")["entries"][0]["made_at"]
+        vouched = "to have a signed time after the attestation"
+        shenzhen.wait_for(lambda: (shenzhen.peer(hong_kong)["as_of"] or "") > made_at, vouched)
+        print("   The gateways in Shenzhen and Macao have checked and kept the attestation.")
+
+    def _switch_off(self, hong_kong: Gateway) -> None:
+        self._say("Now the gateway in Hong Kong is switched off.")
+        if hong_kong.stop() != 0:
+            raise DemoFailedError("the gateway in Hong Kong did not stop in order")
+
+    def _verify(self, shenzhen: Gateway) -> None:
+        self._say(
+            "The customer walks into the bank in Shenzhen with the file alone.",
+            "Its gateway answers from its own replica:",
+        )
+        alone = self._carry("file-alone", self.document.read_bytes(), proof=False)
+        self._show(shenzhen, 0, "verify", str(alone))
+        self._say("With the proof file that came with it, the answer is the same:")
+        both = self._carry("with-proof", self.document.read_bytes(), proof=True)
+        self._show(shenzhen, 0, "verify", str(both))
+
+    def _change_one_byte(self, shenzhen: Gateway) -> None:
+        self._say("Somebody changes one byte of the document. With the proof, that shows:")
+        data = bytearray(self.document.read_bytes())
+        data[len(data) // 2] ^= 1
+        changed = self._carry("changed-with-proof", bytes(data), proof=True)
+        self._show(shenzhen, 3, "verify", str(changed))
+        self._say("Without the proof, nobody knows such a document:")
+        changed = self._carry("changed-alone", bytes(data), proof=False)
+        self._show(shenzhen, 2, "verify", str(changed))
+
+    def _revoke(self, hong_kong: Gateway, shenzhen: Gateway) -> None:
+        self._say("Hong Kong is switched on again, and the bank revokes the document.")
+        hong_kong.start()
+        self._show(hong_kong, 0, "revoke", f"{hong_kong.who.origin}#0", "--reason", "fraud")
+        shenzhen.wait_for_head(hong_kong, 2)
+        self._say("A moment later, in Shenzhen:")
+        self._show(shenzhen, 1, "verify", str(self.counter / "file-alone" / self.document.name))
+
+    def _take_document(self, document: Path | None) -> Path:
+        """A copy: proofs are written beside it, and the original's folder is not ours."""
+        folder = self.folder / "hong-kong"
+        folder.mkdir()
+        if document is None:
+            copy = folder / "statement.pdf"
+            copy.write_bytes(make_statement())
+            return copy
+        if not document.is_file() or document.stat().st_size == 0:
+            raise DemoFailedError(f"{document} is no file with anything in it")
+        return Path(shutil.copy(document, folder / document.name))
+
+    def _carry(self, name: str, data: bytes, *, proof: bool) -> Path:
+        """What the customer brings, in a folder of its own."""
+        folder = self.counter / name
+        folder.mkdir()
+        (folder / self.document.name).write_bytes(data)
+        if proof:
+            shutil.copy(f"{self.document}.tlog-proof", folder)
+        return folder / self.document.name
+
+    def _show(self, gateway: Gateway, expected: int, *arguments: str) -> None:
+        """Run a command at a gateway and show what it says; it must end as expected."""
+        shown = " ".join(a.replace(str(self.folder), "…") for a in arguments)
+        print(f"   {gateway.who.id}$ chopmark {shown}")
+        done = gateway.cli(*arguments, check=False)
+        for line in (done.stdout + done.stderr).strip("\n").splitlines()[:MAX_SHOWN]:
+            shown = line.replace(str(self.folder), "…")
+            for part in textwrap.wrap(shown, WIDTH, subsequent_indent="   ") or [""]:
+                print(f"   │ {part}")
+        print(f"   └ exit {done.returncode}")
+        if done.returncode != expected:
+            raise DemoFailedError(f"exit {expected} was expected")
+
+    def _say(self, first: str, *more: str) -> None:
+        self.step_number += 1
+        print(f"\n{self.step_number}. {first}")
+        for line in more:
+            print(f"   {line}")
+
+    def _gateway(self, member: str) -> Gateway:
+        return next(g for g in self._all() if g.who.id == member)
+
+    def _all(self) -> list[Gateway]:
+        if self.cluster is None:
+            raise DemoFailedError("nothing runs yet")
+        return list(self.cluster.gateways.values())
+
+
+def main() -> int:
+    """Entry point; the exit code says whether every step showed what it should."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--document", type=Path, help="the document to attest")
+    parser.add_argument("--once", action="store_true", help="end after the last step")
+    arguments = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # steps as they happen
+    signal.signal(signal.SIGTERM, _interrupt)
+    folder = Path(tempfile.mkdtemp(prefix="chopmark-demo-"))
+    try:
+        return _tell(folder, arguments.document, keep=None if arguments.once else signal.pause)
+    except KeyboardInterrupt:
+        print("\nThe demo was ended.")
+        return 0 if not arguments.once else 130
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _tell(folder: Path, document: Path | None, keep: Callable[[], None] | None) -> int:
+    try:
+        demo = Demo(folder, document)
+    except (DemoFailedError, OSError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 66
+    try:
+        demo.run()
+        print("\nEvery step showed what it should.")
+        if keep is not None:
+            demo.show_addresses()
+            keep()
+    except (DemoFailedError, RuntimeError, OSError, subprocess.SubprocessError) as error:
+        print(f"\ndemo: the step failed: {error}", file=sys.stderr)
+        return 1
+    finally:
+        demo.stop()
+    return 0
+
+
+def _interrupt(_number: int, _frame: object) -> Never:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""A gateway for tests of the API: a FAKE, in memory, without log, HSM or peers.
+
+It enforces the contract of `chopmark.api.ports`: a call that the real gateway would not stand
+(an unchecked draft, a proof of an unsigned entry, a negative wait) fails the test.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chopmark.api.ports import Asked, Identity
+from chopmark.core.draft import Draft, Recorded
+from chopmark.core.entry import Attestation, Revocation, encode_entry, parse_entry
+from chopmark.core.errors import ChopmarkError, MissingError, RefusedError
+from chopmark.core.judge import decide
+from chopmark.core.verdict import Facts, Issuer, Match, Source, Verdict
+
+NOW = 1_795_352_400_000
+"""2026-11-22T13:00:00Z"""
+WHO = Identity(
+    "hk-1",
+    "bank-hk.example/hk-1",
+    "bank-hk.example/hk-1+00000000+AA==",
+    "bank-hk.example/hk-1/cosigner+00000000+AA==",
+    "Bank of Hong Kong (example)",
+    "HK",
+    ("*",),
+)
+
+
+@dataclass
+class FakeGateway:
+    """The gateway's log as a list of entries.
+
+    Attributes:
+        fail_record: called before each record with its drafts; may raise.
+        gate: when cleared, `record` hangs until it is set: a slow disk.
+        signer: when cleared, `wait_signed` hangs: a slow HSM, and a clock that stands still.
+        signing: when false, waiting always runs out of time.
+        reasons: why it is not ready.
+    """
+
+    leaves: list[bytes] = field(default_factory=list)
+    groups: list[int] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    fail_record: Callable[[Sequence[Draft]], None] = lambda _: None
+    fail_wait: ChopmarkError | None = None
+    fail_proof: Exception | None = None
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    signer: asyncio.Event = field(default_factory=asyncio.Event)
+    signing: bool = True
+    reasons: list[str] = field(default_factory=list)
+    recording: int = 0
+    most_recording: int = 0
+    cancelled: int = 0
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+        self.signer.set()
+        self._terms: set[tuple[str, int | None]] = set()
+        self._superseded: set[int] = set()
+
+    def now_ms(self) -> int:
+        return NOW
+
+    def identity(self) -> Identity:
+        return WHO
+
+    def check_draft(self, draft: Draft) -> None:
+        if draft.kind == "credit-report":
+            raise RefusedError("kind-not-allowed", f"may not issue {draft.kind}")
+        if draft.valid_until is not None and draft.valid_until <= NOW:
+            raise RefusedError("already-expired", "the validity has ended already")
+        self._terms.add((draft.kind, draft.valid_until))
+
+    async def check_supersedes(self, index: int) -> None:
+        self._superseded.add(index)
+        if index >= len(self.leaves) or not isinstance(
+            parse_entry(self.leaves[index]), Attestation
+        ):
+            raise RefusedError("no-such-attestation", f"entry {index} is no attestation")
+
+    async def record(self, drafts: Sequence[Draft], seconds: float) -> Recorded:
+        assert drafts
+        assert seconds > 0
+        for draft in drafts:
+            assert (draft.kind, draft.valid_until) in self._terms, "not checked"
+            assert draft.supersedes is None or draft.supersedes in self._superseded, "not checked"
+        self.recording += 1
+        self.most_recording = max(self.most_recording, self.recording)
+        try:
+            await asyncio.sleep(0)
+            await self.gate.wait()
+            self.fail_record(drafts)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.recording -= 1
+        return self._append([encode_entry(draft.made_at(NOW)) for draft in drafts])
+
+    def _append(self, leaves: list[bytes]) -> Recorded:
+        start = len(self.leaves)
+        self.leaves += leaves
+        self.groups.append(len(leaves))
+        return Recorded(start, len(leaves), NOW)
+
+    async def revoke(self, index: int, reason: int, seconds: float) -> Recorded:
+        assert seconds > 0
+        if index >= len(self.leaves) or not isinstance(
+            parse_entry(self.leaves[index]), Attestation
+        ):
+            raise RefusedError("no-such-attestation", f"entry {index} is no attestation")
+        return self._append([encode_entry(Revocation(NOW, index, reason))])
+
+    async def wait_signed(self, index: int, seconds: float) -> bool:
+        assert 0 <= seconds <= 60
+        assert index < len(self.leaves), "waits for an entry that is not there"
+        if self.fail_wait is not None:
+            raise self.fail_wait
+        await self.signer.wait()
+        return self.signing
+
+    async def proof(self, member: str, index: int) -> bytes:
+        if self.fail_proof is not None:
+            raise self.fail_proof
+        if member != WHO.id or index >= len(self.leaves):
+            raise MissingError("no-such-entry", f"no entry {index} of {member}")
+        assert self.signing, "a proof of an entry that is not signed"
+        return f"c2sp.org/tlog-proof@v1\nindex {index}\n\n— “note”\n".encode()
+
+    async def proofs(self, start: int, count: int) -> list[bytes]:
+        assert 0 < count <= 256
+        return [await self.proof(WHO.id, index) for index in range(start, start + count)]
+
+    async def verify(self, asked: Asked) -> Verdict:
+        assert (asked.digests, asked.proof, asked.reference) != (None, None, None)
+        self.asked.append(asked)
+        issuer = Issuer(WHO.id, WHO.origin, WHO.institution, WHO.jurisdiction)
+        found = []
+        for index, leaf in enumerate(self.leaves):
+            entry = parse_entry(leaf)
+            digests = asked.digests
+            if isinstance(entry, Attestation) and digests and entry.sha256 == digests.sha256:
+                facts = Facts(issuer, index, entry, Source.OWN, Match.ALL, as_of=NOW)
+                found.append(facts)
+        return decide(found, asked.question, NOW)
+
+    async def entries(self, member: str, after: int, limit: int) -> tuple[list[bytes], int]:
+        if member != WHO.id:
+            raise MissingError("no-such-log", f"no log of {member}")
+        return self.leaves[after + 1 : after + 1 + limit], len(self.leaves)
+
+    def policy(self, member: str) -> str:
+        if member != WHO.id:
+            raise MissingError("no-such-log", f"no log of {member}")
+        return f"log {WHO.log_vkey}\nquorum none\n"
+
+    def status(self) -> dict[str, Any]:
+        return {"id": WHO.id, "origin": WHO.origin, "ready": not self.reasons}
+
+    def peers(self) -> list[dict[str, Any]]:
+        return [{"id": "sz-1", "state": "following"}]
+
+    def not_ready(self) -> list[str]:
+        return self.reasons

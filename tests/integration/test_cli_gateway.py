@@ -1,0 +1,147 @@
+"""The `chopmark` command at real gateways: what it prints, writes, and its exit codes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from rig.gateway import Cluster, Gateway
+
+
+@pytest.fixture
+def hong_kong(cluster: Cluster) -> Gateway:
+    return cluster["hk-1"]
+
+
+@pytest.fixture
+def shenzhen(cluster: Cluster, hong_kong: Gateway) -> Gateway:
+    receiver = cluster["sz-1"]
+    receiver.wait_for(
+        lambda: receiver.peer(hong_kong)["as_of"] is not None, "to have an as-of time"
+    )
+    return receiver
+
+
+@pytest.fixture
+def document(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    made = tmp_path / "statement.pdf"
+    made.write_text(f"a statement for {request.node.name}")
+    return made
+
+
+def attest(gateway: Gateway, document: Path, *more: str) -> int:
+    done = gateway.cli("--json", "attest", str(document), *more)
+    answer = json.loads(done.stdout)
+    index: int = (answer[0] if isinstance(answer, list) else answer)["index"]
+    return index
+
+
+def test_attest_writes_the_proof_beside_the_file(hong_kong: Gateway, document: Path) -> None:
+    attest(hong_kong, document)
+    proof = document.with_name("statement.pdf.tlog-proof")
+    assert proof.read_text().startswith("c2sp.org/tlog-proof@v1\n")
+
+
+def test_attest_refuses_to_overwrite_a_proof_and_attests_nothing(
+    hong_kong: Gateway, document: Path
+) -> None:
+    attest(hong_kong, document)
+    size = hong_kong.get("/v1/status")["size"]
+    again = hong_kong.cli("attest", str(document), check=False)
+    assert again.returncode == 73
+    assert hong_kong.get("/v1/status")["size"] == size
+
+
+def test_verify_finds_proof_beside_the_file_and_by_digest_without(
+    hong_kong: Gateway, shenzhen: Gateway, document: Path
+) -> None:
+    index = attest(hong_kong, document)
+    shenzhen.wait_for_head(hong_kong, index + 1)
+    assert shenzhen.cli("verify", str(document)).returncode == 0
+    document.with_name("statement.pdf.tlog-proof").unlink()
+    assert shenzhen.cli("verify", str(document)).returncode == 0
+
+
+def test_verify_offline_needs_no_gateway_and_is_valid_as_of(
+    hong_kong: Gateway, document: Path, tmp_path: Path
+) -> None:
+    attest(hong_kong, document)
+    policy = tmp_path / "policy"
+    with hong_kong.client() as client:
+        policy.write_bytes(client.get("/v1/policy").content)
+    proof = f"{document}.tlog-proof"
+    offline = ("--gateway", "unix:/nowhere", "verify", str(document), "--proof", proof)
+    done = hong_kong.cli(*offline, "--policy", str(policy), check=False)
+    assert done.returncode == 5, done.stdout + done.stderr
+    document.write_bytes(document.read_bytes() + b"x")
+    done = hong_kong.cli(*offline, "--policy", str(policy), check=False)
+    assert done.returncode == 3, done.stdout + done.stderr
+
+
+def test_verify_of_several_files_exits_with_the_worst(
+    hong_kong: Gateway, shenzhen: Gateway, document: Path, tmp_path: Path
+) -> None:
+    index = attest(hong_kong, document)
+    shenzhen.wait_for_head(hong_kong, index + 1)
+    unknown = tmp_path / "unknown.pdf"
+    unknown.write_text("nobody attested this")
+    assert shenzhen.cli("verify", str(document), str(unknown), check=False).returncode == 2
+
+
+def test_revoke_names_the_reason_and_the_receiver_shows_it(
+    hong_kong: Gateway, shenzhen: Gateway, document: Path
+) -> None:
+    index = attest(hong_kong, document)
+    hong_kong.cli("revoke", f"{hong_kong.who.origin}#{index}", "--reason", "fraud")
+    shenzhen.wait_for_head(hong_kong, index + 2)
+    done = shenzhen.cli("verify", str(document), check=False)
+    assert done.returncode == 1
+    assert "fraud" in done.stdout
+
+
+def test_revoke_of_another_gateways_entry_is_refused(
+    hong_kong: Gateway, shenzhen: Gateway, document: Path
+) -> None:
+    index = attest(hong_kong, document)
+    done = shenzhen.cli("revoke", f"{hong_kong.who.origin}#{index}", check=False)
+    assert done.returncode not in (0, 70)
+    assert done.stderr.startswith("chopmark: ")
+
+
+def test_proof_of_a_file_is_fetched_again(hong_kong: Gateway, document: Path) -> None:
+    attest(hong_kong, document)
+    beside = document.with_name("statement.pdf.tlog-proof")
+    beside.unlink()
+    hong_kong.cli("proof", str(document))
+    assert beside.exists()
+
+
+@pytest.mark.parametrize(
+    "command", [("status",), ("peers",), ("peers", "list"), ("log", "show"), ("config", "check")]
+)
+def test_command_answers_for_people_and_as_json(hong_kong: Gateway, command: tuple[str]) -> None:
+    assert hong_kong.cli(*command).stdout.strip()
+    assert json.loads(hong_kong.cli("--json", *command).stdout) is not None
+
+
+def test_peers_export_is_the_block_that_the_configuration_takes(hong_kong: Gateway) -> None:
+    block = hong_kong.cli("peers", "export").stdout
+    assert block.lstrip().startswith("[[peer]]")
+    assert f'origin = "{hong_kong.who.origin}"' in block
+
+
+def test_init_on_an_existing_gateway_changes_nothing(hong_kong: Gateway) -> None:
+    before = hong_kong.config.read_bytes()
+    options = ["--id", "hk-1", "--origin", hong_kong.who.origin, "--institution", "X"]
+    options += ["--jurisdiction", "HK", "--module", hong_kong.token.module]
+    options += ["--token-label", "hk-1", "--config", str(hong_kong.config)]
+    options += ["--state", str(hong_kong.state), "--socket", str(hong_kong.socket)]
+    assert hong_kong.cli("init", *options, check=False).returncode == 73
+    assert hong_kong.config.read_bytes() == before
+
+
+def test_missing_file_exits_66_and_gateway_away_69(hong_kong: Gateway, document: Path) -> None:
+    assert hong_kong.cli("verify", "/no/such/file", check=False).returncode == 66
+    away = hong_kong.cli("--gateway", "unix:/no/such.sock", "verify", str(document), check=False)
+    assert away.returncode == 69
+    assert "hint: " in away.stderr

@@ -1,0 +1,152 @@
+"""What a gateway does when a part goes away, is killed, or a stranger talks to it."""
+
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from documents import attest, attest_many, some_document, verify
+
+from rig.gateway import HONG_KONG, MACAO, SHENZHEN, Cluster, Gateway
+
+
+@pytest.fixture
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two gateways that a test may mistreat."""
+    made = Cluster(tmp_path_factory.mktemp("f"), (HONG_KONG, SHENZHEN))
+    try:
+        yield made.start()
+    finally:
+        made.stop()
+
+
+def knows(receiver: Gateway, issuer: Gateway) -> bool:
+    return receiver.peer(issuer)["as_of"] is not None
+
+
+def test_receiver_answers_while_the_issuer_is_off_and_follows_again(fresh: Cluster) -> None:
+    hong_kong, shenzhen = fresh["hk-1"], fresh["sz-1"]
+    document, later = some_document("issuer off"), some_document("issuer back")
+    attest(hong_kong, document)
+    shenzhen.wait_for_head(hong_kong, 1)
+    shenzhen.wait_for(lambda: knows(shenzhen, hong_kong), "to have an as-of time")
+    assert hong_kong.stop() == 0
+    assert verify(shenzhen, document)["verdict"] == "valid"
+    shenzhen.wait_for(lambda: shenzhen.peer(hong_kong)["online"] is False, "to see it go")
+    hong_kong.start()
+    attest(hong_kong, later)
+    shenzhen.wait_for_head(hong_kong, 2)
+
+
+def test_gateway_that_was_off_catches_up_with_what_it_missed(fresh: Cluster) -> None:
+    hong_kong, shenzhen = fresh["hk-1"], fresh["sz-1"]
+    attest_many(hong_kong, 300)
+    shenzhen.wait_for_head(hong_kong, 300)
+    shenzhen.stop()
+    attest_many(hong_kong, 3000)
+    shenzhen.start()
+    shenzhen.wait_for_head(hong_kong, 3300)
+    assert shenzhen.cli("fsck").returncode == 0
+
+
+def test_new_gateway_fills_its_replica_from_a_peer_while_the_issuer_is_off(
+    fresh: Cluster,
+) -> None:
+    hong_kong, shenzhen = fresh["hk-1"], fresh["sz-1"]
+    attest_many(hong_kong, 1000)
+    shenzhen.wait_for_head(hong_kong, 1000)
+    macao = Gateway(shenzhen.folder.parent / "mo-1", MACAO, fresh.broker)
+    macao.add_peers([hong_kong, shenzhen])
+    hong_kong.stop()
+    shenzhen.stop()
+    shenzhen.add_peers([macao])
+    shenzhen.start()
+    try:
+        macao.start()
+        macao.wait_for_head(hong_kong, 1000)
+        assert macao.cli("fsck").returncode == 0
+    finally:
+        macao.stop()
+
+
+def test_attesting_goes_on_without_the_broker_and_peers_get_it_afterwards(
+    fresh: Cluster,
+) -> None:
+    hong_kong, shenzhen = fresh["hk-1"], fresh["sz-1"]
+    fresh.broker.kill()
+    hong_kong.wait_for(
+        lambda: hong_kong.get("/v1/status")["broker"]["state"] == "away", "to notice"
+    )
+    attest_many(hong_kong, 700)
+    fresh.broker.start()
+    shenzhen.wait_for_head(hong_kong, 700)
+
+
+def test_killed_daemon_keeps_every_answered_attestation(fresh: Cluster) -> None:
+    """kill -9 while answers flow, several times; then fsck, and a peer's replica."""
+    hong_kong, shenzhen = fresh["hk-1"], fresh["sz-1"]
+    answered: set[int] = set()
+    for round_number in range(4):
+        seen = len(answered)
+        client = threading.Thread(target=collect_answers, args=(hong_kong, answered))
+        client.start()
+        enough = seen + 50 * (round_number + 1)
+        hong_kong.wait_for(lambda enough=enough: len(answered) >= enough, "to answer")
+        hong_kong.kill()
+        client.join()
+        hong_kong.start()
+    size = hong_kong.get("/v1/status")["head"]["size"]
+    assert answered
+    assert max(answered) < size
+    shenzhen.wait_for_head(hong_kong, size)
+    for gateway in (hong_kong, shenzhen):
+        assert gateway.cli("fsck").returncode == 0
+
+
+def collect_answers(gateway: Gateway, answered: set[int]) -> None:
+    """Attest one by one until the daemon is gone; remember what was answered."""
+    try:
+        with gateway.client() as client:
+            while True:
+                digest = f"{time.monotonic_ns():064x}"
+                answer = client.post("/v1/attestations", json={"digests": {"sha256": digest}})
+                if answer.status_code == 201:
+                    answered.add(answer.json()["index"])
+    except httpx.TransportError:
+        return
+
+
+def test_second_daemon_on_one_ledger_is_refused(fresh: Cluster) -> None:
+    hong_kong = fresh["hk-1"]
+    command = [sys.executable, "-m", "chopmark.service.main", "--config", str(hong_kong.config)]
+    second = subprocess.run(
+        command, env=hong_kong.environment(), capture_output=True, check=False, timeout=30
+    )
+    assert second.returncode == 73
+    assert b"another gateway is running" in second.stderr
+    assert hong_kong.is_ready()
+
+
+def test_without_hsm_issuing_stops_and_verifying_goes_on(fresh: Cluster) -> None:
+    hong_kong, shenzhen = fresh["hk-1"], fresh["sz-1"]
+    document = some_document("hsm away")
+    attest(shenzhen, document)
+    hong_kong.wait_for_head(shenzhen, 1)
+    hong_kong.wait_for(lambda: knows(hong_kong, shenzhen), "to have an as-of time")
+    away = Path(f"{hong_kong.token.tokens}-away")
+    shutil.move(hong_kong.token.tokens, away)
+    body = {"digests": {"sha256": "00" * 32}, "wait": 1}
+    with hong_kong.client() as client:
+        statuses = {client.post("/v1/attestations", json=body).status_code for _ in range(3)}
+        assert statuses <= {202, 503}
+        assert client.post("/v1/attestations", json=body).status_code == 503
+        assert client.get("/readyz").status_code == 503
+    assert verify(hong_kong, document)["verdict"] == "valid"
+    shutil.move(away, hong_kong.token.tokens)
+    hong_kong.wait_for(hong_kong.is_ready, "to heal")
+    attest(hong_kong, some_document("hsm back"))

@@ -1,0 +1,436 @@
+"""Writes docs/formats/vectors/*.json, always the same: `python tests/make_vectors.py`.
+
+The keys are of no worth: Ed25519 seeds are one byte 32 times, the P-256 secret is one byte 31
+times as a big-endian number, and ECDSA is deterministic (RFC 6979).
+"""
+
+import json
+from base64 import b64encode
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import trees
+from chopmark.core.cbor import encode_cbor
+from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.digest import blind, digest_stream
+from chopmark.core.entry import (
+    SHA256,
+    SM3,
+    Adoption,
+    Attestation,
+    Commitment,
+    Entry,
+    Revocation,
+    UnknownFormat,
+    encode_entry,
+)
+from chopmark.core.merkle import EMPTY_ROOT, range_nodes
+from chopmark.core.note import Note
+from chopmark.core.package import Package
+from chopmark.core.policy import Policy
+from chopmark.core.proof import Extra, Proof
+from chopmark.core.tiles import encode_bundle
+from mutations import flipped
+from softkeys import cosigner, ed25519_key, log_key, sign_head
+
+FOLDER = Path(__file__).parent.parent / "docs" / "formats" / "vectors"
+ORIGIN = "bank-hk.example/hk-1"
+LOG = log_key(ORIGIN, 1)
+PLAIN = ed25519_key("example.com/notes", 2)
+SZ = cosigner("bank-sz.example/sz-1/cosigner", 3)
+MO = cosigner("bank-mo.example/mo-1/cosigner", 4)
+MADE_AT = 1795305600123
+TIME = 1795305602
+SALT = bytes(range(32))
+DOCUMENT = b"a bank statement\n"
+DIGESTS, LENGTH = digest_stream([DOCUMENT])
+PLAIN_ENTRY = Attestation(MADE_AT, DIGESTS.sha256, "bank-statement")
+
+Vectors = dict[str, Any]
+
+
+def make_all() -> dict[str, Vectors]:
+    """Content of each file by its name."""
+    makers = (note, checkpoint, entry, package, proof, policy, tiles)
+    return {maker.__name__: maker() for maker in makers}
+
+
+def note() -> Vectors:
+    text = "An example.\n\nIts text has a blank line.\n"
+    signed = Note(text, (LOG.sign(text), PLAIN.sign(text), SZ.sign(text, TIME))).encode().decode()
+    line = "— x AAAAAAA=\n"
+    keys = [key.vkey.encode() for key in (LOG, PLAIN, SZ)]
+    verified = [[LOG.name, 0], [PLAIN.name, 0], [SZ.name, TIME]]
+    bad = {
+        "text changed": (signed.replace("An", "Another", 1), "bad-signature"),
+        "no signature of a known key": (f"text\n\n{line}", "no-known-signature"),
+        "carriage return": (signed.replace("example.\n", "example.\r\n", 1), "malformed-note"),
+        "tab": (signed.replace(" example", "\texample", 1), "malformed-note"),
+        "no blank line": (f"text\n{line}", "malformed-note"),
+        "no signature": ("text\n\n", "malformed-note"),
+        "no line feed at the end": (signed[:-1], "malformed-note"),
+        "hyphen for the dash": (signed.replace("—", "-"), "malformed-note"),
+        "line separator in a key name": ("text\n\n— a\u2028b AAAAAAA=\n", "malformed-key-name"),
+        "plus in a key name": ("text\n\n— a+b AAAAAAA=\n", "malformed-key-name"),
+        "unused bits in base64": ("text\n\n— x AAAAAAB=\n", "malformed-base64"),
+        "key id without a signature": ("text\n\n— x AAAAAA==\n", "malformed-note"),
+        "65 signatures": ("text\n\n" + line * 65, "malformed-note"),
+    }
+    return {
+        "keys": keys,
+        "good": [
+            {"name": "three types of key", "note": signed, "text": text, "verified": verified}
+        ],
+        "bad": [{"name": name, "note": bad[name][0], "code": bad[name][1]} for name in bad],
+    }
+
+
+def checkpoint() -> Vectors:
+    heads = [
+        Checkpoint(ORIGIN, 2, trees.root(trees.numbered(2))),
+        Checkpoint(ORIGIN, 0, EMPTY_ROOT),
+        Checkpoint(ORIGIN, 2**63 - 1, bytes(32)),
+    ]
+    good = [
+        {"note": sign_head(head, LOG, {SZ: TIME}).decode(), "size": head.size, "root": hexed(head)}
+        for head in heads
+    ]
+    root = heads[0].encode().split("\n")[2]
+    bad = {
+        "extension line": (f"{ORIGIN}\n2\n{root}\nmore\n", "malformed-checkpoint"),
+        "two lines": (f"{ORIGIN}\n2\n", "malformed-checkpoint"),
+        "leading zero": (f"{ORIGIN}\n02\n{root}\n", "malformed-number"),
+        "size beyond 63 bits": (f"{ORIGIN}\n{2**63}\n{root}\n", "malformed-number"),
+        "digit that is not ASCII": (f"{ORIGIN}\n٢\n{root}\n", "malformed-number"),
+        "root of 31 bytes": (f"{ORIGIN}\n2\n{based(bytes(31))}\n", "malformed-hash"),
+        "root without padding": (f"{ORIGIN}\n2\n{root[:-1]}\n", "malformed-base64"),
+        "empty log with a root": (f"{ORIGIN}\n0\n{root}\n", "malformed-checkpoint"),
+        "origin in capitals": (f"{ORIGIN.upper()}\n2\n{root}\n", "malformed-origin"),
+        "reserved origin": (f"chopmark/roster/v1\n2\n{root}\n", "malformed-origin"),
+        "origin of another log": (f"{ORIGIN}x\n2\n{root}\n", "malformed-checkpoint"),
+    }
+    made = [
+        {"name": name, "note": Note(text, (LOG.sign(text),)).encode().decode(), "code": code}
+        for name, (text, code) in bad.items()
+    ]
+    unsigned = Note(heads[0].encode(), (SZ.sign(heads[0].encode(), TIME),)).encode().decode()
+    made.append({"name": "cosigned only", "note": unsigned, "code": "no-known-signature"})
+    return {"log": LOG.vkey.encode(), "cosigner": SZ.vkey.encode(), "good": good, "bad": made}
+
+
+def entry() -> Vectors:
+    hidden = blind(SALT, ORIGIN, SHA256, DIGESTS.sha256)
+    name = "json-jcs/1"
+    everything = replace(
+        PLAIN_ENTRY,
+        sm3=DIGESTS.sm3,
+        valid_until=MADE_AT + 1,
+        supersedes=7,
+        canonical=((name, SALT),),
+    )
+    made: dict[str, Attestation | Revocation | Commitment | Adoption] = {
+        "attestation": PLAIN_ENTRY,
+        "attestation with SM3": replace(PLAIN_ENTRY, sm3=DIGESTS.sm3),
+        "attestation with an end": replace(PLAIN_ENTRY, valid_until=MADE_AT + 86400000),
+        "attestation with everything but blinding": everything,
+        "blinded attestation": replace(PLAIN_ENTRY, sha256=hidden, blinded=True),
+        "revocation": Revocation(MADE_AT, 7, 4),
+        "consent": Commitment(MADE_AT, 3, SALT),
+        "use": Commitment(MADE_AT, 4, SALT),
+        "audit": Commitment(MADE_AT, 5, SALT),
+        "adoption": Adoption(MADE_AT, 12, SALT),
+    }
+    good = [described(name, encode_entry(value), value) for name, value in made.items()]
+    good += [described(name, encode_cbor(value), seen) for name, (value, seen) in odd().items()]
+    return {
+        "document": DOCUMENT.hex(),
+        "good": good,
+        "bad": [{"name": n, "hex": d.hex(), "code": c} for n, (d, c) in bad_entries().items()],
+        "blinding": {
+            "salt": SALT.hex(),
+            "origin": ORIGIN,
+            "digests": [
+                {"algorithm": key, "digest": value.hex(), "blinded": blinded(key, value)}
+                for key, value in (
+                    (SHA256, DIGESTS.sha256),
+                    (SM3, DIGESTS.sm3 or b""),
+                    (name, SALT),
+                )
+            ],
+        },
+    }
+
+
+BASE = {0: 1, 1: 1, 2: MADE_AT, 3: {SHA256: DIGESTS.sha256}, 4: "bank-statement"}
+
+
+def odd() -> dict[str, tuple[object, Entry]]:
+    """Entries that we do not create, but read."""
+    unknown = UnknownFormat(DIGESTS.sha256)
+    return {
+        "unknown negative key": (BASE | {-1: [1, None]}, PLAIN_ENTRY),
+        "unknown positive key": (BASE | {9: 1}, unknown),
+        "unknown text key": (BASE | {"x": 1}, unknown),
+        "unknown algorithm": (BASE | {3: {SHA256: DIGESTS.sha256, -43: bytes(48)}}, unknown),
+        "another version": (BASE | {0: 2}, unknown),
+        "another type": (BASE | {1: 7}, UnknownFormat()),
+    }
+
+
+def bad_entries() -> dict[str, tuple[bytes, str]]:
+    good = encode_entry(PLAIN_ENTRY)
+    values: dict[str, object] = {
+        "no kind": {key: value for key, value in BASE.items() if key != 4},
+        "no SHA-256": BASE | {3: {SM3: bytes(32)}},
+        "digest of 31 bytes": BASE | {3: {SHA256: bytes(31)}},
+        "kind in capitals": BASE | {4: "Bank-Statement"},
+        "kind of 33 characters": BASE | {4: "k" * 33},
+        "time before 1970": BASE | {2: -1},
+        "time beyond 63 bits": BASE | {2: 2**63},
+        "blinded is false": BASE | {6: False},
+        "blinded is 1": BASE | {6: 1},
+        "no canonical digests": BASE | {8: {}},
+        "canonical name of 17 bytes": BASE | {8: {"n" * 17: bytes(32)}},
+        "revocation without a reason": {0: 1, 1: 2, 2: MADE_AT, 3: 7},
+        "consent of 31 bytes": {0: 1, 1: 3, 2: MADE_AT, 3: bytes(31)},
+        "more than 240 bytes": BASE | {-1: bytes(200)},
+        "an array": [1, 1],
+    }
+    raw = {
+        "nothing": b"",
+        "a byte too many": good + b"\x00",
+        "a byte too few": good[:-1],
+        "version in two bytes": good[:2] + b"\x18\x01" + good[3:],
+        "keys in another order": good[:1] + good[3:5] + good[1:3] + good[5:],
+        "indefinite map": b"\xbf" + good[1:] + b"\xff",
+        "tagged": b"\xd9\xd9\xf7" + good,
+        "a float": encode_cbor(BASE | {-1: 0})[:-1] + b"\xf9\x00\x00",
+    }
+    made = {name: (encode_cbor(value), "malformed-entry") for name, value in values.items()}
+    return made | {name: (data, "malformed-cbor") for name, data in raw.items()}
+
+
+def package() -> Vectors:
+    entries = [b"entry %d" % index for index in range(300)]
+    good = [packed(entries, *run) for run in ((0, 1, 1), (1, 3, 5), (255, 256, 300))]
+    one = good[1]
+    more = replace(one, bundle=encode_bundle(entries[1:4]))
+    bad = {
+        "entry changed": (replace(one, bundle=flipped(one.bundle, 70)), "bad-package"),
+        "hash before changed": (replace(one, left=flipped(one.left)), "bad-package"),
+        "hash after changed": (replace(one, right=flipped(one.right)), "bad-package"),
+        "hash too many": (replace(one, right=one.right + bytes(32)), "bad-range"),
+        "hash missing": (replace(one, left=b""), "bad-range"),
+        "hash cut short": (replace(one, left=one.left[:-1]), "malformed-package"),
+        "another start": (replace(one, start=2), "bad-range"),
+        "an entry too many": (more, "bad-range"),
+        "beyond the checkpoint": (replace(one, note=good[0].note), "bad-package"),
+        "no entries": (replace(one, bundle=b""), "malformed-package"),
+        "two bundles": (packed(entries, 255, 257, 300), "malformed-package"),
+        "bundle cut short": (replace(one, bundle=one.bundle[:-1]), "malformed-bundle"),
+        "an entry of 241 bytes": (
+            replace(one, bundle=encode_bundle([bytes(241)])),
+            "malformed-package",
+        ),
+        "another origin": (replace(one, origin=ORIGIN + "x"), "bad-package"),
+        "note not signed by the log": (
+            replace(one, note=one.note.replace(LOG.name.encode() + b" ", b"x ")),
+            "no-known-signature",
+        ),
+    }
+    return {
+        "log": LOG.vkey.encode(),
+        "good": [
+            {
+                "package": based(made.encode()),
+                "start": made.start,
+                "entries": [value.hex() for value in entries[made.start : end]],
+                "size": size,
+            }
+            for made, end, size in zip(good, (1, 3, 256), (1, 5, 300), strict=True)
+        ],
+        "bad": [
+            {"name": name, "package": based(made.encode()), "code": code}
+            for name, (made, code) in bad.items()
+        ],
+    }
+
+
+def packed(entries: list[bytes], start: int, end: int, size: int) -> Package:
+    leaves = [trees.leaf(value) for value in entries[:size]]
+    nodes = trees.Nodes(leaves)
+    left, right = (
+        b"".join(nodes(*node) for node in range_nodes(*run)) for run in ((0, start), (end, size))
+    )
+    head = sign_head(Checkpoint(ORIGIN, size, trees.root(leaves)), LOG)
+    return Package(ORIGIN, start, encode_bundle(entries[start:end]), left, right, head)
+
+
+POLICY = Policy((LOG.vkey,), {"sz": SZ.vkey, "mo": MO.vkey}, {"peers": (2, ("sz", "mo"))}, "peers")
+
+
+def proof() -> Vectors:
+    data = encode_entry(PLAIN_ENTRY)
+    leaves = [trees.leaf(data if index == 3 else b"entry %d" % index) for index in range(7)]
+    head = Checkpoint(ORIGIN, 7, trees.root(leaves))
+    both = sign_head(head, LOG, {SZ: TIME, MO: TIME + 5})
+    extra = Extra(data, length=LENGTH).encode()
+    made = Proof(3, tuple(trees.path(3, leaves)), both, extra)
+    single = Checkpoint(ORIGIN, 1, trees.leaf(data))
+    text = made.encode().decode()
+    first = text.split("\n")[1]
+    bad = {
+        "entry changed": (swapped(made, Extra(flipped(data)).encode()), "bad-inclusion"),
+        "hash changed": (replaced(made, flipped(made.hashes[0])), "bad-inclusion"),
+        "hash missing": (replaced(made), "bad-inclusion"),
+        "another index": (text.replace("index 3", "index 2"), "bad-inclusion"),
+        "index beyond the log": (text.replace("index 3", "index 7"), "bad-inclusion"),
+        "root changed": (text.replace(based(head.root), based(bytes(32))), "bad-signature"),
+        "size changed": (text.replace("\n7\n", "\n8\n"), "bad-signature"),
+        "no entry": (swapped(made, None), "malformed-proof"),
+        "null in extra": (swapped(made, encode_cbor({0: data, 1: None})), "malformed-proof"),
+        "unknown key in extra": (swapped(made, encode_cbor({0: data, 4: 1})), "malformed-proof"),
+        "empty extra": (text.replace(first, "extra "), "malformed-proof"),
+        "two extra lines": (text.replace(first, f"{first}\n{first}"), "malformed-proof"),
+        "no index": (text.replace("index 3\n", ""), "malformed-proof"),
+        "index with a zero in front": (text.replace("index 3", "index 03"), "malformed-number"),
+        "another version": (text.replace("@v1", "@v2", 1), "malformed-proof"),
+        "carriage returns": (text.replace("\n", "\r\n"), "malformed-proof"),
+        "64 hashes": (replace(made, hashes=(bytes(32),) * 64).encode().decode(), "malformed-proof"),
+    }
+    partly = replace(made, note=sign_head(head, LOG, {SZ: TIME}))
+    alone = replace(made, index=0, hashes=(), note=sign_head(single, LOG))
+    return {
+        "policy": POLICY.encode(),
+        "good": [
+            proved("witnessed", made, data, quorum=True, existed_by=TIME + 5),
+            proved("one cosignature of two", partly, data, quorum=False, existed_by=None),
+            proved("the only entry of a log", alone, data, quorum=False, existed_by=None),
+        ],
+        "bad": [{"name": name, "proof": bad[name][0], "code": bad[name][1]} for name in bad],
+    }
+
+
+def swapped(made: Proof, extra: bytes | None) -> str:
+    return replace(made, extra=extra).encode().decode()
+
+
+def replaced(made: Proof, *first: bytes) -> str:
+    return replace(made, hashes=(*first, *made.hashes[1:])).encode().decode()
+
+
+def proved(name: str, made: Proof, data: bytes, *, quorum: bool, existed_by: int | None) -> Vectors:
+    text = made.encode().decode()
+    told = {"index": made.index, "entry": data.hex(), "quorum": quorum, "existed_by": existed_by}
+    return {"name": name, "proof": text} | told
+
+
+def policy() -> Vectors:
+    sz, mo = SZ.vkey.encode(), MO.vkey.encode()
+    two = f"witness sz {sz}\nwitness mo {mo}\n"
+    log = f"log {LOG.vkey.encode()}\n"
+    good = {
+        "two of two": (POLICY.encode(), [["sz", "mo"]], [[], ["sz"], ["mo"]]),
+        "none": (f"{log}quorum none\n", [[]], []),
+        "one witness": (f"{two}quorum mo\n", [["mo"], ["sz", "mo"]], [[], ["sz"]]),
+        "any": (f"{two}group g any sz mo\nquorum g\n", [["sz"], ["mo"]], [[]]),
+        "group of a group": (
+            f"{two}group g 1 sz\ngroup h all g mo\nquorum h\n",
+            [["sz", "mo"]],
+            [["sz"], ["mo"]],
+        ),
+        "comments, tabs and URLs": (
+            f"# ü\n\n \t{log.strip()} https://log.example/\t\nquorum none\n",
+            [[]],
+            [],
+        ),
+    }
+    bad = {
+        "no quorum": log,
+        "two quorums": "quorum none\nquorum none\n",
+        "last line without its end": "quorum none",
+        "carriage returns": "quorum none\r\n",
+        "name used before its line": f"quorum sz\n{two}",
+        "name defined twice": f"witness sz {sz}\nwitness sz {mo}\nquorum none\n",
+        "witness called none": f"witness none {sz}\nquorum none\n",
+        "key of a witness twice": f"witness sz {sz}\nwitness mo {sz}\nquorum none\n",
+        "key of a log twice": f"{log}{log}quorum none\n",
+        "log with a cosigner's key": f"log {sz}\nquorum none\n",
+        "witness with a log's key": f"witness sz {LOG.vkey.encode()}\nquorum none\n",
+        "member of two groups": f"{two}group g any sz\ngroup h any sz mo\nquorum none\n",
+        "member twice": f"{two}group g any sz sz\nquorum none\n",
+        "threshold 0": f"{two}group g 0 sz mo\nquorum none\n",
+        "threshold beyond the members": f"{two}group g 3 sz mo\nquorum none\n",
+        "group without members": "group g any\nquorum none\n",
+        "unknown word": "notary sz\nquorum none\n",
+    }
+    return {
+        "good": [
+            {"name": name, "policy": text, "reached_by": enough, "not_reached_by": few}
+            for name, (text, enough, few) in good.items()
+        ],
+        "bad": [{"name": n, "policy": t, "code": "malformed-policy"} for n, t in bad.items()],
+    }
+
+
+def tiles() -> Vectors:
+    leaves = trees.numbered(7)
+    return {
+        "leaves": [value.hex() for value in leaves],
+        "roots": [trees.root(leaves[:size]).hex() for size in range(8)],
+        "inclusion": [
+            {"index": i, "size": s, "proof": [value.hex() for value in trees.path(i, leaves[:s])]}
+            for s in range(1, 8)
+            for i in range(s)
+        ],
+        "consistency": [
+            {"old": m, "new": n, "proof": [value.hex() for value in trees.proof(m, leaves[:n])]}
+            for n in range(1, 8)
+            for m in range(1, n + 1)
+        ],
+        "names": {
+            "tile/0/000": [0, 0, 256],
+            "tile/0/x001/x234/067": [0, 1234067, 256],
+            "tile/1/001.p/17": [1, 1, 17],
+            "tile/entries/273.p/112": [None, 273, 112],
+        },
+        "bad_names": [
+            *("tile/0/0", "tile/0/x000/001", "tile/00/000", "tile/8/000", "tile/0/000.p/0"),
+            *("tile/0/000.p/256", "tile/0/000.p/01", "tile/0/000/", "/tile/0/000", "tile/0/٠٠٠"),
+        ],
+        "bundle": {"hex": encode_bundle([b"", b"a", b"bc"]).hex(), "entries": ["", "61", "6263"]},
+        "bad_bundles": ["00", "0001", "00016100", "ffff61"],
+    }
+
+
+def described(name: str, data: bytes, value: Entry) -> Vectors:
+    return {"name": name, "hex": data.hex(), "type": type(value).__name__, "fields": plain(value)}
+
+
+def plain(value: Entry) -> Vectors:
+    """An entry's fields as JSON has them."""
+    return json.loads(json.dumps(asdict(value), default=bytes.hex))  # type: ignore[no-any-return]
+
+
+def blinded(algorithm: int | str, digest: bytes) -> str:
+    return blind(SALT, ORIGIN, algorithm, digest).hex()
+
+
+def hexed(head: Checkpoint) -> str:
+    return head.root.hex()
+
+
+def based(data: bytes) -> str:
+    return b64encode(data).decode()
+
+
+def encode(vectors: Vectors) -> str:
+    """The file's text."""
+    return json.dumps(vectors, indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for name, vectors in make_all().items():
+        (FOLDER / f"{name}.json").write_text(encode(vectors), "utf-8")

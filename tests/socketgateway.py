@@ -1,0 +1,266 @@
+"""A gateway's API on a unix socket, over a log in memory: a FAKE for tests of client and CLI.
+
+It speaks real HTTP and answers as docs/api.md says; what a gateway would refuse fails the request.
+"""
+
+import json
+import socketserver
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from chopmark.core.digest import Digests
+from chopmark.core.entry import Attestation, Revocation, encode_entry, parse_entry
+from chopmark.core.judge import decide
+from chopmark.core.report import describe
+from chopmark.core.verdict import Facts, Match, Question, Source
+from chopmark.core.wording import format_time
+from softlog import NOW, SoftLog
+
+Answer = tuple[int, str, bytes]
+
+
+class Problem(Exception):  # noqa: N818 - a problem of RFC 9457
+    def __init__(self, status: int, code: str, detail: str, hint: str = "") -> None:
+        super().__init__(detail)
+        self.body = {"status": status, "code": code, "detail": detail, "hint": hint}
+        self.status = status
+
+
+@dataclass
+class SocketGateway:
+    """Attributes:
+    signing: whether attestations get signed in time.
+    problem: what every request is answered with, if set.
+    answer: raw bytes (status, type, body) that every request is answered with, if set.
+    refused_kind: a kind that may not be issued.
+    requests: method and target of each request.
+    """
+
+    folder: Path
+    log: SoftLog = field(default_factory=SoftLog)
+    signing: bool = True
+    problem: Problem | None = None
+    answer: Answer | None = None
+    refused_kind: str = "credit-report"
+    retry_after: str = "7"
+    batches: list[int] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.path = self.folder / "api.sock"
+        handler = type("Handler", (_Handler,), {"gateway": self})
+        self._server = _Server(str(self.path), handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
+        self._thread.start()
+
+    @property
+    def address(self) -> str:
+        return f"unix:{self.path}"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def handle(self, method: str, target: str, body: bytes) -> Answer:
+        self.requests.append(f"{method} {target}")
+        if self.problem:
+            raise self.problem
+        if self.answer:
+            return self.answer
+        parts = urlsplit(target)
+        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        if parts.path.startswith("/v1/proofs/"):
+            return 200, "text/plain", self._proof(*parts.path.split("/")[3:])
+        if parts.path == "/v1/policy":
+            return 200, "text/plain", self.log.policy()
+        if parts.path == "/v1/attestations:batch":
+            assert 0 <= float(query["wait"]) <= 60
+            lines = b"".join(self._batch(body, proofs=query["proofs"] == "1"))
+            return 200, "application/x-ndjson", lines
+        routes = {
+            "POST /v1/attestations": self._attest,
+            "POST /v1/revocations": self._revoke,
+            "POST /v1/verifications": self._verify,
+        }
+        gets = {"/v1/export": self._export, "/v1/status": self._status, "/v1/peers": self._peers}
+        if f"{method} {parts.path}" in routes:
+            status, value = routes[f"{method} {parts.path}"](json.loads(body))
+        elif parts.path == "/v1/entries":
+            status, value = 200, self._entries(query)
+        elif method == "GET" and parts.path in gets:
+            status, value = 200, gets[parts.path]()
+        else:
+            raise Problem(404, "no-such-route", "no such route")
+        return status, "application/json", json.dumps(value).encode()
+
+    def _attest(self, body: dict[str, Any]) -> tuple[int, Any]:
+        assert body.keys() <= {"digests", "kind", "valid_until", "supersedes", "wait"}
+        assert 0 <= body["wait"] <= 60
+        index = self._record(body["digests"], body)
+        value = {
+            "id": self.log.id,
+            "origin": self.log.origin,
+            "index": index,
+            "made_at": format_time(NOW),
+            "state": "signed" if self.signing else "recorded",
+            "kind": body["kind"],
+            "digests": body["digests"],
+        }
+        if not self.signing:
+            return 202, value
+        return 201, value | {"proof": self.log.proof(index).decode()}
+
+    def _record(self, digests: dict[str, str], fields: dict[str, Any]) -> int:
+        if fields["kind"] == self.refused_kind:
+            raise Problem(422, "kind-not-allowed", "this gateway may not attest that", "ask")
+        sm3 = bytes.fromhex(digests["sm3"]) if "sm3" in digests else None
+        sha256 = bytes.fromhex(digests["sha256"])
+        entry = Attestation(NOW, sha256, fields["kind"], sm3, supersedes=fields.get("supersedes"))
+        return self.log.append(encode_entry(entry))
+
+    def _batch(self, body: bytes, *, proofs: bool) -> Iterator[bytes]:
+        lines = [json.loads(line) for line in body.splitlines()]
+        self.batches.append(len(lines))
+        for number, line in enumerate(lines, 1):
+            try:
+                index = self._record(line, line)
+            except Problem as problem:
+                error = {"code": problem.body["code"], "message": str(problem), "line": number}
+                yield json.dumps({"error": error}).encode() + b"\n"
+                continue
+            state = "signed" if self.signing else "recorded"
+            answer = {"index": index, "made_at": format_time(NOW), "state": state}
+            if proofs and self.signing:
+                answer["proof"] = self.log.proof(index).decode()
+            yield json.dumps(answer).encode() + b"\n"
+
+    def _revoke(self, body: dict[str, Any]) -> tuple[int, Any]:
+        target, reason = body["index"], body["reason"]
+        if target >= len(self.log.entries):
+            raise Problem(422, "no-such-attestation", f"entry {target} is no attestation")
+        index = self.log.revoke(target, reason)
+        value = {"id": self.log.id, "origin": self.log.origin, "index": index, "reason": reason}
+        state = "signed" if self.signing else "recorded"
+        return 201, value | {"revokes": target, "made_at": format_time(NOW), "state": state}
+
+    def _verify(self, body: dict[str, Any]) -> tuple[int, Any]:
+        given = body.get("digests")
+        sm3 = bytes.fromhex(given["sm3"]) if given and "sm3" in given else None
+        digests = Digests(bytes.fromhex(given["sha256"]), sm3) if given else None
+        found = self.log.find(digests) if digests else []
+        if digests is None and "reference" in body:
+            index = int(body["reference"].rpartition("#")[2])
+            entry = parse_entry(self.log.entries[index])
+            assert isinstance(entry, Attestation)
+            facts = Facts(self.log.issuer, index, entry, Source.OWN, Match.NO_DOCUMENT)
+            found = [facts]
+        question = Question(NOW, body.get("expect_issuer"), body.get("expect_kind"))
+        return 200, describe(decide(found, question, NOW), digests)
+
+    def _proof(self, member: str, index: str) -> bytes:
+        if unquote(member) != self.log.id or int(index) >= len(self.log.entries):
+            raise Problem(404, "no-such-entry", f"no entry {index} of {unquote(member)}")
+        return self.log.proof(int(index))
+
+    def _entries(self, query: dict[str, str]) -> Any:
+        after, limit = int(query["after"]), int(query["limit"])
+        assert 1 <= limit <= 1000
+        size = len(self.log.entries)
+        indices = range(after + 1, min(after + 1 + limit, size))
+        return {"entries": [self._entry(index) for index in indices], "size": size}
+
+    def _entry(self, index: int) -> Any:
+        leaf = self.log.entries[index]
+        entry = parse_entry(leaf)
+        base = {"index": index, "made_at": format_time(NOW), "raw": b64encode(leaf).decode()}
+        if isinstance(entry, Revocation):
+            return base | {"type": "revocation", "revokes": entry.target, "reason": entry.reason}
+        assert isinstance(entry, Attestation)
+        digests = {"sha256": entry.sha256.hex()}
+        return base | {"type": "attestation", "kind": entry.kind, "digests": digests}
+
+    def _export(self) -> Any:
+        return {
+            "id": self.log.id,
+            "origin": self.log.origin,
+            "log_vkey": self.log.log_key.encode(),
+            "cosigner_vkey": self.log.own_cosigner.encode(),
+            "institution": self.log.institution,
+            "jurisdiction": "HK",
+            "kinds": ["*"],
+        }
+
+    def _status(self) -> Any:
+        return {
+            "id": self.log.id,
+            "origin": self.log.origin,
+            "institution": self.log.institution,
+            "jurisdiction": "HK",
+            "version": "0.1.0",
+            "state": "ready",
+            "ready": True,
+            "size": len(self.log.entries),
+            "hsm": {"state": "ready", "module": "/m.so", "token": "hk-1", "reason": None},
+            "broker": {"state": "connected", "host": "127.0.0.1", "port": 1883},
+            "peers": self._peers(),
+        }
+
+    def _peers(self) -> Any:
+        return [
+            {
+                "id": "sz-1",
+                "origin": "bank-sz.example/sz-1",
+                "institution": "Bank of \x1b[31mShenzhen [bold]",
+                "jurisdiction": "CN",
+                "kinds": ["*"],
+                "size": 7,
+                "head_size": 7,
+                "as_of": format_time(NOW),
+                "online": True,
+                "state": "following",
+                "reason": None,
+            }
+        ]
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = False  # closing waits for the connections, which clients must close
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    gateway: SocketGateway
+
+    def do_GET(self) -> None:
+        self._do()
+
+    def do_POST(self) -> None:
+        self._do()
+
+    def _do(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        try:
+            status, media, content = self.gateway.handle(self.command, self.path, body)
+        except Problem as problem:
+            status, media = problem.status, "application/problem+json"
+            content = json.dumps(problem.body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", media)
+        self.send_header("Content-Length", str(len(content)))
+        if status == 503:
+            self.send_header("Retry-After", self.gateway.retry_after)
+        self.end_headers()
+        self.wfile.write(content)
+
+    def address_string(self) -> str:
+        return "unix"
+
+    def log_message(self, *_: object) -> None:
+        pass

@@ -1,0 +1,531 @@
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from litestar.exceptions import LitestarException
+
+from chopmark.api.answers import Settled, render
+from chopmark.api.app import create_app
+from chopmark.api.limits import ApiLimits
+from chopmark.api.lines import Fault, LineSplitter
+from chopmark.core.draft import Draft, Recorded
+from chopmark.core.entry import Attestation, parse_entry
+from chopmark.core.errors import InternalError, TryAgainError
+from fakegateway import NOW, FakeGateway
+
+MADE_AT = "2026-11-22T13:00:00.000Z"
+
+
+class Call:
+    """One batch request, fed and read by hand."""
+
+    def __init__(self, gateway: FakeGateway, limits: ApiLimits | None = None) -> None:
+        self.app = create_app(gateway, limits or ApiLimits())
+        self.pieces: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.reading = asyncio.Event()
+        self.reading.set()
+        self.received = 0
+        self.status = 0
+        self.headers: dict[bytes, bytes] = {}
+        self.output = bytearray()
+        self.ended = False
+
+    def feed(self, data: bytes, *, more: bool = True) -> None:
+        self.pieces.put_nowait({"type": "http.request", "body": data, "more_body": more})
+
+    def hang_up(self) -> None:
+        self.pieces.put_nowait({"type": "http.disconnect"})
+
+    async def run(self, query: str = "") -> None:
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": "/v1/attestations:batch",
+            "raw_path": b"/v1/attestations:batch",
+            "query_string": query.encode(),
+            "headers": [(b"host", b"localhost")],
+            "server": ("127.0.0.1", 8080),
+            "client": ("127.0.0.1", 9),
+            "root_path": "",
+        }
+        await self.app(scope, self.receive, self.send)
+
+    async def receive(self) -> dict[str, Any]:
+        message = await self.pieces.get()
+        self.received += 1
+        return message
+
+    async def send(self, message: dict[str, Any]) -> None:
+        await self.reading.wait()
+        if message["type"] == "http.response.start":
+            assert not self.status
+            self.status, self.headers = message["status"], dict(message["headers"])
+            return
+        assert not self.ended
+        self.output += message["body"]
+        self.ended = not message["more_body"]
+
+    def lines(self) -> list[dict[str, Any]]:
+        assert self.ended
+        return [json.loads(line) for line in bytes(self.output).splitlines()]
+
+
+def line(number: int, **more: object) -> bytes:
+    return json.dumps({"sha256": f"{number:064x}", **more}).encode() + b"\n"
+
+
+async def batch(
+    gateway: FakeGateway, body: bytes, query: str = "", limits: ApiLimits | None = None
+) -> list[dict[str, Any]]:
+    call = Call(gateway, limits)
+    call.feed(body, more=False)
+    async with asyncio.timeout(20):
+        await call.run(query)
+    assert call.status == 200
+    assert call.headers[b"content-type"] == b"application/x-ndjson"
+    return call.lines()
+
+
+async def until(condition) -> None:  # noqa: ANN001 -- any condition without arguments
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 -- the condition is not ours to signal
+            await asyncio.sleep(0)
+
+
+async def test_each_line_is_answered_in_order() -> None:
+    gateway = FakeGateway()
+    answers = await batch(gateway, b"".join(line(i) for i in range(10_000)))
+    assert answers == [{"index": i, "made_at": MADE_AT, "state": "signed"} for i in range(10_000)]
+    assert max(gateway.groups) == 4096
+    digests = [parse_entry(leaf).sha256 for leaf in gateway.leaves]
+    assert digests == [i.to_bytes(32, "big") for i in range(10_000)]
+
+
+async def test_every_field_reaches_the_entry() -> None:
+    gateway = FakeGateway()
+    fields = {"sm3": "ab" * 32, "kind": "diploma", "valid_until": "2027-01-01T00:00:00.5Z"}
+    await batch(gateway, line(1))
+    answers = await batch(gateway, line(2, **fields, supersedes=0))
+    assert answers[0]["index"] == 1
+    assert parse_entry(gateway.leaves[1]) == Attestation(
+        NOW,
+        (2).to_bytes(32, "big"),
+        "diploma",
+        bytes.fromhex("ab" * 32),
+        1_798_761_600_500,
+        supersedes=0,
+    )
+
+
+@pytest.mark.parametrize("body", [b"", b"\n"[:0]])
+async def test_empty_body_is_an_empty_answer(body: bytes) -> None:
+    assert await batch(FakeGateway(), body) == []
+
+
+async def test_last_line_needs_no_line_feed() -> None:
+    answers = await batch(FakeGateway(), line(1) + line(2).rstrip(b"\n"))
+    assert [answer["index"] for answer in answers] == [0, 1]
+
+
+async def test_lines_may_end_in_cr_lf() -> None:
+    answers = await batch(FakeGateway(), line(1).replace(b"\n", b"\r\n") * 3)
+    assert [answer["index"] for answer in answers] == [0, 1, 2]
+
+
+BAD = [
+    (b"\n", "malformed-line"),
+    (b"  \r\n", "malformed-line"),
+    (b"{}\n", "malformed-line"),
+    (b"[]\n", "malformed-line"),
+    (b"null\n", "malformed-line"),
+    (b"{\n", "malformed-line"),
+    (b'{"sha256":"\xff"}\n', "malformed-line"),
+    (b'{"sha256":"\\ud800"}\n', "malformed-line"),
+    (b"\x00\n", "malformed-line"),
+    (line(1).strip() + line(2), "malformed-line"),
+    (line(1).strip() + b" " + line(2), "malformed-line"),
+    (line(1, sha256="A" * 64), "malformed-line"),
+    (line(1, sha256=" " + "a" * 62 + " "), "malformed-line"),
+    (line(1, sha256="g" * 64), "malformed-line"),
+    (line(1, sha256="a" * 63), "malformed-line"),
+    (line(1, sha256="é" * 64), "malformed-line"),
+    (line(1, sm3="A" * 64), "malformed-line"),
+    (line(1, kind="X"), "malformed-line"),
+    (line(1, document="JVBERi0="), "malformed-line"),
+    (line(1, supersedes=-1), "malformed-line"),
+    (line(1, supersedes="1"), "malformed-line"),
+    (line(1, supersedes=99), "no-such-attestation"),
+    (line(1, valid_until="tomorrow"), "malformed-time"),
+    (line(1, valid_until="2026-01-01T00:00:00Z"), "already-expired"),
+    (line(1, kind="credit-report"), "kind-not-allowed"),
+    (line(1, kind="x" * 2000), "malformed-line"),
+    (b"x" * 1025 + b"\n", "malformed-line"),
+    (b'{"sha256":"' + b"a" * 3_000_000 + b'"}\n', "malformed-line"),
+]
+
+
+@pytest.mark.parametrize(("bad", "code"), BAD)
+@pytest.mark.parametrize("size", [64, 1 << 16])
+async def test_bad_line_disturbs_no_other(bad: bytes, code: str, size: int) -> None:
+    gateway = FakeGateway()
+    body = line(7) + bad + line(8) + bad + line(9)
+    call = Call(gateway)
+    size = max(size, len(body) // 100)
+    for at in range(0, len(body), size):
+        call.feed(body[at : at + size])
+    call.feed(b"", more=False)
+    async with asyncio.timeout(20):
+        await call.run()
+    answers = call.lines()
+    assert [answer.get("index") for answer in answers] == [0, None, 1, None, 2]
+    for number in (2, 4):
+        error = answers[number - 1]["error"]
+        assert (error["code"], error["line"]) == (code, number)
+        assert error["message"]
+    assert len(gateway.leaves) == 3
+
+
+async def test_object_over_two_lines_is_two_bad_lines() -> None:
+    # Read as a stream of objects this would be two, one for each line.
+    body = line(1).strip() + b'{"sha256":\n' + line(2).removeprefix(b'{"sha256":')
+    answers = await batch(FakeGateway(), body)
+    assert [answer["error"]["line"] for answer in answers] == [1, 2]
+
+
+async def test_two_objects_and_an_empty_line_are_two_bad_lines() -> None:
+    answers = await batch(FakeGateway(), line(1).strip() + line(2) + b"\n")
+    assert [answer["error"]["line"] for answer in answers] == [1, 2]
+
+
+async def test_line_of_exactly_1_kib_is_taken() -> None:
+    padded = line(1).rstrip(b"\n").ljust(1024)
+    answers = await batch(FakeGateway(), padded + b"\n" + padded + b" \n" + padded)
+    assert ["index" in answer for answer in answers] == [True, False, True]
+
+
+async def test_body_in_single_bytes_reads_the_same() -> None:
+    gateway = FakeGateway()
+    call = Call(gateway)
+    for byte in line(1) + b"junk\n" + line(2):
+        call.feed(bytes([byte]))
+    call.feed(b"", more=False)
+    await call.run()
+    assert [answer.get("index") for answer in call.lines()] == [0, None, 1]
+
+
+async def test_proofs_come_when_asked_for() -> None:
+    body = b"".join(line(i) for i in range(300)) + b"junk\n" + line(300)
+    answers = await batch(FakeGateway(), body, "proofs=1")
+    assert answers[299]["proof"] == "c2sp.org/tlog-proof@v1\nindex 299\n\n— “note”\n"
+    assert answers[300]["error"]["line"] == 301
+    assert "\nindex 300\n" in answers[301]["proof"]
+
+
+async def test_entry_is_signed_though_its_proof_cannot_be_read() -> None:
+    gateway = FakeGateway(fail_proof=InternalError("damaged-log", "a tile is damaged"))
+    answers = await batch(gateway, line(1), "proofs=1")
+    assert answers == [{"index": 0, "made_at": MADE_AT, "state": "signed"}]
+
+
+async def test_line_is_recorded_when_the_wait_runs_out() -> None:
+    answers = await batch(FakeGateway(signing=False), line(1), "proofs=1&wait=0")
+    assert answers == [{"index": 0, "made_at": MADE_AT, "state": "recorded"}]
+
+
+async def test_line_is_recorded_when_the_hsm_goes_after_the_commit() -> None:
+    gateway = FakeGateway(fail_wait=TryAgainError("hsm-away", "the HSM is away"))
+    assert (await batch(gateway, line(1)))[0]["state"] == "recorded"
+
+
+@pytest.mark.parametrize("query", ["proofs=2", "wait=61", "wait=x", "proof=1", "wait=1&wait=2"])
+async def test_bad_query_is_a_problem_before_anything_is_read(query: str) -> None:
+    call = Call(FakeGateway())
+    await call.run(query)
+    assert (call.status, call.received) == (400, 0)
+    assert json.loads(call.output)["code"] == "malformed-request"
+
+
+async def test_gateway_failing_midway_fails_the_lines_that_remain() -> None:
+    gateway = FakeGateway()
+
+    def fail(drafts: Sequence[Draft]) -> None:
+        if any(draft.sha256[-2:] == (100).to_bytes(2, "big") for draft in drafts):
+            raise TryAgainError("hsm-away", "the HSM is away")
+
+    gateway.fail_record = fail
+    body = b"".join(line(i) for i in range(1000)) + b"junk\n"
+    answers = await batch(gateway, body, limits=ApiLimits(group=50, in_flight=1))
+    assert [answer.get("index") for answer in answers[:100]] == list(range(100))
+    assert {answer["error"]["code"] for answer in answers[100:]} == {"hsm-away"}
+    assert [answer["error"]["line"] for answer in answers[100:]] == list(range(101, 1002))
+    assert len(gateway.leaves) == 100
+
+
+async def test_groups_in_flight_tell_each_its_own_fate() -> None:
+    gateway = FakeGateway()
+    failed = []
+
+    def fail_first(_: Sequence[Draft]) -> None:
+        if not failed:
+            failed.append(1)
+            raise TryAgainError("not-recorded", "the deadline passed")
+
+    gateway.fail_record = fail_first
+    gateway.gate.clear()
+    call = Call(gateway, ApiLimits(group=10))
+    call.feed(b"".join(line(i) for i in range(100)), more=False)
+    running = asyncio.create_task(call.run())
+    await until(lambda: gateway.recording == 4)
+    gateway.gate.set()
+    await running
+    answers = call.lines()
+    assert all("error" in answer for answer in answers[:10])
+    assert [answer["index"] for answer in answers[10:40]] == list(range(30))
+    assert all("error" in answer for answer in answers[40:])
+    assert len(gateway.leaves) == 30
+
+
+async def test_batch_waits_for_room_in_the_queue() -> None:
+    gateway = FakeGateway()
+    turned_away = []
+
+    def fail_thrice(_: Sequence[Draft]) -> None:
+        if len(turned_away) < 3:
+            turned_away.append(1)
+            raise TryAgainError("queue-full", "too much at once")
+
+    gateway.fail_record = fail_thrice
+    answers = await batch(gateway, line(1) + line(2))
+    assert [answer["index"] for answer in answers] == [0, 1]
+    assert len(turned_away) == 3
+
+
+async def test_batch_does_not_wait_for_room_for_ever() -> None:
+    gateway = FakeGateway()
+
+    def fail(_: Sequence[Draft]) -> None:
+        raise TryAgainError("queue-full", "too much at once")
+
+    gateway.fail_record = fail
+    answers = await batch(gateway, line(1), "wait=0", limits=ApiLimits(least_record=0.1))
+    assert answers[0]["error"]["code"] == "queue-full"
+
+
+async def test_unexpected_failure_breaks_the_answer_off() -> None:
+    gateway = FakeGateway()
+
+    def fail(_: Sequence[Draft]) -> None:
+        if gateway.leaves:
+            raise ZeroDivisionError
+
+    gateway.fail_record = fail
+    call = Call(gateway, ApiLimits(group=1, in_flight=1))
+    call.feed(line(1) + line(2) + line(3), more=False)
+    with pytest.raises(LitestarException):
+        await call.run()
+    assert call.status == 200
+    assert not call.ended
+
+
+async def test_unexpected_failure_before_the_answer_is_a_500() -> None:
+    gateway = FakeGateway()
+
+    def fail(_: Sequence[Draft]) -> None:
+        raise ZeroDivisionError
+
+    gateway.fail_record = fail
+    call = Call(gateway)
+    call.feed(line(1), more=False)
+    await call.run()
+    assert (call.status, json.loads(call.output)["code"]) == (500, "internal-error")
+
+
+async def test_next_group_is_read_while_others_are_recorded() -> None:
+    gateway = FakeGateway()
+    gateway.gate.clear()
+    call = Call(gateway, ApiLimits(group=10, in_flight=3))
+    call.feed(b"".join(line(i) for i in range(1000)))
+    running = asyncio.create_task(call.run())
+    await until(lambda: gateway.recording == 3)
+    gateway.gate.set()
+    call.feed(b"", more=False)
+    await running
+    assert gateway.most_recording == 3
+    assert [answer["index"] for answer in call.lines()] == list(range(1000))
+
+
+async def test_what_arrives_meanwhile_is_one_group() -> None:
+    gateway = FakeGateway()
+    gateway.gate.clear()
+    call = Call(gateway, ApiLimits(in_flight=1))
+    call.feed(line(0))
+    running = asyncio.create_task(call.run())
+    await until(lambda: gateway.recording == 1)
+    for number in range(1, 4):
+        call.feed(line(number))
+    await until(lambda: call.received == 4)
+    gateway.gate.set()
+    call.feed(b"", more=False)
+    await running
+    assert gateway.groups == [1, 3]
+
+
+async def test_slow_gateway_stops_the_reading() -> None:
+    gateway = FakeGateway()
+    gateway.gate.clear()
+    call = Call(gateway, ApiLimits(group=1, in_flight=2))
+    for number in range(1000):
+        call.feed(line(number))
+    running = asyncio.create_task(call.run())
+    await settled(call)
+    assert call.received < 20
+    gateway.gate.set()
+    call.feed(b"", more=False)
+    await running
+    assert len(call.lines()) == 1000
+
+
+@pytest.mark.parametrize("query", ["", "proofs=1"])
+async def test_client_that_does_not_read_stops_the_reading(query: str) -> None:
+    gateway = FakeGateway()
+    call = Call(gateway, ApiLimits(group=1, backlog=50))
+    call.reading.clear()
+    for number in range(1000):
+        call.feed(line(number))
+    running = asyncio.create_task(call.run(query))
+    await settled(call)
+    assert call.received < 80
+    assert len(gateway.leaves) <= 50
+    call.reading.set()
+    call.feed(b"", more=False)
+    await running
+    assert len(call.lines()) == 1000
+
+
+async def test_bad_lines_count_for_what_they_weigh() -> None:
+    call = Call(FakeGateway(), ApiLimits(group=10, backlog=50))
+    call.reading.clear()
+    for _ in range(1000):
+        call.feed(b"junk\n" * 10)
+    running = asyncio.create_task(call.run())
+    await settled(call)
+    assert call.received < 20
+    call.reading.set()
+    call.feed(b"", more=False)
+    await running
+    assert len(call.lines()) == 10_000
+
+
+async def test_group_of_bad_lines_larger_than_the_backlog_passes() -> None:
+    answers = await batch(FakeGateway(), b"\n" * 5000, limits=ApiLimits(backlog=1))
+    assert len(answers) == 5000
+
+
+async def test_client_that_hangs_up_midway_drops_what_is_not_recorded() -> None:
+    gateway = FakeGateway()
+    gateway.gate.clear()
+    call = Call(gateway)
+    call.feed(line(0))
+    running = asyncio.create_task(call.run())
+    await until(lambda: gateway.recording == 1)
+    call.hang_up()
+    async with asyncio.timeout(10):
+        await running
+    assert gateway.cancelled == 1
+    assert not gateway.leaves
+
+
+async def test_client_that_hangs_up_after_its_body_ends_the_batch() -> None:
+    gateway = FakeGateway()
+    gateway.signer.clear()
+    call = Call(gateway)
+    call.feed(line(0), more=False)
+    running = asyncio.create_task(call.run())
+    await until(lambda: len(gateway.leaves) == 1)
+    call.hang_up()
+    async with asyncio.timeout(10):
+        await running
+    assert not call.ended
+
+
+async def test_no_task_is_left_behind() -> None:
+    before = asyncio.all_tasks()
+    await batch(FakeGateway(), line(1) + b"junk\n")
+    assert asyncio.all_tasks() == before
+
+
+PIECE = st.sampled_from([line(1), b"\n", b"{", b"junk", b'"}\n', line(2, kind="X")]) | st.binary()
+
+
+@given(pieces=st.lists(PIECE, max_size=12), group=st.integers(1, 5))
+@settings(max_examples=150, deadline=None)
+def test_any_bytes_get_one_answer_for_each_line(pieces: list[bytes], group: int) -> None:
+    body = b"".join(pieces)
+    count = body.count(b"\n") + (not body.endswith(b"\n") and bool(body))
+
+    async def run() -> list[dict[str, Any]]:
+        call = Call(FakeGateway(), ApiLimits(group=group, line=100))
+        for piece in pieces:
+            call.feed(piece)
+        call.feed(b"", more=False)
+        async with asyncio.timeout(20):
+            await call.run()
+        return call.lines()
+
+    answers = asyncio.run(run())
+    assert len(answers) == count
+    errors = {
+        number: answer["error"] for number, answer in enumerate(answers, 1) if "error" in answer
+    }
+    assert all(error["line"] == number for number, error in errors.items())
+    indexes = [answer["index"] for answer in answers if "index" in answer]
+    assert indexes == list(range(len(indexes)))
+
+
+@given(data=st.binary(max_size=200).map(lambda data: data.replace(b"a", b"\n")), cuts=st.data())
+@settings(max_examples=100, deadline=None)
+def test_splitter_gives_the_lines_however_the_body_is_cut(data: bytes, cuts: st.DataObject) -> None:
+    splitter = LineSplitter(10)
+    parts, at = [], 0
+    while at < len(data):
+        size = cuts.draw(st.integers(1, 50))
+        parts.append(splitter.feed(data[at : at + size]))
+        at += size
+    parts.append(splitter.finish())
+    found = b"".join(parts).split(b"\n")
+    whole = data.split(b"\n")
+    if whole[-1]:
+        whole.append(b"")
+    assert len(found) == len(whole)
+    for kept, line_in in zip(found, whole, strict=True):
+        assert kept == line_in or (len(kept) > 10 and line_in.startswith(kept))
+
+
+def test_splitter_keeps_little_of_an_endless_line() -> None:
+    splitter = LineSplitter(1024)
+    for _ in range(100):
+        assert splitter.feed(b"x" * 100_000) == b""
+    assert len(splitter.finish()) == 1026
+
+
+def test_group_renders_the_same_with_and_without_the_short_way() -> None:
+    plain = Settled(1, 3, {}, Recorded(5, 3, NOW), signed=True)
+    mixed = Settled(1, 4, {3: Fault("x", "y")}, Recorded(5, 3, NOW), signed=True)
+    assert render(mixed).startswith(render(plain))
+    assert render(mixed).endswith(b'{"error":{"code":"x","message":"y","line":4}}\n')
+
+
+async def settled(call: Call) -> None:
+    """Wait until the application reads no more."""
+    seen = -1
+    while call.received != seen:
+        seen = call.received
+        for _ in range(200):
+            await asyncio.sleep(0)

@@ -1,0 +1,279 @@
+import hashlib
+from base64 import b64encode
+
+import httpx
+import pytest
+
+from chopmark.core.entry import Adoption, Commitment, Revocation, encode_entry
+from chopmark.core.errors import InternalError, TryAgainError
+from fakegateway import NOW, WHO, FakeGateway
+
+SHA = hashlib.sha256(b"document").hexdigest()
+SM3 = "ab" * 32
+
+
+async def attest(client: httpx.AsyncClient, **more: object) -> httpx.Response:
+    return await client.post("/v1/attestations", json={"digests": {"sha256": SHA}, **more})
+
+
+async def test_attest_answers_201_with_the_proof(client: httpx.AsyncClient) -> None:
+    answer = await client.post(
+        "/v1/attestations",
+        json={"digests": {"sha256": SHA, "sm3": SM3}, "kind": "bank-statement"},
+    )
+    assert answer.status_code == 201
+    assert answer.json() == {
+        "id": "hk-1",
+        "origin": "bank-hk.example/hk-1",
+        "index": 0,
+        "made_at": "2026-11-22T13:00:00.000Z",
+        "state": "signed",
+        "kind": "bank-statement",
+        "digests": {"sha256": SHA, "sm3": SM3},
+        "proof": "c2sp.org/tlog-proof@v1\nindex 0\n\n— “note”\n",
+    }
+    assert answer.headers["location"] == "/v1/proofs/hk-1/0"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_attest_answers_202_without_proof_when_not_signed_in_time(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    gateway.signing = False
+    answer = await attest(client, wait=0)
+    assert answer.status_code == 202
+    assert answer.json()["state"] == "recorded"
+    assert "proof" not in answer.json()
+    assert len(gateway.leaves) == 1
+
+
+async def test_attest_answers_202_when_the_hsm_goes_after_the_commit(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    gateway.fail_wait = TryAgainError("hsm-away", "the HSM is away")
+    assert (await attest(client)).status_code == 202
+
+
+async def test_attest_answers_202_when_the_proof_cannot_be_read(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    gateway.fail_proof = InternalError("damaged-log", "a tile is damaged")
+    assert (await attest(client)).status_code == 202
+
+
+async def test_attest_answers_503_with_retry_after_when_not_recorded(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    def fail(_: object) -> None:
+        raise TryAgainError("hsm-away", "the HSM is away", hint="plug it in", retry_after=5)
+
+    gateway.fail_record = fail
+    answer = await attest(client)
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "5"
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json() == {
+        "type": "about:blank",
+        "title": "Service Unavailable",
+        "status": 503,
+        "detail": "the HSM is away",
+        "code": "hsm-away",
+        "hint": "plug it in",
+    }
+
+
+async def test_attest_answers_429_when_the_queue_is_full(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    def fail(_: object) -> None:
+        raise TryAgainError("queue-full", "too much at once", retry_after=1)
+
+    gateway.fail_record = fail
+    assert (await attest(client)).status_code == 429
+
+
+async def test_attest_refuses_a_kind_with_422(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    answer = await attest(client, kind="credit-report")
+    assert (answer.status_code, answer.json()["code"]) == (422, "kind-not-allowed")
+    assert not gateway.leaves
+
+
+async def test_attest_checks_what_is_superseded(client: httpx.AsyncClient) -> None:
+    assert (await attest(client, supersedes=0)).json()["code"] == "no-such-attestation"
+    assert (await attest(client)).status_code == 201
+    assert (await attest(client, supersedes=0)).status_code == 201
+
+
+async def test_attest_keeps_valid_until_to_the_millisecond(client: httpx.AsyncClient) -> None:
+    until = "9999-12-31T23:59:59.999Z"
+    assert (await attest(client, valid_until=until)).status_code == 201
+    entries = (await client.get("/v1/entries")).json()["entries"]
+    assert entries[0]["valid_until"] == until
+
+
+async def test_revoke_answers_201_and_names_both_entries(client: httpx.AsyncClient) -> None:
+    await attest(client)
+    answer = await client.post("/v1/revocations", json={"index": 0, "reason": 4})
+    assert answer.status_code == 201
+    assert answer.json() == {
+        "id": "hk-1",
+        "origin": "bank-hk.example/hk-1",
+        "index": 1,
+        "revokes": 0,
+        "reason": 4,
+        "made_at": "2026-11-22T13:00:00.000Z",
+        "state": "signed",
+    }
+
+
+async def test_revoke_answers_202_when_not_signed_in_time(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    await attest(client)
+    gateway.signing = False
+    answer = await client.post("/v1/revocations", json={"index": 0, "reason": 0})
+    assert (answer.status_code, answer.json()["state"]) == (202, "recorded")
+
+
+async def test_revoke_of_what_is_not_there_is_422(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/revocations", json={"index": 7, "reason": 0})
+    assert (answer.status_code, answer.json()["code"]) == (422, "no-such-attestation")
+
+
+async def test_verify_answers_the_verdict(client: httpx.AsyncClient) -> None:
+    await attest(client, kind="bank-statement")
+    body = {"digests": {"sha256": SHA}, "expect_issuer": "hk-1", "max_age": 60}
+    answer = await client.post("/v1/verifications", json=body)
+    assert answer.status_code == 200
+    verdict = answer.json()
+    assert (verdict["verdict"], verdict["exit_code"]) == ("valid", 0)
+    assert verdict["asked_at"] == "2026-11-22T13:00:00.000Z"
+    assert verdict["attestations"][0]["digests_checked"] == ["sha256"]
+    assert verdict["attestations"][0]["kind"] == "bank-statement"
+
+
+async def test_verify_passes_on_everything_asked(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    body = {
+        "proof": "c2sp.org/tlog-proof@v1\n—\n",
+        "reference": "bank-hk.example/hk-1#42",
+        "expect_kind": "diploma",
+    }
+    answer = await client.post("/v1/verifications", json=body)
+    assert answer.json()["verdict"] == "unknown"
+    asked = gateway.asked[0]
+    assert asked.proof == body["proof"].encode()
+    assert asked.reference == ("bank-hk.example/hk-1", 42)
+    assert (asked.question.now, asked.question.expect_kind) == (NOW, "diploma")
+
+
+@pytest.mark.parametrize("reference", ["", "#1", "bank.example/x", "bank.example/x#01", "B#1"])
+async def test_verify_refuses_a_reference_that_is_none(
+    client: httpx.AsyncClient, reference: str
+) -> None:
+    answer = await client.post("/v1/verifications", json={"reference": reference})
+    assert answer.status_code == 400
+    assert "reference" in answer.json()["detail"]
+
+
+async def test_verify_of_nothing_is_400(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/v1/verifications", json={})
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed-request")
+
+
+async def test_proof_is_text(client: httpx.AsyncClient) -> None:
+    await attest(client)
+    answer = await client.get("/v1/proofs/hk-1/0")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.text.startswith("c2sp.org/tlog-proof@v1\n")
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("hk-1/0", 404), ("xx-1/0", 404), ("hk-1/01", 400), ("hk-1/-1", 400), ("hk-1/x", 400)],
+)
+async def test_proof_that_is_not_there(client: httpx.AsyncClient, path: str, status: int) -> None:
+    assert (await client.get(f"/v1/proofs/{path}")).status_code == status
+
+
+async def test_entries_show_each_type(client: httpx.AsyncClient, gateway: FakeGateway) -> None:
+    await attest(client, valid_until="2027-01-01T00:00:00Z")
+    made = [
+        Revocation(NOW, 0, 5),
+        Commitment(NOW, 3, bytes(32)),
+        Commitment(NOW, 4, bytes(32)),
+        Commitment(NOW, 5, bytes(32)),
+        Adoption(NOW, 1, bytes(32)),
+    ]
+    gateway.leaves += [encode_entry(entry) for entry in made]
+    gateway.leaves += [b"junk", bytes.fromhex("a3000201010200")]
+    answer = (await client.get("/v1/entries?id=hk-1&after=-1&limit=100")).json()
+    assert answer["size"] == 8
+    assert [entry["type"] for entry in answer["entries"]] == [
+        "attestation",
+        "revocation",
+        "consent",
+        "use",
+        "audit",
+        "adoption",
+        "unreadable",
+        "unknown-format",
+    ]
+    first, second = answer["entries"][:2]
+    assert first["digests"] == {"sha256": SHA}
+    assert first["valid_until"] == "2027-01-01T00:00:00.000Z"
+    assert first["hash"] == hashlib.sha256(b"\x00" + gateway.leaves[0]).hexdigest()
+    assert first["raw"] == b64encode(gateway.leaves[0]).decode()
+    assert (second["index"], second["revokes"], second["reason"]) == (1, 0, 5)
+    assert second["kind"] is None
+
+
+async def test_entries_page_by_index(client: httpx.AsyncClient) -> None:
+    for _ in range(5):
+        await attest(client)
+    answer = (await client.get("/v1/entries?after=1&limit=2")).json()
+    assert [entry["index"] for entry in answer["entries"]] == [2, 3]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["after=-2", "limit=0", "limit=1001", "limit=x", "after=1&after=2", "aftr=1", "id=", "%ff=1"],
+)
+async def test_entries_refuse_a_bad_query(client: httpx.AsyncClient, query: str) -> None:
+    answer = await client.get(f"/v1/entries?{query}")
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed-request")
+
+
+async def test_state_routes(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/v1/status")).json()["id"] == "hk-1"
+    assert (await client.get("/v1/peers")).json() == [{"id": "sz-1", "state": "following"}]
+    policy = await client.get("/v1/policy")
+    assert policy.text == f"log {WHO.log_vkey}\nquorum none\n"
+    assert policy.headers["content-type"] == "text/plain; charset=utf-8"
+    assert (await client.get("/v1/policy?id=hk-1")).text == policy.text
+    assert (await client.get("/v1/policy?id=xx")).json()["code"] == "no-such-log"
+    export = (await client.get("/v1/export")).json()
+    assert export == {
+        "id": "hk-1",
+        "origin": "bank-hk.example/hk-1",
+        "log_vkey": WHO.log_vkey,
+        "cosigner_vkey": WHO.cosigner_vkey,
+        "institution": "Bank of Hong Kong (example)",
+        "jurisdiction": "HK",
+        "kinds": ["*"],
+    }
+
+
+async def test_health_and_readiness(client: httpx.AsyncClient, gateway: FakeGateway) -> None:
+    health = await client.get("/healthz")
+    assert (health.status_code, health.text) == (200, "ok")
+    ready = await client.get("/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": []})
+    gateway.reasons = ["the HSM is away"]
+    ready = await client.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.json() == {"ready": False, "reasons": ["the HSM is away"]}

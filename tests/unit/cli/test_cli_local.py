@@ -1,0 +1,291 @@
+"""Commands that need no gateway: config check, fsck, peers export, and init without an HSM."""
+
+import json
+import sqlite3
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chopmark.core.errors import ConfigurationError, ExistsError, InternalError
+from chopmark.core.keys import VerifierKey
+from chopmark.ledger.store import create_store, read_keys
+from chopmark.service.config import load_config, parse_config
+from chopmark.service.config_model import Config
+from chopmark.service.initialise import Initialised, initialise
+from commandline import Run
+from configs import BASE, cosigner, p256, peer_block
+
+ORIGIN = "bank-hk.example/hk-1"
+KEYS = (p256(ORIGIN, 3), cosigner(f"{ORIGIN}/cosigner", "hk"))
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def config(state: Path) -> Config:
+    state_line = f'jurisdiction = "HK"\nstate = "{state}"'
+    return parse_config(BASE.replace('jurisdiction = "HK"', state_line).encode())
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "etc" / "gateway.toml"
+
+
+class Token:
+    """Makes keys once, as the ceremony does; a second time they exist."""
+
+    def __init__(self) -> None:
+        self.made = 0
+
+    def __call__(self) -> tuple[VerifierKey, VerifierKey]:
+        self.made += 1
+        if self.made > 1:
+            raise ExistsError("key-exists", "the token has a key 'chopmark-log' already")
+        return KEYS
+
+
+@pytest.fixture
+def token() -> Token:
+    return Token()
+
+
+def test_init_makes_ledger_and_configuration(
+    path: Path, config: Config, token: Token, state: Path
+) -> None:
+    assert initialise(path, config, token) == Initialised(path, *KEYS)
+    assert load_config(path) == config
+    assert read_keys(state / "log.db") == KEYS
+    assert {entry.name.partition("-")[0] for entry in state.iterdir()} == {"log.db"}
+    assert state.stat().st_mode & 0o777 == 0o700
+
+
+def test_init_makes_nothing_if_the_configuration_exists(
+    path: Path, config: Config, token: Token, state: Path
+) -> None:
+    path.parent.mkdir()
+    path.write_text("mine")
+    with pytest.raises(ExistsError):
+        initialise(path, config, token)
+    assert path.read_text() == "mine"
+    assert token.made == 0
+    assert not state.exists()
+
+
+def test_init_makes_nothing_if_the_ledger_exists(
+    path: Path, config: Config, token: Token, state: Path
+) -> None:
+    state.mkdir()
+    create_store(state / "log.db", *KEYS)
+    with pytest.raises(ExistsError, match="ledger"):
+        initialise(path, config, token)
+    assert token.made == 0
+    assert not path.exists()
+
+
+def test_init_makes_nothing_if_the_keys_exist(
+    path: Path, config: Config, token: Token, state: Path
+) -> None:
+    token.made = 1
+    with pytest.raises(ExistsError, match="key"):
+        initialise(path, config, token)
+    assert not path.exists()
+    assert list(state.iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["create_store", "write_new", "sync_folder"])
+def test_init_goes_on_after_a_failure_at_any_step(
+    path: Path,
+    config: Config,
+    token: Token,
+    state: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+) -> None:
+    module = "chopmark.service.initialise"
+    real: Callable[..., object] = __import__(module, fromlist=[step]).__dict__[step]
+
+    def fail(*arguments: object) -> object:
+        if step == "write_new" and arguments[0] != path:
+            return real(*arguments)
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"{module}.{step}", fail)
+        with pytest.raises(OSError, match="full"):
+            initialise(path, config, token)
+    assert not path.exists()
+    assert initialise(path, config, token).log_key == KEYS[0]
+    assert token.made == 1
+    assert {entry.name.partition("-")[0] for entry in state.iterdir()} == {"log.db"}
+
+
+def test_init_does_not_take_the_keys_of_another_gateways_broken_off_init(
+    path: Path, config: Config, token: Token, state: Path
+) -> None:
+    state.mkdir()
+    note = ["bank-mo.example/mo-1", "/m.so", "mo-1", None, "a", "b", *(k.encode() for k in KEYS)]
+    (state / "init.pending").write_text(json.dumps(note))
+    with pytest.raises(ExistsError, match="another gateway"):
+        initialise(path, config, token)
+    assert token.made == 0
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "not json", '["a", "b"]'])
+def test_init_stops_at_a_damaged_note(
+    path: Path, config: Config, token: Token, state: Path, text: str
+) -> None:
+    state.mkdir()
+    (state / "init.pending").write_text(text)
+    with pytest.raises(InternalError, match=r"init\.pending is damaged") as caught:
+        initialise(path, config, token)
+    assert caught.value.hint
+    assert token.made == 0
+
+
+def test_init_after_the_last_step_but_one_is_done(
+    path: Path, config: Config, token: Token, state: Path
+) -> None:
+    initialise(path, config, token)
+    hsm = config.hsm
+    place = [str(hsm.module), hsm.token_label, hsm.token_serial, hsm.log_label, hsm.cosigner_label]
+    note = json.dumps([ORIGIN, *place, *(key.encode() for key in KEYS)])
+    (state / "init.pending").write_text(note)
+    with pytest.raises(ExistsError):
+        initialise(path, config, token)
+    assert not (state / "init.pending").exists()
+
+
+def test_init_without_pin_makes_nothing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    done = run(*init_words(tmp_path))
+    assert done.code == 78
+    assert "PIN" in done.err
+    assert not (tmp_path / "gateway.toml").exists()
+    assert not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (["--id", "HK 1"], 78),
+        (["--origin", "https://bank"], 78),
+        (["--listen", "0.0.0.0:80"], 78),
+        (["--broker", "nowhere"], 64),
+        (["--broker", "host:0"], 64),
+        (["--unknown", "x"], 64),
+    ],
+)
+def test_init_refuses_bad_values(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: list[str], code: int
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    words = init_words(tmp_path)
+    if change[0] in words:
+        words[words.index(change[0]) + 1] = change[1]
+    else:
+        words += change
+    done = run(*words)
+    assert done.code == code, done
+    assert not (tmp_path / "state").exists()
+
+
+def init_words(folder: Path) -> list[str]:
+    return [
+        *("init", "--config", str(folder / "gateway.toml"), "--id", "hk-1", "--origin", ORIGIN),
+        *("--institution", "Bank of Hong Kong (example)", "--jurisdiction", "HK"),
+        *("--module", "/m.so", "--token-label", "hk-1", "--state", str(folder / "state")),
+    ]
+
+
+def test_config_check_is_ok(run: Run, path: Path, config: Config, token: Token) -> None:
+    initialise(path, config, token)
+    done = run("config", "check", "--config", path)
+    assert done.code == 0
+    assert done.out.startswith(f"{path}: ok\n")
+    assert run("config", "check", "--config", path, "--json").lines()[0]["ok"] is True
+
+
+def test_config_check_names_what_is_wrong(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text(BASE.replace("jurisdiction", "jurisdicton"))
+    done = run("config", "check", "--config", path)
+    assert done.code == 78
+    assert "`gateway.jurisdicton`" in done.err
+    assert "did you mean `jurisdiction`?" in done.err
+
+
+def test_fsck_of_a_sound_ledger_is_0(run: Run, path: Path, config: Config, token: Token) -> None:
+    initialise(path, config, token)
+    done = run("fsck", "--config", path)
+    assert done.code == 0
+    assert done.out.startswith("hk-1  ")
+    assert done.out.endswith("  ok\n")
+
+
+def test_fsck_with_findings_is_10(
+    run: Run, path: Path, config: Config, token: Token, state: Path
+) -> None:
+    initialise(path, config, token)
+    with sqlite3.connect(state / "log.db") as db:
+        db.execute("UPDATE log SET size = 3")
+    db.close()
+    assert run("fsck", "--config", path).code == 10
+    (line,) = run("fsck", "--config", path, "--json").lines()
+    assert line["id"] == "hk-1"
+    assert line["findings"]
+
+
+def test_fsck_checks_replicas_that_are_there(
+    run: Run, path: Path, config: Config, token: Token, state: Path
+) -> None:
+    initialise(path, config, token)
+    with path.open("a") as file:
+        file.write(peer_block())
+    assert len(run("fsck", "--config", path, "--json").lines()) == 1
+    assert run("fsck", "--config", path, "--member", "sz-1").code == 66
+    assert run("fsck", "--config", path, "--member", "xx-1").code == 66
+    (peer,) = load_config(path).peers
+    (state / "replica").mkdir()
+    create_store(state / "replica" / "sz-1.db", peer.log_key, peer.cosigner_key)
+    lines = run("fsck", "--config", path, "--json").lines()
+    assert [line["id"] for line in lines] == ["hk-1", "sz-1"]
+
+
+def test_fsck_without_ledger_is_66(
+    run: Run, path: Path, config: Config, token: Token, state: Path
+) -> None:
+    initialise(path, config, token)
+    (state / "log.db").unlink()
+    assert run("fsck", "--config", path).code == 66
+
+
+def test_peers_export_without_daemon_is_made_from_the_disk(
+    run: Run, path: Path, config: Config, token: Token
+) -> None:
+    initialise(path, config, token)
+    done = run("peers", "export", "--config", path)
+    assert done.code == 0
+    (peer,) = tomllib.loads(done.out)["peer"]
+    assert (peer["log_vkey"], peer["cosigner_vkey"]) == tuple(key.encode() for key in KEYS)
+    assert "using the configuration" in done.err
+
+
+def test_peers_export_from_a_named_gateway_does_not_fall_back(
+    run: Run, path: Path, config: Config, token: Token
+) -> None:
+    initialise(path, config, token)
+    assert run("peers", "export", "--config", path, "--gateway", "unix:/nowhere").code == 69
+
+
+def test_init_of_keys_for_another_ledger_is_refused(path: Path, config: Config) -> None:
+    other = (p256("bank-mo.example/mo-1", 4), KEYS[1])
+    with pytest.raises(ConfigurationError):
+        initialise(path, config, lambda: other)

@@ -1,0 +1,215 @@
+"""docs/formats/vectors: the script makes them again, and the code takes and refuses as they say."""
+
+import json
+from base64 import b64decode
+from typing import Any
+
+import pytest
+
+import make_vectors
+import trees
+from chopmark.core.checkpoint import open_checkpoint
+from chopmark.core.digest import blind
+from chopmark.core.entry import parse_entry
+from chopmark.core.errors import MalformedError
+from chopmark.core.keys import parse_vkey
+from chopmark.core.merkle import root_from_inclusion, verify_consistency
+from chopmark.core.note import parse_note, verify_note
+from chopmark.core.package import parse_package, verify_package
+from chopmark.core.policy import parse_policy
+from chopmark.core.proof import parse_proof, verify_proof
+from chopmark.core.tiles import parse_bundle, parse_tile_name
+
+FILES = ["note", "checkpoint", "entry", "package", "proof", "policy", "tiles"]
+PAGES = make_vectors.FOLDER.parent
+VECTORS = {
+    name: json.loads((make_vectors.FOLDER / f"{name}.json").read_text("utf-8")) for name in FILES
+}
+Case = dict[str, Any]
+
+
+def cases(file: str, sort: str) -> list[Any]:
+    found = VECTORS[file][sort]
+    return [pytest.param(case, id=case.get("name", str(at))) for at, case in enumerate(found)]
+
+
+def code_of(read: Any, case: Case) -> str:
+    with pytest.raises(MalformedError) as caught:
+        read(case)
+    return caught.value.code
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_vectors_are_what_the_script_makes(name: str) -> None:
+    made = make_vectors.make_all()[name]
+    assert (make_vectors.FOLDER / f"{name}.json").read_text("utf-8") == make_vectors.encode(made)
+
+
+def read_note(case: Case) -> list[list[Any]]:
+    keys = [parse_vkey(key) for key in VECTORS["note"]["keys"]]
+    note = parse_note(case["note"].encode())
+    assert note.encode() == case["note"].encode()
+    return [[one.key.name, one.time] for one in verify_note(note, keys)]
+
+
+@pytest.mark.parametrize("case", cases("note", "good"))
+def test_note_vector(case: Case) -> None:
+    assert read_note(case) == case["verified"]
+    assert parse_note(case["note"].encode()).text == case["text"]
+
+
+@pytest.mark.parametrize("case", cases("note", "bad"))
+def test_bad_note_vector(case: Case) -> None:
+    assert code_of(read_note, case) == case["code"]
+
+
+def read_checkpoint(case: Case) -> dict[str, Any]:
+    keys = [parse_vkey(VECTORS["checkpoint"][name]) for name in ("log", "cosigner")]
+    head = open_checkpoint(case["note"].encode(), keys[0], (keys[1],)).checkpoint
+    return {"note": case["note"], "size": head.size, "root": head.root.hex()}
+
+
+@pytest.mark.parametrize("case", cases("checkpoint", "good"))
+def test_checkpoint_vector(case: Case) -> None:
+    assert read_checkpoint(case) == case
+
+
+@pytest.mark.parametrize("case", cases("checkpoint", "bad"))
+def test_bad_checkpoint_vector(case: Case) -> None:
+    assert code_of(read_checkpoint, case) == case["code"]
+
+
+@pytest.mark.parametrize("case", cases("entry", "good"))
+def test_entry_vector(case: Case) -> None:
+    entry = parse_entry(bytes.fromhex(case["hex"]))
+    assert type(entry).__name__ == case["type"]
+    assert make_vectors.plain(entry) == case["fields"]
+
+
+@pytest.mark.parametrize("case", cases("entry", "bad"))
+def test_bad_entry_vector(case: Case) -> None:
+    assert code_of(lambda bad: parse_entry(bytes.fromhex(bad["hex"])), case) == case["code"]
+
+
+def test_blinding_vectors() -> None:
+    vectors = VECTORS["entry"]["blinding"]
+    for case in vectors["digests"]:
+        digest = bytes.fromhex(case["digest"])
+        salt = bytes.fromhex(vectors["salt"])
+        made = blind(salt, vectors["origin"], case["algorithm"], digest)
+        assert made.hex() == case["blinded"]
+
+
+def read_package(case: Case) -> dict[str, Any]:
+    key = parse_vkey(VECTORS["package"]["log"])
+    data = b64decode(case["package"])
+    package = parse_package(data)
+    assert package.encode() == data
+    verified = verify_package(package, lambda note: open_checkpoint(note, key))
+    return {
+        "package": case["package"],
+        "start": verified.start,
+        "entries": [entry.hex() for entry in verified.entries],
+        "size": verified.head.checkpoint.size,
+    }
+
+
+@pytest.mark.parametrize("case", cases("package", "good"))
+def test_package_vector(case: Case) -> None:
+    assert read_package(case) == case
+
+
+@pytest.mark.parametrize("case", cases("package", "bad"))
+def test_bad_package_vector(case: Case) -> None:
+    assert code_of(read_package, case) == case["code"]
+
+
+def read_proof(case: Case) -> dict[str, Any]:
+    policy = parse_policy(VECTORS["proof"]["policy"].encode())
+    proof = parse_proof(case["proof"].encode())
+    assert proof.encode() == case["proof"].encode()
+    proven = verify_proof(proof, policy)
+    told = {"index": proven.index, "entry": proven.extra.entry.hex()}
+    return told | {"quorum": proven.quorum, "existed_by": proven.existed_by}
+
+
+@pytest.mark.parametrize("case", cases("proof", "good"))
+def test_proof_vector(case: Case) -> None:
+    expected = {key: case[key] for key in ("index", "entry", "quorum", "existed_by")}
+    assert read_proof(case) == expected
+
+
+@pytest.mark.parametrize("case", cases("proof", "bad"))
+def test_bad_proof_vector(case: Case) -> None:
+    assert code_of(read_proof, case) == case["code"]
+
+
+@pytest.mark.parametrize("case", cases("policy", "good"))
+def test_policy_vector(case: Case) -> None:
+    policy = parse_policy(case["policy"].encode())
+    for sort, expected in (("reached_by", True), ("not_reached_by", False)):
+        for names in case[sort]:
+            assert policy.is_satisfied(policy.witnesses[name] for name in names) is expected
+
+
+@pytest.mark.parametrize("case", cases("policy", "bad"))
+def test_bad_policy_vector(case: Case) -> None:
+    assert code_of(lambda bad: parse_policy(bad["policy"].encode()), case) == case["code"]
+
+
+def test_tree_vectors() -> None:
+    vectors = VECTORS["tiles"]
+    leaves = [bytes.fromhex(value) for value in vectors["leaves"]]
+    roots = [bytes.fromhex(value) for value in vectors["roots"]]
+    assert roots == [trees.root(leaves[:size]) for size in range(8)]
+    for case in vectors["inclusion"]:
+        path = [bytes.fromhex(value) for value in case["proof"]]
+        leaf = leaves[case["index"]]
+        assert root_from_inclusion(leaf, case["index"], case["size"], path) == roots[case["size"]]
+    for case in vectors["consistency"]:
+        path = [bytes.fromhex(value) for value in case["proof"]]
+        old, new = case["old"], case["new"]
+        verify_consistency(old, new, roots[old], roots[new], path)
+
+
+def test_tile_vectors() -> None:
+    vectors = VECTORS["tiles"]
+    for path, (level, index, width) in vectors["names"].items():
+        name = parse_tile_name(path)
+        assert (name.level, name.index, name.width) == (level, index, width)
+    entries = parse_bundle(bytes.fromhex(vectors["bundle"]["hex"]))
+    assert [entry.hex() for entry in entries] == vectors["bundle"]["entries"]
+
+
+@pytest.mark.parametrize("path", VECTORS["tiles"]["bad_names"])
+def test_bad_tile_name_vector(path: str) -> None:
+    with pytest.raises(MalformedError):
+        parse_tile_name(path)
+
+
+@pytest.mark.parametrize("data", VECTORS["tiles"]["bad_bundles"])
+def test_bad_bundle_vector(data: str) -> None:
+    with pytest.raises(MalformedError):
+        parse_bundle(bytes.fromhex(data))
+
+
+EXAMPLES = {
+    "note": VECTORS["note"]["good"][0]["note"],
+    "checkpoint": VECTORS["checkpoint"]["good"][0]["note"],
+    "entry": VECTORS["entry"]["good"][0]["hex"],
+    "package": VECTORS["package"]["good"][0]["package"],
+    "proof": VECTORS["proof"]["good"][0]["proof"],
+    "policy": VECTORS["policy"]["good"][0]["policy"],
+    "tiles": "tile/0/x001/x234/067",
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_page_begins_with_an_example_that_is_a_vector(name: str) -> None:
+    page = (PAGES / f"{name}.md").read_text("utf-8")
+    example = page.split("```")[1].partition("\n")[2]
+    shown = (
+        example if name in {"note", "checkpoint", "proof", "policy"} else "".join(example.split())
+    )
+    assert EXAMPLES[name] in shown
+    assert f"vectors/{name}.json" in page
