@@ -139,7 +139,8 @@ class Sequencer:
         run = _Run(items, asyncio.get_running_loop().create_future())
         self._intake.put(run)
         try:
-            return await asyncio.wait_for(asyncio.shield(run.done), seconds)
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(run.done)
         except TimeoutError:
             return await self._give_up(run)
         except asyncio.CancelledError:

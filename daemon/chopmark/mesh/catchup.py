@@ -59,14 +59,15 @@ class Asker:
             MissingError: `not-there` if the peer does not have it.
         """
         correlation = secrets.token_bytes(16)
-        waiting = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[correlation] = waiting
         topic, lifetime = topics.request(peer, self._me), int(ANSWER)
         try:
             await self._link.publish(
                 topic, request.encode(), correlation=correlation, expiry=lifetime
             )
-            payload: bytes = await asyncio.wait_for(waiting, ANSWER)
+            async with asyncio.timeout(ANSWER):
+                payload = await waiting
         except TimeoutError as error:
             raise UnreachableError("no-reply", f"{peer} does not answer") from error
         finally:
@@ -97,8 +98,10 @@ class CatchUp:
         """Look whenever woken, and now and then anyway."""
         while True:
             pause = RETRY if self._log.missing else POLL
+            # Not `wait_for`: in Python 3.11 it may swallow a cancellation, and never end.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._due.wait()
             self._due.clear()
             if not await self._is_progressing() and self._log.conflict is None:
                 await self._catch_up()

@@ -105,8 +105,10 @@ class Publisher:
 
     async def _publish_heartbeats(self) -> None:
         while True:
+            # Not `wait_for`: in Python 3.11 it may swallow a cancellation, and never end.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._heartbeat_due.wait(), HEARTBEAT)
+                async with asyncio.timeout(HEARTBEAT):
+                    await self._heartbeat_due.wait()
             self._heartbeat_due.clear()
             await self._say(
                 topics.status(self._me), Status(online=True, sizes=self._sizes()).encode()

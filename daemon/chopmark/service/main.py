@@ -96,7 +96,8 @@ class _Health:
         LOG.info("%s", self._parts.report.sentence())
         while True:
             try:
-                await asyncio.wait_for(self._parts.log.write(lambda _: None), ANSWER)
+                async with asyncio.timeout(ANSWER):  # `wait_for` may swallow a cancellation
+                    await self._parts.log.write(lambda _: None)
                 self.good = True
             except TimeoutError:
                 self.good = False

@@ -1,12 +1,13 @@
 """Answers a verification from our own log and the replicas; nothing is asked over the network."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from chopmark.api.ports import Asked
 from chopmark.core.check import compare, facts_from_proof, read_attestation
 from chopmark.core.digest import Digests
-from chopmark.core.errors import MissingError
+from chopmark.core.errors import MalformedError, MissingError, TryAgainError
 from chopmark.core.judge import decide
 from chopmark.core.member import Member
 from chopmark.core.policy import Policy
@@ -20,12 +21,17 @@ from chopmark.ledger.worker import Worker
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """One log that is searched: whose it is, and why it is not to be relied on, if so."""
+    """One log that is searched: whose it is, and why it is not to be relied on, if so.
+
+    Attributes:
+        observe_head: told the note of each proof of this log that is presented.
+    """
 
     member: Member
     log: Log
     source: Source
     conflict: Callable[[], str | None] = lambda: None
+    observe_head: Callable[[bytes], Awaitable[None]] | None = None
 
     @property
     def issuer(self) -> Issuer:
@@ -69,7 +75,16 @@ class Verifier:
         """
         proof = parse_proof(asked.proof) if asked.proof is not None else None
         facts, as_of = await self._reading.run(self._search, asked, proof)
+        if proof is not None:
+            await self._observe(proof)
         return decide(facts, asked.question, as_of)
+
+    async def _observe(self, proof: Proof) -> None:
+        """Let the replica know of a proof's head, as of any that is shown to us."""
+        shelf = self._shelves.get(proof.checkpoint().origin)
+        if shelf is not None and shelf.observe_head is not None:
+            with suppress(MalformedError, TryAgainError):  # it proves nothing; it comes again
+                await shelf.observe_head(proof.note)
 
     def _search(self, asked: Asked, proof: Proof | None) -> tuple[list[Facts], int | None]:
         """All facts, and the time up to which they are complete.

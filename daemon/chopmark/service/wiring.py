@@ -129,7 +129,8 @@ async def make_heartbeat(log: Log, signer: Signer, clock: Clock) -> bytes:
 
 
 def _shelve(replica: Replica) -> Shelf:
-    return Shelf(replica.member, replica.log, Source.REPLICA, lambda: replica.conflict)
+    member, log = replica.member, replica.log
+    return Shelf(member, log, Source.REPLICA, lambda: replica.conflict, replica.observe_head)
 
 
 async def _open_replica(peer: Member, state: Path, reading: Worker, stack: AsyncExitStack) -> Log:

@@ -1,0 +1,527 @@
+"""Verification over real log files: our own log and two replicas, signed by keys in software."""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from chopmark.api.ports import Asked
+from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.digest import Digests
+from chopmark.core.entry import Attestation, Revocation, encode_entry
+from chopmark.core.errors import MalformedError, MissingError, TryAgainError
+from chopmark.core.proof import parse_proof
+from chopmark.core.verdict import Question, Source, Verdict, Word
+from chopmark.ledger.log import Log, open_log
+from chopmark.ledger.replica import Replica
+from chopmark.ledger.store import Store, create_store
+from chopmark.ledger.summary import summarise
+from chopmark.ledger.worker import Worker
+from chopmark.service.verifier import Shelf, Verifier
+from chopmark.service.wiring import make_heartbeat
+from ledgers import NOW, Clock, SoftSigner, member
+from softkeys import SoftKey, cosigner, log_key, sign_head
+
+DAY = 86_400_000
+BANKS = {"sz-1": "Bank of Shenzhen", "sz-2": "Bank of Shenzhen", "hk-1": "Bank of Hong Kong"}
+
+
+def sha(name: str) -> bytes:
+    return hashlib.sha256(name.encode()).digest()
+
+
+def attest(name: str, made_at: int = NOW - DAY, **changes: object) -> bytes:
+    values = {"made_at": made_at, "sha256": sha(name), "kind": "bank-statement"} | changes
+    return encode_entry(Attestation(**values))  # type: ignore[arg-type]
+
+
+def revoke(target: int, reason: int = 0) -> bytes:
+    return encode_entry(Revocation(NOW - DAY, target, reason))
+
+
+@dataclass
+class Book:
+    """One bank's log on a real file, and what the test does to it."""
+
+    name: str
+    log: Log
+    key: SoftKey
+    second: SoftKey
+    kinds: frozenset[str] = frozenset({"*"})
+    conflict: str | None = None
+    source: Source = Source.REPLICA
+
+    @property
+    def shelf(self) -> Shelf:
+        institution = BANKS.get(self.name, "Our own bank")
+        of = member(self.key, self.second, institution=institution, kinds=self.kinds)
+        return Shelf(of, self.log, self.source, lambda: self.conflict)
+
+    async def add(
+        self, *entries: bytes, seen: int | None = NOW - 60_000, signed: bool = True
+    ) -> None:
+        """Append, sign, and let the log's cosigner vouch for it as of `seen` (ms)."""
+        await self.log.append(entries, [summarise(entry) for entry in entries])
+        if signed:
+            await self.log.write(lambda store: self._sign(store, seen))
+
+    def _sign(self, store: Store, seen: int | None) -> None:
+        head = Checkpoint(self.key.name, store.size, store.root())
+        store.move_head(head, sign_head(head, self.key))
+        if seen is not None:
+            time = seen // 1000
+            store.move_seen(time, sign_head(head, self.key, {self.second: time}))
+
+    async def proof(self, index: int) -> bytes:
+        return await self.log.read(lambda reader, state: reader.proof(index, state).encode())
+
+
+@dataclass
+class Library:
+    """All that one gateway can look into."""
+
+    folder: Path
+    reading: Worker
+    stack: AsyncExitStack
+    books: dict[str, Book] = field(default_factory=dict)
+    max_age: Callable[[str], int] = lambda kind: 3600 if kind == "short-lived" else 86_400
+
+    async def open(self, name: str, seed: int) -> Book:
+        origin = f"bank-{name[:2]}.example/{name}"
+        key, second = log_key(origin, seed), cosigner(f"{origin}/cosigner", seed + 100)
+        create_store(self.folder / f"{name}.db", key.vkey, second.vkey)
+        log = await open_log(
+            self.folder / f"{name}.db", self.folder / f"{name}.index", self.reading
+        )
+        self.stack.push_async_callback(log.close)
+        return Book(name, log, key, second)
+
+    async def add(self, name: str, seed: int) -> Book:
+        self.books[name] = await self.open(name, seed)
+        return self.books[name]
+
+    async def ask(
+        self,
+        name: str | None = None,
+        proof: bytes | None = None,
+        reference: tuple[str, int] | None = None,
+        sm3: bytes | None = None,
+        **question: object,
+    ) -> Verdict:
+        digests = Digests(sha(name), sm3) if name is not None else None
+        asked = Asked(digests, proof, reference, Question(NOW, **question))  # type: ignore[arg-type]
+        shelves = [book.shelf for book in self.books.values()]
+        return await Verifier(shelves, self.reading, self.max_age).verify(asked)
+
+
+@pytest.fixture
+async def library(tmp_path: Path) -> AsyncIterator[Library]:
+    async with AsyncExitStack() as stack:
+        reading = Worker("read")
+        stack.callback(reading.close)
+        made = Library(tmp_path, reading, stack)
+        for seed, name in enumerate(("own-1", "sz-1", "hk-1"), 1):
+            await made.add(name, seed)
+        made.books["own-1"].source = Source.OWN
+        await made.books["hk-1"].add(attest("somebody else's"))
+        yield made
+
+
+@pytest.fixture
+def sz(library: Library) -> Book:
+    return library.books["sz-1"]
+
+
+@pytest.fixture
+def hk(library: Library) -> Book:
+    return library.books["hk-1"]
+
+
+@pytest.fixture
+def own(library: Library) -> Book:
+    return library.books["own-1"]
+
+
+def words(verdict: Verdict) -> list[Word]:
+    return [judgement.word for judgement in verdict.judgements]
+
+
+# By digest
+
+
+async def test_attested_document_is_valid(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"), attest("b"))
+    verdict = await library.ask("b")
+    assert verdict.word == Word.VALID
+    (one,) = verdict.judgements
+    assert (one.facts.index, one.facts.source, one.facts.issuer.id) == (1, Source.REPLICA, "sz-1")
+    assert one.facts.as_of == NOW - 60_000
+
+
+async def test_unattested_document_is_unknown_as_of_the_oldest_replica(
+    library: Library, sz: Book, hk: Book
+) -> None:
+    await sz.add(attest("a"), seen=NOW - 30_000)
+    await hk.add(attest("b"), seen=NOW - 10_000)
+    verdict = await library.ask("c")
+    assert (verdict.word, verdict.as_of) == (Word.UNKNOWN, NOW - 30_000)
+    assert verdict.judgements == ()
+
+
+async def test_unknown_has_no_time_while_a_replica_never_heard_from_its_origin(
+    library: Library, sz: Book
+) -> None:
+    await sz.add(attest("a"), seen=None)
+    assert (await library.ask("c")).as_of is None
+    assert (await library.ask("c", expect_issuer="hk-1")).as_of == NOW - 60_000
+
+
+async def test_entry_that_no_head_covers_is_unknown(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"))
+    await sz.add(attest("b"), signed=False)
+    assert (await library.ask("b")).word == Word.UNKNOWN
+
+
+@pytest.mark.parametrize("reason", range(6))
+async def test_revoked_document(library: Library, sz: Book, reason: int) -> None:
+    await sz.add(attest("a"), revoke(0, reason))
+    verdict = await library.ask("a")
+    assert verdict.word == Word.REVOKED
+    revoked = verdict.judgements[0].facts.revoked
+    assert revoked is not None
+    assert (revoked.index, revoked.reason, revoked.at) == (1, reason, NOW - DAY)
+
+
+async def test_superseded_document(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"), attest("a, corrected", supersedes=0))
+    verdict = await library.ask("a")
+    assert verdict.word == Word.SUPERSEDED
+    assert verdict.judgements[0].facts.superseded_by == 1
+    assert (await library.ask("a, corrected")).word == Word.VALID
+
+
+async def test_expired_document(library: Library, sz: Book) -> None:
+    await sz.add(attest("a", valid_until=NOW - 1), attest("b", valid_until=NOW))
+    assert (await library.ask("a")).word == Word.EXPIRED
+    assert (await library.ask("b")).word == Word.VALID
+
+
+async def test_digest_that_differs_in_sm3_is_a_mismatch(library: Library, sz: Book) -> None:
+    await sz.add(attest("a", sm3=b"\1" * 32))
+    assert (await library.ask("a", sm3=b"\1" * 32)).word == Word.VALID
+    assert (await library.ask("a", sm3=b"\2" * 32)).word == Word.MISMATCH
+    assert (await library.ask("a")).word == Word.MISMATCH
+
+
+async def test_kind_that_the_issuer_may_not_attest_is_untrusted(library: Library, sz: Book) -> None:
+    sz.kinds = frozenset({"kyc-report"})
+    await sz.add(attest("a"))
+    assert (await library.ask("a")).word == Word.UNTRUSTED
+
+
+async def test_replica_in_conflict_is_untrusted(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"))
+    sz.conflict = "two histories were shown"
+    verdict = await library.ask("a")
+    assert verdict.word == Word.UNTRUSTED
+    assert verdict.judgements[0].facts.problem == "two histories were shown"
+
+
+async def test_two_institutions_are_ambiguous_until_one_is_expected(
+    library: Library, sz: Book, hk: Book
+) -> None:
+    await sz.add(attest("a"))
+    await hk.add(attest("a"))
+    assert (await library.ask("a")).word == Word.AMBIGUOUS
+    for name in ("sz-1", sz.key.name, BANKS["sz-1"]):
+        verdict = await library.ask("a", expect_issuer=name)
+        assert verdict.word == Word.VALID
+        assert [one.facts.issuer.id for one in verdict.judgements] == ["sz-1"]
+
+
+async def test_untrusted_attestation_makes_nothing_ambiguous(
+    library: Library, sz: Book, hk: Book
+) -> None:
+    await sz.add(attest("a"))
+    hk.kinds = frozenset({"diploma"})
+    await hk.add(attest("a"))
+    assert (await library.ask("a")).word == Word.VALID
+
+
+async def test_two_gateways_of_one_institution_are_not_ambiguous(
+    library: Library, sz: Book
+) -> None:
+    second = await library.add("sz-2", 9)
+    await sz.add(attest("a"))
+    await second.add(attest("a"))
+    assert (await library.ask("a")).word == Word.VALID
+
+
+async def test_grave_revocation_by_the_institution_wins(library: Library, sz: Book) -> None:
+    second = await library.add("sz-2", 9)
+    await sz.add(attest("a"), revoke(0, 4))
+    await second.add(attest("a", NOW))
+    assert (await library.ask("a")).word == Word.REVOKED
+
+
+async def test_newest_attestation_comes_first(library: Library, sz: Book) -> None:
+    await sz.add(attest("a", NOW - 2 * DAY), attest("a", NOW - DAY), revoke(0))
+    verdict = await library.ask("a")
+    assert words(verdict) == [Word.VALID, Word.REVOKED]
+    assert verdict.word == Word.VALID
+
+
+async def test_other_issuer_or_kind_than_expected_is_unknown(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"))
+    assert (await library.ask("a", expect_issuer="hk-1")).word == Word.UNKNOWN
+    assert (await library.ask("a", expect_kind="diploma")).word == Word.UNKNOWN
+
+
+# Freshness
+
+
+async def test_own_log_is_always_fresh(library: Library, own: Book) -> None:
+    await own.add(attest("a"), seen=None)
+    verdict = await library.ask("a")
+    assert (verdict.word, verdict.as_of) == (Word.VALID, NOW)
+    assert verdict.judgements[0].facts.source == Source.OWN
+
+
+async def test_replica_without_heartbeat_is_valid_as_of_nothing(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"), seen=None)
+    verdict = await library.ask("a")
+    assert (verdict.word, verdict.as_of) == (Word.VALID_AS_OF, None)
+
+
+@pytest.mark.parametrize(("age", "word"), [(DAY, Word.VALID), (DAY + 1000, Word.VALID_AS_OF)])
+async def test_answer_older_than_the_maximum_is_valid_as_of(
+    library: Library, sz: Book, age: int, word: Word
+) -> None:
+    await sz.add(attest("a", NOW - 3 * DAY), seen=NOW - age)
+    assert (await library.ask("a")).word == word
+
+
+async def test_kind_and_caller_shorten_the_maximum_age(library: Library, sz: Book) -> None:
+    await sz.add(attest("a", kind="short-lived"), attest("b"), seen=NOW - 2 * 3_600_000)
+    assert (await library.ask("a")).word == Word.VALID_AS_OF
+    assert (await library.ask("a", max_age=10 * DAY)).word == Word.VALID_AS_OF
+    assert (await library.ask("b")).word == Word.VALID
+    assert (await library.ask("b", max_age=3600)).word == Word.VALID_AS_OF
+
+
+async def test_replica_that_grows_during_the_look_does_not_vouch_for_it(
+    library: Library, sz: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The time must not be newer than what was looked at."""
+    await sz.add(attest("a"), seen=NOW - 60_000)
+    find = Log.find
+
+    def find_and_grow(log: Log, digest: bytes) -> Sequence[tuple[int, bytes]]:
+        found = find(log, digest)
+        if log is sz.log:
+            entries = [attest("late"), revoke(0)]
+            log._store.append(entries, [summarise(entry) for entry in entries])
+            sz._sign(log._store, NOW)
+        return found
+
+    monkeypatch.setattr(Log, "find", find_and_grow)
+    verdict = await library.ask("late", expect_issuer="sz-1")
+    assert (verdict.word, verdict.as_of) == (Word.UNKNOWN, NOW - 60_000)
+
+
+# By proof
+
+
+async def test_proof_of_what_the_replica_holds(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"), attest("b"))
+    proof = await sz.proof(0)
+    verdict = await library.ask("a", proof)
+    assert verdict.word == Word.VALID
+    (one,) = verdict.judgements
+    assert (one.facts.referred, one.facts.source, one.facts.quorum) == (
+        True,
+        Source.REPLICA,
+        "none",
+    )
+
+
+async def test_proof_with_another_document_is_a_mismatch(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"), attest("b"))
+    assert (await library.ask("c", await sz.proof(0))).word == Word.MISMATCH
+    assert (await library.ask("b", await sz.proof(0))).word == Word.MISMATCH
+    assert (await library.ask("c")).word == Word.UNKNOWN
+
+
+async def test_proof_of_another_issuer_than_expected_is_a_mismatch(
+    library: Library, sz: Book
+) -> None:
+    await sz.add(attest("a"))
+    verdict = await library.ask("a", await sz.proof(0), expect_issuer="hk-1")
+    assert verdict.word == Word.MISMATCH
+
+
+async def test_proof_without_its_document_is_attestation_only(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"))
+    assert (await library.ask(None, await sz.proof(0))).word == Word.ATTESTATION_ONLY
+
+
+async def test_old_proof_of_what_was_revoked_since(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"))
+    proof = await sz.proof(0)
+    await sz.add(revoke(0))
+    assert (await library.ask("a", proof)).word == Word.REVOKED
+
+
+async def test_proof_newer_than_the_replica(library: Library, sz: Book, tmp_path: Path) -> None:
+    """The replica knows nothing about the entry; what it knew of its log is fresh."""
+    ahead = await library.open("sz-9", 2)  # the seed of sz-1: the origin itself, further on
+    ahead.key, ahead.second = sz.key, sz.second
+    log = await _twin(library, sz, tmp_path / "twin.db")
+    ahead.log = log
+    await ahead.add(attest("a"), attest("b"))
+    await sz.add(attest("a"))
+    verdict = await library.ask("b", await ahead.proof(1))
+    assert verdict.word == Word.VALID
+    assert verdict.judgements[0].facts.source == Source.PROOF
+    assert verdict.as_of == NOW - 60_000
+
+
+async def _twin(library: Library, book: Book, path: Path) -> Log:
+    """Another log of the same origin and keys."""
+    create_store(path, book.key.vkey, book.second.vkey)
+    log = await open_log(path, path.with_suffix(".index"), library.reading)
+    library.stack.push_async_callback(log.close)
+    return log
+
+
+@pytest.mark.parametrize("held", [("x", "b"), ("a", "x"), ("x", "b", "c"), ("a", "x", "c")])
+async def test_proof_that_contradicts_the_replica_is_untrusted(
+    library: Library, sz: Book, tmp_path: Path, held: tuple[str, ...]
+) -> None:
+    other = Book("sz-1", await _twin(library, sz, tmp_path / "twin.db"), sz.key, sz.second)
+    await other.add(attest("a"), attest("b"))
+    await sz.add(*map(attest, held))
+    verdict = await library.ask("a", await other.proof(0))
+    assert verdict.word == Word.UNTRUSTED
+    assert "two histories" in (verdict.judgements[0].facts.problem or "")
+
+
+async def test_newer_proof_whose_entry_contradicts_the_replica_is_untrusted(
+    library: Library, sz: Book, tmp_path: Path
+) -> None:
+    other = Book("sz-1", await _twin(library, sz, tmp_path / "twin.db"), sz.key, sz.second)
+    await other.add(attest("a"), attest("b"), attest("c"))
+    await sz.add(attest("x"))
+    assert (await library.ask("a", await other.proof(0))).word == Word.UNTRUSTED
+
+
+async def test_proof_against_a_replica_in_conflict_is_untrusted(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"))
+    sz.conflict = "two histories were shown"
+    assert (await library.ask("a", await sz.proof(0))).word == Word.UNTRUSTED
+
+
+async def test_proof_of_an_unknown_log_is_untrusted(library: Library) -> None:
+    stranger = await library.open("mo-1", 7)
+    await stranger.add(attest("a"))
+    verdict = await library.ask("a", await stranger.proof(0))
+    assert verdict.word == Word.UNTRUSTED
+    assert stranger.key.name in (verdict.judgements[0].facts.problem or "")
+
+
+async def test_proof_signed_by_another_key_is_untrusted(
+    library: Library, sz: Book, tmp_path: Path
+) -> None:
+    await sz.add(attest("a"))
+    false = Book(
+        "sz-1", await _twin(library, sz, tmp_path / "twin.db"), log_key(sz.key.name, 99), sz.second
+    )
+    await false.add(attest("a"))
+    assert (await library.ask("a", await false.proof(0))).word == Word.UNTRUSTED
+
+
+async def test_proof_of_a_revocation_is_untrusted(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"), revoke(0))
+    assert (await library.ask("a", await sz.proof(1))).word == Word.UNTRUSTED
+
+
+async def test_proof_that_cannot_be_read_is_an_error(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"))
+    proof = await sz.proof(0)
+    with pytest.raises(MalformedError):
+        await library.ask("a", proof[:-1])
+    parse_proof(proof)
+
+
+async def test_proof_stops_a_replica_that_it_contradicts(
+    library: Library, sz: Book, tmp_path: Path
+) -> None:
+    replica = Replica(sz.shelf.member, sz.log, Clock())
+    shelf = Shelf(
+        sz.shelf.member, sz.log, Source.REPLICA, lambda: replica.conflict, replica.observe_head
+    )
+    verifier = Verifier([shelf], library.reading, library.max_age)
+    other = Book("sz-1", await _twin(library, sz, tmp_path / "twin.db"), sz.key, sz.second)
+    await sz.add(attest("a"), attest("b"))
+    await other.add(attest("a"), attest("x"))
+    by_digest = Asked(Digests(sha("a")), None, None, Question(NOW))
+    assert (await verifier.verify(by_digest)).word == Word.VALID
+    good, forged = await sz.proof(0), await other.proof(0)
+    false = forged.replace("\u2014 bank".encode(), "\u2014 xank".encode())
+    for proof in (good, false):
+        await verifier.verify(Asked(Digests(sha("a")), proof, None, Question(NOW)))
+        assert replica.conflict is None
+    await verifier.verify(Asked(Digests(sha("a")), forged, None, Question(NOW)))
+    assert replica.conflict
+    assert (await verifier.verify(by_digest)).word == Word.UNTRUSTED
+
+
+# By reference
+
+
+async def test_reference_compares_the_document(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"), attest("b"))
+    assert (await library.ask("a", reference=(sz.key.name, 0))).word == Word.VALID
+    assert (await library.ask("a", reference=(sz.key.name, 1))).word == Word.MISMATCH
+    assert (await library.ask(None, reference=(sz.key.name, 1))).word == Word.ATTESTATION_ONLY
+
+
+@pytest.mark.parametrize("index", [2, -1, 2**63 - 1])
+async def test_reference_to_nothing_is_unknown(library: Library, sz: Book, index: int) -> None:
+    await sz.add(attest("a"))
+    await sz.add(attest("b"), signed=False)
+    assert (await library.ask(None, reference=(sz.key.name, index))).word == Word.UNKNOWN
+
+
+async def test_reference_into_an_unknown_log_is_unknown(library: Library) -> None:
+    assert (await library.ask("a", reference=("bank-x.example/x-1", 0))).word == Word.UNKNOWN
+
+
+async def test_reference_to_a_revocation_is_untrusted(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"), revoke(0), b"not an entry")
+    for index in (1, 2):
+        assert (await library.ask(None, reference=(sz.key.name, index))).word == Word.UNTRUSTED
+
+
+# Policies
+
+
+async def test_policy_names_the_log_and_demands_no_witness(library: Library, sz: Book) -> None:
+    verifier = Verifier([sz.shelf], library.reading, library.max_age)
+    assert verifier.policy(sz.key.name).encode() == f"log {sz.key.vkey.encode()}\nquorum none\n"
+    with pytest.raises(MissingError):
+        verifier.policy("bank-x.example/x-1")
+
+
+async def test_heartbeat_needs_a_signed_head(own: Book) -> None:
+    signer = SoftSigner(own.key, own.second)
+    with pytest.raises(TryAgainError):
+        await make_heartbeat(own.log, signer, Clock())
+    assert own.log.state.seen_note is None
+    await own.add(attest("a"), seen=None)
+    note = await make_heartbeat(own.log, signer, Clock())
+    assert note == sign_head(own.log.state.head, own.key, {own.second: NOW // 1000})
+    assert own.log.state.seen_note == note
