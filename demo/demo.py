@@ -177,7 +177,8 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="end after the last step")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # steps as they happen
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="chopmark-demo-"))
     try:
         return _tell(folder, arguments.document, keep=None if arguments.once else signal.pause)
@@ -209,6 +210,9 @@ def _tell(folder: Path, document: Path | None, keep: Callable[[], None] | None) 
 
 
 def _interrupt(_number: int, _frame: object) -> Never:
+    """End once: a second Ctrl-C must not cut the tidying up short."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

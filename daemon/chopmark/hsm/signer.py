@@ -4,11 +4,14 @@ Nothing else in this system makes a signature, and it signs nothing but checkpoi
 of checkpoints: there is no way to hand it bytes (design: what a key may sign).
 """
 
+import asyncio
 import time
 from collections.abc import Callable
-from typing import Final
+from contextlib import suppress
+from typing import Final, TypeVar
 
 from chopmark.core.checkpoint import Checkpoint, check_origin, parse_checkpoint
+from chopmark.core.errors import TryAgainError
 from chopmark.core.keys import ECDSA_P256, VerifierKey, cosigned_message
 from chopmark.core.note import Signature
 from chopmark.core.text import MAX_INT
@@ -18,8 +21,14 @@ from chopmark.hsm.device import Device, Role, State
 from chopmark.hsm.errors import away
 from chopmark.hsm.thread import HsmThread
 
+T = TypeVar("T")
+
 _TRIES: Final = 2
 """A signature that does not verify is asked for once more, from a token opened anew."""
+ANSWER: Final = 15.0
+"""Seconds within which a call must come back. A TPM needs up to one; a network HSM that lost its
+line may never answer, and a call into the module cannot be broken off."""
+_SILENT: Final = "it does not answer"
 
 
 class HsmSigner:
@@ -34,6 +43,7 @@ class HsmSigner:
         self._device = device
         self._config = config
         self._counts = {"checkpoints": 0, "cosignatures": 0, "bad_signatures": 0}
+        self._silent = False
 
     @property
     def log_key(self) -> VerifierKey:
@@ -48,12 +58,12 @@ class HsmSigner:
     @property
     def state(self) -> State:
         """`ready`, `away` (comes back by itself) or `latched` (the PIN was refused)."""
-        return self._device.state
+        return "away" if self._silent else self._device.state
 
     @property
     def reason(self) -> str | None:
         """Why it is not ready, in a few words."""
-        return self._device.reason
+        return _SILENT if self._silent else self._device.reason
 
     @property
     def module(self) -> str:
@@ -105,24 +115,43 @@ class HsmSigner:
         return _to_signature(self.cosigner_key, payload)
 
     async def close(self) -> None:
-        """Log out and end the thread, after the signatures that wait. Ends the signer."""
+        """Log out and end the thread, after the signatures that wait. Ends the signer.
+
+        A token that does not answer is left as it is.
+        """
         try:
-            await self._thread.call(self._device.close)
+            with suppress(TryAgainError):
+                await self._call(self._device.close)
         finally:
             self._thread.stop()
 
     async def _sign(self, role: Role, message: bytes, text: bytes, prefix: bytes) -> bytes:
         key = self.log_key if role == "log" else self.cosigner_key
         for _ in range(_TRIES):
-            raw = await self._thread.call(self._device.sign, role, message)
+            raw = await self._call(self._device.sign, role, message)
             payload = prefix + (encode_ecdsa(raw) if key.type == ECDSA_P256 else raw)
             if key.verify(text, payload) is not None:
                 if self._device.state != "ready":
-                    await self._thread.call(self._device.confirm)
+                    await self._call(self._device.confirm)
                 return payload
             self._counts["bad_signatures"] += 1
-            await self._thread.call(self._device.distrust)
+            await self._call(self._device.distrust)
         raise away("its signatures do not verify")
+
+    async def _call(self, function: Callable[..., T], *args: object) -> T:
+        """Run a function on the HSM's thread, which may be stuck in an earlier one.
+
+        Raises:
+            TryAgainError: `hsm-away` if it does not come back in time.
+        """
+        try:
+            async with asyncio.timeout(ANSWER):
+                result = await self._thread.call(function, *args)
+        except TimeoutError:
+            self._silent = True
+            raise away(_SILENT) from None
+        self._silent = False
+        return result
 
 
 async def open_signer(

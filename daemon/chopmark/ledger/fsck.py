@@ -19,7 +19,7 @@ from chopmark.core.merkle import HASH, leaf_hash
 from chopmark.core.tiles import WIDTH, Frontier, parse_bundle
 from chopmark.ledger.schema import connect, tile_id
 from chopmark.ledger.store import LogState, read_row, read_state
-from chopmark.ledger.summary import Summary, summarise
+from chopmark.ledger.summary import Summary, digest_prefix, summarise
 
 MAX_FINDINGS: Final = 100
 """Findings of one check; a ledger with more is not worth listing."""
@@ -43,6 +43,7 @@ class _Check:
     findings: list[Finding] = field(default_factory=list)
     tree: Frontier = field(default_factory=Frontier)
     references: set[tuple[int, int, int, int, int | None]] = field(default_factory=set)
+    graves: set[tuple[int, int, int]] = field(default_factory=set)
     made_last: int = 0
     roots: dict[int, bytes] = field(default_factory=dict)
     unfinished: dict[tuple[int, int], bytes] = field(default_factory=dict)
@@ -104,6 +105,7 @@ def _check_all(
     _check_entries(check, wanted, progress)
     _check_tiles(check)
     _check_references(check)
+    _check_graves(check)
     _check_roots(check, wanted)
 
 
@@ -196,6 +198,17 @@ def _note_summary(check: _Check, index: int, summary: Summary) -> None:
     if reference is not None and reference.target < index:
         row = (reference.target, index, reference.type, reference.reason, summary.made_at)
         check.references.add(row)
+        if reference.is_grave:
+            _note_grave(check, reference.target, index)
+
+
+def _note_grave(check: _Check, target: int, source: int) -> None:
+    """A grave revocation stands under its target's digest too."""
+    query = "SELECT entries FROM bundle WHERE n = ?"
+    row = check.db.execute(query, (target // WIDTH,)).fetchone()
+    digest = summarise(parse_bundle(row[0])[target % WIDTH]).sha256
+    if digest is not None:
+        check.graves.add((digest_prefix(digest), target, source))
 
 
 def _grow(
@@ -244,6 +257,13 @@ def _check_references(check: _Check) -> None:
     rows = check.db.execute("SELECT * FROM reference").fetchall()
     for row in check.references.symmetric_difference(rows):
         check.find("bad-reference", f"the reference of entry {row[1]} to {row[0]} is not stored so")
+
+
+def _check_graves(check: _Check) -> None:
+    rows = check.db.execute("SELECT prefix, target, source FROM grave").fetchall()
+    for row in check.graves.symmetric_difference(rows):
+        message = f"the revocation of {row[1]} by {row[2]} is not stored under its digest"
+        check.find("bad-reference", message)
 
 
 def _open_index(check: _Check, path: Path, stack: ExitStack) -> None:

@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from chopmark.core.errors import InternalError
 from chopmark.core.text import MAX_INT
+from chopmark.ledger.summary import digest_prefix
 
 MAX_FOUND: Final = 256
 """Entries of one digest that one look-up gives."""
@@ -107,7 +108,7 @@ class SqliteIndex:
             tail = self._tail
             for index, digest in enumerate(digests, start):
                 if digest is not None:
-                    prefix = _prefix(digest)
+                    prefix = digest_prefix(digest)
                     tail.setdefault(prefix, []).append(index)
             self._count += len(digests) - digests.count(None)
             self.position = start + len(digests)
@@ -115,7 +116,7 @@ class SqliteIndex:
 
     def find(self, digest: bytes, below: int = MAX_INT, limit: int = MAX_FOUND) -> list[int]:
         """See `DigestIndex`."""
-        prefix = _prefix(digest)
+        prefix = digest_prefix(digest)
         # In the direction in which entries move, so that none slips through between two looks.
         found = set(_newest(self._tail.get(prefix, ()), below, limit))
         found.update(_newest(self._flushing.get(prefix, ()), below, limit))
@@ -224,7 +225,3 @@ def _remove(path: Path) -> None:
 def _newest(entries: Sequence[int], below: int, limit: int) -> Sequence[int]:
     end = bisect_left(entries, below)
     return entries[max(0, end - limit) : end]
-
-
-def _prefix(digest: bytes) -> int:
-    return int.from_bytes(digest[:8], "big", signed=True)

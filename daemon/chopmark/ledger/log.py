@@ -15,6 +15,9 @@ from chopmark.ledger.worker import Worker
 
 T = TypeVar("T")
 
+MAX_GRAVES: Final = 16
+"""Grave revocations of one digest that one look-up gives: each says the same."""
+
 _CHUNK: Final = 16_384
 """Entries read at once when the index catches up at start."""
 
@@ -104,10 +107,15 @@ class Log:
         return reached
 
     def find(self, digest: bytes) -> list[tuple[int, bytes]]:
-        """Signed entries that name this SHA-256, newest first. Call it on the readers' thread."""
+        """Signed entries that name this SHA-256, newest first. Call it on the readers' thread.
+
+        Of very many the newest are given, and with them those that were gravely revoked: these
+        win over the others, and no number of newer attestations may hide one.
+        """
         size = self.state.head.size
-        known = self._index.find(digest, size)
-        entries = ((i, self._reader.entries(i, i + 1)[0]) for i in reversed(known))
+        graves = self._reader.graves(digest, size, MAX_GRAVES)
+        known = sorted({*self._index.find(digest, size), *graves}, reverse=True)
+        entries = ((i, self._reader.entries(i, i + 1)[0]) for i in known)
         return [(i, entry) for i, entry in entries if summarise(entry).sha256 == digest]
 
     async def close(self) -> None:

@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
-from chopmark.core.entry import GRAVE_REASONS
 from chopmark.core.errors import InternalError, MalformedError, MissingError
 from chopmark.core.merkle import fold_range, inclusion_proof, range_nodes, read_range
 from chopmark.core.package import MAX_BUNDLE, Package
@@ -15,10 +14,26 @@ from chopmark.core.proof import Extra, Proof
 from chopmark.core.tiles import WIDTH, encode_bundle, parse_bundle, read_tile_node
 from chopmark.ledger.schema import connect, damage_named, tile_id
 from chopmark.ledger.store import LogState
-from chopmark.ledger.summary import REVOCATION, SUPERSESSION
+from chopmark.ledger.summary import REVOCATION, SUPERSESSION, digest_prefix
 
 NODES: Final = 4096
 """Subtree hashes kept in memory (some 600 kB): neighbours' proofs share most of theirs."""
+
+_GRAVE: Final = (
+    "SELECT r.source, r.reason, r.made_at FROM grave g JOIN reference r USING (target, source)"
+    " WHERE g.target = ? AND g.source < ? ORDER BY g.source LIMIT 1"
+)
+_FIRST: Final = (
+    "SELECT source, reason, made_at FROM reference"
+    " WHERE target = ? AND type = ? AND source < ? ORDER BY source LIMIT 1"
+)
+_NEWEST: Final = (
+    "SELECT source FROM reference"
+    " WHERE target = ? AND type = ? AND source < ? ORDER BY source DESC LIMIT 1"
+)
+_GRAVES: Final = (
+    "SELECT target FROM grave WHERE prefix = ? AND source < ? ORDER BY source DESC LIMIT ?"
+)
 
 
 class Reader:
@@ -90,18 +105,22 @@ class Reader:
         """What signed entries say about an attestation.
 
         Returns:
-            The revocation that counts as (index, reason, made at), or None; and the index of the
-            newest attestation that supersedes it, or -1.
+            The revocation that counts as (index, reason, made at), or None: the first for error,
+            fraud or key compromise, otherwise the first; and the index of the newest attestation
+            that supersedes it, or -1.
         """
-        rows = self._query(
-            "SELECT source, type, reason, made_at FROM reference"
-            " WHERE target = ? AND source < ? ORDER BY source",
-            (target, state.head.size),
+        size = state.head.size
+        # However often an entry was revoked, each question is one step in an index.
+        revoked = self._query(_GRAVE, (target, size)) or self._query(
+            _FIRST, (target, REVOCATION, size)
         )
-        revocations = [(r[0], r[2], r[3]) for r in rows if r[1] == REVOCATION]
-        # Of several the first counts, but a grave reason is never hidden behind a mild one.
-        revoked = min(revocations, key=lambda r: (r[1] not in GRAVE_REASONS, r[0]), default=None)
-        return revoked, max((r[0] for r in rows if r[1] == SUPERSESSION), default=-1)
+        newest = self._query(_NEWEST, (target, SUPERSESSION, size))
+        return tuple(revoked[0]) if revoked else None, newest[0][0] if newest else -1
+
+    def graves(self, digest: bytes, size: int, limit: int) -> list[int]:
+        """Entries below `size` that were gravely revoked and may name this digest, ascending."""
+        rows = self._query(_GRAVES, (digest_prefix(digest), size, limit))
+        return sorted({row[0] for row in rows})
 
     def close(self) -> None:
         """Close the connection."""

@@ -52,6 +52,14 @@ CREATE TABLE reference (
   made_at INTEGER NOT NULL,
   PRIMARY KEY (target, source)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE grave (
+  target INTEGER NOT NULL,
+  source INTEGER NOT NULL,
+  prefix INTEGER NOT NULL,
+  PRIMARY KEY (target, source)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX grave_by_prefix ON grave (prefix, source);
+CREATE INDEX reference_by_type ON reference (target, type, source);
 """
 _MIGRATIONS: Final = (_TABLES,)
 """Script i takes a database from version i to i + 1."""

@@ -21,7 +21,7 @@ from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.merkle import EMPTY_ROOT, HASH
 from chopmark.core.tiles import WIDTH, Frontier, encode_bundle, hash_leaves, parse_bundle
 from chopmark.ledger.schema import connect, creating, damage_named, tile_id
-from chopmark.ledger.summary import Summary, summarise
+from chopmark.ledger.summary import Summary, digest_prefix, summarise
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +157,7 @@ class Store:
             self._write_bundles(tail)
             self._write_tiles(tiles)
             self._write_references(summaries)
+            self._write_graves(summaries)
             self._swap_state(state)
         self._frontier, self.state = frontier, state
         self._tail = tail[len(tail) // WIDTH * WIDTH :]
@@ -222,6 +223,23 @@ class Store:
         ]
         self._db.executemany("INSERT INTO reference VALUES (?, ?, ?, ?, ?)", rows)
 
+    def _write_graves(self, summaries: Sequence[Summary]) -> None:
+        """Note under its digest what was revoked gravely: that must be found whatever else is."""
+        rows = []
+        for source, summary in enumerate(summaries, self.size):
+            reference = summary.reference
+            if reference is not None and reference.target < source and reference.is_grave:
+                digest = summarise(self._read_entry(reference.target)).sha256
+                if digest is not None:
+                    rows.append((reference.target, source, digest_prefix(digest)))
+        self._db.executemany("INSERT INTO grave VALUES (?, ?, ?)", rows)
+
+    def _read_entry(self, index: int) -> bytes:
+        """An entry that is stored, or has just been written in this transaction."""
+        query = "SELECT entries FROM bundle WHERE n = ?"
+        row = self._db.execute(query, (index // WIDTH,)).fetchone()
+        return parse_bundle(row[0])[index % WIDTH]
+
     def _swap_state(self, state: LogState) -> None:
         old, new = self.state, state
         done = self._db.execute(
@@ -253,6 +271,12 @@ class Store:
         try:
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
+            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            if full and self._db.in_transaction:
+                # Known, not ambiguous: the frame that makes it a commit was not written.
+                self._roll_back()
+                message = f"nothing was recorded: {error}"
+                raise TryAgainError("not-recorded", message, retry_after=5) from error
             message = f"a commit to {self.path} failed: {error}"
             raise InternalError(
                 "commit-unknown", message, hint="start the gateway again"

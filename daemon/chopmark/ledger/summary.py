@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 from chopmark.core.draft import Draft
 from chopmark.core.entry import (
+    GRAVE_REASONS,
     Attestation,
     Commitment,
     Entry,
@@ -30,6 +31,11 @@ class Reference(NamedTuple):
     target: int
     type: int
     reason: int = 0
+
+    @property
+    def is_grave(self) -> bool:
+        """Whether it takes an attestation back for error, fraud or key compromise."""
+        return self.type == REVOCATION and self.reason in GRAVE_REASONS
 
 
 class Summary(NamedTuple):
@@ -79,6 +85,11 @@ def summarise_entry(entry: Entry) -> Summary:
 def summarise_draft(draft: Draft, made_at: int) -> Summary:
     """The summary of an attestation that is being made."""
     return Summary(made_at, draft.kind, draft.sha256, _supersession(draft.supersedes))
+
+
+def digest_prefix(digest: bytes) -> int:
+    """The first eight bytes of a digest as SQLite's integer: what indices go by."""
+    return int.from_bytes(digest[:8], "big", signed=True)
 
 
 def is_attestation(data: bytes) -> bool:

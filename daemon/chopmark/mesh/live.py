@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from chopmark.core.errors import ChopmarkError, TryAgainError
+from chopmark.core.errors import ChopmarkError, InternalError, TryAgainError
 from chopmark.mesh import topics
 from chopmark.mesh.link import Link
 from chopmark.mesh.messages import Status
@@ -77,7 +77,9 @@ class Publisher:
                 await self._publish_to(self._own.signed_size)
             except* ChopmarkError as group:
                 # The link says why it is away; whoever listens sees the gap and asks.
-                LOG.debug("stopped publishing at %d: %s", self._published, group.exceptions[0])
+                ours = group.subgroup(InternalError) is not None
+                level = logging.ERROR if ours else logging.DEBUG
+                LOG.log(level, "stopped at %d: %s", self._published, group.exceptions[0])
                 self._published = self._own.signed_size
 
     async def _publish_to(self, size: int) -> None:

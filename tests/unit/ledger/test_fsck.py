@@ -181,6 +181,7 @@ def test_flipped_bit_in_a_tile_is_found(folder: Path, row: int) -> None:
         ("UPDATE reference SET target = 8 WHERE target = 7", "bad-reference"),
         ("UPDATE reference SET source = 5 WHERE target = 7", "bad-reference"),
         ("UPDATE reference SET made_at = 0 WHERE target = 7", "bad-reference"),
+        ("INSERT INTO grave VALUES (7, 300, 5)", "bad-reference"),
     ],
 )
 def test_damage_to_a_row_is_found(folder: Path, statement: str, code: str) -> None:

@@ -15,6 +15,7 @@ from chopmark.core.entry import Attestation, Revocation, encode_entry
 from chopmark.core.errors import MalformedError, MissingError, TryAgainError
 from chopmark.core.proof import parse_proof
 from chopmark.core.verdict import Question, Source, Verdict, Word
+from chopmark.ledger.index import MAX_FOUND
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.store import Store, create_store
@@ -265,6 +266,21 @@ async def test_grave_revocation_by_the_institution_wins(library: Library, sz: Bo
     await sz.add(attest("a"), revoke(0, 4))
     await second.add(attest("a", NOW))
     assert (await library.ask("a")).word == Word.REVOKED
+
+
+async def test_grave_revocation_is_not_hidden_by_however_many_newer_attestations(
+    library: Library, sz: Book
+) -> None:
+    newer = [attest("a", NOW - DAY + number) for number in range(2 * MAX_FOUND)]
+    await sz.add(attest("a"), revoke(0, 4), *newer)
+    assert (await library.ask("a")).word == Word.REVOKED
+
+
+async def test_mild_revocation_says_nothing_about_newer_attestations(
+    library: Library, sz: Book
+) -> None:
+    await sz.add(attest("a"), revoke(0, 2), attest("a", NOW - DAY))
+    assert (await library.ask("a")).word == Word.VALID
 
 
 async def test_newest_attestation_comes_first(library: Library, sz: Book) -> None:
