@@ -92,11 +92,13 @@ def say_fields(fields: Iterable[tuple[str, object]], indent: int = 2) -> None:
 
 
 def say_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on standard output."""
+    """A table on standard output; what a narrow terminal has no room for goes on in a new line."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else clean(cell)) for cell in row))
     open_console(sys.stdout).print(table)

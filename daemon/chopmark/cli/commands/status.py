@@ -34,14 +34,17 @@ def show_peers(peers: list[dict[str, Any]]) -> None:
 
 def _row(peer: dict[str, Any]) -> list[object]:
     link = _LINKS.get(str(peer.get("online")), "unknown")
-    names = ("size", "head_size", "as_of", "reason")
     return [
         peer.get("id"),
         peer.get("institution"),
         peer.get("jurisdiction"),
         link,
         peer.get("state"),
-        *(peer.get(name) for name in names),
+        peer.get("size"),
+        peer.get("head_size"),
+        # Cosigners sign whole seconds; without their fraction the table fits into 80 columns.
+        str(peer.get("as_of") or "").replace(".000Z", "Z"),
+        peer.get("reason"),
     ]
 
 
