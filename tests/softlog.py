@@ -84,7 +84,7 @@ class SoftLog:
 
     def head(self, *, cosigned: bool = False) -> bytes:
         tree = CompactRange()
-        tree.append(leaf_hash(entry) for entry in self.entries)
+        tree.append([leaf_hash(entry) for entry in self.entries])
         text = Checkpoint(self.origin, len(self.entries), tree.root()).encode()
         key = self.log_key
         payload = private_key(self.origin).sign(text.encode())

@@ -66,6 +66,12 @@ def encode_or_none(entry: Entry) -> bytes | None:
         return None if error.code == "entry-too-large" else b""
 
 
+def fast_path(data: bytes) -> Attestation | None:
+    """What the fast path makes of bytes; None where it leaves them to the slow parser."""
+    plain = entries.read_plain(data)
+    return None if plain is None else Attestation(*plain)
+
+
 def unusual(data: bytes) -> Entry | None:
     """What the slow parser makes of bytes; None where it refuses them."""
     try:
@@ -88,12 +94,12 @@ def test_other_entries_round_trip(entry: Revocation | Commitment | Adoption) -> 
 @given(PLAIN)
 def test_plain_attestation_is_read_on_the_fast_path(entry: Attestation) -> None:
     data = encode_entry(entry)
-    assert entries._parse_plain(data) == entries._parse_any(data) == entry
+    assert fast_path(data) == entries._parse_any(data) == entry
 
 
 @given(PLAIN.flatmap(lambda entry: mutated(encode_entry(entry))))
 def test_fast_path_agrees_with_the_slow_one_near_plain_attestations(data: bytes) -> None:
-    fast = entries._parse_plain(data)
+    fast = fast_path(data)
     assert fast is None or fast == unusual(data)
 
 
@@ -104,7 +110,7 @@ def test_fast_path_agrees_with_the_slow_one_at_every_byte(data: st.DataObject) -
     byte = data.draw(st.sampled_from([0x00, 0x1B, 0x58, 0x7F, 0x80, 0xA1, 0xA2, 0xA5, 0xA6, 0xFF]))
     for at in range(len(encoded)):
         changed = encoded[:at] + bytes([byte]) + encoded[at + 1 :]
-        fast = entries._parse_plain(changed)
+        fast = fast_path(changed)
         assert fast is None or fast == unusual(changed)
 
 
@@ -118,7 +124,7 @@ def test_fast_path_agrees_with_the_slow_one_at_bounds(
 ) -> None:
     value = ATTESTATION | {2: made_at, 4: "k" * length} | ({} if until is None else {5: until})
     data = encode_cbor(value)
-    fast = entries._parse_plain(data)
+    fast = fast_path(data)
     assert fast is None or fast == unusual(data)
 
 
