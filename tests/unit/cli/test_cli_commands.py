@@ -201,3 +201,12 @@ def test_errors_are_problems_for_programs(run: Run, gateway: SocketGateway) -> N
     problem = json.loads(done.err)
     assert problem["code"] == "hsm-away"
     assert problem["exit_code"] == 75
+
+
+def test_peers_tells_below_the_table_why_a_replica_stands_still(
+    run: Run, monkeypatch: pytest.MonkeyPatch, gateway: SocketGateway
+) -> None:
+    peer = {"id": "sz-1", "state": "failed", "reason": "two signed heads of size 2 differ"}
+    monkeypatch.setattr("chopmark.client.gateway.GatewayClient.peers", lambda _: [peer])
+    assert run("peers").out.endswith("\nsz-1 failed: two signed heads of size 2 differ\n")
+    assert gateway.requests == []

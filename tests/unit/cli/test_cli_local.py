@@ -244,6 +244,30 @@ def test_fsck_with_findings_is_10(
     assert line["findings"]
 
 
+def test_fsck_of_what_is_no_database_is_10(
+    run: Run, path: Path, config: Config, token: Token, state: Path
+) -> None:
+    initialise(path, config, token)
+    (state / "log.db").write_text("no database")
+    (line,) = run("fsck", "--config", path, "--json").lines()
+    assert [one["code"] for one in line["findings"]] == ["unreadable"]
+    assert run("fsck", "--config", path).code == 10
+
+
+def test_fsck_of_a_forbidden_ledger_is_77(
+    run: Run, path: Path, config: Config, token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    initialise(path, config, token)
+
+    def refuse(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("chopmark.service.fsck.Path.exists", refuse)
+    done = run("fsck", "--config", path)
+    assert done.code == 77
+    assert "daemon's user" in done.err
+
+
 def test_fsck_checks_replicas_that_are_there(
     run: Run, path: Path, config: Config, token: Token, state: Path
 ) -> None:

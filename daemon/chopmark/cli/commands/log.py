@@ -46,7 +46,7 @@ def _show(entries: list[dict[str, Any]], options: Given) -> int:
         say_json(entries)
     elif entries:
         headings = ("index", "made at", "type", "kind", "SHA-256")
-        say_table(headings, [_row(entry) for entry in entries])
+        say_table(headings, [_row(entry) for entry in entries], whole=headings[:4])
     else:
         say(styled("no entries", "dim"))
     return 0
