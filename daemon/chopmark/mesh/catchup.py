@@ -1,17 +1,19 @@
 """Catch-up: asks for the packages that a replica lacks, and answers others' requests.
 
-One request at a time, to the log's own gateway first, then to any peer that has the replica. It
+A few requests at a time, to the log's own gateway first, then to any peer that has the replica. It
 resumes anywhere, since every package is verified by itself and stored at once.
 """
 
 import asyncio
 import contextlib
+import itertools
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from chopmark.core.errors import ChopmarkError, MissingError, UnreachableError
+from chopmark.core.errors import ChopmarkError, InternalError, MissingError, UnreachableError
+from chopmark.core.tiles import WIDTH
 from chopmark.mesh import topics
 from chopmark.mesh.link import Link, Message
 from chopmark.mesh.messages import Request, encode_error, parse_error, parse_request
@@ -25,6 +27,12 @@ SETTLE: Final = 0.3
 """Seconds without progress after which live packages are taken as lost."""
 POLL: Final = 30.0
 """Seconds after which a quiet peer is asked for news: brokers need not retain anything."""
+RETRY: Final = 5.0
+"""Seconds after which what nobody could send is asked for again."""
+MAX_WINDOW: Final = 16
+"""Packages asked for at once, 1 MB: it doubles from one as long as all are of use."""
+SERVING: Final = 8
+"""Requests served at once, so that the broker's answers are not waited for one by one."""
 MAX_REQUESTS: Final = 64
 """Requests of others that wait to be served; more are dropped, and asked again."""
 
@@ -78,6 +86,7 @@ class CatchUp:
         self._asker = asker
         self._helpers = helpers
         self._due = asyncio.Event()
+        self._window = 1
         self.running = False
 
     def wake(self) -> None:
@@ -87,8 +96,9 @@ class CatchUp:
     async def run(self) -> None:
         """Look whenever woken, and now and then anyway."""
         while True:
+            pause = RETRY if self._log.missing else POLL
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), POLL)
+                await asyncio.wait_for(self._due.wait(), pause)
             self._due.clear()
             if not await self._is_progressing() and self._log.conflict is None:
                 await self._catch_up()
@@ -99,16 +109,20 @@ class CatchUp:
             return False
         before = self._log.size
         await asyncio.sleep(SETTLE)
-        if self._log.missing:
+        progressing = self._log.size > before
+        if progressing and self._log.missing:
             self._due.set()
-        return self._log.size > before
+        return progressing
 
     async def _catch_up(self) -> None:
         self.running = bool(self._log.missing)
         for helper in self._helpers():
+            self._window = 1
             try:
                 while await self._fetch(helper):
                     self.running = True
+            except InternalError:
+                raise  # our own fault, not the helper's
             except ChopmarkError as error:
                 LOG.debug("catch-up of %s from %s: %s", self._log.origin, helper, error.message)
             if not self._log.missing and self._log.size == self._log.signed_size:
@@ -116,10 +130,27 @@ class CatchUp:
         self.running = False
 
     async def _fetch(self, helper: str) -> bool:
-        """Ask for the next package; whether it brought anything."""
+        """Ask for the next packages; whether they brought anything."""
+        starts = self._starts()
+        asking = (self._ask(helper, start) for start in starts)
+        replies = await asyncio.gather(*asking, return_exceptions=True)
+        packages = [*itertools.takewhile(lambda reply: isinstance(reply, bytes), replies)]
+        if not packages and isinstance(replies[0], BaseException):
+            raise replies[0]
+        added = await self._log.ingest(packages)  # type: ignore[arg-type]  # takewhile narrows it
+        # A package may end before its bundle does; what was asked for behind it came in vain.
+        self._window = min(2 * self._window, MAX_WINDOW) if self._log.size > starts[-1] else 1
+        return added > 0 and self._log.conflict is None
+
+    async def _ask(self, helper: str, start: int) -> bytes:
+        return await self._asker.ask(helper, Request(self._log.origin, start, start + 1))
+
+    def _starts(self) -> list[int]:
+        """Where the packages begin that are asked for at once: here, and at the next bundles."""
         start = self._log.size
-        payload = await self._asker.ask(helper, Request(self._log.origin, start, start + 1))
-        return await self._log.ingest([payload]) > 0 and self._log.conflict is None
+        end = self._log.signed_size + self._log.missing
+        bundles = range((start // WIDTH + 1) * WIDTH, end, WIDTH)
+        return [start, *bundles[: self._window - 1]]
 
 
 class Server:
@@ -141,6 +172,11 @@ class Server:
 
     async def run(self) -> None:
         """Answer for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(SERVING):
+                tasks.create_task(self._serve(), name=f"server-{number}")
+
+    async def _serve(self) -> None:
         while True:
             asker, message = await self._requests.get()
             payload = await self._answer(message.payload)
@@ -160,5 +196,7 @@ class Server:
                 return encode_error("not-there")
             payload, _ = await log.package(request.start)
         except ChopmarkError as error:
+            if isinstance(error, InternalError):
+                LOG.exception("cannot serve a request", extra={"code": error.code})
             return encode_error(error.code)
         return payload

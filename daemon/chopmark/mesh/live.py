@@ -75,8 +75,9 @@ class Publisher:
             self._entries_due.clear()
             try:
                 await self._publish_to(self._own.signed_size)
-            except* ChopmarkError:
+            except* ChopmarkError as group:
                 # The link says why it is away; whoever listens sees the gap and asks.
+                LOG.debug("stopped publishing at %d: %s", self._published, group.exceptions[0])
                 self._published = self._own.signed_size
 
     async def _publish_to(self, size: int) -> None:

@@ -7,10 +7,12 @@ up nobody else. They are acknowledged once what they brought is durable.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
-from chopmark.core.errors import ChopmarkError, MalformedError, TryAgainError
+from chopmark.core.errors import ChopmarkError, InternalError, TryAgainError
 from chopmark.mesh import topics
+from chopmark.mesh.broker import DEFAULT_LIMITS
 from chopmark.mesh.catchup import Asker, CatchUp, Server
 from chopmark.mesh.link import Broker, Link, Message, Will
 from chopmark.mesh.live import Publisher
@@ -22,6 +24,11 @@ RETRY: Final = 1.0
 """Seconds between attempts to store while the disk refuses."""
 MAX_GROUP: Final = 64
 """Packages stored in one transaction."""
+MAX_QUEUE: Final = 2 * DEFAULT_LIMITS.unacknowledged
+"""Messages about one peer that wait: more than a link hands over at once, so that it is full only
+of what an earlier connection brought and this one brings again."""
+MAX_SIZES: Final = 100
+"""Logs in a status: more would not fit a small message. They are hints."""
 
 
 @dataclass(slots=True)
@@ -32,7 +39,10 @@ class Peer:
     catch_up: CatchUp
     online: bool | None = None
     sizes: Mapping[str, int] = field(default_factory=dict)
-    queue: asyncio.Queue[tuple[Topic, Message]] = field(default_factory=asyncio.Queue)
+    overflows: int = 0
+    queue: asyncio.Queue[tuple[Topic, Message]] = field(
+        default_factory=lambda: asyncio.Queue(MAX_QUEUE)
+    )
 
 
 class Mesh:
@@ -89,7 +99,7 @@ class Mesh:
             peer.catch_up.wake()
 
     async def _take(self, message: Message) -> None:
-        """Hand a message on; the link bounds how many are held, so queues need no bound."""
+        """Hand a message on; nothing here waits, or may raise."""
         topic = parse_topic(message.topic)
         if topic is not None and topic.kind in ("request", "reply"):
             if topic.kind == "reply":
@@ -98,9 +108,16 @@ class Mesh:
                 self._server.take_request(topic.other, message)
             message.acknowledge()
         elif topic is not None and topic.owner in self.peers:
-            self.peers[topic.owner].queue.put_nowait((topic, message))
+            self._queue(self.peers[topic.owner], topic, message)
         else:
             self.strangers += 1
+            message.acknowledge()
+
+    def _queue(self, peer: Peer, topic: Topic, message: Message) -> None:
+        try:
+            peer.queue.put_nowait((topic, message))
+        except asyncio.QueueFull:  # it was there before, or catch-up will bring it
+            peer.overflows += 1
             message.acknowledge()
 
     async def _serve_peer(self, peer: Peer) -> None:
@@ -122,11 +139,13 @@ class Mesh:
         """Take a checkpoint, heartbeat or status; what is bad is counted and dropped."""
         try:
             if topic.kind == "checkpoint":
-                await peer.log.observe_head(payload)
+                await _insist(lambda: peer.log.observe_head(payload))
             elif topic.kind == "cosignature":
                 await _insist(lambda: peer.log.observe_cosignature(payload))
             elif topic.kind == "status":
                 self._take_status(peer, parse_status(payload))
+        except InternalError:
+            raise  # our own fault, not the peer's
         except ChopmarkError as error:
             peer.log.drop(error)
 
@@ -149,6 +168,4 @@ async def _insist(call: Callable[[], Awaitable[object]]) -> None:
 
 
 def _sizes(logs: Mapping[str, HeldLog]) -> dict[str, int]:
-    if len(logs) > 100:
-        raise MalformedError("too-many", "a status has room for a hundred logs")
-    return {origin: log.signed_size for origin, log in logs.items()}
+    return {origin: log.signed_size for origin, log in islice(logs.items(), MAX_SIZES)}

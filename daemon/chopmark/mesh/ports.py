@@ -66,11 +66,16 @@ class FollowedLog(HeldLog, Protocol):
         ...
 
     async def observe_head(self, note: bytes) -> None:
-        """Learn of a signed head; raises `ChopmarkError` for a bad note."""
+        """Learn of a signed head; durable, as far as it brings anything, once it returns.
+
+        Raises:
+            ChopmarkError: the note is bad.
+            TryAgainError: `not-recorded`; the same may be offered again.
+        """
         ...
 
     async def observe_cosignature(self, note: bytes) -> None:
-        """Take a heartbeat; raises `ChopmarkError` for a bad note."""
+        """Take a heartbeat; see `observe_head`."""
         ...
 
     def drop(self, error: ChopmarkError) -> None:

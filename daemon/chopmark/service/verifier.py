@@ -68,19 +68,34 @@ class Verifier:
             MalformedError: if the proof cannot be read at all.
         """
         proof = parse_proof(asked.proof) if asked.proof is not None else None
-        facts = await self._reading.run(self._gather, asked, proof)
-        return decide(facts, asked.question, self._as_of(asked))
+        facts, as_of = await self._reading.run(self._search, asked, proof)
+        return decide(facts, asked.question, as_of)
 
-    def _as_of(self, asked: Asked) -> int | None:
+    def _search(self, asked: Asked, proof: Proof | None) -> tuple[list[Facts], int | None]:
+        """All facts, and the time up to which they are complete.
+
+        The times are taken before anything is read: a replica that grows meanwhile must not vouch
+        for a look that was taken before.
+        """
+        now = asked.question.now
+        times = {origin: shelf.as_of(now) for origin, shelf in self._shelves.items()}
+        facts = self._gather(asked, proof)
+        dated = [
+            replace(fact, as_of=times[fact.issuer.origin]) if fact.entry is not None else fact
+            for fact in facts
+        ]
+        return dated, self._as_of(asked, times)
+
+    def _as_of(self, asked: Asked, times: Mapping[str, int | None]) -> int | None:
         """Time up to which every log that could hold the document is known to be complete."""
         expected = asked.question.expect_issuer
-        times = [
-            shelf.as_of(asked.question.now)
+        asked_of = [
+            times[shelf.member.origin]
             for shelf in self._shelves.values()
             if expected in (None, shelf.member.id, shelf.member.origin, shelf.member.institution)
         ]
-        known = [time for time in times if time is not None]
-        return min(known) if known and len(known) == len(times) else None
+        known = [time for time in asked_of if time is not None]
+        return min(known) if known and len(known) == len(asked_of) else None
 
     def _gather(self, asked: Asked, proof: Proof | None) -> list[Facts]:
         """All facts, one for each attestation; what was pointed at comes first and stays."""
@@ -118,9 +133,9 @@ class Verifier:
         may_issue = shelf.member.may_issue
         policy = self.policy(origin)
         facts = facts_from_proof(proof, policy, asked.digests, shelf.issuer, may_issue)
-        return self._with_replica(shelf, facts, proof, asked)
+        return self._with_replica(shelf, facts, proof)
 
-    def _with_replica(self, shelf: Shelf, facts: Facts, proof: Proof, asked: Asked) -> Facts:
+    def _with_replica(self, shelf: Shelf, facts: Facts, proof: Proof) -> Facts:
         """Add what the replica knows about a proven attestation; compare the two histories."""
         if facts.entry is None:
             return facts
@@ -128,7 +143,7 @@ class Verifier:
         problem = facts.problem or shelf.conflict() or contradiction
         covered = facts.index < shelf.log.signed_size
         source = shelf.source if covered else facts.source
-        return self._complete(shelf, replace(facts, problem=problem, source=source), asked)
+        return self._complete(shelf, replace(facts, problem=problem, source=source))
 
     def _facts(self, shelf: Shelf, index: int, data: bytes, asked: Asked) -> Facts:
         entry, problem = read_attestation(data)
@@ -140,17 +155,16 @@ class Verifier:
             problem = f"{institution} is not entitled to attest the kind {entry.kind}"
         match = compare(entry, asked.digests, shelf.member.origin)
         known = replace(facts, problem=problem or shelf.conflict(), match=match)
-        return self._complete(shelf, known, asked)
+        return self._complete(shelf, known)
 
-    def _complete(self, shelf: Shelf, facts: Facts, asked: Asked) -> Facts:
-        """Add references, freshness and the kind's maximum age."""
+    def _complete(self, shelf: Shelf, facts: Facts) -> Facts:
+        """Add references and the kind's maximum age."""
         revoked, newer = shelf.log.read_now(lambda r, s: r.references(facts.index, s))
         kind = facts.entry.kind if facts.entry else ""
         return replace(
             facts,
             revoked=Revoked(*revoked) if revoked else None,
             superseded_by=newer if newer >= 0 else None,
-            as_of=shelf.as_of(asked.question.now),
             max_age=self._max_age(kind),
         )
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from chopmark.core.checkpoint import Checkpoint
-from chopmark.core.errors import ConfigurationError, ExistsError, MissingError
+from chopmark.core.errors import ConfigurationError, ExistsError, MissingError, TryAgainError
 from chopmark.core.member import Member
-from chopmark.core.note import Note, parse_note
+from chopmark.core.note import parse_note
 from chopmark.core.ports import Clock, Signer
 from chopmark.core.verdict import Source
 from chopmark.hsm.signer import HsmSigner, open_signer
@@ -115,15 +114,13 @@ async def make_heartbeat(log: Log, signer: Signer, clock: Clock) -> bytes:
         TryAgainError: while the HSM is away, or no head was signed yet.
     """
     state = log.state
+    if state.note is None:
+        raise TryAgainError("not-signed", "no head was signed yet")
     time = clock.now_ms() // 1000
     signature = await signer.cosign(state.head, time)
-    note = _head_note(state.head, state.note).with_signature(signature).encode()
+    note = parse_note(state.note).with_signature(signature).encode()
     await log.write(lambda store: store.move_seen(time, note))
     return note
-
-
-def _head_note(head: Checkpoint, note: bytes | None) -> Note:
-    return parse_note(note) if note is not None else Note(head.encode(), ())
 
 
 def _shelve(replica: Replica) -> Shelf:
