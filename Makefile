@@ -9,26 +9,28 @@ LOG := .pytest_cache/last-run.log
 LOCK := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	--python-version 3.11 $(if $(UPGRADE),--upgrade)
 
-# Handed over to the programs as they are, whatever characters are in them.
+# Handed over to the programs as they are, whatever characters are in them: a $ too.
+override DOC := $(value DOC)
+override JSON := $(value JSON)
 export DOC ONCE SCALE JSON
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing, into .venv
 	@./setup.sh
 
-demo: ## three gateways on this machine [DOC=file to attest, ONCE=1 to end by itself]
+demo: ## three gateways here [DOC=file to attest, ONCE=1: end by itself]
 	@./setup.sh run
 	@$(BIN)/python demo/demo.py $(if $(DOC),--document "$$DOC") $(if $(ONCE),--once)
 
-test: setup lint ## everything: linters, types, layers, all tests, coverage of the core
+test: setup lint ## everything: linters, types, layers, all tests, core coverage
 	@mkdir -p $(dir $(LOG))
 	@$(BIN)/coverage run -m pytest 2>&1 | tee $(LOG)
 	@$(BIN)/coverage report
 	@tail -n 1 $(LOG)
 
-check: setup lint ## what takes less than a minute: linters, types, layers, unit tests
+check: setup lint ## the quick part, about a minute: linters, types, unit tests
 	@$(BIN)/pytest -q tests/unit
 
 lint:
@@ -41,7 +43,7 @@ bench: ## the numbers of the design [SCALE=entries, JSON=file for the rows]
 	@./setup.sh
 	@$(BIN)/python benchmarks/run.py $(if $(SCALE),--scale "$$SCALE") $(if $(JSON),--json "$$JSON")
 
-lock: ## write locks/ anew from pyproject.toml, with uv [UPGRADE=1 for newer versions]
+lock: ## write locks/ anew, with uv [UPGRADE=1 for newer versions]
 	@$(LOCK) pyproject.toml -o locks/run.txt
 	@$(LOCK) pyproject.toml --extra dev -c locks/run.txt -o locks/dev.txt
 	@printf '%s\n' editables hatchling setuptools wheel | $(LOCK) - -o locks/build.txt

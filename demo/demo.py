@@ -18,8 +18,8 @@ from typing import Final, Never
 from rig.gateway import Cluster, Gateway
 from sample import make_statement
 
-WIDTH: Final = 92
-"""Columns of a command's output."""
+WIDTH: Final = 75
+"""Columns of a command's output: with the bar in front of it 80, as a terminal has."""
 MAX_SHOWN: Final = 16
 """Lines of a command's output that are shown."""
 
@@ -54,8 +54,10 @@ class Demo:
         print("\nThe gateways go on running. Try them, for instance:\n")
         for gateway in self._all():
             print(f"  {gateway.who.id}  http://127.0.0.1:{gateway.port}/v1/status")
-            print(f"        .venv/bin/chopmark --gateway {gateway.address} status")
-        print(f"\nEverything is in {self.folder} and goes away with it. Ctrl-C ends the demo.")
+            print(f"        export CHOPMARK_GATEWAY={gateway.address}")
+        print("\nWith one of these variables set, .venv/bin/chopmark status shows that gateway;")
+        print("verify, attest, log show and the others ask it too (docs/cli.md).")
+        print(f"\nEverything is in {self.folder}\nand goes away with it. Ctrl-C ends the demo.")
 
     def stop(self) -> None:
         """Stop what runs."""
@@ -64,7 +66,7 @@ class Demo:
 
     def _start(self) -> None:
         self._say(
-            "Three banks set up a gateway each: Shenzhen (sz-1), Hong Kong (hk-1), Macao (mo-1).",
+            "Three banks set up a gateway each: Shenzhen, Hong Kong, Macao.",
             "Each has its own emulated HSM with its own keys; they meet at an MQTT broker.",
         )
         self.cluster = Cluster(self.folder / "gateways")
@@ -75,7 +77,7 @@ class Demo:
     def _attest(self, hong_kong: Gateway, shenzhen: Gateway) -> None:
         self._say(
             f"The bank in Hong Kong hands a customer the document {self.document.name}",
-            "and has its gateway attest it. Only hashes go to the gateway, and none of the bytes.",
+            "and has its gateway attest it. Only hashes go there, and none of the bytes.",
         )
         path = str(self.document)
         self._show(hong_kong, 0, "attest", path, "--kind", "bank-statement")
@@ -129,8 +131,10 @@ class Demo:
             copy = folder / "statement.pdf"
             copy.write_bytes(make_statement())
             return copy
+        if not document.exists():
+            raise DemoFailedError(f"no such file: {document}")
         if not document.is_file() or document.stat().st_size == 0:
-            raise DemoFailedError(f"{document} is no file with anything in it")
+            raise DemoFailedError(f"{document} is empty, or no regular file")
         return Path(shutil.copy(document, folder / document.name))
 
     def _carry(self, name: str, data: bytes, *, proof: bool) -> Path:

@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 
 import chopmark
 from chopmark.cli.context import Given, Options
@@ -140,7 +140,10 @@ def _run(app: App, arguments: Sequence[str]) -> int:
     except CycloptsError as error:
         names = [name for name in error.command_chain or () if not name.startswith("-")]
         hint = f"`{' '.join(['chopmark', *names, '--help'])}` tells what is possible"
-        raise UsageError("usage", str(error).strip(), hint=hint) from error
+        message = str(error).strip()
+        if isinstance(error, UnusedCliTokensError):
+            message = f"not understood: {' '.join(error.unused_tokens or ())}"
+        raise UsageError("usage", message, hint=hint) from error
 
 
 def _load_commands(app: App) -> None:

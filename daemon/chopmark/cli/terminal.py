@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, TextIO
 
 if TYPE_CHECKING:
@@ -91,12 +91,22 @@ def say_fields(fields: Iterable[tuple[str, object]], indent: int = 2) -> None:
             say(" " * (indent + width + 2), line)
 
 
-def say_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on standard output."""
+def say_table(
+    headings: Sequence[str], rows: Iterable[Sequence[object]], *, whole: Collection[str] = ()
+) -> None:
+    """A table on standard output; what a narrow terminal has no room for goes on in a new line.
+
+    Args:
+        headings: of the columns.
+        rows: cells, in the order of the headings.
+        whole: headings of the columns that are not broken.
+    """
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold", no_wrap=heading in whole)
     for row in rows:
         table.add_row(*(Text("" if cell is None else clean(cell)) for cell in row))
     open_console(sys.stdout).print(table)

@@ -14,6 +14,8 @@ from chopmark.core.errors import UsageError
 
 VARIABLE: Final = "CHOPMARK_GATEWAY"
 DEFAULT: Final = "unix:/run/chopmark/api.sock"
+_MAX_SOCKET_PATH: Final = 107
+"""Bytes (unix(7): 108 with the closing NUL)."""
 _HINT: Final = "an address is unix:PATH or http://127.0.0.1:PORT"
 
 
@@ -42,6 +44,9 @@ def parse_address(text: str) -> Address:
         path = text.removeprefix("unix:")
         if not path or not path.isprintable():
             raise UsageError("bad-address", f"no path in {text!r}", hint=_HINT)
+        if len(os.fsencode(path)) > _MAX_SOCKET_PATH:
+            message = f"{path} is too long for a unix socket"
+            raise UsageError("bad-address", message, hint=f"{_MAX_SOCKET_PATH} bytes at most")
         return Address(text, path, "http://localhost")
     try:
         parts = urlsplit(text)

@@ -47,7 +47,10 @@ def _locate(name: str) -> Path:
 
 
 def _missing(message: str) -> ConfigurationError:
-    hint = "the unit's LoadCredential= provides it; see systemd/README.md"
+    hint = (
+        "the unit's LoadCredential= provides it (systemd/README.md);"
+        f" by hand, set {DIRECTORY_VARIABLE} to the folder of the PIN's file"
+    )
     return ConfigurationError("pin-missing", message, hint=hint)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chopmark.core.errors import MissingError
+from chopmark.core.errors import ForbiddenError, InternalError, MissingError
 from chopmark.core.keys import VerifierKey
 from chopmark.ledger.fsck import Finding, check_store
 from chopmark.ledger.store import read_keys
@@ -32,7 +32,10 @@ class Check:
 
     def run(self, progress: Progress | None = None) -> list[Finding]:
         """Check it; `progress` is told (entries checked, entries in all)."""
-        log_key, cosigner_key = self.keys or read_keys(self.path)
+        try:
+            log_key, cosigner_key = self.keys or read_keys(self.path)
+        except InternalError as error:  # so damaged that it does not say whose it is
+            return [Finding("unreadable", error.message)]
         return check_store(self.path, self.index, log_key, cosigner_key, progress)
 
 
@@ -42,6 +45,7 @@ def plan_checks(config: Config, member: str | None = None) -> list[Check]:
     Raises:
         MissingError: `no-ledger` if our own ledger or that of the member is not there;
             `no-such-member`.
+        ForbiddenError: `ledger-forbidden`.
     """
     state, own = config.gateway.state, config.gateway.id
     checks = {own: Check(own, log_path(state), index_path(state, own))}
@@ -52,9 +56,17 @@ def plan_checks(config: Config, member: str | None = None) -> list[Check]:
         hint = f"known here: {', '.join(checks)}"
         raise MissingError("no-such-member", f"no member {member!r} is known here", hint=hint)
     chosen = checks[member or own]
-    if not chosen.path.exists():
+    if not _is_there(chosen.path):
         raise MissingError("no-ledger", f"there is no ledger at {chosen.path}")
     if member is not None:
         return [chosen]
     # A peer that this gateway has not met yet has no replica.
-    return [check for check in checks.values() if check.path.exists()]
+    return [check for check in checks.values() if _is_there(check.path)]
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except PermissionError as error:
+        hint = "call it as root, or as the daemon's user"
+        raise ForbiddenError("ledger-forbidden", f"you may not read {path}", hint=hint) from error

@@ -14,7 +14,7 @@ import chopmark
 from chopmark.api.app import create_app
 from chopmark.api.server import serve
 from chopmark.core.errors import ChopmarkError
-from chopmark.service.config import Config, find_config, load_config
+from chopmark.service.config import DEFAULT_PATH, Config, find_config, load_config
 from chopmark.service.logs import set_up_logging
 from chopmark.service.notify import feed_watchdog, notify_ready, notify_status, notify_stopping
 from chopmark.service.wiring import Parts, build
@@ -30,8 +30,10 @@ ANSWER: Final = 20.0
 
 def run() -> None:
     """Entry point of the program."""
-    parser = argparse.ArgumentParser(prog="chopmarkd", description=__doc__)
-    parser.add_argument("--config", type=Path, help="gateway.toml (default: CHOPMARK_CONFIG)")
+    about = "The gateway's daemon. It runs until SIGTERM or Ctrl-C, and logs to standard error."
+    parser = argparse.ArgumentParser(prog="chopmarkd", description=about)
+    where = f"the configuration (default: CHOPMARK_CONFIG, then {DEFAULT_PATH})"
+    parser.add_argument("--config", type=Path, help=where)
     parser.add_argument("--version", action="version", version=chopmark.__version__)
     arguments = parser.parse_args()
     set_up_logging()

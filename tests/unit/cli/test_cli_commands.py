@@ -91,6 +91,7 @@ def test_revoke_by_document(run: Run, gateway: SocketGateway, document: Path) ->
     assert (line["revokes"], line["reason"]) == (0, 2)
     done = run("revoke", document)
     assert done.code == 73
+    assert "ORIGIN#INDEX" in done.err
     assert len(gateway.log.entries) == 2
 
 
@@ -121,6 +122,10 @@ def test_revoke_wrong_usage_is_64(run: Run, gateway: SocketGateway, arguments: l
     assert gateway.requests == []
 
 
+def test_revoke_of_a_missing_file_says_so(run: Run) -> None:
+    assert "no such file, and no reference: statement.pdf" in run("revoke", "statement.pdf").err
+
+
 @pytest.mark.usefixtures("gateway")
 def test_status_for_people_and_programs(run: Run) -> None:
     done = run("status")
@@ -143,7 +148,7 @@ def test_peers_is_a_table_of_clean_text(run: Run) -> None:
 @pytest.mark.usefixtures("gateway")
 def test_peers_table_is_not_cut_off_in_a_pipe(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
-    assert "2026-11-22T13:00:00.000Z" in run("peers").out
+    assert "2026-11-22T13:00:00Z" in run("peers").out
 
 
 def test_peers_export_is_a_peer_block(run: Run, gateway: SocketGateway) -> None:
@@ -178,6 +183,11 @@ def test_log_show_pages_through_many(run: Run, gateway: SocketGateway) -> None:
     assert len(done.lines()[0]) == 1005
 
 
+def test_log_show_of_no_entries_is_64(run: Run, gateway: SocketGateway) -> None:
+    assert run("log", "show", "--limit", "0").code == 64
+    assert gateway.requests == []
+
+
 @pytest.mark.usefixtures("gateway")
 def test_log_show_of_an_empty_log(run: Run) -> None:
     assert run("log", "show").out == "no entries\n"
@@ -191,3 +201,12 @@ def test_errors_are_problems_for_programs(run: Run, gateway: SocketGateway) -> N
     problem = json.loads(done.err)
     assert problem["code"] == "hsm-away"
     assert problem["exit_code"] == 75
+
+
+def test_peers_tells_below_the_table_why_a_replica_stands_still(
+    run: Run, monkeypatch: pytest.MonkeyPatch, gateway: SocketGateway
+) -> None:
+    peer = {"id": "sz-1", "state": "failed", "reason": "two signed heads of size 2 differ"}
+    monkeypatch.setattr("chopmark.client.gateway.GatewayClient.peers", lambda _: [peer])
+    assert run("peers").out.endswith("\nsz-1 failed: two signed heads of size 2 differ\n")
+    assert gateway.requests == []

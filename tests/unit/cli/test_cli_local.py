@@ -16,6 +16,7 @@ from chopmark.service.config_model import Config
 from chopmark.service.initialise import Initialised, initialise
 from commandline import Run
 from configs import BASE, cosigner, p256, peer_block
+from socketgateway import SocketGateway
 
 ORIGIN = "bank-hk.example/hk-1"
 KEYS = (p256(ORIGIN, 3), cosigner(f"{ORIGIN}/cosigner", "hk"))
@@ -243,6 +244,30 @@ def test_fsck_with_findings_is_10(
     assert line["findings"]
 
 
+def test_fsck_of_what_is_no_database_is_10(
+    run: Run, path: Path, config: Config, token: Token, state: Path
+) -> None:
+    initialise(path, config, token)
+    (state / "log.db").write_text("no database")
+    (line,) = run("fsck", "--config", path, "--json").lines()
+    assert [one["code"] for one in line["findings"]] == ["unreadable"]
+    assert run("fsck", "--config", path).code == 10
+
+
+def test_fsck_of_a_forbidden_ledger_is_77(
+    run: Run, path: Path, config: Config, token: Token, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    initialise(path, config, token)
+
+    def refuse(_path: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("chopmark.service.fsck.Path.exists", refuse)
+    done = run("fsck", "--config", path)
+    assert done.code == 77
+    assert "daemon's user" in done.err
+
+
 def test_fsck_checks_replicas_that_are_there(
     run: Run, path: Path, config: Config, token: Token, state: Path
 ) -> None:
@@ -276,6 +301,22 @@ def test_peers_export_without_daemon_is_made_from_the_disk(
     (peer,) = tomllib.loads(done.out)["peer"]
     assert (peer["log_vkey"], peer["cosigner_vkey"]) == tuple(key.encode() for key in KEYS)
     assert "using the configuration" in done.err
+
+
+def test_peers_export_of_a_named_configuration_asks_no_other_gateway(
+    run: Run,
+    path: Path,
+    config: Config,
+    token: Token,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    initialise(path, config, token)
+    other = SocketGateway(tmp_path)
+    monkeypatch.setenv("CHOPMARK_GATEWAY", other.address)
+    assert run("peers", "export", "--config", path).code == 0
+    assert other.requests == []
+    other.close()
 
 
 def test_peers_export_from_a_named_gateway_does_not_fall_back(

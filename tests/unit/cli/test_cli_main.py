@@ -96,6 +96,12 @@ def test_unknown_command_is_64(run: Run) -> None:
     assert "`chopmark --help`" in done.err
 
 
+def test_unknown_command_of_a_group_is_64(run: Run) -> None:
+    done = run("peers", "lst")
+    assert done.code == 64
+    assert done.err.startswith("chopmark: not understood: lst\n")
+
+
 def test_usage_error_is_a_problem_with_json(run: Run) -> None:
     done = run("verify", "--json", "--max-age")
     assert done.code == 64
@@ -106,7 +112,9 @@ def test_no_command_prints_help(run: Run) -> None:
     assert run().out.startswith("Usage: chopmark COMMAND")
 
 
-@pytest.mark.parametrize("address", ["tcp:1", "unix:", "http://bank.example", "http://127.0.0.1/x"])
+@pytest.mark.parametrize(
+    "address", ["tcp:1", "unix:", "http://bank.example", "http://127.0.0.1/x", "unix:/" + "x" * 107]
+)
 def test_bad_gateway_address_is_64(run: Run, address: str) -> None:
     assert run("status", "--gateway", address).code == 64
 

@@ -6,7 +6,7 @@ import pytest
 from chopmark.client.files import proof_path
 from chopmark.core.verdict import EXIT
 from commandline import Run, write_documents
-from socketgateway import SocketGateway
+from socketgateway import Problem, SocketGateway
 from softlog import SoftLog
 
 ORIGIN = "bank-hk.example/hk-1"
@@ -252,3 +252,46 @@ def test_every_verdict_has_a_look() -> None:
     assert LOOKS.keys() == EXIT.keys()
     good = {word for word, (shape, _) in LOOKS.items() if shape == "✔"}
     assert good == {word for word, code in EXIT.items() if code == 0}
+
+
+def test_verify_of_a_damaged_proof_names_the_file_and_leaves_the_others_alone(
+    run: Run, log: SoftLog
+) -> None:
+    damaged, bare, good = write_documents(3)
+    prove(log, damaged)
+    prove(log, good)
+    proof_path(damaged).write_bytes(b"\xff no proof")
+    done = run("verify", damaged, bare, good, "--policy", "policy")
+    assert done.code == 65
+    assert done.out.startswith(f" ! VALID AS OF   {good}\n")
+    assert f"chopmark: {damaged}: " in done.err
+    assert f"chopmark: {bare}: offline" in done.err
+    lines = run("verify", damaged, good, "--policy", "policy", "--json").lines()
+    assert [line["subject"] for line in lines] == [str(good)]
+
+
+def test_verify_with_a_gateway_that_refuses_a_proof_goes_on(
+    run: Run, gateway: SocketGateway
+) -> None:
+    damaged, good = write_documents(2)
+    gateway.log.attest(good.read_bytes())
+    proof_path(damaged).write_text("no proof")
+    answer = gateway._verify
+
+    def refuse(body: dict[str, object]) -> object:
+        if body.get("proof"):
+            raise Problem(400, "malformed-proof", "not a proof", "")
+        return answer(body)
+
+    gateway._verify = refuse  # type: ignore[method-assign, assignment]
+    done = run("verify", damaged, good)
+    assert done.code == 65
+    assert done.out.startswith(f" ✔ VALID   {good}\n")
+    assert f"chopmark: {damaged}: not a proof" in done.err
+
+
+def test_verify_names_the_policy_that_cannot_be_read(run: Run, document: Path) -> None:
+    Path("bad").write_text("quorum nobody\n")
+    done = run("verify", document, "--policy", "bad")
+    assert done.code == 65
+    assert done.err.startswith("chopmark: bad: policy")

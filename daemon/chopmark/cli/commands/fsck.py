@@ -1,5 +1,6 @@
 """`chopmark fsck`: whether everything on disk is what was signed."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from chopmark.cli.context import Given
@@ -30,8 +31,14 @@ def _run(check: Check, options: Given) -> int:
         described = [{"code": one.code, "message": one.message} for one in findings]
         say_json({"id": check.member, "path": str(check.path), "findings": described})
         return len(findings)
-    result = styled("ok", "green") if not findings else styled(f"{len(findings)} findings", "red")
+    result = styled(_count(findings), "red" if findings else "green")
     say(styled(check.member, "bold"), "  ", clean(check.path), "  ", result)
     for one in findings:
         say("  ", styled(one.code, "red"), "  ", clean(one.message))
     return len(findings)
+
+
+def _count(findings: Sequence[object]) -> str:
+    if not findings:
+        return "ok"
+    return "1 finding" if len(findings) == 1 else f"{len(findings)} findings"

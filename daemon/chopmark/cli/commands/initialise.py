@@ -115,8 +115,13 @@ def _show(made: Initialised, config: Config, options: Given) -> None:
     say_fields([("configuration", made.path), ("ledger", state), *keys.items()])
     say()
     say("next:")
+    steps = [
+        "give its peers what `chopmark peers export` prints",
+        "append their [[peer]] blocks to the configuration, then `chopmark config check`",
+        clean(f"start it: systemctl start chopmark, or chopmarkd --config {made.path}"),
+    ]
     if os.geteuid() == 0:
-        say("  0. give the ledger to the daemon's user: ", clean(f"chown -R chopmark: {state}"))
-    say("  1. start the gateway: ", clean(f"chopmarkd --config {made.path}, or systemctl start"))
-    say("  2. give its peers what `chopmark peers export` prints")
-    say("  3. put their [[peer]] blocks into the configuration, then `chopmark config check`")
+        owner = f"if the daemon runs as user chopmark: chown -R chopmark: {state}"
+        steps.insert(0, clean(owner))
+    for number, step in enumerate(steps, 1):
+        say(f"  {number}. {step}")

@@ -5,6 +5,7 @@ from typing import Any
 from chopmark.cli.arguments import name_reason
 from chopmark.cli.context import Given
 from chopmark.cli.terminal import say, say_json, say_table, styled
+from chopmark.core.errors import UsageError
 
 _PAGE = 1000
 
@@ -23,6 +24,8 @@ def show(
         after: Show the entries with a greater index than this.
         limit: Show at most so many entries.
     """
+    if limit < 1:
+        raise UsageError("usage", f"--limit is {limit}", hint="1 or more")
     with options.connect() as gateway:
         whose = member or str(gateway.export()["id"])
         start = after
@@ -42,8 +45,8 @@ def _show(entries: list[dict[str, Any]], options: Given) -> int:
     if options.json:
         say_json(entries)
     elif entries:
-        headings = ("index", "made at", "type", "kind", "SHA-256", "")
-        say_table(headings, [_row(entry) for entry in entries])
+        headings = ("index", "made at", "type", "kind", "SHA-256")
+        say_table(headings, [_row(entry) for entry in entries], whole=headings[:4])
     else:
         say(styled("no entries", "dim"))
     return 0
@@ -57,12 +60,11 @@ def _row(entry: dict[str, Any]) -> list[object]:
         entry.get("made_at"),
         entry.get("type"),
         entry.get("kind"),
-        f"{digest[:16]}…" if digest else "",
-        _details(entry),
+        ", ".join([f"{digest[:16]}…"] * bool(digest) + _details(entry)),
     ]
 
 
-def _details(entry: dict[str, Any]) -> str:
+def _details(entry: dict[str, Any]) -> list[str]:
     parts = []
     if entry.get("revokes") is not None:
         parts.append(f"revokes {entry['revokes']}: {name_reason(entry.get('reason'))}")
@@ -72,4 +74,4 @@ def _details(entry: dict[str, Any]) -> str:
         parts.append(f"valid until {entry['valid_until']}")
     if entry.get("blinded"):
         parts.append("blinded")
-    return ", ".join(parts)
+    return parts

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chopmark.cli.commands.status import show_peers
@@ -29,7 +30,8 @@ def list_peers(*, options: Given) -> int:
 def export(*, options: Given) -> int:
     """Print the [[peer]] block that goes into the configuration of this gateway's peers.
 
-    When the gateway does not run, it is made from the configuration and the ledger on disk.
+    With --config it is the gateway of that configuration. When the gateway does not run, the block
+    is made from the configuration and the ledger on disk.
     """
     from chopmark.service.config_text import render_peer
 
@@ -63,13 +65,20 @@ def _read_identity(options: Options) -> Mapping[str, Any]:
     from chopmark.service.identity import read_identity
 
     try:
-        with options.connect() as gateway:
+        with _choose(options).connect() as gateway:
             return gateway.export()
     except UnreachableError as error:
         if options.gateway is not None:
             raise
         warn(styled(f"note: {error.message}: using the configuration", stream=sys.stderr))
         return read_identity(options.load_config())
+
+
+def _choose(options: Options) -> Options:
+    """A configuration that is named must not give the block of another gateway that runs here."""
+    if options.gateway is not None or options.config is None:
+        return options
+    return replace(options, gateway=f"unix:{options.load_config().api.socket}")
 
 
 def _member(values: Mapping[str, Any]) -> "Member":

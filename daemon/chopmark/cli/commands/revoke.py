@@ -44,6 +44,9 @@ def revoke(
 def _find(gateway: "GatewayClient", target: str, options: Options) -> int:
     if Path(target).exists():
         return _find_by_document(gateway, Path(target), options)
+    if "#" not in target:
+        message = f"no such file, and no reference: {target}"
+        raise UsageError("bad-reference", message, hint="name the document, or ORIGIN#INDEX")
     origin, index = parse_reference(target)
     own = gateway.export()["origin"]
     if origin != own:
@@ -57,7 +60,9 @@ def _find_by_document(gateway: "GatewayClient", file: Path, options: Options) ->
     found = find_own(gateway, hash_files([file], options)[0])
     standing = [attestation for attestation in found if attestation["revoked"] is None]
     if not standing:
-        raise ExistsError("already-revoked", f"the attestation of {file} is revoked already")
+        message = f"the attestation of {file} is revoked already"
+        hint = "to give another reason too, name the attestation by ORIGIN#INDEX"
+        raise ExistsError("already-revoked", message, hint=hint)
     if len(standing) > 1:
         places = ", ".join(f"{one['origin']}#{one['index']}" for one in standing)
         message = f"{file} has several attestations: {places}"

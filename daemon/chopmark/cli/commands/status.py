@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chopmark.cli.context import Given
-from chopmark.cli.terminal import say, say_fields, say_json, say_table, styled
+from chopmark.cli.terminal import say, say_fields, say_json, say_prose, say_table, styled
 
 _COLOURS = {"ready": "green", "degraded": "yellow"}
 _LINKS = {"True": "online", "False": "offline"}
@@ -28,20 +28,25 @@ def status(*, options: Given) -> int:
 
 def show_peers(peers: list[dict[str, Any]]) -> None:
     """A table of the peers and their replicas."""
-    headings = ("id", "institution", "place", "link", "replica", "entries", "of", "as of", "")
-    say_table(headings, [_row(peer) for peer in peers])
+    headings = ("id", "institution", "place", "link", "replica", "entries", "of", "as of")
+    say_table(headings, [_row(peer) for peer in peers], whole=("id", "replica", "as of"))
+    for peer in peers:
+        if peer.get("reason"):
+            say_prose(f"{peer['id']} {peer.get('state')}: {peer['reason']}", indent=0)
 
 
 def _row(peer: dict[str, Any]) -> list[object]:
     link = _LINKS.get(str(peer.get("online")), "unknown")
-    names = ("size", "head_size", "as_of", "reason")
     return [
         peer.get("id"),
         peer.get("institution"),
         peer.get("jurisdiction"),
         link,
         peer.get("state"),
-        *(peer.get(name) for name in names),
+        peer.get("size"),
+        peer.get("head_size"),
+        # Cosigners sign whole seconds; without their fraction the table fits into 80 columns.
+        str(peer.get("as_of") or "").replace(".000Z", "Z"),
     ]
 
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,14 +12,15 @@ from cyclopts import Parameter
 
 from chopmark.cli.arguments import check_kind_argument, parse_duration, parse_reference
 from chopmark.cli.context import Given, Options
+from chopmark.cli.failures import attempt, report
 from chopmark.cli.hashing import hash_files
 from chopmark.cli.terminal import say, say_json
 from chopmark.cli.verdicts import show_verdict
 from chopmark.client.files import proof_path, read_bounded, read_proof
 from chopmark.client.verdicts import VerdictReport, read_verdict
 from chopmark.core.digest import Digests
-from chopmark.core.errors import MissingError, UsageError
-from chopmark.core.policy import MAX_POLICY
+from chopmark.core.errors import ChopmarkError, MalformedError, MissingError, UsageError
+from chopmark.core.policy import MAX_POLICY, parse_policy
 from chopmark.core.report import describe
 from chopmark.core.verdict import EXIT, Question, Word, worst
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 Judge = Callable[[Digests | None, bytes | None], VerdictReport]
 """Gives the verdict about digests, a proof, or both."""
+_NO_PROOF = "no-proof"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,8 @@ def verify(
     The exit code is that of the verdict: 0 valid, 1 revoked, expired or superseded, 2 unknown,
     3 mismatch, 4 untrusted, 5 valid-as-of, 6 unwitnessed, 7 attestation-only, 8 ambiguous; of
     several files that of the worst. With a policy no gateway is asked, and 5 is the best answer,
-    since revocations are not known then.
+    since revocations are not known then. A file whose proof cannot be read leaves the others
+    alone; the exit code then is that of this failure.
 
     Args:
         files: The documents. FILE.tlog-proof beside a document is its proof, and is used.
@@ -79,11 +83,12 @@ def verify(
             judge = _judge_by_gateway(stack.enter_context(options.connect()), terms)
         subjects = _subjects(files, proof or reference, proofs, options)
         bar = stack.enter_context(options.meter("verifying", len(subjects), unit="files"))
-        words = []
+        ends = []
         for subject, digests, data in subjects:
-            words.append(_show(judge(digests, data), subject, options))
+            ends.append(_finish(partial(judge, digests, data), subject, options))
             bar.advance(1)
-    return EXIT[worst(words)]
+    failures = [end for end in ends if isinstance(end, int)]
+    return failures[0] if failures else EXIT[worst([end for end in ends if isinstance(end, Word)])]
 
 
 def _check_usage(
@@ -133,13 +138,17 @@ def _judge_offline(path: Path, terms: _Terms) -> Judge:
     from chopmark.client.offline import verify_offline
 
     policy = read_bounded(path, MAX_POLICY)
+    read = attempt(partial(parse_policy, policy))
+    if isinstance(read, ChopmarkError):
+        hint = "`chopmark peers policy ID` at a gateway that knows the issuer prints one"
+        raise MalformedError(read.code, f"{path}: {read.message}", hint=hint)
     now = time.time_ns() // 1_000_000
     question = Question(now, terms.issuer, terms.kind, terms.max_age)
 
     def judge(digests: Digests | None, proof: bytes | None) -> VerdictReport:
         if proof is None:
             message = "offline, with --policy, a document needs its proof, and there is none"
-            raise MissingError("no-proof", message, hint="give it by --proof")
+            raise MissingError(_NO_PROOF, message, hint="give it by --proof")
         verdict = verify_offline(digests, proof, policy, question)
         return read_verdict(describe(verdict, digests))
 
@@ -157,10 +166,30 @@ def _judge_by_gateway(gateway: "GatewayClient", terms: _Terms) -> Judge:
     return judge
 
 
-def _show(report: VerdictReport, subject: str, options: Options) -> Word:
+def _finish(judge: Callable[[], VerdictReport], subject: str, options: Options) -> Word | int:
+    """The word about one file, or the exit code if its proof is not there or cannot be read."""
+    found = attempt(judge)
+    if not isinstance(found, ChopmarkError):
+        return _show(found, subject, options)
+    if not _is_about_proof(found):
+        raise found
+    if isinstance(found, MalformedError):
+        found.hint = "its proof cannot be read: ask the issuer for it anew (`chopmark proof`)"
+    report(found, as_json=options.json, about=subject)
+    return found.exit_code
+
+
+def _is_about_proof(error: ChopmarkError) -> bool:
+    """Whether other files can fare better."""
+    if isinstance(error, MalformedError):
+        return error.code != "malformed-request"
+    return error.code == _NO_PROOF
+
+
+def _show(verdict: VerdictReport, subject: str, options: Options) -> Word:
     if options.json:
-        say_json({"subject": subject, **report})
+        say_json({"subject": subject, **verdict})
     else:
-        show_verdict(report, subject)
+        show_verdict(verdict, subject)
         say()
-    return Word(report["verdict"])
+    return Word(verdict["verdict"])
