@@ -1,13 +1,13 @@
 """One log as the rest of the gateway sees it: writer, reader and digest index together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final, TypeVar
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import InternalError
-from chopmark.ledger.index import DigestIndex, SqliteIndex
+from chopmark.ledger.index import MAX_FOUND, DigestIndex, SqliteIndex
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.store import LogState, Store
 from chopmark.ledger.summary import Summary, summarise
@@ -18,6 +18,8 @@ T = TypeVar("T")
 MAX_GRAVES: Final = 16
 """Grave revocations of one digest that one look-up gives: each says the same."""
 
+MAX_PAGES: Final = 16
+"""Times that the index is asked for more where digests share their first bytes on purpose."""
 _CHUNK: Final = 16_384
 """Entries read at once when the index catches up at start."""
 
@@ -114,9 +116,19 @@ class Log:
         """
         size = self.state.head.size
         graves = self._reader.graves(digest, size, MAX_GRAVES)
-        known = sorted({*self._index.find(digest, size), *graves}, reverse=True)
+        found = dict(self._matches(digest, graves))
+        below = size
+        for _ in range(MAX_PAGES):  # the index knows eight bytes of a digest only
+            page = self._index.find(digest, below)
+            found.update(self._matches(digest, page))
+            if not page or len(found) >= MAX_FOUND:
+                break
+            below = page[0]
+        return sorted(found.items(), reverse=True)
+
+    def _matches(self, digest: bytes, known: Sequence[int]) -> Iterator[tuple[int, bytes]]:
         entries = ((i, self._reader.entries(i, i + 1)[0]) for i in known)
-        return [(i, entry) for i, entry in entries if summarise(entry).sha256 == digest]
+        return ((i, entry) for i, entry in entries if summarise(entry).sha256 == digest)
 
     async def close(self) -> None:
         """Finish what was begun, and close the files, each on the thread that uses it."""

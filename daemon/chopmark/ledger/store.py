@@ -271,16 +271,24 @@ class Store:
         try:
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-            if full and self._db.in_transaction:
-                # Known, not ambiguous: the frame that makes it a commit was not written.
-                self._roll_back()
+            if self._is_undone(error):
                 message = f"nothing was recorded: {error}"
                 raise TryAgainError("not-recorded", message, retry_after=5) from error
             message = f"a commit to {self.path} failed: {error}"
             raise InternalError(
                 "commit-unknown", message, hint="start the gateway again"
             ) from error
+
+    def _is_undone(self, error: sqlite3.Error) -> bool:
+        """Whether a failed COMMIT is known not to have happened: the disk was full.
+
+        The frame that makes it a commit is written last, and SQLite has rolled back; that fsync
+        failed would be another error. What is stored must say so too.
+        """
+        if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
+            return False
+        self._roll_back()
+        return read_state(self._db) == self.state
 
     def _roll_back(self) -> None:
         if self._db.in_transaction:

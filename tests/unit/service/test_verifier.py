@@ -276,6 +276,15 @@ async def test_grave_revocation_is_not_hidden_by_however_many_newer_attestations
     assert (await library.ask("a")).word == Word.REVOKED
 
 
+async def test_digests_that_begin_alike_hide_nothing(library: Library, sz: Book) -> None:
+    alike = [
+        encode_entry(Attestation(NOW - DAY, sha("a")[:8] + bytes(22) + n.to_bytes(2, "big"), "kyc"))
+        for n in range(2 * MAX_FOUND)
+    ]
+    await sz.add(attest("a"), *alike)
+    assert (await library.ask("a")).word == Word.VALID
+
+
 async def test_mild_revocation_says_nothing_about_newer_attestations(
     library: Library, sz: Book
 ) -> None:
