@@ -129,13 +129,20 @@ class Gateway:
 
     def is_ready(self) -> bool:
         """Whether it says that it is ready; an error if it has ended."""
+        return self._is_good("/readyz")
+
+    def is_answering(self) -> bool:
+        """Whether it answers, ready or not; an error if it has ended."""
+        return self._is_good("/healthz")
+
+    def _is_good(self, path: str) -> bool:
         if self._process is not None and self._process.poll() is not None:
             raise GatewayFailedError(f"{self.who.id} ended: {self.log.read_text()[-3000:]}")
         if not self._accepts():
             return False
         try:
             with self.client() as client:
-                return client.get("/readyz").status_code == 200
+                return client.get(path).status_code == 200
         except httpx.TransportError:
             return False
 

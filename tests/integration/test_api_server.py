@@ -5,7 +5,7 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -15,22 +15,27 @@ import pytest
 from chopmark.api.app import create_app
 from chopmark.api.limits import ApiLimits
 from chopmark.api.server import serve
+from chopmark.core.draft import Draft, Recorded
 from chopmark.core.errors import ChopmarkError, ConfigurationError, ExistsError
 from fakegateway import FakeGateway
 
 LIMITS = ApiLimits(grace=1)
+HASTY = ApiLimits(grace=1, head_seconds=0.2, body_seconds=0.2, connections=4)
 SHA = "0a" * 32
 LINE = b'{"sha256":"%s"}\n' % SHA.encode()
 
 
 @asynccontextmanager
 async def running(
-    gateway: FakeGateway, path: Path | None, listen: tuple[str, int] | None
+    gateway: FakeGateway,
+    path: Path | None,
+    listen: tuple[str, int] | None,
+    limits: ApiLimits = LIMITS,
 ) -> AsyncIterator[list[str]]:
     """The server, until the block ends."""
     ready: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
-    app = create_app(gateway, LIMITS)
-    task = asyncio.create_task(serve(app, path, listen, limits=LIMITS, ready=ready.set_result))
+    app = create_app(gateway, limits)
+    task = asyncio.create_task(serve(app, path, listen, limits=limits, ready=ready.set_result))
     await asyncio.wait([ready, task], return_when=asyncio.FIRST_COMPLETED)
     try:
         yield ready.result() if ready.done() else await task
@@ -170,6 +175,27 @@ async def test_stop_is_bounded_when_a_request_hangs(tmp_path: Path) -> None:
     assert not gateway.leaves
 
 
+async def test_stop_waits_for_what_cancelled_requests_have_to_say(tmp_path: Path) -> None:
+    class Winding(FakeGateway):
+        async def record(self, drafts: Sequence[Draft], seconds: float) -> Recorded:
+            try:
+                return await super().record(drafts, seconds)
+            finally:
+                for _ in range(20):  # as tasks and shields do on their way out
+                    await asyncio.sleep(0)
+
+    gateway = Winding()
+    gateway.gate.clear()
+    path = tmp_path / "api.sock"
+    async with over_unix(path) as client:
+        async with running(gateway, path, None):
+            body = {"digests": {"sha256": SHA}}
+            request = asyncio.create_task(client.post("/v1/attestations", json=body))
+            await until(lambda: gateway.recording == 1)
+        answer = await request
+    assert (answer.status_code, answer.json()["code"]) == (503, "stopping")
+
+
 async def test_stop_tells_what_is_recorded_and_not_signed_yet(tmp_path: Path) -> None:
     gateway = FakeGateway()
     gateway.signer.clear()
@@ -280,3 +306,44 @@ async def until(condition) -> None:  # noqa: ANN001 -- any condition without arg
     async with asyncio.timeout(10):
         while not condition():  # noqa: ASYNC110 -- the condition is not ours to signal
             await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("head", [b"", b"\r\n", b"GET /healthz HTTP/1.1\r\nhost: local"])
+async def test_connection_without_a_whole_head_is_closed(tmp_path: Path, head: bytes) -> None:
+    path = tmp_path / "api.sock"
+    async with running(FakeGateway(), path, None, HASTY):
+        silent = [await asyncio.open_unix_connection(str(path)) for _ in range(8)]
+        for _, writer in silent:
+            writer.write(head)
+        async with asyncio.timeout(10):
+            assert {await reader.read() for reader, _ in silent} == {b""}
+        for _, writer in silent:
+            writer.close()
+        async with over_unix(path) as client:  # there is room again
+            assert (await client.get("/healthz")).text == "ok"
+
+
+async def test_next_head_on_a_connection_has_its_time_too(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    async with running(FakeGateway(), path, None, HASTY):
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        assert b"200" in await reader.readline()
+        await reader.readuntil(b"ok")
+        writer.write(b"GET /healthz HTTP/1.1\r\n")
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_body_that_does_not_come_is_408(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    async with running(FakeGateway(), path, None, HASTY):
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(b"POST /v1/verifications HTTP/1.1\r\nhost: localhost\r\n")
+        writer.write(b"content-length: 100\r\n\r\n{")
+        async with asyncio.timeout(10):
+            answer = await reader.read()
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert b"body-too-slow" in answer
+        writer.close()

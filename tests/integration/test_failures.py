@@ -121,6 +121,53 @@ def collect_answers(gateway: Gateway, answered: set[int]) -> None:
         return
 
 
+def test_gateway_starts_without_its_hsm_and_verifies(fresh: Cluster) -> None:
+    hong_kong, shenzhen = fresh["hk-1"], fresh["sz-1"]
+    document = some_document("hsm late")
+    attest(shenzhen, document)
+    hong_kong.wait_for_head(shenzhen, 1)
+    hong_kong.wait_for(lambda: knows(hong_kong, shenzhen), "to have an as-of time")
+    assert hong_kong.stop() == 0
+    away = Path(f"{hong_kong.token.tokens}-away")
+    shutil.move(hong_kong.token.tokens, away)
+    hong_kong.launch()
+    hong_kong.wait_for(hong_kong.is_answering, "to answer")
+    assert hong_kong.get("/v1/status")["hsm"]["state"] == "away"
+    assert verify(hong_kong, document)["verdict"] == "valid"
+    shutil.move(away, hong_kong.token.tokens)
+    attest(hong_kong, some_document("hsm came"))
+    assert hong_kong.is_ready()
+
+
+def test_stop_lets_running_requests_finish(fresh: Cluster) -> None:
+    hong_kong = fresh["hk-1"]
+    statuses: list[int] = []
+    lost: list[Exception] = []
+
+    def attest_on() -> None:
+        # By TCP: httpx does not close a unix socket that cannot be connected.
+        with httpx.Client(base_url=f"http://127.0.0.1:{hong_kong.port}", timeout=60) as client:
+            body = {"digests": {"sha256": "00" * 32}}
+            try:
+                while True:
+                    statuses.append(client.post("/v1/attestations", json=body).status_code)
+            except (httpx.ConnectError, httpx.ReadError):  # between two requests
+                return
+            except httpx.TransportError as error:
+                lost.append(error)
+
+    clients = [threading.Thread(target=attest_on) for _ in range(4)]
+    for client in clients:
+        client.start()
+    hong_kong.wait_for(lambda: len(statuses) > 50, "to have attested some")
+    assert hong_kong.stop() == 0
+    for client in clients:
+        client.join()
+    assert set(statuses) == {201}
+    assert not lost
+    assert "Cancel" not in hong_kong.log.read_text()
+
+
 def test_second_daemon_on_one_ledger_is_refused(fresh: Cluster) -> None:
     hong_kong = fresh["hk-1"]
     command = [sys.executable, "-m", "chopmark.service.main", "--config", str(hong_kong.config)]

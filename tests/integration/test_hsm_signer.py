@@ -21,6 +21,7 @@ from chopmark.core.keys import COSIGNATURE, ECDSA_P256, ED25519, parse_vkey
 from chopmark.core.note import Note, Verified, verify_note
 from chopmark.core.text import MAX_INT
 from chopmark.hsm import HsmConfig, device, open_signer
+from chopmark.hsm.errors import TokenFaultError
 from chopmark.hsm.keys import ED25519_PARAMS, HsmKey
 from integration.hsm_box import HEAD, ORIGIN, Box
 
@@ -353,6 +354,52 @@ async def test_missing_token_lists_those_there(box: Box) -> None:
         await open_signer(config, ORIGIN, box.give_pin)
     assert caught.value.code == "no-such-token"
     assert box.pins_given == 0
+
+
+async def test_token_that_comes_late_is_an_outage_where_the_keys_are_known(box: Box) -> None:
+    _hide(box)
+    signer = await open_signer(
+        box.config, ORIGIN, box.give_pin, known=box.keys, monotonic=box.clock
+    )
+    try:
+        assert (signer.state, signer.log_key, signer.cosigner_key) == ("away", *box.keys)
+        with pytest.raises(TryAgainError, match="away"):
+            await signer.sign_checkpoint(HEAD)
+        _show(box)
+        box.clock.now += 1
+        assert verify_note(Note(HEAD.encode(), (await signer.sign_checkpoint(HEAD),)), box.keys)
+        assert (signer.state, signer.reason, signer.token_label) == ("ready", None, "hk-1")
+        assert signer.warning
+    finally:
+        await signer.close()
+
+
+async def test_token_that_is_not_in_any_slot_is_an_outage_where_the_keys_are_known(
+    box: Box,
+) -> None:
+    config = replace(box.config, token_label="elsewhere")
+    signer = await open_signer(config, ORIGIN, box.give_pin, known=box.keys)
+    try:
+        assert signer.state == "away"
+        assert "'elsewhere'" in (signer.reason or "")
+        assert box.pins_given == 0
+    finally:
+        await signer.close()
+
+
+async def test_refused_pin_is_latched_though_the_public_keys_cannot_be_read(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def need_login(*_: object) -> None:
+        raise TokenFaultError("no objects without a login")
+
+    monkeypatch.setattr(device, "read_public", need_login)
+    box.pin = "wrong"
+    signer = await open_signer(box.config, ORIGIN, box.give_pin, known=box.keys)
+    try:
+        assert (signer.state, signer.log_key, box.pins_given) == ("latched", box.keys[0], 1)
+    finally:
+        await signer.close()
 
 
 async def test_missing_key_names_the_remedy(box: Box) -> None:

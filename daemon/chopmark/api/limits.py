@@ -26,6 +26,8 @@ class ApiLimits:
         proofs: read and sent in one piece (1 to 2 KiB each).
         least_record: even `wait=0` gives the commit this long; `wait` is about the signature.
         head: request line and headers.
+        head_seconds: for them to arrive, from when the connection is made or the next one begins.
+        body_seconds: for the body of a JSON request to arrive.
         connections: at once. Each has one descriptor and buffers of up to 400 KiB.
         keep_alive: before an idle connection is closed.
         grace: for requests that are running when the server stops.
@@ -40,6 +42,8 @@ class ApiLimits:
     proofs: int = 256
     least_record: float = 1.0
     head: int = 32 * 1024
+    head_seconds: float = 10.0
+    body_seconds: float = 30.0
     connections: int = 512
     keep_alive: int = 15
     grace: int = 10

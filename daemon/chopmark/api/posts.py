@@ -4,12 +4,13 @@ Single attestations and verifications are what a gateway does all day. Litestar'
 spend 0.1 ms on each in injection, validation and response objects that we have no use for.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 import msgspec
 from litestar import asgi
-from litestar.exceptions import MethodNotAllowedException
+from litestar.exceptions import HTTPException, MethodNotAllowedException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
@@ -41,11 +42,20 @@ def post_json(path: str, handle: Handler, gateway: Gateway, limits: ApiLimits) -
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("method") != "POST":
             raise MethodNotAllowedException(headers={"allow": "POST"})
-        body = await _read(scope, receive, limits.body)
+        body = await _read_in_time(scope, receive, limits)
         if body is not None:
             await _send(send, await handle(body, gateway, limits))
 
     return route
+
+
+async def _read_in_time(scope: Scope, receive: Receive, limits: ApiLimits) -> bytes | None:
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            return await _read(scope, receive, limits.body)
+    except TimeoutError:
+        detail = f"the body did not arrive within {limits.body_seconds:g} s"
+        raise HTTPException(detail, status_code=408, headers={"connection": "close"}) from None
 
 
 async def _read(scope: Scope, receive: Receive, limit: int) -> bytes | None:

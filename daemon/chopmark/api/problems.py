@@ -27,6 +27,7 @@ _HTTP: Final = {
     400: ("malformed-request", "see docs/api.md for what this route takes"),
     404: ("no-such-route", "see docs/api.md for the routes"),
     405: ("method-not-allowed", "see docs/api.md for the routes"),
+    408: ("body-too-slow", "send it again"),
     413: ("body-too-large", "send digests, never documents; send many in a batch"),
 }
 """Code and hint for what the HTTP layer itself refuses, by status."""
@@ -109,6 +110,6 @@ def _explain_ours(error: ChopmarkError) -> Problem:
 def _explain_http(error: HTTPException) -> Problem:
     code, hint = _HTTP.get(error.status_code, ("http-error", ""))
     allowed = {name.lower(): value for name, value in (error.headers or {}).items()}
-    headers = (("allow", allowed["allow"]),) if "allow" in allowed else ()
+    headers = tuple((name, allowed[name]) for name in ("allow", "connection") if name in allowed)
     detail = error.detail or HTTPStatus(error.status_code).phrase
     return Problem(error.status_code, code, detail, hint, headers)

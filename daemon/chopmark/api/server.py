@@ -85,18 +85,21 @@ async def _run(server: _Server, listeners: list[socket.socket]) -> None:
 
 
 async def _drop(server: _Server) -> None:
-    """End what outlived the grace: a client that does not read must not keep us."""
+    """End what outlived the grace: a client that does not read must not keep us.
+
+    The requests first, which were cancelled: what they still have to say must go out.
+    """
     state = server.server_state
-    for connection in list(state.connections):
-        connection.transport.abort()
     if state.tasks:
         await asyncio.wait(list(state.tasks), timeout=_LAST)
+    for connection in list(state.connections):
+        connection.transport.abort()
 
 
 def _config(app: ASGIApp, limits: ApiLimits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=bounded_protocol(limits.head),
+        http=bounded_protocol(limits.head, limits.head_seconds),
         ws="none",
         lifespan="off",
         interface="asgi3",

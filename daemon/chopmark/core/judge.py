@@ -9,6 +9,7 @@ attestations of the document, under whatever member id or kind it was attested.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from chopmark.core import wording
 from chopmark.core.entry import GRAVE_REASONS
@@ -22,6 +23,9 @@ from chopmark.core.verdict import (
     Verdict,
     Word,
 )
+
+_SKEW: Final = 60_000
+"""Milliseconds by which an issuer's clock may be ahead of ours, as for heartbeats."""
 
 
 def judge(facts: Facts, question: Question) -> Judgement:
@@ -80,7 +84,8 @@ def _is_fresh(facts: Facts, question: Question) -> bool:
     limit = facts.max_age
     if question.max_age is not None:
         limit = min(limit, question.max_age)
-    return facts.as_of is not None and question.now - facts.as_of <= limit * 1000
+    # A time well ahead of ours means that our clock is behind: then nobody knows how old it is.
+    return facts.as_of is not None and -_SKEW <= question.now - facts.as_of <= limit * 1000
 
 
 def _is_asked(facts: Facts, question: Question) -> bool:

@@ -17,6 +17,7 @@ from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import Mechanism
 
 from chopmark.core.errors import ChopmarkError
+from chopmark.core.keys import VerifierKey
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import (
     RETRY_AFTER,
@@ -47,6 +48,8 @@ class Device:
         origin: name of the log key.
         pin: gives the PIN whenever the token is opened.
         monotonic: seconds of a clock that never goes back.
+        known: log key and cosigner key, where the ledger names them: a token that is not there yet
+            is then an outage from the start, and no error.
 
     Raises:
         ChopmarkError: the module, the token or a key is not there, or does not fit.
@@ -59,6 +62,7 @@ class Device:
         origin: str,
         pin: Callable[[], str],
         monotonic: Callable[[], float],
+        known: tuple[VerifierKey, VerifierKey] | None = None,
     ) -> None:
         self._config, self._origin, self._pin = config, origin, pin
         self._monotonic = monotonic
@@ -67,9 +71,10 @@ class Device:
         self.state: State = "ready"
         self.reason: str | None = None
         self.outages = 0
-        self._module = Module(config.module)
+        self.label = config.token_label or ""
+        self._module = Module(config.module, late=known is not None)
         try:
-            self._start()
+            self._start(known)
         except BaseException:
             self._module.close()
             raise
@@ -112,7 +117,7 @@ class Device:
         self._token = None
         self._module.close()
 
-    def _start(self) -> None:
+    def _start(self, known: tuple[VerifierKey, VerifierKey] | None) -> None:
         try:
             token = open_token(self._module, self._config, self._origin, self._pin)
             self.label = token.label
@@ -120,17 +125,25 @@ class Device:
             self._token = token
         except PinRefusedError as refused:
             self._latch(refused.reason)
-            self._start_latched(refused.reason)
-        except _FAULTS as error:
-            raise away(describe(error)) from error
+            self._start_latched(refused.reason, known)
+        except (*_FAULTS, ChopmarkError) as error:
+            if known is not None and _may_be_late(error):
+                self.log_key, self.cosigner_key = known
+                self._lose(describe(error))
+            elif isinstance(error, ChopmarkError):
+                raise
+            else:
+                raise away(describe(error)) from error
 
-    def _start_latched(self, reason: str) -> None:
+    def _start_latched(self, reason: str, known: tuple[VerifierKey, VerifierKey] | None) -> None:
         # A gateway with a wrong PIN still verifies for others, and a daemon that ended here would
         # be started again, and try the PIN again.
         try:
             read = read_public(self._module, self._config, self._origin)
         except (*_FAULTS, ChopmarkError) as error:
-            raise latched(reason) from error
+            if known is None:
+                raise latched(reason) from error
+            read = (self.label, *known)
         self.label, self.log_key, self.cosigner_key = read
 
     def _open_if_due(self) -> OpenToken:
@@ -152,7 +165,7 @@ class Device:
         except (*_FAULTS, ChopmarkError, OSError) as error:
             self.reason = describe(error)
             raise away(self.reason) from error
-        self._token = token
+        self._token, self.label, self.warning = token, token.label, warn_of(self._module)
         return token
 
     def _check_same(self, token: OpenToken) -> None:
@@ -172,6 +185,13 @@ class Device:
         self._token = None
         self.state, self.reason = "latched", reason
         _log.error("signing is off until the next start: %s", reason)
+
+
+def _may_be_late(error: Exception) -> bool:
+    """Whether what failed at start may come by itself: a device that is slow, or not plugged in."""
+    return isinstance(error, _FAULTS) or (
+        isinstance(error, ChopmarkError) and error.code in ("hsm-away", "no-such-token")
+    )
 
 
 def _sign(key: HsmKey, message: bytes) -> bytes:

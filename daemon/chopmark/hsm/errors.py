@@ -19,6 +19,8 @@ PIN_ERRORS: Final = (PinIncorrect, PinInvalid, PinLenRange, PinExpired, PinLocke
 RETRY_AFTER: Final = 1
 """Seconds: the HSM is re-opened no more often than this."""
 
+_AWAY: Final = "the HSM is away: "
+
 
 class PinRefusedError(Exception):
     """The token refuses the PIN, or one more wrong try would lock it. For use in this package.
@@ -49,7 +51,7 @@ def describe(error: Exception) -> str:
     if isinstance(error, PinRefusedError | TokenFaultError):
         return error.reason
     if isinstance(error, ChopmarkError):
-        return error.message
+        return error.message.removeprefix(_AWAY)
     name = type(error).__name__
     if type(error) is PKCS11Error:  # codes that the library has no class for
         return f"{name}: {error}"
@@ -59,8 +61,7 @@ def describe(error: Exception) -> str:
 def away(reason: str) -> TryAgainError:
     """The HSM does not answer just now."""
     hint = "is the HSM connected and powered? signing goes on by itself once it is back"
-    message = f"the HSM is away: {reason}"
-    return TryAgainError("hsm-away", message, hint=hint, retry_after=RETRY_AFTER)
+    return TryAgainError("hsm-away", _AWAY + reason, hint=hint, retry_after=RETRY_AFTER)
 
 
 def latched(reason: str) -> TryAgainError:

@@ -13,7 +13,7 @@ import pkcs11
 from pkcs11.constants import TokenFlag
 from pkcs11.exceptions import PKCS11Error
 
-from chopmark.core.errors import ConfigurationError
+from chopmark.core.errors import ConfigurationError, TryAgainError
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import TokenFaultError, away, describe
 
@@ -30,15 +30,18 @@ class Module:
 
     Args:
         path: absolute path of the shared library.
+        late: one that does not start yet is no error: `find_token` and `restart` try again.
 
     Raises:
         ConfigurationError: `no-hsm-module` if there is no such file or it is no PKCS#11 module.
-        TryAgainError: `hsm-away` if the module does not start.
+        TryAgainError: `hsm-away` if the module does not start, unless it may be late.
         RuntimeError: this process has it loaded already.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, late: bool = False) -> None:
         self.path = path
+        self._library: Library
+        self._started = False
         self._owner = threading.get_ident()
         self._closed = False
         self._real = Path(path).resolve()
@@ -47,15 +50,16 @@ class Module:
                 raise RuntimeError(f"{path} is in use in this process already")
             _loaded.add(self._real)
         try:
-            self._library = _load(path)
-        except BaseException:
-            _loaded.discard(self._real)
-            raise
+            self._start()
+        except BaseException as error:
+            if not (late and isinstance(error, TryAgainError)):
+                _loaded.discard(self._real)
+                raise
 
     @property
     def manufacturer(self) -> str:
-        """Who made the module, as it says itself."""
-        return self._library.manufacturer_id
+        """Who made the module, as it says itself; empty while it has not started."""
+        return self._library.manufacturer_id if self._started else ""
 
     def assert_owner(self) -> None:
         """Fail loudly on a call from another thread or after the end, before it does harm."""
@@ -69,13 +73,19 @@ class Module:
 
         Raises:
             PKCS11Error: the module does not start.
+            TryAgainError: `hsm-away`: it never did yet.
         """
         self.stop()
-        self._library.initialize()
+        if self._started:
+            self._library.initialize()
+        else:
+            self._start()
 
     def stop(self) -> None:
         """C_Finalize: logs out and closes every session, leaked ones too."""
         self.assert_owner()
+        if not self._started:
+            return
         try:
             self._library.finalize()
         except PKCS11Error:
@@ -95,8 +105,11 @@ class Module:
             ConfigurationError: `no-such-token` and `ambiguous-token`.
             TokenFaultError: no such token, but one slot or more did not answer.
             PKCS11Error: the module does not answer.
+            TryAgainError: `hsm-away`: it has not started yet.
         """
         self.assert_owner()
+        if not self._started:
+            self._start()
         tokens, sick = _list_tokens(self._library)
         found = [token for token in tokens if _matches(token, config)]
         if len(found) == 1:
@@ -108,6 +121,10 @@ class Module:
         if sick is not None:
             raise TokenFaultError(f"a slot answers {describe(sick)}")
         raise _no_such_token(self.path, config, tokens)
+
+    def _start(self) -> None:
+        self._library = _load(self.path)
+        self._started = True
 
 
 def _load(path: str) -> "Library":

@@ -130,6 +130,7 @@ async def open_signer(
     origin: str,
     pin: Callable[[], str],
     *,
+    known: tuple[VerifierKey, VerifierKey] | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> HsmSigner:
     """Load the module, log in and find the keys, all on a new HSM thread.
@@ -141,6 +142,9 @@ async def open_signer(
         config: which module, token and keys.
         origin: of our log; names both keys.
         pin: gives the PIN; called at each login, late, and what it gives is not kept.
+        known: log key and cosigner key, where the ledger names them. A token that is not there
+            yet, or not in this slot, then gives a signer that is `away`: a daemon that ended
+            would not verify either, and the token may come late, or be plugged in again.
         monotonic: seconds of a clock that never goes back.
 
     Raises:
@@ -152,7 +156,7 @@ async def open_signer(
     check_origin(origin)
     thread = HsmThread()
     try:
-        device = await thread.call(Device, config, origin, pin, monotonic)
+        device = await thread.call(Device, config, origin, pin, monotonic, known)
     except BaseException:
         thread.stop()
         raise

@@ -7,6 +7,7 @@ without waiting for the disk; look-ups also cover what is not written yet.
 import logging
 import sqlite3
 import threading
+from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from itertools import chain
@@ -14,9 +15,16 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from chopmark.core.errors import InternalError
+from chopmark.core.text import MAX_INT
 
+MAX_FOUND: Final = 256
+"""Entries of one digest that one look-up gives."""
 MAX_TAIL: Final = 262_144
 """Digests held in memory (some 40 MB) before an append waits for the index."""
+BATCH: Final = 65_536
+"""Digests that are written without waiting for more."""
+PATIENCE: Final = 2.0
+"""Seconds that fewer wait in memory, where look-ups find them just as well."""
 STALLED: Final = 60.0
 """Seconds that an append waits for the index before the process gives up."""
 RETRY: Final = 1.0
@@ -28,6 +36,7 @@ _ROWS: Final = 4096
 """Rows of one INSERT: while SQLite works on them, other threads have the interpreter."""
 _INSERT_ONE: Final = "INSERT OR IGNORE INTO digest VALUES (?,?)"
 _INSERT: Final = _INSERT_ONE + ",(?,?)" * (_ROWS - 1)
+_FIND: Final = "SELECT entry FROM digest WHERE prefix = ? AND entry < ? ORDER BY entry DESC LIMIT ?"
 _CREATE: Final = """
 BEGIN; DROP TABLE IF EXISTS digest; DROP TABLE IF EXISTS state;
 CREATE TABLE digest (
@@ -51,8 +60,15 @@ class DigestIndex(Protocol):
         """Add the digests of the entries from `start` on; None for entries without one."""
         ...
 
-    def find(self, digest: bytes) -> list[int]:
-        """Indices that may name this digest, ascending; the caller compares the whole digest."""
+    def find(self, digest: bytes, below: int = MAX_INT, limit: int = MAX_FOUND) -> list[int]:
+        """Entries that may name this digest, ascending; the caller compares the whole digest.
+
+        Args:
+            digest: 32 bytes.
+            below: only entries with a smaller index.
+            limit: at most so many, the newest: whoever attests one digest a million times must
+                not make looking for it slow.
+        """
         ...
 
     def close(self) -> None:
@@ -70,8 +86,8 @@ class SqliteIndex:
             undo.callback(self._write.close)
             self._read = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             undo.pop_all()
-        self._tail: dict[int, tuple[int, ...]] = {}
-        self._flushing: dict[int, tuple[int, ...]] = {}
+        self._tail: dict[int, list[int]] = {}
+        self._flushing: dict[int, list[int]] = {}
         self._count = 0
         self._flushed = self.position
         self._changed = threading.Condition()
@@ -92,19 +108,20 @@ class SqliteIndex:
             for index, digest in enumerate(digests, start):
                 if digest is not None:
                     prefix = _prefix(digest)
-                    tail[prefix] = (*tail.get(prefix, ()), index)
+                    tail.setdefault(prefix, []).append(index)
             self._count += len(digests) - digests.count(None)
             self.position = start + len(digests)
             self._changed.notify_all()
 
-    def find(self, digest: bytes) -> list[int]:
+    def find(self, digest: bytes, below: int = MAX_INT, limit: int = MAX_FOUND) -> list[int]:
         """See `DigestIndex`."""
         prefix = _prefix(digest)
         # In the direction in which entries move, so that none slips through between two looks.
-        found = {*self._tail.get(prefix, ()), *self._flushing.get(prefix, ())}
+        found = set(_newest(self._tail.get(prefix, ()), below, limit))
+        found.update(_newest(self._flushing.get(prefix, ()), below, limit))
         try:
-            rows = self._read.execute("SELECT entry FROM digest WHERE prefix = ?", (prefix,))
-            return sorted(found.union(row[0] for row in rows))
+            found.update(row[0] for row in self._read.execute(_FIND, (prefix, below, limit)))
+            return sorted(found)[-limit:]
         except sqlite3.Error as error:
             message = f"the digest index {self._path} cannot be read: {error}"
             hint = "remove the file and start again: it is rebuilt from the entries"
@@ -134,6 +151,8 @@ class SqliteIndex:
         """Take what has come; false once all is written and the index is being closed."""
         with self._changed:
             self._changed.wait_for(lambda: self.position > self._flushed or self._closing)
+            # A page that many new digests share is written once for all of them.
+            self._changed.wait_for(lambda: self._count >= BATCH or self._closing, PATIENCE)
             if self.position == self._flushed:
                 return False
             # `find` looks at the tail first: what leaves it must be in `_flushing` already.
@@ -200,6 +219,11 @@ def _is_damage(error: sqlite3.Error) -> bool:
 def _remove(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _newest(entries: Sequence[int], below: int, limit: int) -> Sequence[int]:
+    end = bisect_left(entries, below)
+    return entries[max(0, end - limit) : end]
 
 
 def _prefix(digest: bytes) -> int:

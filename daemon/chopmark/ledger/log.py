@@ -15,8 +15,6 @@ from chopmark.ledger.worker import Worker
 
 T = TypeVar("T")
 
-MAX_FOUND: Final = 64
-"""Attestations of one digest that one answer goes through, newest first."""
 _CHUNK: Final = 16_384
 """Entries read at once when the index catches up at start."""
 
@@ -108,8 +106,8 @@ class Log:
     def find(self, digest: bytes) -> list[tuple[int, bytes]]:
         """Signed entries that name this SHA-256, newest first. Call it on the readers' thread."""
         size = self.state.head.size
-        known = [index for index in self._index.find(digest) if index < size]
-        entries = ((i, self._reader.entries(i, i + 1)[0]) for i in reversed(known[-MAX_FOUND:]))
+        known = self._index.find(digest, size)
+        entries = ((i, self._reader.entries(i, i + 1)[0]) for i in reversed(known))
         return [(i, entry) for i, entry in entries if summarise(entry).sha256 == digest]
 
     async def close(self) -> None:

@@ -55,13 +55,12 @@ async def _main(config: Config) -> None:
                 running = _start(config, parts, tasks)
                 await stopped.wait()
                 notify_stopping()
-                for task in running:
-                    task.cancel()
+                await _stop(running)
         finally:
             LOG.info("stopped")
 
 
-def _start(config: Config, parts: Parts, tasks: asyncio.TaskGroup) -> list[asyncio.Task[None]]:
+def _start(config: Config, parts: Parts, tasks: asyncio.TaskGroup) -> dict[str, asyncio.Task[None]]:
     app = create_app(parts.gateway)
     health = _Health(parts)
     jobs = {
@@ -71,7 +70,15 @@ def _start(config: Config, parts: Parts, tasks: asyncio.TaskGroup) -> list[async
         "health": health.run(),
         "watchdog": feed_watchdog(lambda: health.good),
     }
-    return [tasks.create_task(job, name=name) for name, job in jobs.items()]
+    return {name: tasks.create_task(job, name=name) for name, job in jobs.items()}
+
+
+async def _stop(running: dict[str, asyncio.Task[None]]) -> None:
+    """The API first: requests that are running still get their signatures and answers."""
+    running["api"].cancel()
+    await asyncio.wait({running["api"]})
+    for task in running.values():
+        task.cancel()
 
 
 class _Health:

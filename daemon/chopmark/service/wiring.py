@@ -57,11 +57,16 @@ async def build(config: Config, stack: AsyncExitStack) -> Parts:
         hint = "create it with `chopmark init`"
         raise MissingError("no-ledger", f"there is no ledger in {state}", hint=hint)
     stack.callback(_lock(state).close)
-    signer = await open_signer(hsm_config(config), config.gateway.origin, lambda: read_pin(config))
-    stack.push_async_callback(signer.close)
-    own = own_member(config, signer.log_key, signer.cosigner_key)
     reading = Worker("read")
     stack.callback(reading.close)
+    signer = await open_signer(
+        hsm_config(config),
+        config.gateway.origin,
+        lambda: read_pin(config),
+        known=await reading.run(read_keys, log_path(state)),
+    )
+    stack.push_async_callback(signer.close)
+    own = own_member(config, signer.log_key, signer.cosigner_key)
     log = await _open(log_path(state), own, state, reading, stack)
     replicas = [
         Replica(peer, await _open_replica(peer, state, reading, stack), clock)

@@ -116,7 +116,8 @@ def test_an_attestation_is_valid_until_its_last_millisecond(until: int, word: Wo
         (DAY + 1, DEFAULT_MAX_AGE, 10 * DEFAULT_MAX_AGE, Word.VALID_AS_OF),
         (0, DEFAULT_MAX_AGE, 0, Word.VALID),
         (1, DEFAULT_MAX_AGE, 0, Word.VALID_AS_OF),
-        (-5000, DEFAULT_MAX_AGE, 0, Word.VALID),
+        (-60_000, DEFAULT_MAX_AGE, 0, Word.VALID),
+        (-60_001, DEFAULT_MAX_AGE, None, Word.VALID_AS_OF),
     ],
 )
 def test_max_age_only_shortens(age: int, limit: int, asked: int | None, word: Word) -> None:

@@ -29,6 +29,12 @@ def index(path: Path) -> Iterator[SqliteIndex]:
     made.close()
 
 
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing waits in memory for company."""
+    monkeypatch.setattr(index_module, "PATIENCE", 0.01)
+
+
 class Blocked:
     """Holds the index's writing thread before each transaction until it is let go."""
 
@@ -92,6 +98,19 @@ def test_finds_the_same_in_memory_in_flight_and_on_disk(path: Path, blocked: Blo
     with closing(SqliteIndex(path)) as again:
         again.put_many(2, [digest(1)])
         assert again.find(digest(1)) == [0, 1, 2]
+
+
+def test_finds_the_newest_of_a_digest_that_was_put_a_million_times(path: Path) -> None:
+    index = SqliteIndex(path)
+    for start in range(0, 1_000_000, 50_000):
+        index.put_many(start, [digest(1)] * 50_000)
+    newest = list(range(1_000_000 - index_module.MAX_FOUND, 1_000_000))
+    assert index.find(digest(1)) == newest
+    assert index.find(digest(1), below=10, limit=3) == [7, 8, 9]
+    index.close()
+    with closing(SqliteIndex(path)) as again:
+        assert again.find(digest(1)) == newest
+        assert again.find(digest(1), below=500_000, limit=2) == [499_998, 499_999]
 
 
 def test_close_writes_all(path: Path) -> None:
