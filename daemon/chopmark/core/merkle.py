@@ -6,6 +6,7 @@ perfect subtree over leaves [i·2^l, (i+1)·2^l). Every range of leaves is a row
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -59,6 +60,16 @@ def fold_perfect(hashes: Sequence[bytes]) -> bytes:
         pairs = zip(row[::2], row[1::2], strict=True)
         row = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
     return row[0]
+
+
+@lru_cache(maxsize=256)
+def fold_row(row: bytes) -> bytes:
+    """As `fold_perfect`, from the hashes joined.
+
+    Remembered (2 MB at most): a replica verifies a bundle and then stores it, and the finished
+    part of a tree is folded again for each new root.
+    """
+    return fold_perfect([row[i : i + HASH] for i in range(0, len(row), HASH)])
 
 
 def fold_range(hashes: Sequence[bytes]) -> bytes:
@@ -132,7 +143,8 @@ class CompactRange:
         start = self.size >> level
         for above, index in range_nodes(start, start + len(row)):
             first = (index << above) - start
-            self.push(level + above, index, fold_perfect(row[first : first + (1 << above)]))
+            part = row[first : first + (1 << above)]
+            self.push(level + above, index, fold_row(b"".join(part)) if above else part[0])
 
     def copy(self) -> "CompactRange":
         """A range that grows by itself."""

@@ -8,10 +8,11 @@ with a two-byte length before it.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final
 
 from chopmark.core.errors import MalformedError
-from chopmark.core.merkle import HASH, CompactRange, fold_perfect, leaf_hash
+from chopmark.core.merkle import HASH, CompactRange, fold_row
 
 WIDTH: Final = 256
 MAX_LEVEL: Final = 7
@@ -105,7 +106,7 @@ def read_tile_node(row: bytes, level: int, index: int) -> bytes:
     part = row[first * HASH : (first + count) * HASH]
     if len(part) != count * HASH:
         raise ValueError(f"tile is too short for node ({level}, {index})")
-    return fold_perfect([part[i : i + HASH] for i in range(0, len(part), HASH)])
+    return fold_row(part)
 
 
 @dataclass(slots=True)
@@ -141,10 +142,10 @@ class Frontier:
     ) -> list[bytes]:
         row = self.rows[level] + added
         full = len(row) // WIDTH * WIDTH
-        chunks = [row[i : i + WIDTH] for i in range(0, len(row), WIDTH)]
-        changed.extend((level, index + i, b"".join(chunk)) for i, chunk in enumerate(chunks))
+        tiles = [b"".join(row[i : i + WIDTH]) for i in range(0, len(row), WIDTH)]
+        changed.extend((level, index + i, tile) for i, tile in enumerate(tiles))
         self.rows[level] = row[full:]
-        return [fold_perfect(chunk) for chunk in chunks if len(chunk) == WIDTH]
+        return [fold_row(tile) for tile in tiles[: full // WIDTH]]
 
     def compact(self) -> CompactRange:
         """The compact range of all leaves."""
@@ -160,4 +161,4 @@ class Frontier:
 
 def hash_leaves(entries: Sequence[bytes]) -> list[bytes]:
     """Leaf hashes of many entries."""
-    return [leaf_hash(entry) for entry in entries]
+    return [sha256(b"\x00" + entry).digest() for entry in entries]
