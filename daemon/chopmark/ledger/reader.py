@@ -101,15 +101,14 @@ class Reader:
         package = Package(state.head.origin, start, bundle, left, right_hashes, state.note)
         return package, len(entries)
 
-    def references(self, target: int, state: LogState) -> tuple[tuple[int, int, int] | None, int]:
-        """What signed entries say about an attestation.
+    def references(self, target: int, size: int) -> tuple[tuple[int, int, int] | None, int]:
+        """What the first `size` entries say about an attestation.
 
         Returns:
             The revocation that counts as (index, reason, made at), or None: the first for error,
             fraud or key compromise, otherwise the first; and the index of the newest attestation
             that supersedes it, or -1.
         """
-        size = state.head.size
         # However often an entry was revoked, each question is one step in an index.
         revoked = self._query(_GRAVE, (target, size)) or self._query(
             _FIRST, (target, REVOCATION, size)

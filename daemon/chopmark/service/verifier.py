@@ -174,7 +174,10 @@ class Verifier:
 
     def _complete(self, shelf: Shelf, facts: Facts) -> Facts:
         """Add references and the kind's maximum age."""
-        revoked, newer = shelf.log.read_now(lambda r, s: r.references(facts.index, s))
+        # What we have recorded ourselves counts at once, though the HSM may not have signed it.
+        state = shelf.log.state
+        size = state.size if shelf.source is Source.OWN else state.head.size
+        revoked, newer = shelf.log.read_now(lambda r, _: r.references(facts.index, size))
         kind = facts.entry.kind if facts.entry else ""
         return replace(
             facts,

@@ -144,7 +144,7 @@ def test_log_that_was_never_signed_has_no_proofs(tmp_path: Path) -> None:
 
 def references(path: Path, target: int) -> tuple[tuple[int, int, int] | None, int]:
     with reading(path) as (reader, state):
-        return reader.references(target, state)
+        return reader.references(target, state.head.size)
 
 
 def test_nothing_is_said_about_an_entry_without_references(tmp_path: Path) -> None:

@@ -399,7 +399,7 @@ async def test_revocations_are_recorded_among_attestations(desk: Desk) -> None:
         await desk.record(drafts(1, 2), LONG)
         revoked = await desk.record([(1, 4)], LONG)
         assert await desk.signed(revoked.start, LONG)
-        found = await desk.log.read(lambda reader, state: reader.references(1, state))
+        found = await desk.log.read(lambda reader, state: reader.references(1, state.head.size))
     assert found == ((2, 4, NOW), -1)
 
 

@@ -308,6 +308,12 @@ async def test_other_issuer_or_kind_than_expected_is_unknown(library: Library, s
 # Freshness
 
 
+async def test_own_revocation_counts_before_it_is_signed(library: Library, own: Book) -> None:
+    await own.add(attest("a"))
+    await own.add(revoke(0), signed=False)
+    assert (await library.ask("a")).word == Word.REVOKED
+
+
 async def test_own_log_is_always_fresh(library: Library, own: Book) -> None:
     await own.add(attest("a"), seen=None)
     verdict = await library.ask("a")
