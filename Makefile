@@ -30,8 +30,8 @@ test: setup lint ## everything: linters, types, layers, all tests, core coverage
 	@$(BIN)/coverage report
 	@tail -n 1 $(LOG)
 
-check: setup lint ## the quick part, about a minute: linters, types, unit tests
-	@$(BIN)/pytest -q tests/unit
+check: setup lint ## in less than a minute: linters, types, unit tests
+	@$(BIN)/pytest -q -n auto tests/unit
 
 lint:
 	@$(BIN)/ruff check
