@@ -6,11 +6,11 @@ without waiting for the disk; look-ups also cover what is not written yet.
 
 import logging
 import sqlite3
+import struct
 import threading
 from bisect import bisect_left
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from itertools import chain
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -77,6 +77,45 @@ class DigestIndex(Protocol):
         ...
 
 
+class _Tail:
+    """Digests in memory. One thread adds, others may look meanwhile."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first: dict[int, int] = {}
+        self._more: dict[int, list[int]] = {}
+
+    def add(self, known: Sequence[tuple[bytes, int]]) -> None:
+        """Add (digest, entry) in ascending order of entries."""
+        prefixes = struct.unpack(f">{len(known)}q", b"".join([digest[:8] for digest, _ in known]))
+        fresh = dict(zip(prefixes, [entry for _, entry in known], strict=True))
+        self.count += len(known)
+        # Digests are nearly always new: then all are added in one step.
+        if len(fresh) == len(known) and self._first.keys().isdisjoint(fresh):
+            self._first.update(fresh)
+            return
+        for prefix, (_, entry) in zip(prefixes, known, strict=True):
+            if self._first.setdefault(prefix, entry) != entry:
+                self._more.setdefault(prefix, []).append(entry)
+
+    def find(self, prefix: int, below: int, limit: int) -> list[int]:
+        """The newest entries below an index."""
+        first, more = self._first.get(prefix), self._more.get(prefix, [])
+        end = bisect_left(more, below)
+        found = more[max(0, end - limit) : end]
+        return found if first is None or first >= below else [first, *found]
+
+    def rows(self) -> list[int]:
+        """All as prefix, entry, prefix, entry…, in order of prefixes: neighbours share a page."""
+        prefixes = sorted(self._first)
+        values = [0] * (2 * len(prefixes))
+        values[::2] = prefixes
+        values[1::2] = map(self._first.__getitem__, prefixes)
+        for prefix, entries in self._more.items():
+            values += [value for entry in entries for value in (prefix, entry)]
+        return values
+
+
 class SqliteIndex:
     """A B-tree of 8-byte prefixes, filled by a thread of its own."""
 
@@ -87,8 +126,8 @@ class SqliteIndex:
             undo.callback(self._write.close)
             self._read = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             undo.pop_all()
-        self._tail: dict[int, list[int]] = {}
-        self._flushing: dict[int, list[int]] = {}
+        self._tail = _Tail()
+        self._flushing = _Tail()
         self._count = 0
         self._flushed = self.position
         self._changed = threading.Condition()
@@ -105,12 +144,9 @@ class SqliteIndex:
         with self._changed:
             if not self._changed.wait_for(lambda: self._count < MAX_TAIL, STALLED):
                 raise InternalError("index-stalled", f"{self._path} cannot be written")
-            tail = self._tail
-            for index, digest in enumerate(digests, start):
-                if digest is not None:
-                    prefix = digest_prefix(digest)
-                    tail.setdefault(prefix, []).append(index)
-            self._count += len(digests) - digests.count(None)
+            known = [(digest, i) for i, digest in enumerate(digests, start) if digest is not None]
+            self._tail.add(known)
+            self._count += len(known)
             self.position = start + len(digests)
             self._changed.notify_all()
 
@@ -118,8 +154,8 @@ class SqliteIndex:
         """See `DigestIndex`."""
         prefix = digest_prefix(digest)
         # In the direction in which entries move, so that none slips through between two looks.
-        found = set(_newest(self._tail.get(prefix, ()), below, limit))
-        found.update(_newest(self._flushing.get(prefix, ()), below, limit))
+        found = set(self._tail.find(prefix, below, limit))
+        found.update(self._flushing.find(prefix, below, limit))
         try:
             found.update(row[0] for row in self._read.execute(_FIND, (prefix, below, limit)))
             return sorted(found)[-limit:]
@@ -144,8 +180,8 @@ class SqliteIndex:
                     if self._changed.wait_for(lambda: self._closing, RETRY):
                         return
             with self._changed:
-                self._flushing = {}
-                self._count = sum(map(len, self._tail.values()))
+                self._count -= self._flushing.count
+                self._flushing = _Tail()
                 self._changed.notify_all()
 
     def _next_batch(self) -> bool:
@@ -157,7 +193,7 @@ class SqliteIndex:
             if self.position == self._flushed:
                 return False
             # `find` looks at the tail first: what leaves it must be in `_flushing` already.
-            self._flushing, self._tail = self._tail, {}
+            self._flushing, self._tail = self._tail, _Tail()
             self._flushed = self.position
             return True
 
@@ -175,14 +211,13 @@ class SqliteIndex:
         return True
 
     def _flush(self, position: int) -> None:
-        entries = sorted(self._flushing.items())  # in order, neighbours share a page
-        rows = [(prefix, entry) for prefix, found in entries for entry in found]
-        whole = len(rows) // _ROWS * _ROWS
+        values = self._flushing.rows()
+        whole = len(values) // (2 * _ROWS) * 2 * _ROWS
         self._write.execute("BEGIN IMMEDIATE")
-        for start in range(0, whole, _ROWS):
-            values = list(chain.from_iterable(rows[start : start + _ROWS]))
-            self._write.execute(_INSERT, values)
-        self._write.executemany(_INSERT_ONE, rows[whole:])
+        for start in range(0, whole, 2 * _ROWS):
+            self._write.execute(_INSERT, values[start : start + 2 * _ROWS])
+        rest = values[whole:]
+        self._write.executemany(_INSERT_ONE, zip(rest[::2], rest[1::2], strict=True))
         self._write.execute("UPDATE state SET position = ?", (position,))
         self._write.execute("COMMIT")
 
@@ -220,8 +255,3 @@ def _is_damage(error: sqlite3.Error) -> bool:
 def _remove(path: Path) -> None:
     for suffix in ("", "-wal", "-shm"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _newest(entries: Sequence[int], below: int, limit: int) -> Sequence[int]:
-    end = bisect_left(entries, below)
-    return entries[max(0, end - limit) : end]

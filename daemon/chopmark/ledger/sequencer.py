@@ -10,6 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Final
 
 from chopmark.core.checkpoint import Checkpoint
@@ -20,7 +21,7 @@ from chopmark.core.note import Note
 from chopmark.core.ports import Clock, Signer
 from chopmark.ledger.log import Log
 from chopmark.ledger.store import Store
-from chopmark.ledger.summary import Summary, summarise_draft, summarise_entry
+from chopmark.ledger.summary import Summary, summarise_drafts, summarise_entry
 
 MAX_INTAKE: Final = 65_536
 """Entries waiting to be appended; beyond that callers are told to come back."""
@@ -208,13 +209,13 @@ class Sequencer:
         results: list[Recorded | ChopmarkError] = []
         for run in batch:
             try:
-                made = [_make(item, made_at) for item in run.items]
+                made, short = _make_all(run.items, made_at)
             except ChopmarkError as error:
                 results.append(error)
                 continue
             results.append(Recorded(store.size + len(entries), len(made), made_at))
-            entries += [entry for entry, _ in made]
-            summaries += [summary for _, summary in made]
+            entries += made
+            summaries += short
         reached = self._log.append_now(entries, summaries) if entries else _reach(store)
         return results, reached
 
@@ -250,21 +251,42 @@ class Sequencer:
         self.on_head()
 
 
-def _make(item: Item, made_at: int) -> tuple[bytes, Summary]:
-    if isinstance(item, Draft):
-        return _encode_draft(item, made_at), summarise_draft(item, made_at)
-    revocation = Revocation(made_at, *item)
-    return encode_entry(revocation), summarise_entry(revocation)
+def _make_all(items: Sequence[Item], made_at: int) -> tuple[list[bytes], list[Summary]]:
+    """Entries and their summaries; what drafts in a row have in common is made once."""
+    entries: list[bytes] = []
+    summaries: list[Summary] = []
+    for alike, group in groupby(items, _terms):
+        if alike is None:
+            made = [Revocation(made_at, *item) for item in group if not isinstance(item, Draft)]
+            entries += map(encode_entry, made)
+            summaries += map(summarise_entry, made)
+        else:
+            drafts = [item for item in group if isinstance(item, Draft)]
+            entries += _encode_drafts(drafts, made_at)
+            summaries += summarise_drafts(drafts, made_at)
+    return entries, summaries
 
 
-def _encode_draft(draft: Draft, made_at: int) -> bytes:
+def _terms(item: Item) -> tuple[object, ...] | None:
+    """What an attestation says besides its digests; None for a revocation."""
+    if not isinstance(item, Draft):
+        return None
+    return item.kind, item.valid_until, item.supersedes, item.sm3 is None
+
+
+def _encode_drafts(drafts: Sequence[Draft], made_at: int) -> list[bytes]:
+    """Encode drafts of the same terms: joining parts is much faster than encoding."""
+    first = drafts[0]
+    with_sm3 = first.sm3 is not None
     before, between, after = template(
-        made_at, draft.kind, draft.valid_until, draft.supersedes, with_sm3=draft.sm3 is not None
+        made_at, first.kind, first.valid_until, first.supersedes, with_sm3=with_sm3
     )
-    sm3 = draft.sm3 or b""
-    if len(draft.sha256) != 32 or len(sm3) not in (0, 32):
+    sizes = {len(draft.sha256) for draft in drafts} | {len(d.sm3) for d in drafts if d.sm3}
+    if sizes != {32} or (with_sm3 and not all(draft.sm3 for draft in drafts)):
         raise MalformedError("malformed-entry", "a digest does not have 32 bytes")
-    return b"".join((before, draft.sha256, between, sm3, after))
+    if not with_sm3:
+        return [before + draft.sha256 + between for draft in drafts]
+    return [before + draft.sha256 + between + (draft.sm3 or b"") + after for draft in drafts]
 
 
 def _reach(store: Store) -> Checkpoint:

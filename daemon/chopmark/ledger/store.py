@@ -9,7 +9,7 @@ Rules:
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -157,7 +157,6 @@ class Store:
             self._write_bundles(tail)
             self._write_tiles(tiles)
             self._write_references(summaries)
-            self._write_graves(summaries)
             self._swap_state(state)
         self._frontier, self.state = frontier, state
         self._tail = tail[len(tail) // WIDTH * WIDTH :]
@@ -200,8 +199,7 @@ class Store:
         summaries: Sequence[Summary],
         head: tuple[Checkpoint, bytes] | None,
     ) -> LogState:
-        made = max((s.made_at for s in summaries if s.made_at is not None), default=0)
-        last = max(made, self.state.made_last)
+        last = max(self.state.made_last, *_times(summaries))
         state = replace(self.state, size=reached.size, made_last=last)
         return state if head is None else replace(state, head=head[0], note=head[1])
 
@@ -216,23 +214,22 @@ class Store:
         self._db.executemany("INSERT OR REPLACE INTO tile VALUES (?, ?)", rows)
 
     def _write_references(self, summaries: Sequence[Summary]) -> None:
-        rows = [
-            (s.reference.target, index, s.reference.type, s.reference.reason, s.made_at)
-            for index, s in enumerate(summaries, self.size)
-            if s.reference is not None and s.reference.target < index
+        found = [
+            (source, summary.reference, summary.made_at)
+            for source, summary in enumerate(summaries, self.size)
+            if summary.reference is not None and summary.reference.target < source
         ]
+        rows = [(to.target, source, to.type, to.reason, made) for source, to, made in found]
         self._db.executemany("INSERT INTO reference VALUES (?, ?, ?, ?, ?)", rows)
+        graves = [(to.target, source) for source, to, _ in found if to.is_grave]
+        self._db.executemany("INSERT INTO grave VALUES (?, ?, ?)", self._find_digests(graves))
 
-    def _write_graves(self, summaries: Sequence[Summary]) -> None:
-        """Note under its digest what was revoked gravely: that must be found whatever else is."""
-        rows = []
-        for source, summary in enumerate(summaries, self.size):
-            reference = summary.reference
-            if reference is not None and reference.target < source and reference.is_grave:
-                digest = summarise(self._read_entry(reference.target)).sha256
-                if digest is not None:
-                    rows.append((reference.target, source, digest_prefix(digest)))
-        self._db.executemany("INSERT INTO grave VALUES (?, ?, ?)", rows)
+    def _find_digests(self, graves: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+        """What was revoked gravely stands under its digest: it must be found whatever else is."""
+        for target, source in graves:
+            digest = summarise(self._read_entry(target)).sha256
+            if digest is not None:
+                yield target, source, digest_prefix(digest)
 
     def _read_entry(self, index: int) -> bytes:
         """An entry that is stored, or has just been written in this transaction."""
@@ -304,9 +301,15 @@ class Store:
 
 
 def _bundle_row(chunk: Sequence[tuple[bytes, Summary]]) -> tuple[bytes, int, int, str]:
-    made = [s.made_at for _, s in chunk if s.made_at is not None] or [0]
-    kinds = ",".join(sorted({s.kind for _, s in chunk if s.kind}))
+    made = _times([summary for _, summary in chunk])
+    kinds = ",".join(sorted({summary.kind for _, summary in chunk} - {""}))
     return encode_bundle([entry for entry, _ in chunk]), min(made), max(made), kinds
+
+
+def _times(summaries: Iterable[Summary]) -> set[int]:
+    """The few different times of many entries; {0} where none says one."""
+    times = {summary.made_at for summary in summaries}
+    return {time for time in times if time is not None} or {0}
 
 
 def _load_frontier(db: sqlite3.Connection, size: int) -> Frontier:

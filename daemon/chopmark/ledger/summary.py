@@ -1,5 +1,6 @@
 """What the store keeps beside an entry's bytes: for the index, the bundles' ranges, references."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -57,12 +58,14 @@ class Summary(NamedTuple):
 
 
 NOTHING: Final = Summary(None)
+_new: Final = tuple.__new__
+"""Makes a named tuple without its Python constructor, which takes most of the time."""
 
 
 def summarise(data: bytes) -> Summary:
     """The summary of an entry's bytes; of what does not parse it says nothing."""
     if data[52:53] == _KIND and (frame := _read_frame(data[:20], data[52:])) is not None:
-        return Summary(*frame, data[20:52])
+        return _new(Summary, (*frame, data[20:52], None))
     try:
         entry = parse_entry(data)
     except MalformedError:
@@ -95,9 +98,10 @@ def summarise_entry(entry: Entry) -> Summary:
             return Summary(entry.made_at)
 
 
-def summarise_draft(draft: Draft, made_at: int) -> Summary:
-    """The summary of an attestation that is being made."""
-    return Summary(made_at, draft.kind, draft.sha256, _supersession(draft.supersedes))
+def summarise_drafts(drafts: Sequence[Draft], made_at: int) -> list[Summary]:
+    """The summaries of attestations that are being made, all of the same terms."""
+    kind, reference = drafts[0].kind, _supersession(drafts[0].supersedes)
+    return [_new(Summary, (made_at, kind, draft.sha256, reference)) for draft in drafts]
 
 
 def digest_prefix(digest: bytes) -> int:

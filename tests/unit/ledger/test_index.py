@@ -89,8 +89,8 @@ def test_finds_the_same_in_memory_in_flight_and_on_disk(path: Path, blocked: Blo
     index.put_many(0, [digest(1)])
     assert blocked.reached.wait(30)
     index.put_many(1, [digest(1)])
-    assert index._flushing
-    assert index._tail
+    assert index._flushing.count
+    assert index._tail.count
     assert index.find(digest(1)) == [0, 1]
     blocked.gate.set()
     index.close()

@@ -23,7 +23,7 @@ from chopmark.ledger.summary import (
     is_attestation,
     is_revocable,
     summarise,
-    summarise_draft,
+    summarise_drafts,
     summarise_entry,
 )
 from ledgers import NOW, attestation, digest
@@ -69,7 +69,7 @@ def test_junk_says_nothing(data: bytes) -> None:
 
 def test_draft_and_its_entry_have_one_summary() -> None:
     for draft in (Draft(digest(1), "kyc"), Draft(digest(1), "kyc", digest(2), NOW, supersedes=4)):
-        assert summarise_draft(draft, NOW) == summarise(encode_entry(draft.made_at(NOW)))
+        assert summarise_drafts([draft], NOW)[0] == summarise(encode_entry(draft.made_at(NOW)))
 
 
 @pytest.mark.parametrize(
