@@ -127,7 +127,7 @@ class Log:
         return sorted(found.items(), reverse=True)
 
     def _matches(self, digest: bytes, known: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-        entries = ((i, self._reader.entries(i, i + 1)[0]) for i in known)
+        entries = ((i, self._reader.entry(i)) for i in known)
         return ((i, entry) for i, entry in entries if summarise(entry).sha256 == digest)
 
     async def close(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from chopmark.core.errors import InternalError, MalformedError, MissingError
-from chopmark.core.merkle import fold_range, inclusion_proof, range_nodes, read_range
+from chopmark.core.merkle import fold_range, inclusion_proof, leaf_hash, range_nodes, read_range
 from chopmark.core.package import MAX_BUNDLE, Package
 from chopmark.core.proof import Extra, Proof
 from chopmark.core.tiles import WIDTH, encode_bundle, parse_bundle, read_tile_node
@@ -60,6 +60,20 @@ class Reader:
             raise MissingError("no-such-entry", f"the log does not hold the entries {start}-{end}")
         return wanted
 
+    def entry(self, index: int) -> bytes:
+        """One entry, compared with its leaf in the tree: no verdict rests on a damaged one.
+
+        Raises:
+            MissingError: `no-such-entry`.
+            InternalError: `damaged-ledger`.
+        """
+        entry = self.entries(index, index + 1)[0]
+        if leaf_hash(entry) != self.node(0, index):
+            hint = "run `chopmark fsck`"
+            message = f"entry {index} in {self._path} is damaged"
+            raise InternalError("damaged-ledger", message, hint=hint)
+        return entry
+
     def node(self, level: int, index: int) -> bytes:
         """Hash of the perfect subtree (level, index)."""
         return self._cached_node(level, index)
@@ -81,7 +95,7 @@ class Reader:
         if state.note is None or not 0 <= index < state.head.size:
             raise MissingError("not-signed", f"no signed head covers entry {index} yet")
         hashes = inclusion_proof(index, state.head.size, self.node)
-        extra = Extra(self.entries(index, index + 1)[0])
+        extra = Extra(self.entry(index))
         return Proof(index, hashes, state.note, extra.encode())
 
     def package(self, start: int, state: LogState) -> tuple[Package, int]:

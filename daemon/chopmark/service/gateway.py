@@ -169,7 +169,7 @@ class GatewayService:
         log = self._log(self._own.id)
         if not 0 <= index < log.state.size:
             raise _no_attestation(index)
-        entry: bytes = await log.read(lambda reader, _: reader.entries(index, index + 1)[0])
+        entry: bytes = await log.read(lambda reader, _: reader.entry(index))
         return entry
 
 

@@ -134,7 +134,7 @@ class Verifier:
         shelf = self._shelves.get(origin)
         if shelf is None or not 0 <= index < shelf.log.signed_size:
             return []
-        entry = shelf.log.read_now(lambda reader, _: reader.entries(index, index + 1)[0])
+        entry = shelf.log.read_now(lambda reader, _: reader.entry(index))
         return [replace(self._facts(shelf, index, entry, asked), referred=True)]
 
     def _from_proof(self, proof: Proof, asked: Asked) -> Facts:
@@ -193,7 +193,7 @@ def _contradiction(reader: Reader, state: LogState, proof: Proof) -> str | None:
     if head.size <= state.head.size and reader.root_at(head.size) != head.root:
         return "its log shows two histories: the proof's checkpoint is not the one held here"
     if proof.index < state.head.size:
-        held = reader.entries(proof.index, proof.index + 1)[0]
+        held = reader.entry(proof.index)
         if held != parse_extra(proof.extra).entry:
             return "its log shows two histories: another entry is held here at that index"
     return None

@@ -1,5 +1,6 @@
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -203,3 +204,16 @@ def test_damaged_bundle_is_our_own_fault(tmp_path: Path) -> None:
         with pytest.raises(InternalError) as caught:
             reader.entries(0, 1)
         assert caught.value.code == "damaged-ledger"
+
+
+def test_damaged_entry_is_never_given_for_a_verdict(tmp_path: Path) -> None:
+    path = signed_store(tmp_path / "log.db", attestations(10))
+    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+        bundle = bytearray(db.execute("SELECT entries FROM bundle").fetchone()[0])
+        bundle[-1] ^= 1  # in the kind of the last entry, which still parses
+        db.execute("UPDATE bundle SET entries = ?", (bytes(bundle),))
+    with reading(path) as (reader, _):
+        assert reader.entry(8) == attestations(10)[8]
+        with pytest.raises(InternalError) as caught:
+            reader.entry(9)
+    assert caught.value.code == "damaged-ledger"
