@@ -197,3 +197,26 @@ def test_without_hsm_issuing_stops_and_verifying_goes_on(fresh: Cluster) -> None
     shutil.move(away, hong_kong.token.tokens)
     hong_kong.wait_for(hong_kong.is_ready, "to heal")
     attest(hong_kong, some_document("hsm back"))
+
+
+def test_damaged_replica_is_named_with_what_to_do_and_fills_again(fresh: Cluster) -> None:
+    hong_kong, shenzhen = fresh["hk-1"], fresh["sz-1"]
+    attest_many(hong_kong, 300)
+    shenzhen.wait_for_head(hong_kong, 300)
+    shenzhen.stop()
+    replica = shenzhen.state / "replica" / "hk-1.db"
+    index = shenzhen.state / "index" / "hk-1.db"
+    for path in replica.parent.glob("hk-1.db-*"):  # else SQLite takes all from its write-ahead log
+        path.unlink()
+    replica.write_bytes(b"no database" * 1000)
+    command = [sys.executable, "-m", "chopmark.service.main", "--config", str(shenzhen.config)]
+    done = subprocess.run(
+        command, env=shenzhen.environment(), capture_output=True, check=False, timeout=30
+    )
+    assert done.returncode == 70
+    assert b"a replica fills from its peers" in done.stderr
+    for path in [*replica.parent.glob("hk-1.db*"), *index.parent.glob("hk-1.db*")]:
+        path.rename(path.with_name(f"damaged-{path.name}"))
+    shenzhen.start()
+    shenzhen.wait_for_head(hong_kong, 300)
+    assert shenzhen.cli("fsck").returncode == 0

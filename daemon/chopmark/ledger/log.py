@@ -132,13 +132,10 @@ class Log:
 
     async def close(self) -> None:
         """Finish what was begun, and close the files, each on the thread that uses it."""
-        await self._writing.run(self._store.close)
+        await self._reading.run(self._reader.close)
+        await self._writing.run(self._store.close)  # the last to close writes the log back
         self._writing.close()
-        await self._reading.run(self._close_readers)
-
-    def _close_readers(self) -> None:
-        self._reader.close()
-        self._index.close()
+        await self._reading.run(self._index.close)
 
     def _fill_index(self) -> None:
         """The index may be behind the entries, or gone: bring it up to them."""

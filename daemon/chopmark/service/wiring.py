@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from chopmark.core.errors import ConfigurationError, ExistsError, MissingError, TryAgainError
+from chopmark.core.errors import (
+    ConfigurationError,
+    ExistsError,
+    InternalError,
+    MissingError,
+    TryAgainError,
+)
 from chopmark.core.member import Member
 from chopmark.core.note import parse_note
 from chopmark.core.ports import Clock, Signer
@@ -138,7 +144,12 @@ async def _open_replica(peer: Member, state: Path, reading: Worker, stack: Async
     if not path.exists():  # derived data: an empty one fills itself from the peers
         path.parent.mkdir(mode=0o700, exist_ok=True)
         create_store(path, peer.log_key, peer.cosigner_key)
-    return await _open(path, peer, state, reading, stack)
+    try:
+        return await _open(path, peer, state, reading, stack)
+    except InternalError as error:
+        index = index_path(state, peer.id)
+        hint = f"move {path}* and {index}* away and start again: a replica fills from its peers"
+        raise InternalError(error.code, error.message, hint=hint) from error
 
 
 async def _open(
