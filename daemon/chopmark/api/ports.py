@@ -61,8 +61,9 @@ class Gateway(Protocol):
         """Append attestations as one run; they are durable once this returns.
 
         Runs are appended in the order of the calls; several may be waiting at once.
-        Cancelling, or `TryAgainError` (`not-recorded`, `hsm-away`, `queue-full`), means that
-        nothing was recorded, unless the commit had begun: then it returns the result.
+        `TryAgainError` (`not-recorded`, `hsm-away`, `queue-full`) means that nothing was recorded.
+        A deadline that passes while the commit is under way waits for its result. Cancelling takes
+        back what has not begun; what has begun is recorded, though nobody is told.
         """
         ...
 

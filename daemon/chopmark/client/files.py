@@ -82,21 +82,38 @@ def write_new(path: Path, data: bytes, mode: int = PUBLIC_MODE) -> None:
         InternalError: `write-failed`.
     """
     check_creatable(path)
-    replace_file(path, data, mode)
+    _put(path, data, mode, new=True)
 
 
 def replace_file(path: Path, data: bytes, mode: int = PUBLIC_MODE) -> None:
     """Create a file or replace it, durable once this returns; raises as `write_new`."""
+    _put(path, data, mode, new=False)
+
+
+def _put(path: Path, data: bytes, mode: int, *, new: bool) -> None:
+    """Write under another name first; a link, unlike a rename, takes no name that is taken."""
     temporary = path.with_name(f".chopmark-{secrets.token_hex(8)}")
     try:
         _write_synced(temporary, data, mode)
-        temporary.replace(path)
+        if not new or not _link(temporary, path):
+            temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
         raise _explain_write_error(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _link(temporary: Path, path: Path) -> bool:
+    """Give a file its name unless that is taken; false where the file system has no links."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        raise
+    except OSError:  # FAT on a memory stick, for instance
+        return False
+    return True
 
 
 def make_folder(path: Path, mode: int) -> None:
@@ -145,4 +162,6 @@ def _explain_write_error(path: Path, error: OSError) -> ChopmarkError:
         return MissingError("no-such-folder", f"no such folder: {path.parent}")
     if isinstance(error, PermissionError):
         return ForbiddenError("folder-forbidden", f"you may not create {path}")
+    if isinstance(error, FileExistsError):
+        return ExistsError("file-exists", f"{path} is there already")
     return InternalError("write-failed", f"cannot write {path}: {error.strerror or error}")

@@ -112,3 +112,26 @@ def test_replace_file_syncs_before_and_after_the_rename(
     monkeypatch.setattr(files.os, "fsync", watch)
     replace_file(tmp_path / "f", b"data")
     assert seen == ["not yet", "new"]
+
+
+def test_file_that_appears_meanwhile_is_not_overwritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "proof"
+    monkeypatch.setattr(files, "check_creatable", lambda wanted: wanted.write_bytes(b"theirs"))
+    with pytest.raises(ExistsError) as caught:
+        files.write_new(path, b"ours")
+    assert caught.value.code == "file-exists"
+    assert path.read_bytes() == b"theirs"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_file_system_without_links_takes_new_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    files.write_new(tmp_path / "proof", b"ours")
+    assert (tmp_path / "proof").read_bytes() == b"ours"
