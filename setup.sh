@@ -7,12 +7,13 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-readonly packages=(
+packages=(
   softhsm2 mosquitto mosquitto-clients            # the emulated HSM and the broker
   python3-venv python3-dev                        # Python
   gcc libc6-dev pkg-config libsystemd-dev make    # systemd-python is compiled here
 )
-readonly stamp=.venv/setup-stamp
+[[ ${1-} == run ]] || packages+=(opensc-pkcs11)  # its spy counts what tests do to the HSM
+readonly packages stamp=.venv/setup-stamp
 
 say() { printf 'setup: %s\n' "$*"; }
 die() { printf 'setup: %s\nhint: %s\n' "$1" "$2" >&2; exit 1; }

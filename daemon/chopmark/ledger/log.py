@@ -73,16 +73,6 @@ class Log:
         package, count = await self.read(lambda reader, state: reader.package(start, state))
         return package.encode(), start + count
 
-    async def append(
-        self,
-        entries: Sequence[bytes],
-        summaries: Sequence[Summary],
-        leaves: Sequence[bytes] | None = None,
-        head: tuple[Checkpoint, bytes] | None = None,
-    ) -> Checkpoint:
-        """See `Store.append`; the digest index follows."""
-        return await self._writing.run(self.append_now, entries, summaries, leaves, head)
-
     async def write(self, call: Callable[[Store], T]) -> T:
         """Run a call on the writer's thread."""
         return await self._writing.run(call, self._store)
@@ -102,7 +92,7 @@ class Log:
         leaves: Sequence[bytes] | None = None,
         head: tuple[Checkpoint, bytes] | None = None,
     ) -> Checkpoint:
-        """As `append`, for callers that run on the writer's thread already."""
+        """See `Store.append`; the digest index follows. Call it on the writer's thread."""
         start = self._store.size
         reached = self._store.append(entries, summaries, leaves, head)
         self._index.put_many(start, [summary.sha256 for summary in summaries])

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from chopmark.core.errors import InternalError, MalformedError, MissingError
 from chopmark.core.merkle import fold_range, inclusion_proof, leaf_hash, range_nodes, read_range
-from chopmark.core.package import MAX_BUNDLE, Package
+from chopmark.core.package import Package, cut_runs
 from chopmark.core.proof import Extra, Proof
 from chopmark.core.tiles import WIDTH, encode_bundle, parse_bundle, read_tile_node
 from chopmark.ledger.schema import connect, damage_named, tile_id
@@ -107,7 +107,7 @@ class Reader:
         if state.note is None or not 0 <= start < state.head.size:
             raise MissingError("not-signed", f"no signed head covers entry {start} yet")
         end = min((start // WIDTH + 1) * WIDTH, state.head.size)
-        entries = _fit(self.entries(start, end))
+        _, entries = next(cut_runs(start, self.entries(start, end)))
         right = [self.node(*n) for n in range_nodes(start + len(entries), state.head.size)]
         left = b"".join(self.left_hashes(start))
         bundle = encode_bundle(entries)
@@ -156,12 +156,3 @@ class Reader:
             return read_tile_node(rows[0][0] if rows else b"", level, index)
         except ValueError as error:
             raise InternalError("damaged-ledger", f"the tree lacks node {level}/{index}") from error
-
-
-def _fit(entries: list[bytes]) -> list[bytes]:
-    room = MAX_BUNDLE
-    for count, entry in enumerate(entries):
-        room -= len(entry) + 2
-        if room < 0:
-            return entries[:count]
-    return entries

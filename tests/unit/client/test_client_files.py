@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from chopmark.client.hashing import hash_file
 from chopmark.core.errors import ExistsError, ForbiddenError, InternalError, MissingError
 
 ROOT = os.geteuid() == 0
+NOBODY = 65534
 
 
 def test_hash_file_gives_both_digests_and_progress(tmp_path: Path) -> None:
@@ -40,10 +43,21 @@ def test_hash_file_missing_or_folder(tmp_path: Path) -> None:
         hash_file(tmp_path / "file" / "below")
 
 
-@pytest.mark.skipif(ROOT, reason="nothing is forbidden to root")
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Root may read everything: be somebody else for a moment."""
+    if ROOT:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        if ROOT:
+            os.seteuid(0)
+
+
 def test_hash_file_forbidden(tmp_path: Path) -> None:
     (tmp_path / "secret").touch(mode=0)
-    with pytest.raises(ForbiddenError):
+    with as_nobody(), pytest.raises(ForbiddenError):
         hash_file(tmp_path / "secret")
 
 

@@ -65,7 +65,8 @@ class Book:
         self, *entries: bytes, seen: int | None = NOW - 60_000, signed: bool = True
     ) -> None:
         """Append, sign, and let the log's cosigner vouch for it as of `seen` (ms)."""
-        await self.log.append(entries, [summarise(entry) for entry in entries])
+        summaries = [summarise(entry) for entry in entries]
+        await self.log.write(lambda _: self.log.append_now(entries, summaries))
         if signed:
             await self.log.write(lambda store: self._sign(store, seen))
 
