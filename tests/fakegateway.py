@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chopmark.api.ports import Asked, Identity
-from chopmark.core.draft import Draft, Recorded
+from chopmark.core.columns import make_columns
+from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.entry import Attestation, Revocation, encode_entry, parse_entry
 from chopmark.core.errors import ChopmarkError, MissingError, RefusedError
 from chopmark.core.judge import decide
@@ -44,7 +45,7 @@ class FakeGateway:
     leaves: list[bytes] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
-    fail_record: Callable[[Sequence[Draft]], None] = lambda _: None
+    fail_record: Callable[[Sequence[Draft | Drafts]], None] = lambda _: None
     fail_wait: ChopmarkError | None = None
     fail_proof: Exception | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -81,7 +82,7 @@ class FakeGateway:
         ):
             raise RefusedError("no-such-attestation", f"entry {index} is no attestation")
 
-    async def record(self, drafts: Sequence[Draft], seconds: float) -> Recorded:
+    async def record(self, drafts: Sequence[Draft | Drafts], seconds: float) -> Recorded:
         assert drafts
         assert seconds > 0
         for draft in drafts:
@@ -98,7 +99,9 @@ class FakeGateway:
             raise
         finally:
             self.recording -= 1
-        return self._append([encode_entry(draft.made_at(NOW)) for draft in drafts])
+        return self._append(
+            [leaf for draft in drafts for leaf in make_columns(draft.columns(), NOW)]
+        )
 
     def _append(self, leaves: list[bytes]) -> Recorded:
         start = len(self.leaves)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.columns import frame_entries
 from chopmark.core.entry import Attestation, Revocation, encode_entry
 from chopmark.core.errors import TryAgainError
 from chopmark.core.keys import VerifierKey
@@ -19,7 +20,6 @@ from chopmark.core.tiles import encode_bundle
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.store import Store, create_store
-from chopmark.ledger.summary import summarise
 from chopmark.ledger.worker import Worker
 from softkeys import SoftKey, cosigner, log_key, sign_head
 from trees import Nodes, leaf, root
@@ -108,7 +108,7 @@ def attestations(count: int, start: int = 0) -> list[bytes]:
 
 def append(store: Store, entries: Sequence[bytes]) -> Checkpoint:
     """Append entries to a store."""
-    return store.append(entries, [summarise(entry) for entry in entries])
+    return store.append([frame_entries(entries)]).reached
 
 
 def make_store(path: Path, entries: Sequence[bytes] = ()) -> Store:

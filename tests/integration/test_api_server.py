@@ -15,7 +15,7 @@ import pytest
 from chopmark.api.app import create_app
 from chopmark.api.limits import ApiLimits
 from chopmark.api.server import serve
-from chopmark.core.draft import Draft, Recorded
+from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.errors import ChopmarkError, ConfigurationError, ExistsError
 from fakegateway import FakeGateway
 
@@ -177,7 +177,7 @@ async def test_stop_is_bounded_when_a_request_hangs(tmp_path: Path) -> None:
 
 async def test_stop_waits_for_what_cancelled_requests_have_to_say(tmp_path: Path) -> None:
     class Winding(FakeGateway):
-        async def record(self, drafts: Sequence[Draft], seconds: float) -> Recorded:
+        async def record(self, drafts: Sequence[Draft | Drafts], seconds: float) -> Recorded:
             try:
                 return await super().record(drafts, seconds)
             finally:

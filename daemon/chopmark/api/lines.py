@@ -4,6 +4,7 @@ One line is one JSON object. A bad line is a fault with a code and a message, an
 the lines around it are not disturbed.
 """
 
+from binascii import hexlify, unhexlify
 from collections.abc import Callable
 from typing import Annotated, Final
 
@@ -12,7 +13,7 @@ from msgspec import Meta
 
 from chopmark.api.models import Index
 from chopmark.api.times import parse_time
-from chopmark.core.draft import Draft
+from chopmark.core.draft import Draft, Drafts
 from chopmark.core.entry import KIND
 from chopmark.core.errors import ChopmarkError, MalformedError
 
@@ -42,6 +43,18 @@ class Fault(msgspec.Struct, frozen=True, gc=False):
 _DECODER: Final = msgspec.json.Decoder(Line)
 
 
+def cut_lines(block: bytes, count: int) -> tuple[bytes, bytes]:
+    """The first lines of a block of whole lines, at most so many, and the rest."""
+    end = (block.index(b"\n") + 1) * count  # where it is if all are of one length
+    if end >= len(block) and block.count(b"\n") <= count:
+        return block, b""
+    if block[end - 1 : end] == b"\n" and block.count(b"\n", 0, end) == count:
+        return block[:end], block[end:]
+    lines = block.split(b"\n", count)
+    rest = lines[count] if len(lines) > count else b""
+    return block[: len(block) - len(rest)], rest
+
+
 class LineSplitter:
     """Cuts a body into whole lines; of a line that is too long it keeps just enough to tell."""
 
@@ -65,20 +78,53 @@ class LineSplitter:
         return tail + b"\n" if tail else b""
 
 
-def decode_lines(lines: list[bytes], limit: int) -> list[Line | Fault]:
-    """Decode lines (without their line feeds), together when all is well, else one by one."""
-    blob = b"\n".join(lines)
+def decode_lines(block: bytes, limit: int) -> list[Line | Fault]:
+    """Decode lines, each with its line feed: together when all is well, else one by one."""
+    lines = block.split(b"\n")[:-1]
     # `decode_lines` takes any white space between objects. As no value in a line is an object,
     # these conditions leave only one way to read n objects: one from each line.
-    regular = blob[:1] == b"{" and blob.count(b"\n{") == len(lines) - 1
+    regular = block[:1] == b"{" and block.count(b"\n{") == len(lines) - 1
     if regular and max(map(len, lines)) <= limit:
         try:
-            decoded: list[Line | Fault] = [*_DECODER.decode_lines(blob)]
+            decoded: list[Line | Fault] = [*_DECODER.decode_lines(block)]
         except (msgspec.DecodeError, UnicodeDecodeError):
             decoded = []
         if len(decoded) == len(lines):
             return decoded
     return [_decode_line(line, limit) for line in lines]
+
+
+def read_alike(block: bytes, limit: int, check: Callable[[Draft], None]) -> Drafts | None:
+    """The drafts of good lines that differ in nothing but their SHA-256, as most do.
+
+    The first line is decoded; the others must be the same bytes around 64 other digits. That
+    takes a tenth of the time that decoding each of them would.
+
+    Args:
+        block: lines, each with its line feed.
+        limit: bytes that a line may have.
+        check: raises for a kind or end of validity that is refused.
+
+    Returns:
+        The drafts; None if not all lines are so, or one is bad.
+    """
+    stride = block.index(b"\n") + 1
+    line = _decode_line(block[: stride - 1], limit)
+    if isinstance(line, Fault) or (line.sm3, line.supersedes) != (None, None):
+        return None
+    digits = line.sha256.encode()
+    before, found, after = block[:stride].partition(digits)
+    if not found or digits in after or len(block) % stride:
+        return None
+    each = [block[i : i + len(digits)] for i in range(len(before), len(block), stride)]
+    digests = _unhex_all(b"".join(each))
+    if digests is None or before + (after + before).join(each) + after != block:
+        return None
+    try:
+        first = make_draft(line, {}, check)
+    except ChopmarkError:
+        return None
+    return Drafts(digests, first.kind, valid_until=first.valid_until)
 
 
 def make_draft(
@@ -105,26 +151,6 @@ def make_draft(
         check(Draft(sha256, line.kind, sm3, until))
         checked[terms] = until
     return Draft(sha256, line.kind, sm3, checked[terms], line.supersedes)
-
-
-def make_alike(lines: list[Line | Fault], check: Callable[[Draft], None]) -> list[Draft] | None:
-    """The drafts of good lines that differ in their SHA-256 only, as most do; None if not so.
-
-    Three times as fast as `make_draft` for each.
-    """
-    good = [line for line in lines if isinstance(line, Line)]
-    terms = {(line.kind, line.valid_until, line.sm3, line.supersedes) for line in good}
-    if len(good) != len(lines) or len(terms) != 1 or next(iter(terms))[2:] != (None, None):
-        return None
-    digests = _unhex_all([line.sha256 for line in good])
-    try:
-        first = make_draft(good[0], {}, check)
-    except ChopmarkError:
-        return None
-    kind, until = first.kind, first.valid_until
-    if digests is None:
-        return None
-    return [Draft(digest, kind, None, until) for digest in digests]
 
 
 def fault_of(error: ChopmarkError) -> Fault:
@@ -154,13 +180,10 @@ def _unhex(text: str, field: str) -> bytes:
     return data
 
 
-def _unhex_all(texts: list[str]) -> list[bytes] | None:
-    """Digests of 64 characters each; None if one is bad."""
-    joined = "".join(texts)
+def _unhex_all(digits: bytes) -> bytes | None:
+    """Digests from their digits, all joined; None if one is bad."""
     try:
-        data = bytes.fromhex(joined)
+        data = unhexlify(digits)
     except ValueError:
         return None
-    if data.hex() != joined:
-        return None
-    return [data[start : start + 32] for start in range(0, len(data), 32)]
+    return data if hexlify(data) == digits else None

@@ -17,17 +17,18 @@ from chopmark.api.limits import ApiLimits
 from chopmark.api.lines import (
     Fault,
     LineSplitter,
+    cut_lines,
     decode_lines,
     fault_of,
-    make_alike,
     make_draft,
+    read_alike,
 )
 from chopmark.api.models import BatchQuery
 from chopmark.api.ports import Gateway
 from chopmark.api.recording import is_signed
 from chopmark.api.stream import Output
 from chopmark.api.times import Deadline
-from chopmark.core.draft import Draft, Recorded
+from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.errors import ChopmarkError, TryAgainError
 
 _PIECES: Final = 4
@@ -68,7 +69,7 @@ class LineReader:
     def __init__(self, limits: ApiLimits) -> None:
         self._limits = limits
         self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(_PIECES)
-        self._lines: list[bytes] = []
+        self._block = b""
         self._ended = False
 
     async def read(self, receive: Receive) -> None:
@@ -92,15 +93,16 @@ class LineReader:
         await receive()
         raise ClientGoneError
 
-    async def next_group(self) -> list[bytes]:
-        """The next lines, without their line feeds; empty at the end of the body."""
-        if not self._lines and not self._ended:
-            self._lines = await self._gather()
-        group = self._lines[: self._limits.group]
-        self._lines = self._lines[self._limits.group :]
+    async def next_group(self) -> bytes:
+        """The next lines, each with its line feed; empty at the end of the body."""
+        if not self._block and not self._ended:
+            self._block = await self._gather()
+        if not self._block:
+            return b""
+        group, self._block = cut_lines(self._block, self._limits.group)
         return group
 
-    async def _gather(self) -> list[bytes]:
+    async def _gather(self) -> bytes:
         pieces: list[bytes] = []
         size = 0
         while not pieces or (size < self._limits.group_bytes and not self._pieces.empty()):
@@ -110,7 +112,7 @@ class LineReader:
                 break
             pieces.append(piece)
             size += len(piece)
-        return b"".join(pieces).split(b"\n")[:-1]
+        return b"".join(pieces)
 
 
 class Pipeline:
@@ -143,24 +145,26 @@ class Pipeline:
         while True:
             # The slot first: what arrives while we wait for it joins the group.
             await self._slots.acquire()
-            lines = await self._lines.next_group()
-            if not lines:
+            block = await self._lines.next_group()
+            if not block:
                 break
-            faults, drafts = await self._decode(lines)
+            faults, drafts = await self._decode(block)
+            count = block.count(b"\n")
             await self._backlog.take(1 + len(faults))
-            settling = self._settle(first, len(lines), faults, drafts)
+            settling = self._settle(first, count, faults, drafts)
             self._groups.put_nowait(tasks.create_task(settling, name=f"batch line {first}"))
-            first += len(lines)
+            first += count
         self._groups.put_nowait(None)
 
-    async def _decode(self, lines: list[bytes]) -> tuple[dict[int, Fault], list[Draft]]:
+    async def _decode(self, block: bytes) -> tuple[dict[int, Fault], list[Draft | Drafts]]:
         faults: dict[int, Fault] = {}
-        drafts: list[Draft] = []
+        drafts: list[Draft | Drafts] = []
         if self._failure is not None:  # nothing more will be recorded: spare the work
             return faults, drafts
-        decoded = decode_lines(lines, self._limits.line)
-        if (alike := make_alike(decoded, self._gateway.check_draft)) is not None:
-            return faults, alike
+        check = self._gateway.check_draft
+        if (alike := read_alike(block, self._limits.line, check)) is not None:
+            return faults, [alike]
+        decoded = decode_lines(block, self._limits.line)
         checked: dict[tuple[str, str | None], int | None] = {}
         for offset, line in enumerate(decoded):
             if isinstance(line, Fault):
@@ -176,7 +180,7 @@ class Pipeline:
         return faults, drafts
 
     async def _settle(
-        self, first: int, count: int, faults: dict[int, Fault], drafts: Sequence[Draft]
+        self, first: int, count: int, faults: dict[int, Fault], drafts: Sequence[Draft | Drafts]
     ) -> Settled:
         try:
             if self._failure is not None or not drafts:
@@ -190,7 +194,7 @@ class Pipeline:
         finally:
             self._slots.release()
 
-    async def _record(self, drafts: Sequence[Draft]) -> Recorded:
+    async def _record(self, drafts: Sequence[Draft | Drafts]) -> Recorded:
         deadline = Deadline(max(self._query.wait, self._limits.least_record))
         while True:
             try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from chopmark.core.digest import Digests
-from chopmark.core.draft import Draft, Recorded
+from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.verdict import Question, Verdict
 
 
@@ -57,7 +57,7 @@ class Gateway(Protocol):
         """Refuse a supersession of anything but an earlier attestation of our log."""
         ...
 
-    async def record(self, drafts: Sequence[Draft], seconds: float) -> Recorded:
+    async def record(self, drafts: Sequence[Draft | Drafts], seconds: float) -> Recorded:
         """Append attestations as one run; they are durable once this returns.
 
         Runs are appended in the order of the calls; several may be waiting at once.

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chopmark.core.checkpoint import SignedCheckpoint
+from chopmark.core.columns import Columns, parse_columns
 from chopmark.core.errors import RefusedError
 from chopmark.core.merkle import CompactRange
 from chopmark.core.package import Package, VerifiedPackage, verify_package
-from chopmark.core.tiles import parse_bundle
 
 
 class Taken(StrEnum):
@@ -35,18 +35,20 @@ class Follower:
         origin: the followed log.
         open_note: reads a checkpoint note and checks the log's signature.
         tree: compact range of what is held and gathered.
-        entries: gathered entries, from `start` on.
-        leaves: their leaf hashes.
+        gathered: what was gathered, from `start` on, as it came.
+        leaves: the leaf hashes of its entries.
         reached: the newest head whose entries are all held or gathered, if one was reached.
+        whole: how much of `gathered` leads to that head.
         seen: signed heads that were seen and not compared with the entries, by size and root.
     """
 
     origin: str
     open_note: Callable[[bytes], SignedCheckpoint]
     tree: CompactRange
-    entries: list[bytes] = field(default_factory=list)
+    gathered: list[Columns] = field(default_factory=list)
     leaves: list[bytes] = field(default_factory=list)
     reached: SignedCheckpoint | None = None
+    whole: int = 0
     seen: dict[tuple[int, bytes], SignedCheckpoint] = field(default_factory=dict)
 
     @classmethod
@@ -59,6 +61,11 @@ class Follower:
     ) -> "Follower":
         """A follower of a log of which [0, size) is held, with its compact range."""
         return cls(origin, open_note, CompactRange.from_hashes(size, hashes))
+
+    @property
+    def entries(self) -> list[bytes]:
+        """The gathered entries one by one."""
+        return [entry for columns in self.gathered for entry in columns]
 
     def take(self, package: Package) -> Taken:
         """Take what a package brings.
@@ -76,7 +83,7 @@ class Follower:
         held = self.tree.size - package.start
         if held < 0:
             return Taken.GAP
-        if held and len(parse_bundle(package.bundle)) <= held:
+        if held and len(parse_columns(package.bundle)) <= held:
             return Taken.HELD
         self._add(verify_package(package, self.open_note), held)
         return Taken.ADDED
@@ -86,11 +93,12 @@ class Follower:
             message = f"a signed head of {self.origin} contradicts the entries that are held"
             raise RefusedError("fork", message)
         self.tree = verified.after
-        self.entries += verified.entries[held:]
+        columns = verified.columns
+        self.gathered.append(columns.cut(held, len(columns)) if held else columns)
         self.leaves += verified.leaves[held:]
         head = verified.head.checkpoint
         if self.tree.size == head.size:
-            self.reached = verified.head
+            self.reached, self.whole = verified.head, len(self.gathered)
             self.seen.pop((head.size, head.root), None)
 
 

@@ -11,11 +11,12 @@ from typing import Final
 
 from chopmark.core.cbor import decode_cbor, encode_cbor
 from chopmark.core.checkpoint import SignedCheckpoint, check_origin
+from chopmark.core.columns import Columns, parse_columns
 from chopmark.core.entry import MAX_ENTRY
 from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.merkle import HASH, CompactRange, range_nodes
 from chopmark.core.text import MAX_INT
-from chopmark.core.tiles import WIDTH, hash_leaves, parse_bundle
+from chopmark.core.tiles import WIDTH
 
 MAX_BUNDLE: Final = 48 * 1024
 """Bytes of entries in one package: with 126 hashes and a note it stays below 64 KiB."""
@@ -58,11 +59,16 @@ class VerifiedPackage:
     """
 
     start: int
-    entries: list[bytes]
+    columns: Columns
     leaves: list[bytes]
     left: tuple[bytes, ...]
     after: CompactRange
     head: SignedCheckpoint
+
+    @property
+    def entries(self) -> list[bytes]:
+        """The entries one by one."""
+        return list(self.columns)
 
 
 def parse_package(data: bytes) -> Package:
@@ -99,16 +105,16 @@ def verify_package(
         MalformedError: for entries or hashes that are not what they should be.
         RefusedError: `bad-package` if they lead to another root, and what `open_note` raises.
     """
-    entries = parse_bundle(package.bundle)
-    end = package.start + len(entries)
-    if not entries or package.start % WIDTH + len(entries) > WIDTH:
+    columns = parse_columns(package.bundle)
+    end = package.start + len(columns)
+    if not len(columns) or package.start % WIDTH + len(columns) > WIDTH:
         raise MalformedError("malformed-package", "a package is not within one bundle")
-    if max(map(len, entries)) > MAX_ENTRY:
+    if columns.longest() > MAX_ENTRY:
         raise MalformedError("malformed-package", "a package has an entry that is too large")
     head = open_note(package.note)
     if head.checkpoint.origin != package.origin or end > head.checkpoint.size:
         raise RefusedError("bad-package", "a package lies outside of its checkpoint")
-    leaves = hash_leaves(entries)
+    leaves = columns.leaves()
     left = _split_hashes(package.left)
     after = CompactRange.from_hashes(package.start, left)
     after.append(leaves)
@@ -116,7 +122,7 @@ def verify_package(
     whole.extend(range_nodes(end, head.checkpoint.size), _split_hashes(package.right))
     if whole.root() != head.checkpoint.root:
         raise RefusedError("bad-package", "a package leads to another root than its checkpoint's")
-    return VerifiedPackage(package.start, entries, leaves, left, after, head)
+    return VerifiedPackage(package.start, columns, leaves, left, after, head)
 
 
 def cut_runs(start: int, entries: Sequence[bytes]) -> Iterator[tuple[int, list[bytes]]]:

@@ -8,7 +8,6 @@ with a two-byte length before it.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Final
 
 from chopmark.core.errors import MalformedError
@@ -157,8 +156,3 @@ class Frontier:
     def root(self) -> bytes:
         """Root of the tree."""
         return self.compact().root()
-
-
-def hash_leaves(entries: Sequence[bytes]) -> list[bytes]:
-    """Leaf hashes of many entries."""
-    return [sha256(b"\x00" + entry).digest() for entry in entries]

@@ -19,7 +19,7 @@ from chopmark.core.merkle import HASH, leaf_hash
 from chopmark.core.tiles import WIDTH, Frontier, parse_bundle
 from chopmark.ledger.schema import connect, tile_id
 from chopmark.ledger.store import LogState, read_row, read_state
-from chopmark.ledger.summary import Summary, digest_prefix, summarise
+from chopmark.ledger.summary import Gist, digest_prefix, summarise
 
 MAX_FINDINGS: Final = 100
 """Findings of one check; a ledger with more is not worth listing."""
@@ -191,7 +191,7 @@ def _check_bundle(check: _Check, n: int, entries: list[bytes], row: tuple[int, i
         _note_summary(check, index, summary)
 
 
-def _note_summary(check: _Check, index: int, summary: Summary) -> None:
+def _note_summary(check: _Check, index: int, summary: Gist) -> None:
     if summary.sha256 is not None and index < check.indexed:
         _check_indexed(check, index, summary.sha256)
     reference = summary.reference

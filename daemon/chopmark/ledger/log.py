@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.columns import Columns
 from chopmark.core.errors import InternalError
 from chopmark.ledger.index import MAX_FOUND, DigestIndex, SqliteIndex
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.store import LogState, Store
-from chopmark.ledger.summary import Summary, summarise
+from chopmark.ledger.summary import summarise
 from chopmark.ledger.worker import Worker
 
 T = TypeVar("T")
@@ -87,15 +88,14 @@ class Log:
 
     def append_now(
         self,
-        entries: Sequence[bytes],
-        summaries: Sequence[Summary],
+        runs: Sequence[Columns],
         leaves: Sequence[bytes] | None = None,
         head: tuple[Checkpoint, bytes] | None = None,
     ) -> Checkpoint:
         """See `Store.append`; the digest index follows. Call it on the writer's thread."""
         start = self._store.size
-        reached = self._store.append(entries, summaries, leaves, head)
-        self._index.put_many(start, [summary.sha256 for summary in summaries])
+        reached, digests = self._store.append(runs, leaves, head)
+        self._index.put_many(start, digests)
         return reached
 
     def find(self, digest: bytes) -> list[tuple[int, bytes]]:

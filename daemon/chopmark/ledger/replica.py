@@ -26,7 +26,6 @@ from chopmark.core.ports import Clock
 from chopmark.ledger.heads import Heads, Seen
 from chopmark.ledger.log import Log
 from chopmark.ledger.store import Store
-from chopmark.ledger.summary import summarise
 
 LOG: Final = logging.getLogger("chopmark.ledger")
 
@@ -136,7 +135,7 @@ class Replica:
             return 0
         intake = await self.log.write(lambda store: self._ingest(store, payloads))
         follower = intake.follower
-        self.counters.entries += len(follower.entries)
+        self.counters.entries += len(follower.leaves)
         for result in intake.results:
             self._count(result)
         for head in follower.seen.values():
@@ -144,7 +143,7 @@ class Replica:
         if intake.forked is not None:
             self._stop("a signed head contradicts the entries held", intake.forked)
         await self._compare()
-        return len(follower.entries)
+        return len(follower.leaves)
 
     async def observe_head(self, note: bytes) -> None:
         """Learn of a head that the peer's log key signed, from whatever side.
@@ -242,15 +241,14 @@ class Replica:
 
     def _store(self, size: int, follower: Follower) -> None:
         """Store up to the newest head that was reached together with it, and then the rest."""
-        entries, leaves = follower.entries, follower.leaves
-        head, cut = None, 0
+        runs, leaves = follower.gathered, follower.leaves
+        cut = 0
         if follower.reached is not None:
             head = (follower.reached.checkpoint, follower.reached.encode())
             cut = head[0].size - size
-        for part, reached in ((slice(0, cut), head), (slice(cut, None), None)):
-            if entries[part]:
-                summaries = [summarise(entry) for entry in entries[part]]
-                self.log.append_now(entries[part], summaries, leaves[part], reached)
+            self.log.append_now(runs[: follower.whole], leaves[:cut], head)
+        if runs[follower.whole :]:
+            self.log.append_now(runs[follower.whole :], leaves[cut:])
 
     def _stop(self, reason: str, note: bytes) -> None:
         if self.conflict is not None:

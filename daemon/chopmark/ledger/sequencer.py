@@ -14,14 +14,14 @@ from itertools import groupby
 from typing import Any, Final
 
 from chopmark.core.checkpoint import Checkpoint
-from chopmark.core.draft import Draft, Recorded
-from chopmark.core.entry import Revocation, encode_entry, template
-from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, TryAgainError
+from chopmark.core.columns import Columns, frame_entries, make_columns
+from chopmark.core.draft import Draft, Drafts, Recorded
+from chopmark.core.entry import Revocation, encode_entry
+from chopmark.core.errors import ChopmarkError, RefusedError, TryAgainError
 from chopmark.core.note import Note
 from chopmark.core.ports import Clock, Signer
 from chopmark.ledger.log import Log
 from chopmark.ledger.store import Store
-from chopmark.ledger.summary import Summary, summarise_drafts, summarise_entry
 
 MAX_INTAKE: Final = 65_536
 """Entries waiting to be appended; beyond that callers are told to come back."""
@@ -30,8 +30,8 @@ MAX_BATCH: Final = 16_384
 RETRY: Final = 1.0
 """Seconds between attempts to sign while the HSM is away."""
 
-Item = Draft | tuple[int, int]
-"""An attestation to make, or a revocation as (target, reason)."""
+Item = Draft | Drafts | tuple[int, int]
+"""An attestation to make, or many; or a revocation as (target, reason)."""
 
 
 @dataclass(slots=True)
@@ -41,6 +41,11 @@ class _Run:
     items: Sequence[Item]
     done: asyncio.Future[Recorded]
     begun: bool = False
+    count: int = field(init=False)
+    """Entries."""
+
+    def __post_init__(self) -> None:
+        self.count = sum(1 if isinstance(item, tuple) else len(item) for item in self.items)
 
 
 @dataclass(slots=True)
@@ -64,24 +69,24 @@ class _Intake:
     def put(self, run: _Run) -> None:
         if self.closed:
             raise TryAgainError("not-recorded", "the gateway is stopping", retry_after=5)
-        if self.entries + len(run.items) > MAX_INTAKE:
+        if self.entries + run.count > MAX_INTAKE:
             message = "too many attestations are waiting to be recorded"
             raise TryAgainError("queue-full", message, hint="send less at once", retry_after=1)
         self.runs.append(run)
-        self.entries += len(run.items)
+        self.entries += run.count
         self.arrived.set()
 
     def take(self) -> list[_Run]:
         """All that has arrived, up to a batch; runs that were given up are left out."""
         batch: list[_Run] = []
         count = 0
-        while self.runs and (not batch or count + len(self.runs[0].items) <= MAX_BATCH):
+        while self.runs and (not batch or count + self.runs[0].count <= MAX_BATCH):
             run = self.runs.popleft()
-            self.entries -= len(run.items)
+            self.entries -= run.count
             if not run.done.done():
                 run.begun = True
                 batch.append(run)
-                count += len(run.items)
+                count += run.count
         if not self.runs:
             self.arrived.clear()
         return batch
@@ -135,9 +140,9 @@ class Sequencer:
         """
         if self._stalled is not None:
             raise _again(self._stalled)
-        if len(items) > MAX_BATCH:
-            raise RefusedError("too-many", f"at most {MAX_BATCH} entries go into one run")
         run = _Run(items, asyncio.get_running_loop().create_future())
+        if run.count > MAX_BATCH:
+            raise RefusedError("too-many", f"at most {MAX_BATCH} entries go into one run")
         self._intake.put(run)
         try:
             async with asyncio.timeout(seconds):
@@ -204,19 +209,18 @@ class Sequencer:
     ) -> tuple[list[Recorded | ChopmarkError], Checkpoint]:
         """On the writer's thread: append what can be made entries, in one transaction."""
         made_at = max(now, store.state.made_last)
-        entries: list[bytes] = []
-        summaries: list[Summary] = []
+        runs: list[Columns] = []
+        end = store.size
         results: list[Recorded | ChopmarkError] = []
         for run in batch:
             try:
-                made, short = _make_all(run.items, made_at)
+                runs += _make_all(run.items, made_at)
             except ChopmarkError as error:
                 results.append(error)
                 continue
-            results.append(Recorded(store.size + len(entries), len(made), made_at))
-            entries += made
-            summaries += short
-        reached = self._log.append_now(entries, summaries) if entries else _reach(store)
+            results.append(Recorded(end, run.count, made_at))
+            end += run.count
+        reached = self._log.append_now(runs) if runs else _reach(store)
         return results, reached
 
     def _answer(self, run: _Run, result: Recorded | ChopmarkError) -> None:
@@ -251,42 +255,39 @@ class Sequencer:
         self.on_head()
 
 
-def _make_all(items: Sequence[Item], made_at: int) -> tuple[list[bytes], list[Summary]]:
-    """Entries and their summaries; what drafts in a row have in common is made once."""
-    entries: list[bytes] = []
-    summaries: list[Summary] = []
+def _make_all(items: Sequence[Item], made_at: int) -> list[Columns]:
+    """The entries; of drafts in a row, what they have in common is made once."""
+    made: list[Columns] = []
     for alike, group in groupby(items, _terms):
         if alike is None:
-            made = [Revocation(made_at, *item) for item in group if not isinstance(item, Draft)]
-            entries += map(encode_entry, made)
-            summaries += map(summarise_entry, made)
+            revocations = [Revocation(made_at, *item) for item in group if isinstance(item, tuple)]
+            made.append(frame_entries([encode_entry(entry) for entry in revocations]))
         else:
-            drafts = [item for item in group if isinstance(item, Draft)]
-            entries += _encode_drafts(drafts, made_at)
-            summaries += summarise_drafts(drafts, made_at)
-    return entries, summaries
+            drafts = [item for item in group if not isinstance(item, tuple)]
+            made.append(make_columns(_join(drafts), made_at))
+    return made
 
 
 def _terms(item: Item) -> tuple[object, ...] | None:
     """What an attestation says besides its digests; None for a revocation."""
-    if not isinstance(item, Draft):
+    if isinstance(item, tuple):
         return None
     return item.kind, item.valid_until, item.supersedes, item.sm3 is None
 
 
-def _encode_drafts(drafts: Sequence[Draft], made_at: int) -> list[bytes]:
-    """Encode drafts of the same terms: joining parts is much faster than encoding."""
+def _join(drafts: Sequence[Draft | Drafts]) -> Drafts:
+    """Drafts of the same terms in columns.
+
+    Raises:
+        MalformedError: `malformed-entry`.
+    """
     first = drafts[0]
-    with_sm3 = first.sm3 is not None
-    before, between, after = template(
-        made_at, first.kind, first.valid_until, first.supersedes, with_sm3=with_sm3
-    )
-    sizes = {len(draft.sha256) for draft in drafts} | {len(d.sm3) for d in drafts if d.sm3}
-    if sizes != {32} or (with_sm3 and not all(draft.sm3 for draft in drafts)):
-        raise MalformedError("malformed-entry", "a digest does not have 32 bytes")
-    if not with_sm3:
-        return [before + draft.sha256 + between for draft in drafts]
-    return [before + draft.sha256 + between + (draft.sm3 or b"") + after for draft in drafts]
+    if len(drafts) == 1 and isinstance(first, Drafts):
+        return first
+    columns = [draft.columns() for draft in drafts]
+    sm3 = None if first.sm3 is None else b"".join(column.sm3 or b"" for column in columns)
+    sha256 = b"".join(column.sha256 for column in columns)
+    return Drafts(sha256, first.kind, sm3, first.valid_until, first.supersedes)
 
 
 def _reach(store: Store) -> Checkpoint:

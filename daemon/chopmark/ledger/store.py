@@ -9,19 +9,21 @@ Rules:
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.columns import Columns
 from chopmark.core.errors import ExistsError, InternalError, MalformedError, TryAgainError
 from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.merkle import EMPTY_ROOT, HASH
-from chopmark.core.tiles import WIDTH, Frontier, encode_bundle, hash_leaves, parse_bundle
+from chopmark.core.tiles import WIDTH, Frontier, parse_bundle
+from chopmark.ledger.bundles import Bundle, Filling, fill, load_bundle
 from chopmark.ledger.schema import connect, creating, damage_named, tile_id
-from chopmark.ledger.summary import Summary, digest_prefix, summarise
+from chopmark.ledger.summary import Reference, Summary, digest_prefix, summarise
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,18 @@ class LogState:
     seen_note: bytes | None
     made_last: int
     fork_note: bytes | None = None
+
+
+class Appended(NamedTuple):
+    """What an append came to.
+
+    Attributes:
+        reached: the checkpoint (unsigned) of the log after it.
+        digests: of each entry the digest under which it is found, if any.
+    """
+
+    reached: Checkpoint
+    digests: Sequence[bytes | None]
 
 
 def create_store(path: Path, log_key: VerifierKey, cosigner_key: VerifierKey) -> None:
@@ -126,41 +140,38 @@ class Store:
 
     def append(
         self,
-        entries: Sequence[bytes],
-        summaries: Sequence[Summary],
+        runs: Sequence[Columns],
         leaves: Sequence[bytes] | None = None,
         head: tuple[Checkpoint, bytes] | None = None,
-    ) -> Checkpoint:
+    ) -> Appended:
         """Append entries in one durable transaction, and move the head with them if one is given.
 
         Args:
-            entries: their bytes, in order.
-            summaries: one for each.
+            runs: the entries, in order.
             leaves: their leaf hashes where they are known.
             head: a verified checkpoint of exactly the size after this append, with its note.
-
-        Returns:
-            The checkpoint (unsigned) of the log after it.
 
         Raises:
             TryAgainError: `not-recorded`; nothing was changed.
             InternalError: `commit-unknown` or `wrong-root`; the process must end.
         """
+        if leaves is None:
+            leaves = [leaf for columns in runs for leaf in columns.leaves()]
         frontier = self._frontier.copy()
-        tiles = frontier.append(hash_leaves(entries) if leaves is None else leaves)
+        tiles = frontier.append(leaves)
         reached = Checkpoint(self.state.head.origin, frontier.size, frontier.root())
         if head is not None and head[0] != reached:
             raise InternalError("wrong-root", "a head does not fit the entries that lead to it")
-        tail = [*self._tail, *zip(entries, summaries, strict=True)]
-        state = self._state_after(reached, summaries, head)
+        filling = fill(self._tail, runs)
+        state = self._state_after(reached, filling.summaries, head)
         with self._transaction():
-            self._write_bundles(tail)
+            self._write_bundles(filling)
             self._write_tiles(tiles)
-            self._write_references(summaries)
+            self._write_references(filling.summaries)
             self._swap_state(state)
         self._frontier, self.state = frontier, state
-        self._tail = tail[len(tail) // WIDTH * WIDTH :]
-        return reached
+        self._tail = filling.bundles[-1]
+        return Appended(reached, [d for summary in filling.summaries for d in summary.digests])
 
     def move_head(self, head: Checkpoint, note: bytes) -> None:
         """Store a signed head that an append has reached; compare-and-swap on the one before it.
@@ -199,14 +210,12 @@ class Store:
         summaries: Sequence[Summary],
         head: tuple[Checkpoint, bytes] | None,
     ) -> LogState:
-        last = max(self.state.made_last, *_times(summaries))
-        state = replace(self.state, size=reached.size, made_last=last)
+        times = {self.state.made_last}.union(*(summary.times for summary in summaries))
+        state = replace(self.state, size=reached.size, made_last=max(times))
         return state if head is None else replace(state, head=head[0], note=head[1])
 
-    def _write_bundles(self, tail: Sequence[tuple[bytes, Summary]]) -> None:
-        first = self.size // WIDTH
-        chunks = (tail[i : i + WIDTH] for i in range(0, len(tail), WIDTH))
-        rows = [(first + i, *_bundle_row(chunk)) for i, chunk in enumerate(chunks)]
+    def _write_bundles(self, filling: Filling) -> None:
+        rows = filling.rows()
         self._db.executemany("INSERT OR REPLACE INTO bundle VALUES (?, ?, ?, ?, ?)", rows)
 
     def _write_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None:
@@ -214,11 +223,7 @@ class Store:
         self._db.executemany("INSERT OR REPLACE INTO tile VALUES (?, ?)", rows)
 
     def _write_references(self, summaries: Sequence[Summary]) -> None:
-        found = [
-            (source, summary.reference, summary.made_at)
-            for source, summary in enumerate(summaries, self.size)
-            if summary.reference is not None and summary.reference.target < source
-        ]
+        found = [row for row in _references(summaries, self.size) if row[1].target < row[0]]
         rows = [(to.target, source, to.type, to.reason, made) for source, to, made in found]
         self._db.executemany("INSERT INTO reference VALUES (?, ?, ?, ?, ?)", rows)
         graves = [(to.target, source) for source, to, _ in found if to.is_grave]
@@ -300,16 +305,12 @@ class Store:
             raise InternalError("damaged-ledger", message, hint=hint)
 
 
-def _bundle_row(chunk: Sequence[tuple[bytes, Summary]]) -> tuple[bytes, int, int, str]:
-    made = _times([summary for _, summary in chunk])
-    kinds = ",".join(sorted({summary.kind for _, summary in chunk} - {""}))
-    return encode_bundle([entry for entry, _ in chunk]), min(made), max(made), kinds
-
-
-def _times(summaries: Iterable[Summary]) -> set[int]:
-    """The few different times of many entries; {0} where none says one."""
-    times = {summary.made_at for summary in summaries}
-    return {time for time in times if time is not None} or {0}
+def _references(summaries: Sequence[Summary], start: int) -> Iterator[tuple[int, Reference, int]]:
+    """What refers to earlier entries, as (index of the entry, reference, made at)."""
+    for summary in summaries:
+        for offset, reference, made_at in summary.references:
+            yield start + offset, reference, made_at
+        start += len(summary.digests)
 
 
 def _load_frontier(db: sqlite3.Connection, size: int) -> Frontier:
@@ -327,12 +328,13 @@ def _load_frontier(db: sqlite3.Connection, size: int) -> Frontier:
     return Frontier(size, rows)
 
 
-def _load_tail(db: sqlite3.Connection, size: int) -> list[tuple[bytes, Summary]]:
-    found = db.execute("SELECT entries FROM bundle WHERE n = ?", (size // WIDTH,)).fetchone()
+def _load_tail(db: sqlite3.Connection, size: int) -> Bundle:
+    number = size // WIDTH
+    found = db.execute("SELECT entries FROM bundle WHERE n = ?", (number,)).fetchone()
     try:
-        entries = parse_bundle(found[0]) if found else []
+        tail = load_bundle(number, found[0]) if found else Bundle(number)
     except MalformedError:
-        entries = []
-    if len(entries) != size % WIDTH:
+        tail = Bundle(number)
+    if tail.count != size % WIDTH:
         raise InternalError("damaged-ledger", "the last bundle does not have the entries it should")
-    return [(entry, summarise(entry)) for entry in entries]
+    return tail

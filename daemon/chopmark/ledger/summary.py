@@ -1,10 +1,11 @@
 """What the store keeps beside an entry's bytes: for the index, the bundles' ranges, references."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from chopmark.core.draft import Draft
+from chopmark.core.columns import Columns
 from chopmark.core.entry import (
     GRAVE_REASONS,
     Attestation,
@@ -16,6 +17,7 @@ from chopmark.core.entry import (
     read_plain,
 )
 from chopmark.core.errors import MalformedError
+from chopmark.core.merkle import HASH
 
 _KIND: Final = b"\x04"
 """What follows the digest of a plain attestation that has one: the key of its kind."""
@@ -42,8 +44,8 @@ class Reference(NamedTuple):
         return self.type == REVOCATION and self.reason in GRAVE_REASONS
 
 
-class Summary(NamedTuple):
-    """One entry in short; a tuple, since there are a hundred thousand a second.
+class Gist(NamedTuple):
+    """One entry in short.
 
     Attributes:
         made_at: ms since the Unix epoch; None where the entry does not parse.
@@ -57,15 +59,58 @@ class Summary(NamedTuple):
     reference: Reference | None = None
 
 
-NOTHING: Final = Summary(None)
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A run of entries in short.
+
+    Attributes:
+        times: at which they were made, ms since the Unix epoch.
+        kinds: of the attestations among them.
+        digests: of each entry the digest under which it is found, if any.
+        references: what refers to earlier entries, as (offset in the run, reference, made at).
+    """
+
+    times: frozenset[int]
+    kinds: frozenset[str]
+    digests: Sequence[bytes | None]
+    references: list[tuple[int, Reference, int]]
+
+
+NOTHING: Final = Gist(None)
 _new: Final = tuple.__new__
 """Makes a named tuple without its Python constructor, which takes most of the time."""
 
 
-def summarise(data: bytes) -> Summary:
+def summarise_columns(columns: Columns) -> Summary:
+    """The summary of a run of at least one entry; of alike ones, the first speaks for all."""
+    if not columns.head:
+        return _summarise_each([summarise(entry) for entry in columns])
+    parts = columns.parts
+    first = summarise(columns.head[2:] + parts[0] + columns.tail)
+    made_at = first.made_at or 0
+    digests = parts if len(parts[0]) == HASH else [part[:HASH] for part in parts]
+    to = first.reference
+    references = [] if to is None else [(offset, to, made_at) for offset in range(len(parts))]
+    return Summary(frozenset({made_at}), frozenset({first.kind}), digests, references)
+
+
+def _summarise_each(gists: Sequence[Gist]) -> Summary:
+    return Summary(
+        frozenset(gist.made_at for gist in gists if gist.made_at is not None),
+        frozenset(gist.kind for gist in gists if gist.kind),
+        [gist.sha256 for gist in gists],
+        [
+            (offset, gist.reference, gist.made_at or 0)
+            for offset, gist in enumerate(gists)
+            if gist.reference is not None
+        ],
+    )
+
+
+def summarise(data: bytes) -> Gist:
     """The summary of an entry's bytes; of what does not parse it says nothing."""
     if data[52:53] == _KIND and (frame := _read_frame(data[:20], data[52:])) is not None:
-        return _new(Summary, (*frame, data[20:52], None))
+        return _new(Gist, (*frame, data[20:52], None))
     try:
         entry = parse_entry(data)
     except MalformedError:
@@ -83,25 +128,19 @@ def _read_frame(before: bytes, after: bytes) -> tuple[int, str] | None:
     return None if plain is None else (plain.made_at, plain.kind)
 
 
-def summarise_entry(entry: Entry) -> Summary:
+def summarise_entry(entry: Entry) -> Gist:
     """The summary of a parsed entry."""
     match entry:
         case Attestation():
             reference = _supersession(entry.supersedes)
-            return Summary(entry.made_at, entry.kind, entry.sha256, reference)
+            return Gist(entry.made_at, entry.kind, entry.sha256, reference)
         case Revocation():
             reference = Reference(entry.target, REVOCATION, entry.reason)
-            return Summary(entry.made_at, reference=reference)
+            return Gist(entry.made_at, reference=reference)
         case UnknownFormat():
-            return Summary(None, sha256=entry.sha256)
+            return Gist(None, sha256=entry.sha256)
         case _:
-            return Summary(entry.made_at)
-
-
-def summarise_drafts(drafts: Sequence[Draft], made_at: int) -> list[Summary]:
-    """The summaries of attestations that are being made, all of the same terms."""
-    kind, reference = drafts[0].kind, _supersession(drafts[0].supersedes)
-    return [_new(Summary, (made_at, kind, draft.sha256, reference)) for draft in drafts]
+            return Gist(entry.made_at)
 
 
 def digest_prefix(digest: bytes) -> int:

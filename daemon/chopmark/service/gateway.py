@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from chopmark.api.ports import Asked, Identity
-from chopmark.core.draft import Draft, Recorded
+from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.entry import REASONS
 from chopmark.core.errors import MissingError, RefusedError
 from chopmark.core.member import Member
@@ -85,7 +85,7 @@ class GatewayService:
         if not is_attestation(await self._own_entry(index)):
             raise _no_attestation(index)
 
-    async def record(self, drafts: Sequence[Draft], seconds: float) -> Recorded:
+    async def record(self, drafts: Sequence[Draft | Drafts], seconds: float) -> Recorded:
         """Append attestations as one run; see `Sequencer.record`."""
         return await self._sequencer.record(drafts, seconds)
 

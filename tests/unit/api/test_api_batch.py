@@ -12,7 +12,7 @@ from chopmark.api.answers import Settled, render
 from chopmark.api.app import create_app
 from chopmark.api.limits import ApiLimits
 from chopmark.api.lines import Fault, LineSplitter
-from chopmark.core.draft import Draft, Recorded
+from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.entry import Attestation, parse_entry
 from chopmark.core.errors import InternalError, TryAgainError
 from fakegateway import NOW, FakeGateway
@@ -255,8 +255,8 @@ async def test_bad_query_is_a_problem_before_anything_is_read(query: str) -> Non
 async def test_gateway_failing_midway_fails_the_lines_that_remain() -> None:
     gateway = FakeGateway()
 
-    def fail(drafts: Sequence[Draft]) -> None:
-        if any(draft.sha256[-2:] == (100).to_bytes(2, "big") for draft in drafts):
+    def fail(drafts: Sequence[Draft | Drafts]) -> None:
+        if any((100).to_bytes(32, "big") in draft.sha256 for draft in drafts):
             raise TryAgainError("hsm-away", "the HSM is away")
 
     gateway.fail_record = fail
@@ -272,7 +272,7 @@ async def test_groups_in_flight_tell_each_its_own_fate() -> None:
     gateway = FakeGateway()
     failed = []
 
-    def fail_first(_: Sequence[Draft]) -> None:
+    def fail_first(_: Sequence[Draft | Drafts]) -> None:
         if not failed:
             failed.append(1)
             raise TryAgainError("not-recorded", "the deadline passed")
@@ -296,7 +296,7 @@ async def test_batch_waits_for_room_in_the_queue() -> None:
     gateway = FakeGateway()
     turned_away = []
 
-    def fail_thrice(_: Sequence[Draft]) -> None:
+    def fail_thrice(_: Sequence[Draft | Drafts]) -> None:
         if len(turned_away) < 3:
             turned_away.append(1)
             raise TryAgainError("queue-full", "too much at once")
@@ -310,7 +310,7 @@ async def test_batch_waits_for_room_in_the_queue() -> None:
 async def test_batch_does_not_wait_for_room_for_ever() -> None:
     gateway = FakeGateway()
 
-    def fail(_: Sequence[Draft]) -> None:
+    def fail(_: Sequence[Draft | Drafts]) -> None:
         raise TryAgainError("queue-full", "too much at once")
 
     gateway.fail_record = fail
@@ -321,7 +321,7 @@ async def test_batch_does_not_wait_for_room_for_ever() -> None:
 async def test_unexpected_failure_breaks_the_answer_off() -> None:
     gateway = FakeGateway()
 
-    def fail(_: Sequence[Draft]) -> None:
+    def fail(_: Sequence[Draft | Drafts]) -> None:
         if gateway.leaves:
             raise ZeroDivisionError
 
@@ -337,7 +337,7 @@ async def test_unexpected_failure_breaks_the_answer_off() -> None:
 async def test_unexpected_failure_before_the_answer_is_a_500() -> None:
     gateway = FakeGateway()
 
-    def fail(_: Sequence[Draft]) -> None:
+    def fail(_: Sequence[Draft | Drafts]) -> None:
         raise ZeroDivisionError
 
     gateway.fail_record = fail

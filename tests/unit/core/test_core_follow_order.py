@@ -44,7 +44,7 @@ def root_of(size: int) -> bytes:
 
 
 def code_of(following: Follower, bad: Package) -> str:
-    before = replace(following, entries=list(following.entries), leaves=list(following.leaves))
+    before = replace(following, gathered=list(following.gathered), leaves=list(following.leaves))
     with pytest.raises(MalformedError) as caught:
         following.take(bad)
     assert (following.tree.size, following.entries) == (before.tree.size, before.entries)

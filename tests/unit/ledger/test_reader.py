@@ -14,7 +14,6 @@ from chopmark.core.policy import Policy
 from chopmark.core.proof import verify_proof
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.store import LogState, Store
-from chopmark.ledger.summary import NOTHING
 from ledgers import LOG, NOW, append, attestation, attestations, make_store, revocation, sign
 
 SIZES = [1, 2, 3, 255, 256, 257, 511, 512, 513, 1000]
@@ -45,7 +44,7 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = make_store(path)
     for start, end in ((0, 65_535), (65_535, 65_536), (65_536, 65_537)):
         entries = [b"%d" % number for number in range(start, end)]
-        store.append(entries, [NOTHING] * len(entries))
+        append(store, entries)
     sign(store)
     store.close()
     return path

@@ -175,7 +175,7 @@ def test_model_notices_a_replica_that_takes_entries_twice(monkeypatch: pytest.Mo
 
     def add_all(follower: Follower, verified: VerifiedPackage, held: int) -> None:
         add(follower, verified, held)
-        follower.entries[len(follower.entries) :] = verified.entries[:held]
+        follower.gathered.append(verified.columns.cut(0, held))
         follower.leaves[len(follower.leaves) :] = verified.leaves[:held]
 
     monkeypatch.setattr(Follower, "_add", add_all)

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.columns import frame_entries
 from chopmark.core.errors import InternalError, TryAgainError
 from chopmark.core.merkle import EMPTY_ROOT
 from chopmark.ledger.fsck import check_store
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.store import Store
-from chopmark.ledger.summary import summarise
 from ledgers import KEYS, LOG, NOW, ORIGIN, append, attestation, attestations, make_store, sign
 from ledgers import revocation as revoke
 from softkeys import sign_head
@@ -105,9 +105,8 @@ def test_append_keeps_the_newest_time(store: Store) -> None:
 
 def test_leaves_that_are_known_are_not_hashed_again(store: Store) -> None:
     entries = attestations(10)
-    summaries = [summarise(entry) for entry in entries]
-    reached = store.append(entries, summaries, [leaf(entry) for entry in entries])
-    assert reached.root == root_of(entries)
+    appended = store.append([frame_entries(entries)], [leaf(entry) for entry in entries])
+    assert appended.reached.root == root_of(entries)
 
 
 @pytest.mark.parametrize(
@@ -218,13 +217,12 @@ def test_references_are_stored_that_name_an_earlier_entry(store: Store, path: Pa
 def test_head_moves_with_its_entries_or_not_at_all(store: Store, path: Path) -> None:
     entries = attestations(300)
     head = Checkpoint(ORIGIN, 300, root_of(entries))
-    summaries = [summarise(entry) for entry in entries]
     wrong = Checkpoint(ORIGIN, 300, root_of(entries[:299]))
     with pytest.raises(InternalError) as caught:
-        store.append(entries, summaries, head=(wrong, b"note"))
+        store.append([frame_entries(entries)], head=(wrong, b"note"))
     assert caught.value.code == "wrong-root"
     assert stored(path) == []
-    store.append(entries, summaries, head=(head, sign_head(head, LOG)))
+    store.append([frame_entries(entries)], head=(head, sign_head(head, LOG)))
     assert (store.state.head, store.state.note) == (head, sign_head(head, LOG))
 
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark.core.draft import Draft
+from chopmark.core.columns import frame_entries, make_columns
+from chopmark.core.draft import Draft, Drafts
 from chopmark.core.entry import (
     Adoption,
     Attestation,
@@ -18,12 +19,12 @@ from chopmark.ledger.summary import (
     NOTHING,
     REVOCATION,
     SUPERSESSION,
+    Gist,
     Reference,
-    Summary,
     is_attestation,
     is_revocable,
     summarise,
-    summarise_drafts,
+    summarise_columns,
     summarise_entry,
 )
 from ledgers import NOW, attestation, digest
@@ -43,7 +44,7 @@ ATTESTATIONS = st.builds(
 )
 
 
-def by_parsing(data: bytes) -> Summary:
+def by_parsing(data: bytes) -> Gist:
     try:
         return summarise_entry(parse_entry(data))
     except MalformedError:
@@ -67,9 +68,34 @@ def test_junk_says_nothing(data: bytes) -> None:
     assert summarise(data) == by_parsing(data)
 
 
-def test_draft_and_its_entry_have_one_summary() -> None:
-    for draft in (Draft(digest(1), "kyc"), Draft(digest(1), "kyc", digest(2), NOW, supersedes=4)):
-        assert summarise_drafts([draft], NOW)[0] == summarise(encode_entry(draft.made_at(NOW)))
+@pytest.mark.parametrize("terms", [{}, {"valid_until": NOW}, {"supersedes": 4}])
+@pytest.mark.parametrize("with_sm3", [False, True])
+def test_run_of_alike_entries_is_summarised_as_each_of_them(
+    terms: dict[str, int],
+    *,
+    with_sm3: bool,
+) -> None:
+    digests = [digest(number) for number in range(5)]
+    drafts = [Draft(d, "kyc", d[::-1] if with_sm3 else None, **terms) for d in digests]
+    sm3 = b"".join(d[::-1] for d in digests) if with_sm3 else None
+    alike = make_columns(Drafts(b"".join(digests), "kyc", sm3, **terms), NOW)
+    entries = [encode_entry(draft.made_at(NOW)) for draft in drafts]
+    assert list(alike) == entries
+    assert summarise_columns(alike) == summarise_columns(frame_entries(entries))
+
+
+def test_summary_of_mixed_entries_has_the_times_and_kinds_that_occur() -> None:
+    entries = [
+        attestation(0),
+        attestation(1, NOW + 1),
+        b"junk",
+        encode_entry(Revocation(NOW, 0, 4)),
+    ]
+    summary = summarise_columns(frame_entries(entries))
+    assert summary.times == {NOW, NOW + 1}
+    assert summary.kinds == {"bank-statement", "kyc-report"}
+    assert summary.digests == [digest(0), digest(1), None, None]
+    assert summary.references == [(3, Reference(0, REVOCATION, 4), NOW)]
 
 
 @pytest.mark.parametrize(
@@ -91,7 +117,7 @@ def test_entry_that_names_an_earlier_one(
 
 def test_attestation_of_a_format_to_come_is_found_by_its_digest() -> None:
     data = attestation(1).replace(b"\xa5\x00\x01", b"\xa5\x00\x02", 1)
-    assert summarise(data) == Summary(None, sha256=digest(1))
+    assert summarise(data) == Gist(None, sha256=digest(1))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from chopmark.api.ports import Asked
 from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.columns import frame_entries
 from chopmark.core.digest import Digests
 from chopmark.core.entry import Attestation, Revocation, encode_entry
 from chopmark.core.errors import MalformedError, MissingError, TryAgainError
@@ -19,7 +20,6 @@ from chopmark.ledger.index import MAX_FOUND
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.store import Store, create_store
-from chopmark.ledger.summary import summarise
 from chopmark.ledger.worker import Worker
 from chopmark.service.verifier import Shelf, Verifier
 from chopmark.service.wiring import make_heartbeat
@@ -65,8 +65,7 @@ class Book:
         self, *entries: bytes, seen: int | None = NOW - 60_000, signed: bool = True
     ) -> None:
         """Append, sign, and let the log's cosigner vouch for it as of `seen` (ms)."""
-        summaries = [summarise(entry) for entry in entries]
-        await self.log.write(lambda _: self.log.append_now(entries, summaries))
+        await self.log.write(lambda _: self.log.append_now([frame_entries(entries)]))
         if signed:
             await self.log.write(lambda store: self._sign(store, seen))
 
@@ -355,7 +354,7 @@ async def test_replica_that_grows_during_the_look_does_not_vouch_for_it(
         found = find(log, digest)
         if log is sz.log:
             entries = [attest("late"), revoke(0)]
-            log._store.append(entries, [summarise(entry) for entry in entries])
+            log._store.append([frame_entries(entries)])
             sz._sign(log._store, NOW)
         return found
 

@@ -1,0 +1,96 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chopmark.api.lines import cut_lines, decode_lines, make_draft, read_alike
+from chopmark.core.draft import Draft, Drafts
+from chopmark.core.errors import RefusedError
+from ledgers import digest
+from mutations import mutated
+
+LIMIT = 300
+
+
+def line(number: int, rest: str = "") -> bytes:
+    return b'{"sha256":"%s"%s}\n' % (digest(number).hex().encode(), rest.encode())
+
+
+def block(*rests: str) -> bytes:
+    return b"".join(line(number, rest) for number, rest in enumerate(rests))
+
+
+def allow(_draft: Draft) -> None:
+    pass
+
+
+def refuse(draft: Draft) -> None:
+    raise RefusedError("kind-not-allowed", f"no {draft.kind}")
+
+
+UNTIL = ',"kind":"kyc","valid_until":"2030-01-01T00:00:00.000Z"'
+
+
+@pytest.mark.parametrize("rest", ["", ',"kind":"kyc"', UNTIL, "  ", ',"sm3":null'])
+@pytest.mark.parametrize("count", [1, 2, 100])
+def test_lines_that_differ_in_their_digest_only_are_read_together(rest: str, count: int) -> None:
+    read = read_alike(block(*[rest] * count), LIMIT, allow)
+    each = [make_draft(one, {}, allow) for one in decode_lines(block(rest) * count, LIMIT)]  # type: ignore[arg-type]
+    joined = b"".join(map(digest, range(count)))
+    assert read == Drafts(joined, each[0].kind, valid_until=each[0].valid_until)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        block("", ',"kind":"kyc"'),
+        block("", ""[:0]) + b"\n",
+        block("", "").replace(digest(1).hex().encode(), digest(1).hex().upper().encode()),
+        block("", "").replace(digest(1).hex().encode()[:2], b"zz"),
+        block("").replace(digest(0).hex().encode()[:1], b"\\u0061"),
+        block("", "")[1:],
+        block(',"supersedes":1', ',"supersedes":1'),
+        block(f',"sm3":"{digest(9).hex()}"'),
+        block(',"other":1'),
+        block(" " * LIMIT),
+        line(3, f',"sha256":"{digest(3).hex()}"'),
+        block("", "").replace(b'"}\n{', b'"}\n['),
+        block(',"kind":"Not a kind"'),
+    ],
+)
+def test_other_lines_are_read_one_by_one(bad: bytes) -> None:
+    assert read_alike(bad, LIMIT, allow) is None
+
+
+def test_refused_kind_is_told_line_by_line() -> None:
+    assert read_alike(block("", ""), LIMIT, refuse) is None
+
+
+def test_digest_named_twice_counts_as_it_does_in_a_single_line() -> None:
+    """The last one counts in JSON as we read it."""
+    both = b'{"sha256":"%s","sha256":"%s"}\n'
+    lines = b"".join(both % (b"00" * 32, digest(n).hex().encode()) for n in range(3))
+    read = read_alike(lines, LIMIT, allow)
+    assert read == Drafts(b"".join(map(digest, range(3))), "document")
+
+
+@given(mutated(block("", "", "")))
+def test_what_is_read_together_is_what_is_read_one_by_one(data: bytes) -> None:
+    data = data.removesuffix(b"\n") + b"\n"
+    read = read_alike(data, LIMIT, allow)
+    if read is not None:
+        each = [make_draft(one, {}, allow) for one in decode_lines(data, LIMIT)]  # type: ignore[arg-type]
+        assert b"".join(draft.sha256 for draft in each) == read.sha256
+        assert {(draft.kind, draft.valid_until) for draft in each} == {
+            (read.kind, read.valid_until)
+        }
+
+
+@given(
+    st.lists(st.binary(max_size=4).map(lambda b: b.replace(b"\n", b"")), min_size=1),
+    st.integers(1, 9),
+)
+def test_block_is_cut_after_so_many_lines(lines: list[bytes], count: int) -> None:
+    whole = b"".join(line + b"\n" for line in lines)
+    first, rest = cut_lines(whole, count)
+    assert first + rest == whole
+    assert first.split(b"\n")[:-1] == lines[:count]
