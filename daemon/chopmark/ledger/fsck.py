@@ -106,6 +106,7 @@ def _check_all(
     _check_tiles(check)
     _check_references(check)
     _check_graves(check)
+    _check_requests(check)
     _check_roots(check, wanted)
 
 
@@ -264,6 +265,19 @@ def _check_graves(check: _Check) -> None:
     for row in check.graves.symmetric_difference(rows):
         message = f"the revocation of {row[1]} by {row[2]} is not stored under its digest"
         check.find("bad-reference", message)
+
+
+def _check_requests(check: _Check) -> None:
+    """The parts of a request follow each other, and are entries that are there."""
+    if not check.db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'request'").fetchone():
+        return  # earlier software wrote it, and kept no requests
+    ends: dict[bytes, int] = {}
+    for request, first, start, count in check.db.execute(
+        "SELECT id, first, start, count FROM request ORDER BY id, first"
+    ):
+        if first != ends.get(request, 0) or count < 1 or not 0 <= start <= check.state.size - count:
+            check.find("bad-request", f"what is kept of request {request.hex()} cannot be so")
+        ends[request] = first + count
 
 
 def _open_index(check: _Check, path: Path, stack: ExitStack) -> None:

@@ -10,6 +10,7 @@ from chopmark.core.columns import Columns
 from chopmark.core.errors import InternalError
 from chopmark.ledger.index import MAX_FOUND, DigestIndex, SqliteIndex
 from chopmark.ledger.reader import Reader
+from chopmark.ledger.requests import Part
 from chopmark.ledger.store import LogState, Store
 from chopmark.ledger.summary import summarise
 from chopmark.ledger.worker import Worker
@@ -91,10 +92,11 @@ class Log:
         runs: Sequence[Columns],
         leaves: Sequence[bytes] | None = None,
         head: tuple[Checkpoint, bytes] | None = None,
+        parts: Sequence[tuple[bytes, Part]] = (),
     ) -> Checkpoint:
         """See `Store.append`; the digest index follows. Call it on the writer's thread."""
         start = self._store.size
-        reached, digests = self._store.append(runs, leaves, head)
+        reached, digests = self._store.append(runs, leaves, head, parts)
         self._index.put_many(start, digests)
         return reached
 

@@ -12,6 +12,7 @@ from chopmark.core.merkle import fold_range, inclusion_proof, leaf_hash, range_n
 from chopmark.core.package import Package, cut_runs
 from chopmark.core.proof import Extra, Proof
 from chopmark.core.tiles import WIDTH, encode_bundle, parse_bundle, read_tile_node
+from chopmark.ledger.requests import Part
 from chopmark.ledger.schema import connect, damage_named, tile_id
 from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import REVOCATION, SUPERSESSION, digest_prefix
@@ -33,6 +34,11 @@ _NEWEST: Final = (
 )
 _GRAVES: Final = (
     "SELECT target FROM grave WHERE prefix = ? AND source < ? ORDER BY source DESC LIMIT ?"
+)
+
+_PARTS: Final = (
+    "SELECT first, start, count, made_at FROM request"
+    " WHERE id = ? AND first + count > ? ORDER BY first"
 )
 
 
@@ -135,11 +141,16 @@ class Reader:
         rows = self._query(_GRAVES, (digest_prefix(digest), size, limit))
         return sorted({row[0] for row in rows})
 
+    def request_parts(self, request: bytes, first: int) -> list[Part]:
+        """What is recorded of a request from its digest `first` on; gapless, ascending."""
+        rows = self._query(_PARTS, (request, first))
+        return [Part(*row) for row in rows]
+
     def close(self) -> None:
         """Close the connection."""
         self._db.close()
 
-    def _query(self, sql: str, values: tuple[int, ...]) -> list[tuple[Any, ...]]:
+    def _query(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         with damage_named(self._path):
             return self._db.execute(sql, values).fetchall()
 

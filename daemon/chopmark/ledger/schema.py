@@ -14,7 +14,7 @@ from typing import Final
 
 from chopmark.core.errors import ConfigurationError, ExistsError, InternalError, MissingError
 
-VERSION: Final = 1
+VERSION: Final = 2
 BUSY_MS: Final = 5000
 """How long a reader of another process (fsck) may hold us up."""
 
@@ -61,7 +61,17 @@ CREATE TABLE grave (
 CREATE INDEX grave_by_prefix ON grave (prefix, source);
 CREATE INDEX reference_by_type ON reference (target, type, source);
 """
-_MIGRATIONS: Final = (_TABLES,)
+_REQUESTS: Final = """
+CREATE TABLE request (
+  id BLOB NOT NULL,
+  first INTEGER NOT NULL,
+  start INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  made_at INTEGER NOT NULL,
+  PRIMARY KEY (id, first)
+) STRICT, WITHOUT ROWID;
+"""
+_MIGRATIONS: Final = (_TABLES, _REQUESTS)
 """Script i takes a database from version i to i + 1."""
 
 

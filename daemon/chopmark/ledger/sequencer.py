@@ -21,6 +21,7 @@ from chopmark.core.errors import ChopmarkError, RefusedError, TryAgainError
 from chopmark.core.note import Note
 from chopmark.core.ports import Clock, Signer
 from chopmark.ledger.log import Log
+from chopmark.ledger.requests import Claim, Part
 from chopmark.ledger.store import Store
 
 MAX_INTAKE: Final = 65_536
@@ -40,6 +41,7 @@ class _Run:
 
     items: Sequence[Item]
     done: asyncio.Future[Recorded]
+    claim: Claim | None = None
     begun: bool = False
     count: int = field(init=False)
     """Entries."""
@@ -130,17 +132,25 @@ class Sequencer:
         finally:
             self._intake.close()
 
-    async def record(self, items: Sequence[Item], seconds: float) -> Recorded:
+    async def record(
+        self, items: Sequence[Item], seconds: float, claim: Claim | None = None
+    ) -> Recorded:
         """Append entries as one run; durable once this returns.
+
+        Args:
+            items: what to make entries of.
+            seconds: to wait for the disk; see `_give_up`.
+            claim: the part of a request that they are, if it may be resumed.
 
         Raises:
             TryAgainError: `not-recorded`, `queue-full` or what keeps heads from being signed;
                 then nothing was recorded.
             RefusedError, MalformedError: an item cannot be made an entry; nothing was recorded.
+            RefusedError: `request-moved` if the claim does not follow what is recorded.
         """
         if self._stalled is not None:
             raise _again(self._stalled)
-        run = _Run(items, asyncio.get_running_loop().create_future())
+        run = _Run(items, asyncio.get_running_loop().create_future(), claim)
         if run.count > MAX_BATCH:
             raise RefusedError("too-many", f"at most {MAX_BATCH} entries go into one run")
         self._intake.put(run)
@@ -208,20 +218,11 @@ class Sequencer:
         self, store: Store, batch: Sequence[_Run], now: int
     ) -> tuple[list[Recorded | ChopmarkError], Checkpoint]:
         """On the writer's thread: append what can be made entries, in one transaction."""
-        made_at = max(now, store.state.made_last)
-        runs: list[Columns] = []
-        end = store.size
-        results: list[Recorded | ChopmarkError] = []
-        for run in batch:
-            try:
-                runs += _make_all(run.items, made_at)
-            except ChopmarkError as error:
-                results.append(error)
-                continue
-            results.append(Recorded(end, run.count, made_at))
-            end += run.count
-        reached = self._log.append_now(runs) if runs else _reach(store)
-        return results, reached
+        making = _Making(store, max(now, store.state.made_last))
+        results = [making.add(run) for run in batch]
+        if not making.runs:
+            return results, _reach(store)
+        return results, self._log.append_now(making.runs, parts=making.parts)
 
     def _answer(self, run: _Run, result: Recorded | ChopmarkError) -> None:
         if isinstance(result, ChopmarkError):
@@ -253,6 +254,41 @@ class Sequencer:
         self._moved.set()
         self._moved = asyncio.Event()
         self.on_head()
+
+
+@dataclass(slots=True)
+class _Making:
+    """The entries of one transaction, as they are made of what came."""
+
+    store: Store
+    made_at: int
+    runs: list[Columns] = field(default_factory=list)
+    count: int = 0
+    parts: list[tuple[bytes, Part]] = field(default_factory=list)
+
+    def add(self, run: _Run) -> Recorded | ChopmarkError:
+        """Make a run's entries; what cannot be made is refused, and disturbs no other."""
+        try:
+            if run.claim is not None:
+                self._check(run.claim)
+            self.runs += _make_all(run.items, self.made_at)
+        except ChopmarkError as error:
+            return error
+        recorded = Recorded(self.store.size + self.count, run.count, self.made_at)
+        if run.claim is not None:
+            part = Part(run.claim.first, recorded.start, run.count, self.made_at)
+            self.parts.append((run.claim.request, part))
+        self.count += run.count
+        return recorded
+
+    def _check(self, claim: Claim) -> None:
+        """No digest of a request is recorded twice, though two connections send it at once."""
+        made = [p.first + p.size for request, p in self.parts if request == claim.request]
+        end = made[-1] if made else self.store.request_end(claim.request)
+        if claim.first != end:
+            message = f"{end} digests of this request are recorded, not {claim.first}"
+            hint = "send the request again from there"
+            raise RefusedError("request-moved", message, hint=hint)
 
 
 def _make_all(items: Sequence[Item], made_at: int) -> list[Columns]:

@@ -22,6 +22,7 @@ from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.merkle import EMPTY_ROOT, HASH
 from chopmark.core.tiles import WIDTH, Frontier, parse_bundle
 from chopmark.ledger.bundles import Bundle, Filling, fill, load_bundle
+from chopmark.ledger.requests import Part, find_end, forget_old, write_parts
 from chopmark.ledger.schema import connect, creating, damage_named, tile_id
 from chopmark.ledger.summary import Reference, Summary, digest_prefix, summarise
 
@@ -123,6 +124,7 @@ class Store:
             self._frontier = _load_frontier(self._db, self.state.size)
             self._tail = _load_tail(self._db, self.state.size)
             self._check_start()
+            forget_old(self._db, self.state.made_last)
             undo.pop_all()
 
     @property
@@ -143,6 +145,7 @@ class Store:
         runs: Sequence[Columns],
         leaves: Sequence[bytes] | None = None,
         head: tuple[Checkpoint, bytes] | None = None,
+        parts: Sequence[tuple[bytes, Part]] = (),
     ) -> Appended:
         """Append entries in one durable transaction, and move the head with them if one is given.
 
@@ -150,6 +153,7 @@ class Store:
             runs: the entries, in order.
             leaves: their leaf hashes where they are known.
             head: a verified checkpoint of exactly the size after this append, with its note.
+            parts: what they are of requests that may be resumed.
 
         Raises:
             TryAgainError: `not-recorded`; nothing was changed.
@@ -168,10 +172,15 @@ class Store:
             self._write_bundles(filling)
             self._write_tiles(tiles)
             self._write_references(filling.summaries)
+            write_parts(self._db, parts)
             self._swap_state(state)
         self._frontier, self.state = frontier, state
         self._tail = filling.bundles[-1]
         return Appended(reached, [d for summary in filling.summaries for d in summary.digests])
+
+    def request_end(self, request: bytes) -> int:
+        """How many digests of a request are recorded: always its first ones."""
+        return find_end(self._db, request)
 
     def move_head(self, head: Checkpoint, note: bytes) -> None:
         """Store a signed head that an append has reached; compare-and-swap on the one before it.

@@ -182,6 +182,10 @@ def test_flipped_bit_in_a_tile_is_found(folder: Path, row: int) -> None:
         ("UPDATE reference SET source = 5 WHERE target = 7", "bad-reference"),
         ("UPDATE reference SET made_at = 0 WHERE target = 7", "bad-reference"),
         ("INSERT INTO grave VALUES (7, 300, 5)", "bad-reference"),
+        ("INSERT INTO request VALUES (x'00', 1, 0, 1, 0)", "bad-request"),
+        ("INSERT INTO request VALUES (x'00', 0, 0, 0, 0)", "bad-request"),
+        ("INSERT INTO request VALUES (x'00', 0, -1, 2, 0)", "bad-request"),
+        ("INSERT INTO request VALUES (x'00', 0, 1, 999999, 0)", "bad-request"),
     ],
 )
 def test_damage_to_a_row_is_found(folder: Path, statement: str, code: str) -> None:

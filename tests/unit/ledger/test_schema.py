@@ -94,12 +94,28 @@ def test_migration_goes_from_each_version_to_the_newest(
     create_store(path, *KEYS)
     scripts = (*schema._MIGRATIONS, "CREATE TABLE newer (id INTEGER) STRICT;")
     monkeypatch.setattr(schema, "_MIGRATIONS", scripts)
-    monkeypatch.setattr(schema, "VERSION", 2)
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
+    before = version(path)
     connect(path, read_only=True).close()
-    assert version(path) == 1
+    assert version(path) == before
     connect(path).close()
-    assert version(path) == 2
+    assert version(path) == before + 1
     assert "newer" in tables(path)
+
+
+def test_ledger_of_the_first_version_is_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "log.db"
+    with monkeypatch.context() as old:
+        old.setattr(schema, "_MIGRATIONS", schema._MIGRATIONS[:1])
+        old.setattr(schema, "VERSION", 1)
+        create_store(path, *KEYS)
+    assert "request" not in tables(path)
+    store = Store(path)
+    assert store.request_end(bytes(16)) == 0
+    store.close()
+    assert version(path) == schema.VERSION
 
 
 def test_migration_that_fails_changes_nothing(
@@ -107,17 +123,17 @@ def test_migration_that_fails_changes_nothing(
 ) -> None:
     path = tmp_path / "log.db"
     create_store(path, *KEYS)
-    before = tables(path)
+    before = version(path), tables(path)
     scripts = (
         *schema._MIGRATIONS,
         "CREATE TABLE newer (id INTEGER); CREATE TABLE log (x INTEGER);",
     )
     monkeypatch.setattr(schema, "_MIGRATIONS", scripts)
-    monkeypatch.setattr(schema, "VERSION", 2)
+    monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
     with pytest.raises(InternalError) as caught:
         connect(path)
     assert caught.value.code == "damaged-ledger"
-    assert (version(path), tables(path)) == (1, before)
+    assert (version(path), tables(path)) == before
 
 
 @pytest.mark.parametrize("read_only", [False, True])
@@ -125,7 +141,7 @@ def test_newer_schema_is_refused(tmp_path: Path, *, read_only: bool) -> None:
     path = tmp_path / "log.db"
     create_store(path, *KEYS)
     with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA user_version=2")
+        db.execute(f"PRAGMA user_version={schema.VERSION + 1}")
     with pytest.raises(ConfigurationError) as caught:
         connect(path, read_only=read_only)
     assert caught.value.code == "newer-schema"
