@@ -7,11 +7,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
+from chopmark.core.columns import Columns, parse_columns
 from chopmark.core.errors import InternalError, MalformedError, MissingError
-from chopmark.core.merkle import fold_range, inclusion_proof, leaf_hash, range_nodes, read_range
-from chopmark.core.package import Package, cut_runs
+from chopmark.core.merkle import fold_range, inclusion_proof, leaf_hash, read_range
+from chopmark.core.package import MAX_BUNDLE, Package, cut_runs
 from chopmark.core.proof import Extra, Proof
-from chopmark.core.tiles import WIDTH, encode_bundle, parse_bundle, read_tile_node
+from chopmark.core.tiles import WIDTH, encode_bundle, read_tile_node
 from chopmark.ledger.requests import Part
 from chopmark.ledger.schema import connect, damage_named, tile_id
 from chopmark.ledger.store import LogState
@@ -60,7 +61,7 @@ class Reader:
         rows = self._query(
             "SELECT entries FROM bundle WHERE n BETWEEN ? AND ? ORDER BY n", (first, last)
         )
-        held = [entry for row in rows for entry in self._split(row[0])]
+        held = [entry for row in rows for entry in self._parse(row[0])]
         wanted = held[start - first * WIDTH : end - first * WIDTH]
         if start >= end or len(wanted) != end - start:
             raise MissingError("no-such-entry", f"the log does not hold the entries {start}-{end}")
@@ -112,14 +113,10 @@ class Reader:
         """
         if state.note is None or not 0 <= start < state.head.size:
             raise MissingError("not-signed", f"no signed head covers entry {start} yet")
-        end = min((start // WIDTH + 1) * WIDTH, state.head.size)
-        _, entries = next(cut_runs(start, self.entries(start, end)))
-        right = [self.node(*n) for n in range_nodes(start + len(entries), state.head.size)]
+        bundle, count = self._bundle(start, min((start // WIDTH + 1) * WIDTH, state.head.size))
+        right = b"".join(read_range(start + count, state.head.size, self.node))
         left = b"".join(self.left_hashes(start))
-        bundle = encode_bundle(entries)
-        right_hashes = b"".join(right)
-        package = Package(state.head.origin, start, bundle, left, right_hashes, state.note)
-        return package, len(entries)
+        return Package(state.head.origin, start, bundle, left, right, state.note), count
 
     def references(self, target: int, size: int) -> tuple[tuple[int, int, int] | None, int]:
         """What the first `size` entries say about an attestation.
@@ -154,9 +151,26 @@ class Reader:
         with damage_named(self._path):
             return self._db.execute(sql, values).fetchall()
 
-    def _split(self, bundle: bytes) -> list[bytes]:
+    def _bundle(self, start: int, end: int) -> tuple[bytes, int]:
+        """Entries of one bundle from `start` on, at most to `end`, that fit a package."""
+        rows = self._query("SELECT entries FROM bundle WHERE n = ?", (start // WIDTH,))
+        stored = rows[0][0] if rows else b""
+        if end - start == WIDTH and rows and len(stored) <= MAX_BUNDLE:
+            return stored, WIDTH  # the log has it all: it travels as it lies
+        columns = self._parse(stored)
+        first = start - start % WIDTH
+        wanted = columns.cut(start - first, end - first)
+        if len(wanted) != end - start:
+            raise MissingError("no-such-entry", f"the log does not hold the entries {start}-{end}")
+        bundle = wanted.bundle()  # a join, as entries are mostly alike
+        if len(bundle) <= MAX_BUNDLE:
+            return bundle, len(wanted)
+        _, entries = next(cut_runs(start, list(wanted)))
+        return encode_bundle(entries), len(entries)
+
+    def _parse(self, bundle: bytes) -> Columns:
         try:
-            return parse_bundle(bundle)
+            return parse_columns(bundle)
         except MalformedError as error:  # ours, not a caller's
             raise InternalError("damaged-ledger", f"{self._path}: {error.message}") from error
 
