@@ -4,6 +4,7 @@ import asyncio
 from statistics import median
 from typing import Final
 
+import growth
 from bench import Bench, Figures
 from load import Request, ask_all, attestation, percentile
 from rows import Figure
@@ -52,5 +53,6 @@ def clients(bench: Bench) -> Figures:
 def bulk(bench: Bench) -> Figures:
     """One stream of lines, read and answered at the same time, each answer signed."""
     limit = bench.bare_rate
+    growth.note_small(bench)
     interval = asyncio.run(bench.attest(bench.half))
     return {"attest.bulk": Figure(bench.half / interval.seconds, limit)}

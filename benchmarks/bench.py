@@ -40,11 +40,13 @@ class Bench:
         folder: everything is in it.
         scale: entries that the log has in the end.
         used: digests handed out; those below it are in the issuer's log.
+        small_cost: CPU seconds of an entry while the log was small.
     """
 
     folder: Path
     scale: int
     used: int = field(default=0, init=False)
+    small_cost: float = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self.cluster = Cluster(self.folder / "gateways", (SHENZHEN, HONG_KONG))

@@ -18,6 +18,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "demo"))  # where `rig
 
 import attest
 import footprint
+import growth
 import replica
 import verify
 from bench import Bench, Figures, Step
@@ -40,6 +41,7 @@ STEPS: Final = (
     Step(("memory.rss",), footprint.memory),
     Step(("disk.bytes",), footprint.disk),
     Step(("start.seconds",), footprint.start),
+    Step(("growth.ratio",), growth.ratio),
 )
 """In this order: each fills the log further, or needs what those before it have filled."""
 
