@@ -205,7 +205,6 @@ def test_damaged_replica_is_named_with_what_to_do_and_fills_again(fresh: Cluster
     shenzhen.wait_for_head(hong_kong, 300)
     shenzhen.stop()
     replica = shenzhen.state / "replica" / "hk-1.db"
-    index = shenzhen.state / "index" / "hk-1.db"
     for path in replica.parent.glob("hk-1.db-*"):  # else SQLite takes all from its write-ahead log
         path.unlink()
     replica.write_bytes(b"no database" * 1000)
@@ -215,7 +214,7 @@ def test_damaged_replica_is_named_with_what_to_do_and_fills_again(fresh: Cluster
     )
     assert done.returncode == 70
     assert b"a replica fills from its peers" in done.stderr
-    for path in [*replica.parent.glob("hk-1.db*"), *index.parent.glob("hk-1.db*")]:
+    for path in replica.parent.glob("hk-1.db*"):
         path.rename(path.with_name(f"damaged-{path.name}"))
     shenzhen.start()
     shenzhen.wait_for_head(hong_kong, 300)

@@ -7,7 +7,7 @@ call the same function. It reads only, and may run beside a gateway.
 
 import sqlite3
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ from chopmark.core.errors import ChopmarkError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.merkle import HASH, leaf_hash
 from chopmark.core.tiles import WIDTH, Frontier, parse_bundle
+from chopmark.ledger.index_check import IndexCheck
 from chopmark.ledger.schema import connect, tile_id
 from chopmark.ledger.store import LogState, read_row, read_state
 from chopmark.ledger.summary import Gist, digest_prefix, summarise
@@ -48,8 +49,7 @@ class _Check:
     roots: dict[int, bytes] = field(default_factory=dict)
     unfinished: dict[tuple[int, int], bytes] = field(default_factory=dict)
     tiles: int = 0
-    index: sqlite3.Connection | None = None
-    indexed: int = 0
+    index: IndexCheck | None = None
 
     def find(self, code: str, message: str) -> None:
         if len(self.findings) < MAX_FINDINGS:
@@ -67,7 +67,8 @@ def check_store(
 
     Args:
         path: the database.
-        index_path: the digest index, or None to leave it out; a missing one is no damage.
+        index_path: folder of the digest index, or None to leave it out; a missing one, or one
+            that lags, is no damage.
         log_key: the key that must have signed its head.
         cosigner_key: the key that must have signed its heartbeat.
         progress: told (entries checked, entries in all).
@@ -77,12 +78,11 @@ def check_store(
     """
     findings: list[Finding] = []
     try:
-        with ExitStack() as stack:
-            db = stack.enter_context(closing(connect(path, read_only=True)))
-            db.execute("BEGIN")  # one snapshot, though a gateway may be writing
-            check = _Check(db, read_state(db), findings)
-            if index_path is not None and index_path.exists():
-                _open_index(check, index_path, stack)
+        # Before the ledger: a gateway may be writing, and then the index has no more than that.
+        index = _open_index(index_path, findings)
+        with closing(connect(path, read_only=True)) as db:
+            db.execute("BEGIN")  # one snapshot
+            check = _Check(db, read_state(db), findings, index=index)
             _check_all(check, log_key, cosigner_key, progress)
     except (ChopmarkError, sqlite3.Error) as error:
         findings.append(Finding("unreadable", f"{path}: {error}"))
@@ -107,6 +107,7 @@ def _check_all(
     _check_references(check)
     _check_graves(check)
     _check_requests(check)
+    _check_index(check)
     _check_roots(check, wanted)
 
 
@@ -188,13 +189,13 @@ def _check_bundle(check: _Check, n: int, entries: list[bytes], row: tuple[int, i
     if row != (min(made), max(made), kinds):
         check.find("bad-range", f"times or kinds of bundle {n} are not those of its entries")
     check.made_last = max(check.made_last, *made)
+    if check.index is not None:
+        check.index.add(n * WIDTH, [summary.sha256 for summary in summaries])
     for index, summary in enumerate(summaries, n * WIDTH):
-        _note_summary(check, index, summary)
+        _note_reference(check, index, summary)
 
 
-def _note_summary(check: _Check, index: int, summary: Gist) -> None:
-    if summary.sha256 is not None and index < check.indexed:
-        _check_indexed(check, index, summary.sha256)
+def _note_reference(check: _Check, index: int, summary: Gist) -> None:
     reference = summary.reference
     if reference is not None and reference.target < index:
         row = (reference.target, index, reference.type, reference.reason, summary.made_at)
@@ -280,27 +281,22 @@ def _check_requests(check: _Check) -> None:
         ends[request] = first + count
 
 
-def _open_index(check: _Check, path: Path, stack: ExitStack) -> None:
+def _open_index(path: Path | None, findings: list[Finding]) -> IndexCheck | None:
     """Open the index; one that cannot be read is a finding, and the ledger is checked without."""
+    if path is None or not path.exists():
+        return None
     try:
-        uri = f"{path.absolute().as_uri()}?mode=ro"
-        index = stack.enter_context(closing(sqlite3.connect(uri, uri=True)))
-        indexed = index.execute("SELECT max(position) FROM state").fetchone()[0] or 0
-        faults = index.execute("PRAGMA quick_check").fetchall()
-    except sqlite3.Error as error:
-        check.find("bad-index", f"the digest index cannot be read: {error}")
-        return
-    if faults != [("ok",)]:
-        check.find("bad-index", f"SQLite reports of the digest index: {faults[0][0]}")
-        return
-    check.index, check.indexed = index, indexed
-    if indexed > check.state.size:
-        message = f"the index has {indexed} entries, the log {check.state.size}"
-        check.find("bad-index", message)
+        return IndexCheck(path)
+    except OSError as error:
+        findings.append(Finding("bad-index", f"the digest index cannot be read: {error}"))
+        return None
 
 
-def _check_indexed(check: _Check, index: int, digest: bytes) -> None:
-    row = (int.from_bytes(digest[:8], "big", signed=True), index)
-    query = "SELECT 1 FROM digest WHERE prefix = ? AND entry = ?"
-    if check.index is not None and check.index.execute(query, row).fetchone() is None:
-        check.find("bad-index", f"the digest index lacks entry {index}")
+def _check_index(check: _Check) -> None:
+    index, size = check.index, check.state.size
+    if index is None:
+        return
+    if index.position > size:
+        check.find("bad-index", f"the index has {index.position} entries, the log {size}")
+    for problem in index.problems:
+        check.find("bad-index", problem)

@@ -7,8 +7,8 @@ from typing import Final, TypeVar
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.columns import Columns
-from chopmark.core.errors import InternalError
-from chopmark.ledger.index import MAX_FOUND, DigestIndex, SqliteIndex
+from chopmark.ledger.filler import Filler
+from chopmark.ledger.index import MAX_FOUND, DigestIndex
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.requests import Part
 from chopmark.ledger.store import LogState, Store
@@ -22,8 +22,6 @@ MAX_GRAVES: Final = 16
 
 MAX_PAGES: Final = 16
 """Times that the index is asked for more where digests share their first bytes on purpose."""
-_CHUNK: Final = 16_384
-"""Entries read at once when the index catches up at start."""
 
 
 class Log:
@@ -39,9 +37,10 @@ class Log:
             undo.callback(self._store.close)
             self._reader = Reader(path)
             undo.callback(self._reader.close)
-            self._index: DigestIndex = SqliteIndex(index_path)
-            undo.callback(self._index.close)
-            self._fill_index()
+            self._index = DigestIndex(index_path)
+            self._filler = Filler(path, self._index, lambda: self._store.size)
+            undo.callback(self._close_index)
+            self._filler.begin(self._reader)
             undo.pop_all()
         self._writing = Worker(f"write-{path.stem}")
         self._reading = reading
@@ -65,6 +64,11 @@ class Log:
     def head_note(self) -> bytes | None:
         """The note of that head; None before the first."""
         return self.state.note
+
+    @property
+    def index(self) -> DigestIndex:
+        """The digest index, to see how far it has come."""
+        return self._index
 
     async def package(self, start: int) -> tuple[bytes, int]:
         """The package of signed entries from `start` on, and the index after its last entry.
@@ -105,6 +109,9 @@ class Log:
 
         Of very many the newest are given, and with them those that were gravely revoked: these
         win over the others, and no number of newer attestations may hide one.
+
+        Raises:
+            TryAgainError: `index-rebuilding` while the index does not cover the log.
         """
         size = self.state.head.size
         graves = self._reader.graves(digest, size, MAX_GRAVES)
@@ -125,20 +132,13 @@ class Log:
     async def close(self) -> None:
         """Finish what was begun, and close the files, each on the thread that uses it."""
         await self._reading.run(self._reader.close)
+        await self._writing.run(self._close_index)
         await self._writing.run(self._store.close)  # the last to close writes the log back
         self._writing.close()
-        await self._reading.run(self._index.close)
 
-    def _fill_index(self) -> None:
-        """The index may be behind the entries, or gone: bring it up to them."""
-        position, size = self._index.position, self._store.size
-        if position > size:  # it belongs to another ledger: never mix the two
-            message = f"the digest index of {self.origin} is ahead of its ledger"
-            hint = "remove the file in index/: it is rebuilt from the entries"
-            raise InternalError("foreign-index", message, hint=hint)
-        for start in range(position, size, _CHUNK):
-            entries = self._reader.entries(start, min(start + _CHUNK, size))
-            self._index.put_many(start, [summarise(entry).sha256 for entry in entries])
+    def _close_index(self) -> None:
+        self._index.close()
+        self._filler.close()
 
 
 async def open_log(path: Path, index_path: Path, reading: Worker) -> Log:

@@ -3,9 +3,10 @@
 Every call sees committed data only. Use a reader on one thread.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from chopmark.core.columns import Columns, parse_columns
 from chopmark.core.errors import InternalError, MalformedError, MissingError
@@ -16,7 +17,9 @@ from chopmark.core.tiles import WIDTH, encode_bundle, read_tile_node
 from chopmark.ledger.requests import Part
 from chopmark.ledger.schema import connect, damage_named, tile_id
 from chopmark.ledger.store import LogState
-from chopmark.ledger.summary import REVOCATION, SUPERSESSION, digest_prefix
+from chopmark.ledger.summary import REVOCATION, SUPERSESSION, digest_prefix, summarise_columns
+
+T = TypeVar("T")
 
 NODES: Final = 4096
 """Subtree hashes kept in memory (some 600 kB): neighbours' proofs share most of theirs."""
@@ -57,15 +60,16 @@ class Reader:
         Raises:
             MissingError: `no-such-entry` if the log does not hold them all.
         """
-        first, last = start // WIDTH, (end - 1) // WIDTH
-        rows = self._query(
-            "SELECT entries FROM bundle WHERE n BETWEEN ? AND ? ORDER BY n", (first, last)
-        )
-        held = [entry for row in rows for entry in self._parse(row[0])]
-        wanted = held[start - first * WIDTH : end - first * WIDTH]
-        if start >= end or len(wanted) != end - start:
-            raise MissingError("no-such-entry", f"the log does not hold the entries {start}-{end}")
-        return wanted
+        return _cut([list(columns) for columns in self._bundles(start, end)], start, end)
+
+    def digests(self, start: int, end: int) -> list[bytes | None]:
+        """Of the entries [start, end) what the digest index is made of.
+
+        Raises:
+            MissingError: `no-such-entry` if the log does not hold them all.
+        """
+        bundles = self._bundles(start, end)
+        return _cut([summarise_columns(columns).digests for columns in bundles], start, end)
 
     def entry(self, index: int) -> bytes:
         """One entry, compared with its leaf in the tree: no verdict rests on a damaged one.
@@ -151,6 +155,12 @@ class Reader:
         with damage_named(self._path):
             return self._db.execute(sql, values).fetchall()
 
+    def _bundles(self, start: int, end: int) -> Iterator[Columns]:
+        """The bundles in which the entries [start, end) lie."""
+        query = "SELECT entries FROM bundle WHERE n BETWEEN ? AND ? ORDER BY n"
+        rows = self._query(query, (start // WIDTH, (end - 1) // WIDTH))
+        return (self._parse(row[0]) for row in rows)
+
     def _bundle(self, start: int, end: int) -> tuple[bytes, int]:
         """Entries of one bundle from `start` on, at most to `end`, that fit a package."""
         rows = self._query("SELECT entries FROM bundle WHERE n = ?", (start // WIDTH,))
@@ -181,3 +191,12 @@ class Reader:
             return read_tile_node(rows[0][0] if rows else b"", level, index)
         except ValueError as error:
             raise InternalError("damaged-ledger", f"the tree lacks node {level}/{index}") from error
+
+
+def _cut(bundles: Iterable[Sequence[T]], start: int, end: int) -> list[T]:
+    """What is said of the entries [start, end) by the bundles in which they lie."""
+    held = [one for bundle in bundles for one in bundle]
+    wanted = held[start % WIDTH : start % WIDTH + end - start]
+    if start >= end or len(wanted) != end - start:
+        raise MissingError("no-such-entry", f"the log does not hold the entries {start}-{end}")
+    return wanted

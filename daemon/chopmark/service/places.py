@@ -14,8 +14,14 @@ def replica_path(state: Path, member: str) -> Path:
 
 
 def index_path(state: Path, member: str) -> Path:
-    """Digest index of a log."""
-    return state / "index" / f"{member}.db"
+    """Folder of the digest index of a log."""
+    return state / "index" / member
+
+
+def old_index_files(state: Path, member: str) -> list[Path]:
+    """Where it was kept in SQLite at first: derived data, of no use any more."""
+    folder = state / "index"
+    return [folder / f"{member}.db{suffix}" for suffix in ("", "-wal", "-shm")]
 
 
 def pending_path(state: Path) -> Path:

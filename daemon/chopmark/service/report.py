@@ -43,7 +43,8 @@ class Report:
     def status(self) -> dict[str, Any]:
         """State of the gateway."""
         own, state = self._own, self._log.state
-        degraded = bool(self.not_ready()) or not self._mesh.link.connected
+        behind = any(index["state"] != "ready" for index in self._indices().values())
+        degraded = bool(self.not_ready()) or not self._mesh.link.connected or behind
         return {
             "id": own.id,
             "origin": own.origin,
@@ -61,6 +62,7 @@ class Report:
             },
             "hsm": self._hsm(),
             "broker": self._link(),
+            "index": self._indices(),
             "clock": {"now": format_time(self._clock.now_ms()), "guard": "none"},
             "counters": {**asdict(self._sequencer.counters), **self._signer.counts},
             "peers": self.peers(),
@@ -86,9 +88,19 @@ class Report:
         reasons = self.not_ready()
         if not self._mesh.link.connected:
             reasons.append(f"broker away: {self._mesh.link.reason}")
+        reasons += [
+            f"the digest index of {member} is being rebuilt: {index['position']} of {index['size']}"
+            for member, index in self._indices().items()
+            if index["state"] != "ready"
+        ]
         following = sum(not replica.missing for replica in self._replicas)
         sizes = f"{self._log.signed_size} entries, {following} of {len(self._replicas)} peers"
         return "; ".join(reasons) if reasons else f"ready: {sizes} up to date"
+
+    def _indices(self) -> dict[str, dict[str, Any]]:
+        """How far the digest index of each log is."""
+        logs = {self._own.id: self._log} | {one.peer: one.log for one in self._replicas}
+        return {member: _describe_index(log) for member, log in logs.items()}
 
     def _hsm(self) -> dict[str, Any]:
         signer = self._signer
@@ -126,6 +138,11 @@ class Report:
             "reason": replica.conflict or replica.problem,
             "counters": asdict(replica.counters),
         }
+
+
+def _describe_index(log: Log) -> dict[str, Any]:
+    state = "ready" if log.index.is_whole else "rebuilding"
+    return {"state": state, "position": log.index.position, "size": log.state.size}
 
 
 def _follow_state(replica: Replica, peer: Peer) -> str:

@@ -30,7 +30,7 @@ from chopmark.service.clock import SystemClock
 from chopmark.service.config import Config, own_member
 from chopmark.service.credentials import read_pin
 from chopmark.service.gateway import GatewayService
-from chopmark.service.places import index_path, log_path, replica_path
+from chopmark.service.places import index_path, log_path, old_index_files, replica_path
 from chopmark.service.report import Report
 from chopmark.service.token import hsm_config
 from chopmark.service.verifier import Shelf, Verifier
@@ -147,8 +147,7 @@ async def _open_replica(peer: Member, state: Path, reading: Worker, stack: Async
     try:
         return await _open(path, peer, state, reading, stack)
     except InternalError as error:
-        index = index_path(state, peer.id)
-        hint = f"move {path}* and {index}* away and start again: a replica fills from its peers"
+        hint = f"move {path}* away and start again: a replica fills from its peers"
         raise InternalError(error.code, error.message, hint=hint) from error
 
 
@@ -161,6 +160,8 @@ async def _open(
         raise ConfigurationError("keys-changed", message, hint=hint)
     index = index_path(state, member.id)
     index.parent.mkdir(mode=0o700, exist_ok=True)
+    for old in old_index_files(state, member.id):
+        old.unlink(missing_ok=True)
     log = await open_log(path, index, reading)
     stack.push_async_callback(log.close)
     return log

@@ -1,14 +1,18 @@
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from shutil import copy
+from shutil import copy, copytree, rmtree
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chopmark.ledger.fsck import MAX_FINDINGS, check_store
-from chopmark.ledger.index import SqliteIndex
+from chopmark.ledger.index import DigestIndex
+from chopmark.ledger.packed import SPAN, Keys, read_batch
+from chopmark.ledger.run import Run, run_name, write_run
 from chopmark.ledger.store import Store, create_store
 from chopmark.ledger.summary import summarise
 from ledgers import (
@@ -42,28 +46,27 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.move_seen(1_800_000_000, Source(ENTRIES).note(time=1_800_000_000))
     append(store, TAIL)
     store.close()
-    index = SqliteIndex(folder / "index.db")
-    index.put_many(0, [summarise(entry).sha256 for entry in [*ENTRIES, *TAIL]])
-    index.close()
+    with closing(DigestIndex(folder / "index")) as index:
+        index.put_many(0, [summarise(entry).sha256 for entry in [*ENTRIES, *TAIL]])
     return folder
 
 
 @pytest.fixture
 def folder(sound: Path, tmp_path: Path) -> Path:
     """A copy of it, to be damaged."""
-    for name in ("log.db", "index.db"):
-        copy(sound / name, tmp_path / name)
+    copy(sound / "log.db", tmp_path / "log.db")
+    copytree(sound / "index", tmp_path / "index")
     return tmp_path
 
 
 def codes(folder: Path) -> set[str]:
-    findings = check_store(folder / "log.db", folder / "index.db", *KEYS)
+    findings = check_store(folder / "log.db", folder / "index", *KEYS)
     assert all(finding.message for finding in findings)
     return {finding.code for finding in findings}
 
 
-def damage(folder: Path, statement: str, *values: object, name: str = "log.db") -> None:
-    with closing(sqlite3.connect(folder / name, isolation_level=None)) as db:
+def damage(folder: Path, statement: str, *values: object) -> None:
+    with closing(sqlite3.connect(folder / "log.db", isolation_level=None)) as db:
         done = db.execute(statement, values)
         assert done.rowcount, "the damage found nothing to damage"
 
@@ -77,7 +80,7 @@ def blob(folder: Path, query: str) -> bytes:
 
 def test_sound_ledger_has_no_findings(folder: Path) -> None:
     seen: list[tuple[int, int]] = []
-    path, index = folder / "log.db", folder / "index.db"
+    path, index = folder / "log.db", folder / "index"
     assert check_store(path, index, *KEYS, lambda done, size: seen.append((done, size))) == []
     size = SIGNED + len(TAIL)
     assert seen == [(256, size), (512, size), (size, size)]
@@ -89,9 +92,9 @@ def test_empty_ledger_has_no_findings(tmp_path: Path) -> None:
 
 
 def test_missing_index_is_no_damage(folder: Path) -> None:
-    (folder / "index.db").unlink()
+    rmtree(folder / "index")
     assert codes(folder) == set()
-    assert not (folder / "index.db").exists()
+    assert not (folder / "index").exists()
 
 
 def test_missing_ledger_is_a_finding(tmp_path: Path) -> None:
@@ -193,30 +196,80 @@ def test_damage_to_a_row_is_found(folder: Path, statement: str, code: str) -> No
     assert code in codes(folder)
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "DELETE FROM digest WHERE entry = 300",
-        "UPDATE digest SET entry = 5000 WHERE entry = 300",
-        "UPDATE digest SET prefix = 0 WHERE entry = 300",
-        "UPDATE state SET position = 10000",
-        "DELETE FROM digest",
-    ],
-)
-def test_damage_to_the_index_is_found(folder: Path, statement: str) -> None:
-    damage(folder, statement, name="index.db")
+def index_file(folder: Path) -> Path:
+    (path,) = (folder / "index").iterdir()
+    return path
+
+
+def rewrite(folder: Path, change: Callable[[Keys], Keys], *, end: int | None = None) -> None:
+    """Put other keys into the index, in a file that is sound in itself."""
+    run = Run(index_file(folder))
+    run.path.unlink()
+    keys = change(np.concatenate(list(run.all_keys())))
+    write_run(folder / "index", 0, run.end if end is None else end, [np.sort(keys)])
+
+
+def one_more(keys: Keys) -> Keys:
+    words, _ = read_batch(0, [b"never attested".ljust(32)])
+    return np.append(keys, words + np.uint64(300))
+
+
+INDEX_DAMAGE: dict[str, Callable[[Path], object]] = {
+    "missing key": lambda folder: rewrite(folder, lambda keys: np.delete(keys, 77)),
+    "other entry": lambda folder: rewrite(folder, lambda keys: keys + np.uint64(keys == keys[9])),
+    "other digest": lambda folder: rewrite(
+        folder, lambda keys: keys + np.uint64(SPAN) * (keys == keys[9]).astype(np.uint64)
+    ),
+    "one key more": lambda folder: rewrite(folder, one_more),
+    "no keys": lambda folder: rewrite(folder, lambda keys: keys[:0]),
+    "ahead": lambda folder: rewrite(folder, lambda keys: keys, end=10_000),
+    "garbled": lambda folder: index_file(folder).write_bytes(b"gone " * 1000),
+    "garbled key": lambda folder: index_file(folder).write_bytes(
+        flipped(index_file(folder).read_bytes(), 999)
+    ),
+    "gap": lambda folder: index_file(folder).rename(folder / "index" / run_name(5, 700)),
+    "no folder": lambda folder: (rmtree(folder / "index"), (folder / "index").touch()),
+}
+
+
+@pytest.mark.parametrize("fault", INDEX_DAMAGE)
+def test_damage_to_the_index_is_found(folder: Path, fault: str) -> None:
+    INDEX_DAMAGE[fault](folder)
+    before = {path: path.read_bytes() for path in (folder / "index").glob("*")}
+    assert codes(folder) == {"bad-index"}
+    assert before == {path: path.read_bytes() for path in (folder / "index").glob("*")}
+
+
+def test_index_that_is_not_in_order_is_found(folder: Path) -> None:
+    run = Run(index_file(folder))
+    keys = np.concatenate(list(run.all_keys()))
+    keys[[3, 4]] = keys[[4, 3]]
+    write_run(folder / "index", 0, run.end, [keys])
     assert codes(folder) == {"bad-index"}
 
 
 def test_index_that_lags_is_no_damage(folder: Path) -> None:
-    damage(folder, "UPDATE state SET position = 100", name="index.db")
-    damage(folder, "DELETE FROM digest WHERE entry >= 100", name="index.db")
+    keys = np.concatenate(list(Run(index_file(folder)).all_keys()))
+    index_file(folder).unlink()
+    write_run(folder / "index", 0, 100, [keys[keys % np.uint64(SPAN) < np.uint64(100)]])
     assert codes(folder) == set()
 
 
-def test_index_that_cannot_be_read_does_not_hide_other_damage(folder: Path) -> None:
-    (folder / "index.db").write_bytes(b"gone " * 1000)
-    assert codes(folder) == {"bad-index"}
+def test_index_of_several_files_is_checked_file_by_file(folder: Path) -> None:
+    keys = np.concatenate(list(Run(index_file(folder)).all_keys()))
+    size = SIGNED + len(TAIL)
+    index_file(folder).unlink()
+    for start, end in ((0, 1), (1, 300), (300, 303), (303, size)):
+        places = keys % np.uint64(SPAN)
+        part = keys[(places >= np.uint64(start)) & (places < np.uint64(end))] - np.uint64(start)
+        write_run(folder / "index", start, end, [part if start != 300 else part[:2]])
+    findings = check_store(folder / "log.db", folder / "index", *KEYS)
+    message = "the digest index of the entries 300 to 302 does not say what they do"
+    assert [finding.message for finding in findings] == [message]
+
+
+def test_damaged_index_does_not_hide_other_damage(folder: Path) -> None:
+    index_file(folder).write_bytes(b"gone " * 1000)
     damage(folder, "UPDATE bundle SET kinds = '' WHERE n = 1")
     assert codes(folder) == {"bad-index", "bad-range"}
 
@@ -237,8 +290,10 @@ def test_rolled_back_head_with_a_newer_heartbeat_is_sound(folder: Path) -> None:
 
 
 def test_findings_are_bounded(folder: Path) -> None:
-    damage(folder, "DELETE FROM digest", name="index.db")
-    found = check_store(folder / "log.db", folder / "index.db", *KEYS)
+    with closing(sqlite3.connect(folder / "log.db", isolation_level=None)) as db:
+        rows = [(target, 601, 2, 0, 0) for target in range(10, 10 + 2 * MAX_FINDINGS)]
+        db.executemany("INSERT INTO reference VALUES (?, ?, ?, ?, ?)", rows)
+    found = check_store(folder / "log.db", folder / "index", *KEYS)
     assert len(found) == MAX_FINDINGS
 
 
@@ -262,7 +317,7 @@ BLOBS = {
 def scratch(sound: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("scratch")
     copy(sound / "log.db", folder / "log.db")
-    copy(sound / "index.db", folder / "index.db")
+    copytree(sound / "index", folder / "index")
     return folder
 
 

@@ -1,135 +1,205 @@
+"""The digest index by itself: look-ups, memory, files, merging, damage, full disks."""
+
+import errno
 import logging
-import sqlite3
+import os
+import random
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from chopmark.core.errors import InternalError
+from chopmark.core.errors import InternalError, TryAgainError
 from chopmark.ledger import index as index_module
-from chopmark.ledger.index import SqliteIndex
-from ledgers import attestations as some
-from ledgers import digest, make_store, opened, sign
+from chopmark.ledger import tail as tail_module
+from chopmark.ledger.chain import FAN, choose_merge
+from chopmark.ledger.index import MAX_FOUND, DigestIndex
+from chopmark.ledger.packed import SPAN, newest, read_batch, read_word
+from chopmark.ledger.run import BLOCK, Run, run_name, write_run
+from ledgers import digest
 
-DIGESTS: list[bytes | None] = [digest(number) for number in range(100)]
+DIGESTS: list[bytes | None] = [digest(number) for number in range(1000)]
+CHUNK = 64
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "index.db"
-
-
-@pytest.fixture
-def index(path: Path) -> Iterator[SqliteIndex]:
-    made = SqliteIndex(path)
-    yield made
-    made.close()
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "index"
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing waits in memory for company."""
-    monkeypatch.setattr(index_module, "PATIENCE", 0.01)
-
-
-class Blocked:
-    """Holds the index's writing thread before each transaction until it is let go."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.reached = threading.Event()
-        self.gate = threading.Event()
-        self._flush: Callable[..., None] = SqliteIndex._flush
-        # A plain function, so that it is given the index.
-        flush = lambda index, at: self._wait(index, at)  # noqa: E731, PLW0108 - see above
-        monkeypatch.setattr(SqliteIndex, "_flush", flush)
-
-    def _wait(self, index: SqliteIndex, position: int) -> None:
-        self.reached.set()
-        assert self.gate.wait(30)
-        self._flush(index, position)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of few keys, so that few digests make many of them."""
+    monkeypatch.setattr(tail_module, "CHUNK", CHUNK)
+    monkeypatch.setattr(tail_module, "UNSORTED", 8)
 
 
 @pytest.fixture
-def blocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Blocked]:
-    made = Blocked(monkeypatch)
-    yield made
-    made.gate.set()
+def index(folder: Path) -> Iterator[DigestIndex]:
+    with closing(DigestIndex(folder)) as made:
+        made.settle(0)
+        yield made
 
 
-def written(path: Path) -> tuple[int, int]:
-    """Position and number of rows on disk."""
-    with closing(sqlite3.connect(path)) as db:
-        rows = db.execute("SELECT count(*) FROM digest").fetchone()[0]
-        return db.execute("SELECT position FROM state").fetchone()[0], rows
+def wait_until_written(index: DigestIndex) -> None:
+    """Until nothing is left to write or to merge."""
+    with index._parts.changed:
+        assert index._parts.changed.wait_for(lambda: not index._has_work(), 30)
 
 
-def test_finds_what_was_put(index: SqliteIndex) -> None:
-    index.put_many(0, DIGESTS)
+def reopened(folder: Path) -> DigestIndex:
+    """The index as it is on the disk, answering though it may lag."""
+    index = DigestIndex(folder)
+    index.settle(index.position)
+    return index
+
+
+def spans(folder: Path) -> list[tuple[int, int]]:
+    """First and last entry of each file."""
+    names = sorted(path.stem for path in folder.iterdir())
+    return [(int(name[:15]), int(name[16:])) for name in names]
+
+
+def put_all(index: DigestIndex, digests: Sequence[bytes | None], step: int = 17) -> None:
+    for start in range(index.position, len(digests), step):
+        assert index.wait_for_room()
+        index.put_many(start, digests[start : start + step])
+
+
+def test_finds_what_was_put(index: DigestIndex) -> None:
+    index.put_many(0, DIGESTS[:100])
     index.put_many(100, DIGESTS[:10])
     assert index.position == 110
     assert index.find(digest(3)) == [3, 103]
     assert index.find(digest(50)) == [50]
-    assert index.find(digest(1000)) == []
+    assert index.find(digest(5000)) == []
 
 
-def test_entry_without_a_digest_counts_but_is_not_found(index: SqliteIndex, path: Path) -> None:
+def test_nothing_was_put(index: DigestIndex) -> None:
+    assert index.position == 0
+    assert index.find(digest(1)) == []
+    index.put_many(0, [])
+    assert index.position == 0
+
+
+def test_entry_without_a_digest_counts_but_is_not_found(folder: Path) -> None:
+    index = reopened(folder)
     index.put_many(0, [None, digest(1), None])
-    index.put_many(3, [None] * 5)
+    index.put_many(3, [None] * 500)
+    assert index.find(digest(1)) == [1]
+    assert index.find(bytes(32)) == []
     index.close()
-    assert written(path) == (8, 1)
-    with closing(SqliteIndex(path)) as again:
-        assert again.position == 8
+    with closing(reopened(folder)) as again:
+        assert again.position == 503
+        assert again.find(digest(1)) == [1]
+        assert again.find(bytes(32)) == []
 
 
-def test_finds_the_same_in_memory_in_flight_and_on_disk(path: Path, blocked: Blocked) -> None:
-    index = SqliteIndex(path)
-    index.put_many(0, [digest(1)])
-    assert blocked.reached.wait(30)
-    index.put_many(1, [digest(1)])
-    assert index._flushing.count
-    assert index._tail.count
-    assert index.find(digest(1)) == [0, 1]
-    blocked.gate.set()
+def test_same_entries_may_be_put_again(index: DigestIndex) -> None:
+    for start in (0, 0, 50, 90):
+        index.put_many(start, DIGESTS[start:100])
+    assert index.position == 100
+    index.put_many(90, DIGESTS[90:200])
+    assert [index.find(digest(n)) for n in (0, 95, 99, 100, 199)] == [[0], [95], [99], [100], [199]]
+
+
+def test_digest_of_another_length_is_our_own_fault(index: DigestIndex) -> None:
+    with pytest.raises(ValueError, match="32 bytes"):
+        index.put_many(0, [b"short"])
+
+
+def test_finds_everything_in_memory_in_files_and_after_opening_again(folder: Path) -> None:
+    index = reopened(folder)
+    put_all(index, DIGESTS)
+    assert all(index.find(digest(n)) == [n] for n in range(1000))
+    wait_until_written(index)
+    assert all(index.find(digest(n)) == [n] for n in range(1000))
     index.close()
-    assert written(path) == (2, 2)
-    with closing(SqliteIndex(path)) as again:
-        again.put_many(2, [digest(1)])
-        assert again.find(digest(1)) == [0, 1, 2]
+    with closing(reopened(folder)) as again:
+        assert again.position == 1000
+        assert all(again.find(digest(n)) == [n] for n in range(1000))
+        assert [again.find(digest(n)) for n in range(2000, 3000)] == [[]] * 1000
 
 
-def test_finds_the_newest_of_a_digest_that_was_put_a_million_times(path: Path) -> None:
-    index = SqliteIndex(path)
-    for start in range(0, 1_000_000, 50_000):
-        index.put_many(start, [digest(1)] * 50_000)
-    newest = list(range(1_000_000 - index_module.MAX_FOUND, 1_000_000))
-    assert index.find(digest(1)) == newest
-    assert index.find(digest(1), below=10, limit=3) == [7, 8, 9]
+def test_files_are_few_and_follow_each_other(folder: Path) -> None:
+    index = reopened(folder)
+    put_all(index, [digest(number) for number in range(10_000)])
+    wait_until_written(index)
     index.close()
-    with closing(SqliteIndex(path)) as again:
-        assert again.find(digest(1)) == newest
-        assert again.find(digest(1), below=500_000, limit=2) == [499_998, 499_999]
+    ends = [0, *(end for _, end in spans(folder))]
+    assert ends[-1] == 10_000
+    assert [start for start, _ in spans(folder)] == ends[:-1]
+    assert len(ends) < 16
 
 
-def test_close_writes_all(path: Path) -> None:
-    index = SqliteIndex(path)
-    count = 3 * index_module._ROWS + 17
-    index.put_many(0, [digest(number) for number in range(count)])
-    index.close()
-    assert written(path) == (count, count)
+def collide(number: int) -> bytes:
+    """A digest that shares eight bytes with all others that this makes."""
+    return b"\xff" * 8 + digest(number)[8:]
 
 
-def test_same_entries_may_be_put_again(path: Path) -> None:
-    for _ in range(2):
-        index = SqliteIndex(path)
-        index.put_many(0, DIGESTS)
-        index.close()
-    assert written(path) == (100, 100)
+def test_digests_that_share_their_first_bytes_are_all_given(index: DigestIndex) -> None:
+    put_all(index, [collide(number) for number in range(200)])
+    assert index.find(collide(7)) == list(range(200))
+    assert index.find(b"\xff" * 7 + b"\xfe" + bytes(24)) == list(range(200))  # five bytes count
+    assert index.find(b"\xff" * 4 + b"\xfe" * 28) == []
 
 
-def test_finds_everything_while_it_is_being_filled(index: SqliteIndex) -> None:
+def test_finds_the_newest_of_a_digest_that_was_put_very_often(folder: Path) -> None:
+    index = reopened(folder)
+    put_all(index, [digest(1)] * 10_000, 100)
+    for one in (index, None):
+        found = one or reopened(folder)
+        assert found.find(digest(1)) == list(range(10_000 - MAX_FOUND, 10_000))
+        assert found.find(digest(1), below=10, limit=3) == [7, 8, 9]
+        assert found.find(digest(1), below=5000, limit=2) == [4998, 4999]
+        assert found.find(digest(1), below=3) == [0, 1, 2]
+        assert found.find(digest(1), below=0) == []
+        assert found.find(digest(1), limit=4 * BLOCK) == list(range(10_000 - 4 * BLOCK, 10_000))
+        found.close()
+
+
+def test_pages_lead_to_every_entry(index: DigestIndex) -> None:
+    put_all(index, [collide(n) if n % 3 else digest(n) for n in range(2000)])
+    seen: list[int] = []
+    below = 2000
+    while page := index.find(collide(0), below, 50):
+        assert len(page) <= 50
+        seen = page + seen
+        below = page[0]
+    assert seen == [n for n in range(2000) if n % 3]
+
+
+def test_any_order_of_putting_and_looking_is_right(folder: Path) -> None:
+    """Against a dictionary: few different digests, with gaps, in batches of any size."""
+    for seed in range(20):
+        chance = random.Random(seed)  # noqa: S311 - the same tests each time
+        known: dict[bytes, list[int]] = defaultdict(list)
+        with closing(reopened(folder.with_name(str(seed)))) as index:
+            for _ in range(60):
+                start = index.position
+                batch = [
+                    None if chance.random() < 0.2 else digest(chance.randrange(30))
+                    for _ in range(chance.randrange(1, 90))
+                ]
+                assert index.wait_for_room()
+                index.put_many(start, batch)
+                for entry, one in enumerate(batch, start):
+                    if one is not None:
+                        known[one].append(entry)
+                asked, below = digest(chance.randrange(40)), chance.randrange(1, start + 100)
+                limit = chance.randrange(1, 20)
+                expected = [entry for entry in known[asked] if entry < below][-limit:]
+                assert index.find(asked, below, limit) == expected
+
+
+def test_finds_everything_while_it_is_being_filled(index: DigestIndex) -> None:
     done, lost = threading.Event(), []
 
     def look() -> None:
@@ -139,188 +209,312 @@ def test_finds_everything_while_it_is_being_filled(index: SqliteIndex) -> None:
 
     looker = threading.Thread(target=look)
     looker.start()
-    for start in range(0, 6000, 100):
-        index.put_many(start, [digest(number) for number in range(start, start + 100)])
+    put_all(index, [digest(number) for number in range(6000)], 100)
     done.set()
     looker.join()
     assert lost == []
 
 
-def test_full_memory_waits_and_then_gives_up(
-    path: Path, blocked: Blocked, monkeypatch: pytest.MonkeyPatch
+# Numbers and files
+
+
+def test_key_is_five_bytes_of_digest_and_place() -> None:
+    batch = read_batch(7, [b"\x01\x02\x03\x04\x05\xff" + bytes(26), None, b"\xff" * 32])
+    assert batch.words.tolist() == [0x0102030405000000, 0xFFFFFFFFFF000000]
+    assert batch.entries.tolist() == [7, 9]
+    assert read_word(b"\xff" * 32) == 0xFFFFFFFFFF000000
+
+
+def test_newest_of_the_highest_word() -> None:
+    keys = np.array([read_word(b"\xff" * 32) + SPAN - 1], np.uint64)
+    assert newest(keys.data, read_word(b"\xff" * 32), SPAN, 5) == [SPAN - 1]
+    assert newest(keys.data, read_word(b"\xff" * 32), SPAN - 1, 5) == []
+
+
+@pytest.mark.parametrize("count", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK])
+def test_run_gives_back_what_was_written(tmp_path: Path, count: int) -> None:
+    keys = np.sort(np.array([read_word(digest(n)) + n for n in range(count)], np.uint64))
+    cut = count // 3
+    run = write_run(tmp_path, 0, 2000, [keys[:cut], keys[cut:]])
+    assert (run.start, run.end, run.count) == (0, 2000, count)
+    assert [key for part in run.all_keys() for key in part.tolist()] == keys.tolist()
+    assert all(run.find(read_word(digest(n)), 2000, 5) == [n] for n in range(count))
+    assert run.find(read_word(digest(9999)), 2000, 5) == []
+
+
+def test_tail_of_entries_without_digests_ends_where_its_file_must(folder: Path) -> None:
+    """However many: a run counts entries in 24 bits."""
+    tail = tail_module.Tail(5)
+    assert tail.add(read_batch(5, []), 5 + 2 * SPAN) == 0
+    assert tail.end == 5 + SPAN
+    assert tail.is_full
+    del folder
+
+
+@given(st.lists(st.integers(1, 2_000_000), min_size=1, max_size=60))
+def test_merging_ends_with_few_files(sizes: list[int]) -> None:
+    spans: list[tuple[int, int]] = []
+    position = 0
+    for size in sizes:
+        spans.append((position, position + size))
+        position += size
+        while (chosen := choose_merge(spans)) is not None:
+            merged = spans[chosen]
+            assert len(merged) > 1
+            spans[chosen] = [(merged[0][0], merged[-1][1])]
+            assert spans[chosen][0][1] - spans[chosen][0][0] <= SPAN
+    assert spans[0][0] == 0
+    assert spans[-1][1] == position
+    assert len(spans) <= (FAN - 1) * 12 + 2 * (1 + position // SPAN)
+
+
+# Full memory and full disks
+
+
+class Held:
+    """Lets nothing be written until it is let go, or makes the disk refuse."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.gate = threading.Event()
+        self.reached = threading.Event()
+        self.refuse = 0
+        self._write: Callable[..., Run] = write_run
+        monkeypatch.setattr(index_module, "write_run", self.write)
+
+    def write(self, *values: Any) -> Run:
+        self.reached.set()
+        assert self.gate.wait(30)
+        if self.refuse:
+            self.refuse -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return self._write(*values)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    made = Held(monkeypatch)
+    yield made
+    made.gate.set()
+
+
+def test_finds_the_same_in_memory_in_flight_and_in_a_file(folder: Path, held: Held) -> None:
+    index = reopened(folder)
+    index.put_many(0, [digest(1)] * CHUNK)
+    assert held.reached.wait(30)
+    index.put_many(CHUNK, [digest(1)])
+    assert index.find(digest(1)) == list(range(CHUNK + 1))
+    held.gate.set()
+    wait_until_written(index)
+    assert index.find(digest(1)) == list(range(CHUNK + 1))
+    index.close()
+
+
+def test_full_memory_leaves_out_what_comes_and_says_so(
+    folder: Path, held: Held, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_module, "MAX_TAIL", 100)
-    monkeypatch.setattr(index_module, "STALLED", 0.01)
-    index = SqliteIndex(path)
-    index.put_many(0, DIGESTS)
-    with pytest.raises(InternalError) as caught:
-        index.put_many(100, DIGESTS)
-    assert caught.value.code == "index-stalled"
-    blocked.gate.set()
-    monkeypatch.setattr(index_module, "STALLED", 30)
-    index.put_many(100, DIGESTS)
-    index.close()
-    assert written(path) == (200, 200)
+    monkeypatch.setattr(index_module, "MAX_TAILS", 2)
+    behind: list[int] = []
+    with closing(reopened(folder)) as index:
+        index.on_behind = lambda: behind.append(index.position)
+        index.put_many(0, DIGESTS[: 2 * CHUNK])
+        assert index.find(digest(5)) == [5]
+        assert behind == []
+        for start in (2 * CHUNK, 3 * CHUNK):  # returns at once; nobody waits
+            index.put_many(start, DIGESTS[start : start + CHUNK])
+        assert behind == [2 * CHUNK]
+        index.settle(4 * CHUNK)
+        with pytest.raises(TryAgainError, match="being rebuilt") as caught:
+            index.find(digest(5))
+        assert caught.value.code == "index-rebuilding"
+        assert caught.value.hint == "128 of 256 entries are done (50 %): ask again"
+        assert caught.value.retry_after
+        held.gate.set()
+        assert index.wait_for_room()
+        index.put_many(2 * CHUNK, DIGESTS[2 * CHUNK : 3 * CHUNK])
+        assert not index.settle(4 * CHUNK)
+        assert index.settle(3 * CHUNK)
+        assert index.find(digest(3 * CHUNK - 1)) == [3 * CHUNK - 1]
 
 
-def test_entries_without_digests_never_stall(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A peer may fill its log with entries that mean nothing: that must not stop anybody."""
-    monkeypatch.setattr(index_module, "MAX_TAIL", 10)
-    monkeypatch.setattr(index_module, "STALLED", 0.0)
-    index = SqliteIndex(path)
-    for start in range(0, 200, 5):
-        index.put_many(start, [None] * 5)
-    index.close()
-    assert written(path) == (200, 0)
-
-
-class Flaky:
-    """Lets some transactions of the index fail as SQLite would."""
-
-    def __init__(self, index: SqliteIndex, failures: int, code: int) -> None:
-        self._flush = index._flush
-        self.failures = failures
-        self._code = code
-        self.failed = threading.Event()
-        index._flush = self.flush  # type: ignore[method-assign]
-
-    def flush(self, position: int) -> None:
-        if self.failures:
-            self.failures -= 1
-            self.failed.set()
-            error = sqlite3.OperationalError("no")
-            error.sqlite_errorcode = self._code
-            raise error
-        self._flush(position)
+def test_gap_is_never_closed_over(index: DigestIndex) -> None:
+    index.put_many(0, DIGESTS[:10])
+    index.put_many(11, DIGESTS[11:20])
+    assert index.position == 10
+    with pytest.raises(TryAgainError):
+        index.find(digest(1))
 
 
 def test_disk_that_refuses_is_tried_again(
-    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    folder: Path, held: Held, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(index_module, "RETRY", 0.0)
-    index = SqliteIndex(path)
-    flaky = Flaky(index, 3, sqlite3.SQLITE_FULL)
-    with caplog.at_level(logging.WARNING):
-        index.put_many(0, DIGESTS)
-        assert flaky.failed.wait(30)
+    monkeypatch.setattr(index_module, "RETRY", 0.01)
+    held.refuse = 3
+    held.gate.set()
+    with caplog.at_level(logging.WARNING), closing(reopened(folder)) as index:
+        put_all(index, DIGESTS)
+        assert all(index.find(digest(n)) == [n] for n in range(1000))
+        wait_until_written(index)
+        assert held.refuse == 0
         assert index.find(digest(7)) == [7]
-        with index._changed:
-            assert index._changed.wait_for(lambda: index._count == 0, 30)
-    index.close()
-    assert written(path) == (100, 100)
-    assert "cannot be written" in caplog.text
+    assert caplog.text.count("cannot be written") == 1
+    with closing(reopened(folder)) as again:
+        assert again.position == 1000
 
 
-def test_index_found_damaged_while_writing_is_built_anew_at_the_next_start(path: Path) -> None:
-    index = SqliteIndex(path)
-    flaky = Flaky(index, 1000, sqlite3.SQLITE_CORRUPT)
+def test_close_does_not_wait_for_a_disk_that_refuses(folder: Path, held: Held) -> None:
+    held.refuse = 1_000_000
+    held.gate.set()
+    index = reopened(folder)
     index.put_many(0, DIGESTS)
-    assert flaky.failed.wait(30)
     index.close()
-    with closing(SqliteIndex(path)) as again:
-        assert again.position == 0
+    assert list(folder.iterdir()) == []
 
 
-def test_close_does_not_wait_for_a_disk_that_refuses(path: Path) -> None:
-    index = SqliteIndex(path)
-    flaky = Flaky(index, 1000, sqlite3.SQLITE_FULL)
-    index.put_many(0, DIGESTS)
-    assert flaky.failed.wait(30)
-    index.close()
-    assert written(path) == (0, 0)
+def test_disk_that_fills_up_while_a_file_is_written_leaves_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fsync(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder.mkdir()
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="No space"):
+        write_run(folder, 0, 1, [])
+    assert list(folder.iterdir()) == []
 
 
-def test_index_that_cannot_be_read_is_our_own_fault(index: SqliteIndex) -> None:
-    index._read.execute("DROP TABLE digest")
+def test_folder_that_cannot_be_used_is_said_to_be(folder: Path) -> None:
+    folder.write_bytes(b"")
     with pytest.raises(InternalError) as caught:
-        index.find(digest(1))
+        DigestIndex(folder)
     assert caught.value.code == "damaged-index"
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"no database at all, " * 300, b"SQLite format 3\0" + b"\xff" * 4080]
-)
-def test_damaged_file_begins_anew(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
-    with closing(SqliteIndex(path)) as index:
+# Damage
+
+
+def filled(folder: Path) -> None:
+    """An index of three files of different sizes."""
+    folder.mkdir()
+    for start, end in ((0, 600), (600, 800), (800, 870)):
+        batch = read_batch(start, DIGESTS[start:end])
+        keys = np.sort(batch.words | (batch.entries - np.uint64(start)))
+        write_run(folder, start, end, [keys])
+
+
+def garble(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "missing": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+    "short": lambda path: os.truncate(path, path.stat().st_size - 8),
+    "no run": lambda path: path.write_bytes(b"gone " * 1000),
+    "footer": lambda path: garble(path, -5),
+    "version": lambda path: garble(path, -36),
+    "first keys": lambda path: garble(path, -45),
+    "name": lambda path: path.rename(path.with_name(run_name(900, 950))),
+}
+
+
+@pytest.mark.parametrize("which", [0, 1, -1])
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_file_and_what_follows_is_removed_with_one_warning(
+    folder: Path, which: int, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    filled(folder)
+    start = spans(folder)[which][0]
+    DAMAGE[damage](sorted(folder.iterdir())[which])
+    with caplog.at_level(logging.WARNING), closing(reopened(folder)) as index:
+        assert index.position == start
+        assert all(index.find(digest(n)) == [n] for n in range(start))
+        put_all(index, DIGESTS)
+        assert all(index.find(digest(n)) == [n] for n in range(1000))
+    # That the last file is not there looks like an index that lags: nothing to warn of.
+    warned = damage != "missing" or which != -1
+    assert caplog.text.count("is rebuilt") == warned
+    with closing(reopened(folder)) as again:
+        assert again.position == 1000
+
+
+def test_garbled_keys_are_found_when_read_and_never_believed(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    filled(folder)
+    garble(min(folder.iterdir()), 1000)
+    behind: list[int] = []
+    with caplog.at_level(logging.WARNING), closing(reopened(folder)) as index:
+        index.on_behind = lambda: behind.append(index.position)
+        index.put_many(870, DIGESTS[870:900])
+        answers = 0
+        for n in range(900):
+            with suppress(TryAgainError):
+                assert index.find(digest(n)) == [n]
+                answers += 1
+        assert answers < 900
+        assert behind == [0]
+        put_all(index, DIGESTS)
+        assert index.settle(1000)
+        assert all(index.find(digest(n)) == [n] for n in range(1000))
+    assert caplog.text.count("is rebuilt") == 1
+
+
+def test_garbled_keys_are_not_merged_into_good_ones(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    filled(folder)
+    last = max(folder.iterdir())
+    garble(last, 3)
+    with caplog.at_level(logging.WARNING), closing(reopened(folder)) as index:
+        fallen = threading.Event()
+        index.on_behind = fallen.set
+        put_all(index, DIGESTS * 20, CHUNK)
+        assert fallen.wait(30)
+        put_all(index, DIGESTS * 20, CHUNK)
+        assert index.settle(20_000)
+        assert all(index.find(digest(n)) == list(range(n, 20_000, 1000)) for n in range(0, 1000, 9))
+    assert "is damaged" in caplog.text
+
+
+def test_index_of_another_ledger_begins_anew(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    filled(folder)
+    with caplog.at_level(logging.WARNING), closing(reopened(folder)) as index:
+        index.check(870, digest)
+        assert index.position == 870
+        index.check(870, lambda n: digest(n + 1))
         assert index.position == 0
-        index.put_many(0, DIGESTS)
-        assert index.find(digest(5)) == [5]
+    assert caplog.text.count("another ledger") == 1
+    assert list(folder.iterdir()) == []
 
 
-@pytest.mark.parametrize("statement", ["DROP TABLE state", "PRAGMA user_version=9"])
-def test_index_of_another_make_begins_anew(path: Path, statement: str) -> None:
-    index = SqliteIndex(path)
-    index.put_many(0, DIGESTS)
-    index.close()
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute(statement)
-    with closing(SqliteIndex(path)) as again:
-        assert again.position == 0
-        assert again.find(digest(5)) == []
+def test_index_ahead_of_its_ledger_begins_anew(folder: Path) -> None:
+    filled(folder)
+    with closing(reopened(folder)) as index:
+        index.check(800, digest)
+        assert index.position == 0
 
 
-def test_index_that_is_merely_busy_is_not_thrown_away(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    index = SqliteIndex(path)
-    index.put_many(0, DIGESTS)
-    index.close()
+def test_ledger_that_cannot_be_read_is_not_the_index_s_fault(folder: Path) -> None:
+    def refuse(_: int) -> bytes:
+        raise InternalError("damaged-ledger", "no")
 
-    def connect(_path: Path) -> Any:
-        error = sqlite3.OperationalError("database is locked")
-        error.sqlite_errorcode = sqlite3.SQLITE_BUSY
-        raise error
-
-    monkeypatch.setattr(index_module, "_connect", connect)
-    with pytest.raises(InternalError) as caught:
-        SqliteIndex(path)
-    assert caught.value.code == "damaged-index"
-    assert written(path) == (100, 100)
+    filled(folder)
+    with closing(reopened(folder)) as index:
+        index.check(870, refuse)
+        assert index.position == 870
 
 
-# Of a log: the index follows the entries
-
-
-def remove(path: Path) -> None:
-    path.unlink()
-
-
-def corrupt(path: Path) -> None:
-    path.write_bytes(b"gone " * 1000)
-
-
-def set_back(path: Path) -> None:
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
-        db.execute("DELETE FROM digest WHERE entry >= 100")
-        db.execute("UPDATE state SET position = 100")
-
-
-@pytest.mark.parametrize("damage", [remove, corrupt, set_back])
-async def test_index_is_filled_from_the_entries_at_start(
-    tmp_path: Path, damage: Callable[[Path], Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("chopmark.ledger.log._CHUNK", 64)
-    store = make_store(tmp_path / "log.db", some(300))
-    sign(store)
-    store.close()
-    async with opened(tmp_path):
-        pass
-    assert written(tmp_path / "log.index") == (300, 300)
-    damage(tmp_path / "log.index")
-    async with opened(tmp_path) as log:
-        for number in (0, 99, 100, 299):
-            assert [i for i, _ in log.find(digest(number))] == [number]
-    assert written(tmp_path / "log.index") == (300, 300)
-
-
-async def test_index_ahead_of_its_ledger_is_refused(tmp_path: Path) -> None:
-    make_store(tmp_path / "log.db", some(5)).close()
-    index = SqliteIndex(tmp_path / "log.index")
-    index.put_many(0, DIGESTS[:6])
-    index.close()
-    with pytest.raises(InternalError) as caught:
-        async with opened(tmp_path):
-            pass
-    assert caught.value.code == "foreign-index"
-    assert "index" not in {thread.name for thread in threading.enumerate()}
+def test_failure_to_fill_is_told_until_it_is_whole(index: DigestIndex) -> None:
+    index.put_many(5, DIGESTS[5:10])
+    index.fail(InternalError("damaged-ledger", "bundle 3 is damaged", hint="fsck"))
+    with pytest.raises(InternalError, match="bundle 3") as caught:
+        index.find(digest(1))
+    assert caught.value.hint == "fsck"
+    index.put_many(0, DIGESTS[:10])
+    assert index.settle(10)
+    assert index.find(digest(1)) == [1]
