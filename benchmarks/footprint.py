@@ -31,9 +31,9 @@ def disk(bench: Bench) -> Figures:
         raise LoadFailedError(f"the replica has {held} of {size} entries")
     bench.issuer.stop()
     bench.follower.stop()
-    name = f"{bench.issuer.who.id}.db"
-    own = _disk_bytes(bench.issuer.state, Path("log.db"), Path("index", name))
-    replica = _disk_bytes(bench.follower.state, Path("replica", name), Path("index", name))
+    member = bench.issuer.who.id
+    own = _disk_bytes(bench.issuer.state, Path("log.db"), member)
+    replica = _disk_bytes(bench.follower.state, Path("replica", f"{member}.db"), member)
     return {"disk.bytes": Figure(max(own, replica) / size, limits.entry_bytes())}
 
 
@@ -53,13 +53,12 @@ def _peak_rss(gateway: Gateway) -> float:
     return int(line.split()[1]) / 1024
 
 
-def _disk_bytes(state: Path, *names: Path) -> int:
-    """Bytes of databases and all that stands beside them under their names."""
-    for name in names:
-        db = sqlite3.connect(state / name)
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        db.close()
-    files = [file for name in names for file in (state / name).parent.glob(f"{name.name}*")]
+def _disk_bytes(state: Path, name: Path, member: str) -> int:
+    """Bytes of a database, of all that stands beside it under its name, and of its index."""
+    db = sqlite3.connect(state / name)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    files = [*(state / name).parent.glob(f"{name.name}*"), *(state / "index" / member).iterdir()]
     return sum(file.stat().st_size for file in files)
 
 

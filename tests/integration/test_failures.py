@@ -219,3 +219,30 @@ def test_damaged_replica_is_named_with_what_to_do_and_fills_again(fresh: Cluster
     shenzhen.start()
     shenzhen.wait_for_head(hong_kong, 300)
     assert shenzhen.cli("fsck").returncode == 0
+
+
+def test_lost_or_damaged_index_is_rebuilt_by_itself(fresh: Cluster) -> None:
+    hong_kong = fresh["hk-1"]
+    documents = [some_document(f"indexed {number}") for number in range(3)]
+    for document in documents:
+        attest(hong_kong, document)
+    folder = hong_kong.state / "index" / "hk-1"
+    for damage in (shutil.rmtree, _garble):
+        hong_kong.stop()
+        assert list(folder.glob("*.run"))
+        damage(folder)
+        old = [folder.with_name(f"hk-1.db{suffix}") for suffix in ("", "-wal", "-shm")]
+        for path in old:  # of earlier versions
+            path.write_bytes(b"an index in SQLite")
+        hong_kong.start()
+        assert {verify(hong_kong, document)["verdict"] for document in documents} == {"valid"}
+        assert not any(path.exists() for path in old)
+        status = hong_kong.get("/v1/status")
+        expected = {"state": "ready", "position": status["size"], "size": status["size"]}
+        assert status["index"]["hk-1"] == expected
+    assert hong_kong.cli("fsck").returncode == 0
+
+
+def _garble(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.write_bytes(b"gone " * 100)

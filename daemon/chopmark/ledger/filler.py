@@ -13,8 +13,8 @@ from chopmark.ledger.reader import Reader
 
 CHUNK: Final = 4096
 """Entries read at once."""
-SHORT: Final = 8192
-"""Entries (some 20 ms) for which it is not worth while to start without them."""
+SHORT: Final = 16_384
+"""Entries (some 10 ms) for which it is not worth while to start without them."""
 LOG: Final = logging.getLogger("chopmark.ledger")
 
 

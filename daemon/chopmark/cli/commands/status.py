@@ -58,6 +58,9 @@ def _fields(state: dict[str, Any]) -> Iterator[tuple[str, object]]:
         part = state.get(name)
         if isinstance(part, dict) and part:
             yield name, _describe(part)
+    for member, index in (state.get("index") or {}).items():
+        if index.get("state") != "ready":
+            yield f"index {member}", _describe(index)
     yield "version", state.get("version")
 
 
