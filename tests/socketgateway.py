@@ -209,6 +209,10 @@ class SocketGateway:
             "size": len(self.log.entries),
             "hsm": {"state": "ready", "module": "/m.so", "token": "hk-1", "reason": None},
             "broker": {"state": "connected", "host": "127.0.0.1", "port": 1883},
+            "index": {
+                "hk-1": {"state": "ready", "position": 5, "size": 5},
+                "sz-1": {"state": "rebuilding", "position": 3, "size": 7},
+            },
             "peers": self._peers(),
         }
 

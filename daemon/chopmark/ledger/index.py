@@ -29,8 +29,8 @@ from chopmark.ledger.tail import Tail
 
 MAX_FOUND: Final = 256
 """Entries of one digest that one look-up gives."""
-MAX_TAILS: Final = 32
-"""Parts in memory (16 MB, two million digests) before what comes is left out."""
+MAX_TAILS: Final = 16
+"""Parts in memory (8 MB, a million digests) before what comes is left out."""
 GROUP: Final = 4
 """Parts in memory that go into one file."""
 RETRY: Final = 1.0
@@ -223,12 +223,13 @@ class DigestIndex:
         """Merge files of like size, so that a look-up has few to look at."""
         while (chosen := choose_merge(self._parts.view.spans)) is not None:
             runs = self._parts.view.runs[chosen]
-            self._parts.swap(runs, merge_runs(self.folder, runs, self._check_closing))
-            self._flush()  # what has come meanwhile
+            self._parts.swap(runs, merge_runs(self.folder, runs, self._between_slices))
 
-    def _check_closing(self) -> None:
+    def _between_slices(self) -> None:
+        """While much is being merged: write what has come meanwhile, or give up."""
         if self._closing:
             raise _ClosingError
+        self._flush()
 
     def _is_given_up(self, error: Exception) -> bool:
         """Wait before the next attempt: the disk may be full. Nobody waits when closing."""

@@ -150,21 +150,21 @@ def write_run(folder: Path, start: int, end: int, parts: Iterable[Keys]) -> Run:
     return Run(path)
 
 
-def merge_runs(folder: Path, runs: Sequence[Run], check: Callable[[], None]) -> Run:
+def merge_runs(folder: Path, runs: Sequence[Run], pause: Callable[[], None]) -> Run:
     """Write the run that covers what these do, which follow each other.
 
     Args:
         folder: where.
         runs: at least one, in order.
-        check: called now and then; may raise to give up.
+        pause: called now and then; may raise to give up.
 
     Raises:
         OSError, DamagedRunError.
     """
-    return write_run(folder, runs[0].start, runs[-1].end, _merge(runs, check))
+    return write_run(folder, runs[0].start, runs[-1].end, _merge(runs, pause))
 
 
-def _merge(runs: Sequence[Run], check: Callable[[], None]) -> Iterator[Keys]:
+def _merge(runs: Sequence[Run], pause: Callable[[], None]) -> Iterator[Keys]:
     """All keys in order, some at a time: no slice is much larger than `SLICE` blocks."""
     offsets = [np.uint64(run.start - runs[0].start) for run in runs]
     firsts = [
@@ -174,7 +174,7 @@ def _merge(runs: Sequence[Run], check: Callable[[], None]) -> Iterator[Keys]:
     cuts = np.sort(np.concatenate(firsts))[SLICE::SLICE]
     low = np.uint64(0)
     for high in [*cuts, None]:
-        check()
+        pause()
         parts = [_cut(*of, low, high) for of in zip(runs, firsts, offsets, strict=True)]
         whole = np.concatenate(parts)
         whole.sort()

@@ -132,6 +132,8 @@ def test_status_for_people_and_programs(run: Run) -> None:
     assert done.code == 0
     assert done.out.startswith("hk-1  ready\n")
     assert "127.0.0.1" in done.out
+    assert "rebuilding, position 3, size 7" in done.out
+    assert "index hk-1" not in done.out
     assert run("status", "--json").lines()[0]["origin"] == ORIGIN
 
 

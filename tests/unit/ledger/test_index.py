@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,13 @@ from hypothesis import strategies as st
 
 from chopmark.core.errors import InternalError, TryAgainError
 from chopmark.ledger import index as index_module
+from chopmark.ledger import run as run_module
 from chopmark.ledger import tail as tail_module
 from chopmark.ledger.chain import FAN, choose_merge
 from chopmark.ledger.index import MAX_FOUND, DigestIndex
+from chopmark.ledger.index_check import IndexCheck
 from chopmark.ledger.packed import SPAN, newest, read_batch, read_word
-from chopmark.ledger.run import BLOCK, Run, run_name, write_run
+from chopmark.ledger.run import BLOCK, Run, merge_runs, run_name, write_run
 from ledgers import digest
 
 DIGESTS: list[bytes | None] = [digest(number) for number in range(1000)]
@@ -268,6 +271,54 @@ def test_merging_ends_with_few_files(sizes: list[int]) -> None:
     assert len(spans) <= (FAN - 1) * 12 + 2 * (1 + position // SPAN)
 
 
+WORDS = [read_word(one) for one in (bytes(32), digest(1), digest(2), b"\xff" * 32)]
+
+
+@given(
+    st.lists(
+        st.lists(st.none() | st.sampled_from(WORDS), min_size=1, max_size=40),
+        min_size=1,
+        max_size=5,
+    )
+)
+def test_merged_run_has_all_keys_in_order(lists: list[list[int | None]]) -> None:
+    """In slices as small as can be, with keys that crowd at the ends."""
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as name:
+        patch.setattr(run_module, "BLOCK", 3)
+        patch.setattr(run_module, "SLICE", 2)
+        runs, start = [], 0
+        for words in lists:
+            keys = [word + place for place, word in enumerate(words) if word is not None]
+            end = start + len(words)
+            runs.append(write_run(Path(name), start, end, [np.array(sorted(keys), np.uint64)]))
+            start = end
+        merged = merge_runs(Path(name), runs, lambda: None)
+        everything = [word for words in lists for word in words]
+        expected = sorted(w + place for place, w in enumerate(everything) if w is not None)
+        assert [key for part in merged.all_keys() for key in part.tolist()] == expected
+        for word in WORDS:
+            places = [place for place, one in enumerate(everything) if one == word]
+            assert merged.find(word, SPAN, 1000) == places
+            assert merged.find(word, 20, 5) == [place for place in places if place < 20][-5:]
+
+
+def test_check_beside_a_writer_finds_nothing(folder: Path) -> None:
+    digests = [digest(number) for number in range(8000)]
+    index = reopened(folder)
+    writer = threading.Thread(target=put_all, args=(index, digests, 100))
+    writer.start()
+    seen = set()
+    while writer.is_alive():
+        check = IndexCheck(folder)
+        check.add(0, digests[:100])
+        check.add(100, digests[100 : max(100, check.position)])
+        assert check.problems == []
+        seen.add(check.position)
+    writer.join()
+    index.close()
+    assert len(seen) > 1
+
+
 # Full memory and full disks
 
 
@@ -334,6 +385,35 @@ def test_full_memory_leaves_out_what_comes_and_says_so(
         assert not index.settle(4 * CHUNK)
         assert index.settle(3 * CHUNK)
         assert index.find(digest(3 * CHUNK - 1)) == [3 * CHUNK - 1]
+
+
+def test_merging_does_not_hold_up_what_comes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a large merge is going on, memory is emptied into files of their own."""
+    monkeypatch.setattr(run_module, "SLICE", 1)
+    monkeypatch.setattr(index_module, "MAX_TAILS", 2)
+    merging, gate = threading.Event(), threading.Event()
+    merge = index_module.merge_runs
+
+    def held_merge(where: Path, runs: Sequence[Run], pause: Callable[[], None]) -> Run:
+        def slowly() -> None:
+            merging.set()
+            while not gate.wait(0.001):
+                pause()
+            pause()
+
+        return merge(where, runs, slowly)
+
+    monkeypatch.setattr(index_module, "merge_runs", held_merge)
+    with closing(reopened(folder)) as index:
+        put_all(index, DIGESTS[: 4 * CHUNK], CHUNK)
+        for start in range(4 * CHUNK, 12 * CHUNK, CHUNK):
+            put_all(index, DIGESTS[: start + CHUNK])
+        assert merging.wait(30)
+        put_all(index, DIGESTS)
+        assert all(index.find(digest(n)) == [n] for n in range(1000))
+        gate.set()
+        wait_until_written(index)
+        assert all(index.find(digest(n)) == [n] for n in range(1000))
 
 
 def test_gap_is_never_closed_over(index: DigestIndex) -> None:
