@@ -50,6 +50,7 @@ class DigestIndex:
     Attributes:
         on_behind: called when entries were left out, and it must be filled again.
         goal: entries that there are to cover, for people to see how far it is.
+        problem: why it cannot be filled, if so.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -64,7 +65,7 @@ class DigestIndex:
         self.on_behind: Callable[[], None] = lambda: None
         self.goal = 0
         self._parts = Parts(_open(folder))
-        self._problem: ChopmarkError | None = None
+        self.problem: ChopmarkError | None = None
         self._closing = False
         self._failing = False
         self._thread = threading.Thread(target=self._run, name="index", daemon=True)
@@ -128,12 +129,12 @@ class DigestIndex:
         self.goal = size
         if not self._parts.declare_whole(size):
             return False
-        self._problem = None
+        self.problem = None
         return True
 
     def fail(self, error: ChopmarkError) -> None:
         """It cannot be filled: `find` says why."""
-        self._problem = error
+        self.problem = error
 
     def check(self, size: int, digest_of: Callable[[int], bytes | None]) -> None:
         """Begin anew if this is another log's index: a few keys of each file are looked at.
@@ -168,7 +169,7 @@ class DigestIndex:
             raise self._not_whole() from error
 
     def _not_whole(self) -> ChopmarkError:
-        problem = self._problem
+        problem = self.problem
         if problem is not None:
             return type(problem)(problem.code, problem.message, hint=problem.hint)
         done, goal = self.position, max(self.goal, self.position, 1)

@@ -117,7 +117,7 @@ class Log:
         graves = self._reader.graves(digest, size, MAX_GRAVES)
         found = dict(self._matches(digest, graves))
         below = size
-        for _ in range(MAX_PAGES):  # the index knows eight bytes of a digest only
+        for _ in range(MAX_PAGES):  # the index knows five bytes of a digest only
             page = self._index.find(digest, below)
             found.update(self._matches(digest, page))
             if not page or len(found) >= MAX_FOUND:

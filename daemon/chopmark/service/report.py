@@ -89,7 +89,7 @@ class Report:
         if not self._mesh.link.connected:
             reasons.append(f"broker away: {self._mesh.link.reason}")
         reasons += [
-            f"the digest index of {member} is being rebuilt: {index['position']} of {index['size']}"
+            f"digest index of {member} {index['state']}: {index['position']} of {index['size']}"
             for member, index in self._indices().items()
             if index["state"] != "ready"
         ]
@@ -141,7 +141,7 @@ class Report:
 
 
 def _describe_index(log: Log) -> dict[str, Any]:
-    state = "ready" if log.index.is_whole else "rebuilding"
+    state = "ready" if log.index.is_whole else "failed" if log.index.problem else "rebuilding"
     return {"state": state, "position": log.index.position, "size": log.state.size}
 
 

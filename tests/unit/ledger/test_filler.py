@@ -262,3 +262,4 @@ async def test_ledger_that_is_damaged_is_named_instead_of_rebuilding_for_ever(
             return caught.value.code
 
         await until(lambda: code() == "damaged-ledger")
+        assert log.index.problem is not None

@@ -556,3 +556,17 @@ async def test_heartbeat_needs_a_signed_head(own: Book) -> None:
     note = await make_heartbeat(own.log, signer, Clock())
     assert note == sign_head(own.log.state.head, own.key, {own.second: NOW // 1000})
     assert own.log.state.seen_note == note
+
+
+async def test_no_verdict_rests_on_an_index_that_is_behind(
+    library: Library, sz: Book, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it would miss may be a revocation; what does not need it is answered."""
+    await sz.add(attest("a"))
+    monkeypatch.setattr(sz.log.index, "on_behind", lambda: None)
+    sz.log.index.put_many(1000, [None])
+    with pytest.raises(TryAgainError) as caught:
+        await library.ask("a")
+    assert caught.value.code == "index-rebuilding"
+    verdict = await library.ask(reference=(sz.log.origin, 0))
+    assert verdict.judgements[0].facts.index == 0
