@@ -77,7 +77,7 @@ def main() -> None:
         folder = Path(name, "index")
         index = DigestIndex(folder)
         fill(index, count)
-        index.settle(count)
+        index.settle(lambda: count)
         look(index, count)
         print(f"memory: {rss() - before} MB more than before, the figures' own included")
         index.close()

@@ -82,7 +82,7 @@ class Filler:
     def _fill(self, reader: Reader) -> bool:
         """Put in what is missing, until nothing is; false if the index is being closed."""
         index = self._index
-        while not index.settle(self._size()):
+        while not index.settle(self._size):
             if not index.wait_for_room():
                 return False
             start = index.position

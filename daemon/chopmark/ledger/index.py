@@ -48,7 +48,7 @@ class DigestIndex:
     """Where a digest occurs. Any thread may call any method.
 
     Attributes:
-        on_behind: called when entries were left out, and it must be filled again.
+        on_behind: called whenever entries were left out, and it must be filled again.
         goal: entries that there are to cover, for people to see how far it is.
         problem: why it cannot be filled, if so.
     """
@@ -87,8 +87,7 @@ class DigestIndex:
         Never waits. What is in already is passed over. If entries before `start` are missing, or
         there is no room, nothing is added, `find` says so, and `on_behind` is called.
         """
-        whole = self.is_whole
-        if not self._parts.add(start, digests, MAX_TAILS) and whole:
+        if not self._parts.add(start, digests, MAX_TAILS):
             self.on_behind()
 
     def find(self, digest: bytes, below: int = MAX_INT, limit: int = MAX_FOUND) -> list[int]:
@@ -121,12 +120,14 @@ class DigestIndex:
             changed.wait_for(lambda: self._closing or len(self._parts.view.tails) < MAX_TAILS)
             return not self._closing
 
-    def settle(self, size: int) -> bool:
-        """Answer from now on, if the index covers a log of this size; tells whether it does.
+    def settle(self, size: Callable[[], int]) -> bool:
+        """Answer from now on, if the index covers the log; tells whether it does.
 
-        Whoever appends to the log first lets its size be known, and then puts the entries in.
+        Args:
+            size: entries that the log has. Whoever appends to it first lets its size be known, and
+                then puts the entries in: asked while nobody can, it misses none that was left out.
         """
-        self.goal = size
+        self.goal = size()
         if not self._parts.declare_whole(size):
             return False
         self.problem = None

@@ -5,7 +5,7 @@ never sees half of a change. Parts that are not in use any more close themselves
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -88,10 +88,10 @@ class Parts:
             if self.view.tail.start < self.view.end:
                 self._seal()
 
-    def declare_whole(self, size: int) -> bool:
-        """Let look-ups be answered if all entries of a log of this size are covered."""
+    def declare_whole(self, size: Callable[[], int]) -> bool:
+        """Let look-ups be answered if all entries of a log are covered; asks for its size."""
         with self.changed:
-            if self.view.end >= size:
+            if self.view.end >= size():
                 self.view = replace(self.view, whole=True)
             return self.view.whole
 

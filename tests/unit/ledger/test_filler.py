@@ -195,6 +195,20 @@ async def test_writer_and_filler_never_lose_an_entry_between_them(folder: Path) 
         assert log.index.position == SIZE + 500
 
 
+def test_what_was_left_out_just_before_it_is_whole_is_not_forgotten(tmp_path: Path) -> None:
+    """The log grows, and its entries find no room, while the filler asks how far there is to go."""
+    index = DigestIndex(tmp_path / "index")
+    index.put_many(0, [digest(0)])
+
+    def size() -> int:
+        index.put_many(2, [digest(2)])
+        return 3
+
+    assert not index.settle(size)
+    assert not index.is_whole
+    index.close()
+
+
 def remove(path: Path) -> None:
     rmtree(path)
 
