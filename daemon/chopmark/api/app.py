@@ -1,8 +1,11 @@
 """The application: all routes in front of a gateway."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from litestar import Litestar
 from litestar.di import Provide
-from litestar.types import ASGIApp
+from litestar.types import Receive, Scope, Send
 
 from chopmark.api.attestations import attest
 from chopmark.api.batch import make_batch_route
@@ -10,10 +13,11 @@ from chopmark.api.entries import read_entries
 from chopmark.api.guard import LocalOnly
 from chopmark.api.limits import ApiLimits
 from chopmark.api.ports import Gateway
-from chopmark.api.posts import post_json
+from chopmark.api.posts import Handler, post_json
 from chopmark.api.problems import HANDLERS, NO_STORE
 from chopmark.api.proofs import read_proof_of
 from chopmark.api.revocations import revoke
+from chopmark.api.short import ShortRoutes
 from chopmark.api.state import (
     read_export,
     read_health,
@@ -21,14 +25,41 @@ from chopmark.api.state import (
     read_policy,
     read_readiness,
     read_status,
+    tell_health,
+    tell_readiness,
 )
 from chopmark.api.stopping import AnswerStop
 from chopmark.api.verifications import verify
 from chopmark.api.wiring import GatewayDep
 
+_SHORT: Final[Mapping[tuple[bytes, bytes], Handler]] = {
+    (b"POST", b"/v1/attestations"): attest,
+    (b"POST", b"/v1/revocations"): revoke,
+    (b"POST", b"/v1/verifications"): verify,
+    (b"GET", b"/healthz"): tell_health,
+    (b"GET", b"/readyz"): tell_readiness,
+}
 
-def create_app(gateway: Gateway, limits: ApiLimits | None = None) -> ASGIApp:
-    """The HTTP API of one gateway, as an ASGI application without lifespan events.
+
+class Api:
+    """The HTTP API of one gateway: an ASGI application without lifespan events.
+
+    Attributes:
+        short: its busiest routes, for a server that can do without ASGI.
+    """
+
+    def __init__(self, routes: Litestar, short: ShortRoutes) -> None:
+        self.routes = routes
+        self.short = short
+        self._app = LocalOnly(AnswerStop(routes))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        await self._app(scope, receive, send)
+
+
+def create_app(gateway: Gateway, limits: ApiLimits | None = None) -> Api:
+    """The HTTP API of one gateway.
 
     Args:
         gateway: what does the work.
@@ -39,7 +70,7 @@ def create_app(gateway: Gateway, limits: ApiLimits | None = None) -> ASGIApp:
     def provide_gateway() -> GatewayDep:
         return gateway
 
-    app = Litestar(
+    routes = Litestar(
         route_handlers=[
             post_json("/v1/attestations", attest, gateway, bounds),
             post_json("/v1/revocations", revoke, gateway, bounds),
@@ -63,4 +94,4 @@ def create_app(gateway: Gateway, limits: ApiLimits | None = None) -> ASGIApp:
         debug=False,
         pdb_on_exception=False,
     )
-    return LocalOnly(AnswerStop(app))
+    return Api(routes, ShortRoutes(_SHORT, gateway, bounds))

@@ -6,6 +6,7 @@ socket is out of a browser's reach; its file mode is its guard.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from litestar.enums import ScopeType
@@ -46,16 +47,28 @@ class LocalOnly:
 def find_problem(scope: Scope) -> Problem | None:
     """What is foreign about a request, if it came by TCP."""
     server = scope.get("server")
-    if server is not None and server[1] is None:  # a unix socket has a path and no port
-        return None
-    hosts = _header(scope, b"host")
+    return None if is_unix(server) else _find_foreign(scope["headers"])
+
+
+def is_local(server: tuple[str, int | None] | None, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request is one to answer, by its listener's address and its headers."""
+    return is_unix(server) or _find_foreign(headers) is None
+
+
+def is_unix(server: tuple[str, int | None] | None) -> bool:
+    """Whether this is the address of a unix socket: a path and no port."""
+    return server is not None and server[1] is None
+
+
+def _find_foreign(headers: Iterable[tuple[bytes, bytes]]) -> Problem | None:
+    hosts = _header(headers, b"host")
     if len(hosts) != 1 or not _LOCAL.fullmatch(hosts[0]):
         return _FOREIGN_HOST
     own = f"http://{hosts[0]}"
-    if any(origin != own for origin in _header(scope, b"origin")):
+    if any(origin != own for origin in _header(headers, b"origin")):
         return _FOREIGN_ORIGIN
     return None
 
 
-def _header(scope: Scope, name: bytes) -> list[str]:
-    return [value.decode("latin-1").lower() for key, value in scope["headers"] if key == name]
+def _header(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[str]:
+    return [value.decode("latin-1").lower() for key, value in headers if key == name]

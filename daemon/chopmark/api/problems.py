@@ -71,10 +71,15 @@ def explain(error: Exception) -> Problem:
     return Problem(500, "internal-error", message, hint)
 
 
+def is_fault(error: Exception) -> bool:
+    """Whether an exception is our fault, and goes to the journal."""
+    return explain(error).status >= 500 and not isinstance(error, TryAgainError)
+
+
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Litestar's exception handler."""
     problem = explain(error)
-    if problem.status >= 500 and not isinstance(error, TryAgainError):
+    if is_fault(error):
         _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return Response(
         problem.content(),

@@ -1,27 +1,59 @@
-"""uvicorn's HTTP parser with bounds on the request's head: its size, and how long it may take.
+"""uvicorn's HTTP parser with bounds on the request's head, and a short way for plain requests.
 
 httptools collects request line and headers without limit; bodies have flow control already. And
 uvicorn waits for a head for ever, so that silent connections would use up all that are allowed.
+
+A request takes the short way (`short.py`) if it is plain: HTTP/1.1 with keep-alive, one of the
+short routes, its body announced by length and all of it read at once, on a connection that is
+idle and whose client reads its answers. Everything else is uvicorn's.
 """
 
-from asyncio import TimerHandle, Transport
+from asyncio import Event, Task, TimerHandle, Transport
+from typing import Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from chopmark.api.guard import is_local
+from chopmark.api.posts import Handler
+from chopmark.api.short import Reply, ShortRoutes, status_line
+
+_UNUSUAL: Final = frozenset({b"expect", b"transfer-encoding", b"upgrade", b"connection"})
+"""Headers whose meaning is left to uvicorn, unless they say `keep-alive`."""
 
 
 class HeadTooLargeError(Exception):
     """Raised out of the parser, which then refuses the request with status 400."""
 
 
+class _Exchange(RequestResponseCycle):
+    """A request on the short way; to uvicorn's protocol it looks like one of its own."""
+
+    def __init__(self, event: Event) -> None:  # none of uvicorn's machinery is needed
+        self.message_event = event
+        self.disconnected = False
+        self.response_complete = False
+        self.keep_alive = True
+        self.more_body = False
+
+
 class _BoundedProtocol(HttpToolsProtocol):
-    """Counts the bytes of each head: those that are read, and those of a header not ended yet."""
+    """Counts the bytes of each head: those that are read, and those of a header not ended yet.
+
+    Attributes:
+        _handler: of the request being read, while it may yet take the short way.
+    """
 
     max_head: int
     head_seconds: float
+    short: ShortRoutes
     _in_head = False
     _head = 0
+    _heads = 0
     _unfinished = 0
     _late: TimerHandle | None = None
+    _handler: Handler | None = None
+    _plain = True
+    _read = b""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
@@ -35,11 +67,12 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; cut off a head that goes on and on."""
-        was_in_head = self._in_head
-        idle = self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # None at first
-        if idle and self._late is None:
-            self._wait_for_head()
+        was_in_head, idle, heads = self._in_head, self._is_idle(), self._heads
         super().data_received(data)
+        if self._handler is not None:
+            self._go_long()  # the rest of its body is still to come
+        if idle and self._late is None and heads == self._heads:
+            self._wait_for_head()
         if was_in_head and self._in_head:
             # The parser keeps an unfinished header to itself: count what came in instead.
             self._unfinished += len(data)
@@ -48,7 +81,7 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Begin to count."""
-        self._in_head, self._head, self._unfinished = True, 0, 0
+        self._in_head, self._head, self._unfinished, self._plain = True, 0, 0, True
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -60,12 +93,85 @@ class _BoundedProtocol(HttpToolsProtocol):
         """Count a header."""
         self._count(len(name) + len(value) + 4)
         super().on_header(name, value)
+        if name.lower() in _UNUSUAL and value.lower() != b"keep-alive":
+            self._plain = False
 
     def on_headers_complete(self) -> None:
-        """End counting, and waiting."""
+        """End counting, and waiting; choose the way."""
         self._in_head = False
+        self._heads += 1
         self._stop_waiting()
+        self._handler = self._find_handler()
+        if self._handler is None:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep what has come of a body."""
+        if self._handler is None:
+            super().on_body(body)
+        else:
+            self._read += body
+
+    def on_message_complete(self) -> None:
+        """All of the request is here."""
+        if self._handler is None:
+            super().on_message_complete()
+            return
+        handle, body = self._handler, self._read
+        self._handler, self._read = None, b""
+        self._go_short(handle, body)
+
+    def _find_handler(self) -> Handler | None:
+        handle = self.short.find(self.parser.get_method(), self.url)
+        plain = (
+            handle is not None
+            and self._plain
+            and self._is_idle()
+            and self.parser.get_http_version() == "1.1"
+            and not self.flow.write_paused
+            and not self._is_crowded()
+            and is_local(self.server, self.headers)
+        )
+        return handle if plain else None
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # None at first
+
+    def _is_crowded(self) -> bool:
+        """Whether uvicorn would refuse the request, which then is its business."""
+        limit = self.limit_concurrency
+        return limit is not None and max(len(self.connections), len(self.tasks)) >= limit
+
+    def _go_long(self) -> None:
+        read, self._handler, self._read = self._read, None, b""
         super().on_headers_complete()
+        if read:
+            super().on_body(read)
+
+    def _go_short(self, handle: Handler, body: bytes) -> None:
+        exchange = _Exchange(_NOBODY_WAITS)
+        self.cycle = exchange
+        task: Task[None] = self.loop.create_task(self._exchange(exchange, handle, body))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _exchange(self, exchange: _Exchange, handle: Handler, body: bytes) -> None:
+        self._answer(exchange, await self.short.answer(handle, body))
+
+    def _answer(self, exchange: _Exchange, reply: Reply) -> None:
+        exchange.response_complete = True
+        if exchange.disconnected or self.transport.is_closing():
+            return
+        lines = [status_line(reply.status)]
+        for name, value in self.server_state.default_headers:
+            lines += (name, b": ", value, b"\r\n")
+        if not exchange.keep_alive:  # the server is stopping
+            lines.append(b"connection: close\r\n")
+        lines.append(reply.rest)
+        self.transport.write(b"".join(lines))
+        if not exchange.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def _wait_for_head(self) -> None:
         self._late = self.loop.call_later(self.head_seconds, self.transport.close)
@@ -81,7 +187,13 @@ class _BoundedProtocol(HttpToolsProtocol):
             raise HeadTooLargeError
 
 
-def bounded_protocol(max_head: int, head_seconds: float) -> type[HttpToolsProtocol]:
-    """The protocol class with these bounds, in bytes and seconds."""
-    bounds = {"max_head": max_head, "head_seconds": head_seconds}
-    return type("BoundedProtocol", (_BoundedProtocol,), bounds)
+_NOBODY_WAITS: Final = Event()
+"""Of requests whose body is here already."""
+
+
+def bounded_protocol(
+    max_head: int, head_seconds: float, short: ShortRoutes
+) -> type[HttpToolsProtocol]:
+    """The protocol class with these bounds, in bytes and seconds, and short routes."""
+    settings = {"max_head": max_head, "head_seconds": head_seconds, "short": short}
+    return type("BoundedProtocol", (_BoundedProtocol,), settings)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 import uvicorn
-from litestar.types import ASGIApp
 
+from chopmark.api.app import Api
 from chopmark.api.limits import ApiLimits
 from chopmark.api.listeners import identify, open_listeners, remove_socket
 from chopmark.api.protocol import bounded_protocol
@@ -34,7 +34,7 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: ASGIApp,
+    app: Api,
     path: Path | None,
     listen: tuple[str, int] | None,
     *,
@@ -96,10 +96,10 @@ async def _drop(server: _Server) -> None:
         connection.transport.abort()
 
 
-def _config(app: ASGIApp, limits: ApiLimits) -> uvicorn.Config:
+def _config(app: Api, limits: ApiLimits) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=bounded_protocol(limits.head, limits.head_seconds),
+        http=bounded_protocol(limits.head, limits.head_seconds, app.short),
         ws="none",
         lifespan="off",
         interface="asgi3",

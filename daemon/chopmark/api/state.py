@@ -1,12 +1,17 @@
 """How the gateway is, who it is, and whom it follows."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from litestar import MediaType, Request, Response, get
 
+from chopmark.api.limits import ApiLimits
 from chopmark.api.models import PolicyQuery, read_query
+from chopmark.api.ports import Gateway
+from chopmark.api.posts import Answer
 from chopmark.api.wiring import GatewayDep
+
+_ALIVE: Final = "ok"
 
 
 @get("/v1/status")
@@ -38,12 +43,26 @@ async def read_export(gateway: GatewayDep) -> dict[str, Any]:
 @get("/healthz", media_type=MediaType.TEXT)
 async def read_health() -> str:
     """The process runs; nothing more is said."""
-    return "ok"
+    return _ALIVE
+
+
+async def tell_health(_body: bytes, _gateway: Gateway, _limits: ApiLimits) -> Answer:
+    """`read_health` on the short way."""
+    return Answer(200, _ALIVE.encode(), media_type=b"text/plain; charset=utf-8")
 
 
 @get("/readyz")
 async def read_readiness(gateway: GatewayDep) -> Response[dict[str, Any]]:
     """Whether the gateway can do all of its work now."""
+    status, content = _readiness(gateway)
+    return Response(content, status_code=status)
+
+
+async def tell_readiness(_body: bytes, gateway: Gateway, _limits: ApiLimits) -> Answer:
+    """`read_readiness` on the short way."""
+    return Answer(*_readiness(gateway))
+
+
+def _readiness(gateway: Gateway) -> tuple[int, dict[str, Any]]:
     reasons = gateway.not_ready()
-    content = {"ready": not reasons, "reasons": reasons}
-    return Response(content, status_code=503 if reasons else 200)
+    return 503 if reasons else 200, {"ready": not reasons, "reasons": reasons}

@@ -8,7 +8,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from chopmark.api.problems import Problem, send_problem
 
-_STOPPING: Final = Problem(
+STOPPING: Final = Problem(
     503,
     "stopping",
     "the gateway is stopping, and nothing is known about the outcome of this request",
@@ -39,4 +39,4 @@ class AnswerStop:
             await self._app(scope, receive, watch)
         except asyncio.CancelledError:
             if scope["type"] == ScopeType.HTTP and not started:
-                await send_problem(send, _STOPPING)
+                await send_problem(send, STOPPING)

@@ -14,7 +14,7 @@ SOURCES = [path.read_text() for path in (ROOT / "daemon/chopmark/api").glob("*.p
 
 
 def test_page_names_every_route() -> None:
-    app = create_app(FakeGateway())._app._app
+    app = create_app(FakeGateway()).routes
     paths = {re.sub(r":str\b", "", route.path) for route in app.routes}
     assert paths
     assert {path.replace("{member}", "{id}") for path in paths} <= set(
