@@ -164,13 +164,16 @@ def inclusion_proof(index: int, size: int, node: NodeReader) -> tuple[bytes, ...
     if not 0 <= index < size:
         raise ValueError(f"no leaf {index} in a tree of {size}")
     path: list[bytes] = []
-    start, end = 0, size
-    while end - start > 1:
-        middle = start + _split(end - start)
-        other = (middle, end) if index < middle else (start, middle)
-        path.append(fold_range(read_range(*other, node)))
-        start, end = (start, middle) if index < middle else (middle, end)
-    return tuple(reversed(path))
+    level = 0
+    while 1 << level < size:
+        sibling = index >> level ^ 1
+        start, end = sibling << level, sibling + 1 << level
+        if end <= size:
+            path.append(node(level, sibling))
+        elif start < size:  # the tree's right edge cuts the sibling short
+            path.append(fold_range(read_range(start, size, node)))
+        level += 1
+    return tuple(path)
 
 
 def consistency_proof(old: int, new: int, node: NodeReader) -> tuple[bytes, ...]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from chopmark.core.entry import REASONS
 from chopmark.core.verdict import Facts, Match, Question, Word
@@ -11,6 +12,7 @@ _NO_QUORUM = (
 )
 
 
+@lru_cache(maxsize=1024)
 def format_time(ms: int) -> str:
     """RFC 3339 in UTC with milliseconds; years beyond 9999 are shown as that year's end."""
     try:

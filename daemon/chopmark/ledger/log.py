@@ -114,13 +114,15 @@ class Log:
             TryAgainError: `index-rebuilding` while the index does not cover the log.
         """
         size = self.state.head.size
+        if not size:
+            return []
         graves = self._reader.graves(digest, size, MAX_GRAVES)
         found = dict(self._matches(digest, graves))
         below = size
         for _ in range(MAX_PAGES):  # the index knows five bytes of a digest only
             page = self._index.find(digest, below)
             found.update(self._matches(digest, page))
-            if not page or len(found) >= MAX_FOUND:
+            if len(page) < MAX_FOUND or len(found) >= MAX_FOUND:
                 break
             below = page[0]
         return sorted(found.items(), reverse=True)

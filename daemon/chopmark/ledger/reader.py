@@ -3,6 +3,7 @@
 Every call sees committed data only. Use a reader on one thread.
 """
 
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -10,12 +11,12 @@ from typing import Any, Final, TypeVar
 
 from chopmark.core.columns import Columns, parse_columns
 from chopmark.core.errors import InternalError, MalformedError, MissingError
-from chopmark.core.merkle import fold_range, inclusion_proof, leaf_hash, read_range
+from chopmark.core.merkle import HASH, fold_range, inclusion_proof, leaf_hash, read_range
 from chopmark.core.package import MAX_BUNDLE, Package, cut_runs
 from chopmark.core.proof import Extra, Proof
 from chopmark.core.tiles import WIDTH, encode_bundle, read_tile_node
 from chopmark.ledger.requests import Part
-from chopmark.ledger.schema import connect, damage_named, tile_id
+from chopmark.ledger.schema import connect, tile_id
 from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import REVOCATION, SUPERSESSION, digest_prefix, summarise_columns
 
@@ -24,6 +25,11 @@ T = TypeVar("T")
 NODES: Final = 4096
 """Subtree hashes kept in memory (some 600 kB): neighbours' proofs share most of theirs."""
 
+_ENTRY: Final = (
+    "SELECT b.entries, t.hashes FROM bundle b LEFT JOIN tile t ON t.id = b.n WHERE b.n = ?"
+)
+"""A bundle and its leaves: at level 0 tiles have the numbers of bundles."""
+_SOME: Final = "SELECT 1 FROM reference LIMIT 1"
 _GRAVE: Final = (
     "SELECT r.source, r.reason, r.made_at FROM grave g JOIN reference r USING (target, source)"
     " WHERE g.target = ? AND g.source < ? ORDER BY g.source LIMIT 1"
@@ -53,6 +59,8 @@ class Reader:
         self._path = path
         self._db = connect(path, read_only=True)
         self._cached_node = lru_cache(maxsize=NODES)(self._read_node)
+        self._plain_below = 0
+        self._kept: dict[tuple[str, tuple[object, ...]], list[tuple[Any, ...]]] | None = None
 
     def entries(self, start: int, end: int) -> list[bytes]:
         """The entries [start, end).
@@ -78,8 +86,23 @@ class Reader:
             MissingError: `no-such-entry`.
             InternalError: `damaged-ledger`.
         """
-        entry = self.entries(index, index + 1)[0]
-        if leaf_hash(entry) != self.node(0, index):
+        number, position = divmod(index, WIDTH)
+        rows = self._query(_ENTRY, (number,))
+        if not rows:
+            raise MissingError("no-such-entry", f"the log does not hold the entry {index}")
+        bundle, leaves = rows[0]
+        leaf = leaves[position * HASH : (position + 1) * HASH] if leaves else b""
+        # Entries are mostly of one length. Wherever bytes with this hash are found, they are it.
+        step = 2 + int.from_bytes(bundle[:2], "big")
+        entry: bytes = bundle[position * step + 2 : (position + 1) * step]
+        return entry if leaf_hash(entry) == leaf else self._search_entry(index, bundle, leaf)
+
+    def _search_entry(self, index: int, bundle: bytes, leaf: bytes) -> bytes:
+        entries = self._parse(bundle)
+        if index % WIDTH >= len(entries):
+            raise MissingError("no-such-entry", f"the log does not hold the entry {index}")
+        entry = entries[index % WIDTH]
+        if leaf_hash(entry) != leaf:
             hint = "run `chopmark fsck`"
             message = f"entry {index} in {self._path} is damaged"
             raise InternalError("damaged-ledger", message, hint=hint)
@@ -105,9 +128,21 @@ class Reader:
         """
         if state.note is None or not 0 <= index < state.head.size:
             raise MissingError("not-signed", f"no signed head covers entry {index} yet")
-        hashes = inclusion_proof(index, state.head.size, self.node)
+        hashes = inclusion_proof(index, state.head.size, self._cached_node)
         extra = Extra(self.entry(index))
         return Proof(index, hashes, state.note, extra.encode())
+
+    def proofs(self, indexes: Iterable[int], state: LogState) -> list[Proof]:
+        """Proofs of entries under one head; what they have in common is read once.
+
+        Raises:
+            MissingError: `not-signed` if the head does not cover all of them.
+        """
+        self._kept = {}
+        try:
+            return [self.proof(index, state) for index in indexes]
+        finally:
+            self._kept = None
 
     def package(self, start: int, state: LogState) -> tuple[Package, int]:
         """The package of signed entries from `start` on: one bundle's, or what fits; and how many.
@@ -130,6 +165,8 @@ class Reader:
             fraud or key compromise, otherwise the first; and the index of the newest attestation
             that supersedes it, or -1.
         """
+        if self._is_plain(size):
+            return None, -1
         # However often an entry was revoked, each question is one step in an index.
         revoked = self._query(_GRAVE, (target, size)) or self._query(
             _FIRST, (target, REVOCATION, size)
@@ -139,6 +176,8 @@ class Reader:
 
     def graves(self, digest: bytes, size: int, limit: int) -> list[int]:
         """Entries below `size` that were gravely revoked and may name this digest, ascending."""
+        if self._is_plain(size):
+            return []
         rows = self._query(_GRAVES, (digest_prefix(digest), size, limit))
         return sorted({row[0] for row in rows})
 
@@ -147,13 +186,32 @@ class Reader:
         rows = self._query(_PARTS, (request, first))
         return [Part(*row) for row in rows]
 
+    def _is_plain(self, size: int) -> bool:
+        """Whether none of the first `size` entries, all durable, speaks about another.
+
+        References come in the transaction of their entry and never go, so that it is enough to
+        look again once there are more entries.
+        """
+        if size > self._plain_below and not self._query(_SOME, ()):
+            self._plain_below = size
+        return size <= self._plain_below
+
     def close(self) -> None:
         """Close the connection."""
         self._db.close()
 
     def _query(self, sql: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
-        with damage_named(self._path):
-            return self._db.execute(sql, values).fetchall()
+        known = self._kept
+        if known is not None and (sql, values) in known:
+            return known[sql, values]
+        try:
+            rows = self._db.execute(sql, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            message = f"{self._path} cannot be read: {error}"
+            raise InternalError("damaged-ledger", message) from error
+        if known is not None:
+            known[sql, values] = rows
+        return rows
 
     def _bundles(self, start: int, end: int) -> Iterator[Columns]:
         """The bundles in which the entries [start, end) lie."""

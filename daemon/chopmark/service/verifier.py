@@ -3,23 +3,24 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from chopmark.api.ports import Asked
 from chopmark.core.check import compare, facts_from_proof, read_attestation
-from chopmark.core.digest import Digests
 from chopmark.core.errors import MalformedError, MissingError, TryAgainError
 from chopmark.core.judge import decide
 from chopmark.core.member import Member
 from chopmark.core.policy import Policy
 from chopmark.core.proof import Proof, parse_extra, parse_proof
 from chopmark.core.verdict import Facts, Issuer, Match, Revoked, Source, Verdict
+from chopmark.ledger.gather import Gather
 from chopmark.ledger.log import Log
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.store import LogState
 from chopmark.ledger.worker import Worker
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Shelf:
     """One log that is searched: whose it is, and why it is not to be relied on, if so.
 
@@ -33,7 +34,7 @@ class Shelf:
     conflict: Callable[[], str | None] = lambda: None
     observe_head: Callable[[bytes], Awaitable[None]] | None = None
 
-    @property
+    @cached_property
     def issuer(self) -> Issuer:
         """The issuer as verdicts name it."""
         m = self.member
@@ -46,6 +47,10 @@ class Shelf:
         return self.log.state.seen_time * 1000 or None
 
 
+Times = Mapping[str, int | None]
+"""By origin, the time (ms) up to which each log was known to be complete."""
+
+
 class Verifier:
     """Verifies documents."""
 
@@ -53,7 +58,7 @@ class Verifier:
         self, shelves: Iterable[Shelf], reading: Worker, max_age: Callable[[str], int]
     ) -> None:
         self._shelves: Mapping[str, Shelf] = {shelf.member.origin: shelf for shelf in shelves}
-        self._reading = reading
+        self._searches = Gather(reading, self._search, "verifications")
         self._max_age = max_age
 
     def policy(self, origin: str) -> Policy:
@@ -74,7 +79,7 @@ class Verifier:
             MalformedError: if the proof cannot be read at all.
         """
         proof = parse_proof(asked.proof) if asked.proof is not None else None
-        facts, as_of = await self._reading.run(self._search, asked, proof)
+        facts, as_of = await self._searches.ask((asked, proof))
         if proof is not None:
             await self._observe(proof)
         return decide(facts, asked.question, as_of)
@@ -86,22 +91,19 @@ class Verifier:
             with suppress(MalformedError, TryAgainError):  # it proves nothing; it comes again
                 await shelf.observe_head(proof.note)
 
-    def _search(self, asked: Asked, proof: Proof | None) -> tuple[list[Facts], int | None]:
-        """All facts, and the time up to which they are complete.
+    def _search(self, question: tuple[Asked, Proof | None]) -> tuple[list[Facts], int | None]:
+        """All facts, and the time up to which they are complete. On the readers' thread.
 
         The times are taken before anything is read: a replica that grows meanwhile must not vouch
         for a look that was taken before.
         """
+        asked, proof = question
         now = asked.question.now
         times = {origin: shelf.as_of(now) for origin, shelf in self._shelves.items()}
-        facts = self._gather(asked, proof)
-        dated = [
-            replace(fact, as_of=times[fact.issuer.origin]) if fact.entry is not None else fact
-            for fact in facts
-        ]
-        return dated, self._as_of(asked, times)
+        facts = self._gather(asked, proof, times)
+        return facts, self._as_of(asked, times)
 
-    def _as_of(self, asked: Asked, times: Mapping[str, int | None]) -> int | None:
+    def _as_of(self, asked: Asked, times: Times) -> int | None:
         """Time up to which every log that could hold the document is known to be complete."""
         expected = asked.question.expect_issuer
         asked_of = [
@@ -112,30 +114,30 @@ class Verifier:
         known = [time for time in asked_of if time is not None]
         return min(known) if known and len(known) == len(asked_of) else None
 
-    def _gather(self, asked: Asked, proof: Proof | None) -> list[Facts]:
+    def _gather(self, asked: Asked, proof: Proof | None, times: Times) -> list[Facts]:
         """All facts, one for each attestation; what was pointed at comes first and stays."""
         facts: list[Facts] = []
         if proof is not None:
-            facts.append(self._from_proof(proof, asked))
+            fact = self._from_proof(proof, asked)
+            known = fact.entry is not None
+            facts.append(replace(fact, as_of=times[fact.issuer.origin]) if known else fact)
         if asked.reference is not None:
-            facts += self._from_reference(*asked.reference, asked)
-        for shelf in self._shelves.values() if asked.digests else ():
-            facts += self._from_digests(shelf, asked.digests, asked)
+            facts += self._from_reference(*asked.reference, asked, times)
+        if asked.digests is not None:
+            for shelf in self._shelves.values():
+                found = shelf.log.find(asked.digests.sha256)
+                facts += [self._facts(shelf, *one, asked, times) for one in found]
+        if len(facts) < 2:
+            return facts
         unique = {(fact.issuer.origin, fact.index): fact for fact in reversed(facts)}
         return list(unique.values())
 
-    def _from_digests(self, shelf: Shelf, digests: Digests | None, asked: Asked) -> list[Facts]:
-        if digests is None:
-            return []
-        found = shelf.log.find(digests.sha256)
-        return [self._facts(shelf, index, entry, asked) for index, entry in found]
-
-    def _from_reference(self, origin: str, index: int, asked: Asked) -> list[Facts]:
+    def _from_reference(self, origin: str, index: int, asked: Asked, times: Times) -> list[Facts]:
         shelf = self._shelves.get(origin)
         if shelf is None or not 0 <= index < shelf.log.signed_size:
             return []
         entry = shelf.log.read_now(lambda reader, _: reader.entry(index))
-        return [replace(self._facts(shelf, index, entry, asked), referred=True)]
+        return [replace(self._facts(shelf, index, entry, asked, times), referred=True)]
 
     def _from_proof(self, proof: Proof, asked: Asked) -> Facts:
         origin = proof.checkpoint().origin
@@ -160,31 +162,42 @@ class Verifier:
         source = shelf.source if covered else facts.source
         return self._complete(shelf, replace(facts, problem=problem, source=source))
 
-    def _facts(self, shelf: Shelf, index: int, data: bytes, asked: Asked) -> Facts:
+    def _facts(self, shelf: Shelf, index: int, data: bytes, asked: Asked, times: Times) -> Facts:
         entry, problem = read_attestation(data)
-        facts = Facts(shelf.issuer, index, entry, shelf.source, Match.NO_DOCUMENT, problem=problem)
+        issuer, source = shelf.issuer, shelf.source
         if entry is None:
-            return facts
+            return Facts(issuer, index, entry, source, Match.NO_DOCUMENT, problem=problem)
         if not shelf.member.may_issue(entry.kind):
-            institution = shelf.member.institution
-            problem = f"{institution} is not entitled to attest the kind {entry.kind}"
-        match = compare(entry, asked.digests, shelf.member.origin)
-        known = replace(facts, problem=problem or shelf.conflict(), match=match)
-        return self._complete(shelf, known)
+            problem = f"{issuer.institution} is not entitled to attest the kind {entry.kind}"
+        revoked, superseded_by = _read_references(shelf, index)
+        return Facts(
+            issuer,
+            index,
+            entry,
+            source,
+            compare(entry, asked.digests, issuer.origin),
+            problem=problem or shelf.conflict(),
+            revoked=revoked,
+            superseded_by=superseded_by,
+            as_of=times[issuer.origin],
+            max_age=self._max_age(entry.kind),
+        )
 
     def _complete(self, shelf: Shelf, facts: Facts) -> Facts:
         """Add references and the kind's maximum age."""
-        # What we have recorded ourselves counts at once, though the HSM may not have signed it.
-        state = shelf.log.state
-        size = state.size if shelf.source is Source.OWN else state.head.size
-        revoked, newer = shelf.log.read_now(lambda r, _: r.references(facts.index, size))
+        revoked, superseded_by = _read_references(shelf, facts.index)
         kind = facts.entry.kind if facts.entry else ""
-        return replace(
-            facts,
-            revoked=Revoked(*revoked) if revoked else None,
-            superseded_by=newer if newer >= 0 else None,
-            max_age=self._max_age(kind),
-        )
+        max_age = self._max_age(kind)
+        return replace(facts, revoked=revoked, superseded_by=superseded_by, max_age=max_age)
+
+
+def _read_references(shelf: Shelf, index: int) -> tuple[Revoked | None, int | None]:
+    """The revocation that counts, and the newest attestation that supersedes this one."""
+    # What we have recorded ourselves counts at once, though the HSM may not have signed it.
+    state = shelf.log.state
+    size = state.size if shelf.source is Source.OWN else state.head.size
+    revoked, newer = shelf.log.read_now(lambda reader, _: reader.references(index, size))
+    return Revoked(*revoked) if revoked else None, newer if newer >= 0 else None
 
 
 def _contradiction(reader: Reader, state: LogState, proof: Proof) -> str | None:

@@ -1,0 +1,84 @@
+"""Gathers questions while a thread is busy, and has it answer all of them in one call.
+
+Handing a call to a thread and its result back costs more than most answers do, and each switch
+may wait for the interpreter: under load that is paid once for all that wait, and an idle gateway
+asks at once.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+from chopmark.ledger.worker import Worker
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+MAX_TOGETHER: Final = 64
+"""Questions in one call: some milliseconds, so that other users of the thread get their turn."""
+
+
+class Gather(Generic[Q, A]):
+    """Asks one function on one thread. What waits is bounded by the callers, as each waits."""
+
+    def __init__(self, worker: Worker, answer: Callable[[Q], A], name: str) -> None:
+        """Make one.
+
+        Args:
+            worker: the thread.
+            answer: called there, for one question after the other.
+            name: of the task that asks.
+        """
+        self._worker = worker
+        self._answer = answer
+        self._name = name
+        self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def ask(self, question: Q) -> A:
+        """The answer to a question, or what it raises."""
+        future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        self._waiting.append((question, future))
+        if self._task is None:
+            self._task = asyncio.create_task(self._ask_all(), name=self._name)
+        return await future
+
+    async def _ask_all(self) -> None:
+        try:
+            while self._waiting:
+                some, self._waiting = self._waiting[:MAX_TOGETHER], self._waiting[MAX_TOGETHER:]
+                await self._ask_some(some)
+        finally:
+            self._task = None
+            for _, future in self._waiting:  # the gateway is being torn down
+                future.cancel()
+
+    async def _ask_some(self, some: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
+        try:
+            answers = await self._worker.run(self._answer_all, [question for question, _ in some])
+        except BaseException as error:
+            for _, future in some:
+                _settle(future, error)
+            raise
+        for (_, future), answer in zip(some, answers, strict=True):
+            _settle(future, answer)
+
+    def _answer_all(self, questions: Sequence[Q]) -> list[A | BaseException]:
+        return [self._answer_one(question) for question in questions]
+
+    def _answer_one(self, question: Q) -> A | BaseException:
+        try:
+            return self._answer(question)
+        except Exception as error:  # noqa: BLE001 - it is the caller's, and goes to the caller
+            return error
+
+
+def _settle(future: asyncio.Future[A], answer: A | BaseException) -> None:
+    if future.done():  # its caller has left
+        return
+    if isinstance(answer, asyncio.CancelledError):
+        future.cancel()
+    elif isinstance(answer, BaseException):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
