@@ -125,6 +125,10 @@ class FakeGateway:
         await self.signer.wait()
         return self.signing
 
+    async def signed_proof(self, index: int, seconds: float) -> bytes | None:
+        signed = await self.wait_signed(index, seconds)
+        return await self.proof(WHO.id, index) if signed else None
+
     async def proof(self, member: str, index: int) -> bytes:
         if self.fail_proof is not None:
             raise self.fail_proof

@@ -10,7 +10,7 @@ from chopmark.api.limits import ApiLimits
 from chopmark.api.models import AttestationIn, DigestsIn, read_body
 from chopmark.api.ports import Gateway
 from chopmark.api.posts import Answer
-from chopmark.api.recording import is_signed_before_stop, read_proof
+from chopmark.api.recording import wait_for_proof
 from chopmark.api.times import Deadline, parse_time
 from chopmark.core.draft import Draft, Recorded
 from chopmark.core.wording import format_time
@@ -34,8 +34,7 @@ async def attest(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
     asked = read_body(body, AttestationIn)
     deadline = Deadline(asked.wait)
     recorded = await _record(gateway, limits, _draft(asked), asked.wait)
-    signed = await is_signed_before_stop(gateway, recorded, deadline.left())
-    proof = await read_proof(gateway, recorded.start) if signed else None
+    proof = await wait_for_proof(gateway, recorded.start, deadline.left())
     return _answer(gateway, asked, recorded, proof)
 
 

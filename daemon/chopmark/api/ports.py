@@ -75,6 +75,13 @@ class Gateway(Protocol):
         """Wait until a signed head covers this index of our log; false if time ran out."""
         ...
 
+    async def signed_proof(self, index: int, seconds: float) -> bytes | None:
+        """The proof of an entry of our log, once a signed head covers it; None if time ran out.
+
+        Raises for an entry that is signed and whose proof cannot be read.
+        """
+        ...
+
     async def proof(self, member: str, index: int) -> bytes:
         """The proof of an entry of our log (member is our id) or of a replica."""
         ...

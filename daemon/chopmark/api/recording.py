@@ -33,10 +33,13 @@ async def is_signed_before_stop(gateway: Gateway, recorded: Recorded, seconds: f
         return False
 
 
-async def read_proof(gateway: Gateway, index: int) -> str | None:
-    """The proof of our own entry; None if it cannot be read now."""
+async def wait_for_proof(gateway: Gateway, index: int, seconds: float) -> str | None:
+    """The proof of our own entry once it is signed; None if that is not to be had now."""
     try:
-        return (await gateway.proof(gateway.identity().id, index)).decode()
-    except ChopmarkError as error:
-        _log.warning("entry %d is signed, its proof cannot be read now: %s", index, error)
+        proof = await gateway.signed_proof(index, seconds)
+    except asyncio.CancelledError:  # a stop of the server, as in `is_signed_before_stop`
         return None
+    except ChopmarkError as error:
+        _log.warning("entry %d is recorded, its proof cannot be had now: %s", index, error)
+        return None
+    return None if proof is None else proof.decode()

@@ -6,6 +6,7 @@ to the leaf that is proven.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from chopmark.core.cbor import decode_cbor, encode_cbor
@@ -73,7 +74,7 @@ class Proof:
         if self.extra:
             lines.append(f"extra {encode_base64(self.extra)}")
         lines.append(f"index {self.index}")
-        lines += [encode_base64(value) for value in self.hashes]
+        lines += map(_encode_hash, self.hashes)
         return "\n".join([*lines, "", ""]).encode() + self.note
 
     def checkpoint(self) -> Checkpoint:
@@ -123,6 +124,12 @@ def parse_proof(data: bytes) -> Proof:
     if proof.encode() != data:
         raise MalformedError("malformed-proof", "a proof is not in its canonical form")
     return proof
+
+
+@lru_cache(maxsize=4096)
+def _encode_hash(value: bytes) -> str:
+    """Base64, remembered: proofs under one head have most of their hashes in common."""
+    return encode_base64(value)
 
 
 def parse_extra(data: bytes | None) -> Extra:

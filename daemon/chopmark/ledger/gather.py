@@ -21,12 +21,14 @@ MAX_TOGETHER: Final = 64
 class Gather(Generic[Q, A]):
     """Asks one function on one thread. What waits is bounded by the callers, as each waits."""
 
-    def __init__(self, worker: Worker, answer: Callable[[Q], A], name: str) -> None:
+    def __init__(
+        self, worker: Worker, answer: Callable[[Sequence[Q]], list[A | Exception]], name: str
+    ) -> None:
         """Make one.
 
         Args:
             worker: the thread.
-            answer: called there, for one question after the other.
+            answer: called there; gives an answer for each question, or what to raise instead.
             name: of the task that asks.
         """
         self._worker = worker
@@ -55,22 +57,13 @@ class Gather(Generic[Q, A]):
 
     async def _ask_some(self, some: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
         try:
-            answers = await self._worker.run(self._answer_all, [question for question, _ in some])
+            answers = await self._worker.run(self._answer, [question for question, _ in some])
         except BaseException as error:
             for _, future in some:
                 _settle(future, error)
             raise
         for (_, future), answer in zip(some, answers, strict=True):
             _settle(future, answer)
-
-    def _answer_all(self, questions: Sequence[Q]) -> list[A | BaseException]:
-        return [self._answer_one(question) for question in questions]
-
-    def _answer_one(self, question: Q) -> A | BaseException:
-        try:
-            return self._answer(question)
-        except Exception as error:  # noqa: BLE001 - it is the caller's, and goes to the caller
-            return error
 
 
 def _settle(future: asyncio.Future[A], answer: A | BaseException) -> None:

@@ -16,6 +16,7 @@ from chopmark.ledger.reader import Reader
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import is_attestation, is_revocable
+from chopmark.service.signing import Signing
 from chopmark.service.verifier import Verifier
 
 
@@ -43,6 +44,7 @@ class GatewayService:
         own: Member,
         sequencer: Sequencer,
         logs: Mapping[str, Log],
+        signing: Signing,
         verifier: Verifier,
         reporter: Reporter,
         clock: Clock,
@@ -50,6 +52,7 @@ class GatewayService:
         self._own = own
         self._sequencer = sequencer
         self._logs = logs
+        self._signing = signing
         self._verifier = verifier
         self._reporter = reporter
         self._clock = clock
@@ -106,6 +109,10 @@ class GatewayService:
         """Wait until a signed head covers an index."""
         return await self._sequencer.wait_signed(index, seconds)
 
+    async def signed_proof(self, index: int, seconds: float) -> bytes | None:
+        """The proof of an entry of our log, once it is signed."""
+        return await self._signing.proof(index, seconds)
+
     async def proof(self, member: str, index: int) -> bytes:
         """The proof of an entry.
 
@@ -120,7 +127,8 @@ class GatewayService:
         """Proofs of a run of our own signed entries."""
 
         def read(reader: Reader, state: LogState) -> list[bytes]:
-            return [reader.proof(index, state).encode() for index in range(start, start + count)]
+            indexes = range(start, start + count)
+            return [proof.encode() for proof in reader.proofs(indexes, state)]
 
         return await self._log(self._own.id).read(read)
 

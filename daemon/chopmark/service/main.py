@@ -17,6 +17,7 @@ from chopmark.core.errors import ChopmarkError
 from chopmark.service.config import DEFAULT_PATH, Config, find_config, load_config
 from chopmark.service.logs import set_up_logging
 from chopmark.service.notify import feed_watchdog, notify_ready, notify_status, notify_stopping
+from chopmark.service.runtime import run_loop, settle
 from chopmark.service.wiring import Parts, build
 
 LOG: Final = logging.getLogger("chopmark")
@@ -39,7 +40,7 @@ def run() -> None:
     set_up_logging()
     exit_code = 0
     try:
-        asyncio.run(_main(load_config(find_config(arguments.config))))
+        run_loop(_main(load_config(find_config(arguments.config))))
     except* ChopmarkError as group:
         exit_code = _give_up(_first(group.exceptions))
     sys.exit(exit_code)
@@ -48,6 +49,7 @@ def run() -> None:
 async def _main(config: Config) -> None:
     async with AsyncExitStack() as stack:
         parts = await build(config, stack)
+        settle()
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,6 +1,6 @@
 """Answers a verification from our own log and the replicas; nothing is asked over the network."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -51,6 +51,10 @@ Times = Mapping[str, int | None]
 """By origin, the time (ms) up to which each log was known to be complete."""
 
 
+Found = tuple[list[Facts], int | None]
+"""Facts, and the time (ms) up to which all logs that were searched are known to be complete."""
+
+
 class Verifier:
     """Verifies documents."""
 
@@ -58,7 +62,7 @@ class Verifier:
         self, shelves: Iterable[Shelf], reading: Worker, max_age: Callable[[str], int]
     ) -> None:
         self._shelves: Mapping[str, Shelf] = {shelf.member.origin: shelf for shelf in shelves}
-        self._searches = Gather(reading, self._search, "verifications")
+        self._searches = Gather(reading, self._search_all, "verifications")
         self._max_age = max_age
 
     def policy(self, origin: str) -> Policy:
@@ -91,13 +95,24 @@ class Verifier:
             with suppress(MalformedError, TryAgainError):  # it proves nothing; it comes again
                 await shelf.observe_head(proof.note)
 
-    def _search(self, question: tuple[Asked, Proof | None]) -> tuple[list[Facts], int | None]:
-        """All facts, and the time up to which they are complete. On the readers' thread.
+    def _search_all(
+        self, questions: Sequence[tuple[Asked, Proof | None]]
+    ) -> list[Found | Exception]:
+        """On the readers' thread: one after the other, and what goes wrong for one is its own."""
+        found: list[Found | Exception] = []
+        for asked, proof in questions:
+            try:
+                found.append(self._search(asked, proof))
+            except Exception as error:  # noqa: BLE001 - it is raised where the question came from
+                found.append(error)
+        return found
+
+    def _search(self, asked: Asked, proof: Proof | None) -> Found:
+        """All facts, and the time up to which they are complete.
 
         The times are taken before anything is read: a replica that grows meanwhile must not vouch
         for a look that was taken before.
         """
-        asked, proof = question
         now = asked.question.now
         times = {origin: shelf.as_of(now) for origin, shelf in self._shelves.items()}
         facts = self._gather(asked, proof, times)

@@ -32,6 +32,7 @@ from chopmark.service.credentials import read_pin
 from chopmark.service.gateway import GatewayService
 from chopmark.service.places import index_path, log_path, old_index_files, replica_path
 from chopmark.service.report import Report
+from chopmark.service.signing import Signing
 from chopmark.service.token import hsm_config
 from chopmark.service.verifier import Shelf, Verifier
 
@@ -109,12 +110,18 @@ def _assemble(
     sequencer = Sequencer(log, signer, clock)
     broker = Broker(config.broker[0].host, config.broker[0].port)
     mesh = Mesh(own.id, broker, log, replicas, lambda: make_heartbeat(log, signer, clock))
-    sequencer.on_head = mesh.head_moved
+    signing = Signing(log, reading)
+
+    def head_moved() -> None:
+        signing.head_moved()
+        mesh.head_moved()
+
+    sequencer.on_head = head_moved
     shelves = [Shelf(own, log, Source.OWN), *map(_shelve, replicas)]
     verifier = Verifier(shelves, reading, config.max_age)
     report = Report(own, log, sequencer, signer, mesh, broker, replicas, clock)
     logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
-    gateway = GatewayService(own, sequencer, logs, verifier, report, clock)
+    gateway = GatewayService(own, sequencer, logs, signing, verifier, report, clock)
     return Parts(gateway, sequencer, mesh, report, log)
 
 
