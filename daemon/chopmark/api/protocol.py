@@ -4,8 +4,8 @@ httptools collects request line and headers without limit; bodies have flow cont
 uvicorn waits for a head for ever, so that silent connections would use up all that are allowed.
 
 A request takes the short way (`short.py`) if it is plain: HTTP/1.1 with keep-alive, one of the
-short routes, its body announced by length and all of it read at once, on a connection that is
-idle and whose client reads its answers. Everything else is uvicorn's.
+short routes, a small body announced by its length that comes without delay, on a connection that
+is idle and whose client reads its answers. Everything else is uvicorn's.
 """
 
 from asyncio import Event, Task, TimerHandle, Transport
@@ -19,6 +19,11 @@ from chopmark.api.short import Reply, ShortRoutes, status_line
 
 _UNUSUAL: Final = frozenset({b"expect", b"transfer-encoding", b"upgrade", b"connection"})
 """Headers whose meaning is left to uvicorn, unless they say `keep-alive`."""
+_SMALL: Final = 64 * 1024
+"""Bytes of a body on the short way: as many as uvicorn keeps before it stops reading."""
+_DELAY: Final = 0.05
+"""Seconds for a body to arrive. Many clients send it in a packet of its own, right behind the
+head; for one that is slow, uvicorn's way has the time limits."""
 
 
 class HeadTooLargeError(Exception):
@@ -41,6 +46,7 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     Attributes:
         _handler: of the request being read, while it may yet take the short way.
+        _delayed: runs while the rest of its body is due.
     """
 
     max_head: int
@@ -54,6 +60,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     _handler: Handler | None = None
     _plain = True
     _read = b""
+    _delayed: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
@@ -63,14 +70,16 @@ class _BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._stop_waiting()
+        self._stop_delay()
+        self._handler = None
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; cut off a head that goes on and on."""
         was_in_head, idle, heads = self._in_head, self._is_idle(), self._heads
         super().data_received(data)
-        if self._handler is not None:
-            self._go_long()  # the rest of its body is still to come
+        if self._handler is not None and self._delayed is None:
+            self._delayed = self.loop.call_later(_DELAY, self._go_long)
         if idle and self._late is None and heads == self._heads:
             self._wait_for_head()
         if was_in_head and self._in_head:
@@ -93,7 +102,10 @@ class _BoundedProtocol(HttpToolsProtocol):
         """Count a header."""
         self._count(len(name) + len(value) + 4)
         super().on_header(name, value)
-        if name.lower() in _UNUSUAL and value.lower() != b"keep-alive":
+        name = name.lower()
+        if name == b"content-length":
+            self._plain &= value.isdigit() and len(value) < 6 and int(value) <= _SMALL
+        elif name in _UNUSUAL and value.lower() != b"keep-alive":
             self._plain = False
 
     def on_headers_complete(self) -> None:
@@ -117,6 +129,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         if self._handler is None:
             super().on_message_complete()
             return
+        self._stop_delay()
         handle, body = self._handler, self._read
         self._handler, self._read = None, b""
         self._go_short(handle, body)
@@ -135,7 +148,8 @@ class _BoundedProtocol(HttpToolsProtocol):
         return handle if plain else None
 
     def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # None at first
+        done = self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # None at first
+        return done and self._handler is None
 
     def _is_crowded(self) -> bool:
         """Whether uvicorn would refuse the request, which then is its business."""
@@ -143,6 +157,8 @@ class _BoundedProtocol(HttpToolsProtocol):
         return limit is not None and max(len(self.connections), len(self.tasks)) >= limit
 
     def _go_long(self) -> None:
+        """Let uvicorn have a request after all."""
+        self._delayed = None
         read, self._handler, self._read = self._read, None, b""
         super().on_headers_complete()
         if read:
@@ -180,6 +196,11 @@ class _BoundedProtocol(HttpToolsProtocol):
         if self._late is not None:
             self._late.cancel()
             self._late = None
+
+    def _stop_delay(self) -> None:
+        if self._delayed is not None:
+            self._delayed.cancel()
+            self._delayed = None
 
     def _count(self, size: int) -> None:
         self._head += size

@@ -1,0 +1,49 @@
+"""A running API server for tests, in front of the fake gateway."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import httpx
+
+from chopmark.api.app import create_app
+from chopmark.api.limits import ApiLimits
+from chopmark.api.server import serve
+from fakegateway import FakeGateway
+
+LIMITS = ApiLimits(grace=1)
+HASTY = ApiLimits(grace=1, head_seconds=0.2, body_seconds=0.2, connections=4)
+SHA = "0a" * 32
+LINE = b'{"sha256":"%s"}\n' % SHA.encode()
+
+
+@asynccontextmanager
+async def running(
+    gateway: FakeGateway,
+    path: Path | None,
+    listen: tuple[str, int] | None,
+    limits: ApiLimits = LIMITS,
+) -> AsyncIterator[list[str]]:
+    """The server, until the block ends."""
+    ready: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+    app = create_app(gateway, limits)
+    task = asyncio.create_task(serve(app, path, listen, limits=limits, ready=ready.set_result))
+    await asyncio.wait([ready, task], return_when=asyncio.FIRST_COMPLETED)
+    try:
+        yield ready.result() if ready.done() else await task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def over_unix(path: Path) -> httpx.AsyncClient:
+    transport = httpx.AsyncHTTPTransport(uds=str(path))
+    return httpx.AsyncClient(transport=transport, base_url="http://anything")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 -- the condition is not ours to signal
+            await asyncio.sleep(0.01)
