@@ -98,7 +98,7 @@ class Reader:
         return entry if leaf_hash(entry) == leaf else self._search_entry(index, bundle, leaf)
 
     def _search_entry(self, index: int, bundle: bytes, leaf: bytes) -> bytes:
-        entries = self._parse(bundle)
+        entries = list(self._parse(bundle))
         if index % WIDTH >= len(entries):
             raise MissingError("no-such-entry", f"the log does not hold the entry {index}")
         entry = entries[index % WIDTH]

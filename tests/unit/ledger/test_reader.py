@@ -14,7 +14,17 @@ from chopmark.core.policy import Policy
 from chopmark.core.proof import verify_proof
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.store import LogState, Store
-from ledgers import LOG, NOW, append, attestation, attestations, make_store, revocation, sign
+from ledgers import (
+    LOG,
+    NOW,
+    append,
+    attestation,
+    attestations,
+    digest,
+    make_store,
+    revocation,
+    sign,
+)
 
 SIZES = [1, 2, 3, 255, 256, 257, 511, 512, 513, 1000]
 
@@ -178,6 +188,56 @@ def test_unsigned_references_say_nothing_yet(tmp_path: Path) -> None:
     store.close()
     assert references(store.path, 0) == (None, -1)
     assert references(store.path, 1) == (None, -1)
+
+
+def test_references_are_seen_once_they_are_signed(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "log.db", attestations(2))
+    with reading(store.path) as (reader, _):
+        assert reader.references(0, 2) == (None, -1)
+        assert reader.graves(digest(0), 2, 9) == []
+        append(store, [revocation(0, 4)])
+        assert reader.references(0, 2) == (None, -1)
+        assert reader.references(0, 3) == ((2, 4, NOW), -1)
+        assert reader.graves(digest(0), 3, 9) == [0]
+        append(store, [attestation(3, supersedes=1)])
+        assert reader.references(1, 3) == (None, -1)
+        assert reader.references(1, 4) == (None, 3)
+    store.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_proofs_made_together_are_those_made_alone(tmp_path: Path, size: int) -> None:
+    path = signed_store(tmp_path / "log.db", attestations(size))
+    indexes = sorted({0, size // 2, size - 1, *range(max(0, size - 70), size)})
+    with reading(path) as (reader, state), reading(path) as (other, _):
+        alone = [other.proof(index, state) for index in indexes]
+        assert reader.proofs(indexes, state) == alone
+
+
+def test_proofs_made_together_see_what_came_since(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "log.db", attestations(5))
+    sign(store)
+    with reading(store.path) as (reader, state):
+        assert len(reader.proofs(range(5), state)) == 5
+        append(store, attestations(3, start=5))
+        sign(store)
+        for proof in reader.proofs(range(8), store.state):
+            assert verify_proof(proof, Policy((LOG.vkey,))).head.checkpoint.size == 8
+        with pytest.raises(MissingError):
+            reader.proofs([7, 8], store.state)
+    store.close()
+
+
+@pytest.mark.parametrize("uniform", [True, False])
+def test_each_entry_is_found_whatever_their_lengths(tmp_path: Path, *, uniform: bool) -> None:
+    kinds = ["document"] if uniform else ["a", "bank-statement", "kyc-report"]
+    entries = [attestation(number, kind=kinds[number % len(kinds)]) for number in range(300)]
+    with reading(signed_store(tmp_path / "log.db", entries)) as (reader, _):
+        assert [reader.entry(index) for index in range(300)] == entries
+        for index in (300, 511, 512, 2**40):
+            with pytest.raises(MissingError) as caught:
+                reader.entry(index)
+            assert caught.value.code == "no-such-entry"
 
 
 @pytest.mark.parametrize(
