@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Final
 
 from chopmark.core.entry import REASONS
 from chopmark.core.verdict import Facts, Match, Question, Word
@@ -12,30 +13,24 @@ _NO_QUORUM = (
 )
 
 
-@lru_cache(maxsize=1024)
 def format_time(ms: int) -> str:
     """RFC 3339 in UTC with milliseconds; years beyond 9999 are shown as that year's end."""
     try:
-        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=ms)
+        return f"{_format_second(ms // 1000)}.{ms % 1000:03d}Z"
     except OverflowError:
         return "9999-12-31T23:59:59.999Z"
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@lru_cache(maxsize=1024)
+def _format_second(seconds: int) -> str:
+    """Remembered: what is asked in one second says the same times again and again."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    return moment.isoformat().removesuffix("+00:00")
 
 
 def explain(word: Word, facts: Facts, question: Question) -> str:
     """The sentence for one attestation."""
-    sentences = {
-        Word.UNTRUSTED: _untrusted,
-        Word.MISMATCH: _mismatch,
-        Word.REVOKED: _revoked,
-        Word.SUPERSEDED: _superseded,
-        Word.EXPIRED: _expired,
-        Word.UNWITNESSED: _unwitnessed,
-        Word.ATTESTATION_ONLY: _attestation_only,
-        Word.VALID_AS_OF: _valid_as_of,
-        Word.VALID: _valid,
-    }
-    return sentences[word](facts, question)
+    return _SENTENCES[word](facts, question)
 
 
 def explain_ambiguous(institutions: Iterable[str]) -> str:
@@ -138,3 +133,16 @@ def _attested(facts: Facts) -> str:
 
 def _quorum(facts: Facts) -> str:
     return _NO_QUORUM if facts.quorum == "none" else ""
+
+
+_SENTENCES: Final = {
+    Word.UNTRUSTED: _untrusted,
+    Word.MISMATCH: _mismatch,
+    Word.REVOKED: _revoked,
+    Word.SUPERSEDED: _superseded,
+    Word.EXPIRED: _expired,
+    Word.UNWITNESSED: _unwitnessed,
+    Word.ATTESTATION_ONLY: _attestation_only,
+    Word.VALID_AS_OF: _valid_as_of,
+    Word.VALID: _valid,
+}
