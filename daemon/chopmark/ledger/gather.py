@@ -56,22 +56,23 @@ class Gather(Generic[Q, A]):
                 future.cancel()
 
     async def _ask_some(self, some: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
+        questions = [question for question, _ in some]
         try:
-            answers = await self._worker.run(self._answer, [question for question, _ in some])
-        except BaseException as error:
+            answers = await self._worker.run(self._answer, questions)
+        except Exception as error:  # noqa: BLE001 - it is the callers', and goes to them
+            answers = [error] * len(some)
+        except asyncio.CancelledError:
             for _, future in some:
-                _settle(future, error)
+                future.cancel()
             raise
         for (_, future), answer in zip(some, answers, strict=True):
             _settle(future, answer)
 
 
-def _settle(future: asyncio.Future[A], answer: A | BaseException) -> None:
+def _settle(future: asyncio.Future[A], answer: A | Exception) -> None:
     if future.done():  # its caller has left
         return
-    if isinstance(answer, asyncio.CancelledError):
-        future.cancel()
-    elif isinstance(answer, BaseException):
+    if isinstance(answer, Exception):
         future.set_exception(answer)
     else:
         future.set_result(answer)
