@@ -6,13 +6,16 @@ times as a big-endian number, and ECDSA is deterministic (RFC 6979).
 
 import json
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import compactlog
 import trees
 from chopmark.core.cbor import encode_cbor
 from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.compact import End, Failure, Header, Record, Run, Unsigned
 from chopmark.core.digest import blind, digest_stream
 from chopmark.core.entry import (
     SHA256,
@@ -30,6 +33,7 @@ from chopmark.core.note import Note
 from chopmark.core.package import Package
 from chopmark.core.policy import Policy
 from chopmark.core.proof import Extra, Proof
+from chopmark.core.prover import RunProver
 from chopmark.core.tiles import encode_bundle
 from mutations import flipped
 from softkeys import cosigner, ed25519_key, log_key, sign_head
@@ -52,7 +56,7 @@ Vectors = dict[str, Any]
 
 def make_all() -> dict[str, Vectors]:
     """Content of each file by its name."""
-    makers = (note, checkpoint, entry, package, proof, policy, tiles)
+    makers = (note, checkpoint, entry, package, compact, proof, policy, tiles)
     return {maker.__name__: maker() for maker in makers}
 
 
@@ -265,6 +269,95 @@ def packed(entries: list[bytes], start: int, end: int, size: int) -> Package:
     )
     head = sign_head(Checkpoint(ORIGIN, size, trees.root(leaves)), LOG)
     return Package(ORIGIN, start, encode_bundle(entries[start:end]), left, right, head)
+
+
+def compact() -> Vectors:
+    log = compactlog.made(-3, 5, -2, 4, 6, -1)
+    end, (first, *_, last) = log.end(), log.runs
+    ranges = end.beside
+    answers: dict[str, tuple[list[Run | End], str]] = {
+        "hash before changed": ([*log.runs, with_range(end, 0, flipped(ranges[0]))], "bad-compact"),
+        "hash between changed": (
+            [*log.runs, with_range(end, 1, flipped(ranges[1]))],
+            "bad-compact",
+        ),
+        "hash after missing": ([*log.runs, with_range(end, 2, b"")], "bad-compact"),
+        "a range too few": ([*log.runs, replace(end, beside=ranges[:-1])], "bad-compact"),
+        "another time": ([*log.runs[:-1], replace(last, made_at=1), end], "bad-compact"),
+        "another index": ([*log.runs[:-1], replace(last, start=15), end], "bad-compact"),
+        "a run missing": ([*log.runs[:-1], end], "bad-compact"),
+        "runs in another order": ([*log.runs[1:], first, end], "malformed-compact"),
+        "beyond the checkpoint": (
+            [*log.runs, replace(end, note=compactlog.made(-3, 5).note())],
+            "bad-compact",
+        ),
+        "note not signed by the log": (
+            [*log.runs, replace(end, note=end.note.replace(b"\n21\n", b"\n22\n"))],
+            "bad-signature",
+        ),
+        "cut short": ([*log.runs], "malformed-compact"),
+        "two ends": ([*log.runs, end, end], "malformed-compact"),
+    }
+    whole = Header(compactlog.REQUEST, "k", MADE_AT, with_sm3=True, offset=2, total=9)
+    return {
+        "log": compactlog.LOG.vkey.encode(),
+        "headers": [
+            {
+                "hex": made.encode().hex(),
+                "fields": json.loads(json.dumps(asdict(made), default=bytes.hex)),
+            }
+            for made in (log.header, whole)
+        ],
+        "bad_headers": [
+            {"name": name, "hex": encode_cbor(value).hex(), "code": code}
+            for name, (value, code) in bad_headers().items()
+        ],
+        "digests": log.digests.hex(),
+        "answer": answered([*log.runs, end]),
+        "proofs": [proven.encode().decode() for proven in prove(log).proofs()],
+        "others": {
+            "not signed in time": answered([first, Unsigned()]),
+            "failed": answered([first, Failure("queue-full", "too many", "send less", 1)]),
+        },
+        "bad": [
+            {"name": name, "answer": answered(records), "code": code}
+            for name, (records, code) in answers.items()
+        ],
+    }
+
+
+def prove(log: compactlog.CompactLog) -> RunProver:
+    return RunProver(log.header, log.digests, log.runs, log.end(), compactlog.open_note)
+
+
+def with_range(end: End, at: int, joined: bytes) -> End:
+    return replace(end, beside=(*end.beside[:at], joined, *end.beside[at + 1 :]))
+
+
+def answered(records: Sequence[Record]) -> str:
+    return b"".join(record.encode() for record in records).hex()
+
+
+def bad_headers() -> dict[str, tuple[object, str]]:
+    good = {0: 1, 1: compactlog.REQUEST, 2: "k", 4: [SHA256], 5: 0}
+    changes: dict[str, dict[int, object]] = {
+        "another version": {0: 2},
+        "request id of 15 bytes": {1: bytes(15)},
+        "kind in capitals": {2: "K"},
+        "validity before 1970": {3: -1},
+        "SM3 alone": {4: [SM3]},
+        "SM3 first": {4: [SM3, SHA256]},
+        "offset beyond the total": {5: 3, 6: 2},
+        "unknown key": {7: 1},
+        "unknown negative key": {-2: 1},
+    }
+    made = {name: (good | change, "malformed-compact") for name, change in changes.items()}
+    lacking = {key: value for key, value in good.items() if key != 5}
+    return {
+        **made,
+        "no offset": (lacking, "malformed-compact"),
+        "blinded": (good | {-1: True}, "blinded-not-compact"),
+    }
 
 
 POLICY = Policy((LOG.vkey,), {"sz": SZ.vkey, "mo": MO.vkey}, {"peers": (2, ("sz", "mo"))}, "peers")

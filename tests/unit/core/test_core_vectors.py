@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import make_vectors
 import trees
 from chopmark.core.checkpoint import open_checkpoint
+from chopmark.core.compact import AnswerReader, End, Failure, Unsigned, parse_header
 from chopmark.core.digest import blind
 from chopmark.core.entry import parse_entry
 from chopmark.core.errors import MalformedError
@@ -16,11 +18,12 @@ from chopmark.core.keys import parse_vkey
 from chopmark.core.merkle import root_from_inclusion, verify_consistency
 from chopmark.core.note import parse_note, verify_note
 from chopmark.core.package import parse_package, verify_package
-from chopmark.core.policy import parse_policy
+from chopmark.core.policy import Policy, parse_policy
 from chopmark.core.proof import parse_proof, verify_proof
+from chopmark.core.prover import RunProver
 from chopmark.core.tiles import parse_bundle, parse_tile_name
 
-FILES = ["note", "checkpoint", "entry", "package", "proof", "policy", "tiles"]
+FILES = ["note", "checkpoint", "entry", "package", "compact", "proof", "policy", "tiles"]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {
     name: json.loads((make_vectors.FOLDER / f"{name}.json").read_text("utf-8")) for name in FILES
@@ -124,6 +127,52 @@ def test_bad_package_vector(case: Case) -> None:
     assert code_of(read_package, case) == case["code"]
 
 
+def read_answer(answer: str) -> RunProver:
+    vectors = VECTORS["compact"]
+    key = parse_vkey(vectors["log"])
+    header = parse_header(bytes.fromhex(vectors["headers"][0]["hex"])[4:])
+    reader = AnswerReader(0)
+    runs = list(reader.feed(bytes.fromhex(answer)))
+    last = reader.finish()
+    assert isinstance(last, End)
+    digests = bytes.fromhex(vectors["digests"])
+    return RunProver(header, digests, runs, last, lambda note: open_checkpoint(note, key))
+
+
+@pytest.mark.parametrize("case", cases("compact", "headers"))
+def test_compact_header_vector(case: Case) -> None:
+    data = bytes.fromhex(case["hex"])
+    header = parse_header(data[4:])
+    assert header.encode() == data
+    assert json.loads(json.dumps(asdict(header), default=bytes.hex)) == case["fields"]
+
+
+@pytest.mark.parametrize("case", cases("compact", "bad_headers"))
+def test_bad_compact_header_vector(case: Case) -> None:
+    assert code_of(lambda bad: parse_header(bytes.fromhex(bad["hex"])), case) == case["code"]
+
+
+def test_compact_vector() -> None:
+    vectors = VECTORS["compact"]
+    made = [proof.encode().decode() for proof in read_answer(vectors["answer"]).proofs()]
+    assert made == vectors["proofs"]
+    policy = Policy((parse_vkey(vectors["log"]),))
+    for text in made:
+        verify_proof(parse_proof(text.encode()), policy)
+
+
+@pytest.mark.parametrize("case", cases("compact", "bad"))
+def test_bad_compact_vector(case: Case) -> None:
+    assert code_of(lambda bad: read_answer(bad["answer"]), case) == case["code"]
+
+
+def test_compact_vectors_of_answers_that_end_otherwise() -> None:
+    for answer in VECTORS["compact"]["others"].values():
+        reader = AnswerReader(0)
+        assert len(list(reader.feed(bytes.fromhex(answer)))) == 1
+        assert isinstance(reader.finish(), Unsigned | Failure)
+
+
 def read_proof(case: Case) -> dict[str, Any]:
     policy = parse_policy(VECTORS["proof"]["policy"].encode())
     proof = parse_proof(case["proof"].encode())
@@ -198,6 +247,7 @@ EXAMPLES = {
     "checkpoint": VECTORS["checkpoint"]["good"][0]["note"],
     "entry": VECTORS["entry"]["good"][0]["hex"],
     "package": VECTORS["package"]["good"][0]["package"],
+    "compact": VECTORS["compact"]["headers"][0]["hex"],
     "proof": VECTORS["proof"]["good"][0]["proof"],
     "policy": VECTORS["policy"]["good"][0]["policy"],
     "tiles": "tile/0/x001/x234/067",
