@@ -14,13 +14,26 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from chopmark.core.compact import (
+    MEDIA_TYPE,
+    End,
+    Failure,
+    Header,
+    Run,
+    Unsigned,
+    beside,
+    parse_header,
+    split_record,
+)
 from chopmark.core.digest import Digests
 from chopmark.core.entry import Attestation, Revocation, encode_entry, parse_entry
 from chopmark.core.judge import decide
+from chopmark.core.merkle import leaf_hash, range_nodes
 from chopmark.core.report import describe
 from chopmark.core.verdict import Facts, Match, Question, Source
 from chopmark.core.wording import format_time
 from softlog import NOW, SoftLog
+from trees import Nodes
 
 Answer = tuple[int, str, bytes]
 
@@ -32,6 +45,12 @@ class Problem(Exception):  # noqa: N818 - a problem of RFC 9457
         self.status = status
 
 
+class HangUp(Exception):  # noqa: N818 - what a gateway does that is killed
+    def __init__(self, sent: bytes) -> None:
+        super().__init__()
+        self.sent = sent
+
+
 @dataclass
 class SocketGateway:
     """Attributes:
@@ -40,6 +59,11 @@ class SocketGateway:
     answer: raw bytes (status, type, body) that every request is answered with, if set.
     refused_kind: a kind that may not be issued.
     requests: method and target of each request.
+    faults: what goes wrong with the next bodies in compact form, one after the other: "refuse" and
+        "fail" (after two runs) with what may be tried again, "cut" (after two runs), "lose" (the
+        answer), "odd" (what no gateway answers), "" (nothing).
+    bodies: offset and number of digests of each of them.
+    compact: terms and runs of each request.
     """
 
     folder: Path
@@ -49,6 +73,9 @@ class SocketGateway:
     answer: Answer | None = None
     refused_kind: str = "credit-report"
     retry_after: str = "7"
+    faults: list[str] = field(default_factory=list)
+    bodies: list[tuple[int, int]] = field(default_factory=list)
+    compact: dict[bytes, tuple[tuple[object, ...], list[Run]]] = field(default_factory=dict)
     batches: list[int] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
@@ -80,6 +107,9 @@ class SocketGateway:
             return 200, "text/plain", self._proof(*parts.path.split("/")[3:])
         if parts.path == "/v1/policy":
             return 200, "text/plain", self.log.policy()
+        if parts.path == "/v1/attestations:compact":
+            assert 0 <= float(query["wait"]) <= 60
+            return 200, MEDIA_TYPE, self._compact(body)
         if parts.path == "/v1/attestations:batch":
             assert 0 <= float(query["wait"]) <= 60
             lines = b"".join(self._batch(body, proofs=query["proofs"] == "1"))
@@ -140,6 +170,57 @@ class SocketGateway:
             if proofs and self.signing:
                 answer["proof"] = self.log.proof(index).decode()
             yield json.dumps(answer).encode() + b"\n"
+
+    def _compact(self, body: bytes) -> bytes:
+        head, digests = split_record(body, 512) or (b"", b"")
+        header = parse_header(head)
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "refuse":
+            raise Problem(503, "hsm-away", "the HSM is away")
+        if header.kind == self.refused_kind:
+            raise Problem(422, "kind-not-allowed", "this gateway may not attest that", "ask")
+        assert len(digests) % header.width == 0
+        self.bodies.append((header.offset, len(digests) // header.width))
+        terms = (header.kind, header.valid_until, header.with_sm3)
+        known, runs = self.compact.setdefault(header.request, (terms, []))
+        assert known == terms
+        if header.offset > sum(run.count for run in runs):
+            return Failure("compact-gap", "less is recorded").encode()
+        limit = 2 if fault in ("cut", "fail") else len(digests)
+        self._record_runs(header, digests, runs, limit)
+        answer = b"".join(run.encode() for run in _runs_from(runs, header.offset))
+        if fault == "lose":
+            raise HangUp(b"")
+        if fault == "cut":
+            raise HangUp(answer + self._end(runs)[:7])
+        if fault == "fail":
+            return answer + Failure("queue-full", "too many", "", 0).encode()
+        if fault == "odd":
+            return answer + Run(10**6, 10**6, 1, 1).encode()
+        whole = runs if header.offset == 0 else list(_runs_from(runs, header.offset))
+        return answer + (self._end(whole) if self.signing else Unsigned().encode())
+
+    def _record_runs(self, header: Header, digests: bytes, runs: list[Run], limit: int) -> None:
+        """Take what is recorded already off the body, and record the rest in runs of four."""
+        done = sum(run.count for run in runs)
+        width = header.width
+        for at in range((done - header.offset) * width, len(digests), 4 * width)[:limit]:
+            some = [digests[i : i + width] for i in range(at, at + 4 * width, width)]
+            some = [both for both in some if both]
+            run = Run(done, len(self.log.entries), len(some), NOW)
+            for both in some:
+                sm3 = both[32:] or None
+                entry = Attestation(NOW, both[:32], header.kind, sm3, header.valid_until)
+                self.log.append(encode_entry(entry))
+            runs.append(run)
+            done += run.count
+            self.log.append(encode_entry(Revocation(NOW, 0, 0)))  # somebody else's
+
+    def _end(self, runs: list[Run]) -> bytes:
+        nodes = Nodes([leaf_hash(entry) for entry in self.log.entries])
+        places = beside(runs, len(self.log.entries))
+        joined = [b"".join(nodes(*node) for node in range_nodes(*place)) for place in places]
+        return End(self.log.head(), tuple(joined)).encode()
 
     def _revoke(self, body: dict[str, Any]) -> tuple[int, Any]:
         target, reason = body["index"], body["reason"]
@@ -234,6 +315,13 @@ class SocketGateway:
         ]
 
 
+def _runs_from(runs: list[Run], offset: int) -> Iterator[Run]:
+    for run in runs:
+        cut = max(0, offset - run.first)
+        if cut < run.count:
+            yield Run(run.first + cut, run.start + cut, run.count - cut, run.made_at)
+
+
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = False  # closing waits for the connections, which clients must close
 
@@ -255,6 +343,11 @@ class _Handler(BaseHTTPRequestHandler):
         except Problem as problem:
             status, media = problem.status, "application/problem+json"
             content = json.dumps(problem.body).encode()
+        except HangUp as end:
+            self.close_connection = True
+            if end.sent:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n" + end.sent)
+            return
         self.send_response(status)
         self.send_header("Content-Type", media)
         self.send_header("Content-Length", str(len(content)))

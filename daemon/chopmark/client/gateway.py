@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
 from typing import Final, Self
 from urllib.parse import quote
 
@@ -21,10 +21,15 @@ from chopmark.client.messages import (
 from chopmark.client.problem import bad_answer, error_from_line
 from chopmark.client.transport import Transport
 from chopmark.client.verdicts import VerdictReport, read_verdict
+from chopmark.core.compact import MEDIA_TYPE, Header
 from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft
+from chopmark.core.errors import MalformedError
+from chopmark.core.keys import VerifierKey, parse_vkey
 
 WAIT_SECONDS: Final = 10.0
+PIECE: Final = 256 * 1024
+"""Bytes of a body that are handed over at a time."""
 BATCH: Final = 1000
 """Lines of one request: some 300 KB, and one HSM signature, whose proofs come back as a stream."""
 
@@ -86,6 +91,31 @@ class GatewayClient:
         source = iter(drafts)
         while taken := list(islice(source, batch)):
             yield from self._attest_batch(taken, origin, wait, proofs=proofs)
+
+    def attest_compact(
+        self, header: Header, digests: memoryview, wait: float = WAIT_SECONDS
+    ) -> Iterator[bytes]:
+        """Send one body in compact form; gives its answer as it comes (docs/formats/compact.md).
+
+        `client.compact.CompactRequest` does all of a request, and goes on after a cut.
+        """
+        head = header.encode()
+        pieces = (bytes(digests[at : at + PIECE]) for at in range(0, len(digests), PIECE))
+        size = len(head) + len(digests)
+        query = {"wait": wait}
+        path = "/v1/attestations:compact"
+        return self._http.post_stream(path, chain([head], pieces), size, MEDIA_TYPE, query, wait)
+
+    def log_key(self) -> VerifierKey:
+        """The key that signs the heads of the gateway's own log.
+
+        Raises:
+            UnreachableError: `bad-answer`.
+        """
+        try:
+            return parse_vkey(str(self.export()["log_vkey"]))
+        except MalformedError as error:
+            raise bad_answer() from error
 
     def revoke(self, index: int, reason: int, wait: float = WAIT_SECONDS) -> Json:
         """Revoke an attestation of the gateway's own log; gives the revocation's JSON."""

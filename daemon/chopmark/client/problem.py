@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from chopmark.core.compact import Failure
 from chopmark.core.errors import (
     ChopmarkError,
     ExistsError,
@@ -58,6 +59,13 @@ def error_from_line(error: object) -> ChopmarkError:
     message = _text(body, "message") or "the gateway refused this line without saying why"
     kind = TryAgainError if code in _TRY_AGAIN else RefusedError
     return kind(code, message, hint=_text(body, "hint"))
+
+
+def error_from_failure(failure: Failure) -> ChopmarkError:
+    """The error that the failure at the end of a compact answer stands for."""
+    again = failure.retry_after is not None or failure.code in _TRY_AGAIN
+    kind = TryAgainError if again else RefusedError
+    return kind(failure.code, failure.message, hint=failure.hint, retry_after=failure.retry_after)
 
 
 def bad_answer() -> UnreachableError:

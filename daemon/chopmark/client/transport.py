@@ -82,6 +82,27 @@ class Transport:
         ) as response:
             yield from (_decode(line) for line in _split_lines(response.iter_bytes()))
 
+    def post_stream(
+        self,
+        path: str,
+        pieces: Iterable[bytes],
+        size: int,
+        media: str,
+        query: Mapping[str, str | float],
+        wait: float,
+    ) -> Iterator[bytes]:
+        """The bytes that answer a body of `size` bytes; other arguments and errors as `post_json`.
+
+        The answer is read once all is sent: it must fit the connection's buffers till then. If the
+        gateway answers and hangs up before, the rest is not sent.
+        """
+        headers = {"Content-Type": media, "Content-Length": str(size)}
+        timeout = httpx.Timeout(ANSWER_SECONDS + wait, connect=CONNECT_SECONDS)
+        with self._answer(
+            "POST", path, params=query, content=pieces, headers=headers, timeout=timeout
+        ) as response:
+            yield from response.iter_bytes()
+
     @contextmanager
     def _answer(self, method: str, path: str, **parts: Any) -> Iterator[httpx.Response]:
         try:
