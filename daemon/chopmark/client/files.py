@@ -85,19 +85,33 @@ def write_new(path: Path, data: bytes, mode: int = PUBLIC_MODE) -> None:
     _put(path, data, mode, new=True)
 
 
+def write_soon(path: Path, data: bytes, mode: int = PUBLIC_MODE) -> None:
+    """Create one of very many files: whole or not at all, durable after `sync_all`.
+
+    Raises as `write_new`, which waits for the disk: for a million files that is half an hour.
+    """
+    _put(path, data, mode, new=True, durable=False)
+
+
+def sync_all() -> None:
+    """Make all durable that was written anywhere."""
+    os.sync()
+
+
 def replace_file(path: Path, data: bytes, mode: int = PUBLIC_MODE) -> None:
     """Create a file or replace it, durable once this returns; raises as `write_new`."""
     _put(path, data, mode, new=False)
 
 
-def _put(path: Path, data: bytes, mode: int, *, new: bool) -> None:
+def _put(path: Path, data: bytes, mode: int, *, new: bool, durable: bool = True) -> None:
     """Write under another name first; a link, unlike a rename, takes no name that is taken."""
     temporary = path.with_name(f".chopmark-{secrets.token_hex(8)}")
     try:
-        _write_synced(temporary, data, mode)
+        _write_whole(temporary, data, mode, durable=durable)
         if not new or not _link(temporary, path):
             temporary.replace(path)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
     except OSError as error:
         raise _explain_write_error(path, error) from error
     finally:
@@ -149,12 +163,13 @@ def explain_read_error(path: Path, error: OSError) -> ChopmarkError:
     return InternalError("read-failed", f"cannot read {path}: {error.strerror or error}")
 
 
-def _write_synced(path: Path, data: bytes, mode: int) -> None:
+def _write_whole(path: Path, data: bytes, mode: int, *, durable: bool) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
 
 
 def _explain_write_error(path: Path, error: OSError) -> ChopmarkError:

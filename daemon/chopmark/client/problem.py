@@ -1,9 +1,8 @@
 """Errors of the client: problem details (RFC 9457) back to what caused them, and bad answers."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from chopmark.core.compact import Failure
 from chopmark.core.errors import (
     ChopmarkError,
     ExistsError,
@@ -16,6 +15,9 @@ from chopmark.core.errors import (
     UnreachableError,
     UsageError,
 )
+
+if TYPE_CHECKING:
+    from chopmark.core.compact import Failure
 
 _BY_STATUS: Final[Mapping[int, type[ChopmarkError]]] = {
     400: MalformedError,
@@ -61,7 +63,7 @@ def error_from_line(error: object) -> ChopmarkError:
     return kind(code, message, hint=_text(body, "hint"))
 
 
-def error_from_failure(failure: Failure) -> ChopmarkError:
+def error_from_failure(failure: "Failure") -> ChopmarkError:
     """The error that the failure at the end of a compact answer stands for."""
     again = failure.retry_after is not None or failure.code in _TRY_AGAIN
     kind = TryAgainError if again else RefusedError

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chopmark.core.cbor import decode_cbor, encode_cbor
+from chopmark.core.draft import Drafts
 from chopmark.core.entry import KIND, SHA256, SM3
 from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.merkle import HASH
@@ -248,6 +249,16 @@ class AnswerReader:
         self.runs.append(run)
         self.next = run.first + run.count
         self._free = run.start + run.count
+
+
+def make_drafts(header: Header, digests: bytes) -> Drafts:
+    """What a request asks for, from its header and some of its digests, whole ones."""
+    sha256, sm3 = digests, None
+    if header.with_sm3:
+        places = range(0, len(digests), header.width)
+        sha256 = b"".join([digests[at : at + HASH] for at in places])
+        sm3 = b"".join([digests[at + HASH : at + 2 * HASH] for at in places])
+    return Drafts(sha256, header.kind, sm3, header.valid_until)
 
 
 def stretches(runs: Sequence[Run]) -> list[tuple[int, int]]:

@@ -12,7 +12,8 @@ from hashlib import sha256
 from typing import Final
 
 from chopmark.core.checkpoint import Checkpoint, SignedCheckpoint
-from chopmark.core.compact import End, Header, Run, beside, stretches
+from chopmark.core.columns import make_columns
+from chopmark.core.compact import End, Header, Run, beside, make_drafts, stretches
 from chopmark.core.entry import template
 from chopmark.core.errors import RefusedError
 from chopmark.core.merkle import HASH, fold_range, node_hash, range_nodes
@@ -45,6 +46,10 @@ class Stretch:
 class RunProver:
     """The proofs of all digests of one answer; each costs some microseconds.
 
+    Attributes:
+        checkpoint: the signed head.
+        runs: as they were given.
+
     Args:
         header: what the digests have in common; its offset does not matter here.
         digests: of the documents, from the first run's first on, `header.width` bytes for each.
@@ -67,7 +72,7 @@ class RunProver:
     ) -> None:
         self._header = header
         self._digests = memoryview(digests).toreadonly()
-        self._runs = runs
+        self.runs = runs
         self._firsts = [run.first for run in runs]
         self._note = end.note
         self.checkpoint: Checkpoint = open_note(end.note).checkpoint
@@ -85,7 +90,7 @@ class RunProver:
         self._upper = lru_cache(maxsize=4)(self._make_upper)
 
     def __len__(self) -> int:
-        return sum(run.count for run in self._runs)
+        return sum(run.count for run in self.runs)
 
     def proof(self, number: int) -> Proof:
         """The proof of one digest.
@@ -96,7 +101,7 @@ class RunProver:
         Raises:
             IndexError: if no run has it.
         """
-        run = self._runs[max(0, bisect_right(self._firsts, number) - 1)] if self._runs else None
+        run = self.runs[max(0, bisect_right(self._firsts, number) - 1)] if self.runs else None
         if run is None or not run.first <= number < run.first + run.count:
             raise IndexError(f"the runs have no digest {number}")
         index = run.start + number - run.first
@@ -105,13 +110,13 @@ class RunProver:
 
     def proofs(self) -> Iterator[Proof]:
         """The proofs of all digests, in their order."""
-        for run in self._runs:
+        for run in self.runs:
             for number in range(run.first, run.first + run.count):
                 yield self.proof(number)
 
     def _check_runs(self) -> None:
         number, free = self._firsts[0] if self._firsts else 0, 0
-        for run in self._runs:
+        for run in self.runs:
             if run.first != number or run.start < free or run.count < 1:
                 raise RefusedError(CODE, "the runs of the answer are out of order")
             number, free = run.first + run.count, run.start + run.count
@@ -121,7 +126,7 @@ class RunProver:
             raise RefusedError(CODE, "the runs of the answer are of another number of digests")
 
     def _read_beside(self, end: End) -> dict[tuple[int, int], bytes]:
-        ranges = beside(self._runs, self.checkpoint.size)
+        ranges = beside(self.runs, self.checkpoint.size)
         if len(ranges) != len(end.beside):
             raise RefusedError(CODE, f"{len(ranges)} ranges of hashes are due beside the runs")
         found: dict[tuple[int, int], bytes] = {}
@@ -134,7 +139,7 @@ class RunProver:
         return found
 
     def _hash_stretches(self) -> Iterator[Stretch]:
-        runs = iter(self._runs)
+        runs = iter(self.runs)
         for start, end in self._places:
             leaves = bytearray()
             while len(leaves) < (end - start) * HASH:
@@ -142,30 +147,18 @@ class RunProver:
             yield Stretch(start, leaves)
 
     def _add_leaves(self, run: Run, leaves: bytearray) -> None:
-        before, between, after = (bytes(part) for part in self._template(run))
-        before = b"\x00" + before
-        width, end = self._header.width, run.first + run.count
+        end = run.first + run.count
         for first in range(run.first, end, _BLOCK):
-            some = self._part(first, min(_BLOCK, end - first))
-            places = range(0, len(some), width)
-            if not self._header.with_sm3:
-                tail = between + after
-                made = [sha256(before + some[at : at + HASH] + tail).digest() for at in places]
-            else:
-                halves = ((some[at : at + HASH], some[at + HASH : at + width]) for at in places)
-                made = [sha256(before + a + between + b + after).digest() for a, b in halves]
-            leaves += b"".join(made)
+            drafts = make_drafts(self._header, self._part(first, min(_BLOCK, end - first)))
+            leaves += b"".join(make_columns(drafts, run.made_at).leaves())
 
     def _entry(self, run: Run, number: int) -> bytes:
-        before, between, after = self._template(run)
-        digests = self._part(number, 1)
-        return before + digests[:HASH] + between + digests[HASH:] + after
-
-    def _template(self, run: Run) -> tuple[bytes, bytes, bytes]:
         header = self._header
-        return template(
+        before, between, after = template(
             run.made_at, header.kind, header.valid_until, None, with_sm3=header.with_sm3
         )
+        digests = self._part(number, 1)
+        return before + digests[:HASH] + between + digests[HASH:] + after
 
     def _part(self, number: int, count: int) -> bytes:
         """Digests of so many documents, from this number within the request on."""

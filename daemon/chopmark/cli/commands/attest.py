@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
+from msgspec.structs import replace
 
 from chopmark.cli.arguments import check_kind_argument, parse_duration, parse_time
 from chopmark.cli.context import Given, Options
@@ -24,12 +25,19 @@ if TYPE_CHECKING:
     from chopmark.client.gateway import GatewayClient
 
 
+_Flag = Annotated[bool, Parameter(negative="")]
+
+
 def attest(
-    *files: Annotated[Path, Parameter(required=True)],
+    *files: Path,
     kind: str = "document",
     valid_until: str | None = None,
     supersedes: int | None = None,
     wait: str = "10s",
+    manifest: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
+    proofs: str | None = None,
+    no_proofs: _Flag = False,
+    resume: _Flag = False,
     options: Given,
 ) -> int:
     """Attest documents by their digests, and write FILE.tlog-proof beside each.
@@ -38,24 +46,55 @@ def attest(
     is ORIGIN#INDEX and the file. What is recorded but not signed in time will be signed:
     `chopmark proof FILE` then fetches its proof.
 
+    Very many documents go by a manifest of their SHA-256 digests: `sha256sum FILE… > MANIFEST`,
+    then `chopmark attest --manifest MANIFEST`. Nothing is sent before all of it was read.
+
     Args:
         files: The documents; only their digests leave this program.
         kind: Kind of the documents, such as bank-statement.
         valid_until: When they end: 2027-12-31 (that day's end, UTC) or an RFC 3339 time.
         supersedes: Index of the attestation of this gateway that this one replaces.
         wait: How long to wait for the signature, at most 60s.
+        manifest: Digests and names, as sha256sum writes them, in place of files; - reads standard
+            input.
+        proofs: Folder for the proofs of a manifest's documents, or "beside" each document, as
+            without it.
+        no_proofs: Keep no proofs of a manifest's documents.
+        resume: Go on with the run of this manifest that broke off, if one did.
     """
     check_kind_argument(kind)
     until = None if valid_until is None else parse_time(valid_until)
     seconds = min(parse_duration(wait), 60)
-    _check_files(files, supersedes)
+    if manifest is None:
+        if proofs is not None or no_proofs or resume:
+            raise UsageError("usage", "--proofs, --no-proofs and --resume go with --manifest")
+        return _attest_files(files, Draft(b"", kind, None, until, supersedes), seconds, options)
+    if files or supersedes is not None or (no_proofs and proofs is not None):
+        hint = "neither files nor --supersedes, and one of --proofs and --no-proofs"
+        raise UsageError("usage", "--manifest stands by itself", hint=hint)
+    from chopmark.cli.bulk import BESIDE, Bulk, attest_manifest
+
+    where = None if no_proofs else proofs or BESIDE
+    return attest_manifest(Bulk(manifest, kind, until, seconds, where, resume), options)
+
+
+def _attest_files(files: Sequence[Path], terms: Draft, wait: int, options: Options) -> int:
+    """Attest documents that are hashed here.
+
+    Args:
+        files: the documents.
+        terms: what each draft has in common with it.
+        wait: seconds.
+        options: of the command line.
+    """
+    if not files:
+        raise UsageError("usage", "no document is named", hint="name files, or a --manifest")
+    _check_files(files, terms.supersedes)
     digests = hash_files(files, options)
-    drafts = [Draft(d.sha256, kind, d.sm3, until, supersedes) for d in digests]
+    drafts = [replace(terms, sha256=d.sha256, sm3=d.sm3) for d in digests]
     with options.connect() as gateway, options.meter("attesting", len(files), unit="files") as bar:
         codes = []
-        for file, draft, outcome in zip(
-            files, drafts, _submit(gateway, drafts, seconds), strict=True
-        ):
+        for file, draft, outcome in zip(files, drafts, _submit(gateway, drafts, wait), strict=True):
             codes.append(_finish(file, draft, outcome, options))
             bar.advance(1)
     return next((code for code in codes if code), 0)
