@@ -11,6 +11,7 @@ from typing import Any
 
 from chopmark.api.ports import Asked, Identity
 from chopmark.core.columns import make_columns
+from chopmark.core.compact import End, Header, Run, beside, make_drafts
 from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.entry import Attestation, Revocation, encode_entry, parse_entry
 from chopmark.core.errors import ChopmarkError, MissingError, RefusedError
@@ -52,6 +53,7 @@ class FakeGateway:
     signer: asyncio.Event = field(default_factory=asyncio.Event)
     signing: bool = True
     reasons: list[str] = field(default_factory=list)
+    requests: dict[bytes, list[Run]] = field(default_factory=dict)
     recording: int = 0
     most_recording: int = 0
     cancelled: int = 0
@@ -102,6 +104,40 @@ class FakeGateway:
         return self._append(
             [leaf for draft in drafts for leaf in make_columns(draft.columns(), NOW)]
         )
+
+    async def record_compact(
+        self, header: Header, first: int, drafts: Drafts, seconds: float
+    ) -> Run:
+        assert (drafts.kind, drafts.valid_until) == (header.kind, header.valid_until)
+        recorded = await self.record([drafts], seconds)
+        runs = self.requests.setdefault(header.request, [])
+        if first != (runs[-1].first + runs[-1].count if runs else 0):
+            del self.leaves[recorded.start :]
+            raise RefusedError("request-moved", f"not {first}")
+        runs.append(Run(first, recorded.start, recorded.count, recorded.made_at))
+        return runs[-1]
+
+    async def request_runs(self, header: Header) -> list[Run]:
+        runs = self.requests.get(header.request, [])
+        if header.offset > sum(run.count for run in runs):
+            raise RefusedError("compact-gap", "less is recorded")
+        cut = [(run, min(run.count, max(0, header.offset - run.first))) for run in runs]
+        made = [Run(r.first + n, r.start + n, r.count - n, r.made_at) for r, n in cut]
+        return [run for run in made if run.count]
+
+    async def compare_compact(self, header: Header, run: Run, digests: bytes) -> None:
+        assert digests
+        count = len(digests) // header.width
+        assert count <= run.count
+        wanted = list(make_columns(make_drafts(header, digests), run.made_at))
+        if self.leaves[run.start : run.start + count] != wanted:
+            raise RefusedError("compact-mismatch", "another digest")
+
+    async def end_compact(self, runs: Sequence[Run]) -> End | None:
+        assert self.signing
+        if not self.leaves:
+            return None
+        return End(b"note", (bytes(32),) * (len(beside(runs, len(self.leaves)))))
 
     def _append(self, leaves: list[bytes]) -> Recorded:
         start = len(self.leaves)

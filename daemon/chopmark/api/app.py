@@ -9,6 +9,7 @@ from litestar.types import Receive, Scope, Send
 
 from chopmark.api.attestations import attest
 from chopmark.api.batch import make_batch_route
+from chopmark.api.compact import make_compact_route
 from chopmark.api.entries import read_entries
 from chopmark.api.guard import LocalOnly
 from chopmark.api.limits import ApiLimits
@@ -76,6 +77,7 @@ def create_app(gateway: Gateway, limits: ApiLimits | None = None) -> Api:
             post_json("/v1/revocations", revoke, gateway, bounds),
             post_json("/v1/verifications", verify, gateway, bounds),
             make_batch_route(gateway, bounds),
+            make_compact_route(gateway, bounds),
             read_proof_of,
             read_entries,
             read_status,

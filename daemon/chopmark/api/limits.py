@@ -23,6 +23,9 @@ class ApiLimits:
         backlog: groups and bad lines whose answers the client has not read yet. A settled group
             takes about 1 KiB however many lines it has, so that a client that first sends all
             and then reads works up to millions of lines; beyond, the gateway stops reading.
+        compact_group: digests of a compact body that are recorded as one run: the most that the
+            sequencer takes in one transaction.
+        compact_record: seconds that the commit of such a run gets, which can be behind three more.
         proofs: read and sent in one piece (1 to 2 KiB each).
         least_record: even `wait=0` gives the commit this long; `wait` is about the signature.
         head: request line and headers.
@@ -39,6 +42,8 @@ class ApiLimits:
     group_bytes: int = 512 * 1024
     in_flight: int = 4
     backlog: int = 8192
+    compact_group: int = 16_384
+    compact_record: float = 10.0
     proofs: int = 256
     least_record: float = 1.0
     head: int = 32 * 1024

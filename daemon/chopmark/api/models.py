@@ -80,6 +80,12 @@ class BatchQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     wait: Wait = DEFAULT_WAIT
 
 
+class CompactQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Query of `POST /v1/attestations:compact`."""
+
+    wait: Wait = DEFAULT_WAIT
+
+
 class EntriesQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Query of `GET /v1/entries`."""
 

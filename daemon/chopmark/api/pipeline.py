@@ -35,7 +35,7 @@ _PIECES: Final = 4
 """Pieces of the body that may wait: each is at most what the server hands over at a time."""
 
 
-_ROOM: Final = 0.02
+ROOM: Final = 0.02
 """Seconds between looks for room in the intake queue: about one commit."""
 
 
@@ -201,9 +201,9 @@ class Pipeline:
                 return await self._gateway.record(drafts, deadline.left())
             except TryAgainError as error:
                 # Nothing was recorded. Single requests are turned away; a batch can wait for room.
-                if error.code != "queue-full" or deadline.left() < _ROOM:
+                if error.code != "queue-full" or deadline.left() < ROOM:
                     raise
-                await asyncio.sleep(_ROOM)
+                await asyncio.sleep(ROOM)
 
     async def _answer(self, output: Output) -> None:
         while (task := await self._groups.get()) is not None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from chopmark.core.compact import End, Header, Run
 from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.verdict import Question, Verdict
@@ -65,6 +66,34 @@ class Gateway(Protocol):
         A deadline that passes while the commit is under way waits for its result. Cancelling takes
         back what has not begun; what has begun is recorded, though nobody is told.
         """
+        ...
+
+    async def request_runs(self, header: Header) -> list[Run]:
+        """What is recorded of a request in compact form, from the header's offset on.
+
+        Raises `RefusedError` (`compact-gap`, `compact-mismatch`).
+        """
+        ...
+
+    async def compare_compact(self, header: Header, run: Run, digests: bytes) -> None:
+        """Refuse digests that are not the ones recorded from this run's first one on.
+
+        There may be fewer than the run has. Raises `RefusedError` (`compact-mismatch`).
+        """
+        ...
+
+    async def record_compact(
+        self, header: Header, first: int, drafts: Drafts, seconds: float
+    ) -> Run:
+        """As `record`, for the digests of a request from its number `first` on.
+
+        Which these are is recorded with them, so that `request_runs` knows. `RefusedError`
+        (`request-moved`) if they do not follow what is recorded of the request by then.
+        """
+        ...
+
+    async def end_compact(self, runs: Sequence[Run]) -> End | None:
+        """The end of an answer with these signed runs; None if there is no signed head yet."""
         ...
 
     async def revoke(self, index: int, reason: int, seconds: float) -> Recorded:

@@ -6,9 +6,7 @@ from litestar.types import Send
 
 from chopmark.api.problems import NO_STORE
 
-_HEADERS: Final = [(b"content-type", b"application/x-ndjson")] + [
-    (name.encode(), value.encode()) for name, value in NO_STORE.items()
-]
+_HEADERS: Final = [(name.encode(), value.encode()) for name, value in NO_STORE.items()]
 
 
 class Output:
@@ -17,9 +15,10 @@ class Output:
     Not before, for a client that sent `Expect: 100-continue` waits to be asked for the body.
     """
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, media: str = "application/x-ndjson") -> None:
         self._send = send
-        self._started = False
+        self._headers = [(b"content-type", media.encode()), *_HEADERS]
+        self.started = False
 
     async def write(self, data: bytes) -> None:
         """Send a piece; returns once the client's connection takes more."""
@@ -30,7 +29,9 @@ class Output:
         await self._write(b"", more=False)
 
     async def _write(self, data: bytes, *, more: bool) -> None:
-        if not self._started:
-            self._started = True
-            await self._send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        if not self.started:
+            self.started = True
+            await self._send(
+                {"type": "http.response.start", "status": 200, "headers": self._headers}
+            )
         await self._send({"type": "http.response.body", "body": data, "more_body": more})

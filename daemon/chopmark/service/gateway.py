@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from chopmark.api.ports import Asked, Identity
+from chopmark.core.compact import End, Header, Run
 from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.entry import REASONS
 from chopmark.core.errors import MissingError, RefusedError
@@ -13,9 +14,11 @@ from chopmark.core.proof import Proof
 from chopmark.core.verdict import Verdict
 from chopmark.ledger.log import Log
 from chopmark.ledger.reader import Reader
+from chopmark.ledger.requests import Claim
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import is_attestation, is_revocable
+from chopmark.service.compact import compare, make_end, read_runs
 from chopmark.service.signing import Signing
 from chopmark.service.verifier import Verifier
 
@@ -91,6 +94,31 @@ class GatewayService:
     async def record(self, drafts: Sequence[Draft | Drafts], seconds: float) -> Recorded:
         """Append attestations as one run; see `Sequencer.record`."""
         return await self._sequencer.record(drafts, seconds)
+
+    async def request_runs(self, header: Header) -> list[Run]:
+        """What is recorded of a request; see `service.compact.read_runs`."""
+        log = self._log(self._own.id)
+        runs: list[Run] = await log.read(lambda reader, _: read_runs(reader, header))
+        return runs
+
+    async def compare_compact(self, header: Header, run: Run, digests: bytes) -> None:
+        """Compare digests with what is recorded; see `service.compact.compare`."""
+        log = self._log(self._own.id)
+        await log.read(lambda reader, _: compare(reader, header, run, digests))
+
+    async def record_compact(
+        self, header: Header, first: int, drafts: Drafts, seconds: float
+    ) -> Run:
+        """Append part of a request as one run; see `Sequencer.record`."""
+        claim = Claim(header.request, first)
+        recorded = await self._sequencer.record([drafts], seconds, claim)
+        return Run(first, recorded.start, recorded.count, recorded.made_at)
+
+    async def end_compact(self, runs: Sequence[Run]) -> End | None:
+        """The end of an answer; see `service.compact.make_end`."""
+        log = self._log(self._own.id)
+        end: End | None = await log.read(lambda reader, state: make_end(reader, state, runs))
+        return end
 
     async def revoke(self, index: int, reason: int, seconds: float) -> Recorded:
         """Append a revocation.

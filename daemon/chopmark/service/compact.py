@@ -1,0 +1,80 @@
+"""What our ledger says about a request in compact form; on the readers' thread."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from chopmark.core.columns import make_columns
+from chopmark.core.compact import End, Header, Run, beside, make_drafts
+from chopmark.core.entry import template
+from chopmark.core.errors import RefusedError
+from chopmark.core.merkle import HASH, read_range
+from chopmark.ledger.reader import Reader
+from chopmark.ledger.store import LogState
+
+_HINT: Final = "a request id stands for one list of digests, and one kind, validity and algorithms"
+
+
+def read_runs(reader: Reader, header: Header) -> list[Run]:
+    """What is recorded of a request from the header's offset on.
+
+    Raises:
+        RefusedError: `compact-gap` if less than up to there is; `compact-mismatch` if it was of
+            another kind, validity or algorithms.
+    """
+    # From one before the offset: so that what ends there is found as well.
+    parts = reader.request_parts(header.request, max(0, header.offset - 1))
+    end = parts[-1].first + parts[-1].size if parts else 0
+    if header.offset > end:
+        message = f"less of this request is recorded than the {header.offset} that were sent before"
+        hint = "send it from offset 0; requests are forgotten after 30 days"
+        raise RefusedError("compact-gap", message, hint=hint)
+    runs = [Run(*part) for part in parts]
+    if runs:
+        _check_terms(reader, header, runs[0])
+    cut = [cut_run(run, max(0, header.offset - run.first)) for run in runs]
+    return [run for run in cut if run.count > 0]
+
+
+def cut_run(run: Run, count: int) -> Run:
+    """A run without its first digests."""
+    return Run(run.first + count, run.start + count, run.count - count, run.made_at)
+
+
+def compare(reader: Reader, header: Header, run: Run, digests: bytes) -> None:
+    """See that the digests from a run's first one on are the ones recorded; there may be fewer.
+
+    Raises:
+        RefusedError: `compact-mismatch`.
+    """
+    count = len(digests) // header.width
+    wanted = list(make_columns(make_drafts(header, digests), run.made_at))
+    held = reader.entries(run.start, run.start + count)
+    if held != wanted:
+        at = next(at for at in range(count) if held[at] != wanted[at])
+        message = f"digest {run.first + at} of this request was another one before"
+        raise RefusedError("compact-mismatch", message, hint=_HINT)
+
+
+def make_end(reader: Reader, state: LogState, runs: Sequence[Run]) -> End | None:
+    """The end of an answer with these runs, all signed; None as long as there is no head at all."""
+    if state.note is None:
+        return None
+    places = beside(runs, state.head.size)
+    joined = (b"".join(read_range(start, end, reader.node)) for start, end in places)
+    return End(state.note, tuple(joined))
+
+
+def _check_terms(reader: Reader, header: Header, run: Run) -> None:
+    """The run's first entry must be what the header asks for, whatever its digests are."""
+    entry = reader.entry(run.start)
+    before, between, after = template(
+        run.made_at, header.kind, header.valid_until, None, with_sm3=header.with_sm3
+    )
+    first = len(before)
+    second = first + HASH + len(between)
+    form = before + entry[first : first + HASH] + between
+    if header.with_sm3:
+        form += entry[second : second + HASH] + after
+    if entry != form:
+        message = "this request was of another kind, validity or algorithms before"
+        raise RefusedError("compact-mismatch", message, hint=_HINT)
