@@ -174,8 +174,11 @@ class _Compact:
                 await asyncio.sleep(ROOM)
             except RefusedError as error:
                 # The run before may have had to wait for room: this one must not overtake it.
-                if error.code != _MOVED or before is None or isinstance(await before, Exception):
+                if error.code != _MOVED:
                     raise
+                if before is None or isinstance(await before, ChopmarkError):
+                    # Another connection goes on with the request; once it ends, this one can.
+                    raise TryAgainError(_MOVED, error.message, retry_after=1) from error
                 before = None
 
     async def _end(self) -> bytes:
@@ -192,6 +195,6 @@ class _Compact:
 
 
 def _failure(error: ChopmarkError) -> Failure:
-    again = isinstance(error, TryAgainError) or error.code == _MOVED
+    again = isinstance(error, TryAgainError)
     retry_after = 1 if again and error.retry_after is None else error.retry_after
     return Failure(error.code, error.message, error.hint, retry_after)

@@ -116,10 +116,11 @@ class Transport:
         except httpx.TimeoutException as error:
             raise self._timeout() from error
         except (httpx.HTTPError, OSError) as error:
+            self._probed = self._address.socket is None
             raise self._unreachable(error) from error
 
     def _probe(self) -> None:
-        """Connect to the socket once: httpcore leaves its own open when that fails."""
+        """Connect to the socket first: httpcore leaves its own open when that fails."""
         if not self._probed:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(CONNECT_SECONDS)
