@@ -1,18 +1,22 @@
 """The rows `attest.*` and `hsm.ratio`: what the issuing gateway does, nobody following it."""
 
 import asyncio
+import os
 from statistics import median
 from typing import Final
 
 import growth
 from bench import Bench, Figures
-from load import Request, ask_all, attestation, percentile
+from chopmark.core.compact import REQUEST_ID, Header
+from load import Request, ask_all, attest_burst, attestation, make_digest, percentile
 from rows import Figure
 
 SINGLES: Final = 500
 CLIENTS: Final = 64
 PER_CLIENT: Final = 100
 HSM_ROUNDS: Final = 3
+PIECE: Final = 256 * 1024
+"""Bytes of a body that are handed to the socket at a time."""
 
 
 def hsm(bench: Bench) -> Figures:
@@ -56,3 +60,15 @@ def bulk(bench: Bench) -> Figures:
     growth.note_small(bench)
     interval = asyncio.run(bench.attest(bench.half))
     return {"attest.bulk": Figure(bench.half / interval.seconds, limit)}
+
+
+def compact(bench: Bench) -> Figures:
+    """A burst of digests in compact form, to a gateway of its own, until the end record."""
+    limit = bench.bare_rate
+    numbers = bench.burst
+    header = Header(os.urandom(REQUEST_ID))
+    whole = header.encode() + b"".join(map(make_digest, numbers))
+    pieces = [whole[at : at + PIECE] for at in range(0, len(whole), PIECE)]
+    with bench.lonely() as gateway:
+        seconds = asyncio.run(attest_burst(gateway.socket, pieces, len(numbers)))
+    return {"attest.compact": Figure(len(numbers) / seconds, limit)}

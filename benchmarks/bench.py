@@ -1,10 +1,12 @@
 """What the measurements share: the gateways, how much was attested, and where to say so."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Final
 
 import limits
 from load import LoadFailedError, attest_lines, make_lines
-from rig.gateway import HONG_KONG, SHENZHEN, Cluster, Gateway
+from rig.gateway import HONG_KONG, MACAO, SHENZHEN, Cluster, Gateway
 from rows import Figure
 
 Figures = dict[str, Figure]
@@ -70,6 +72,22 @@ class Bench:
     def bare_rate(self) -> float:
         """Entries a second of the bare loop."""
         return limits.bare_rate(self.folder, min(self.scale, 400_000))
+
+    @property
+    def burst(self) -> range:
+        """Numbers of the digests of one burst."""
+        return range(min(MAX_STREAM, self.scale))
+
+    @contextmanager
+    def lonely(self) -> Iterator[Gateway]:
+        """A gateway with an empty log, which nobody follows; afterwards it is gone."""
+        folder = self.folder / "lonely"
+        gateway = Gateway(folder, MACAO, self.cluster.broker)
+        try:
+            yield gateway.start()
+        finally:
+            gateway.stop()
+            shutil.rmtree(folder)
 
     def take(self, count: int) -> range:
         """Numbers of digests that nobody has attested yet."""

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from chopmark.core.compact import AnswerReader, End
 from client import Answer, Connection
 
 BLOCK: Final = 1000
@@ -94,6 +95,29 @@ async def attest_lines(socket: Path, pieces: Iterable[bytes], seconds: float) ->
     return counted.result()
 
 
+async def attest_burst(socket: Path, pieces: Sequence[bytes], count: int) -> float:
+    """Stream a body in compact form and read its answer at the same time; gives the seconds.
+
+    Raises:
+        LoadFailedError: not every digest was recorded and signed.
+        TimeoutError: it takes longer than ten minutes.
+    """
+    connection = await Connection.open(socket)
+    start = time.perf_counter()
+    try:
+        async with asyncio.timeout(600), asyncio.TaskGroup() as tasks:
+            tasks.create_task(_send_all(connection, pieces, "/v1/attestations:compact?wait=60"))
+            reading = tasks.create_task(_read_all(connection))
+        seconds = time.perf_counter() - start
+    finally:
+        connection.close()
+    reader = AnswerReader(0)
+    list(reader.feed(reading.result()))
+    if reader.next != count or not isinstance(reader.last, End):
+        raise LoadFailedError(f"{reader.next} of {count} were recorded: {reader.last}")
+    return seconds
+
+
 async def ask_all(
     socket: Path,
     requests: Sequence[Request],
@@ -136,11 +160,21 @@ async def _ask(
             raise LoadFailedError(message)
 
 
-async def _send_all(connection: Connection, pieces: Iterable[bytes]) -> None:
-    await connection.begin("POST", "/v1/attestations:batch")
+async def _send_all(
+    connection: Connection, pieces: Iterable[bytes], path: str = "/v1/attestations:batch"
+) -> None:
+    await connection.begin("POST", path)
     for piece in pieces:
         await connection.send(piece)
     await connection.send(b"")
+
+
+async def _read_all(connection: Connection) -> bytes:
+    status = await connection.read_head()
+    body = b"".join([part async for part in connection.parts()])
+    if status != 200:
+        raise LoadFailedError(f"a compact request answered {status}: {body[:300]!r}")
+    return body
 
 
 async def _count_signed(connection: Connection) -> int:

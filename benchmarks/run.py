@@ -33,6 +33,7 @@ STEPS: Final = (
     Step(("attest.single.p50", "attest.single.p99"), attest.single),
     Step(("attest.clients64", "attest.clients64.p99"), attest.clients),
     Step(("attest.bulk",), attest.bulk),
+    Step(("attest.compact",), attest.compact),
     Step(("replica.catchup",), replica.catchup),
     Step(("replica.live",), replica.live),
     Step(("verify.digest", "verify.digest.p99"), verify.digest),
