@@ -1,6 +1,7 @@
 """Reads the body of a request in compact form: its header, and then digests in groups."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 
 from litestar.types import Receive
@@ -19,7 +20,9 @@ class DigestReader:
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
-        self._buffer = bytearray()
+        # Pieces, not one growing buffer: that would be copied whenever it grows.
+        self._pieces: deque[bytes] = deque()
+        self._size = 0
         self._ended = False
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
@@ -27,7 +30,7 @@ class DigestReader:
     @property
     def has_rest(self) -> bool:
         """Whether bytes are left that were not taken."""
-        return bool(self._buffer)
+        return self._size > 0
 
     async def read(self, receive: Receive) -> None:
         """Read the body to its end; then watch for the client to hang up.
@@ -37,14 +40,14 @@ class DigestReader:
         """
         more = True
         while more:
-            while len(self._buffer) >= self._bound:
+            while self._size >= self._bound:
                 self._room.clear()
                 await self._room.wait()
             message = await receive()
             if message["type"] != "http.request":
                 raise ClientGoneError
             more = message.get("more_body", False)
-            self._buffer += message.get("body", b"")
+            self._put(message.get("body", b""))
             self.nudge()
         self._ended = True
         self.nudge()
@@ -57,12 +60,16 @@ class DigestReader:
         Raises:
             MalformedError, RefusedError: what `parse_header` raises, or that it is cut short.
         """
-        while (found := split_record(bytes(self._buffer[: MAX_HEADER + 4]), MAX_HEADER)) is None:
-            if self._ended:
+        begun = b""
+        while (found := split_record(begun, MAX_HEADER)) is None:
+            if self._ended and not self._size:
                 raise MalformedError(CODE, "the body ends inside its header")
-            await self._wait()
-        del self._buffer[: 4 + len(found[0])]
-        return parse_header(found[0])
+            if not self._size:
+                await self._wait()
+            begun += self._take(self._size)
+        content, rest = found
+        self._put_back(rest)
+        return parse_header(content)
 
     async def take(self, width: int, most: int, is_busy: Callable[[], bool]) -> bytes:
         """The next digests, whole ones; nothing once the body has no more.
@@ -75,19 +82,38 @@ class DigestReader:
             most: bytes at most; a multiple of the width.
             is_busy: asked after each change; `nudge` tells of one.
         """
-        while len(self._buffer) < most and not self._ended:
-            if len(self._buffer) >= width and not is_busy():
+        while self._size < most and not self._ended:
+            if self._size >= width and not is_busy():
                 break
             await self._wait()
-        size = min(most, len(self._buffer) // width * width)
-        taken = bytes(self._buffer[:size])
-        del self._buffer[:size]
+        taken = self._take(min(most, self._size // width * width))
         self._room.set()
         return taken
 
     def nudge(self) -> None:
         """Something has changed: look again."""
         self._changed.set()
+
+    def _put(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+
+    def _put_back(self, piece: bytes) -> None:
+        self._pieces.appendleft(piece)
+        self._size += len(piece)
+
+    def _take(self, size: int) -> bytes:
+        """The first bytes, of which there are so many."""
+        taken: list[bytes] = []
+        left = size
+        while left:
+            piece = self._pieces.popleft()
+            taken.append(piece[:left])
+            self._size -= len(piece)
+            if len(piece) > left:
+                self._put_back(piece[left:])
+            left -= len(taken[-1])
+        return b"".join(taken)
 
     async def _wait(self) -> None:
         self._changed.clear()
