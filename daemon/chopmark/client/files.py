@@ -90,7 +90,12 @@ def write_soon(path: Path, data: bytes, mode: int = PUBLIC_MODE) -> None:
 
     Raises as `write_new`, which waits for the disk: for a million files that is half an hour.
     """
-    _put(path, data, mode, new=True, durable=False)
+    try:
+        made = _put_nameless(path, data, mode)
+    except OSError as error:
+        raise _explain_write_error(path, error) from error
+    if not made:
+        _put(path, data, mode, new=True, durable=False)
 
 
 def sync_all() -> None:
@@ -117,6 +122,29 @@ def _put(path: Path, data: bytes, mode: int, *, new: bool, durable: bool = True)
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def _put_nameless(path: Path, data: bytes, mode: int) -> bool:
+    """As `_put`, of a file that has no name before it is whole: half the work in the folder.
+
+    False where the file system (or /proc) does not do that; then nothing was written.
+    """
+    try:
+        file = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, mode)
+    except OSError:
+        return False
+    try:
+        whole = os.write(file, data) == len(data)
+        if whole:
+            # Any folder makes this a linkat(2), which follows /proc's link; link(2) does not.
+            os.link(f"/proc/self/fd/{file}", path, src_dir_fd=file)
+    except FileExistsError:
+        raise
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return whole
 
 
 def _link(temporary: Path, path: Path) -> bool:

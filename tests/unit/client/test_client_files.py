@@ -149,3 +149,21 @@ def test_file_system_without_links_takes_new_files(
     monkeypatch.setattr(Path, "hardlink_to", refuse)
     files.write_new(tmp_path / "proof", b"ours")
     assert (tmp_path / "proof").read_bytes() == b"ours"
+
+
+@pytest.mark.parametrize("nameless", [True, False])
+def test_write_soon_writes_whole_and_never_over_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, nameless: bool
+) -> None:
+    if not nameless:  # a file system that has no nameless files
+        monkeypatch.setattr(files.os, "O_TMPFILE", files.os.O_DIRECTORY | files.os.O_CREAT)
+    path = tmp_path / "proof"
+    files.write_soon(path, b"whole")
+    with pytest.raises(ExistsError):
+        files.write_soon(path, b"other")
+    assert path.read_bytes() == b"whole"
+    assert path.stat().st_nlink == 1
+    with pytest.raises(MissingError):
+        files.write_soon(tmp_path / "none" / "proof", b"")
+    files.sync_all()
+    assert [one.name for one in tmp_path.iterdir()] == ["proof"]
