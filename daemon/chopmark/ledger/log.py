@@ -30,14 +30,20 @@ class Log:
     Reads see signed entries only: those below `state.head.size`.
     """
 
-    def __init__(self, path: Path, index_path: Path, reading: Worker) -> None:
+    def __init__(
+        self,
+        path: Path,
+        index_path: Path,
+        reading: Worker,
+        open_index: Callable[[Path], DigestIndex] = DigestIndex,
+    ) -> None:
         """Open the files; `open_log` does it off the event loop."""
         with ExitStack() as undo:
             self._store = Store(path)
             undo.callback(self._store.close)
             self._reader = Reader(path)
             undo.callback(self._reader.close)
-            self._index = DigestIndex(index_path)
+            self._index = open_index(index_path)
             self._filler = Filler(path, self._index, lambda: self._store.size)
             undo.callback(self._close_index)
             self._filler.begin(self._reader)
@@ -143,10 +149,21 @@ class Log:
         self._filler.close()
 
 
-async def open_log(path: Path, index_path: Path, reading: Worker) -> Log:
+async def open_log(
+    path: Path,
+    index_path: Path,
+    reading: Worker,
+    open_index: Callable[[Path], DigestIndex] = DigestIndex,
+) -> Log:
     """Open a log off the event loop.
+
+    Args:
+        path: its database.
+        index_path: its digest index.
+        reading: where it is opened, and read from then on.
+        open_index: opens or makes the index.
 
     Raises:
         MissingError, ConfigurationError, InternalError: what `connect` and `Store` raise.
     """
-    return await reading.run(Log, path, index_path, reading)
+    return await reading.run(Log, path, index_path, reading, open_index)

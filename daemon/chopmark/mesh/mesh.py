@@ -55,8 +55,9 @@ class Mesh:
         own: HeldLog,
         followed: Sequence[FollowedLog],
         heartbeat: Callable[[], Awaitable[bytes]],
+        make_link: Callable[..., Link] = Link,
     ) -> None:
-        self.link = Link(
+        self.link = make_link(
             broker,
             me,
             topics.subscriptions(me, [log.peer for log in followed]),

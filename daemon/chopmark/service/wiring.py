@@ -1,9 +1,9 @@
 """Builds the gateway's parts from its configuration, and closes them again."""
 
 import fcntl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
@@ -19,12 +19,13 @@ from chopmark.core.note import parse_note
 from chopmark.core.ports import Clock, Signer
 from chopmark.core.verdict import Source
 from chopmark.hsm.signer import HsmSigner, open_signer
+from chopmark.ledger.index import DigestIndex
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import create_store, read_keys
 from chopmark.ledger.worker import Worker
-from chopmark.mesh.link import Broker
+from chopmark.mesh.link import Broker, Link
 from chopmark.mesh.mesh import Mesh
 from chopmark.service.clock import SystemClock
 from chopmark.service.config import Config, own_member
@@ -35,6 +36,15 @@ from chopmark.service.report import Report
 from chopmark.service.signing import Signing
 from chopmark.service.token import hsm_config
 from chopmark.service.verifier import Shelf, Verifier
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a gateway meets besides its HSM and its files; a simulation has its own."""
+
+    clock: Clock = field(default_factory=SystemClock)
+    open_index: Callable[[Path], DigestIndex] = DigestIndex
+    make_link: Callable[..., Link] = Link
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,6 @@ async def build(config: Config, stack: AsyncExitStack) -> Parts:
     Raises:
         ChopmarkError: with the first thing that is wrong.
     """
-    clock = SystemClock()
     state = config.gateway.state
     if not log_path(state).exists():
         hint = "create it with `chopmark init`"
@@ -73,13 +82,21 @@ async def build(config: Config, stack: AsyncExitStack) -> Parts:
         known=await reading.run(read_keys, log_path(state)),
     )
     stack.push_async_callback(signer.close)
+    return await open_parts(config, signer, reading, stack, Outside())
+
+
+async def open_parts(
+    config: Config, signer: HsmSigner, reading: Worker, stack: AsyncExitStack, outside: Outside
+) -> Parts:
+    """Open the logs with a signer that is there, and bring all together; raises as `build`."""
+    state = config.gateway.state
     own = own_member(config, signer.log_key, signer.cosigner_key)
-    log = await _open(log_path(state), own, state, reading, stack)
+    files = _Files(state, reading, stack, outside.open_index)
+    log = await files.open(log_path(state), own)
     replicas = [
-        Replica(peer, await _open_replica(peer, state, reading, stack), clock)
-        for peer in config.peers
+        Replica(peer, await files.open_replica(peer), outside.clock) for peer in config.peers
     ]
-    return _assemble(config, own, signer, log, replicas, reading, clock)
+    return _assemble(config, own, signer, log, replicas, reading, outside)
 
 
 def _lock(state: Path) -> TextIO:
@@ -105,11 +122,19 @@ def _assemble(
     log: Log,
     replicas: Sequence[Replica],
     reading: Worker,
-    clock: Clock,
+    outside: Outside,
 ) -> Parts:
+    clock = outside.clock
     sequencer = Sequencer(log, signer, clock)
     broker = Broker(config.broker[0].host, config.broker[0].port)
-    mesh = Mesh(own.id, broker, log, replicas, lambda: make_heartbeat(log, signer, clock))
+    mesh = Mesh(
+        own.id,
+        broker,
+        log,
+        replicas,
+        lambda: make_heartbeat(log, signer, clock),
+        outside.make_link,
+    )
     signing = Signing(log, reading)
 
     def head_moved() -> None:
@@ -146,29 +171,35 @@ def _shelve(replica: Replica) -> Shelf:
     return Shelf(member, log, Source.REPLICA, lambda: replica.conflict, replica.observe_head)
 
 
-async def _open_replica(peer: Member, state: Path, reading: Worker, stack: AsyncExitStack) -> Log:
-    path = replica_path(state, peer.id)
-    if not path.exists():  # derived data: an empty one fills itself from the peers
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        create_store(path, peer.log_key, peer.cosigner_key)
-    try:
-        return await _open(path, peer, state, reading, stack)
-    except InternalError as error:
-        hint = f"move {path}* away and start again: a replica fills from its peers"
-        raise InternalError(error.code, error.message, hint=hint) from error
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Opens the logs of one gateway; `stack` closes them."""
 
+    state: Path
+    reading: Worker
+    stack: AsyncExitStack
+    open_index: Callable[[Path], DigestIndex]
 
-async def _open(
-    path: Path, member: Member, state: Path, reading: Worker, stack: AsyncExitStack
-) -> Log:
-    if await reading.run(read_keys, path) != (member.log_key, member.cosigner_key):
-        message = f"{path} was made for other keys than those of {member.origin}"
-        hint = "is this the right token, and the right [[peer]] block?"
-        raise ConfigurationError("keys-changed", message, hint=hint)
-    index = index_path(state, member.id)
-    index.parent.mkdir(mode=0o700, exist_ok=True)
-    for old in old_index_files(state, member.id):
-        old.unlink(missing_ok=True)
-    log = await open_log(path, index, reading)
-    stack.push_async_callback(log.close)
-    return log
+    async def open_replica(self, peer: Member) -> Log:
+        path = replica_path(self.state, peer.id)
+        if not path.exists():  # derived data: an empty one fills itself from the peers
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            create_store(path, peer.log_key, peer.cosigner_key)
+        try:
+            return await self.open(path, peer)
+        except InternalError as error:
+            hint = f"move {path}* away and start again: a replica fills from its peers"
+            raise InternalError(error.code, error.message, hint=hint) from error
+
+    async def open(self, path: Path, member: Member) -> Log:
+        if await self.reading.run(read_keys, path) != (member.log_key, member.cosigner_key):
+            message = f"{path} was made for other keys than those of {member.origin}"
+            hint = "is this the right token, and the right [[peer]] block?"
+            raise ConfigurationError("keys-changed", message, hint=hint)
+        index = index_path(self.state, member.id)
+        index.parent.mkdir(mode=0o700, exist_ok=True)
+        for old in old_index_files(self.state, member.id):
+            old.unlink(missing_ok=True)
+        log = await open_log(path, index, self.reading, self.open_index)
+        self.stack.push_async_callback(log.close)
+        return log

@@ -22,7 +22,8 @@ class Net:
         self.own = FakeLog(OWN, "hk-1", size=30)
         self.sz = FakeLog(SZ, "sz-1")
         self.mo = FakeLog(MO, "mo-1")
-        self.mesh = Mesh("hk-1", BROKER, self.own, [self.sz, self.mo], self.heartbeat)
+        logs = [self.sz, self.mo]
+        self.mesh = Mesh("hk-1", BROKER, self.own, logs, self.heartbeat, FakeLink)
         link = self.mesh.link
         assert isinstance(link, FakeLink)
         self.link = link
@@ -33,7 +34,6 @@ class Net:
 
 @pytest.fixture
 def net(monkeypatch: pytest.MonkeyPatch) -> Net:
-    monkeypatch.setattr(module, "Link", FakeLink)
     monkeypatch.setattr(module, "RETRY", 0.001)
     return Net()
 
