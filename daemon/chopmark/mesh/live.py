@@ -73,26 +73,40 @@ class Publisher:
         while True:
             await self._entries_due.wait()
             self._entries_due.clear()
-            try:
-                await self._publish_to(self._own.signed_size)
-            except* ChopmarkError as group:
+            failures = await self._publish_to(self._own.signed_size)
+            if failures:
                 # The link says why it is away; whoever listens sees the gap and asks.
-                ours = group.subgroup(InternalError) is not None
+                ours = any(isinstance(error, InternalError) for error in failures)
                 level = logging.ERROR if ours else logging.DEBUG
-                LOG.log(level, "stopped at %d: %s", self._published, group.exceptions[0])
+                LOG.log(level, "stopped at %d: %s", self._published, failures[0])
                 self._published = self._own.signed_size
 
-    async def _publish_to(self, size: int) -> None:
-        window = asyncio.Semaphore(WINDOW)
-        async with asyncio.TaskGroup() as tasks:
-            while self._published < size:
-                payload, self._published = await self._own.package(self._published)
-                await window.acquire()
-                tasks.create_task(self._publish_package(payload, window))
+    async def _publish_to(self, size: int) -> list[ChopmarkError]:
+        """Publish up to a size, or to the first failures, which are returned.
 
-    async def _publish_package(self, payload: bytes, window: asyncio.Semaphore) -> None:
+        No task of the group may fail: where one does while we are cancelled, the group of
+        Python 3.11 raises that error only, and whoever catches it goes on and is never stopped.
+        """
+        window = asyncio.Semaphore(WINDOW)
+        failures: list[ChopmarkError] = []
+        async with asyncio.TaskGroup() as tasks:
+            while self._published < size and not failures:
+                try:
+                    payload, self._published = await self._own.package(self._published)
+                except ChopmarkError as error:
+                    failures.append(error)
+                    break
+                await window.acquire()
+                tasks.create_task(self._publish_package(payload, window, failures))
+        return failures
+
+    async def _publish_package(
+        self, payload: bytes, window: asyncio.Semaphore, failures: list[ChopmarkError]
+    ) -> None:
         try:
             await self._link.publish(topics.entries(self._me), payload)
+        except ChopmarkError as error:
+            failures.append(error)
         finally:
             window.release()
 

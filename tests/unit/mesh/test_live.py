@@ -181,3 +181,19 @@ async def test_heartbeats_go_on_while_the_broker_is_away(monkeypatch: pytest.Mon
         await until(press.link.publishing.is_set)
         press.link.connected = True
         assert (await press.link.next("cosignature")).payload == b"heartbeat"
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_stop_that_meets_a_lost_connection_is_a_stop(steps: int) -> None:
+    press = Press()
+    press.link.gate.clear()
+    async with running(press) as task:
+        press.grow(20)
+        await press.link.publishing.wait()
+        press.link.connected = False
+        press.link.gate.set()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        task.cancel()
+        done, _ = await asyncio.wait({task}, timeout=30)
+    assert done
