@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint bench lock clean
+.PHONY: help setup demo test check lint bench simulate lock clean
 
 BIN := .venv/bin
 LOG := .pytest_cache/last-run.log
@@ -12,10 +12,10 @@ LOCK := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header
 # Handed over to the programs as they are, whatever characters are in them: a $ too.
 override DOC := $(value DOC)
 override JSON := $(value JSON)
-export DOC ONCE SCALE JSON
+export DOC ONCE SCALE JSON SEEDS
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing, into .venv
 	@./setup.sh
@@ -42,6 +42,10 @@ lint:
 bench: ## the numbers of the design [SCALE=entries, JSON=file for the rows]
 	@./setup.sh
 	@$(BIN)/python benchmarks/run.py $(if $(SCALE),--scale "$$SCALE") $(if $(JSON),--json "$$JSON")
+
+simulate: ## gateways in a simulation of everything that fails [SEEDS=12345, 0-5000 or none]
+	@./setup.sh
+	@$(BIN)/python tests/simulation/run.py $(if $(SEEDS),"$$SEEDS")
 
 lock: ## write locks/ anew, with uv [UPGRADE=1 for newer versions]
 	@$(LOCK) pyproject.toml -o locks/run.txt

@@ -1,0 +1,272 @@
+"""One machine with its gateway: real parts and real wiring, that may end at any step."""
+
+import asyncio
+import contextvars
+import shutil
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chopmark.api.ports import Asked
+from chopmark.core.check import facts_from_proof
+from chopmark.core.digest import Digests
+from chopmark.core.draft import Draft
+from chopmark.core.errors import ChopmarkError, InternalError
+from chopmark.core.policy import Policy
+from chopmark.core.proof import parse_proof
+from chopmark.core.verdict import Issuer, Match, Question
+from chopmark.ledger.worker import Worker
+from chopmark.service.config_model import Config
+from chopmark.service.wiring import Outside, Parts, open_parts
+from simulation.disk import Disk
+from simulation.hsm import Hsm, SimClock, SimSigner
+from simulation.index import Kept, SimIndex
+from simulation.loop import OWNER
+from simulation.network import link_to
+from simulation.oracle import Floor, Given, History, Item
+
+PATIENCE = 60.0
+"""Seconds in which a gateway that was told to stop must have stopped."""
+
+
+class Life:
+    """One process of a gateway, from its start to its end."""
+
+    def __init__(self, box: "Box", folder: Path) -> None:
+        self.box, self.folder = box, folder
+        self.dead = self.serving = False
+        self.parts: Parts | None = None
+        world = box.world
+        self.disk = Disk(folder, world.random, world.trace)
+        self._context = contextvars.copy_context()
+        self._context.run(OWNER.set, self)
+        self._calls: set[asyncio.Task[Any]] = set()
+        self.main = self._spawn(self._run())
+
+    def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        return self.box.world.loop.create_task(work, context=self._context)
+
+    async def _run(self) -> None:
+        """As `service.main`, without HTTP."""
+        box, world = self.box, self.box.world
+        gateway = msgspec.structs.replace(box.config.gateway, state=self.folder)
+        config = msgspec.structs.replace(box.config, gateway=gateway)
+        outside = Outside(box.clock, SimIndex, link_to(world.broker))
+        async with AsyncExitStack() as stack:
+            reading = Worker("read")
+            stack.callback(reading.close)
+            signer: Any = SimSigner(box.hsm, self)
+            parts = await open_parts(config, signer, reading, stack, outside)
+            self.parts = parts
+            self.note_held(after=True)
+            self.serving = True
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(parts.sequencer.run(), name="sequencer")
+                    tasks.create_task(parts.mesh.run(), name="mesh")
+            finally:
+                self.serving = False
+
+    # How it ends
+
+    def crash(self) -> None:
+        """Cut the power: from here on nothing that it does has any effect."""
+        if self.dead or self.main.done():
+            return
+        self.note_held(after=False)
+        self.dead, self.serving = True, False
+        self.box.world.trace(b"crash", self.box.id.encode())
+        self.disk.cut(self.box.next_folder())
+        if self.box.world.random.random() < 0.1:
+            self.box.indices.clear()
+        self.main.cancel()
+        for call in self._calls:
+            call.cancel()
+
+    async def stop(self) -> None:
+        """Stop as on SIGTERM: requests that are running are answered first."""
+        self.serving = False
+        await self.answer()
+        self.note_held(after=False)
+        self.main.cancel()
+
+    async def answer(self) -> None:
+        """Until all that was asked is answered."""
+        if self._calls:
+            await asyncio.wait(set(self._calls), timeout=PATIENCE)
+
+    async def wait(self) -> None:
+        """Until it has ended."""
+        await asyncio.wait({self.main})
+        for call in self._calls:
+            call.cancel()
+        if self._calls:
+            await asyncio.wait(set(self._calls))
+
+    # What it is asked, as the API asks it
+
+    async def call(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any] | None:
+        """Ask, and wait: None if the gateway ended before it answered, or the caller gave up."""
+        world = self.box.world
+        task = self._spawn(work)
+        self._calls.add(task)
+        task.add_done_callback(self._calls.discard)
+        if world.random.random() < 0.05:
+            world.loop.call_later(world.random.expovariate(20), task.cancel)
+        await asyncio.wait({task})
+        return None if self.dead or task.cancelled() else task
+
+    async def submit(self, items: Sequence[Item], kind: str, seconds: float) -> bytes | None:
+        """Attest or revoke, and tell the oracle each answer; gives the first entry's proof."""
+        box, gateway = self.box, self.parts.gateway
+        box.oracle.asked.update(item for item in items if isinstance(item, bytes))
+        try:
+            if isinstance(items[0], tuple):
+                recorded = await gateway.revoke(*items[0], seconds)
+            else:
+                recorded = await gateway.record([Draft(one, kind) for one in items], seconds)
+        except ChopmarkError as error:
+            self._note_refusal(error, items)
+            return None
+        if self.dead:
+            return None
+        box.world.note(b"recorded", box.id, recorded)
+        box.oracle.recorded(box.origin, recorded, items)
+        end = recorded.start + recorded.count
+        if not await gateway.wait_signed(end - 1, seconds) or self.dead:
+            return None
+        box.oracle.answered_signed(box.origin, end)
+        proof = await gateway.proof(box.id, recorded.start)
+        self._check_proof(proof, recorded.start, items[0])
+        return proof
+
+    async def verify(self, digest: bytes, proof: bytes | None) -> None:
+        """Verify, and tell the oracle the verdict."""
+        box = self.box
+        self.note_held(after=False)
+        before = self._sizes()
+        question = Question(box.clock.now_ms())
+        asked = Asked(Digests(digest), proof, None, question)
+        verdict = await self.parts.gateway.verify(asked)
+        if not self.dead:
+            box.world.note(b"verdict", box.id, verdict.word)
+            box.oracle.verdicts.append(Given(box.id, digest, verdict, before, self._sizes()))
+
+    def _sizes(self) -> dict[str, int]:
+        return {log.origin: log.signed_size for log in self.logs()}
+
+    def _note_refusal(self, error: ChopmarkError, items: Sequence[Item]) -> None:
+        self.box.world.note(b"refused", self.box.id, error.code)
+        if error.code == "not-recorded" and not self.dead:
+            digests = [item for item in items if isinstance(item, bytes)]
+            self.box.oracle.refusals += [(self.box.origin, one) for one in digests]
+
+    def _check_proof(self, data: bytes, index: int, item: Item) -> None:
+        if not isinstance(item, bytes):
+            return
+        box = self.box
+        proof = parse_proof(data)
+        policy = Policy((box.keys.log_key,))
+        issuer = Issuer(box.id, box.origin, box.origin, "HK")
+        facts = facts_from_proof(proof, policy, Digests(item), issuer, lambda _: True)
+        if facts.problem or facts.match != Match.ALL or facts.index != index:
+            box.oracle.fail(1, f"the proof of entry {index} of {box.origin} does not hold")
+
+    # What it holds
+
+    def logs(self) -> list[Any]:
+        """Our own log and the replicas'."""
+        if self.parts is None:
+            return []
+        return [self.parts.log, *(peer.log.log for peer in self.parts.mesh.peers.values())]
+
+    def note_held(self, *, after: bool) -> None:
+        """Tell the oracle what is held."""
+        for log in self.logs():
+            s = log.state
+            floor = Floor(s.size, s.head.size, s.seen_time, s.fork_note is not None)
+            self.box.oracle.held(self.box.id, log.origin, floor, after=after)
+
+    @staticmethod
+    def entries(log: Any) -> list[bytes]:
+        """All entries of a log, signed or not."""
+        size = log.state.size
+        return log.read_now(lambda reader, _: reader.entries(0, size)) if size else []
+
+
+class Box:
+    """A machine: what outlives the gateway's process."""
+
+    def __init__(self, world: Any, config: Config, keys: Any, folder: Path, mean: float) -> None:
+        self.world, self.config, self.keys = world, config, keys
+        self.id, self.origin = config.gateway.id, config.gateway.origin
+        self.oracle = world.oracle
+        self.clock = SimClock(world.loop)
+        self.hsm = Hsm(keys, world.oracle, world.loop, mean)
+        self.indices: dict[str, Kept] = {}
+        self.life: Life | None = None
+        self.down = False
+        self._folder = folder
+        self._lives = 0
+        self._kept: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the gateway's state lies now."""
+        return self._folder / str(self._lives)
+
+    def next_folder(self) -> Path:
+        """A fresh folder for what a power cut leaves."""
+        self._lives += 1
+        self.folder.mkdir()
+        return self.folder
+
+    async def run(self) -> None:
+        """Start the gateway whenever it has ended, until the box is down."""
+        while not self.down:
+            life = self.life = Life(self, self.folder)
+            await life.wait()
+            self._judge(life)
+            if life.dead:
+                life.disk.close()
+            await asyncio.sleep(self.world.random.expovariate(1.0))
+
+    async def stop(self) -> None:
+        """Stop for good."""
+        self.down = True
+        if self.life is not None:
+            await self.life.stop()
+
+    def keep(self) -> None:
+        """Keep a copy of the disk as it is now."""
+        self._kept = self._folder / "kept"
+        self._kept.mkdir()
+        self.life.disk.cut(self._kept)
+
+    def restore(self) -> None:
+        """Cut the power, and start from the copy: from now on the log is forked."""
+        life = self.life
+        if life is None or not life.serving or self.world.calm:
+            return
+        history = History(self.origin, life.entries(life.parts.log))
+        life.crash()
+        self.oracle.restore(self.id, history)
+        target = self.next_folder()
+        with suppress(FileNotFoundError):
+            shutil.copytree(self._kept, target, dirs_exist_ok=True)
+        self.indices.clear()
+
+    def _judge(self, life: Life) -> None:
+        """A gateway may end when it is told to, and when it cannot know what its disk holds."""
+        if life.dead or life.main.cancelled():
+            return
+        error = life.main.exception()
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        known = isinstance(error, InternalError) and error.code == "commit-unknown"
+        if not (known and life.disk.unknown):
+            self.oracle.fail(0, f"{self.id} ended: {error!r}")
+        life.note_held(after=False)

@@ -1,0 +1,163 @@
+"""Bugs that the simulation must find: mistakes one could make, each switched on by a test.
+
+They replace private parts of the product on purpose; where one of those is renamed, so it is here.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from chopmark.core import follow
+from chopmark.core.draft import Recorded
+from chopmark.core.tiles import WIDTH
+from chopmark.ledger import schema, sequencer
+from chopmark.ledger.filler import Filler
+from chopmark.ledger.reader import Reader
+from chopmark.ledger.replica import Replica
+from chopmark.ledger.sequencer import Sequencer
+from chopmark.ledger.store import Store
+from chopmark.mesh.catchup import CatchUp
+from chopmark.mesh.live import Publisher
+from chopmark.mesh.mesh import Mesh
+
+Patch = pytest.MonkeyPatch
+
+
+def answers_before_the_commit(patch: Patch) -> None:
+    append = Sequencer._append
+
+    async def early(self: Any, batch: Any) -> None:
+        start, made_last = self._log.state.size, self._log.state.made_last
+        for run in batch:
+            if not run.done.done():
+                made_at = max(self._clock.now_ms(), made_last)
+                run.done.set_result(Recorded(start, run.count, made_at))
+            start += run.count
+        await append(self, batch)
+
+    patch.setattr(Sequencer, "_append", early)
+
+
+def forgets_the_signed_head(patch: Patch) -> None:
+    def move_head(self: Any, head: Any, note: bytes) -> None:
+        self.state = replace(self.state, head=head, note=note)
+
+    def swap(self: Any, state: Any) -> None:  # nor does it compare before it swaps
+        self._db.execute("UPDATE log SET size = ?, made_last = ?", (state.size, state.made_last))
+
+    patch.setattr(Store, "move_head", move_head)
+    patch.setattr(Store, "_swap_state", swap)
+
+
+def commits_without_waiting_for_the_disk(patch: Patch) -> None:
+    prepare = schema._prepare
+
+    def hurried(connection: sqlite3.Connection, version: int) -> None:
+        prepare(connection, version)
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    patch.setattr(schema, "_prepare", hurried)
+
+
+def takes_a_failed_commit_for_undone(patch: Patch) -> None:
+    def is_undone(self: Any, _error: Any) -> bool:
+        self._roll_back()
+        return True
+
+    patch.setattr(Store, "_is_undone", is_undone)
+
+
+def compares_nothing_with_what_it_holds(patch: Patch) -> None:
+    """Neither what a package says lies before it, nor the heads that are shown to it."""
+
+    class Same:
+        def __ne__(self, other: object) -> bool:
+            return False
+
+    async def compare(_self: Any) -> None:
+        pass
+
+    patch.setattr(follow, "_compact_hashes", lambda _verified, _held: Same())
+    patch.setattr(Replica, "_compare", compare)
+
+
+def forgets_the_evidence(patch: Patch) -> None:
+    async def keep(_self: Any) -> None:
+        pass
+
+    patch.setattr(Replica, "_keep_evidence", keep)
+
+
+def lets_older_heads_move_the_as_of_time(patch: Patch) -> None:
+    async def settle(self: Any, agreeing: Any) -> None:
+        for seen in agreeing:
+            if seen.time and seen.head.size <= self.log.state.head.size:
+                await self.log.write(lambda store, seen=seen: store.move_seen(seen.time, seen.note))
+            if not seen.time or seen.head.size <= self.log.state.head.size:
+                self._heads.remove(seen)
+
+    def move_seen(self: Any, time: int, note: bytes) -> None:
+        self._move(replace(self.state, seen_time=time, seen_note=note))
+
+    patch.setattr(Replica, "_settle", settle)
+    patch.setattr(Store, "move_seen", move_seen)
+
+
+def acknowledges_before_it_is_durable(patch: Patch) -> None:
+    queue = Mesh._queue
+
+    def eager(self: Any, peer: Any, topic: Any, message: Any) -> None:
+        queue(self, peer, topic, message)
+        message.acknowledge()
+
+    patch.setattr(Mesh, "_queue", eager)
+
+
+def skips_a_bundle_in_catch_up(patch: Patch) -> None:
+    patch.setattr(CatchUp, "_starts", lambda self: [(self._log.size // WIDTH + 1) * WIDTH])
+
+
+def ignores_revocations(patch: Patch) -> None:
+    patch.setattr(Reader, "references", lambda _self, _target, _size: (None, -1))
+
+
+def leaves_the_end_out_of_the_index(patch: Patch) -> None:
+    patch.setattr(Filler, "begin", lambda _self, _reader: None)
+
+
+def lets_time_go_back(patch: Patch) -> None:
+    patch.setattr(sequencer, "max", lambda now, _last: now, raising=False)
+
+
+def swallows_a_cancellation(patch: Patch) -> None:
+    """As the publisher did once: a publish that fails made it go on, though it was to stop."""
+    publish = Publisher._publish_to
+
+    async def stubborn(self: Any, size: int) -> Any:
+        try:
+            return await publish(self, size)
+        except asyncio.CancelledError:
+            return []
+
+    patch.setattr(Publisher, "_publish_to", stubborn)
+
+
+BUGS: tuple[Callable[[Patch], None], ...] = (
+    answers_before_the_commit,
+    forgets_the_signed_head,
+    commits_without_waiting_for_the_disk,
+    takes_a_failed_commit_for_undone,
+    compares_nothing_with_what_it_holds,
+    forgets_the_evidence,
+    lets_older_heads_move_the_as_of_time,
+    acknowledges_before_it_is_durable,
+    skips_a_bundle_in_catch_up,
+    ignores_revocations,
+    leaves_the_end_out_of_the_index,
+    lets_time_go_back,
+    swallows_a_cancellation,
+)

@@ -1,0 +1,155 @@
+"""Seeded event loop in virtual time: the same seed runs the same steps.
+
+Simulated: time (it jumps to the next timer when nothing is ready), the order of what is ready
+(shuffled), and threads (a call to an executor runs inline, some time later, in order for each).
+"""
+
+import asyncio
+import asyncio.base_events
+import heapq
+from asyncio import events
+from collections.abc import Callable, Coroutine
+from contextvars import Context, ContextVar
+from random import Random
+from typing import Any, Protocol, Self
+
+MAX_STEPS = 400_000
+"""Steps of one seed: a run that needs more goes round in circles."""
+
+
+class Crash(BaseException):
+    """Raised inside a call: the gateway that makes it ends here, without a chance to tidy up."""
+
+
+class Owner(Protocol):
+    """The life of a gateway that a task belongs to."""
+
+    dead: bool
+
+    def crash(self) -> None:
+        """End it now."""
+
+
+OWNER: ContextVar[Any] = ContextVar("owner", default=None)
+
+
+class SimTask(asyncio.Task[Any]):
+    """A task whose place in a set does not depend on its address."""
+
+    def __new__(cls, _coro: Any, *, loop: "SimLoop", **_: Any) -> Self:
+        task = super().__new__(cls)
+        loop.tasks += 1
+        task.number = loop.tasks
+        return task
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+class SimLoop(asyncio.base_events.BaseEventLoop):
+    """See the module. `faults` gathers what no task expected."""
+
+    def __init__(self, random: Random) -> None:
+        self.random = random
+        self.now = 0.0
+        self.steps = self.tasks = 0
+        self.call_delay = 0.001
+        self.faults: list[dict[str, Any]] = []
+        self._timers: list[tuple[float, int, events.TimerHandle]] = []
+        self._numbers = 0
+        self._busy: dict[Any, float] = {}
+        self._hook: tuple[int, Callable[[], None]] | None = None
+        super().__init__()
+        self.set_task_factory(_make_task)
+        self.set_exception_handler(lambda _, context: self.faults.append(context))
+
+    def time(self) -> float:
+        return self.now
+
+    def after_steps(self, steps: int, call: Callable[[], None]) -> None:
+        """Call between two steps, so many steps from now; an earlier such call is forgotten."""
+        self._hook = (self.steps + steps, call)
+
+    def call_at(
+        self, when: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> events.TimerHandle:
+        timer = events.TimerHandle(when, callback, args, self, context)
+        self._numbers += 1
+        heapq.heappush(self._timers, (when, self._numbers, timer))
+        return timer
+
+    def call_later(
+        self, delay: float, callback: Any, *args: Any, context: Context | None = None
+    ) -> events.TimerHandle:
+        return self.call_at(self.now + delay, callback, *args, context=context)
+
+    def run_in_executor(
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> asyncio.Future[Any]:
+        future = self.create_future()
+        start = max(self.now, self._busy.get(executor, 0.0))
+        # Never two at one moment: they would be shuffled, and a thread does not do that.
+        end = start + 1e-6 + self.call_delay * self.random.random()
+        self._busy[executor] = end
+        self.call_at(end, self._execute, future, func, args)
+        return future
+
+    def _execute(self, future: asyncio.Future[Any], func: Callable[..., Any], args: Any) -> None:
+        owner = OWNER.get()
+        if owner is not None and owner.dead:
+            future.cancel()
+            return
+        if future.cancelled() and self.random.random() < 0.5:
+            return  # it had not begun when its caller was cancelled
+        try:
+            result = func(*args)
+        except Crash:
+            future.cancel()
+            owner.crash()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the caller gets it
+            if not future.done():
+                future.set_exception(error)
+        else:
+            if not future.done():
+                future.set_result(result)
+
+    def _run_once(self) -> None:
+        self._wake()
+        batch = list(self._ready)
+        self._ready.clear()
+        if len(batch) == 2:
+            if self.random.random() < 0.5:
+                batch.reverse()
+        elif len(batch) > 2:
+            self.random.shuffle(batch)
+        for handle in batch:
+            if not handle._cancelled:
+                self.steps += 1
+                handle._run()
+                if self._hook is not None and self.steps >= self._hook[0]:
+                    self._hook, (_, call) = None, self._hook
+                    call()
+        if self.steps > MAX_STEPS:
+            raise RuntimeError("the simulation does not come to an end")
+
+    def _wake(self) -> None:
+        timers = self._timers
+        while timers and timers[0][2]._cancelled:
+            heapq.heappop(timers)
+        if not self._ready:
+            if not timers:
+                raise RuntimeError("nothing is ready, and nothing will be")
+            self.now = max(self.now, timers[0][0])
+        while timers and timers[0][0] <= self.now:
+            self._ready.append(heapq.heappop(timers)[2])
+
+    def _timer_handle_cancelled(self, handle: events.TimerHandle) -> None:
+        """Cancelled timers stay in the heap until their time comes."""
+
+
+def _make_task(
+    loop: asyncio.AbstractEventLoop,
+    coro: Coroutine[Any, Any, Any],
+    context: Context | None = None,
+) -> SimTask:
+    return SimTask(coro, loop=loop, context=context)

@@ -1,0 +1,68 @@
+"""What a seed draws before it begins: how bad the world is.
+
+Each seed has some faults only, so that no kind of fault hides behind another.
+"""
+
+from dataclasses import dataclass
+from random import Random
+
+FAULTS = (
+    "kill",
+    "commit",
+    "stop",
+    "disk-full",
+    "hsm-away",
+    "clock",
+    "cut",
+    "route",
+    "broker",
+    "line",
+    "fork",
+)
+
+_LIKELY = {"fork": 0.25}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One seed's world."""
+
+    gateways: int
+    issuers: int
+    clients: int
+    seconds: float
+    pause: float
+    faults: tuple[str, ...]
+    fault_pause: float
+    loss: float
+    double: float
+    delay: float
+    hsm: float
+    call: float
+    window: int
+    crowd: float
+    offsets: tuple[int, ...]
+
+
+def draw_plan(random: Random) -> Plan:
+    """Draw a plan."""
+    gateways = 5 if random.random() < 0.05 else 4
+    seconds = random.uniform(2, 8)
+    chosen = tuple(fault for fault in FAULTS if random.random() < _LIKELY.get(fault, 0.4))
+    return Plan(
+        gateways=gateways,
+        issuers=random.randint(1, 3),
+        clients=random.randint(1, 2),
+        seconds=seconds,
+        pause=seconds / random.randint(3, 9),
+        faults=chosen or (random.choice(FAULTS),),
+        fault_pause=seconds / random.randint(2, 7),
+        loss=random.choice((0, 0, 0.05, 0.3)),
+        double=random.choice((0, 0.1, 0.3)),
+        delay=random.choice((0.002, 0.02, 0.1)),
+        hsm=random.choice((0.005, 0.05, 0.4)),
+        call=random.choice((0.0005, 0.005, 0.05)),
+        window=random.choice((4, 20, 200)),
+        crowd=random.choice((0, 0, 0, 0.1)),
+        offsets=tuple(random.randint(-2000, 2000) for _ in range(gateways)),
+    )

@@ -1,0 +1,329 @@
+"""One seed: four or five gateways, a broker, clients and faults, and in the end the oracle."""
+
+import asyncio
+import gc
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from chopmark.core import checkpoint
+from chopmark.core import keys as core_keys
+from chopmark.ledger.fsck import check_store
+from chopmark.ledger.store import create_store
+from chopmark.service import config_model as model
+from chopmark.service.places import log_path, replica_path
+from simulation.box import PATIENCE, Box, Life
+from simulation.chaos import Chaos
+from simulation.clients import Clients
+from simulation.disk import simulated_disks
+from simulation.hsm import Keys
+from simulation.loop import SimLoop
+from simulation.network import SimBroker
+from simulation.oracle import History, Oracle, ViolationError
+from simulation.plan import Plan, draw_plan
+
+NAMES = ("sz-1", "hk-1", "mo-1", "hk-2", "gz-1")
+CONVERGED = 240.0
+"""Virtual seconds after the last fault in which everybody must have everything."""
+LOOK = 0.5
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a seed came to."""
+
+    seed: int
+    trace: str
+    seconds: float
+    messages: int
+    entries: int
+    steps: int
+    violations: tuple[str, ...]
+
+
+class World:
+    """All parts of one seed."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        self.plan: Plan = draw_plan(Random(f"plan {seed}"))  # noqa: S311 - no secret
+        self.random = Random(f"run {seed}")  # noqa: S311 - no secret
+        self.loop = SimLoop(self.random)
+        self.loop.call_delay = self.plan.call
+        self.oracle = Oracle()
+        self._hash = hashlib.blake2b(digest_size=16)
+        self.broker = SimBroker(self.loop, self.random, self.trace)
+        self.broker.loss, self.broker.double = self.plan.loss, self.plan.double
+        self.broker.delay, self.broker.window = self.plan.delay, self.plan.window
+        self.broker.watch = self._watch
+        self.boxes = [self._make_box(name, folder) for name in NAMES[: self.plan.gateways]]
+        self.issuers = self.boxes[: self.plan.issuers]
+        self.tasks: list[asyncio.Task[Any]] = []
+        self.entries = 0
+        self.calm = False
+        self.clients = Clients(self)
+
+    def trace(self, *parts: bytes) -> None:
+        """Make what happens part of the run's hash."""
+        self._hash.update(b"%r" % self.loop.now)
+        for part in parts:
+            self._hash.update(part)
+
+    def note(self, *parts: Any) -> None:
+        """As `trace`, of anything that has a canonical text."""
+        self.trace(repr(parts).encode())
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run something that belongs to no gateway."""
+        self.tasks.append(self.loop.create_task(work))
+        return self.tasks[-1]
+
+    async def run(self) -> None:
+        """Faults, then peace, then the end; then everything is judged."""
+        machines = [self.spawn(box.run()) for box in self.boxes]
+        chaos, clients = Chaos(self), self.clients
+        busy = [self.spawn(chaos.run())]
+        busy += [self.spawn(clients.run()) for _ in range(self.plan.clients)]
+        if "fork" in self.plan.faults:
+            busy.append(self.spawn(chaos.fork()))
+        await asyncio.sleep(self.plan.seconds)
+        for task in busy:
+            task.cancel()
+        await asyncio.wait(busy)
+        self.calm = True
+        chaos.heal()
+        for box in self.boxes:
+            await box.life.answer()
+        await self._converge()
+        await clients.verify_all()
+        self._judge()
+        for box in self.boxes:
+            await box.stop()
+        await asyncio.wait(machines)
+        self._collect()
+        self._check_disks()
+
+    async def _converge(self) -> None:
+        end = self.loop.now + CONVERGED
+        while not (self._is_settled() or self.loop.now > end or self.oracle.violations):  # noqa: ASYNC110 - virtual
+            await asyncio.sleep(LOOK)
+
+    def _is_settled(self) -> bool:
+        lives = [box.life for box in self.boxes]
+        if any(life is None or not life.serving for life in lives):
+            return False
+        own = {life.parts.log.origin: life.parts.log for life in lives}
+        replicas = [p.log for life in lives for p in life.parts.mesh.peers.values()]
+        signed = all(log.state.note and log.state.size == log.signed_size for log in own.values())
+        return signed and all(_is_done(replica, own[replica.origin]) for replica in replicas)
+
+    def _judge(self) -> None:
+        lives = [box.life for box in self.boxes if box.life and box.life.serving]
+        if len(lives) < len(self.boxes):
+            self.oracle.fail(5, "not every gateway is up once faults have ended")
+        histories = [History(one.box.origin, one.entries(one.parts.log)) for one in lives]
+        self.entries = sum(len(history.raw) for history in histories)
+        self.oracle.close(histories)
+        for life in lives:
+            life.note_held(after=True)
+            for log in life.logs()[1:]:
+                self.oracle.check_replica(life.box.id, log.origin, life.entries(log), log.state)
+
+    def _check_disks(self) -> None:
+        for box in self.boxes:
+            for other in self.issuers:  # the others' logs are empty
+                own = other is box
+                path = log_path(box.folder) if own else replica_path(box.folder, other.id)
+                found = check_store(path, None, other.keys.log_key, other.keys.cosigner_key)
+                forked = other.origin in self.oracle.restored
+                for finding in found:
+                    if not (finding.code == "fork" and forked and not own):
+                        self.oracle.fail(9, f"{box.id} of {other.id}: {finding}")
+
+    def _collect(self) -> None:
+        for task in self.tasks:
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                self.oracle.fail(0, f"{task.get_coro()} ended: {task.exception()!r}")
+        for fault in self.loop.faults:
+            self.oracle.fail(0, f"nobody expected {fault}")
+
+    def _watch(self, client: str, message: Any) -> None:
+        """A message has come, or is being acknowledged."""
+        owner, kind = message.topic.split("/")[2:4]
+        life = next(box.life for box in self.boxes if box.id == client)
+        if kind == "entries" and life is not None and life.serving:
+            peer = life.parts.mesh.peers[owner]
+            if not peer.overflows:
+                self.oracle.watched(client, peer.log, message)
+
+    def _make_box(self, name: str, folder: Path) -> Box:
+        number = NAMES.index(name)
+        home = folder / name
+        shutil.copytree(_templates(self.plan.gateways) / name, home / "0")
+        box = Box(self, _configs(self.plan.gateways)[name], _keys(name), home, self.plan.hsm)
+        box.clock.offset = self.plan.offsets[number]
+        return box
+
+    def end(self) -> None:
+        """Leave no task behind, however the run ended."""
+        self.loop.after_steps(0, lambda: None)
+        left = asyncio.all_tasks(self.loop)
+        for box in self.boxes:
+            box.down = True
+        for task in left:
+            task.cancel()
+        if left:
+            self.loop.run_until_complete(asyncio.wait(left, timeout=PATIENCE))
+        self.loop.close()
+
+    def result(self, seed: int) -> Result:
+        """What it came to."""
+        return Result(
+            seed=seed,
+            trace=self._hash.hexdigest(),
+            seconds=self.loop.now,
+            messages=self.broker.messages,
+            entries=self.entries,
+            steps=self.loop.steps,
+            violations=tuple(self.oracle.violations),
+        )
+
+
+def run_seed(seed: int) -> Result:
+    """Run one seed; what went wrong is in the result."""
+    folder = _scratch() / str(seed)
+    shutil.rmtree(folder, ignore_errors=True)
+    with simulated_disks(), _quiet():
+        world = World(seed, folder)
+        try:
+            world.loop.run_until_complete(world.run())
+        except Exception as error:  # noqa: BLE001 - a run that ends so is a failure like any other
+            world.oracle.fail(0, f"the run ended: {error!r}")
+        finally:
+            world.end()
+            shutil.rmtree(folder, ignore_errors=True)
+    return world.result(seed)
+
+
+def check_seed(seed: int) -> Result:
+    """Run one seed.
+
+    Raises:
+        ViolationError: with the seed, and how to run it again.
+    """
+    result = run_seed(seed)
+    if result.violations:
+        again = f"make simulate SEEDS={seed}   # or: python tests/simulation/run.py {seed}"
+        raise ViolationError("\n  ".join([f"seed {seed}:", *result.violations[:10], again]))
+    return result
+
+
+def _is_done(replica: Any, own: Any) -> bool:
+    """Whether a replica has all that there is, or has seen the fork and keeps the evidence."""
+    state = replica.log.state
+    if replica.conflict is not None:
+        return state.fork_note is not None
+    if state.size > own.state.size:  # its issuer was restored: does it say something else now?
+        return Life.entries(replica.log)[: own.state.size] == Life.entries(own)
+    return bool(state.size == own.state.size and state.head == own.state.head)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the log; each note is read, and each signature checked, once (by all its bytes)."""
+    verify, parse = core_keys._verify_ed25519, checkpoint.parse_note
+    core_keys._verify_ed25519 = lru_cache(maxsize=4096)(verify)
+    checkpoint.parse_note = lru_cache(maxsize=1024)(parse)
+    logging.disable(logging.CRITICAL)
+    gc.disable()
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        core_keys._verify_ed25519, checkpoint.parse_note = verify, parse
+        gc.enable()
+
+
+SCRATCH: list[Path] = []
+"""Where databases lie; one folder, or none yet."""
+
+
+@contextmanager
+def scratch() -> Iterator[None]:
+    """A folder for databases: in memory, where there is such a thing."""
+    memory = Path("/dev/shm")  # noqa: S108 - tests only, and the name below it is random
+    parent = memory if os.access(memory, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="chopmark-simulation-", dir=parent) as name:
+        use_scratch(Path(name))
+        try:
+            yield
+        finally:
+            _templates.cache_clear()
+            SCRATCH.clear()
+
+
+def use_scratch(folder: Path) -> None:
+    """Use a folder that another process has made."""
+    SCRATCH[:] = [folder]
+
+
+def _scratch() -> Path:
+    return SCRATCH[0] / str(os.getpid())
+
+
+@cache
+def _keys(name: str) -> Keys:
+    return Keys(f"bank-{name[:2]}.example/{name}", NAMES.index(name) + 1)
+
+
+@cache
+def _configs(count: int) -> dict[str, model.Config]:
+    peers = {name: _peer(name) for name in NAMES[:count]}
+    return {
+        name: model.Config(
+            gateway=model.Gateway(
+                id=name,
+                origin=_keys(name).origin,
+                institution=f"Bank of {name}",
+                jurisdiction="CN",
+            ),
+            hsm=model.Hsm(module=Path("/none"), token_label=name),
+            broker=(model.Broker(host="broker.example"),),
+            peer=tuple(peer for other, peer in peers.items() if other != name),
+        )
+        for name in peers
+    }
+
+
+def _peer(name: str) -> model.Peer:
+    keys = _keys(name)
+    return model.Peer(
+        id=name,
+        origin=keys.origin,
+        log_vkey=keys.log_key.encode(),
+        cosigner_vkey=keys.cosigner_key.encode(),
+        institution=f"Bank of {name}",
+        jurisdiction="CN",
+        kinds=("*",),
+    )
+
+
+@cache
+def _templates(count: int) -> Path:
+    """The state folder of each gateway before its first start."""
+    root = _scratch() / f"templates-{count}"
+    for name in NAMES[:count]:
+        state = root / name
+        for other in NAMES[:count]:
+            path = log_path(state) if other == name else replica_path(state, other)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            create_store(path, _keys(other).log_key, _keys(other).cosigner_key)
+    return root
