@@ -1,13 +1,21 @@
 """Stand-ins for the link and for logs, which hold the mesh to the contracts of the real ones."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from chopmark.core.errors import ChopmarkError, MissingError
+from chopmark.core.package import Package, parse_package
+from chopmark.core.tiles import encode_bundle, parse_bundle
+from chopmark.mesh import topics
+from chopmark.mesh.asking import Asker
 from chopmark.mesh.broker import DEFAULT_LIMITS, Broker, BrokerAwayError, Message, Will
-from chopmark.mesh.messages import Request, parse_request
+from chopmark.mesh.links import Links
+from chopmark.mesh.messages import Request, encode_error, parse_request
 from chopmark.mesh.topics import Topic, parse_topic
 
 BROKER = Broker("broker.example", 1883)
@@ -130,9 +138,28 @@ class FakeLink:
                     return sent
 
 
+def fake_links(monkeypatch: pytest.MonkeyPatch, count: int = 1, me: str = "me") -> Links:
+    """Links over stand-ins, which hand over nothing by themselves."""
+    monkeypatch.setattr("chopmark.mesh.links.Link", FakeLink)
+    brokers = [Broker(f"broker-{number}.example", 1883) for number in range(count)]
+
+    async def ignore(_number: int, _message: Message | None = None) -> None:
+        return None
+
+    will = Will("", b"")
+    return Links(brokers, me, (), on_message=ignore, on_connect=ignore, will=will)
+
+
+def fake(links: Links, number: int = 0) -> FakeLink:
+    """The stand-in behind one of the links."""
+    link = links.each[number]
+    assert isinstance(link, FakeLink)
+    return link
+
+
 @dataclass
 class FakeLog:
-    """Stand-in for a log, ours or a replica: its packages are `<origin> <start>`, ten entries each.
+    """Stand-in for a log, ours or a replica: its packages have no proof, and ten entries each.
 
     As a replica it takes packages in order only, and answers as `FollowedLog` demands.
     """
@@ -171,17 +198,17 @@ class FakeLog:
         if not 0 <= start < self.size:
             raise MissingError("not-signed", "no signed head covers it")
         end = min((start // self.per_package + 1) * self.per_package, self.size)
-        return b"%s %d %d" % (self.origin.encode(), start, end), end
+        return live(self.origin, start, end, self.size), end
 
     async def ingest(self, payloads: Sequence[bytes]) -> int:
         await self.gate.wait()
         self._fail()
         before = self.size
         for payload in payloads:
-            origin, start, end = payload.split()
-            if origin == self.origin.encode() and int(start) <= self.size:
-                self.size = max(self.size, int(end))
-        self.target = max(self.target, self.size)
+            origin, start, end = range_of(payload)
+            if origin == self.origin and start <= self.size:
+                self.size = max(self.size, end)
+            self.target = max(self.target, head_of(payload))
         self.ingested.append(list(payloads))
         self._note_change()
         return self.size - before
@@ -220,6 +247,69 @@ class FakeLog:
         self.changed.set()
 
 
+def live(origin: str, start: int, end: int, head: int = 0) -> bytes:
+    """A package of one-byte entries, as far as nobody looks for its proof."""
+    bundle = encode_bundle([b"e"] * (end - start))
+    return Package(origin, start, bundle, b"", b"", b"head %d" % (head or end)).encode()
+
+
+def range_of(payload: bytes) -> tuple[str, int, int]:
+    """Origin, start and end of a package."""
+    package = parse_package(payload)
+    return package.origin, package.start, package.start + len(parse_bundle(package.bundle))
+
+
+def head_of(payload: bytes) -> int:
+    """Size of the head in a package."""
+    return int(parse_package(payload).note.split()[1])
+
+
 def request_of(sent: Sent) -> Request:
     """The request in what was published."""
     return parse_request(sent.payload)
+
+
+@asynccontextmanager
+async def running(*jobs: Coroutine[Any, Any, None]) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Jobs that run as long as the block."""
+    tasks = [asyncio.create_task(job) for job in jobs]
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+class Peers:
+    """Other gateways, which answer the requests that the link carries."""
+
+    def __init__(self, link: FakeLink, asker: Asker, **logs: FakeLog | None) -> None:
+        self._link = link
+        self._asker = asker
+        self._logs = {name.replace("_", "-"): log for name, log in logs.items()}
+        self.asked: list[tuple[str, int]] = []
+
+    async def run(self) -> None:
+        while True:
+            sent = await self._link.sent.get()
+            peer, wanted = sent.parts.owner, request_of(sent)
+            self.asked.append((peer, wanted.start))
+            log = self._logs.get(peer)
+            if log is not None:
+                self._asker.take_reply(await self._reply(sent, log, wanted))
+
+    async def _reply(self, sent: Sent, log: FakeLog, wanted: Request) -> Any:
+        try:
+            payload, _ = await log.package(wanted.start)
+        except MissingError as error:
+            payload = encode_error(error.code)
+        return answer_of(payload, sent.correlation)
+
+
+def answer_of(payload: bytes, correlation: bytes | None) -> Any:
+    """An answer of sz-1, as a link hands it over."""
+    topic = topics.reply("me", "sz-1")
+    return Message(topic, payload, correlation, retain=False, mid=1, release=lambda: None)

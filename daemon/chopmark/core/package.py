@@ -21,6 +21,10 @@ from chopmark.core.tiles import WIDTH
 MAX_BUNDLE: Final = 48 * 1024
 """Bytes of entries in one package: with 126 hashes and a note it stays below 64 KiB."""
 MAX_PACKAGE: Final = 64 * 1024
+_UINT, _BYTES, _TEXT = 0, 2, 3
+"""Major types of CBOR (RFC 8949 §3.1)."""
+_DIRECT, _LONGEST = 24, 27
+"""Below it the argument stands in the head; 1 to 8 bytes of it follow up to the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,25 @@ def parse_package(data: bytes) -> Package:
     return package
 
 
+def peek_run(data: bytes) -> tuple[int, int] | None:
+    """Where a package says that its entries lie, [start, end); None for what is no package.
+
+    Nothing is verified, and most is not even read: a hint that sorts packages before they are
+    worth a closer look.
+    """
+    try:
+        origin, at = _peek(data, 2, _TEXT)
+        start, at = _peek(data, at + origin + 1, _UINT)
+        size, at = _peek(data, at + 1, _BYTES)
+        count, end = 0, at + size
+        while at < end:
+            at += 2 + (data[at] << 8 | data[at + 1])
+            count += 1
+    except (IndexError, ValueError):
+        return None
+    return (start, start + count) if count and start <= MAX_INT - WIDTH else None
+
+
 def verify_package(
     package: Package, open_note: Callable[[bytes], SignedCheckpoint]
 ) -> VerifiedPackage:
@@ -137,6 +160,17 @@ def cut_runs(start: int, entries: Sequence[bytes]) -> Iterator[tuple[int, list[b
         room -= len(entry) + 2
     if run:
         yield start + len(entries) - len(run), run
+
+
+def _peek(data: bytes, at: int, major: int) -> tuple[int, int]:
+    """The argument of a CBOR head, and what follows it; ValueError if another type is there."""
+    found, info = divmod(data[at], 32)
+    if found != major or info > _LONGEST:
+        raise ValueError
+    if info < _DIRECT:
+        return info, at + 1
+    end = at + 1 + (1 << info - _DIRECT)
+    return int.from_bytes(data[at + 1 : end], "big"), end
 
 
 def _split_hashes(data: bytes) -> tuple[bytes, ...]:

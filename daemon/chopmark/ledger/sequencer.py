@@ -8,7 +8,7 @@ the same steps on what is stored: what was appended but not signed is signed the
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
@@ -115,6 +115,7 @@ class Sequencer:
         self._reached = log.state.head
         self.counters = Counters()
         self.on_head: Callable[[], None] = lambda: None
+        self.room: Callable[[], Awaitable[None]] = _no_wait
 
     @property
     def stalled(self) -> str | None:
@@ -192,6 +193,7 @@ class Sequencer:
     async def _append_all(self) -> None:
         while True:
             await self._intake.arrived.wait()
+            await self.room()  # peers may be too far behind: meanwhile the intake fills up
             batch = self._intake.take()
             if batch:
                 await _finish(self._append(batch))
@@ -324,6 +326,10 @@ def _join(drafts: Sequence[Draft | Drafts]) -> Drafts:
     sm3 = None if first.sm3 is None else b"".join(column.sm3 or b"" for column in columns)
     sha256 = b"".join(column.sha256 for column in columns)
     return Drafts(sha256, first.kind, sm3, first.valid_until, first.supersedes)
+
+
+async def _no_wait() -> None:
+    """Room for ever."""
 
 
 def _reach(store: Store) -> Checkpoint:

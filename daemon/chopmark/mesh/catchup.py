@@ -1,107 +1,92 @@
-"""Catch-up: asks for the packages that a replica lacks, and answers others' requests.
+"""Catch-up: asks for the packages that a replica lacks, of several peers at once.
 
-A few requests at a time, to the log's own gateway first, then to any peer that has the replica. It
-resumes anywhere, since every package is verified by itself and stored at once.
+The line is kept full: whenever an answer comes the next question goes out. Answers wait in the
+intake's buffer, which is bounded, and are stored in order. It resumes anywhere, since every package
+is verified by itself and stored at once.
 """
 
 import asyncio
 import contextlib
-import itertools
 import logging
-import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from chopmark.core.errors import ChopmarkError, InternalError, MissingError, UnreachableError
-from chopmark.core.tiles import WIDTH
-from chopmark.mesh import topics
-from chopmark.mesh.link import Link, Message
-from chopmark.mesh.messages import Request, encode_error, parse_error, parse_request
-from chopmark.mesh.ports import FollowedLog, HeldLog
+from chopmark.core.errors import ChopmarkError, InternalError, MissingError
+from chopmark.core.package import MAX_PACKAGE
+from chopmark.mesh.asking import Asker
+from chopmark.mesh.intake import Intake
+from chopmark.mesh.lanes import Holder, Lanes
+from chopmark.mesh.messages import Request
+from chopmark.mesh.ports import FollowedLog
+from chopmark.mesh.unverified import holes, next_bundle
 
 LOG: Final = logging.getLogger("chopmark.mesh")
 
-ANSWER: Final = 5.0
-"""Seconds to wait for a reply before another peer is asked."""
 SETTLE: Final = 0.3
 """Seconds without progress after which live packages are taken as lost."""
 POLL: Final = 30.0
 """Seconds after which a quiet peer is asked for news: brokers need not retain anything."""
 RETRY: Final = 5.0
 """Seconds after which what nobody could send is asked for again."""
-MAX_WINDOW: Final = 16
-"""Packages asked for at once, 1 MB: it doubles from one as long as all are of use."""
-SERVING: Final = 8
-"""Requests served at once, so that the broker's answers are not waited for one by one."""
-MAX_REQUESTS: Final = 64
-"""Requests of others that wait to be served; more are dropped, and asked again."""
-
-
-class Asker:
-    """Sends requests and matches replies by their correlation data."""
-
-    def __init__(self, me: str, link: Link) -> None:
-        self._me = me
-        self._link = link
-        self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
-
-    def take_reply(self, message: Message) -> None:
-        """Hand a reply to whoever waits for it; late and foreign ones are dropped."""
-        waiting = self._waiting.get(message.correlation or b"")
-        if waiting is not None and not waiting.done():
-            waiting.set_result(message.payload)
-
-    async def ask(self, peer: str, request: Request) -> bytes:
-        """The package that a peer sends.
-
-        Raises:
-            UnreachableError: `no-reply`, or the link is away.
-            MissingError: `not-there` if the peer does not have it.
-        """
-        correlation = secrets.token_bytes(16)
-        waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting[correlation] = waiting
-        topic, lifetime = topics.request(peer, self._me), int(ANSWER)
-        try:
-            await self._link.publish(
-                topic, request.encode(), correlation=correlation, expiry=lifetime
-            )
-            async with asyncio.timeout(ANSWER):
-                payload = await waiting
-        except TimeoutError as error:
-            raise UnreachableError("no-reply", f"{peer} does not answer") from error
-        finally:
-            del self._waiting[correlation]
-        if (code := parse_error(payload)) is not None:
-            raise MissingError("not-there", f"{peer} answers {code[:80]!r}")
-        return payload
+HEDGE: Final = 1.0
+"""Seconds after which what everything else waits for is asked of a second peer as well."""
 
 
 class CatchUp:
-    """Brings one replica up to date."""
+    """Brings one replica up to date.
+
+    Args:
+        log: the replica.
+        asker: sends requests.
+        intake: takes the answers.
+        holders: who may hold the log, the best first.
+    """
 
     def __init__(
-        self, log: FollowedLog, asker: Asker, helpers: Callable[[], Iterable[str]]
+        self,
+        log: FollowedLog,
+        asker: Asker,
+        intake: Intake,
+        holders: Callable[[], Sequence[Holder]],
     ) -> None:
         self._log = log
         self._asker = asker
-        self._helpers = helpers
+        self._intake = intake
+        self._holders = holders
+        self._lanes = Lanes()
+        self._asked: dict[int, list[tuple[str, float]]] = {}
         self._due = asyncio.Event()
-        self._window = 1
+        self._changed = asyncio.Event()
+        self._news_due = False
+        intake.blame = lambda helper: self._lanes.blame(helper, _now())
         self.running = False
 
+    @property
+    def in_flight(self) -> int:
+        """Packages that were asked for and have not come yet."""
+        return sum(map(len, self._asked.values()))
+
     def wake(self) -> None:
-        """Something may be missing: look now."""
+        """There may be news: look now."""
+        self._news_due = True
         self._due.set()
+
+    def went_on(self) -> None:
+        """The intake has stored something, or refused it."""
+        self._changed.set()
+        if self._log.missing:
+            self._due.set()
 
     async def run(self) -> None:
         """Look whenever woken, and now and then anyway."""
         while True:
             pause = RETRY if self._log.missing else POLL
             # Not `wait_for`: in Python 3.11 it may swallow a cancellation, and never end.
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(pause):
                     await self._due.wait()
+            except TimeoutError:
+                self._news_due = True
             self._due.clear()
             if not await self._is_progressing() and self._log.conflict is None:
                 await self._catch_up()
@@ -118,88 +103,98 @@ class CatchUp:
         return progressing
 
     async def _catch_up(self) -> None:
-        self.running = bool(self._log.missing)
-        for helper in self._helpers():
-            self._window = 1
-            try:
-                while await self._fetch(helper):
-                    self.running = True
-            except InternalError:
-                raise  # our own fault, not the helper's
-            except ChopmarkError as error:
-                LOG.debug("catch-up of %s from %s: %s", self._log.origin, helper, error.message)
-            if not self._log.missing and self._log.size == self._log.signed_size:
+        # What is held may reach beyond every head that is known since the last start.
+        self._news_due |= 0 < self._log.missing <= self._log.size - self._log.signed_size
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                while self._log.conflict is None:
+                    self.running = bool(self._log.missing)
+                    self._ask_more(tasks)
+                    if not self._asked and not self._intake.busy:
+                        break
+                    await self._wait()
+        finally:
+            self._asked.clear()
+            self.running = False
+
+    async def _wait(self) -> None:
+        """Until there is something new, or it is time to ask a second peer."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(HEDGE):
+                await self._changed.wait()
+        self._changed.clear()
+
+    def _ask_more(self, tasks: asyncio.TaskGroup) -> None:
+        """Ask for what is neither here nor asked for, as long as there is room for it."""
+        holders = self._holders()
+        end = max(self._promised, self._log.size + self._news_due)
+        covered = [*self._intake.unverified.runs()]
+        covered += [(start, next_bundle(start)) for start in self._asked]
+        room = self._room()
+        for start in holes(self._log.size, end, covered):
+            # The next one is always asked for: nothing else could go on without it.
+            helper = None
+            if room > 0 or start == self._log.size:
+                helper = self._lanes.pick(holders, start, _now())
+            if helper is None:
                 break
-        self.running = False
+            self._start(tasks, helper, start)
+            room -= 1
+        self._ask_twice(tasks, holders)
 
-    async def _fetch(self, helper: str) -> bool:
-        """Ask for the next packages; whether they brought anything."""
-        starts = self._starts()
-        asking = (self._ask(helper, start) for start in starts)
-        replies = await asyncio.gather(*asking, return_exceptions=True)
-        packages = [*itertools.takewhile(lambda reply: isinstance(reply, bytes), replies)]
-        if not packages and isinstance(replies[0], BaseException):
-            raise replies[0]
-        added = await self._log.ingest(packages)  # type: ignore[arg-type]  # takewhile narrows it
-        # A package may end before its bundle does; what was asked for behind it came in vain.
-        self._window = min(2 * self._window, MAX_WINDOW) if self._log.size > starts[-1] else 1
-        return added > 0 and self._log.conflict is None
+    @property
+    def _promised(self) -> int:
+        """Entries that there are, as far as we know."""
+        return self._log.signed_size + self._log.missing
 
-    async def _ask(self, helper: str, start: int) -> bytes:
-        return await self._asker.ask(helper, Request(self._log.origin, start, start + 1))
+    def _room(self) -> int:
+        """Packages for which the buffer has room beside what it holds and what was asked for."""
+        unverified = self._intake.unverified
+        return (unverified.limit - unverified.bytes) // MAX_PACKAGE - self.in_flight
 
-    def _starts(self) -> list[int]:
-        """Where the packages begin that are asked for at once: here, and at the next bundles."""
-        start = self._log.size
-        end = self._log.signed_size + self._log.missing
-        bundles = range((start // WIDTH + 1) * WIDTH, end, WIDTH)
-        return [start, *bundles[: self._window - 1]]
+    def _ask_twice(self, tasks: asyncio.TaskGroup, holders: Sequence[Holder]) -> None:
+        """Ask a second peer for what all else waits for, if the first is slow."""
+        start = min(self._asked, default=-1)
+        asked = self._asked.get(start, [])
+        if len(asked) != 1 or start > self._log.size or asked[0][1] + HEDGE > _now():
+            return
+        helper = self._lanes.pick(holders, start, _now(), but=(asked[0][0],))
+        if helper is not None:
+            self._start(tasks, helper, start)
 
+    def _start(self, tasks: asyncio.TaskGroup, helper: str, start: int) -> None:
+        self._asked.setdefault(start, []).append((helper, _now()))
+        tasks.create_task(self._ask(helper, start), name=f"ask-{helper}-{start}")
 
-class Server:
-    """Answers requests from what we hold."""
-
-    def __init__(self, me: str, link: Link, logs: Mapping[str, HeldLog]) -> None:
-        self._me = me
-        self._link = link
-        self._logs = logs
-        self._requests: asyncio.Queue[tuple[str, Message]] = asyncio.Queue(MAX_REQUESTS)
-        self.dropped = 0
-
-    def take_request(self, asker: str, message: Message) -> None:
-        """Queue a request; while too many wait it is dropped."""
+    async def _ask(self, helper: str, start: int) -> None:
         try:
-            self._requests.put_nowait((asker, message))
-        except asyncio.QueueFull:
-            self.dropped += 1
-
-    async def run(self) -> None:
-        """Answer for ever."""
-        async with asyncio.TaskGroup() as tasks:
-            for number in range(SERVING):
-                tasks.create_task(self._serve(), name=f"server-{number}")
-
-    async def _serve(self) -> None:
-        while True:
-            asker, message = await self._requests.get()
-            payload = await self._answer(message.payload)
-            with contextlib.suppress(ChopmarkError):  # the link reports its own outages
-                await self._link.publish(
-                    topics.reply(asker, self._me),
-                    payload,
-                    correlation=message.correlation,
-                    expiry=int(ANSWER),
-                )
-
-    async def _answer(self, data: bytes) -> bytes:
-        try:
-            request = parse_request(data)
-            log = self._logs.get(request.origin)
-            if log is None or log.signed_size < request.size:
-                return encode_error("not-there")
-            payload, _ = await log.package(request.start)
+            payload = await self._asker.ask(helper, Request(self._log.origin, start, start + 1))
+            if self._intake.take_answer(payload, helper, start):
+                self._lanes.answered(helper)
+            else:
+                self._lanes.useless(helper, _now())
+        except InternalError:
+            raise
+        except MissingError:
+            if start < self._promised:
+                self._lanes.useless(helper, _now())
+            else:
+                self._lanes.answered(helper)  # no news
         except ChopmarkError as error:
-            if isinstance(error, InternalError):
-                LOG.exception("cannot serve a request", extra={"code": error.code})
-            return encode_error(error.code)
-        return payload
+            LOG.debug("catch-up of %s from %s: %s", self._log.origin, helper, error.message)
+            self._lanes.silent(helper, _now())
+        finally:
+            self._news_due = False
+            self._forget(helper, start)
+            self._changed.set()
+
+    def _forget(self, helper: str, start: int) -> None:
+        rest = [asked for asked in self._asked.get(start, []) if asked[0] != helper]
+        if rest:
+            self._asked[start] = rest
+        else:
+            self._asked.pop(start, None)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,172 +1,203 @@
-"""The mesh as one part: one link, what we publish, what we take in, and catch-up.
+"""The mesh as one part: links to all brokers, what we publish, what we take in, and catch-up.
 
-Messages about one peer's log are taken by one task each, so that a slow disk or a noisy peer holds
-up nobody else. They are acknowledged once what they brought is durable.
+Each peer's log has its own intake and its own catch-up (`peer`); what peers say of themselves
+tells whom to ask, and how fast we may go (`pace`).
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from chopmark.core.errors import ChopmarkError, InternalError, TryAgainError
+from chopmark.core.errors import ChopmarkError
 from chopmark.mesh import topics
-from chopmark.mesh.broker import DEFAULT_LIMITS
-from chopmark.mesh.catchup import Asker, CatchUp, Server
-from chopmark.mesh.link import Broker, Link, Message, Will
-from chopmark.mesh.live import Publisher
+from chopmark.mesh.asking import Asker, Routes
+from chopmark.mesh.broker import Broker, Message, Will
+from chopmark.mesh.intake import MAX_UNVERIFIED
+from chopmark.mesh.lanes import Holder
+from chopmark.mesh.links import Links
+from chopmark.mesh.live import Printer, Publisher
 from chopmark.mesh.messages import Status, parse_status
+from chopmark.mesh.news import News
+from chopmark.mesh.pace import Pace
+from chopmark.mesh.peer import Peer
 from chopmark.mesh.ports import FollowedLog, HeldLog
+from chopmark.mesh.serving import Server
 from chopmark.mesh.topics import Topic, parse_topic
 
-RETRY: Final = 1.0
-"""Seconds between attempts to store while the disk refuses."""
-MAX_GROUP: Final = 64
-"""Packages stored in one transaction."""
-MAX_QUEUE: Final = 2 * DEFAULT_LIMITS.unacknowledged
-"""Messages about one peer that wait: more than a link hands over at once, so that it is full only
-of what an earlier connection brought and this one brings again."""
 MAX_SIZES: Final = 100
 """Logs in a status: more would not fit a small message. They are hints."""
-
-
-@dataclass(slots=True)
-class Peer:
-    """What the mesh knows of one peer."""
-
-    log: FollowedLog
-    catch_up: CatchUp
-    online: bool | None = None
-    sizes: Mapping[str, int] = field(default_factory=dict)
-    overflows: int = 0
-    queue: asyncio.Queue[tuple[Topic, Message]] = field(
-        default_factory=lambda: asyncio.Queue(MAX_QUEUE)
-    )
+MAX_ALL_UNVERIFIED: Final = 32 * 1024 * 1024
+"""Bytes of unverified packages of all peers together; each has an equal share of it."""
+LOOK: Final = 1.0
+"""Seconds between two looks at the pace while no peer says anything."""
 
 
 class Mesh:
-    """Our part in the mesh, over one broker."""
+    """Our part in the mesh.
+
+    Attributes:
+        strangers: messages on topics that are no business of ours.
+    """
 
     def __init__(
         self,
         me: str,
-        broker: Broker,
+        brokers: Sequence[Broker],
         own: HeldLog,
         followed: Sequence[FollowedLog],
         heartbeat: Callable[[], Awaitable[bytes]],
-        make_link: Callable[..., Link] = Link,
+        make_link: Callable[..., Link] | None = None,
     ) -> None:
-        self.link = make_link(
-            broker,
+        self.links = Links(
+            brokers,
             me,
             topics.subscriptions(me, [log.peer for log in followed]),
             on_message=self._take,
             on_connect=self._connected,
             will=Will(topics.status(me), Status(online=False, sizes={}).encode()),
+            make_link=make_link,
         )
-        logs = {log.origin: log for log in (own, *followed)}
-        self._asker = Asker(me, self.link)
-        self._server = Server(me, self.link, logs)
-        self._publisher = Publisher(me, self.link, own, heartbeat, lambda: _sizes(logs))
-        self.peers = {log.peer: self._make_peer(log) for log in followed}
+        self._own = own
+        self._logs: Mapping[str, HeldLog] = {log.origin: log for log in (own, *followed)}
+        self._routes = Routes()
+        self._asker = Asker(me, self.links, self._routes)
+        self._pace = Pace()
+        self._paced = asyncio.Event()
+        self._slowed = False
+        self.server = Server(me, self.links, self._logs)
+        printer = Printer(own, keep=len(brokers) > 1)
+        self.publishers = [Publisher(me, link, printer) for link in self.links.each]
+        self._news = News(me, self.links.each, own, heartbeat, self._sizes)
+        share = min(MAX_UNVERIFIED, MAX_ALL_UNVERIFIED // max(1, len(followed)))
+        self.peers = {log.peer: self._make_peer(log, share) for log in followed}
         self.strangers = 0
 
     async def run(self) -> None:
         """Take part for ever; cancel to leave."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.link.run(), name="link")
-            tasks.create_task(self._publisher.run(), name="publisher")
-            tasks.create_task(self._server.run(), name="server")
+            tasks.create_task(self.links.run(), name="links")
+            tasks.create_task(self._news.run(), name="news")
+            tasks.create_task(self.server.run(), name="server")
+            for number, publisher in enumerate(self.publishers):
+                tasks.create_task(publisher.run(), name=f"publisher-{number + 1}")
             for name, peer in self.peers.items():
                 tasks.create_task(peer.catch_up.run(), name=f"catch-up-{name}")
-                tasks.create_task(self._serve_peer(peer), name=f"intake-{name}")
+                tasks.create_task(peer.intake.run(), name=f"intake-{name}")
 
     def head_moved(self) -> None:
         """Tell that our own log has a new signed head."""
-        self._publisher.head_moved()
+        for publisher in self.publishers:
+            publisher.head_moved()
+        self._news.head_moved()
+        self.lags()
 
-    def _make_peer(self, log: FollowedLog) -> Peer:
-        return Peer(log, CatchUp(log, self._asker, lambda: self._helpers(log.peer)))
+    def lags(self) -> Mapping[str, int]:
+        """Entries of our log that each peer that counts for our pace lacks."""
+        return self._pace.lags(self._own.signed_size, _now())
 
-    def _helpers(self, peer: str) -> list[str]:
-        """Whom to ask about a peer's log: itself first, those known to be offline last."""
-        others = [name for name in self.peers if name != peer]
-        return sorted([peer, *others], key=lambda name: self.peers[name].online is False)
+    @property
+    def slowed(self) -> bool:
+        """Whether our log is being held back for a peer."""
+        return self._slowed
 
-    async def _connected(self, _session_present: bool) -> None:  # noqa: FBT001 - the link's callback
-        self._publisher.connected()
+    async def room(self) -> None:
+        """Wait until the peers that count are near enough for our log to grow."""
+        while self._pace.is_slowed(self._own.signed_size, _now()):
+            self._slowed = True
+            self._paced.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK):
+                    await self._paced.wait()
+        self._slowed = False
+
+    def online(self, peer: Peer) -> bool | None:
+        """Whether a peer is online, as far as the brokers say to which we are connected."""
+        said = [peer.seen[number] for number in self.links.connected if number in peer.seen]
+        return any(said) if said else None
+
+    def _make_peer(self, log: FollowedLog, share: int) -> Peer:
+        return Peer.make(
+            log, self._asker, lambda: self._holders(log), share, self._news.sizes_changed
+        )
+
+    def _holders(self, log: FollowedLog) -> list[Holder]:
+        """Whom to ask for a log: its own gateway first, and those known to be offline last."""
+        others = [self._holder(name, log) for name in self.peers if name != log.peer]
+        own = Holder(log.peer, sure=self.online(self.peers[log.peer]) is not False)
+        offline = {name for name, peer in self.peers.items() if self.online(peer) is False}
+        return sorted([own, *others], key=lambda one: (not one.sure, one.name in offline))
+
+    def _holder(self, name: str, log: FollowedLog) -> Holder:
+        peer = self.peers[name]
+        size = peer.sizes.get(log.origin)
+        sure = size is not None and size > log.size and self.online(peer) is not False
+        return Holder(name, size, sure=sure)
+
+    async def _connected(self, number: int) -> None:
+        self.publishers[number].connected()
+        self._news.connected()
         for peer in self.peers.values():
+            peer.seen.pop(number, None)
             peer.catch_up.wake()
 
-    async def _take(self, message: Message) -> None:
+    async def _take(self, number: int, message: Message) -> None:
         """Hand a message on; nothing here waits, or may raise."""
         topic = parse_topic(message.topic)
-        if topic is not None and topic.kind in ("request", "reply"):
-            if topic.kind == "reply":
-                self._asker.take_reply(message)
-            elif topic.other in self.peers:
-                self._server.take_request(topic.other, message)
-            message.acknowledge()
-        elif topic is not None and topic.owner in self.peers:
-            self._queue(self.peers[topic.owner], topic, message)
-        else:
+        peer = None if topic is None else self._sender(topic)
+        if topic is None or peer is None:
             self.strangers += 1
             message.acknowledge()
+            return
+        if topic.kind != "status":  # a status may be a will, or retained
+            self._routes.heard(peer.log.peer, number)
+        if topic.kind in ("entries", "checkpoint", "cosignature"):
+            peer.intake.take_live(topic, message)
+            return
+        if topic.kind == "reply":
+            self._asker.take_reply(message)
+        elif topic.kind == "request":
+            self.server.take_request(topic.other, number, message)
+        else:
+            self._take_status(peer, number, message.payload)
+        message.acknowledge()
 
-    def _queue(self, peer: Peer, topic: Topic, message: Message) -> None:
+    def _sender(self, topic: Topic) -> Peer | None:
+        """Which peer writes to this topic, as the access rules of a broker should have it."""
+        if topic.kind in ("request", "reply"):
+            return self.peers.get(topic.other)
+        known = topic.kind in ("entries", "checkpoint", "cosignature", "status")
+        return self.peers.get(topic.owner) if known else None
+
+    def _take_status(self, peer: Peer, number: int, payload: bytes) -> None:
         try:
-            peer.queue.put_nowait((topic, message))
-        except asyncio.QueueFull:  # it was there before, or catch-up will bring it
-            peer.overflows += 1
-            message.acknowledge()
-
-    async def _serve_peer(self, peer: Peer) -> None:
-        while True:
-            group = [await peer.queue.get()]
-            while len(group) < MAX_GROUP and not peer.queue.empty():
-                group.append(peer.queue.get_nowait())
-            packages = [m.payload for topic, m in group if topic.kind == "entries"]
-            if packages:
-                await _insist(lambda packages=packages: peer.log.ingest(packages))  # type: ignore[misc]
-            for topic, message in group:
-                if topic.kind != "entries":
-                    await self._take_note(peer, topic, message.payload)
-                message.acknowledge()
-            if peer.log.missing:
-                peer.catch_up.wake()
-
-    async def _take_note(self, peer: Peer, topic: Topic, payload: bytes) -> None:
-        """Take a checkpoint, heartbeat or status; what is bad is counted and dropped."""
-        try:
-            if topic.kind == "checkpoint":
-                await _insist(lambda: peer.log.observe_head(payload))
-            elif topic.kind == "cosignature":
-                await _insist(lambda: peer.log.observe_cosignature(payload))
-            elif topic.kind == "status":
-                self._take_status(peer, parse_status(payload))
-        except InternalError:
-            raise  # our own fault, not the peer's
+            status = parse_status(payload)
         except ChopmarkError as error:
             peer.log.drop(error)
-
-    def _take_status(self, peer: Peer, status: Status) -> None:
-        back = status.online and not peer.online
-        peer.online, peer.sizes = status.online, status.sizes
-        if back:
-            peer.catch_up.wake()
-
-
-async def _insist(call: Callable[[], Awaitable[object]]) -> None:
-    """Try until the disk takes it: what is not durable is not acknowledged."""
-    while True:
-        try:
-            await call()
-        except TryAgainError:
-            await asyncio.sleep(RETRY)
-        else:
             return
+        before = self.online(peer)
+        peer.seen[number] = status.online
+        if status.online:
+            peer.sizes = status.sizes
+            self._measure(peer)
+        elif not self.online(peer):
+            self._pace.gone(peer.log.peer)
+        if self.online(peer) and not before:
+            peer.catch_up.wake()
+        self._paced.set()
+
+    def _measure(self, peer: Peer) -> None:
+        size = peer.sizes.get(self._own.origin)
+        if peer.log.conflict is not None:
+            self._pace.gone(peer.log.peer)
+        elif size is not None:
+            self._pace.heard(peer.log.peer, size, self._own.signed_size, _now())
+
+    def _sizes(self) -> dict[str, int]:
+        logs = islice(self._logs.items(), MAX_SIZES)
+        return {origin: log.signed_size for origin, log in logs}
 
 
-def _sizes(logs: Mapping[str, HeldLog]) -> dict[str, int]:
-    return {origin: log.signed_size for origin, log in islice(logs.items(), MAX_SIZES)}
+def _now() -> float:
+    return asyncio.get_running_loop().time()

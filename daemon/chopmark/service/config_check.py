@@ -4,7 +4,7 @@
 2. One token is named, by label or by serial number; the two keys have different labels.
 3. The PIN's credential is a plain file name.
 4. `listen` is a loopback address and a port.
-5. There is exactly one broker.
+5. There are 1 to 8 brokers, each once.
 6. The tables under `kinds` are named by kinds.
 7. This gateway and its peers keep the rules of `config_peers`.
 """
@@ -25,6 +25,8 @@ MAX_TOKEN_LABEL: Final = 32
 """Bytes of a token's label in CK_TOKEN_INFO (PKCS#11)."""
 MAX_TOKEN_SERIAL: Final = 16
 MAX_KEY_LABEL: Final = 255
+MAX_BROKERS: Final = 8
+"""Each costs a stream of its own, and up to 13 MB while the disk is slow."""
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _HOST: Final = re.compile(r"[A-Za-z0-9.:_-]{1,253}", re.ASCII)
 _LISTEN: Final = re.compile(r"(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):([1-9][0-9]{0,4})", re.ASCII)
@@ -85,10 +87,18 @@ def _is_loopback(listen: str) -> bool:
 
 
 def _check_brokers(brokers: tuple[Broker, ...]) -> None:
-    if len(brokers) != 1:
-        raise wrong_value("broker", f"{len(brokers)} [[broker]] blocks where one is due")
-    if not _HOST.fullmatch(brokers[0].host):
-        raise wrong_value("broker[1].host", "not a name or address of a machine")
+    if not 1 <= len(brokers) <= MAX_BROKERS:
+        message = f"{len(brokers)} [[broker]] blocks where 1 to {MAX_BROKERS} are due"
+        raise wrong_value("broker", message)
+    seen: set[tuple[str, int]] = set()
+    for number, broker in enumerate(brokers, 1):
+        if not _HOST.fullmatch(broker.host):
+            raise wrong_value(f"broker[{number}].host", "not a name or address of a machine")
+        address = (broker.host.lower(), broker.port)
+        if address in seen:
+            hint = "two connections of one gateway to one broker would cut each other off"
+            raise wrong_value(f"broker[{number}]", "the same as one before it", hint=hint)
+        seen.add(address)
 
 
 def _check_absolute(where: str, path: Path) -> None:

@@ -82,7 +82,7 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[[broker]]`: the MQTT 5 broker; exactly one for now. It is not trusted."""
+    """`[[broker]]`: an MQTT 5 broker, 1 to 8 of them. None is trusted."""
 
     host: Annotated[str, Meta(description="name or address of the broker")]
     port: Annotated[Port, Meta(description="its TCP port")] = 1883

@@ -13,8 +13,9 @@ from chopmark.hsm.signer import HsmSigner
 from chopmark.ledger.log import Log
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.sequencer import Sequencer
-from chopmark.mesh.link import Broker
-from chopmark.mesh.mesh import Mesh, Peer
+from chopmark.mesh.mesh import Mesh
+from chopmark.mesh.pace import MAX_LAG
+from chopmark.mesh.peer import Peer
 
 
 class Report:
@@ -27,7 +28,6 @@ class Report:
         sequencer: Sequencer,
         signer: HsmSigner,
         mesh: Mesh,
-        broker: Broker,
         replicas: Sequence[Replica],
         clock: Clock,
     ) -> None:
@@ -36,7 +36,6 @@ class Report:
         self._sequencer = sequencer
         self._signer = signer
         self._mesh = mesh
-        self._broker = broker
         self._replicas = replicas
         self._clock = clock
 
@@ -44,7 +43,7 @@ class Report:
         """State of the gateway."""
         own, state = self._own, self._log.state
         behind = any(index["state"] != "ready" for index in self._indices().values())
-        degraded = bool(self.not_ready()) or not self._mesh.link.connected or behind
+        degraded = bool(self.not_ready()) or not self._mesh.links.connected or behind
         return {
             "id": own.id,
             "origin": own.origin,
@@ -61,10 +60,12 @@ class Report:
                 "note": (state.note or b"").decode(),
             },
             "hsm": self._hsm(),
-            "broker": self._link(),
+            "broker": self._broker(),
+            "brokers": self._brokers(),
+            "pace": self._pace(),
             "index": self._indices(),
             "clock": {"now": format_time(self._clock.now_ms()), "guard": "none"},
-            "counters": {**asdict(self._sequencer.counters), **self._signer.counts},
+            "counters": self._counters(),
             "peers": self.peers(),
         }
 
@@ -86,8 +87,10 @@ class Report:
     def sentence(self) -> str:
         """One line for systemd and people."""
         reasons = self.not_ready()
-        if not self._mesh.link.connected:
-            reasons.append(f"broker away: {self._mesh.link.reason}")
+        for broker in self._brokers():
+            if broker["state"] == "away":
+                address = f"{broker['host']}:{broker['port']}"
+                reasons.append(f"broker {address} away: {broker['reason']}")
         reasons += [
             f"digest index of {member} {index['state']}: {index['position']} of {index['size']}"
             for member, index in self._indices().items()
@@ -102,6 +105,17 @@ class Report:
         logs = {self._own.id: self._log} | {one.peer: one.log for one in self._replicas}
         return {member: _describe_index(log) for member, log in logs.items()}
 
+    def _counters(self) -> dict[str, int]:
+        mesh = self._mesh
+        return {
+            **asdict(self._sequencer.counters),
+            **self._signer.counts,
+            "live_skipped": sum(publisher.skipped for publisher in mesh.publishers),
+            "requests_repeated": mesh.server.repeated,
+            "requests_dropped": mesh.server.dropped,
+            "strangers": mesh.strangers,
+        }
+
     def _hsm(self) -> dict[str, Any]:
         signer = self._signer
         return {
@@ -112,17 +126,30 @@ class Report:
             "warning": signer.warning,
         }
 
-    def _link(self) -> dict[str, Any]:
-        link = self._mesh.link
-        return {
-            "state": "connected" if link.connected else "away",
-            "host": self._broker.host,
-            "port": self._broker.port,
-            "reason": link.reason or None,
-        }
+    def _broker(self) -> dict[str, Any]:
+        """The first that is connected, or else the first: whether there is one at all."""
+        brokers = self._brokers()
+        return next((one for one in brokers if one["state"] == "connected"), brokers[0])
+
+    def _brokers(self) -> list[dict[str, Any]]:
+        links = self._mesh.links
+        return [
+            {
+                "state": "connected" if link.connected else "away",
+                "host": broker.host,
+                "port": broker.port,
+                "reason": link.reason or None,
+            }
+            for broker, link in zip(links.brokers, links.each, strict=True)
+        ]
+
+    def _pace(self) -> dict[str, Any]:
+        mesh = self._mesh
+        return {"slowed": mesh.slowed, "bound": MAX_LAG, "lags": dict(mesh.lags())}
 
     def _peer(self, replica: Replica, peer: Peer) -> dict[str, Any]:
         member, state = replica.member, replica.log.state
+        unverified = peer.intake.unverified
         return {
             "id": member.id,
             "origin": member.origin,
@@ -133,10 +160,16 @@ class Report:
             "head_size": state.head.size,
             "missing": replica.missing,
             "as_of": format_time(state.seen_time * 1000) if state.seen_time else None,
-            "online": peer.online,
+            "online": self._mesh.online(peer),
             "state": _follow_state(replica, peer),
             "reason": replica.conflict or replica.problem,
-            "counters": asdict(replica.counters),
+            "asked": peer.catch_up.in_flight,
+            "unverified": {"bytes": unverified.bytes, "limit": unverified.limit},
+            "counters": {
+                **asdict(replica.counters),
+                "repeated": peer.intake.duplicates,
+                "skipped": unverified.dropped,
+            },
         }
 
 

@@ -126,10 +126,10 @@ def _assemble(
 ) -> Parts:
     clock = outside.clock
     sequencer = Sequencer(log, signer, clock)
-    broker = Broker(config.broker[0].host, config.broker[0].port)
+    brokers = [Broker(broker.host, broker.port) for broker in config.broker]
     mesh = Mesh(
         own.id,
-        broker,
+        brokers,
         log,
         replicas,
         lambda: make_heartbeat(log, signer, clock),
@@ -141,10 +141,10 @@ def _assemble(
         signing.head_moved()
         mesh.head_moved()
 
-    sequencer.on_head = head_moved
+    sequencer.on_head, sequencer.room = head_moved, mesh.room
     shelves = [Shelf(own, log, Source.OWN), *map(_shelve, replicas)]
     verifier = Verifier(shelves, reading, config.max_age)
-    report = Report(own, log, sequencer, signer, mesh, broker, replicas, clock)
+    report = Report(own, log, sequencer, signer, mesh, replicas, clock)
     logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
     gateway = GatewayService(own, sequencer, logs, signing, verifier, report, clock)
     return Parts(gateway, sequencer, mesh, report, log)

@@ -1,310 +1,338 @@
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
 
-from chopmark.core.errors import InternalError, MissingError, TryAgainError, UnreachableError
+from chopmark.core.errors import InternalError, TryAgainError
+from chopmark.core.package import MAX_PACKAGE
 from chopmark.core.tiles import WIDTH
-from chopmark.mesh import catchup
-from chopmark.mesh.broker import Message
-from chopmark.mesh.catchup import MAX_REQUESTS, MAX_WINDOW, Asker, CatchUp, Server
-from chopmark.mesh.messages import Request, encode_error, parse_error
-from chopmark.mesh.topics import parse_topic, reply, request
-from meshes import FakeLink, FakeLog, Sent, request_of
+from chopmark.mesh import asking, catchup
+from chopmark.mesh.asking import Asker, Routes
+from chopmark.mesh.catchup import CatchUp
+from chopmark.mesh.intake import Intake
+from chopmark.mesh.lanes import MAX_WINDOW, Holder
+from chopmark.mesh.links import Links
+from chopmark.mesh.topics import entries, parse_topic
+from meshes import FakeLink, FakeLog, Peers, answer_of, fake, fake_links, live, request_of, running
 
 SZ = "bank-sz.example/sz-1"
-HK = "bank-hk.example/hk-1"
-
-
-@asynccontextmanager
-async def running(*jobs: Coroutine[Any, Any, None]) -> AsyncIterator[list[asyncio.Task[None]]]:
-    tasks = [asyncio.create_task(job) for job in jobs]
-    try:
-        yield tasks
-    finally:
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError):
-                await task
-
-
-class Peers:
-    """Other gateways, which answer the requests that the link carries."""
-
-    def __init__(self, link: FakeLink, asker: Asker, **logs: FakeLog | None) -> None:
-        self._link = link
-        self._asker = asker
-        self._logs = {name.replace("_", "-"): log for name, log in logs.items()}
-        self.asked: list[tuple[str, int]] = []
-
-    async def run(self) -> None:
-        while True:
-            sent = await self._link.sent.get()
-            peer, wanted = sent.parts.owner, request_of(sent)
-            self.asked.append((peer, wanted.start))
-            log = self._logs.get(peer)
-            if log is not None:
-                self._asker.take_reply(await self._reply(sent, log, wanted))
-
-    async def _reply(self, sent: Sent, log: FakeLog, wanted: Request) -> Any:
-        try:
-            payload, _ = await log.package(wanted.start)
-        except MissingError as error:
-            payload = encode_error(error.code)
-        return message(payload, sent.correlation)
-
-
-def message(payload: bytes, correlation: bytes | None) -> Any:
-    topic = reply("me", "sz-1")
-    return Message(topic, payload, correlation, retain=False, mid=1, release=lambda: None)
 
 
 @pytest.fixture
-def link() -> FakeLink:
-    return FakeLink()
+def links(monkeypatch: pytest.MonkeyPatch) -> Links:
+    return fake_links(monkeypatch)
 
 
 @pytest.fixture
-def asker(link: FakeLink) -> Asker:
-    return Asker("me", link)  # type: ignore[arg-type]
+def link(links: Links) -> FakeLink:
+    return fake(links)
 
 
 @pytest.fixture
+def asker(links: Links) -> Asker:
+    return Asker("me", links, Routes())
+
+
+@pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting times that a test can afford; none of them is what is tested."""
-    monkeypatch.setattr(catchup, "ANSWER", 0.05)
+    monkeypatch.setattr(asking, "ANSWER", 600.0)
     monkeypatch.setattr(catchup, "SETTLE", 0.001)
     monkeypatch.setattr(catchup, "RETRY", 0.01)
+    monkeypatch.setattr("chopmark.mesh.lanes.REST", 0.02)
 
 
-# Asking
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Peers that are silent are given up soon; a quick one may be, too, and is asked again."""
+    monkeypatch.setattr(asking, "ANSWER", 0.05)
 
 
-async def test_request_carries_what_is_asked_and_its_reply_comes_back(
+def followed(target: int = 0, size: int = 0) -> FakeLog:
+    return FakeLog(SZ, "sz-1", size=size, target=target, per_package=WIDTH)
+
+
+def source(size: int, per_package: int = WIDTH) -> FakeLog:
+    return FakeLog(SZ, size=size, per_package=per_package)
+
+
+class Following:
+    """A replica with its intake and its catch-up, which knows these holders of the log."""
+
+    def __init__(self, log: FakeLog, asker: Asker, *holders: Holder, limit: int = 2**22) -> None:
+        self.log = log
+        self.intake = Intake(log, limit)
+        self.catch_up = CatchUp(log, asker, self.intake, lambda: holders)
+        self.intake.changed = self.catch_up.went_on
+        self.catch_up.wake()
+
+    def jobs(self) -> tuple[Coroutine[Any, Any, None], ...]:
+        return self.catch_up.run(), self.intake.run()
+
+
+def following(log: FakeLog, asker: Asker, *names: str, limit: int = 2**22) -> Following:
+    """As `Following`: the first is the log's own gateway, the others are known to hold it."""
+    return Following(log, asker, *map(Holder, names), limit=limit)
+
+
+async def test_nothing_but_the_origin_is_asked_while_no_other_is_known_to_hold_the_log(
     link: FakeLink, asker: Asker
 ) -> None:
-    async with running(Peers(link, asker, sz_1=FakeLog(SZ, size=30)).run()):
-        assert await asker.ask("sz-1", Request(SZ, 10, 11)) == b"%s 10 20" % SZ.encode()
-
-
-async def test_request_expires_and_has_a_secret_correlation(link: FakeLink, asker: Asker) -> None:
-    tasks = [asyncio.create_task(asker.ask("sz-1", Request(SZ, 0, 1))) for _ in range(2)]
-    first, second = await link.next("request"), await link.next("request")
-    assert first.topic == request("sz-1", "me")
-    assert first.expiry == int(catchup.ANSWER)
-    assert not first.retain
-    assert first.correlation is not None
-    assert len(first.correlation) == 16
-    assert first.correlation != second.correlation
-    for sent, answer in ((second, b"second"), (first, b"first")):
-        asker.take_reply(message(answer, sent.correlation))
-    assert await asyncio.gather(*tasks) == [b"first", b"second"]
-
-
-@pytest.mark.usefixtures("quick")
-async def test_peer_that_does_not_answer_is_unreachable(link: FakeLink, asker: Asker) -> None:
-    with pytest.raises(UnreachableError) as caught:
-        await asker.ask("sz-1", Request(SZ, 0, 1))
-    assert caught.value.code == "no-reply"
-    sent = await link.next("request")
-    asker.take_reply(message(b"late", sent.correlation))
-    assert asker._waiting == {}
-
-
-async def test_replies_that_nobody_waits_for_are_dropped(link: FakeLink, asker: Asker) -> None:
-    task = asyncio.create_task(asker.ask("sz-1", Request(SZ, 0, 1)))
-    sent = await link.next("request")
-    for correlation in (None, b"", b"x" * 16):
-        asker.take_reply(message(b"foreign", correlation))
-    for answer in (b"first", b"again"):
-        asker.take_reply(message(answer, sent.correlation))
-    assert await task == b"first"
-    asker.take_reply(message(b"late", sent.correlation))
-
-
-async def test_peer_without_the_package_says_so(link: FakeLink, asker: Asker) -> None:
-    async with running(Peers(link, asker, sz_1=FakeLog(SZ)).run()):
-        with pytest.raises(MissingError):
-            await asker.ask("sz-1", Request(SZ, 10, 11))
-
-
-async def test_absent_broker_fails_a_request_at_once(link: FakeLink, asker: Asker) -> None:
-    link.cut()
-    with pytest.raises(UnreachableError):
-        await asker.ask("sz-1", Request(SZ, 0, 1))
-    assert asker._waiting == {}
-
-
-async def test_asker_that_is_cancelled_waits_for_nothing(link: FakeLink, asker: Asker) -> None:
-    task = asyncio.create_task(asker.ask("sz-1", Request(SZ, 0, 1)))
-    await link.next("request")
-    task.cancel()
-    await asyncio.wait({task})
-    assert asker._waiting == {}
-
-
-# Catching up
-
-
-def followed(target: int = 0, size: int = 0, per_package: int = WIDTH) -> FakeLog:
-    return FakeLog(SZ, "sz-1", size=size, target=target, per_package=per_package)
-
-
-def catching_up(log: FakeLog, asker: Asker, *helpers: str) -> CatchUp:
-    made = CatchUp(log, asker, lambda: helpers)
-    made.wake()
-    return made
-
-
-@pytest.mark.usefixtures("quick")
-async def test_origin_is_asked_first_and_alone_if_it_answers(link: FakeLink, asker: Asker) -> None:
-    log = followed(target=1000)
-    peers = Peers(link, asker, sz_1=FakeLog(SZ, size=1000, per_package=WIDTH), hk_1=FakeLog(SZ))
-    async with running(peers.run(), catching_up(log, asker, "sz-1", "hk-1").run()):
-        await log.until(lambda: log.size == 1000)
+    made = Following(followed(target=1000), asker, Holder("sz-1"), Holder("hk-1", sure=False))
+    peers = Peers(link, asker, sz_1=source(1000), hk_1=source(1000))
+    async with running(peers.run(), *made.jobs()):
+        await made.log.until(lambda: made.log.size == 1000)
     assert {name for name, _ in peers.asked} == {"sz-1"}
 
 
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("origin", [None, FakeLog(SZ, size=256, per_package=WIDTH), FakeLog(SZ)])
+async def test_all_that_hold_the_log_are_asked_at_once(link: FakeLink, asker: Asker) -> None:
+    size = 200 * WIDTH
+    made = following(followed(target=size), asker, "sz-1", "hk-1", "mo-1")
+    peers = Peers(link, asker, sz_1=source(size), hk_1=source(size), mo_1=source(size))
+    async with running(peers.run(), *made.jobs()):
+        await made.log.until(lambda: made.log.size == size)
+    starts = [start for _, start in peers.asked]
+    assert sorted(starts) == list(range(0, size, WIDTH)), "nothing is asked for twice"
+    for name in ("sz-1", "hk-1", "mo-1"):
+        assert sum(asked == name for asked, _ in peers.asked) > 20
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("origin", [None, source(256), source(0)])
 async def test_others_are_asked_for_what_the_origin_does_not_send(
     link: FakeLink, asker: Asker, origin: FakeLog | None
 ) -> None:
-    log = followed(target=1000)
-    helper = FakeLog(SZ, size=1000, per_package=WIDTH)
-    peers = Peers(link, asker, sz_1=origin, hk_1=FakeLog(SZ), mo_1=helper)
-    async with running(peers.run(), catching_up(log, asker, "sz-1", "hk-1", "mo-1").run()):
-        await log.until(lambda: log.size == 1000)
-    names = [name for name, _ in peers.asked]
-    assert names[0] == "sz-1"
-    assert list(dict.fromkeys(names)) == ["sz-1", "hk-1", "mo-1"]
+    others = (Holder("hk-1", sure=False), Holder("mo-1", sure=False))
+    made = Following(followed(target=1000), asker, Holder("sz-1"), *others)
+    peers = Peers(link, asker, sz_1=origin, hk_1=source(0), mo_1=source(1000))
+    async with running(peers.run(), *made.jobs()):
+        await made.log.until(lambda: made.log.size == 1000)
+    assert peers.asked[0][0] == "sz-1"
+    assert {name for name, _ in peers.asked} == {"sz-1", "hk-1", "mo-1"}
 
 
-@pytest.mark.usefixtures("quick")
-async def test_several_packages_are_asked_for_once_the_first_was_of_use(
+async def test_nobody_is_asked_for_more_than_it_says_that_it_holds(
     link: FakeLink, asker: Asker
 ) -> None:
-    size = 64 * WIDTH
-    log = followed(target=size)
-    peers = Peers(link, asker, sz_1=FakeLog(SZ, size=size, per_package=WIDTH))
-    async with running(peers.run(), catching_up(log, asker, "sz-1").run()):
-        await log.until(lambda: log.size == size)
-    groups = [len(group) for group in log.ingested]
-    assert groups[:5] == [1, 2, 4, 8, MAX_WINDOW]
-    assert max(groups) == MAX_WINDOW
-    assert [start for _, start in peers.asked] == list(range(0, size, WIDTH))
+    size = 50 * WIDTH
+    made = Following(followed(target=size), asker, Holder("sz-1"), Holder("hk-1", 10 * WIDTH))
+    peers = Peers(link, asker, sz_1=source(size), hk_1=source(10 * WIDTH))
+    async with running(peers.run(), *made.jobs()):
+        await made.log.until(lambda: made.log.size == size)
+    assert max(start for name, start in peers.asked if name == "hk-1") < 10 * WIDTH
 
 
-@pytest.mark.usefixtures("quick")
-async def test_packages_of_less_than_a_bundle_are_asked_for_one_by_one(
+async def test_line_is_kept_full_with_the_next_question_for_each_answer(
     link: FakeLink, asker: Asker
 ) -> None:
-    log = followed(target=2000)
-    peers = Peers(link, asker, sz_1=FakeLog(SZ, size=2000, per_package=100))
-    async with running(peers.run(), catching_up(log, asker, "sz-1").run()):
-        await log.until(lambda: log.size == 2000)
+    size = 500 * WIDTH
+    made = following(followed(target=size), asker, "sz-1")
+    async with running(*made.jobs()):
+        sent = [await link.next("request") for _ in range(4)]
+        assert made.catch_up.in_flight == 4
+        while len(sent) < MAX_WINDOW * 2:
+            start = request_of(first := sent.pop(0)).start
+            asker.take_reply(answer_of(live(SZ, start, start + WIDTH), first.correlation))
+            sent += [await link.next("request"), await link.next("request")]
+            if made.catch_up.in_flight == MAX_WINDOW:
+                break
+        assert made.catch_up.in_flight == MAX_WINDOW
+
+
+async def test_answers_out_of_order_are_kept_and_stored_in_order(
+    link: FakeLink, asker: Asker
+) -> None:
+    made = following(followed(target=4 * WIDTH), asker, "sz-1")
+    async with running(*made.jobs()):
+        sent = [await link.next("request") for _ in range(4)]
+        for one in reversed(sent[1:]):
+            start = request_of(one).start
+            asker.take_reply(answer_of(live(SZ, start, start + WIDTH), one.correlation))
+        async with asyncio.timeout(30):
+            while len(made.intake.unverified.runs()) < 3:  # noqa: ASYNC110 - a buffer tells nobody
+                await asyncio.sleep(0.001)
+        assert made.log.size == 0
+        assert made.intake.unverified.bytes > 0
+        asker.take_reply(answer_of(live(SZ, 0, WIDTH), sent[0].correlation))
+        await made.log.until(lambda: made.log.size == 4 * WIDTH)
+    assert made.intake.unverified.bytes == 0
+
+
+async def test_what_is_asked_for_and_kept_stays_within_the_buffer(
+    link: FakeLink, asker: Asker
+) -> None:
+    size = 100 * WIDTH
+    made = following(followed(target=size), asker, "sz-1", "hk-1", limit=3 * MAX_PACKAGE)
+    peers = Peers(link, asker, sz_1=source(size), hk_1=source(size))
+    made.log.gate.clear()
+    async with running(peers.run(), *made.jobs()):
+        async with asyncio.timeout(30):
+            while len(peers.asked) < 3:  # noqa: ASYNC110 - peers tell nobody
+                await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
+        kept = made.intake.unverified.bytes
+        assert kept + made.catch_up.in_flight * MAX_PACKAGE <= 3 * MAX_PACKAGE
+        made.log.gate.set()
+        await made.log.until(lambda: made.log.size == size)
+
+
+async def test_hole_after_a_package_that_ends_early_is_asked_for(
+    link: FakeLink, asker: Asker
+) -> None:
+    made = following(followed(target=2000), asker, "sz-1")
+    peers = Peers(link, asker, sz_1=source(2000, per_package=100))
+    async with running(peers.run(), *made.jobs()):
+        await made.log.until(lambda: made.log.size == 2000)
     assert len(peers.asked) <= 2 * 2000 // 100 + 2
 
 
-@pytest.mark.usefixtures("quick")
-async def test_part_of_the_answers_is_used_up_to_the_first_that_is_missing(
+@pytest.mark.usefixtures("impatient")
+async def test_lost_answer_is_asked_for_again_elsewhere(link: FakeLink, asker: Asker) -> None:
+    size = 40 * WIDTH
+    made = following(followed(target=size), asker, "sz-1", "hk-1")
+    peers = Peers(link, asker, sz_1=None, hk_1=source(size))
+    async with running(peers.run(), *made.jobs()):
+        await made.log.until(lambda: made.log.size == size)
+    silent = {start for name, start in peers.asked if name == "sz-1"}
+    assert silent
+    assert silent <= {start for name, start in peers.asked if name == "hk-1"}
+
+
+async def test_what_all_else_waits_for_is_asked_of_a_second_peer_before_the_first_gives_up(
+    link: FakeLink, asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catchup, "HEDGE", 0.02)
+    made = following(followed(target=WIDTH), asker, "sz-1", "hk-1")
+    peers = Peers(link, asker, sz_1=None, hk_1=source(WIDTH))
+    async with running(peers.run(), *made.jobs()):
+        await made.log.until(lambda: made.log.size == WIDTH)
+    assert peers.asked == [("sz-1", 0), ("hk-1", 0)]
+
+
+async def test_live_packages_are_not_asked_for(link: FakeLink, asker: Asker) -> None:
+    made = following(followed(target=4 * WIDTH), asker, "sz-1")
+    topic = parse_topic(entries("sz-1"))
+    assert topic is not None
+    for start in (WIDTH, 3 * WIDTH):
+        payload = live(SZ, start, start + WIDTH)
+        made.intake.take_live(topic, answer_of(payload, None))
+    peers = Peers(link, asker, sz_1=source(4 * WIDTH))
+    async with running(peers.run(), *made.jobs()):
+        await made.log.until(lambda: made.log.size == 4 * WIDTH)
+    assert [start for _, start in peers.asked] == [0, 2 * WIDTH]
+
+
+async def test_answer_to_another_question_is_of_no_use(link: FakeLink, asker: Asker) -> None:
+    made = following(followed(target=WIDTH), asker, "sz-1", "hk-1")
+    peers = Peers(link, asker, sz_1=None, hk_1=source(WIDTH))
+    async with running(*made.jobs()):
+        sent = await link.next("request")
+        asker.take_reply(answer_of(live(SZ, WIDTH, 2 * WIDTH), sent.correlation))
+        async with running(peers.run()):
+            await made.log.until(lambda: made.log.size == WIDTH)
+    assert [payload for group in made.log.ingested for payload in group] == [live(SZ, 0, WIDTH)]
+
+
+async def test_peer_that_sends_what_does_not_verify_is_left_alone(
     link: FakeLink, asker: Asker
 ) -> None:
-    log = followed(target=4 * WIDTH)
-    made = CatchUp(log, asker, lambda: ("sz-1",))
-    made._window = 4
-    task = asyncio.create_task(made._fetch("sz-1"))
-    sent = [await link.next("request") for _ in range(4)]
-    for index in (3, 1, 0):  # the third is lost
-        start = request_of(sent[index]).start
-        payload = b"%s %d %d" % (SZ.encode(), start, start + WIDTH)
-        asker.take_reply(message(payload, sent[index].correlation))
-    assert await task
-    assert log.size == 2 * WIDTH
-    assert made._window == 1
+    foreign = FakeLog("bank-xx.example/xx-9", size=WIDTH, per_package=WIDTH)
+    made = following(followed(target=WIDTH), asker, "sz-1", "hk-1")
+    peers = Peers(link, asker, sz_1=foreign, hk_1=source(WIDTH))
+    async with running(peers.run(), *made.jobs()):
+        await made.log.until(lambda: made.log.size == WIDTH)
+    assert peers.asked == [("sz-1", 0), ("hk-1", 0)]
+    assert made.intake.unverified.bytes == 0
 
 
-@pytest.mark.usefixtures("quick")
+async def test_replica_that_is_up_to_date_asks_once_for_news(link: FakeLink, asker: Asker) -> None:
+    made = following(followed(size=1000, target=1000), asker, "sz-1", "hk-1")
+    origin = source(1000)
+    peers = Peers(link, asker, sz_1=origin, hk_1=origin)
+    async with running(peers.run(), *made.jobs()):
+        async with asyncio.timeout(30):
+            while not peers.asked or made.catch_up.in_flight:  # noqa: ASYNC110 - peers tell nobody
+                await asyncio.sleep(0.001)
+        await asyncio.sleep(0.01)
+        assert peers.asked == [("sz-1", 1000)]
+        origin.size = 3000  # nobody told us
+        made.catch_up.wake()
+        await made.log.until(lambda: made.log.size == 3000)
+    assert peers.asked[1] == ("sz-1", 1000), "no news are no reason to rest"
+
+
 async def test_nothing_is_asked_while_live_packages_come(link: FakeLink, asker: Asker) -> None:
-    log = followed(target=100)
-    made = CatchUp(log, asker, lambda: ("sz-1",))
+    made = following(followed(target=100), asker, "sz-1")
 
-    async def grow() -> None:
-        log.size += 50
-
-    task = asyncio.create_task(made._is_progressing())
+    task = asyncio.create_task(made.catch_up._is_progressing())
     await asyncio.sleep(0)
-    await grow()
+    made.log.size += 50
     assert await task
-    assert made._due.is_set()
+    assert made.catch_up._due.is_set()
     assert link.sent.empty()
-    assert not await made._is_progressing()
+    assert not await made.catch_up._is_progressing()
 
 
-@pytest.mark.usefixtures("quick")
 async def test_log_in_conflict_is_not_asked_for(link: FakeLink, asker: Asker) -> None:
     log = followed(target=100)
     log.conflict = "two histories"
-    made = catching_up(log, asker, "sz-1")
-    async with running(made.run()):
-        while made._due.is_set():  # noqa: ASYNC110 - nobody tells that it looked
+    made = following(log, asker, "sz-1")
+    async with running(*made.jobs()):
+        while made.catch_up._due.is_set():  # noqa: ASYNC110 - nobody tells that it looked
             await asyncio.sleep(0)
         await asyncio.sleep(0.01)
     assert link.sent.empty()
 
 
-@pytest.mark.usefixtures("quick")
 async def test_what_nobody_has_is_asked_for_again(link: FakeLink, asker: Asker) -> None:
-    log = followed(target=100)
-    origin = FakeLog(SZ, per_package=WIDTH)
+    made = following(followed(target=100), asker, "sz-1")
+    origin = source(0)
     peers = Peers(link, asker, sz_1=origin)
-    async with running(peers.run(), catching_up(log, asker, "sz-1").run()):
+    async with running(peers.run(), *made.jobs()):
         async with asyncio.timeout(30):
             while len(peers.asked) < 3:  # noqa: ASYNC110 - peers tell nobody
                 await asyncio.sleep(0.001)
         origin.size = 100
-        await log.until(lambda: log.size == 100)
+        await made.log.until(lambda: made.log.size == 100)
 
 
-@pytest.mark.usefixtures("quick")
-async def test_disk_that_refuses_is_asked_again(link: FakeLink, asker: Asker) -> None:
-    log = followed(target=100)
-    log.failures = [TryAgainError("not-recorded", "the disk is full")] * 2
-    peers = Peers(link, asker, sz_1=FakeLog(SZ, size=100, per_package=WIDTH))
-    async with running(peers.run(), catching_up(log, asker, "sz-1").run()):
-        await log.until(lambda: log.size == 100)
+async def test_disk_that_refuses_is_asked_again(
+    link: FakeLink, asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chopmark.mesh.intake.RETRY", 0.001)
+    made = following(followed(target=100), asker, "sz-1")
+    made.log.failures = [TryAgainError("not-recorded", "the disk is full")] * 2
+    peers = Peers(link, asker, sz_1=source(100))
+    async with running(peers.run(), *made.jobs()):
+        await made.log.until(lambda: made.log.size == 100)
 
 
-@pytest.mark.usefixtures("quick")
-async def test_our_own_fault_ends_catch_up(link: FakeLink, asker: Asker) -> None:
-    log = followed(target=100)
-    log.failures = [InternalError("commit-unknown", "a commit failed")]
-    peers = Peers(link, asker, sz_1=FakeLog(SZ, size=100, per_package=WIDTH))
-    async with running(peers.run()):
+async def test_our_own_fault_ends_the_intake(link: FakeLink, asker: Asker) -> None:
+    made = following(followed(target=100), asker, "sz-1")
+    made.log.failures = [InternalError("commit-unknown", "a commit failed")]
+    peers = Peers(link, asker, sz_1=source(100))
+    async with running(peers.run(), made.catch_up.run()):
         with pytest.raises(InternalError):
-            await asyncio.wait_for(catching_up(log, asker, "sz-1").run(), 30)
+            await asyncio.wait_for(made.intake.run(), 30)
 
 
-@pytest.mark.usefixtures("quick")
 async def test_absent_broker_ends_nothing(link: FakeLink, asker: Asker) -> None:
-    log = followed(target=100)
     link.cut()
-    peers = Peers(link, asker, sz_1=FakeLog(SZ, size=100, per_package=WIDTH))
-    made = catching_up(log, asker, "sz-1")
-    async with running(peers.run(), made.run()):
+    peers = Peers(link, asker, sz_1=source(100))
+    made = following(followed(target=100), asker, "sz-1")
+    async with running(peers.run(), *made.jobs()):
         async with asyncio.timeout(30):
-            await link.publishing.wait()
+            while made.catch_up._due.is_set():  # noqa: ASYNC110 - nobody tells that it looked
+                await asyncio.sleep(0.001)
         link.connected = True
-        made.wake()
-        await log.until(lambda: log.size == 100)
+        made.catch_up.wake()
+        await made.log.until(lambda: made.log.size == 100)
 
 
 async def test_catch_up_that_is_woken_and_cancelled_at_once_ends(asker: Asker) -> None:
     """In Python 3.11 `wait_for` loses a cancellation that comes with the event."""
-    made = CatchUp(followed(), asker, list)
+    made = following(followed(), asker).catch_up
     task = asyncio.create_task(made.run())
     await asyncio.sleep(0.01)
     made.wake()
@@ -312,100 +340,3 @@ async def test_catch_up_that_is_woken_and_cancelled_at_once_ends(asker: Asker) -
     task.cancel()
     await asyncio.wait({task}, timeout=5)
     assert task.cancelled()
-
-
-# Serving
-
-
-@contextmanager
-def logged_errors(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
-    found: list[str] = []
-    yield found
-    found += [record.message for record in caplog.records if record.levelname == "ERROR"]
-
-
-def serving(link: FakeLink, *logs: FakeLog) -> Server:
-    return Server("me", link, {log.origin: log for log in logs})  # type: ignore[arg-type]
-
-
-def asked(server: Server, data: bytes, correlation: bytes | None = b"c" * 16) -> None:
-    topic = request("me", "hk-1")
-    made = Message(topic, data, correlation, retain=False, mid=1, release=lambda: None)
-    server.take_request("hk-1", made)
-
-
-async def test_request_is_answered_to_its_asker(link: FakeLink) -> None:
-    server = serving(link, FakeLog(SZ, size=30))
-    async with running(server.run()):
-        asked(server, Request(SZ, 10, 11).encode())
-        sent = await link.next()
-    assert sent.topic == reply("hk-1", "me")
-    assert (sent.payload, sent.correlation) == (b"%s 10 20" % SZ.encode(), b"c" * 16)
-    assert not sent.retain
-
-
-@pytest.mark.parametrize(
-    ("data", "code"),
-    [
-        (Request(HK, 0, 1).encode(), "not-there"),
-        (Request(SZ, 0, 31).encode(), "not-there"),
-        (Request(SZ, 30, 30).encode(), "not-signed"),
-        (Request(SZ, 2**63 - 1, 0).encode(), "not-signed"),
-        (b"", "malformed-cbor"),
-        (b"\xa0", "malformed-request"),
-        (b"x" * 60_000, "malformed-message"),
-    ],
-)
-async def test_request_that_cannot_be_served_is_answered_with_a_code(
-    link: FakeLink, data: bytes, code: str
-) -> None:
-    server = serving(link, FakeLog(SZ, size=30))
-    async with running(server.run()) as tasks:
-        for correlation in (b"c", None):
-            asked(server, data, correlation)
-            sent = await link.next()
-            assert parse_error(sent.payload) == code
-            assert sent.correlation == correlation
-        assert not tasks[0].done()
-
-
-async def test_our_own_damage_is_answered_and_logged(
-    link: FakeLink, caplog: pytest.LogCaptureFixture
-) -> None:
-    log = FakeLog(SZ, size=30)
-    log.failures = [InternalError("damaged-ledger", "a tile is missing")]
-    server = serving(link, log)
-    with logged_errors(caplog) as found:
-        async with running(server.run()):
-            asked(server, Request(SZ, 0, 1).encode())
-            assert parse_error((await link.next()).payload) == "damaged-ledger"
-    assert len(found) == 1
-
-
-async def test_requests_that_wait_are_bounded(link: FakeLink) -> None:
-    server = serving(link, FakeLog(SZ, size=30))
-    for _ in range(MAX_REQUESTS + 7):
-        asked(server, Request(SZ, 0, 1).encode())
-    assert server.dropped == 7
-    async with running(server.run()):
-        for _ in range(MAX_REQUESTS):
-            await link.next()
-    assert link.sent.empty()
-
-
-async def test_server_outlives_an_absent_broker(link: FakeLink) -> None:
-    server = serving(link, FakeLog(SZ, size=30))
-    link.cut()
-    async with running(server.run()):
-        asked(server, Request(SZ, 0, 1).encode())
-        async with asyncio.timeout(30):
-            await link.publishing.wait()
-        link.connected = True
-        asked(server, Request(SZ, 20, 21).encode())
-        assert (await link.next()).payload == b"%s 20 30" % SZ.encode()
-
-
-def test_reply_topic_follows_from_the_request() -> None:
-    topic = parse_topic(request("sz-1", "hk-1"))
-    assert topic is not None
-    assert reply(topic.other, topic.owner) == "chopmark/v1/hk-1/reply/sz-1"

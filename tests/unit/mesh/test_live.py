@@ -5,11 +5,9 @@ from typing import Any
 
 import pytest
 
-from chopmark.core.errors import InternalError, TryAgainError
-from chopmark.mesh import live
-from chopmark.mesh.live import WINDOW, Publisher
-from chopmark.mesh.messages import parse_status
-from meshes import FakeLink, FakeLog
+from chopmark.core.errors import InternalError
+from chopmark.mesh.live import MAX_BEHIND, MAX_KEPT, WINDOW, Printer, Publisher
+from meshes import FakeLink, FakeLog, range_of
 
 OWN = "bank-hk.example/hk-1"
 
@@ -20,20 +18,7 @@ class Press:
     def __init__(self, size: int = 0) -> None:
         self.link = FakeLink()
         self.log = FakeLog(OWN, size=size)
-        self.beats: list[Exception | bytes] = []
-        self.publisher = Publisher(
-            "hk-1",
-            self.link,  # type: ignore[arg-type]
-            self.log,
-            self.heartbeat,
-            lambda: {OWN: self.log.size},
-        )
-
-    async def heartbeat(self) -> bytes:
-        beat = self.beats.pop(0) if self.beats else b"heartbeat"
-        if isinstance(beat, Exception):
-            raise beat
-        return beat
+        self.publisher = make_publisher(self.link, Printer(self.log, keep=False))
 
     def grow(self, count: int) -> None:
         self.log.size += count
@@ -43,9 +28,12 @@ class Press:
         """What entries are published until one package ends there."""
         found: list[tuple[int, int]] = []
         while not found or max(end for _, end in found) < until:
-            _, start, end = (await self.link.next("entries")).payload.split()
-            found.append((int(start), int(end)))
+            found.append(range_of((await self.link.next("entries")).payload)[1:])
         return sorted(found)
+
+
+def make_publisher(link: FakeLink, printer: Printer) -> Publisher:
+    return Publisher("hk-1", link, printer)  # type: ignore[arg-type]
 
 
 @asynccontextmanager
@@ -88,9 +76,9 @@ async def test_packages_on_their_way_are_bounded() -> None:
     async with running(press):
         press.grow(10 * (WINDOW + 20))
         await press.link.publishing.wait()
-        await until(lambda: press.publisher._published == 10 * (WINDOW + 1))
+        await until(lambda: press.publisher._published == 10 * WINDOW)
         await asyncio.sleep(0.01)
-        assert press.publisher._published == 10 * (WINDOW + 1)
+        assert press.publisher._published == 10 * WINDOW
         press.link.gate.set()
         found = await press.ranges(10 * (WINDOW + 20))
     assert found[0] == (0, 10)
@@ -137,50 +125,62 @@ async def test_ledger_that_cannot_be_read_does_not_end_the_publisher() -> None:
         assert not task.done()
 
 
-async def test_newest_head_is_published_and_retained(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "HEAD_PAUSE", 0.01)
+async def test_publisher_that_falls_far_behind_goes_on_with_what_is_new() -> None:
     press = Press()
+    press.link.gate.clear()
     async with running(press):
-        press.publisher.head_moved()
-        await asyncio.sleep(0.02)
-        for _ in range(30):
-            press.grow(1)
-        sent = await press.link.next("checkpoint")
-        assert (sent.payload, sent.retain) == (b"head 30", True)
-        press.grow(1)
-        assert (await press.link.next("checkpoint")).payload == b"head 31"
+        press.grow(10 * WINDOW)
+        await until(lambda: press.publisher._published == 10 * WINDOW)
+        press.grow(MAX_BEHIND + 1)
+        press.link.gate.set()
+        assert (await press.ranges(10 * WINDOW))[-1] == (10 * (WINDOW - 1), 10 * WINDOW)
+        await until(lambda: press.publisher.skipped)
+        press.grow(3)
+        size = press.log.size
+        assert await press.ranges(size) == [(size - 3, size)]
+    assert press.publisher.skipped == MAX_BEHIND + 1
 
 
-async def test_reconnect_says_where_we_are() -> None:
-    press = Press(size=7)
-    async with running(press):
-        press.publisher.connected()
-        status = await press.link.next("status")
-        assert parse_status(status.payload).sizes == {OWN: 7}
-        assert status.retain
-        beat = await press.link.next("cosignature")
-        assert (beat.topic, beat.payload) == ("chopmark/v1/hk-1/cosignature/hk-1", b"heartbeat")
-        assert beat.retain
-        press.publisher.connected()
-        assert (await press.link.next("checkpoint")).payload == b"head 7"
-
-
-async def test_heartbeats_go_on_while_the_hsm_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "HEARTBEAT", 0.001)
+async def test_publisher_that_is_a_little_behind_leaves_nothing_out() -> None:
     press = Press()
-    press.beats = [TryAgainError("hsm-away", "the HSM is away")] * 2
+    press.link.gate.clear()
     async with running(press):
-        assert (await press.link.next("cosignature")).payload == b"heartbeat"
+        press.grow(MAX_BEHIND // 2)
+        await press.link.publishing.wait()
+        press.link.gate.set()
+        found = await press.ranges(MAX_BEHIND // 2)
+    assert found == [(start, start + len_) for start, len_ in _tens(MAX_BEHIND // 2)]
+    assert press.publisher.skipped == 0
 
 
-async def test_heartbeats_go_on_while_the_broker_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "HEARTBEAT", 0.001)
-    press = Press()
-    press.link.cut()
-    async with running(press):
-        await until(press.link.publishing.is_set)
-        press.link.connected = True
-        assert (await press.link.next("cosignature")).payload == b"heartbeat"
+def _tens(size: int) -> list[tuple[int, int]]:
+    return [(start, min(10, size - start)) for start in range(0, size, 10)]
+
+
+async def test_slow_broker_holds_up_no_other() -> None:
+    log = FakeLog(OWN)
+    slow, quick = FakeLink(), FakeLink()
+    slow.gate.clear()
+    printer = Printer(log, keep=True)
+    publishers = [make_publisher(link, printer) for link in (slow, quick)]
+    tasks = [asyncio.create_task(publisher.run()) for publisher in publishers]
+    log.size = 10 * (WINDOW + 5)
+    for publisher in publishers:
+        publisher.head_moved()
+    ends = [range_of((await quick.next("entries")).payload)[2] for _ in range(WINDOW + 5)]
+    assert max(ends) == log.size
+    assert slow.sent.empty()
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
+async def test_package_for_several_brokers_is_made_once_and_not_kept_for_ever() -> None:
+    log = FakeLog(OWN, size=10 * (MAX_KEPT + 10))
+    printer = Printer(log, keep=True)
+    for start in range(0, log.size, 10):
+        assert await printer.package(start) is await printer.package(start)
+    assert len(printer._kept) == MAX_KEPT
 
 
 @pytest.mark.parametrize("steps", range(8))

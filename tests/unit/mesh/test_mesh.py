@@ -5,14 +5,18 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from chopmark.core.errors import InternalError, RefusedError, TryAgainError
-from chopmark.mesh import mesh as module
 from chopmark.mesh import topics
-from chopmark.mesh.broker import DEFAULT_LIMITS, Message
-from chopmark.mesh.mesh import MAX_QUEUE, MAX_SIZES, Mesh
+from chopmark.mesh.broker import Broker, Message
+from chopmark.mesh.intake import MAX_UNVERIFIED
+from chopmark.mesh.mesh import MAX_ALL_UNVERIFIED, MAX_SIZES, Mesh
 from chopmark.mesh.messages import Request, Status, parse_status
-from meshes import BROKER, FakeLink, FakeLog
+from chopmark.mesh.pace import MAX_LAG
+from chopmark.mesh.unverified import MAX_GROUP
+from meshes import BROKER, FakeLink, FakeLog, fake, live, request_of
 
 OWN, SZ, MO = "bank-hk.example/hk-1", "bank-sz.example/sz-1", "bank-mo.example/mo-1"
+
+OTHER = Broker("other.example", 1883)
 
 
 class Net:
@@ -22,19 +26,27 @@ class Net:
         self.own = FakeLog(OWN, "hk-1", size=30)
         self.sz = FakeLog(SZ, "sz-1")
         self.mo = FakeLog(MO, "mo-1")
-        logs = [self.sz, self.mo]
-        self.mesh = Mesh("hk-1", BROKER, self.own, logs, self.heartbeat, FakeLink)
-        link = self.mesh.link
-        assert isinstance(link, FakeLink)
-        self.link = link
+        self.mesh = Mesh("hk-1", [BROKER, OTHER], self.own, [self.sz, self.mo], self.heartbeat)
+        self.link, self.second = (fake(self.mesh.links, number) for number in (0, 1))
 
     async def heartbeat(self) -> bytes:
         return b"heartbeat"
 
+    def holders(self) -> list[str]:
+        """Who is asked for sz-1's log, in order."""
+        return [holder.name for holder in self.mesh._holders(self.sz)]
+
+    async def tell(self, peer: str, link: FakeLink, *, online: bool = True, **sizes: int) -> None:
+        """A status of a peer comes over one link; sizes by member."""
+        origins = {"hk": OWN, "sz": SZ, "mo": MO}
+        status = Status(online=online, sizes={origins[name]: size for name, size in sizes.items()})
+        await link.deliver(topics.status(peer), status.encode())
+
 
 @pytest.fixture
 def net(monkeypatch: pytest.MonkeyPatch) -> Net:
-    monkeypatch.setattr(module, "RETRY", 0.001)
+    monkeypatch.setattr("chopmark.mesh.links.Link", FakeLink)
+    monkeypatch.setattr("chopmark.mesh.intake.RETRY", 0.001)
     return Net()
 
 
@@ -47,10 +59,6 @@ async def running(net: Net) -> AsyncIterator[asyncio.Task[None]]:
         task.cancel()
         with suppress(asyncio.CancelledError, ExceptionGroup):
             await task
-
-
-def live(origin: str, start: int, end: int) -> bytes:
-    return b"%s %d %d" % (origin.encode(), start, end)
 
 
 async def acknowledged(message: Message) -> None:
@@ -78,7 +86,7 @@ async def test_packages_that_wait_are_stored_together(net: Net) -> None:
         net.sz.gate.set()
         await net.sz.until(lambda: net.sz.size == 1000)
     assert len(net.sz.ingested) <= 4
-    assert max(map(len, net.sz.ingested)) <= module.MAX_GROUP
+    assert max(map(len, net.sz.ingested)) <= MAX_GROUP
 
 
 async def test_disk_that_refuses_is_tried_until_it_takes_them(net: Net) -> None:
@@ -157,24 +165,6 @@ async def test_nothing_that_a_broker_hands_over_ends_the_mesh(net: Net, topic: s
         assert not task.done()
 
 
-async def test_queue_of_a_flapping_link_is_bounded(net: Net) -> None:
-    net.sz.gate.clear()
-    async with running(net):
-        for _ in range(10):
-            for start in range(0, 1000, 10):
-                await net.link.deliver(topics.entries("sz-1"), live(SZ, start, start + 10))
-            net.link.cut()
-            await net.link.reconnect()
-        assert net.mesh.peers["sz-1"].queue.qsize() <= MAX_QUEUE
-        assert net.mesh.peers["sz-1"].overflows
-        net.sz.gate.set()
-        await net.sz.until(lambda: net.sz.size == 1000)
-
-
-def test_queue_is_never_full_of_one_connection() -> None:
-    assert DEFAULT_LIMITS.unacknowledged < MAX_QUEUE
-
-
 async def test_request_of_a_peer_is_answered(net: Net) -> None:
     async with running(net):
         message = await net.link.deliver(
@@ -182,7 +172,7 @@ async def test_request_of_a_peer_is_answered(net: Net) -> None:
         )
         sent = await net.link.next("reply")
     assert message.acknowledged
-    assert (sent.topic, sent.payload) == ("chopmark/v1/sz-1/reply/hk-1", live(OWN, 0, 10))
+    assert (sent.topic, sent.payload) == ("chopmark/v1/sz-1/reply/hk-1", live(OWN, 0, 10, 30))
 
 
 async def test_gap_is_filled_by_asking(net: Net, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,14 +187,14 @@ async def test_gap_is_filled_by_asking(net: Net, monkeypatch: pytest.MonkeyPatch
 
 async def test_status_is_a_hint_about_whom_to_ask(net: Net) -> None:
     async with running(net):
-        assert net.mesh._helpers("sz-1") == ["sz-1", "mo-1"]
+        assert net.holders() == ["sz-1", "mo-1"]
         status = Status(online=False, sizes={SZ: 7}).encode()
         await net.link.deliver(topics.status("sz-1"), status)
         await net.link.deliver(topics.entries("sz-1"), live(SZ, 0, 10))
         await net.sz.until(lambda: net.sz.size == 10)
-        assert net.mesh.peers["sz-1"].online is False
-        assert net.mesh.peers["sz-1"].sizes == {SZ: 7}
-        assert net.mesh._helpers("sz-1") == ["mo-1", "sz-1"]
+        assert net.mesh.online(net.mesh.peers["sz-1"]) is False
+        assert net.mesh.peers["sz-1"].sizes == {}, "of a peer that is gone"
+        assert net.holders() == ["mo-1", "sz-1"]
 
 
 async def test_reconnect_looks_for_what_was_missed_and_says_where_we_are(net: Net) -> None:
@@ -220,13 +210,160 @@ async def test_reconnect_looks_for_what_was_missed_and_says_where_we_are(net: Ne
 
 
 def test_will_says_that_we_are_gone(net: Net) -> None:
-    assert net.link.will is not None
-    assert net.link.will.topic == "chopmark/v1/hk-1/status"
-    assert parse_status(net.link.will.payload) == Status(online=False, sizes={})
-    assert set(net.link.filters) == set(topics.subscriptions("hk-1", ["sz-1", "mo-1"]))
+    for link in (net.link, net.second):
+        assert link.will is not None
+        assert link.will.topic == "chopmark/v1/hk-1/status"
+        assert parse_status(link.will.payload) == Status(online=False, sizes={})
+        assert set(link.filters) == set(topics.subscriptions("hk-1", ["sz-1", "mo-1"]))
 
 
-def test_status_has_room_for_some_logs_only() -> None:
-    logs = {f"bank.example/{number}": FakeLog(SZ, size=number) for number in range(300)}
-    sizes = module._sizes(logs)
-    assert len(sizes) == MAX_SIZES
+async def test_status_has_room_for_some_logs_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chopmark.mesh.links.Link", FakeLink)
+    many = [FakeLog(f"bank.example/{number}", f"m-{number}") for number in range(300)]
+    mesh = Mesh("hk-1", [BROKER], FakeLog(OWN), many, Net.heartbeat)  # type: ignore[arg-type]
+    assert len(mesh._sizes()) == MAX_SIZES
+    limits = [peer.intake.unverified.limit for peer in mesh.peers.values()]
+    assert sum(limits) <= MAX_ALL_UNVERIFIED
+    assert max(limits) <= MAX_UNVERIFIED
+
+
+# Several brokers
+
+
+async def test_second_copy_from_another_broker_costs_a_look_only(net: Net) -> None:
+    async with running(net):
+        for link in (net.link, net.second):
+            message = await link.deliver(topics.entries("sz-1"), live(SZ, 0, 10))
+            await link.deliver(topics.checkpoint("sz-1"), b"head 10")
+        assert message.acknowledged
+        await net.sz.until(lambda: net.sz.size == 10 and net.sz.observed)
+    assert net.sz.ingested == [[live(SZ, 0, 10)]]
+    assert net.sz.observed == [("head", b"head 10")]
+    assert net.mesh.peers["sz-1"].intake.duplicates == 2
+
+
+async def test_stream_goes_on_when_one_broker_ends_in_the_middle_of_it(net: Net) -> None:
+    async with running(net):
+        for start in range(0, 500, 10):
+            if start < 200:
+                await net.link.deliver(topics.entries("sz-1"), live(SZ, start, start + 10))
+            if start == 200:
+                net.link.cut()
+            await net.second.deliver(topics.entries("sz-1"), live(SZ, start, start + 10))
+        await net.sz.until(lambda: net.sz.size == 500)
+    assert net.mesh.peers["sz-1"].intake.duplicates == 20
+
+
+async def test_request_that_comes_over_both_brokers_is_answered_once_over_the_first(
+    net: Net,
+) -> None:
+    request = Request(OWN, 0, 1).encode()
+    async with running(net):
+        for link in (net.second, net.link):
+            await link.deliver(topics.request("hk-1", "sz-1"), request, b"c")
+        await net.second.next("reply")
+        await net.link.deliver(topics.request("hk-1", "sz-1"), request, b"d")
+        assert (await net.link.next("reply")).correlation == b"d"
+    assert net.mesh.server.repeated == 1
+
+
+async def test_peer_is_online_if_it_is_at_any_broker_that_we_reach(net: Net) -> None:
+    peer = net.mesh.peers["sz-1"]
+    async with running(net):
+        assert net.mesh.online(peer) is None
+        await net.tell("sz-1", net.link, online=False)
+        assert net.mesh.online(peer) is False
+        await net.tell("sz-1", net.second)
+        assert net.mesh.online(peer) is True
+        net.second.cut()
+        assert net.mesh.online(peer) is False
+        net.link.cut()
+        assert net.mesh.online(peer) is None
+
+
+async def test_peer_that_says_that_it_holds_more_than_we_do_is_asked_too(net: Net) -> None:
+    async with running(net):
+        await net.tell("mo-1", net.link, sz=1)
+        assert [holder.sure for holder in net.mesh._holders(net.sz)] == [True, True]
+        net.sz.size = 1
+        assert [holder.sure for holder in net.mesh._holders(net.sz)] == [True, False]
+
+
+# A stream that outruns us
+
+
+async def test_live_stream_that_outruns_the_disk_is_dropped_at_a_bound_and_caught_up_with(
+    net: Net, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chopmark.mesh.catchup.SETTLE", 0.001)
+    net.sz.per_package = 256
+    unverified = net.mesh.peers["sz-1"].intake.unverified
+    unverified.limit = 20_000
+    net.sz.gate.clear()
+    end = 256 * 100
+    async with running(net):
+        for start in range(0, end, 256):
+            await net.link.deliver(topics.entries("sz-1"), live(SZ, start, start + 256))
+            assert unverified.bytes <= unverified.limit
+        assert unverified.dropped
+        assert net.link.held < 100, "what was dropped was acknowledged"
+        await net.link.deliver(topics.checkpoint("sz-1"), b"head %d" % end)
+        net.sz.gate.set()
+        answering = asyncio.create_task(answer_all(net, FakeLog(SZ, size=end, per_package=256)))
+        await net.sz.until(lambda: net.sz.size == end)
+        answering.cancel()
+
+
+async def answer_all(net: Net, origin: FakeLog) -> None:
+    """Answer every question as sz-1 would."""
+    while True:
+        sent = await net.link.next("request", 600)
+        payload, _ = await origin.package(request_of(sent).start)
+        await net.link.deliver(topics.reply("hk-1", "sz-1"), payload, sent.correlation)
+
+
+# Pace
+
+
+async def has_room(net: Net) -> bool:
+    """Whether our log may grow now."""
+    task = asyncio.create_task(net.mesh.room())
+    await asyncio.sleep(0.01)
+    done = task.done()
+    task.cancel()
+    return done
+
+
+async def test_our_log_waits_for_a_connected_peer_and_goes_on_with_its_status(net: Net) -> None:
+    async with running(net):
+        await net.tell("sz-1", net.link, hk=30)
+        assert await has_room(net)
+        net.own.size += MAX_LAG + 1
+        waiting = asyncio.create_task(net.mesh.room())
+        await asyncio.sleep(0.01)
+        assert not waiting.done()
+        assert net.mesh.slowed
+        assert net.mesh.lags() == {"sz-1": MAX_LAG + 1}
+        await net.tell("sz-1", net.second, hk=31)
+        async with asyncio.timeout(30):
+            await waiting
+        assert not net.mesh.slowed
+
+
+async def test_peers_that_are_away_new_or_frozen_hold_nobody_up(net: Net) -> None:
+    net.own.size = MAX_LAG + 1
+    async with running(net):
+        assert await has_room(net)
+        await net.tell("sz-1", net.link, hk=0)
+        assert await has_room(net), "a new replica"
+        await net.tell("sz-1", net.link, hk=net.own.size)
+        net.own.size += MAX_LAG + 1
+        assert not await has_room(net)
+        await net.tell("sz-1", net.link, online=False)
+        assert await has_room(net), "offline"
+        await net.tell("sz-1", net.link, hk=net.own.size)
+        net.own.size += MAX_LAG + 1
+        assert not await has_room(net)
+        net.sz.conflict = "two histories"
+        await net.tell("sz-1", net.link, hk=MAX_LAG)
+        assert await has_room(net), "frozen"

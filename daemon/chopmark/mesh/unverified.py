@@ -1,0 +1,160 @@
+"""Packages of one log that came and are not verified yet: kept by where they say that they lie.
+
+Rules:
+1. They take at most `limit` bytes and `MAX_PIECES` pieces together. Beyond that the ones that lie
+   farthest ahead go first: what is needed next always finds room.
+2. Of two that begin at the same entry one is kept: an answer to our own question before anything
+   else, otherwise the first.
+3. `next_group` gives what continues the log, in order; the rest waits until the hole is filled.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from chopmark.core.tiles import WIDTH
+from chopmark.mesh.broker import Message
+
+MAX_PIECES: Final = 192
+"""Packages; live ones may be small, and a link hands over 200 that are not acknowledged."""
+MAX_GROUP: Final = 64
+"""Packages verified and stored in one transaction."""
+
+
+@dataclass(slots=True)
+class Piece:
+    """A package, as it says of itself, not verified.
+
+    Attributes:
+        start: index of its first entry.
+        end: index after its last entry.
+        payload: its bytes.
+        message: what brought it live, while that is not acknowledged.
+        helper: the peer that sent it because we asked; empty for a live one.
+    """
+
+    start: int
+    end: int
+    payload: bytes
+    message: Message | None = None
+    helper: str = ""
+
+    def settle(self) -> None:
+        """Acknowledge what brought it: it is durable, worth nothing, or can be asked for."""
+        if self.message is not None:
+            self.message.acknowledge()
+            self.message = None
+
+
+class Unverified:
+    """A bounded buffer of pieces, by start."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.bytes = 0
+        self.dropped = 0
+        self._pieces: dict[int, Piece] = {}
+        self._taken: list[Piece] = []
+
+    def put(self, piece: Piece) -> bool:
+        """Keep a piece if there is room for it; what is dropped for it is settled."""
+        held = self._pieces.get(piece.start)
+        if held is not None:
+            if held in self._taken or not piece.helper:
+                self._drop(piece)
+                return False
+            self._remove(held)
+        self._pieces[piece.start] = piece
+        self.bytes += len(piece.payload)
+        while self.bytes > self.limit or len(self._pieces) > MAX_PIECES:
+            farthest = self._pieces[max(self._pieces)]
+            if farthest in self._taken:
+                return True  # what is being stored stays, and is bounded by itself
+            self._remove(farthest)
+            self._drop(farthest)
+            if farthest is piece:
+                return False
+        return True
+
+    def next_group(self, size: int) -> list[Piece]:
+        """Take what continues [0, size), and what lies within it; `done` gives it back."""
+        group: list[Piece] = []
+        for start in sorted(self._pieces):
+            if start > size or len(group) == MAX_GROUP:
+                break
+            group.append(self._pieces[start])
+            size = max(size, group[-1].end)
+        self._taken = group
+        return group
+
+    def done(self, size: int) -> str | None:
+        """The group was offered, and the log now has this size.
+
+        What was of use goes, and so does the first that was not; those behind it may still be.
+
+        Returns:
+            The helper whose answer was of no use; None if that is nobody's fault.
+        """
+        group, self._taken = self._taken, []
+        used = [piece for piece in group if piece.start < size]
+        bad = group[len(used)] if len(used) < len(group) else None
+        # Behind a package that ended early there is a hole, which is no fault of the next one.
+        if bad is not None and bad.start == size:
+            used.append(bad)
+        for piece in used:
+            self._remove(piece)
+            piece.settle()
+        return bad.helper if bad in used and bad is not None else None
+
+    def runs(self) -> list[tuple[int, int]]:
+        """Where the pieces lie, as [start, end), in order."""
+        return [(start, self._pieces[start].end) for start in sorted(self._pieces)]
+
+    def farthest(self) -> Piece | None:
+        """The piece that lies farthest ahead."""
+        return self._pieces[max(self._pieces)] if self._pieces else None
+
+    def continues(self, start: int, size: int) -> bool:
+        """Whether what begins there follows on [0, size) together with what is kept."""
+        for first, end in self.runs():
+            if first > size:
+                break
+            size = max(size, end)
+        return start <= size
+
+    def clear(self) -> None:
+        """Drop everything."""
+        for piece in self._pieces.values():
+            piece.settle()
+        self._pieces.clear()
+        self._taken = []
+        self.bytes = 0
+
+    def _remove(self, piece: Piece) -> None:
+        del self._pieces[piece.start]
+        self.bytes -= len(piece.payload)
+
+    def _drop(self, piece: Piece) -> None:
+        self.dropped += not piece.helper
+        piece.settle()
+
+
+def holes(size: int, end: int, covered: Sequence[tuple[int, int]]) -> Iterator[int]:
+    """Where to ask for packages so that [size, end) is covered: at each hole, and at its bundles.
+
+    Args:
+        size: what is held.
+        end: what there is.
+        covered: runs that are kept or asked for already, in any order.
+    """
+    at = size
+    for start, stop in [*sorted(covered), (end, end)]:
+        while at < min(start, end):
+            yield at
+            at = next_bundle(at)
+        at = max(at, stop)
+
+
+def next_bundle(index: int) -> int:
+    """Where the bundle after that of an entry begins; no package goes beyond."""
+    return (index // WIDTH + 1) * WIDTH
