@@ -112,7 +112,8 @@ def peek_run(data: bytes) -> tuple[int, int] | None:
             count += 1
     except (IndexError, ValueError):
         return None
-    return (start, start + count) if count and start <= MAX_INT - WIDTH else None
+    whole = count and at == end <= len(data) and start <= MAX_INT - WIDTH
+    return (start, start + count) if whole else None
 
 
 def verify_package(

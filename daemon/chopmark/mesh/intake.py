@@ -1,8 +1,9 @@
 """What comes about one peer's log: packages and notes, taken by one task for each log.
 
-A slow disk or a noisy peer thus holds up nobody else. Packages, live ones and answers to our own questions alike, wait in one bounded buffer and are
-stored in order. A live one that continues the log is acknowledged once it is durable; one that lies
-behind a hole at once, since it can be asked for. Of notes the newest of each kind counts.
+A slow disk or a noisy peer thus holds up nobody else. Packages, live ones and answers to our own
+questions alike, wait in one bounded buffer and are stored in order. A live one that continues the
+log is acknowledged once it is durable; one that lies behind a hole at once, since it can be asked
+for. Of notes the newest of each kind counts.
 """
 
 import asyncio

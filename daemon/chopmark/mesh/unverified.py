@@ -54,22 +54,21 @@ class Unverified:
         self.bytes = 0
         self.dropped = 0
         self._pieces: dict[int, Piece] = {}
-        self._taken: list[Piece] = []
+        self._taken: dict[int, Piece] = {}
 
     def put(self, piece: Piece) -> bool:
         """Keep a piece if there is room for it; what is dropped for it is settled."""
         held = self._pieces.get(piece.start)
         if held is not None:
-            if held in self._taken or not piece.helper:
+            if held.start in self._taken or not piece.helper:
                 self._drop(piece)
                 return False
             self._remove(held)
+            held.settle()
         self._pieces[piece.start] = piece
         self.bytes += len(piece.payload)
         while self.bytes > self.limit or len(self._pieces) > MAX_PIECES:
-            farthest = self._pieces[max(self._pieces)]
-            if farthest in self._taken:
-                return True  # what is being stored stays, and is bounded by itself
+            farthest = self._pieces[max(self._pieces.keys() - self._taken.keys())]
             self._remove(farthest)
             self._drop(farthest)
             if farthest is piece:
@@ -78,14 +77,13 @@ class Unverified:
 
     def next_group(self, size: int) -> list[Piece]:
         """Take what continues [0, size), and what lies within it; `done` gives it back."""
-        group: list[Piece] = []
+        self._taken = {}
         for start in sorted(self._pieces):
-            if start > size or len(group) == MAX_GROUP:
+            if start > size or len(self._taken) == MAX_GROUP:
                 break
-            group.append(self._pieces[start])
-            size = max(size, group[-1].end)
-        self._taken = group
-        return group
+            self._taken[start] = self._pieces[start]
+            size = max(size, self._pieces[start].end)
+        return [*self._taken.values()]
 
     def done(self, size: int) -> str | None:
         """The group was offered, and the log now has this size.
@@ -95,16 +93,14 @@ class Unverified:
         Returns:
             The helper whose answer was of no use; None if that is nobody's fault.
         """
-        group, self._taken = self._taken, []
+        group, self._taken = [*self._taken.values()], {}
         used = [piece for piece in group if piece.start < size]
-        bad = group[len(used)] if len(used) < len(group) else None
         # Behind a package that ended early there is a hole, which is no fault of the next one.
-        if bad is not None and bad.start == size:
-            used.append(bad)
-        for piece in used:
+        bad = [piece for piece in group if piece.start == size]
+        for piece in used + bad:
             self._remove(piece)
             piece.settle()
-        return bad.helper if bad in used and bad is not None else None
+        return bad[0].helper if bad else None
 
     def runs(self) -> list[tuple[int, int]]:
         """Where the pieces lie, as [start, end), in order."""
@@ -127,7 +123,7 @@ class Unverified:
         for piece in self._pieces.values():
             piece.settle()
         self._pieces.clear()
-        self._taken = []
+        self._taken = {}
         self.bytes = 0
 
     def _remove(self, piece: Piece) -> None:
