@@ -176,7 +176,10 @@ def test_config_refuses_deep_nesting() -> None:
         (BASE + '[api]\nlisten = "127.0.0.1:0"\n', "api.listen"),
         (BASE + '[api]\nlisten = "127.0.0.1.1:80"\n', "api.listen"),
         (BASE + '[api]\nlisten = "[::]:8080"\n', "api.listen"),
-        (BASE + '[[broker]]\nhost = "b"\n', "broker"),
+        (BASE + "".join(f'[[broker]]\nhost = "b{n}"\n' for n in range(8)), "broker"),
+        (BASE + '[[broker]]\nhost = "127.0.0.1"\n', "broker[2]"),
+        (BASE + '[[broker]]\nhost = "b"\n[[broker]]\nhost = "B"\nport = 1883\n', "broker[3]"),
+        (BASE + '[[broker]]\nhost = "mqtt://b"\n', "broker[2].host"),
         ("broker = []\n" + BASE.split("[[broker]]")[0], "broker"),
         (replaced('"127.0.0.1"', '"mqtt://b"'), "broker[1].host"),
         (BASE + "[kinds.KYC]\n", "kinds.KYC"),
@@ -191,6 +194,12 @@ def test_config_refuses_value(text: str, key: str) -> None:
     error = refuse(text)
     assert error.code == "config-value"
     assert error.message.startswith(f"{key}: ")
+
+
+def test_config_takes_up_to_eight_brokers() -> None:
+    more = "".join(f'[[broker]]\nhost = "127.0.0.1"\nport = {n}\n' for n in range(1, 8))
+    config = parse_config((BASE + more).encode())
+    assert [broker.port for broker in config.broker] == [1883, *range(1, 8)]
 
 
 @pytest.mark.parametrize(

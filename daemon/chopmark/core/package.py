@@ -106,14 +106,10 @@ def peek_run(data: bytes) -> tuple[int, int] | None:
         origin, at = _peek(data, 2, _TEXT)
         start, at = _peek(data, at + origin + 1, _UINT)
         size, at = _peek(data, at + 1, _BYTES)
-        count, end = 0, at + size
-        while at < end:
-            at += 2 + (data[at] << 8 | data[at + 1])
-            count += 1
+        count = _count(data[at : at + size], size)
     except (IndexError, ValueError):
         return None
-    whole = count and at == end <= len(data) and start <= MAX_INT - WIDTH
-    return (start, start + count) if whole else None
+    return (start, start + count) if count and start <= MAX_INT - WIDTH else None
 
 
 def verify_package(
@@ -161,6 +157,24 @@ def cut_runs(start: int, entries: Sequence[bytes]) -> Iterator[tuple[int, list[b
         room -= len(entry) + 2
     if run:
         yield start + len(entries) - len(run), run
+
+
+def _count(bundle: bytes, size: int) -> int:
+    """Entries in a bundle, by their lengths alone; 0 if it has not this size, or does not end well.
+
+    Most have entries of one length, of which one look at every so many bytes tells the number.
+    """
+    if len(bundle) != size or size < 2:
+        return 0
+    step = 2 + (bundle[0] << 8 | bundle[1])
+    count, rest = divmod(size, step)
+    if not rest and bundle[::step] + bundle[1::step] == bundle[:1] * count + bundle[1:2] * count:
+        return count
+    at = count = 0
+    while at < size:
+        at += 2 + (bundle[at] << 8 | bundle[at + 1])
+        count += 1
+    return count if at == size else 0
 
 
 def _peek(data: bytes, at: int, major: int) -> tuple[int, int]:

@@ -148,9 +148,9 @@ class CatchUp:
         return self._log.signed_size + self._log.missing
 
     def _room(self) -> int:
-        """Packages for which the buffer has room beside what it holds and what was asked for."""
+        """Packages for which the buffer has room beside answers that wait and are on their way."""
         unverified = self._intake.unverified
-        return (unverified.limit - unverified.bytes) // MAX_PACKAGE - self.in_flight
+        return (unverified.limit - unverified.answers) // MAX_PACKAGE - self.in_flight
 
     def _ask_twice(self, tasks: asyncio.TaskGroup, holders: Sequence[Holder]) -> None:
         """Ask a second peer for what all else waits for, if the first is slow."""
@@ -158,7 +158,8 @@ class CatchUp:
         asked = self._asked.get(start, [])
         if len(asked) != 1 or start > self._log.size or asked[0][1] + HEDGE > _now():
             return
-        helper = self._lanes.pick(holders, start, _now(), but=(asked[0][0],))
+        others = [one for one in holders if one.sure and one.name != asked[0][0]]
+        helper = self._lanes.pick(others, start, _now())
         if helper is not None:
             self._start(tasks, helper, start)
 

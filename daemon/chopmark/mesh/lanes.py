@@ -5,8 +5,8 @@ Rules:
 2. Silence halves it, a second one in a row closes it for `REST` seconds; so does an answer that is
    of no use, or "not there".
 3. The next request goes to the open lane with most room; among equals to the first.
-4. Peers that are only known not to be known (`Holder.sure` is false) are asked if no other lane
-   is open.
+4. Peers of which nobody knows whether they hold it (`Holder.sure` is false) are asked only if no
+   other lane is open.
 """
 
 from collections.abc import Iterable
@@ -53,21 +53,18 @@ class Lanes:
     def __init__(self) -> None:
         self._lanes: dict[str, Lane] = {}
 
-    def pick(
-        self, holders: Iterable[Holder], start: int, now: float, but: Iterable[str] = ()
-    ) -> str | None:
+    def pick(self, holders: Iterable[Holder], start: int, now: float) -> str | None:
         """Whom to ask for the package at `start`; None if nobody can be asked now.
 
         Args:
             holders: who may hold the log, the best first.
             start: index of the first entry wanted.
             now: seconds of a monotonic clock.
-            but: whom not to ask.
         """
         lanes = [
             (holder, self._lanes.setdefault(holder.name, Lane()))
             for holder in holders
-            if holder.name not in but and (holder.size is None or holder.size > start)
+            if holder.size is None or holder.size > start
         ]
         unrested = [(holder, lane) for holder, lane in lanes if lane.rests_until <= now]
         sure = [pair for pair in unrested if pair[0].sure]

@@ -47,11 +47,19 @@ class Piece:
 
 
 class Unverified:
-    """A bounded buffer of pieces, by start."""
+    """A bounded buffer of pieces, by start.
+
+    Attributes:
+        limit: bytes.
+        bytes: what is kept at present.
+        answers: bytes of it that came because we asked; live ones make room for more of these.
+        dropped: live packages for which there was no room, or no need.
+    """
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.bytes = 0
+        self.answers = 0
         self.dropped = 0
         self._pieces: dict[int, Piece] = {}
         self._taken: dict[int, Piece] = {}
@@ -66,7 +74,7 @@ class Unverified:
             self._remove(held)
             held.settle()
         self._pieces[piece.start] = piece
-        self.bytes += len(piece.payload)
+        self._account(piece, len(piece.payload))
         while self.bytes > self.limit or len(self._pieces) > MAX_PIECES:
             farthest = self._pieces[max(self._pieces.keys() - self._taken.keys())]
             self._remove(farthest)
@@ -124,11 +132,16 @@ class Unverified:
             piece.settle()
         self._pieces.clear()
         self._taken = {}
-        self.bytes = 0
+        self.bytes = self.answers = 0
 
     def _remove(self, piece: Piece) -> None:
         del self._pieces[piece.start]
-        self.bytes -= len(piece.payload)
+        self._account(piece, -len(piece.payload))
+
+    def _account(self, piece: Piece, size: int) -> None:
+        self.bytes += size
+        if piece.helper:
+            self.answers += size
 
     def _drop(self, piece: Piece) -> None:
         self.dropped += not piece.helper

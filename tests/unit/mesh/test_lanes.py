@@ -82,8 +82,3 @@ def test_unsure_ones_are_asked_only_if_all_others_are_closed() -> None:
     assert set(picked(lanes, holders)) == {"sz-1"}
     lanes.blame("sz-1", 0.0)
     assert set(picked(lanes, holders)) == {"hk-1"}
-
-
-def test_second_question_goes_to_another_peer() -> None:
-    assert Lanes().pick([SZ, MO], 0, 0.0, but=("sz-1",)) == "mo-1"
-    assert Lanes().pick([SZ], 0, 0.0, but=("sz-1",)) is None

@@ -1,7 +1,7 @@
 import pytest
 
-from chopmark.core.package import peek_run
-from chopmark.core.tiles import WIDTH
+from chopmark.core.package import Package, peek_run
+from chopmark.core.tiles import WIDTH, encode_bundle
 from chopmark.mesh.broker import Message
 from chopmark.mesh.unverified import (
     MAX_GROUP,
@@ -107,7 +107,7 @@ def test_answer_takes_the_place_of_a_live_package_and_no_other_does() -> None:
     assert made.put(answer)
     assert live_one.message is None
     assert made.runs() == [(0, 20)]
-    assert made.bytes == 100
+    assert (made.bytes, made.answers) == (100, 100)
     made.next_group(0)
     assert not made.put(piece(0, 30, "mo-1")), "it is being stored"
 
@@ -117,7 +117,7 @@ def test_clearing_acknowledges_everything() -> None:
     made = buffer(one, piece(10, 20))
     made.clear()
     assert one.message is None
-    assert (made.bytes, made.runs(), made.farthest()) == (0, [], None)
+    assert (made.bytes, made.answers, made.runs(), made.farthest()) == (0, 0, [], None)
 
 
 def test_what_continues_the_log_is_known_across_what_is_kept() -> None:
@@ -168,6 +168,14 @@ def test_run_is_read_from_the_beginning_of_a_package(start: int, origin: str) ->
 )
 def test_what_is_no_package_has_no_run(data: bytes) -> None:
     assert peek_run(data) is None
+
+
+@pytest.mark.parametrize("lengths", [[1, 2], [2, 1], [1, 1, 240], [0, 0], [3], [1] * 255 + [2]])
+def test_run_is_counted_whatever_the_lengths_of_its_entries(lengths: list[int]) -> None:
+    bundle = encode_bundle([bytes(length) for length in lengths])
+    package = Package(SZ, 7, bundle, b"", b"", b"note")
+    assert peek_run(package.encode()) == (7, 7 + len(lengths))
+    assert peek_run(Package(SZ, 7, bundle + b"\x00", b"", b"", b"note").encode()) is None
 
 
 def test_package_cut_short_or_without_entries_has_no_run() -> None:
