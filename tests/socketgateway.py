@@ -294,6 +294,11 @@ class SocketGateway:
                 "hk-1": {"state": "ready", "position": 5, "size": 5},
                 "sz-1": {"state": "rebuilding", "position": 3, "size": 7},
             },
+            "brokers": [
+                {"state": "connected", "host": "127.0.0.1", "port": 1883, "reason": None},
+                {"state": "away", "host": "far.example", "port": 8883, "reason": "refused"},
+            ],
+            "pace": {"slowed": True, "bound": 131_072, "lags": {"sz-1": 140_000}},
             "peers": self._peers(),
         }
 

@@ -131,7 +131,12 @@ def test_status_for_people_and_programs(run: Run) -> None:
     done = run("status")
     assert done.code == 0
     assert done.out.startswith("hk-1  ready\n")
-    assert "127.0.0.1" in done.out
+    brokers = [line for line in done.out.splitlines() if line.startswith("broker")]
+    assert "connected" in brokers[0]
+    assert "127.0.0.1" in brokers[0]
+    assert "away" in brokers[1]
+    assert "far.example" in brokers[1]
+    assert "slowed for a peer that is behind: sz-1 lacks 140000" in done.out
     assert "rebuilding, position 3, size 7" in done.out
     assert "index hk-1" not in done.out
     assert run("status", "--json").lines()[0]["origin"] == ORIGIN

@@ -220,6 +220,33 @@ async def test_queue_is_bounded_by_entries(desk: Desk) -> None:
         assert (await desk.record(drafts(1), LONG)).start == MAX_INTAKE - MAX_BATCH
 
 
+async def test_nothing_is_appended_until_there_is_room_and_the_queue_fills_up(desk: Desk) -> None:
+    room = asyncio.Event()
+
+    async def wait() -> None:
+        await room.wait()
+
+    desk.sequencer.room = wait
+    async with running(desk):
+        whole = drafts(0) * MAX_BATCH
+        waiting = asyncio.create_task(desk.record(drafts(1), LONG))
+        await asyncio.sleep(0)
+        filling = [asyncio.create_task(desk.record(whole, LONG)) for _ in range(3)]
+        with pytest.raises(TryAgainError) as late:
+            await desk.record(drafts(2), 0.001)
+        assert late.value.code == "not-recorded"
+        filling.append(asyncio.create_task(desk.record(whole[:-2], LONG)))
+        await asyncio.sleep(0)
+        with pytest.raises(TryAgainError) as full:
+            await desk.record(drafts(3), LONG)
+        assert (full.value.code, full.value.retry_after) == ("queue-full", 1)
+        assert desk.log.state.size == 0
+        room.set()
+        assert (await waiting).start == 0
+        await asyncio.gather(*filling)
+    assert desk.log.state.size == MAX_INTAKE - 1
+
+
 async def test_run_larger_than_a_batch_is_refused(desk: Desk) -> None:
     with pytest.raises(RefusedError) as caught:
         await desk.record(drafts(0) * (MAX_BATCH + 1), LONG)

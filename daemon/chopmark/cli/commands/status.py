@@ -11,7 +11,7 @@ _LINKS = {"True": "online", "False": "offline"}
 
 
 def status(*, options: Given) -> int:
-    """Show how the gateway is: its log, its HSM, its broker, and its peers."""
+    """Show how the gateway is: its log, its HSM, its brokers, and its peers."""
     with options.connect() as gateway:
         state = gateway.status()
     if options.json:
@@ -54,14 +54,23 @@ def _fields(state: dict[str, Any]) -> Iterator[tuple[str, object]]:
     yield "institution", f"{state.get('institution')} ({state.get('jurisdiction')})"
     yield "log", state["origin"]
     yield "entries", state.get("size")
-    for name in ("hsm", "broker", "clock", "counters"):
-        part = state.get(name)
-        if isinstance(part, dict) and part:
-            yield name, _describe(part)
+    for name in ("hsm", "broker", "pace", "clock", "counters"):
+        parts = state.get(f"{name}s") if name == "broker" else [state.get(name)]
+        for part in parts if isinstance(parts, list) else [state.get(name)]:
+            if isinstance(part, dict) and part:
+                yield name, _pace(part) if name == "pace" else _describe(part)
     for member, index in (state.get("index") or {}).items():
         if index.get("state") != "ready":
             yield f"index {member}", _describe(index)
     yield "version", state.get("version")
+
+
+def _pace(part: dict[str, Any]) -> str:
+    """What connected peers lack of our log, and whether it waits for them."""
+    lags = part.get("lags") or {}
+    behind = ", ".join(f"{peer} lacks {lag}" for peer, lag in lags.items())
+    state = "slowed for a peer that is behind" if part.get("slowed") else "free"
+    return f"{state}: {behind}" if behind else state
 
 
 def _describe(part: dict[str, Any]) -> str:
