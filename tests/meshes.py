@@ -206,9 +206,11 @@ class FakeLog:
         before = self.size
         for payload in payloads:
             origin, start, end = range_of(payload)
-            if origin == self.origin and start <= self.size:
-                self.size = max(self.size, end)
+            if origin != self.origin:
+                continue
             self.target = max(self.target, head_of(payload))
+            if start <= self.size:
+                self.size = max(self.size, end)
         self.ingested.append(list(payloads))
         self._note_change()
         return self.size - before

@@ -43,7 +43,6 @@ class Intake:
         self._log = log
         self._recent = Recent(MAX_RECENT)
         self._notes: dict[str, Message] = {}
-        self._shown = 0
         self._due = asyncio.Event()
         self._storing = False
         self.unverified = Unverified(limit)
@@ -125,12 +124,14 @@ class Intake:
         self.changed()
 
     async def _show_farthest(self) -> None:
-        """What lies behind a hole tells by its head that something is missing; once is enough."""
-        piece = self.unverified.farthest()
-        if piece is None or self._log.missing or piece.end <= self._shown:
-            return
-        self._shown = piece.end
-        await insist(lambda: self._log.ingest([piece.payload]))
+        """What lies behind a hole tells by its head that something is missing, or is junk."""
+        while not self._log.missing and self._log.conflict is None:
+            piece = self.unverified.farthest()
+            if piece is None:
+                break
+            await insist(lambda: self._log.ingest([piece.payload]))  # noqa: B023 - awaited before the next turn
+            if not self._log.missing:
+                self.unverified.discard(piece)
 
     async def _take_notes(self) -> None:
         """Take checkpoint and heartbeat; what is bad is counted and dropped."""

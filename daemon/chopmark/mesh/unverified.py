@@ -118,6 +118,12 @@ class Unverified:
         """The piece that lies farthest ahead."""
         return self._pieces[max(self._pieces)] if self._pieces else None
 
+    def discard(self, piece: Piece) -> None:
+        """Drop a piece, if it is still kept."""
+        if self._pieces.get(piece.start) is piece:
+            self._remove(piece)
+            self._drop(piece)
+
     def continues(self, start: int, size: int) -> bool:
         """Whether what begins there follows on [0, size) together with what is kept."""
         for first, end in self.runs():
