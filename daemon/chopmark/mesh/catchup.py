@@ -153,13 +153,13 @@ class CatchUp:
         return (unverified.limit - unverified.answers) // MAX_PACKAGE - self.in_flight
 
     def _ask_twice(self, tasks: asyncio.TaskGroup, holders: Sequence[Holder]) -> None:
-        """Ask a second peer for what all else waits for, if the first is slow."""
+        """Ask again for what all else waits for, of a second peer if there is one."""
         start = min(self._asked, default=-1)
         asked = self._asked.get(start, [])
         if len(asked) != 1 or start > self._log.size or asked[0][1] + HEDGE > _now():
             return
         others = [one for one in holders if one.sure and one.name != asked[0][0]]
-        helper = self._lanes.pick(others, start, _now())
+        helper = self._lanes.pick(others or holders, start, _now(), urgent=True)
         if helper is not None:
             self._start(tasks, helper, start)
 
@@ -168,6 +168,7 @@ class CatchUp:
         tasks.create_task(self._ask(helper, start), name=f"ask-{helper}-{start}")
 
     async def _ask(self, helper: str, start: int) -> None:
+        asked_at = _now()
         try:
             payload = await self._asker.ask(helper, Request(self._log.origin, start, start + 1))
             if self._intake.take_answer(payload, helper, start):
@@ -183,7 +184,7 @@ class CatchUp:
                 self._lanes.answered(helper)  # no news
         except ChopmarkError as error:
             LOG.debug("catch-up of %s from %s: %s", self._log.origin, helper, error.message)
-            self._lanes.silent(helper, _now())
+            self._lanes.silent(helper, asked_at, _now())
         finally:
             self._news_due = False
             self._forget(helper, start)

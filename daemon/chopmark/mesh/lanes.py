@@ -44,6 +44,7 @@ class Lane:
     window: int = FIRST_WINDOW
     in_flight: int = 0
     strikes: int = 0
+    struck_at: float = -1.0
     rests_until: float = 0.0
 
 
@@ -53,13 +54,16 @@ class Lanes:
     def __init__(self) -> None:
         self._lanes: dict[str, Lane] = {}
 
-    def pick(self, holders: Iterable[Holder], start: int, now: float) -> str | None:
+    def pick(
+        self, holders: Iterable[Holder], start: int, now: float, *, urgent: bool = False
+    ) -> str | None:
         """Whom to ask for the package at `start`; None if nobody can be asked now.
 
         Args:
             holders: who may hold the log, the best first.
             start: index of the first entry wanted.
             now: seconds of a monotonic clock.
+            urgent: everything else waits for it: the width of a lane does not count.
         """
         lanes = [
             (holder, self._lanes.setdefault(holder.name, Lane()))
@@ -69,7 +73,7 @@ class Lanes:
         unrested = [(holder, lane) for holder, lane in lanes if lane.rests_until <= now]
         sure = [pair for pair in unrested if pair[0].sure]
         best = max(sure or unrested, key=lambda pair: _room(pair[1]), default=None)
-        if best is None or _room(best[1]) <= 0:
+        if best is None or (_room(best[1]) <= 0 and not urgent):
             return None
         best[1].in_flight += 1
         return best[0].name
@@ -81,10 +85,13 @@ class Lanes:
         lane.strikes = 0
         lane.window = min(lane.window + 1, MAX_WINDOW)
 
-    def silent(self, name: str, now: float) -> None:
-        """A peer did not answer in time."""
+    def silent(self, name: str, asked_at: float, now: float) -> None:
+        """A peer did not answer in time; of all that was lost in one outage the first counts."""
         lane = self._lanes[name]
         lane.in_flight -= 1
+        if asked_at <= lane.struck_at:
+            return
+        lane.struck_at = now
         lane.strikes += 1
         lane.window = max(1, lane.window // 2)
         if lane.strikes >= STRIKES:

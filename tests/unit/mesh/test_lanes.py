@@ -40,23 +40,39 @@ def test_quick_peer_is_asked_for_more_than_a_slow_one() -> None:
 def test_silence_narrows_a_lane_and_a_second_one_closes_it_for_a_while() -> None:
     lanes = Lanes()
     lanes.pick([SZ], 0, 0.0)
-    lanes.silent("sz-1", 0.0)
-    assert len(picked(lanes, [SZ])) == FIRST_WINDOW // 2
-    lanes.silent("sz-1", 0.0)
-    assert picked(lanes, [SZ]) == []
-    lanes.silent("sz-1", 0.0)
-    assert picked(lanes, [SZ], now=REST - 0.1) == []
-    assert picked(lanes, [SZ], now=REST) == ["sz-1"]
+    lanes.silent("sz-1", 0.0, 5.0)
+    assert len(picked(lanes, [SZ], now=5.0)) == FIRST_WINDOW // 2
+    lanes.silent("sz-1", 5.1, 10.0)
+    assert picked(lanes, [SZ], now=10.0) == []
+    lanes.silent("sz-1", 10.1, 15.0)
+    assert picked(lanes, [SZ], now=15.0 + REST - 0.1) == []
+    assert picked(lanes, [SZ], now=15.0 + REST) == ["sz-1"]
+
+
+def test_all_that_one_outage_swallowed_is_one_silence() -> None:
+    lanes = Lanes()
+    asked = picked(lanes, [SZ])
+    for _ in asked:
+        lanes.silent("sz-1", 0.0, 5.0)
+    assert len(picked(lanes, [SZ], now=5.0)) == FIRST_WINDOW // 2
 
 
 def test_answer_makes_silence_forgotten() -> None:
     lanes = Lanes()
-    for _ in range(5):
-        lanes.pick([SZ], 0, 0.0)
-        lanes.silent("sz-1", 0.0)
-        lanes.pick([SZ], 0, 0.0)
+    for second in range(5):
+        lanes.pick([SZ], 0, second)
+        lanes.silent("sz-1", second + 0.1, second + 0.2)
+        lanes.pick([SZ], 0, second + 0.3)
         lanes.answered("sz-1")
-    assert picked(lanes, [SZ])
+    assert picked(lanes, [SZ], now=6.0)
+
+
+def test_urgent_question_is_asked_whatever_the_width_of_a_lane() -> None:
+    lanes = Lanes()
+    picked(lanes, [SZ])
+    assert lanes.pick([SZ], 0, 0.0, urgent=True) == "sz-1"
+    lanes.blame("sz-1", 0.0)
+    assert lanes.pick([SZ], 0, 0.0, urgent=True) is None
 
 
 def test_peer_without_the_log_or_with_bad_packages_is_left_alone_for_a_while() -> None:
