@@ -1,0 +1,67 @@
+"""The power is cut at every flush of the disk, with any part of what was written after it.
+
+Again by hand, where SEED is printed with each failure:
+`FAULTS=long FAULTS_SEED=SEED pytest tests/faults/test_power_cut.py`.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+from mounts import needs
+from powercut import check_init, check_restart, record
+
+pytestmark = [
+    needs("mkfs.ext4", "losetup", "fusermount3", paths=["/dev/fuse", "/dev/loop-control"]),
+    pytest.mark.timeout(1200),
+]
+
+LONG: Final = os.environ.get("FAULTS") == "long"
+SEED: Final = int(os.environ.get("FAULTS_SEED", "1"))
+ROUNDS: Final = 4 if LONG else 1
+PARTS: Final = 3 if LONG else 1
+"""How often each cut is tried with other parts of what was not flushed."""
+
+
+def test_power_cut_at_any_flush_loses_no_answer(record_property: Callable[..., None]) -> None:
+    with record("gateway", SEED, ROUNDS) as recording:
+        assert max(one["times"] for one in recording.shown if one["what"] == "wrapped") > 0
+        cuts = recording.cuts(PARTS, recording.first("made")["events"])
+        count, faults = recording.try_all(cuts, check_restart)
+    record_property("cuts", count)
+    assert not faults, f"FAULTS_SEED={SEED} {faults}"
+    assert count >= (300 if LONG else 100)
+
+
+def test_power_cut_at_any_flush_of_init_leaves_all_or_nothing(
+    record_property: Callable[..., None],
+) -> None:
+    with record("init", SEED, 0) as recording:
+        count, faults = recording.try_all(recording.cuts(2 * PARTS), check_init)
+    record_property("cuts", count)
+    assert not faults, f"FAULTS_SEED={SEED} {faults}"
+    assert count >= 40
+
+
+@pytest.mark.parametrize(
+    ("bug", "step", "signs"),
+    [
+        ("no-sync", 1, [""]),  # hardly anything is flushed, and anything can be wrong then
+        ("late-commit", 3, ["does not say what was answered", "is lost"]),
+        ("index-ahead", 3, ["is not found by its digest", "lacks entry"]),
+    ],
+    ids=["no-sync", "late-commit", "index-ahead"],
+)
+def test_power_cuts_find_bug(bug: str, step: int, signs: list[str]) -> None:
+    with record("gateway", SEED, ROUNDS, bug) as recording:
+        start = next(one["events"] for one in recording.shown if one["what"] == "recorded")
+        _, faults = recording.try_all(recording.cuts(PARTS, start, step), check_restart)
+    assert faults
+    assert any(sign in fault for fault in faults for sign in signs)
+
+
+def test_power_cuts_find_that_init_does_not_sync_its_folders() -> None:
+    with record("init", SEED, 0, "no-folder-sync") as recording:
+        _, faults = recording.try_all(recording.cuts(PARTS, 40), check_init)
+    assert any("it is not" in fault for fault in faults)
