@@ -1,0 +1,157 @@
+"""A disk that is full: what needs room is refused, all else goes on, and it heals by itself."""
+
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final
+
+import pytest
+from clients import Client
+from mounts import fill_up, mounted, needs
+from oracle import check_gateway
+
+from rig.gateway import HONG_KONG, SHENZHEN, Cluster
+
+pytestmark = needs("mount")
+
+BALLAST: Final = 24 << 20
+"""Bytes that somebody else has on the disk, and frees later."""
+
+
+@pytest.fixture
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two gateways that do not run yet."""
+    made = Cluster(tmp_path_factory.mktemp("d"), (HONG_KONG, SHENZHEN))
+    try:
+        yield made
+    finally:
+        made.stop()
+
+
+@contextmanager
+def small(folder: Path, size: str) -> Iterator[Path]:
+    """Put what is in a folder on a small disk of its own."""
+    folder.mkdir(exist_ok=True)
+    aside = folder.with_name(f"{folder.name}-aside")
+    shutil.copytree(folder, aside)
+    with mounted("-t", "tmpfs", "-o", f"size={size},mode=0700", "tmpfs", folder):
+        shutil.copytree(aside, folder, dirs_exist_ok=True)
+        yield folder
+
+
+def fill(client: Client, disk: Path) -> None:
+    """Attest until that is refused, with a clear answer, though something else fills the rest."""
+    for more in (False, True):
+        while not (errors := client.attest_many(5000)):
+            pass
+        assert {error["code"] for error in errors} <= {"not-recorded", "storage-full"}
+        if not more:
+            fill_up(disk / "rest")
+    status = client.gateway.get("/v1/status")
+    if "storage" in status:
+        assert status["state"] == "degraded"
+        assert any("disk" in reason for reason in status["reasons"])
+
+
+def check_healing(client: Client) -> None:
+    """Issuing goes on by itself, and what was refused is not in the ledger."""
+    gateway = client.gateway
+    gateway.wait_for(lambda: client.attest().status_code == 201, "to issue again")
+    gateway.wait_for(gateway.is_ready, "to be ready")
+    assert gateway.get("/v1/status")["head"]["size"] == len(client.answers)
+
+
+def test_issuer_with_a_full_disk_refuses_and_keeps_every_answer(cluster: Cluster) -> None:
+    hong_kong, shenzhen = cluster["hk-1"], cluster["sz-1"]
+    with small(hong_kong.state, "32m") as disk:
+        try:
+            cluster.start()
+            client = Client(hong_kong)
+            client.attest(first := bytes(32))
+            (disk / "ballast").write_bytes(bytes(BALLAST))
+            fill(client, disk)
+            assert client.verify(first) == "valid"
+            assert Client(shenzhen).verify(first) == "valid"
+            (disk / "ballast").unlink()
+            check_healing(client)
+            shenzhen.wait_for_head(hong_kong, len(client.answers))
+            held = shenzhen.state / "replica" / "hk-1.db"
+            assert check_gateway(hong_kong.state, client.answers, client.heads, [held]) == []
+        finally:
+            cluster.stop()
+
+
+def test_gateway_killed_on_a_full_disk_starts_on_it(cluster: Cluster) -> None:
+    hong_kong = cluster["hk-1"]
+    with small(hong_kong.state, "32m") as disk:
+        try:
+            hong_kong.start()
+            client = Client(hong_kong)
+            client.attest(first := bytes(32))
+            (disk / "ballast").write_bytes(bytes(BALLAST))
+            fill(client, disk)
+            hong_kong.kill()
+            hong_kong.launch()
+            hong_kong.wait_for(hong_kong.is_answering, "to answer")
+            assert client.verify(first) == "valid"
+            (disk / "ballast").unlink()
+            check_healing(client)
+            assert check_gateway(hong_kong.state, client.answers, client.heads) == []
+        finally:
+            cluster.stop()
+
+
+def test_receiver_with_a_full_disk_does_not_stop_the_issuer_and_catches_up(
+    cluster: Cluster,
+) -> None:
+    hong_kong, shenzhen = cluster["hk-1"], cluster["sz-1"]
+    with small(shenzhen.state, "12m") as disk:
+        try:
+            cluster.start()
+            client = Client(hong_kong)
+            client.attest(first := bytes(32))
+            shenzhen.wait_for_head(hong_kong, 1)
+            fill_up(disk / "ballast", keep=300_000)
+            assert client.attest_many(30_000) == []
+            assert client.attest(last := bytes([1]) * 32).status_code == 201
+            shenzhen.wait_for(lambda: shenzhen.peer(hong_kong)["missing"] > 0, "to be behind")
+            assert shenzhen.peer(hong_kong)["head_size"] < 30_002
+            assert Client(shenzhen).verify(first) in {"valid", "valid-as-of"}
+            (disk / "ballast").unlink()
+            shenzhen.wait_for_head(hong_kong, 30_002)
+            assert Client(shenzhen).verify(last) == "valid"
+            held = shenzhen.state / "replica" / "hk-1.db"
+            assert check_gateway(hong_kong.state, client.answers, client.heads, [held]) == []
+            assert check_gateway(shenzhen.state) == []
+        finally:
+            cluster.stop()
+
+
+def test_index_with_a_full_disk_lags_and_nothing_stops(cluster: Cluster) -> None:
+    hong_kong = cluster["hk-1"]
+    with small(hong_kong.state / "index", "512k") as disk:
+        try:
+            hong_kong.start()
+            client = Client(hong_kong)
+            client.attest(first := bytes(32))
+            assert client.attest_many(30_000) == []
+            client.attest(last := bytes([1]) * 32)
+            hong_kong.wait_for(lambda: "cannot be written" in hong_kong.log.read_text(), "to tell")
+            assert {client.verify(first), client.verify(last)} == {"valid"}
+            assert client.attest().status_code == 201
+            subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
+            size = len(client.answers)
+            hong_kong.wait_for(lambda: indexed(disk / "hk-1.db") == size, "to fill the index")
+            assert check_gateway(hong_kong.state, client.answers, client.heads) == []
+        finally:
+            cluster.stop()
+
+
+def indexed(path: Path) -> int:
+    """How far a digest index has come."""
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
+        position: int = db.execute("SELECT position FROM state").fetchone()[0]
+        return position
