@@ -154,12 +154,15 @@ async def make_heartbeat(log: Log, signer: Signer, clock: Clock) -> bytes:
     """Our newest head with our own cosignature as of now: what peers' as-of times come from.
 
     Raises:
-        TryAgainError: while the HSM is away, or no head was signed yet.
+        TryAgainError: while the HSM is away, no head was signed yet, or the clock stands at or
+            before 1970, where no cosignature has a time (C2SP tlog-cosignature).
     """
     state = log.state
     if state.note is None:
         raise TryAgainError("not-signed", "no head was signed yet")
     time = clock.now_ms() // 1000
+    if time <= 0:
+        raise TryAgainError("clock-wrong", "the clock stands before 1970", hint="set it")
     signature = await signer.cosign(state.head, time)
     note = parse_note(state.note).with_signature(signature).encode()
     await log.write(lambda store: store.move_seen(time, note))

@@ -570,3 +570,12 @@ async def test_no_verdict_rests_on_an_index_that_is_behind(
     assert caught.value.code == "index-rebuilding"
     verdict = await library.ask(reference=(sz.log.origin, 0))
     assert verdict.judgements[0].facts.index == 0
+
+
+@pytest.mark.parametrize("now", [999, 0, -3_600_000])
+async def test_heartbeat_waits_for_a_clock_that_was_never_set(own: Book, now: int) -> None:
+    await own.add(attest("a"), seen=None)
+    with pytest.raises(TryAgainError) as caught:
+        await make_heartbeat(own.log, SoftSigner(own.key, own.second), Clock(now))
+    assert caught.value.code == "clock-wrong"
+    assert own.log.state.seen_note is None
