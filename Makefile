@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint bench simulate lock clean
+.PHONY: help setup demo test faults check lint bench simulate lock clean
 
 BIN := .venv/bin
 LOG := .pytest_cache/last-run.log
@@ -29,6 +29,9 @@ test: setup lint ## everything: linters, types, layers, all tests, core coverage
 	@$(BIN)/coverage run -m pytest 2>&1 | tee $(LOG)
 	@$(BIN)/coverage report
 	@tail -n 1 $(LOG)
+
+faults: setup ## long: kills, power cuts, full disks, clocks that jump [FAULTS_SEED=number]
+	@FAULTS=long $(BIN)/pytest tests/faults
 
 check: setup lint ## in less than a minute: linters, types, unit tests
 	@$(BIN)/pytest -q -n auto tests/unit

@@ -12,7 +12,10 @@ packages=(
   python3-venv python3-dev                        # Python
   gcc libc6-dev pkg-config libsystemd-dev make    # systemd-python is compiled here
 )
-[[ ${1-} == run ]] || packages+=(opensc-pkcs11)  # its spy counts what tests do to the HSM
+[[ ${1-} == run ]] || packages+=(
+  opensc-pkcs11                                   # its spy counts what tests do to the HSM
+  fuse3 e2fsprogs mount faketime                  # power cuts, full disks, clocks that jump
+)
 readonly packages stamp=.venv/setup-stamp
 
 say() { printf 'setup: %s\n' "$*"; }

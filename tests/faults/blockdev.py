@@ -1,14 +1,5 @@
-"""A disk that remembers every write and every flush: `blockdev.py IMAGE EVENTS COUNTER FOLDER`.
+"""Disks that remember: what was written to one, and when it was flushed (`fusedisk.py`)."""
 
-Mounts a FUSE file system in FOLDER with one file, `disk`, that begins as a copy of IMAGE and is
-held in memory. A loop device on it sends each block write as a write and each flush as an fsync;
-they are appended to the file EVENTS, and the first eight bytes of COUNTER always say how many they
-are: what somebody was answered can be put between two of them.
-"""
-
-import errno
-import mmap
-import stat
 import struct
 import subprocess
 import sys
@@ -19,70 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mfusepy
 from mounts import loop_device, mounted, unmount
 
 HEADER = struct.Struct("<cQI")
 """`w`, offset and number of bytes that follow; or `f` for a flush."""
 COUNT = struct.Struct("<Q")
 _DEADLINE = 20.0
-
-
-class Disk(mfusepy.Operations):  # type: ignore[misc]
-    """The file system with the one file."""
-
-    use_ns = True
-
-    def __init__(self, image: Path, events: Path, counter: Path) -> None:
-        self._data = bytearray(image.read_bytes())
-        self._events = events.open("wb")
-        with counter.open("r+b") as file:
-            self._counter = mmap.mmap(file.fileno(), COUNT.size)
-        self._count = 0
-
-    def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
-        del fh
-        if path == "/":
-            return {"st_mode": stat.S_IFDIR | 0o700, "st_nlink": 2}
-        if path == "/disk":
-            return {"st_mode": stat.S_IFREG | 0o600, "st_nlink": 1, "st_size": len(self._data)}
-        raise mfusepy.FuseOSError(errno.ENOENT)
-
-    def readdir(self, path: str, fh: int) -> list[str]:
-        del path, fh
-        return [".", "..", "disk"]
-
-    def open(self, path: str, flags: int) -> int:
-        del path, flags
-        return 1
-
-    def read(self, path: str, size: int, offset: int, fh: int) -> bytes:
-        del path, fh
-        return bytes(self._data[offset : offset + size])
-
-    def write(self, path: str, data: bytes, offset: int, fh: int) -> int:
-        del path, fh
-        self._data[offset : offset + len(data)] = data
-        self._log(b"w", offset, data)
-        return len(data)
-
-    def fsync(self, path: str, datasync: int, fh: int) -> int:
-        del path, datasync, fh
-        self._log(b"f", 0, b"")
-        return 0
-
-    def truncate(self, path: str, length: int, fh: int | None = None) -> int:
-        del path, length, fh
-        return 0
-
-    def destroy(self, path: str) -> None:
-        del path
-        self._events.close()
-
-    def _log(self, what: bytes, offset: int, data: bytes) -> None:
-        self._events.write(HEADER.pack(what, offset, len(data)) + data)
-        self._count += 1
-        self._counter[:] = COUNT.pack(self._count)
+_PROGRAM = Path(__file__).with_name("fusedisk.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +62,7 @@ def recorded(image: Path, folder: Path, place: Path) -> Iterator[None]:
 def _serving(image: Path, folder: Path, fuse: Path) -> Iterator[None]:
     counter = folder / "counter"
     counter.write_bytes(bytes(COUNT.size))
-    command = [sys.executable, __file__, image, folder / "events", counter, fuse]
+    command = [sys.executable, _PROGRAM, image, folder / "events", counter, fuse]
     with (folder / "fuse.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
@@ -150,8 +84,3 @@ def _end(process: subprocess.Popen[Any], fuse: Path) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-if __name__ == "__main__":
-    image_, events_, counter_, folder_ = (Path(word) for word in sys.argv[1:])
-    mfusepy.FUSE(Disk(image_, events_, counter_), str(folder_), foreground=True, nothreads=True)

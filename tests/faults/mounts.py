@@ -21,6 +21,11 @@ def needs(*programs: str, paths: Sequence[str] = ()) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(root or missing), reason=reason)
 
 
+def exists(path: str) -> pytest.MarkDecorator:
+    """Skip where a file is missing that a Debian package brings."""
+    return pytest.mark.skipif(not Path(path).exists(), reason=f"needs {path}")
+
+
 @contextmanager
 def tmpfs(size: str, folder: Path | None = None) -> Iterator[Path]:
     """A file system in memory of so many bytes (`16m`), in a new folder or in one that is there."""

@@ -7,14 +7,15 @@ the program's own code changes.
 import os
 import sqlite3
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
 from chopmark.ledger import index
+from chopmark.ledger.packed import Keys
+from chopmark.ledger.run import Run
 
-LOG_PAGES: Final = 20
-INDEX_PAGES: Final = 6
+LOG_PAGES: Final = 8
 
 _CONNECT = sqlite3.connect
 _FSYNC = os.fsync
@@ -27,12 +28,11 @@ class _Connection(sqlite3.Connection):
         super().__init__(database, *arguments, **options)
         parts = str(database).partition("?")[0].split("/")
         self.is_own_log = parts[-1] == "log.db"
-        self._pages = INDEX_PAGES if parts[-2] == "index" else LOG_PAGES
 
     def execute(self, sql: str, *values: Any) -> sqlite3.Cursor:
         done = super().execute(sql, *values)
         if sql.startswith("PRAGMA journal_mode"):
-            super().execute(f"PRAGMA wal_autocheckpoint={self._pages}")
+            super().execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
         return done
 
 
@@ -94,16 +94,13 @@ def no_folder_sync() -> None:
 
 
 def index_ahead() -> None:
-    """The digest index says how far it has come before it has written that."""
-    flush = index.SqliteIndex._flush
+    """The digest index says of a file that it goes further than what is in it."""
+    write = index.write_run
 
-    def ahead(self: index.SqliteIndex, position: int) -> None:
-        self._write.execute("PRAGMA synchronous=FULL")
-        self._write.execute("UPDATE state SET position = ?", (position,))
-        self._write.execute("PRAGMA synchronous=NORMAL")
-        flush(self, position)
+    def ahead(folder: Path, start: int, end: int, parts: Iterable[Keys]) -> Run:
+        return write(folder, start, end, [keys[: len(keys) // 2] for keys in parts])
 
-    index.SqliteIndex._flush = ahead  # type: ignore[method-assign]
+    index.write_run = ahead
 
 
 def _use(factory: type[sqlite3.Connection]) -> None:

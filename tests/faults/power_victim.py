@@ -28,7 +28,7 @@ from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.draft import Draft
 from chopmark.core.note import Note, Signature
 from chopmark.core.ports import Signer
-from chopmark.ledger import index
+from chopmark.ledger import tail
 from chopmark.ledger.replica import Replica
 from chopmark.service.config import Config, parse_config
 from chopmark.service.credentials import read_pin
@@ -160,7 +160,7 @@ def writing_back(config: Config) -> Iterator[None]:
     def write() -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         while not stopped.wait(0.01):
-            for path in index_path(config.gateway.state, "x").parent.glob("*-wal"):
+            for path in index_path(config.gateway.state, "x").parent.glob("*/*"):
                 with suppress(FileNotFoundError), path.open("rb") as file:
                     libc.sync_file_range(file.fileno(), ctypes.c_int64(0), ctypes.c_int64(0), 7)
 
@@ -204,7 +204,7 @@ def main() -> None:
     folder = Path(place)
     os.environ["SOFTHSM2_CONF"] = str(folder / "hsm" / "softhsm2.conf")
     os.environ["CREDENTIALS_DIRECTORY"] = str(folder / "hsm")
-    index.PATIENCE = 0.03  # type: ignore[misc]  # the index is written while the gateway runs
+    tail.CHUNK = 128  # type: ignore[misc]  # the index is written while the gateway runs
     checkpoint_often()
     shown = Shown(folder)
     if scenario == "init":

@@ -123,13 +123,17 @@ class Recording:
 
     def try_cut(self, cut: Cut, check: Check) -> list[str]:
         """What is wrong after this cut."""
-        image = self.folder / "cut.img"
+        # A name of its own: the kernel lets go of a loop device late, and `mount` would use one
+        # on the same file again, with what the cut before left in its cache.
+        image = self.folder / f"{cut.flush}-{cut.seed}.img"
         image.write_bytes(cut.image)
         try:
             with mounted("-t", "ext4", "-o", "loop", image, self.folder / "disk"):
                 return [f"{cut}: {fault}" for fault in check(self, cut.shown)]
         except RuntimeError as error:
             return [f"{cut}: {error}"]
+        finally:
+            image.unlink()
 
 
 @contextmanager

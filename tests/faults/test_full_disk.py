@@ -1,21 +1,19 @@
 """A disk that is full: what needs room is refused, all else goes on, and it heals by itself."""
 
 import shutil
-import sqlite3
-import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import pytest
-from clients import Client
+from asking import Client
 from mounts import fill_up, mounted, needs
 from oracle import check_gateway
 
 from rig.gateway import HONG_KONG, SHENZHEN, Cluster
 
-pytestmark = needs("mount")
+pytestmark = [needs("mount"), pytest.mark.timeout(300)]
 
 BALLAST: Final = 24 << 20
 """Bytes that somebody else has on the disk, and frees later."""
@@ -128,30 +126,3 @@ def test_receiver_with_a_full_disk_does_not_stop_the_issuer_and_catches_up(
             assert check_gateway(shenzhen.state) == []
         finally:
             cluster.stop()
-
-
-def test_index_with_a_full_disk_lags_and_nothing_stops(cluster: Cluster) -> None:
-    hong_kong = cluster["hk-1"]
-    with small(hong_kong.state / "index", "512k") as disk:
-        try:
-            hong_kong.start()
-            client = Client(hong_kong)
-            client.attest(first := bytes(32))
-            assert client.attest_many(30_000) == []
-            client.attest(last := bytes([1]) * 32)
-            hong_kong.wait_for(lambda: "cannot be written" in hong_kong.log.read_text(), "to tell")
-            assert {client.verify(first), client.verify(last)} == {"valid"}
-            assert client.attest().status_code == 201
-            subprocess.run(["mount", "-o", "remount,size=16m", disk], check=True)
-            size = len(client.answers)
-            hong_kong.wait_for(lambda: indexed(disk / "hk-1.db") == size, "to fill the index")
-            assert check_gateway(hong_kong.state, client.answers, client.heads) == []
-        finally:
-            cluster.stop()
-
-
-def indexed(path: Path) -> int:
-    """How far a digest index has come."""
-    with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db:
-        position: int = db.execute("SELECT position FROM state").fetchone()[0]
-        return position
