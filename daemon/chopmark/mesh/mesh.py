@@ -16,6 +16,7 @@ from chopmark.mesh.asking import Asker, Routes
 from chopmark.mesh.broker import Broker, Message, Will
 from chopmark.mesh.intake import MAX_UNVERIFIED
 from chopmark.mesh.lanes import Holder
+from chopmark.mesh.link import Link
 from chopmark.mesh.links import Links
 from chopmark.mesh.live import Printer, Publisher
 from chopmark.mesh.messages import Status, parse_status

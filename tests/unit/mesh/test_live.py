@@ -3,6 +3,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import pytest
+
 from chopmark.core.errors import InternalError
 from chopmark.mesh.live import MAX_BEHIND, MAX_KEPT, WINDOW, Printer, Publisher
 from meshes import FakeLink, FakeLog, range_of
