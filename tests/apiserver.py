@@ -9,6 +9,7 @@ import httpx
 
 from chopmark.api.app import create_app
 from chopmark.api.limits import ApiLimits
+from chopmark.api.refusals import Refusals
 from chopmark.api.server import serve
 from fakegateway import FakeGateway
 
@@ -24,11 +25,13 @@ async def running(
     path: Path | None,
     listen: tuple[str, int] | None,
     limits: ApiLimits = LIMITS,
+    refusals: Refusals | None = None,
 ) -> AsyncIterator[list[str]]:
     """The server, until the block ends."""
     ready: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
     app = create_app(gateway, limits)
-    task = asyncio.create_task(serve(app, path, listen, limits=limits, ready=ready.set_result))
+    serving = serve(app, path, listen, limits=limits, ready=ready.set_result, refusals=refusals)
+    task = asyncio.create_task(serving)
     await asyncio.wait([ready, task], return_when=asyncio.FIRST_COMPLETED)
     try:
         yield ready.result() if ready.done() else await task

@@ -170,6 +170,7 @@ class FakeLog:
     target: int = 0
     per_package: int = 10
     conflict: str | None = None
+    paused: bool = False
     observed: list[tuple[str, bytes]] = field(default_factory=list)
     dropped: list[ChopmarkError] = field(default_factory=list)
     ingested: list[list[bytes]] = field(default_factory=list)

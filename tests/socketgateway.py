@@ -76,6 +76,7 @@ class SocketGateway:
     faults: list[str] = field(default_factory=list)
     bodies: list[tuple[int, int]] = field(default_factory=list)
     compact: dict[bytes, tuple[tuple[object, ...], list[Run]]] = field(default_factory=dict)
+    alarms: list[dict[str, str]] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
 
@@ -299,6 +300,9 @@ class SocketGateway:
                 {"state": "away", "host": "far.example", "port": 8883, "reason": "refused"},
             ],
             "pace": {"slowed": True, "bound": 131_072, "lags": {"sz-1": 140_000}},
+            "storage": {"used": 0.915, "free_bytes": 8_500_000_000, "days_left": 12.5},
+            "alarms": self.alarms,
+            "event_loop": {"lag_ms_max_minute": 3.2},
             "peers": self._peers(),
         }
 
@@ -356,7 +360,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", media)
         self.send_header("Content-Length", str(len(content)))
-        if status == 503:
+        if status in (503, 507):
             self.send_header("Retry-After", self.gateway.retry_after)
         self.end_headers()
         self.wfile.write(content)

@@ -53,6 +53,7 @@ class Gateway:
         self.state = folder / "state"
         self.log = folder / "gateway.log"
         self.port = free_port()
+        self.metrics_port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True)
         self.token = provision_token(folder / "hsm", who.id)
@@ -194,6 +195,7 @@ class Gateway:
             "--state": self.state,
             "--socket": self.socket,
             "--listen": f"127.0.0.1:{self.port}",
+            "--metrics": f"127.0.0.1:{self.metrics_port}",
             "--broker": f"{broker.host}:{broker.port}",
         }
         self.cli("init", *(str(word) for pair in options.items() for word in pair))

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import select
 import signal
 import socket
 import stat
@@ -14,6 +15,8 @@ import pytest
 
 from apiserver import HASTY, LINE, SHA, over_unix, running, until
 from chopmark.api.app import create_app
+from chopmark.api.limits import ApiLimits
+from chopmark.api.refusals import Refusals
 from chopmark.api.server import serve
 from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.errors import ChopmarkError, ConfigurationError, ExistsError
@@ -114,6 +117,7 @@ async def test_port_in_use_is_an_error_and_leaves_no_socket(tmp_path: Path) -> N
         with pytest.raises(ChopmarkError) as caught:
             await serve(create_app(FakeGateway()), tmp_path / "api.sock", other.getsockname()[:2])
         assert caught.value.code == "cannot-listen"
+        assert "another program listens there" in caught.value.hint
     assert not (tmp_path / "api.sock").exists()
 
 
@@ -270,6 +274,48 @@ async def test_head_that_is_too_large_is_refused(tmp_path: Path, sent: bytes) ->
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
+
+
+async def test_client_that_reads_nothing_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    gateway = FakeGateway()
+    async with running(gateway, path, None, ApiLimits(grace=1, idle=0.3)):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            client.settimeout(10)
+            client.sendall(b"POST /v1/attestations:batch HTTP/1.1\r\nhost: x\r\n")
+            client.sendall(b"content-length: %d\r\n\r\n" % (20_000 * len(LINE)))
+            await asyncio.to_thread(client.sendall, LINE * 19_999)
+            await until(lambda: len(gateway.leaves) == 19_999)
+            hung_up = select.poll()
+            hung_up.register(client, 0)  # POLLHUP comes unasked, and nothing is read
+            assert await asyncio.to_thread(hung_up.poll, 20_000)
+
+
+async def test_connections_beyond_all_bounds_are_closed_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    refusals = Refusals()
+    limits = ApiLimits(grace=1, connections=2, refused=2)
+    async with running(FakeGateway(), path, None, limits, refusals):
+        kept = [await asyncio.open_unix_connection(str(path)) for _ in range(4)]
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        async with asyncio.timeout(10):
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        assert refusals.counts["too-many-connections"] == 1
+        first, second = kept[0][1], kept[3]
+        first.close()
+        second[1].write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        answer = await second[0].read()  # to its end: the connection is closed
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 1\r\n" in answer
+        assert b'"code":"overloaded"' in answer
+        assert refusals.counts["overloaded"] == 1
+        for _, other in kept:
+            other.close()
+        writer.close()
+        async with over_unix(path) as client:
+            assert (await client.get("/healthz")).text == "ok"
 
 
 @pytest.mark.parametrize("head", [b"", b"\r\n", b"GET /healthz HTTP/1.1\r\nhost: local"])

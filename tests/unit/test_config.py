@@ -71,6 +71,24 @@ def test_config_listen_accepts_loopback(listen: str, address: tuple[str, int]) -
     assert config.api.listen_address == address
 
 
+def test_config_metrics_listen_on_loopback_or_nowhere() -> None:
+    assert parse_config(BASE.encode()).metrics.listen_address == ("127.0.0.1", 9464)
+    off = parse_config(f'{BASE}[metrics]\nlisten = ""\n'.encode())
+    assert off.metrics.listen_address is None
+
+
+def test_config_storage_bounds() -> None:
+    config = parse_config(f"{BASE}[storage]\nalarm = 0.5\nstop = 0.6\n".encode())
+    assert (config.storage.alarm, config.storage.stop) == (0.5, 0.6)
+
+
+@pytest.mark.parametrize("value", ["0", "0.0", "1.0", "97", '"0.9"', "nan", "inf", "true"])
+def test_config_storage_bound_is_a_part_of_the_disk(value: str) -> None:
+    error = refuse(f"{BASE}[storage]\nstop = {value}\n")
+    assert error.code in ("config-type", "config-value")
+    assert "storage" in error.message
+
+
 def test_config_names_unknown_key_and_nearest() -> None:
     error = refuse(replaced("jurisdiction", "juristiction"))
     assert error.code == "config-unknown-key"
@@ -180,6 +198,15 @@ def test_config_refuses_deep_nesting() -> None:
         (BASE + '[[broker]]\nhost = "127.0.0.1"\n', "broker[2]"),
         (BASE + '[[broker]]\nhost = "b"\n[[broker]]\nhost = "B"\nport = 1883\n', "broker[3]"),
         (BASE + '[[broker]]\nhost = "mqtt://b"\n', "broker[2].host"),
+        (BASE + '[metrics]\nlisten = "0.0.0.0:9464"\n', "metrics.listen"),
+        (BASE + '[metrics]\nlisten = "9464"\n', "metrics.listen"),
+        (
+            BASE + '[api]\nlisten = "[::1]:80"\n[metrics]\nlisten = "[::1]:80"\n',
+            "metrics.listen",
+        ),
+        (BASE + "[storage]\nalarm = 0.97\n", "storage.alarm"),
+        (BASE + "[storage]\nalarm = 0.98\n", "storage.alarm"),
+        (BASE + "[storage]\nstop = 0.995\n", "storage.stop"),
         ("broker = []\n" + BASE.split("[[broker]]")[0], "broker"),
         (replaced('"127.0.0.1"', '"mqtt://b"'), "broker[1].host"),
         (BASE + "[kinds.KYC]\n", "kinds.KYC"),

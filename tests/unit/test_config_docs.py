@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from chopmark.service.config import parse_config
-from chopmark.service.config_model import Api, Broker, Gateway, Hsm, Kind, Peer
+from chopmark.service.config_model import Api, Broker, Gateway, Hsm, Kind, Metrics, Peer, Storage
 from configs import BASE
 
 PAGE = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encoding="utf-8")
@@ -14,6 +14,8 @@ SECTIONS = {
     "[gateway]": Gateway,
     "[hsm]": Hsm,
     "[api]": Api,
+    "[metrics]": Metrics,
+    "[storage]": Storage,
     "[[broker]]": Broker,
     "[kinds.<kind>]": Kind,
     "[[peer]]": Peer,
@@ -49,6 +51,9 @@ def test_docs_give_the_defaults() -> None:
     assert rows("[hsm]")["cosigner_label"] == f"`{config.hsm.cosigner_label}`"
     assert rows("[hsm]")["pin_credential"] == f"`{config.hsm.pin_credential}`"
     assert rows("[api]")["socket"] == f"`{config.api.socket}`"
+    assert rows("[metrics]")["listen"] == f"`{config.metrics.listen}`"
+    assert rows("[storage]")["alarm"] == f"`{config.storage.alarm}`"
+    assert rows("[storage]")["stop"] == f"`{config.storage.stop}`"
     assert rows("[[broker]]")["port"] == f"`{config.broker[0].port}`"
     assert rows("[kinds.<kind>]")["max_age"] == f"`{config.max_age('x')}`"
 

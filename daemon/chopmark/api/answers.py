@@ -80,5 +80,7 @@ def _end(recorded: Recorded, *, signed: bool) -> str:
 
 
 def _render_fault(number: int, fault: Fault) -> bytes:
-    error = {"code": fault.code, "message": fault.message, "line": number}
+    error: dict[str, object] = {"code": fault.code, "message": fault.message, "line": number}
+    if fault.hint:
+        error["hint"] = fault.hint
     return msgspec.json.encode({"error": error}) + b"\n"

@@ -31,7 +31,10 @@ class ApiLimits:
         head: request line and headers.
         head_seconds: for them to arrive, from when the connection is made or the next one begins.
         body_seconds: for the body of a JSON request to arrive.
+        idle: without a whole line of a batch while none is being recorded, or without a client that
+            reads or sends while an answer waits for it.
         connections: at once. Each has one descriptor and buffers of up to 400 KiB.
+        refused: connections beyond these whose requests are answered 503; more are closed.
         keep_alive: before an idle connection is closed.
         grace: for requests that are running when the server stops.
     """
@@ -49,6 +52,8 @@ class ApiLimits:
     head: int = 32 * 1024
     head_seconds: float = 10.0
     body_seconds: float = 30.0
+    idle: float = 120.0
     connections: int = 512
+    refused: int = 128
     keep_alive: int = 15
     grace: int = 10

@@ -38,6 +38,7 @@ class Fault(msgspec.Struct, frozen=True, gc=False):
 
     code: str
     message: str
+    hint: str = ""
 
 
 _DECODER: Final = msgspec.json.Decoder(Line)
@@ -155,7 +156,7 @@ def make_draft(
 
 def fault_of(error: ChopmarkError) -> Fault:
     """An error as an answer line tells it."""
-    return Fault(error.code, error.message)
+    return Fault(error.code, error.message, error.hint)
 
 
 def _decode_line(line: bytes, limit: int) -> Line | Fault:

@@ -112,4 +112,8 @@ def _is_answered(path: Path) -> bool:
 
 
 def _cannot(where: str, error: OSError) -> ConfigurationError:
-    return ConfigurationError("cannot-listen", f"cannot listen on {where}: {error.strerror}")
+    message = f"cannot listen on {where}: {error.strerror}"
+    hint = "[api] and [metrics] of the configuration say where to listen"
+    if error.errno == errno.EADDRINUSE:
+        hint = f"another program listens there: stop it, or choose another address; {hint}"
+    return ConfigurationError("cannot-listen", message, hint=hint)

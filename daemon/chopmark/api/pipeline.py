@@ -6,7 +6,7 @@ does not read its answers, first the backlog fills up, then nothing more is read
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Final
 
@@ -31,6 +31,7 @@ from chopmark.api.times import Deadline
 from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.errors import ChopmarkError, TryAgainError
 
+IDLE: Final = "batch-idle"
 _PIECES: Final = 4
 """Pieces of the body that may wait: each is at most what the server hands over at a time."""
 
@@ -66,8 +67,9 @@ class Budget:
 class LineReader:
     """Reads a body and hands out its lines in groups: what has arrived, up to a bound."""
 
-    def __init__(self, limits: ApiLimits) -> None:
+    def __init__(self, limits: ApiLimits, moved: Callable[[], None] = lambda: None) -> None:
         self._limits = limits
+        self._moved = moved
         self._pieces: asyncio.Queue[bytes | None] = asyncio.Queue(_PIECES)
         self._block = b""
         self._ended = False
@@ -86,6 +88,7 @@ class LineReader:
                 raise ClientGoneError
             more = message.get("more_body", False)
             if whole := splitter.feed(message.get("body", b"")):
+                self._moved()
                 await self._pieces.put(whole)
         if rest := splitter.finish():
             await self._pieces.put(rest)
@@ -122,23 +125,53 @@ class Pipeline:
         self._gateway = gateway
         self._limits = limits
         self._query = query
-        self._lines = LineReader(limits)
+        self._lines = LineReader(limits, self._touch)
         self._slots = asyncio.Semaphore(limits.in_flight)
         # A group of nothing but faults must fit, or it would wait for ever.
         self._backlog = Budget(max(limits.backlog, limits.group + 1))
         self._groups: asyncio.Queue[asyncio.Task[Settled] | None] = asyncio.Queue()
         self._failure: Fault | None = None
+        self._idle = asyncio.timeout(None)
+        self._answered = 0
+        self._settling = 0
+        self._writing = False
 
     async def run(self, receive: Receive, output: Output) -> None:
-        """Serve the batch to its end, or until the client hangs up."""
+        """Serve the batch to its end, or until the client hangs up or does nothing for too long."""
         try:
-            async with asyncio.TaskGroup() as tasks:
+            await self._serve(receive, output)
+        except TimeoutError:
+            if not self._writing:  # else it does not read either: the connection is cut
+                await self._end_idle(output)
+
+    async def _serve(self, receive: Receive, output: Output) -> None:
+        try:
+            async with self._idle, asyncio.TaskGroup() as tasks:
+                self._touch()
                 reader = tasks.create_task(self._lines.read(receive), name="batch reader")
                 tasks.create_task(self._dispatch(tasks), name="batch dispatcher")
                 await self._answer(output)
                 reader.cancel()
         except* ClientGoneError:
             pass
+
+    def _touch(self) -> None:
+        """Something has moved: the client gets its time anew. What takes us long does not count."""
+        if not self._idle.expired():
+            now = asyncio.get_running_loop().time()
+            self._idle.reschedule(None if self._settling else now + self._limits.idle)
+
+    async def _end_idle(self, output: Output) -> None:
+        message = f"no whole line came within {self._limits.idle:g} s: the batch was ended"
+        faults = {0: Fault(IDLE, message, "send what is left in another batch")}
+        await output.write(render(Settled(self._answered + 1, 1, faults)))
+        await output.finish()
+
+    async def _write(self, data: bytes, output: Output) -> None:
+        self._writing = True
+        await output.write(data)
+        self._writing = False
+        self._touch()
 
     async def _dispatch(self, tasks: asyncio.TaskGroup) -> None:
         first = 1
@@ -151,6 +184,8 @@ class Pipeline:
             faults, drafts = await self._decode(block)
             count = block.count(b"\n")
             await self._backlog.take(1 + len(faults))
+            self._settling += 1
+            self._touch()
             settling = self._settle(first, count, faults, drafts)
             self._groups.put_nowait(tasks.create_task(settling, name=f"batch line {first}"))
             first += count
@@ -193,6 +228,8 @@ class Pipeline:
             return Settled(first, count, faults, failure=self._failure)
         finally:
             self._slots.release()
+            self._settling -= 1
+            self._touch()
 
     async def _record(self, drafts: Sequence[Draft | Drafts]) -> Recorded:
         deadline = Deadline(max(self._query.wait, self._limits.least_record))
@@ -211,7 +248,8 @@ class Pipeline:
             if self._query.proofs and settled.signed:
                 await self._answer_with_proofs(settled, output)
             else:
-                await output.write(render(settled))
+                await self._write(render(settled), output)
+            self._answered += settled.count
             self._backlog.give(1 + len(settled.faults))
         await output.finish()
 
@@ -220,7 +258,7 @@ class Pipeline:
         while some := list(islice(lines, self._limits.proofs)):
             indexes = [outcome for _, outcome in some if isinstance(outcome, int)]
             proofs = await self._read_proofs(indexes)
-            await output.write(b"".join(render_some(settled, some, proofs)))
+            await self._write(b"".join(render_some(settled, some, proofs)), output)
 
     async def _read_proofs(self, indexes: list[int]) -> dict[int, bytes]:
         if not indexes:

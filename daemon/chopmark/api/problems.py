@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 MEDIA_TYPE: Final = "application/problem+json"
 NO_STORE: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 """Answers are about now: none may be kept, or taken for anything but what it says it is."""
-_STATUS: Final = {"queue-full": 429}
+_STATUS: Final = {"queue-full": 429, "storage-full": 507}
 """Codes with a more telling status than that of their class."""
 _HTTP: Final = {
     400: ("malformed-request", "see docs/api.md for what this route takes"),

@@ -1,7 +1,10 @@
-"""uvicorn's HTTP parser with bounds on the request's head, and a short way for plain requests.
+"""uvicorn's HTTP parser, bounds on what a client may make it wait for or keep, and a short way.
 
-httptools collects request line and headers without limit; bodies have flow control already. And
-uvicorn waits for a head for ever, so that silent connections would use up all that are allowed.
+1. A request's head: its size, and how long it may take. httptools collects request line and
+   headers without limit, and uvicorn waits for a head for ever; bodies have flow control already.
+2. An answer that the client does not read, while it sends nothing either.
+3. Connections: beyond `ApiLimits.connections` requests are answered by 503, so that clients learn
+   why; beyond `ApiLimits.refused` more the connections are closed at once.
 
 A request takes the short way (`short.py`) if it is plain: HTTP/1.1 with keep-alive, one of the
 short routes, a small body announced by its length that comes without delay, on a connection that
@@ -11,10 +14,14 @@ is idle and whose client reads its answers. Everything else is uvicorn's.
 from asyncio import Event, Task, TimerHandle, Transport
 from typing import Final
 
+from litestar.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from chopmark.api.guard import is_local
+from chopmark.api.limits import ApiLimits
 from chopmark.api.posts import Handler
+from chopmark.api.problems import Problem, send_problem
+from chopmark.api.refusals import Refusals
 from chopmark.api.short import Reply, ShortRoutes, status_line
 
 _UNUSUAL: Final = frozenset({b"expect", b"transfer-encoding", b"upgrade", b"connection"})
@@ -24,6 +31,13 @@ _SMALL: Final = 64 * 1024
 _DELAY: Final = 0.05
 """Seconds for a body to arrive. Many clients send it in a packet of its own, right behind the
 head; for one that is slow, uvicorn's way has the time limits."""
+_OVERLOADED: Final = Problem(
+    503,
+    "overloaded",
+    "too many connections are open",
+    "use fewer connections, or many lines in a batch",
+    (("retry-after", "1"), ("connection", "close")),
+)
 
 
 class HeadTooLargeError(Exception):
@@ -49,9 +63,9 @@ class _BoundedProtocol(HttpToolsProtocol):
         _delayed: runs while the rest of its body is due.
     """
 
-    max_head: int
-    head_seconds: float
-    short: ShortRoutes
+    limits: ApiLimits
+    refusals: Refusals
+    short: ShortRoutes | None
     _in_head = False
     _head = 0
     _heads = 0
@@ -61,22 +75,40 @@ class _BoundedProtocol(HttpToolsProtocol):
     _plain = True
     _read = b""
     _delayed: TimerHandle | None = None
+    _stalled: TimerHandle | None = None
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
         super().connection_made(transport)
-        self._wait_for_head()
+        if len(self.connections) > self.limits.connections + self.limits.refused:
+            self.refusals.count("too-many-connections")
+            self.transport.abort()
+        else:
+            self._wait_for_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
         self._stop_waiting()
         self._stop_delay()
         self._handler = None
+        self._stop_stall()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The client does not read: wait for that, too."""
+        super().pause_writing()
+        self._start_stall()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._stop_stall()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; cut off a head that goes on and on."""
         was_in_head, idle, heads = self._in_head, self._is_idle(), self._heads
+        if self._stalled is not None:
+            self._start_stall()  # it sends, and may read later
         super().data_received(data)
         if self._handler is not None and self._delayed is None:
             self._delayed = self.loop.call_later(_DELAY, self._go_long)
@@ -85,7 +117,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         if was_in_head and self._in_head:
             # The parser keeps an unfinished header to itself: count what came in instead.
             self._unfinished += len(data)
-            if self._unfinished > self.max_head and not self.transport.is_closing():
+            if self._unfinished > self.limits.head and not self.transport.is_closing():
                 self.send_400_response("The request head is too large.")
 
     def on_message_begin(self) -> None:
@@ -113,7 +145,11 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._heads += 1
         self._stop_waiting()
-        self._handler = self._find_handler()
+        crowded = len(self.connections) > self.limits.connections
+        if crowded:
+            self.refusals.count("overloaded")
+        self.app = _refuse if crowded else self.config.loaded_app
+        self._handler = None if crowded else self._find_handler()
         if self._handler is None:
             super().on_headers_complete()
 
@@ -135,6 +171,8 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._go_short(handle, body)
 
     def _find_handler(self) -> Handler | None:
+        if self.short is None:
+            return None
         handle = self.short.find(self.parser.get_method(), self.url)
         plain = (
             handle is not None
@@ -142,7 +180,6 @@ class _BoundedProtocol(HttpToolsProtocol):
             and self._is_idle()
             and self.parser.get_http_version() == "1.1"
             and not self.flow.write_paused
-            and not self._is_crowded()
             and is_local(self.server, self.headers)
         )
         return handle if plain else None
@@ -150,11 +187,6 @@ class _BoundedProtocol(HttpToolsProtocol):
     def _is_idle(self) -> bool:
         done = self.cycle is None or self.cycle.response_complete  # type: ignore[redundant-expr]  # None at first
         return done and self._handler is None
-
-    def _is_crowded(self) -> bool:
-        """Whether uvicorn would refuse the request, which then is its business."""
-        limit = self.limit_concurrency
-        return limit is not None and max(len(self.connections), len(self.tasks)) >= limit
 
     def _go_long(self) -> None:
         """Let uvicorn have a request after all."""
@@ -172,6 +204,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         task.add_done_callback(self.tasks.discard)
 
     async def _exchange(self, exchange: _Exchange, handle: Handler, body: bytes) -> None:
+        assert self.short is not None, "it found the handler"  # noqa: S101
         self._answer(exchange, await self.short.answer(handle, body))
 
     def _answer(self, exchange: _Exchange, reply: Reply) -> None:
@@ -190,7 +223,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         self.on_response_complete()
 
     def _wait_for_head(self) -> None:
-        self._late = self.loop.call_later(self.head_seconds, self.transport.close)
+        self._late = self.loop.call_later(self.limits.head_seconds, self.transport.close)
 
     def _stop_waiting(self) -> None:
         if self._late is not None:
@@ -202,10 +235,24 @@ class _BoundedProtocol(HttpToolsProtocol):
             self._delayed.cancel()
             self._delayed = None
 
+    def _start_stall(self) -> None:
+        self._stop_stall()
+        self._stalled = self.loop.call_later(self.limits.idle, self.transport.abort)
+
+    def _stop_stall(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
     def _count(self, size: int) -> None:
         self._head += size
-        if self._head > self.max_head:
+        if self._head > self.limits.head:
             raise HeadTooLargeError
+
+
+async def _refuse(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """What answers while there are too many connections."""
+    await send_problem(send, _OVERLOADED)
 
 
 _NOBODY_WAITS: Final = Event()
@@ -213,8 +260,8 @@ _NOBODY_WAITS: Final = Event()
 
 
 def bounded_protocol(
-    max_head: int, head_seconds: float, short: ShortRoutes
+    limits: ApiLimits, refusals: Refusals, short: ShortRoutes | None
 ) -> type[HttpToolsProtocol]:
-    """The protocol class with these bounds, in bytes and seconds, and short routes."""
-    settings = {"max_head": max_head, "head_seconds": head_seconds, "short": short}
+    """The protocol class with these bounds and short routes, if there are any."""
+    settings = {"limits": limits, "refusals": refusals, "short": short}
     return type("BoundedProtocol", (_BoundedProtocol,), settings)

@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Final
 
 import uvicorn
+from litestar.types import ASGIApp
 
 from chopmark.api.app import Api
 from chopmark.api.limits import ApiLimits
 from chopmark.api.listeners import identify, open_listeners, remove_socket
 from chopmark.api.protocol import bounded_protocol
+from chopmark.api.refusals import Refusals
 
 _log = logging.getLogger(__name__)
 
@@ -34,12 +36,14 @@ class _Server(uvicorn.Server):
 
 
 async def serve(
-    app: Api,
+    app: ASGIApp,
     path: Path | None,
     listen: tuple[str, int] | None,
     *,
     limits: ApiLimits | None = None,
     ready: Callable[[list[str]], None] | None = None,
+    refusals: Refusals | None = None,
+    name: str = "the API listens",
 ) -> None:
     """Serve until cancelled; then finish what is running, within `limits.grace` seconds.
 
@@ -49,6 +53,8 @@ async def serve(
         listen: loopback address and port; port 0 takes a free one.
         limits: the usual ones, if None.
         ready: told the addresses once clients can connect, as `--gateway` takes them.
+        refusals: counts what is refused before it is a request.
+        name: what to say in the log, before the addresses.
 
     Raises:
         ConfigurationError: what `open_listeners` raises; nothing was started.
@@ -57,10 +63,10 @@ async def serve(
     bounds = limits or ApiLimits()
     listeners = open_listeners(path, listen)
     identity = identify(path) if path is not None else None
-    server = _Server(_config(app, bounds))
+    server = _Server(_config(app, bounds, refusals or Refusals()))
     try:
         addresses = [_address(listener) for listener in listeners]
-        _log.info("the API listens on %s", ", ".join(addresses))
+        _log.info("%s on %s", name, ", ".join(addresses))
         if ready is not None:
             ready(addresses)
         await _run(server, listeners)
@@ -96,10 +102,11 @@ async def _drop(server: _Server) -> None:
         connection.transport.abort()
 
 
-def _config(app: Api, limits: ApiLimits) -> uvicorn.Config:
+def _config(app: ASGIApp, limits: ApiLimits, refusals: Refusals) -> uvicorn.Config:
+    short = app.short if isinstance(app, Api) else None
     return uvicorn.Config(
         app,
-        http=bounded_protocol(limits.head, limits.head_seconds, app.short),
+        http=bounded_protocol(limits, refusals, short),
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -107,7 +114,6 @@ def _config(app: Api, limits: ApiLimits) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # a local client could write itself any address
-        limit_concurrency=limits.connections,
         timeout_keep_alive=limits.keep_alive,
         timeout_graceful_shutdown=limits.grace,
     )

@@ -34,8 +34,20 @@ _BY_STATUS: Final[Mapping[int, type[ChopmarkError]]] = {
     502: UnreachableError,
     503: TryAgainError,
     504: TryAgainError,
+    507: TryAgainError,
 }
-_TRY_AGAIN: Final = frozenset({"not-recorded", "hsm-away", "queue-full", "log-behind", "stopping"})
+_TRY_AGAIN: Final = frozenset(
+    (
+        "not-recorded",
+        "hsm-away",
+        "queue-full",
+        "overloaded",
+        "storage-full",
+        "log-behind",
+        "stopping",
+        "batch-idle",
+    )
+)
 """Codes in a stream's error lines, which have no status, that are worth another try."""
 
 

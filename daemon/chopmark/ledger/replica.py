@@ -12,7 +12,7 @@ Rules:
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
@@ -77,6 +77,7 @@ class Replica:
         self.counters = Counters()
         self.problem: str | None = None
         self.conflict: str | None = None
+        self.admit: Callable[[int], bool] = lambda _size: True
         self._clock = clock
         self._target = log.state.size
         self._heads = Heads()
@@ -119,10 +120,16 @@ class Replica:
         """Entries that a signed head promises and that are not here yet."""
         return 0 if self.conflict else max(0, self._target - self.log.state.head.size)
 
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is taken in because the disk is nearly full."""
+        return not self.admit(0)
+
     async def ingest(self, payloads: Sequence[bytes]) -> int:
         """Verify packages and store what is new, in one transaction for each signed head reached.
 
-        Bad packages are counted, reported once, and change nothing.
+        Bad packages are counted, reported once, and change nothing. While `admit` says that there
+        is no room nothing is looked at, and nothing added.
 
         Returns:
             Number of entries added.
@@ -132,6 +139,8 @@ class Replica:
         """
         if self.conflict is not None:
             await self._keep_evidence()
+            return 0
+        if not self.admit(sum(map(len, payloads))):  # catch-up brings them when there is room
             return 0
         intake = await self.log.write(lambda store: self._ingest(store, payloads))
         follower = intake.follower

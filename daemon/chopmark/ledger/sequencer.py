@@ -116,6 +116,12 @@ class Sequencer:
         self.counters = Counters()
         self.on_head: Callable[[], None] = lambda: None
         self.room: Callable[[], Awaitable[None]] = _no_wait
+        self.refuse: Callable[[int], ChopmarkError | None] = lambda _waiting: None
+
+    @property
+    def waiting(self) -> int:
+        """Entries that wait to be appended."""
+        return self._intake.entries
 
     @property
     def stalled(self) -> str | None:
@@ -144,14 +150,16 @@ class Sequencer:
             claim: the part of a request that they are, if it may be resumed.
 
         Raises:
-            TryAgainError: `not-recorded`, `queue-full` or what keeps heads from being signed;
-                then nothing was recorded.
+            TryAgainError: `not-recorded`, `queue-full`, what `refuse` gives, or what keeps heads
+                from being signed; then nothing was recorded.
             RefusedError, MalformedError: an item cannot be made an entry; nothing was recorded.
             RefusedError: `request-moved` if the claim does not follow what is recorded.
         """
         if self._stalled is not None:
             raise _again(self._stalled)
         run = _Run(items, asyncio.get_running_loop().create_future(), claim)
+        if (refusal := self.refuse(self.waiting + run.count)) is not None:
+            raise refusal
         if run.count > MAX_BATCH:
             raise RefusedError("too-many", f"at most {MAX_BATCH} entries go into one run")
         self._intake.put(run)

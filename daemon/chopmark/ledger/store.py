@@ -156,7 +156,7 @@ class Store:
             parts: what they are of requests that may be resumed.
 
         Raises:
-            TryAgainError: `not-recorded`; nothing was changed.
+            TryAgainError: `not-recorded`, `storage-full`; nothing was changed.
             InternalError: `commit-unknown` or `wrong-root`; the process must end.
         """
         if leaves is None:
@@ -186,7 +186,7 @@ class Store:
         """Store a signed head that an append has reached; compare-and-swap on the one before it.
 
         Raises:
-            TryAgainError: `not-recorded`; nothing was changed.
+            TryAgainError: `not-recorded`, `storage-full`; nothing was changed.
             InternalError: `wrong-root` if it is not a newer head of this tree; `commit-unknown`.
         """
         newer = self.state.head.size <= head.size <= self.size
@@ -274,8 +274,7 @@ class Store:
             yield
         except sqlite3.Error as error:
             self._roll_back()
-            message = f"nothing was recorded: {error}"
-            raise TryAgainError("not-recorded", message, retry_after=5) from error
+            raise _refused(error) from error
         except BaseException:
             self._roll_back()
             raise
@@ -283,8 +282,7 @@ class Store:
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             if self._is_undone(error):
-                message = f"nothing was recorded: {error}"
-                raise TryAgainError("not-recorded", message, retry_after=5) from error
+                raise _refused(error) from error
             message = f"a commit to {self.path} failed: {error}"
             raise InternalError(
                 "commit-unknown", message, hint="start the gateway again"
@@ -296,7 +294,7 @@ class Store:
         The frame that makes it a commit is written last, and SQLite has rolled back; that fsync
         failed would be another error. What is stored must say so too.
         """
-        if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_FULL:
+        if not _is_full(error):
             return False
         self._roll_back()
         return read_state(self._db) == self.state
@@ -320,6 +318,18 @@ def _references(summaries: Sequence[Summary], start: int) -> Iterator[tuple[int,
         for offset, reference, made_at in summary.references:
             yield start + offset, reference, made_at
         start += len(summary.digests)
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+
+
+def _refused(error: sqlite3.Error) -> TryAgainError:
+    message = f"nothing was recorded: {error}"
+    if _is_full(error):
+        hint = "free space on the gateway's disk, or enlarge it"
+        return TryAgainError("storage-full", message, hint=hint, retry_after=30)
+    return TryAgainError("not-recorded", message, retry_after=5)
 
 
 def _load_frontier(db: sqlite3.Connection, size: int) -> Frontier:

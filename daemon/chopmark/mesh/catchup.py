@@ -88,7 +88,8 @@ class CatchUp:
             except TimeoutError:
                 self._news_due = True
             self._due.clear()
-            if not await self._is_progressing() and self._log.conflict is None:
+            wanted = self._log.conflict is None and not self._log.paused
+            if not await self._is_progressing() and wanted:
                 await self._catch_up()
 
     async def _is_progressing(self) -> bool:

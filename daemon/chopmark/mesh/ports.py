@@ -55,6 +55,11 @@ class FollowedLog(HeldLog, Protocol):
         """Why the log is not followed any more."""
         ...
 
+    @property
+    def paused(self) -> bool:
+        """Whether there is no room for what catch-up would bring."""
+        ...
+
     async def ingest(self, payloads: list[bytes]) -> int:
         """Verify packages and store what is new; durable once it returns.
 

@@ -3,10 +3,11 @@
 1. State, module and socket are absolute paths; the socket's fits into a socket address.
 2. One token is named, by label or by serial number; the two keys have different labels.
 3. The PIN's credential is a plain file name.
-4. `listen` is a loopback address and a port.
-5. There are 1 to 8 brokers, each once.
-6. The tables under `kinds` are named by kinds.
-7. This gateway and its peers keep the rules of `config_peers`.
+4. `listen` is a loopback address and a port, for the API and for metrics; not the same twice.
+5. Issuing stops above the alarm, and soon enough that there is room to sign what was appended.
+6. There are 1 to 8 brokers, each once.
+7. The tables under `kinds` are named by kinds.
+8. This gateway and its peers keep the rules of `config_peers`.
 """
 
 import ipaddress
@@ -15,12 +16,13 @@ from pathlib import Path
 from typing import Final
 
 from chopmark.core.member import check_kind
-from chopmark.service.config_model import Api, Broker, Config, Hsm
+from chopmark.service.config_model import Api, Broker, Config, Hsm, Metrics, Storage
 from chopmark.service.config_peers import check_foreign, check_names, check_peers
 from chopmark.service.config_tree import apply_check, wrong_value
 
 MAX_SOCKET_PATH: Final = 107
 """Bytes: sun_path of unix(7) has 108 with the closing NUL."""
+MAX_STOP: Final = 0.99
 MAX_TOKEN_LABEL: Final = 32
 """Bytes of a token's label in CK_TOKEN_INFO (PKCS#11)."""
 MAX_TOKEN_SERIAL: Final = 16
@@ -42,6 +44,8 @@ def check_config(config: Config) -> None:
     _check_absolute("gateway.state", config.gateway.state)
     _check_hsm(config.hsm)
     _check_api(config.api)
+    _check_metrics(config.metrics, config.api)
+    _check_storage(config.storage)
     _check_brokers(config.broker)
     for kind in config.kinds:
         apply_check(f"kinds.{kind}", check_kind, kind)
@@ -74,6 +78,22 @@ def _check_api(api: Api) -> None:
     if api.listen is not None and not _is_loopback(api.listen):
         hint = "such as 127.0.0.1:8080 or [::1]:8080; no other machine may reach this port"
         raise wrong_value("api.listen", "not a loopback address with a port", hint=hint)
+
+
+def _check_metrics(metrics: Metrics, api: Api) -> None:
+    if metrics.listen and not _is_loopback(metrics.listen):
+        hint = 'such as 127.0.0.1:9464, or "" for none; no other machine may reach this port'
+        raise wrong_value("metrics.listen", "not a loopback address with a port", hint=hint)
+    if metrics.listen and metrics.listen == api.listen:
+        raise wrong_value("metrics.listen", "the same as api.listen; each needs its own port")
+
+
+def _check_storage(storage: Storage) -> None:
+    if storage.stop > MAX_STOP:
+        hint = "what was appended must still be signed"
+        raise wrong_value("storage.stop", f"more than {MAX_STOP}", hint=hint)
+    if storage.alarm >= storage.stop:
+        raise wrong_value("storage.alarm", "not below storage.stop")
 
 
 def _is_loopback(listen: str) -> bool:

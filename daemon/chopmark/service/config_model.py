@@ -75,10 +75,31 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     @property
     def listen_address(self) -> tuple[str, int] | None:
         """Host and port of `listen`, for a checked configuration."""
-        if self.listen is None:
-            return None
-        host, _, port = self.listen.rpartition(":")
-        return host.strip("[]"), int(port)
+        return None if self.listen is None else _address(self.listen)
+
+
+class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[metrics]`: where metrics and health are served."""
+
+    listen: Annotated[
+        str, Meta(description='metrics and health: a loopback address and a port; "" for nowhere')
+    ] = "127.0.0.1:9464"
+
+    @property
+    def listen_address(self) -> tuple[str, int] | None:
+        """Host and port of `listen`, for a checked configuration; None if it is off."""
+        return _address(self.listen) if self.listen else None
+
+
+class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[storage]`: how full the disk with the state folder may become."""
+
+    alarm: Annotated[
+        float, Meta(gt=0, lt=1, description="part of the disk in use at which there is an alarm")
+    ] = 0.90
+    stop: Annotated[
+        float, Meta(gt=0, lt=1, description="part of the disk in use at which issuing stops")
+    ] = 0.97
 
 
 class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -126,6 +147,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     gateway: Gateway
     hsm: Hsm
     api: Api = Api()
+    metrics: Metrics = Metrics()
+    storage: Storage = Storage()
     broker: tuple[Broker, ...]
     kinds: dict[str, Kind] = {}
     peer: tuple[Peer, ...] = ()
@@ -138,6 +161,11 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def max_age(self, kind: str) -> int:
         """Seconds for which an answer about documents of `kind` counts as fresh."""
         return self.kinds.get(kind, Kind()).max_age
+
+
+def _address(listen: str) -> tuple[str, int]:
+    host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def cosigner_name(origin: str) -> str:

@@ -34,6 +34,8 @@ def render_config(config: Config) -> str:
         _section("[gateway]", config.gateway),
         _section("[hsm]", config.hsm),
         _section("[api]", config.api),
+        _section("[metrics]", config.metrics),
+        _section("[storage]", config.storage),
         *(_section("[[broker]]", broker) for broker in config.broker),
         *([] if config.kinds else [KINDS_EXAMPLE]),
         *(_section(f"[kinds.{_key(name)}]", kind) for name, kind in config.kinds.items()),
@@ -84,7 +86,7 @@ def _key(name: str) -> str:
 def _value(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_value(item) for item in value)}]"
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return str(value)
     return _string(str(value) if isinstance(value, Path) else value)
 

@@ -5,13 +5,15 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import chopmark
 from chopmark.api.app import create_app
+from chopmark.api.metrics import LIMITS, create_metrics_app
+from chopmark.api.refusals import quieten
 from chopmark.api.server import serve
 from chopmark.core.errors import ChopmarkError
 from chopmark.service.config import DEFAULT_PATH, Config, find_config, load_config
@@ -54,6 +56,7 @@ async def _main(config: Config) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopped.set)
+        stack.enter_context(quieten(parts.refusals))
         try:
             async with asyncio.TaskGroup() as tasks:
                 running = _start(config, parts, tasks)
@@ -65,16 +68,30 @@ async def _main(config: Config) -> None:
 
 
 def _start(config: Config, parts: Parts, tasks: asyncio.TaskGroup) -> dict[str, asyncio.Task[None]]:
-    app = create_app(parts.gateway)
     health = _Health(parts)
     jobs = {
         "sequencer": parts.sequencer.run(),
         "mesh": parts.mesh.run(),
-        "api": serve(app, config.api.socket, config.api.listen_address),
+        "api": _serve_api(config, parts),
+        "storage": parts.storage.run(),
+        "event-loop-lag": parts.lag.run(),
         "health": health.run(),
         "watchdog": feed_watchdog(lambda: health.good),
     }
+    if config.metrics.listen_address is not None:
+        jobs["metrics"] = _serve_metrics(config.metrics.listen_address, parts)
     return {name: tasks.create_task(job, name=name) for name, job in jobs.items()}
+
+
+def _serve_api(config: Config, parts: Parts) -> Coroutine[Any, Any, None]:
+    app, api = create_app(parts.gateway), config.api
+    return serve(app, api.socket, api.listen_address, refusals=parts.refusals)
+
+
+def _serve_metrics(address: tuple[str, int], parts: Parts) -> Coroutine[Any, Any, None]:
+    app = create_metrics_app(parts.gateway, parts.metrics.render)
+    refusals, name = parts.refusals, "metrics are served"
+    return serve(app, None, address, limits=LIMITS, refusals=refusals, name=name)
 
 
 async def _stop(running: dict[str, asyncio.Task[None]]) -> None:

@@ -16,6 +16,8 @@ from chopmark.ledger.sequencer import Sequencer
 from chopmark.mesh.mesh import Mesh
 from chopmark.mesh.pace import MAX_LAG
 from chopmark.mesh.peer import Peer
+from chopmark.service.looplag import LoopLag
+from chopmark.service.storage import Storage
 
 
 class Report:
@@ -30,6 +32,8 @@ class Report:
         mesh: Mesh,
         replicas: Sequence[Replica],
         clock: Clock,
+        storage: Storage,
+        lag: LoopLag,
     ) -> None:
         self._own = own
         self._log = log
@@ -38,6 +42,8 @@ class Report:
         self._mesh = mesh
         self._replicas = replicas
         self._clock = clock
+        self._storage = storage
+        self._lag = lag
 
     def status(self) -> dict[str, Any]:
         """State of the gateway."""
@@ -64,6 +70,10 @@ class Report:
             "brokers": self._brokers(),
             "pace": self._pace(),
             "index": self._indices(),
+            "storage": self._storage.describe(),
+            "alarms": self.alarms(),
+            "event_loop": {"lag_ms_max_minute": round(self._lag.worst() * 1000, 1)},
+            "intake": {"entries": self._sequencer.waiting},
             "clock": {"now": format_time(self._clock.now_ms()), "guard": "none"},
             "counters": self._counters(),
             "peers": self.peers(),
@@ -73,6 +83,19 @@ class Report:
         """State of each replica."""
         return [self._peer(replica, self._mesh.peers[replica.peer]) for replica in self._replicas]
 
+    def alarms(self) -> list[dict[str, str]]:
+        """What an operator must look after."""
+        forks = [
+            {
+                "code": "fork",
+                "message": f"{replica.member.origin} contradicts its replica: {replica.conflict}",
+                "hint": "call its operator: its key has signed two histories",
+            }
+            for replica in self._replicas
+            if replica.conflict
+        ]
+        return self._storage.alarms() + forks
+
     def not_ready(self) -> list[str]:
         """Why attesting does not work at present; empty when it does."""
         reasons = []
@@ -80,6 +103,8 @@ class Report:
             reasons.append(f"HSM {self._signer.state}: {self._signer.reason}")
         elif self._sequencer.stalled:
             reasons.append(f"signing is stalled: {self._sequencer.stalled}")
+        if not self._storage.issuing:
+            reasons.append(f"the disk is {self._storage.space.part:.1%} full: nothing is issued")
         if self._log.state.note is None:
             reasons.append("no head has been signed yet")
         return reasons
@@ -162,7 +187,7 @@ class Report:
             "as_of": format_time(state.seen_time * 1000) if state.seen_time else None,
             "online": self._mesh.online(peer),
             "state": _follow_state(replica, peer),
-            "reason": replica.conflict or replica.problem,
+            "reason": replica.conflict or _paused(replica) or replica.problem,
             "asked": peer.catch_up.in_flight,
             "unverified": {"bytes": unverified.bytes, "limit": unverified.limit},
             "counters": {
@@ -176,6 +201,11 @@ class Report:
 def _describe_index(log: Log) -> dict[str, Any]:
     state = "ready" if log.index.is_whole else "failed" if log.index.problem else "rebuilding"
     return {"state": state, "position": log.index.position, "size": log.state.size}
+
+
+def _paused(replica: Replica) -> str | None:
+    held_back = replica.paused and replica.missing
+    return "nothing is taken in: the disk is nearly full" if held_back else None
 
 
 def _follow_state(replica: Replica, peer: Peer) -> str:

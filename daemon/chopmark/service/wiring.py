@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from chopmark.api.refusals import Refusals
 from chopmark.core.errors import (
     ConfigurationError,
     ExistsError,
@@ -31,9 +32,12 @@ from chopmark.service.clock import SystemClock
 from chopmark.service.config import Config, own_member
 from chopmark.service.credentials import read_pin
 from chopmark.service.gateway import GatewayService
+from chopmark.service.looplag import LoopLag
+from chopmark.service.metrics import GatewayCollector, Metrics
 from chopmark.service.places import index_path, log_path, old_index_files, replica_path
 from chopmark.service.report import Report
 from chopmark.service.signing import Signing
+from chopmark.service.storage import Storage
 from chopmark.service.token import hsm_config
 from chopmark.service.verifier import Shelf, Verifier
 
@@ -56,6 +60,10 @@ class Parts:
     mesh: Mesh
     report: Report
     log: Log
+    storage: Storage
+    lag: LoopLag
+    refusals: Refusals
+    metrics: Metrics
 
 
 async def build(config: Config, stack: AsyncExitStack) -> Parts:
@@ -93,10 +101,11 @@ async def open_parts(
     own = own_member(config, signer.log_key, signer.cosigner_key)
     files = _Files(state, reading, stack, outside.open_index)
     log = await files.open(log_path(state), own)
+    storage = await _watch(config, log, stack)
     replicas = [
         Replica(peer, await files.open_replica(peer), outside.clock) for peer in config.peers
     ]
-    return _assemble(config, own, signer, log, replicas, reading, outside)
+    return _assemble(config, own, signer, log, replicas, reading, outside, storage)
 
 
 def _lock(state: Path) -> TextIO:
@@ -123,9 +132,13 @@ def _assemble(
     replicas: Sequence[Replica],
     reading: Worker,
     outside: Outside,
+    storage: Storage,
 ) -> Parts:
     clock = outside.clock
     sequencer = Sequencer(log, signer, clock)
+    sequencer.refuse = storage.refuse
+    for replica in replicas:
+        replica.admit = storage.admit
     brokers = [Broker(broker.host, broker.port) for broker in config.broker]
     mesh = Mesh(
         own.id,
@@ -144,10 +157,21 @@ def _assemble(
     sequencer.on_head, sequencer.room = head_moved, mesh.room
     shelves = [Shelf(own, log, Source.OWN), *map(_shelve, replicas)]
     verifier = Verifier(shelves, reading, config.max_age)
-    report = Report(own, log, sequencer, signer, mesh, replicas, clock)
+    lag, refusals = LoopLag(), Refusals()
+    report = Report(own, log, sequencer, signer, mesh, replicas, clock, storage, lag)
+    collector = GatewayCollector(report.status, replicas, mesh, storage, lag, refusals, clock)
     logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
     gateway = GatewayService(own, sequencer, logs, signing, verifier, report, clock)
-    return Parts(gateway, sequencer, mesh, report, log)
+    return Parts(gateway, sequencer, mesh, report, log, storage, lag, refusals, Metrics(collector))
+
+
+async def _watch(config: Config, log: Log, stack: AsyncExitStack) -> Storage:
+    """The disk, looked at once: nothing is issued before we know how full it is."""
+    bounds = config.storage
+    storage = Storage(config.gateway.state, bounds.alarm, bounds.stop, lambda: log.state.size)
+    stack.callback(storage.close)
+    await storage.look()
+    return storage
 
 
 async def make_heartbeat(log: Log, signer: Signer, clock: Clock) -> bytes:

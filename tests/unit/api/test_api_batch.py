@@ -268,6 +268,79 @@ async def test_gateway_failing_midway_fails_the_lines_that_remain() -> None:
     assert len(gateway.leaves) == 100
 
 
+async def test_full_disk_is_told_in_each_line_with_what_to_do() -> None:
+    gateway = FakeGateway()
+
+    def fail(_: Sequence[Draft]) -> None:
+        raise TryAgainError("storage-full", "the disk is full", hint="free space", retry_after=30)
+
+    gateway.fail_record = fail
+    answers = await batch(gateway, b"".join(line(i) for i in range(10)))
+    error = {"code": "storage-full", "message": "the disk is full", "hint": "free space"}
+    assert answers == [{"error": error | {"line": number}} for number in range(1, 11)]
+
+
+HASTY = ApiLimits(idle=0.2)
+
+
+async def test_idle_batch_ends_with_an_error_line() -> None:
+    call = Call(FakeGateway(), HASTY)
+    call.feed(line(0) + line(1) + b'{"sha2')
+    async with asyncio.timeout(20):
+        await call.run()
+    *good, last = call.lines()
+    assert [answer["index"] for answer in good] == [0, 1]
+    assert (last["error"]["code"], last["error"]["line"]) == ("batch-idle", 3)
+
+
+async def test_idle_batch_that_never_said_anything_ends_too() -> None:
+    call = Call(FakeGateway(), HASTY)
+    async with asyncio.timeout(20):
+        await call.run()
+    assert call.lines()[0]["error"]["line"] == 1
+
+
+async def test_bytes_without_a_whole_line_do_not_keep_a_batch_open() -> None:
+    call = Call(FakeGateway(), HASTY)
+    running = asyncio.create_task(call.run())
+    while not running.done():
+        call.feed(b" ")
+        await asyncio.sleep(0.01)
+    assert call.lines()[-1]["error"]["code"] == "batch-idle"
+
+
+async def test_batch_is_not_idle_while_its_lines_are_recorded() -> None:
+    gateway = FakeGateway()
+    gateway.gate.clear()
+    call = Call(gateway, ApiLimits(idle=0.05))
+    call.feed(line(0), more=False)
+    running = asyncio.create_task(call.run())
+    await asyncio.sleep(0.3)
+    assert not running.done()
+    gateway.gate.set()
+    await running
+    assert [answer["index"] for answer in call.lines()] == [0]
+
+
+async def test_batch_that_moves_now_and_then_stays_open() -> None:
+    call = Call(FakeGateway(), ApiLimits(idle=2.0))
+    running = asyncio.create_task(call.run())
+    for number in range(10):
+        call.feed(line(number), more=number < 9)
+        await asyncio.sleep(0.05)
+    await running
+    assert [answer["index"] for answer in call.lines()] == list(range(10))
+
+
+async def test_idle_batch_whose_answers_are_not_read_is_left_to_the_server() -> None:
+    call = Call(FakeGateway(), HASTY)
+    call.reading.clear()
+    call.feed(line(0))
+    async with asyncio.timeout(20):
+        await call.run()
+    assert not call.ended
+
+
 async def test_groups_in_flight_tell_each_its_own_fate() -> None:
     gateway = FakeGateway()
     failed = []

@@ -93,6 +93,15 @@ def test_attest_away_hsm_is_try_again(run: Run, gateway: SocketGateway, document
     assert run("attest", document).code == 75
 
 
+def test_attest_on_a_full_disk_is_try_again_with_what_to_do(
+    run: Run, gateway: SocketGateway, document: Path
+) -> None:
+    gateway.problem = Problem(507, "storage-full", "the disk is 97.1% full", "free space there")
+    done = run("attest", document)
+    assert (done.code, done.out) == (75, "")
+    assert done.err == "chopmark: the disk is 97.1% full\nhint: free space there\n"
+
+
 def test_attest_keeps_no_proof_of_another_document(
     run: Run, gateway: SocketGateway, document: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,6 +142,19 @@ def test_status_for_people_and_programs(run: Run) -> None:
     assert run("status", "--json").lines()[0]["origin"] == ORIGIN
 
 
+def test_status_shows_disk_lag_and_alarms(run: Run, gateway: SocketGateway) -> None:
+    quiet = run("status").out
+    assert "91.5% used, 8.5 GB free, full in 12.5 days at this rate" in quiet
+    assert "at most 3.2 ms late" in quiet
+    assert "ALARM" not in quiet
+    message = "the disk is 91.5% full: issuing stops at 97%"
+    gateway.alarms = [{"code": "storage-alarm", "message": message, "hint": "free\x1b space"}]
+    done = run("status")
+    assert f"ALARM {message}" in done.out
+    assert "hint: free\\x1b space" in done.out
+    assert run("status", "--json").lines()[0]["alarms"] == gateway.alarms
+
+
 @pytest.mark.usefixtures("gateway")
 def test_peers_is_a_table_of_clean_text(run: Run) -> None:
     done = run("peers")

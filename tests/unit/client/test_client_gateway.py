@@ -108,6 +108,7 @@ def test_client_refused_line_does_not_disturb_the_others(client: GatewayClient) 
         (500, errors.InternalError, 70),
         (502, errors.UnreachableError, 69),
         (503, errors.TryAgainError, 75),
+        (507, errors.TryAgainError, 75),
         (504, errors.TryAgainError, 75),
         (599, errors.InternalError, 70),
     ],
@@ -142,7 +143,9 @@ def test_client_reads_retry_after(
 def test_client_problem_of_any_shape_is_an_error(problem: object) -> None:
     assert error_from_problem(503, problem, None).code == "http-503"
     assert error_from_line(problem).message
-    assert error_from_line({"code": "queue-full", "message": "later"}).exit_code == 75
+    for code in ("queue-full", "overloaded", "storage-full"):
+        line = {"code": code, "message": "later", "hint": "what to do"}
+        assert (error_from_line(line).exit_code, error_from_line(line).hint) == (75, "what to do")
 
 
 @pytest.mark.parametrize(

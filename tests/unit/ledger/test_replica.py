@@ -294,6 +294,27 @@ async def test_fork_stops_at_once_though_the_disk_refuses_the_evidence(
     await assert_stopped(replica, tmp_path)
 
 
+async def test_replica_takes_nothing_in_while_there_is_no_room(
+    replica: Replica, source: Source
+) -> None:
+    packages = source.packages(size=300)
+    asked: list[int] = []
+
+    def admit(size: int) -> bool:
+        asked.append(size)
+        return False
+
+    replica.admit = admit
+    assert await replica.ingest(packages) == 0
+    assert asked == [sum(map(len, packages))]
+    assert (replica.size, replica.paused, replica.problem) == (0, True, None)
+    await replica.observe_head(source.note(300))
+    assert replica.missing == 300
+    replica.admit = lambda _: True
+    assert not replica.paused
+    assert await replica.ingest(packages) == 300
+
+
 async def test_forged_history_without_the_logs_signature_stops_nothing(
     replica: Replica, source: Source
 ) -> None:

@@ -351,6 +351,35 @@ async def test_disk_that_refuses_records_nothing_and_heals(
         assert (await desk.record(drafts(3), LONG)).start == 1
 
 
+async def test_refusal_is_asked_for_before_anything_is_queued(desk: Desk) -> None:
+    waiting: list[int] = []
+
+    def refuse(entries: int) -> TryAgainError | None:
+        waiting.append(entries)
+        return TryAgainError("storage-full", "no room") if entries > 3 else None
+
+    desk.sequencer.refuse = refuse
+    first = asyncio.create_task(desk.record(drafts(1, 2), LONG))
+    await asyncio.sleep(0)
+    assert desk.sequencer.waiting == 2
+    with pytest.raises(TryAgainError) as caught:
+        await desk.record(drafts(1, 2), LONG)
+    assert caught.value.code == "storage-full"
+    assert (waiting, desk.sequencer.waiting) == ([2, 4], 2)
+    async with running(desk):
+        assert (await first).count == 2
+        with pytest.raises(TryAgainError):
+            await desk.record(drafts(1, 2, 3, 4), LONG)
+        assert (await desk.record(drafts(1, 2, 3), LONG)).start == 2
+
+
+async def test_what_was_appended_is_signed_though_nothing_more_is_taken(desk: Desk) -> None:
+    async with running(desk):
+        recorded = await desk.record(drafts(1, 2, 3, 4, 5), LONG)
+        desk.sequencer.refuse = lambda _: TryAgainError("storage-full", "no room")
+        assert await desk.signed(recorded.start + 4, LONG)
+
+
 async def test_unknown_commit_ends_the_sequencer_and_tells_the_callers(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,20 @@ def test_append_keeps_the_newest_time(store: Store) -> None:
     assert store.state.made_last == NOW + 5
 
 
+def test_full_disk_is_told_by_its_own_code(store: Store) -> None:
+    append(store, attestations(5))
+    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+    store._db.execute(f"PRAGMA max_page_count={pages}")  # SQLite's own way to a full disk
+    with pytest.raises(TryAgainError) as caught:
+        append(store, attestations(5000, start=5))
+    assert (caught.value.code, caught.value.exit_code) == ("storage-full", 75)
+    assert "enlarge" in caught.value.hint
+    store._db.execute("PRAGMA max_page_count=1000000")
+    assert store.size == 5
+    append(store, attestations(5000, start=5))
+    assert check_store(store.path, None, *KEYS) == []
+
+
 def test_leaves_that_are_known_are_not_hashed_again(store: Store) -> None:
     entries = attestations(10)
     appended = store.append([frame_entries(entries)], [leaf(entry) for entry in entries])

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from chopmark.cli.context import Given
 from chopmark.cli.terminal import clean, say, say_fields, say_json, styled
 from chopmark.core.errors import ConfigurationError, UsageError
-from chopmark.service.config_model import Api, Broker, Config, Gateway, Hsm
+from chopmark.service.config_model import Api, Broker, Config, Gateway, Hsm, Metrics
 from chopmark.service.credentials import DIRECTORY_VARIABLE, read_pin
 from chopmark.service.initialise import Initialised
 from chopmark.service.initialise import initialise as set_up
@@ -34,6 +34,7 @@ def initialise(
     state: Path = Path("/var/lib/chopmark"),
     socket: Path = Path("/run/chopmark/api.sock"),
     listen: str | None = None,
+    metrics: str = "127.0.0.1:9464",
     broker: str = "127.0.0.1:1883",
     kind: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = ("*",),
     options: Given,
@@ -60,6 +61,7 @@ def initialise(
         state: Folder of the ledger and the replicas.
         socket: Unix socket of the API.
         listen: Also serve the API here: a loopback address and a port.
+        metrics: Serve metrics and health here: a loopback address and a port; "" for nowhere.
         broker: The MQTT broker, as HOST:PORT.
         kind: A kind of document that it may attest; repeat it for several. All by default.
     """
@@ -79,6 +81,7 @@ def initialise(
             cosigner_label=cosigner_label,
         ),
         api=Api(socket=socket.absolute(), listen=listen),
+        metrics=Metrics(listen=metrics),
         broker=(_read_broker(broker),),
     )
     path = options.config_path().absolute()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chopmark.cli.context import Given
-from chopmark.cli.terminal import say, say_fields, say_json, say_prose, say_table, styled
+from chopmark.cli.terminal import clean, say, say_fields, say_json, say_prose, say_table, styled
 
 _COLOURS = {"ready": "green", "degraded": "yellow"}
 _LINKS = {"True": "online", "False": "offline"}
@@ -19,11 +19,21 @@ def status(*, options: Given) -> int:
         return 0
     say(styled(state["id"], "bold"), "  ", styled(state["state"], _COLOURS.get(state["state"], "")))
     say_fields(_fields(state))
+    for alarm in state.get("alarms") or []:
+        say_alarm(alarm)
     peers = [peer for peer in state.get("peers") or [] if isinstance(peer, dict)]
     if peers:
         say()
         show_peers(peers)
     return 0
+
+
+def say_alarm(alarm: object) -> None:
+    """One alarm, with what to do about it."""
+    if isinstance(alarm, dict):
+        say(styled("ALARM ", "bold red"), clean(str(alarm.get("message"))))
+        if alarm.get("hint"):
+            say("  hint: ", clean(str(alarm["hint"])))
 
 
 def show_peers(peers: list[dict[str, Any]]) -> None:
@@ -54,6 +64,12 @@ def _fields(state: dict[str, Any]) -> Iterator[tuple[str, object]]:
     yield "institution", f"{state.get('institution')} ({state.get('jurisdiction')})"
     yield "log", state["origin"]
     yield "entries", state.get("size")
+    disk = state.get("storage")
+    if isinstance(disk, dict):
+        yield "disk", _disk(disk)
+    lag = (state.get("event_loop") or {}).get("lag_ms_max_minute")
+    if lag is not None:
+        yield "event loop", f"at most {lag} ms late in the last minute"
     for name in ("hsm", "broker", "pace", "clock", "counters"):
         parts = state.get(f"{name}s") if name == "broker" else [state.get(name)]
         for part in parts if isinstance(parts, list) else [state.get(name)]:
@@ -71,6 +87,13 @@ def _pace(part: dict[str, Any]) -> str:
     behind = ", ".join(f"{peer} lacks {lag}" for peer, lag in lags.items())
     state = "slowed for a peer that is behind" if part.get("slowed") else "free"
     return f"{state}: {behind}" if behind else state
+
+
+def _disk(disk: dict[str, Any]) -> str:
+    days = disk.get("days_left")
+    left = "" if days is None else f", full in {days} days at this rate"
+    used, free = float(disk.get("used") or 0), int(disk.get("free_bytes") or 0)
+    return f"{used:.1%} used, {free / 1e9:.1f} GB free{left}"
 
 
 def _describe(part: dict[str, Any]) -> str:

@@ -1,0 +1,100 @@
+"""What is refused before it is a request: counted, and told of once a minute.
+
+Whoever can open the socket can send garbage as fast as the machine takes it; a line in the journal
+for each would fill the disk that the ledger is on.
+"""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+SERVER_LOG: Final = "uvicorn.error"
+"""The logger of uvicorn for everything."""
+PERIOD: Final = 60.0
+_REASONS: Final = {
+    "Invalid HTTP request received.": "malformed",
+    "ASGI callable returned without completing response.": "broken-off",
+}
+"""What uvicorn says, and the word that we count it under."""
+
+
+class Refusals:
+    """Counts refusals by reason, for the life of the process."""
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(
+            (*_REASONS.values(), "overloaded", "too-many-connections", "other"), 0
+        )
+
+    def count(self, reason: str) -> None:
+        """Count one."""
+        self.counts[reason] += 1
+
+
+@contextmanager
+def quieten(refusals: Refusals) -> Iterator[None]:
+    """Let the server tell of each kind of refusal once a minute, and count them all."""
+    quiet = OncePerMinute(refusals)
+    logging.getLogger(SERVER_LOG).addFilter(quiet)
+    try:
+        yield
+    finally:
+        logging.getLogger(SERVER_LOG).removeFilter(quiet)
+
+
+class OncePerMinute(logging.Filter):
+    """Lets through one line of a kind in a minute, and then says how many more there were.
+
+    Tracebacks always pass: they are our faults, not a client's.
+
+    Args:
+        refusals: where lines are counted by reason.
+        later: calls a function after some seconds; the running loop's `call_later` if None.
+    """
+
+    def __init__(
+        self,
+        refusals: Refusals,
+        later: Callable[[float, Callable[[], None]], object] | None = None,
+    ) -> None:
+        super().__init__()
+        self._refusals = refusals
+        self._later = later
+        self._held: Counter[str] = Counter()
+        self._open: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written now."""
+        if record.exc_info or record.levelno < logging.WARNING or hasattr(record, "summary"):
+            return True
+        kind = str(record.msg)
+        reason = _REASONS.get(kind, "other")
+        self._refusals.count(reason)
+        if kind in self._open:
+            self._held[kind] += 1
+            return False
+        later = self._later or _loop_later()
+        if later is not None:
+            self._open.add(kind)
+            later(PERIOD, lambda: self._summarise(kind, record.levelno))
+        return True
+
+    def _summarise(self, kind: str, level: int) -> None:
+        more = self._held.pop(kind, 0)
+        if not more:
+            self._open.discard(kind)
+            return
+        if (later := self._later or _loop_later()) is not None:
+            later(PERIOD, lambda: self._summarise(kind, level))
+        message = "%d more in the last minute: %s"
+        logging.getLogger(SERVER_LOG).log(level, message, more, kind, extra={"summary": True})
+
+
+def _loop_later() -> Callable[[float, Callable[[], None]], object] | None:
+    try:
+        return asyncio.get_running_loop().call_later
+    except RuntimeError:
+        return None

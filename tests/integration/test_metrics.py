@@ -1,0 +1,114 @@
+"""Metrics and health of a real daemon, on a port of their own."""
+
+import re
+import socket
+from pathlib import Path
+
+import httpx
+from documents import attest, some_document
+from prometheus_client.parser import text_string_to_metric_families
+
+from rig.gateway import HONG_KONG, SHENZHEN, Cluster, Gateway
+
+PAGE = (Path(__file__).parents[2] / "docs/api.md").read_text(encoding="utf-8")
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def get(gateway: Gateway, path: str, **headers: str) -> httpx.Response:
+    return httpx.get(f"http://127.0.0.1:{gateway.metrics_port}{path}", headers=headers)
+
+
+def samples(gateway: Gateway) -> Samples:
+    """All values, by name and labels, as Prometheus reads them."""
+    answer = get(gateway, "/metrics")
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    }
+
+
+def test_metrics_tell_what_the_parts_count(cluster: Cluster) -> None:
+    issuer, receiver = cluster["hk-1"], cluster["sz-1"]
+    before = samples(issuer)
+    attest(issuer, some_document("counted"))
+    after = samples(issuer)
+    for name in ("chopmark_recorded_entries_total", "chopmark_appends_total"):
+        assert after[name, ()] == before[name, ()] + 1
+    assert after["chopmark_log_entries", ()] == after["chopmark_log_signed_entries", ()] == 1
+    made = ("chopmark_hsm_signatures_total", (("type", "checkpoint"),))
+    assert after[made] > before[made]
+    assert after["chopmark_hsm_state", (("state", "ready"),)] == 1
+    assert after["chopmark_hsm_state", (("state", "away"),)] == 0
+    broker = (("broker", f"{cluster.broker.host}:{cluster.broker.port}"),)
+    assert after["chopmark_broker_connected", broker] == after["chopmark_ready", ()] == 1
+    receiver.wait_for_head(issuer, 1)
+    assert samples(receiver)["chopmark_replica_signed_entries", (("peer", "hk-1"),)] == 1
+    identity = (("id", "hk-1"), ("origin", "bank-hk.example/hk-1"), ("version", "0.1.0"))
+    assert after["chopmark_gateway_info", identity] == 1
+
+
+def test_disk_memory_and_loop_are_measured(cluster: Cluster) -> None:
+    found = samples(cluster["hk-1"])
+    size, free = found["chopmark_storage_size_bytes", ()], found["chopmark_storage_free_bytes", ()]
+    assert 0 < free < size
+    assert found["process_resident_memory_bytes", ()] > 1e7
+    heartbeats = found["chopmark_event_loop_lag_seconds_count", ()]
+    assert heartbeats > 0
+    assert found["chopmark_event_loop_lag_seconds_bucket", (("le", "+Inf"),)] == heartbeats
+    status = cluster["hk-1"].get("/v1/status")
+    assert status["event_loop"]["lag_ms_max_minute"] > 0
+    assert status["storage"]["total_bytes"] == size
+
+
+def test_every_metric_of_ours_is_in_the_docs_and_no_other(cluster: Cluster) -> None:
+    text = get(cluster["hk-1"], "/metrics").text
+    served = set(re.findall(r"^# TYPE (chopmark_\w+)", text, re.MULTILINE))
+    named = set(re.findall(r"`(chopmark_\w+)", PAGE.partition("| metric |")[2]))
+    assert served == named - {"chopmark_storage_left_seconds"}
+
+
+def test_names_have_units_and_counters_end_in_total(cluster: Cluster) -> None:
+    text = get(cluster["hk-1"], "/metrics").text
+    for name, kind in re.findall(r"^# TYPE (chopmark_\w+) (\w+)", text, re.MULTILINE):
+        assert name.endswith("_total") == (kind == "counter"), name
+        assert not re.search(r"_(ms|minutes|kb|mb|percent)\b", name), name
+
+
+def test_health_is_there_too(cluster: Cluster) -> None:
+    gateway = cluster["hk-1"]
+    assert get(gateway, "/healthz").text == "ok"
+    assert get(gateway, "/readyz").json() == {"ready": True, "reasons": []}
+    assert get(gateway, "/v1/status").status_code == 404
+    assert get(gateway, "/metrics", host="evil.example").json()["code"] == "foreign-host"
+
+
+def test_port_that_is_taken_is_a_configuration_error(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path / "c", (HONG_KONG,))
+    gateway = cluster["hk-1"]
+    try:
+        with socket.create_server(("127.0.0.1", gateway.metrics_port)):
+            gateway.launch()
+            assert gateway._process is not None
+            assert gateway._process.wait(30) == 78
+        said = gateway.log.read_text()
+        assert f"cannot listen on 127.0.0.1:{gateway.metrics_port}: Address already in use" in said
+        assert "[metrics]" in said
+    finally:
+        cluster.stop()
+
+
+def test_metrics_can_be_switched_off(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path / "c", (SHENZHEN,))
+    gateway = cluster["sz-1"]
+    try:
+        text = gateway.config.read_text()
+        listen = f'listen = "127.0.0.1:{gateway.metrics_port}"'
+        gateway.config.write_text(text.replace(listen, 'listen = ""'))
+        gateway.start()
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", gateway.metrics_port)) != 0
+        assert "metrics are served" not in gateway.log.read_text()
+    finally:
+        cluster.stop()
