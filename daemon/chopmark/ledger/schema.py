@@ -8,7 +8,7 @@ WAL is used again. Nothing else in this program writes what must last.
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -118,24 +118,24 @@ def creating(path: Path) -> Iterator[sqlite3.Connection]:
 
     Raises:
         ExistsError: `ledger-exists`; nothing is ever overwritten.
+        InternalError: `not-created` if the disk refused.
     """
     fresh = path.with_name(path.name + ".new")
-    for suffix in ("", "-wal", "-shm"):
-        fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
-    connection = connect(fresh, create=True)
+    _remove(fresh)
     try:
-        yield connection
-    finally:
-        connection.close()  # writes the WAL into the file, and fsyncs that
-    try:
+        with closing(connect(fresh, create=True)) as connection:
+            yield connection
+            # Closing does this too, but says nothing when the disk refuses, and leaves the WAL.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         path.hardlink_to(fresh)
+        _sync_name(path)
     except FileExistsError as error:
         raise ExistsError("ledger-exists", f"there is a ledger at {path} already") from error
+    except (sqlite3.Error, OSError) as error:
+        message = f"{path} could not be made: {error}"
+        raise InternalError("not-created", message, hint="is the disk full, or failing?") from error
     finally:
-        fresh.unlink()
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    os.fsync(folder)
-    os.close(folder)
+        _remove(fresh)
 
 
 @contextmanager
@@ -149,6 +149,24 @@ def damage_named(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         raise InternalError("damaged-ledger", f"{path} cannot be read: {error}") from error
+
+
+def _sync_name(path: Path) -> None:
+    """Make a new name durable, or take it back."""
+    try:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError:
+        path.unlink()
+        raise
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _check_version(connection: sqlite3.Connection, path: Path, *, create: bool) -> int:

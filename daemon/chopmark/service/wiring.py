@@ -113,8 +113,14 @@ def _lock(state: Path) -> TextIO:
 
     Raises:
         ExistsError: `already-running`.
+        InternalError: `no-lock` if the disk refused.
     """
-    file = (state / "lock").open("w")
+    try:
+        file = (state / "lock").open("w")
+    except OSError as error:
+        message = f"the lock of {state} cannot be opened: {error}"
+        hint = "is the disk in order, and is this the user of the daemon?"
+        raise InternalError("no-lock", message, hint=hint) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -1,3 +1,4 @@
+import errno
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -178,3 +179,16 @@ def test_ledger_without_its_tables_is_damaged(tmp_path: Path, statement: str) ->
     with pytest.raises(InternalError) as caught:
         Store(path)
     assert caught.value.code == "damaged-ledger"
+
+
+def test_ledger_whose_name_cannot_be_made_durable_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.EIO, "no more")
+
+    monkeypatch.setattr("chopmark.ledger.schema.os.fsync", refuse)
+    with pytest.raises(InternalError) as caught:
+        create_store(tmp_path / "log.db", *KEYS)
+    assert caught.value.code == "not-created"
+    assert not list(tmp_path.iterdir())
