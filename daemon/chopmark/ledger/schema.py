@@ -8,7 +8,7 @@ WAL is used again. Nothing else in this program writes what must last.
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -121,8 +121,8 @@ def creating(path: Path) -> Iterator[sqlite3.Connection]:
         InternalError: `not-created` if the disk refused.
     """
     fresh = path.with_name(path.name + ".new")
-    _remove(fresh)
     try:
+        _remove(fresh)
         with closing(connect(fresh, create=True)) as connection:
             yield connection
             # Closing does this too, but says nothing when the disk refuses, and leaves the WAL.
@@ -135,7 +135,8 @@ def creating(path: Path) -> Iterator[sqlite3.Connection]:
         message = f"{path} could not be made: {error}"
         raise InternalError("not-created", message, hint="is the disk full, or failing?") from error
     finally:
-        _remove(fresh)
+        with suppress(OSError):  # the next attempt begins with it
+            _remove(fresh)
 
 
 @contextmanager

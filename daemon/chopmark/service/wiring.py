@@ -1,8 +1,8 @@
 """Builds the gateway's parts from its configuration, and closes them again."""
 
 import fcntl
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -113,14 +113,10 @@ def _lock(state: Path) -> TextIO:
 
     Raises:
         ExistsError: `already-running`.
-        InternalError: `no-lock` if the disk refused.
+        InternalError: `state-refused`.
     """
-    try:
+    with _refusal_named(state):
         file = (state / "lock").open("w")
-    except OSError as error:
-        message = f"the lock of {state} cannot be opened: {error}"
-        hint = "is the disk in order, and is this the user of the daemon?"
-        raise InternalError("no-lock", message, hint=hint) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -216,7 +212,7 @@ class _Files:
     async def open_replica(self, peer: Member) -> Log:
         path = replica_path(self.state, peer.id)
         if not path.exists():  # derived data: an empty one fills itself from the peers
-            path.parent.mkdir(mode=0o700, exist_ok=True)
+            _make_folder(path.parent)
             create_store(path, peer.log_key, peer.cosigner_key)
         try:
             return await self.open(path, peer)
@@ -230,9 +226,30 @@ class _Files:
             hint = "is this the right token, and the right [[peer]] block?"
             raise ConfigurationError("keys-changed", message, hint=hint)
         index = index_path(self.state, member.id)
-        index.parent.mkdir(mode=0o700, exist_ok=True)
+        _make_folder(index.parent)
         for old in old_index_files(self.state, member.id):
-            old.unlink(missing_ok=True)
+            with _refusal_named(old):
+                old.unlink(missing_ok=True)
         log = await open_log(path, index, self.reading, self.open_index)
         self.stack.push_async_callback(log.close)
         return log
+
+
+def _make_folder(path: Path) -> None:
+    with _refusal_named(path):
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def _refusal_named(path: Path) -> Iterator[None]:
+    """Turn what the system says of our state folder into our own error.
+
+    Raises:
+        InternalError: `state-refused`.
+    """
+    try:
+        yield
+    except OSError as error:
+        message = f"{path} cannot be used: {error}"
+        hint = "is the disk in order, and is this the user of the daemon?"
+        raise InternalError("state-refused", message, hint=hint) from error

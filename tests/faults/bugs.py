@@ -1,0 +1,68 @@
+"""Bugs put into the write path on purpose: each harness must find them, or it finds nothing."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.draft import Recorded
+from chopmark.core.tiles import hash_leaves
+from chopmark.ledger.sequencer import Item, Sequencer
+from chopmark.ledger.store import Store
+
+
+def answer_before_commit() -> None:
+    """Say that entries are recorded as soon as they are queued."""
+    record = Sequencer.record
+    kept: set[asyncio.Task[Recorded]] = set()
+
+    async def hasty(self: Sequencer, items: Sequence[Item], seconds: float) -> Recorded:
+        start = self._log.state.size
+        kept.add(asyncio.create_task(record(self, items, seconds)))
+        await asyncio.sleep(0)
+        return Recorded(start, len(items), 0)
+
+    _put(Sequencer, "record", hasty)
+
+
+def ignore_failed_commit() -> None:
+    """Go on after a COMMIT that failed, as though it had not."""
+
+    @contextmanager
+    def careless(self: Store) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        yield
+        with suppress(sqlite3.Error):
+            self._db.execute("COMMIT")
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
+
+    _put(Store, "_transaction", careless)
+
+
+def move_head_first() -> None:
+    """Store the head that an append leads to before the append, if only for a moment."""
+    append = Store.append
+    move = "UPDATE log SET head_size = ?, head_root = ?"
+
+    def backwards(self: Store, entries: Sequence[bytes], *more: Any) -> Checkpoint:
+        tree, before = self._frontier.copy(), self.state.head
+        tree.append(hash_leaves(entries))
+        self._db.execute(move, (tree.size, tree.root()))
+        self._db.execute(move, (before.size, before.root))
+        return append(self, entries, *more)
+
+    _put(Store, "append", backwards)
+
+
+def _put(where: type, name: str, bug: Callable[..., Any]) -> None:
+    if not hasattr(where, name):  # it has moved: the bug would be nowhere
+        raise AttributeError(f"{where.__name__} has no {name}")
+    setattr(where, name, bug)
+
+
+SEEDED: dict[str, Callable[[], None]] = {
+    bug.__name__: bug for bug in (answer_before_commit, ignore_failed_commit, move_head_first)
+}
