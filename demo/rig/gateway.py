@@ -42,7 +42,8 @@ MEMBERS: Final = (SHENZHEN, HONG_KONG, MACAO)
 class Gateway:
     """One gateway under `folder`, initialised by the command that operators use.
 
-    All methods block; in an event loop call them through `asyncio.to_thread`.
+    All methods block; in an event loop call them through `asyncio.to_thread`. `program` is the
+    command of its daemon, for those who start it in another way.
     """
 
     def __init__(self, folder: Path, who: Who, broker: Broker) -> None:
@@ -54,6 +55,7 @@ class Gateway:
         self.log = folder / "gateway.log"
         self.port = free_port()
         self.metrics_port = free_port()
+        self.program: Sequence[str] = (sys.executable, "-m", "chopmark.service.main")
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True)
         self.token = provision_token(folder / "hsm", who.id)
@@ -112,7 +114,7 @@ class Gateway:
         """Start the daemon."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "chopmark.service.main", "--config", str(self.config)],
+                [*self.program, "--config", str(self.config)],
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -8,7 +8,9 @@ from typing import Any
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.draft import Recorded
+from chopmark.core.note import Signature
 from chopmark.core.tiles import hash_leaves
+from chopmark.hsm.signer import HsmSigner
 from chopmark.ledger.sequencer import Item, Sequencer
 from chopmark.ledger.store import Store
 
@@ -25,6 +27,21 @@ def answer_before_commit() -> None:
         return Recorded(start, len(items), 0)
 
     _put(Sequencer, "record", hasty)
+
+
+def answer_before_signature() -> None:
+    """Say that entries are signed as soon as they are recorded; the HSM is a slow one."""
+    sign = HsmSigner.sign_checkpoint
+
+    async def slow(self: HsmSigner, checkpoint: Checkpoint) -> Signature:
+        await asyncio.sleep(0.1)
+        return await sign(self, checkpoint)
+
+    async def hasty(_: Sequencer, __: int, ___: float) -> bool:
+        return True
+
+    _put(HsmSigner, "sign_checkpoint", slow)
+    _put(Sequencer, "wait_signed", hasty)
 
 
 def ignore_failed_commit() -> None:
