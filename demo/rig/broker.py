@@ -39,7 +39,8 @@ def free_port() -> int:
 class Broker:
     """Mosquitto under `folder`, started at once and stopped as a context manager.
 
-    All methods block; in an event loop call them through `asyncio.to_thread`.
+    All methods block; in an event loop call them through `asyncio.to_thread`. `prefix` stands
+    before its command.
 
     Args:
         folder: for configuration, log and database; made if missing.
@@ -47,6 +48,8 @@ class Broker:
         acl: lines of an access list; everything is allowed without.
         extra: more lines of configuration.
     """
+
+    prefix: Sequence[str] = ()
 
     def __init__(
         self,
@@ -71,7 +74,7 @@ class Broker:
         self._write_files()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [find_mosquitto(), "-c", str(self.folder / "mosquitto.conf")],
+                [*self.prefix, find_mosquitto(), "-c", str(self.folder / "mosquitto.conf")],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -126,14 +129,18 @@ class Broker:
     def _wait_until_it_accepts(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + _DEADLINE
         while process.poll() is None and time.monotonic() < deadline:
-            try:
-                socket.create_connection((self.host, self.port), timeout=1).close()
-            except OSError:
-                time.sleep(0.02)
-            else:
+            if self._accepts():
                 return
+            time.sleep(0.02)
         self.kill()
         raise BrokerFailedError(f"mosquitto does not accept: {self.log.read_text()[-2000:]}")
+
+    def _accepts(self) -> bool:
+        try:
+            socket.create_connection((self.host, self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
 
     def _end(self, *, kill: bool) -> None:
         process, self._process = self._process, None

@@ -1,9 +1,12 @@
-"""Bugs put into the write path on purpose: each harness must find them, or it finds nothing."""
+"""Bugs put into the gateway on purpose: each harness must find them, or it finds nothing."""
 
 import asyncio
+import os
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from chopmark.core.checkpoint import Checkpoint
@@ -13,6 +16,7 @@ from chopmark.core.tiles import hash_leaves
 from chopmark.hsm.signer import HsmSigner
 from chopmark.ledger.sequencer import Item, Sequencer
 from chopmark.ledger.store import Store
+from chopmark.mesh.catchup import CatchUp
 
 
 def answer_before_commit() -> None:
@@ -74,6 +78,15 @@ def move_head_first() -> None:
     _put(Store, "append", backwards)
 
 
+def never_catch_up() -> None:
+    """Rely on live packages alone."""
+
+    async def idle(_: CatchUp) -> None:
+        return
+
+    _put(CatchUp, "_catch_up", idle)
+
+
 def _put(where: type, name: str, bug: Callable[..., Any]) -> None:
     if not hasattr(where, name):  # it has moved: the bug would be nowhere
         raise AttributeError(f"{where.__name__} has no {name}")
@@ -83,3 +96,10 @@ def _put(where: type, name: str, bug: Callable[..., Any]) -> None:
 SEEDED: dict[str, Callable[[], None]] = {
     bug.__name__: bug for bug in (answer_before_commit, ignore_failed_commit, move_head_first)
 }
+
+
+def command(bug: Callable[[], None]) -> list[str]:
+    """The command of a daemon that has a bug."""
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    code = f"import bugs; bugs.{bug.__name__}(); from chopmark.service.main import run; run()"
+    return ["env", f"PYTHONPATH={path}", sys.executable, "-c", code]

@@ -20,11 +20,20 @@ PACE: Final = 0.01
 class Load:
     """Clients of one gateway, each a thread. They go on when the gateway is killed.
 
-    They connect by TCP: httpx does not close a unix socket that cannot be connected.
+    They connect by TCP, since httpx does not close a unix socket that cannot be connected; where
+    the gateway is in another network, by the unix socket all the same (`local`).
     """
 
-    def __init__(self, gateway: Gateway, seed: str, clients: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        seed: str,
+        clients: tuple[str, ...] = (),
+        *,
+        local: bool = False,
+    ) -> None:
         self.gateway = gateway
+        self._local = local
         self.answers: list[Answer] = []
         self.heads = Heads(read_keys(gateway.state / "log.db")[0])
         self.errors: list[str] = []
@@ -38,6 +47,12 @@ class Load:
         ]
         for thread in self._threads:
             thread.start()
+
+    def connect(self) -> httpx.Client:
+        """A client's connection."""
+        if self._local:
+            return self.gateway.client()
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.gateway.port}", timeout=60)
 
     def resume(self) -> None:
         """Go on asking."""
@@ -126,8 +141,7 @@ class _Client(threading.Thread):
         self._load, self._work, self._chance = load, work, chance
 
     def run(self) -> None:
-        address = f"http://127.0.0.1:{self._load.gateway.port}"
-        with httpx.Client(base_url=address, timeout=60) as client:
+        with self._load.connect() as client:
             while self._load.wait():
                 with self.busy:
                     self._try(client)

@@ -8,13 +8,13 @@ in a tenth of the time. On failure the seed is printed: `make faults SEED=… KI
 import os
 import random
 import shutil
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import bugs
 import pytest
 from clients import Load
 from oracle import check_peer
@@ -172,10 +172,7 @@ def test_kills_find_a_daemon_that_answers_before_it_has_signed(
 ) -> None:
     gateway = pair["hk-1"]
     gateway.stop()
-    faulty = "import sys, bugs; bugs.answer_before_signature(); sys.argv[0] = 'chopmarkd'; "
-    run = "from chopmark.service.main import run; run()"
-    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    gateway.program = ("env", f"PYTHONPATH={path}", sys.executable, "-c", faulty + run)
+    gateway.program = bugs.command(bugs.answer_before_signature)
     gateway.start()
     chaos = Chaos(pair, chance, ("batch",))
     try:
