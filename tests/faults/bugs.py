@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.columns import Columns
 from chopmark.core.draft import Recorded
 from chopmark.core.note import Signature
-from chopmark.core.tiles import hash_leaves
 from chopmark.hsm.signer import HsmSigner
 from chopmark.ledger.sequencer import Item, Sequencer
-from chopmark.ledger.store import Store
+from chopmark.ledger.store import Appended, Store
 from chopmark.mesh.catchup import CatchUp
 
 
@@ -68,12 +68,12 @@ def move_head_first() -> None:
     append = Store.append
     move = "UPDATE log SET head_size = ?, head_root = ?"
 
-    def backwards(self: Store, entries: Sequence[bytes], *more: Any) -> Checkpoint:
+    def backwards(self: Store, runs: Sequence[Columns], *more: Any) -> Appended:
         tree, before = self._frontier.copy(), self.state.head
-        tree.append(hash_leaves(entries))
+        tree.append([leaf for columns in runs for leaf in columns.leaves()])
         self._db.execute(move, (tree.size, tree.root()))
         self._db.execute(move, (before.size, before.root))
-        return append(self, entries, *more)
+        return append(self, runs, *more)
 
     _put(Store, "append", backwards)
 

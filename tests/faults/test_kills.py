@@ -121,10 +121,17 @@ def test_gateways_and_broker_killed_under_load_keep_every_answer(
         else:
             victim = chance.choice(list(chaos.loads))
             assert chaos.kill_daemon(victim, whole=number % WHOLE == 0) == []
+        tell(number + 1, sum(len(load.answers) for load in chaos.loads.values()))
     assert chaos.finish() == []
     answers = sum(len(load.answers) for load in chaos.loads.values())
     print(f"{daemons} daemons and {brokers} brokers killed, {answers} answers kept")  # noqa: T201
     assert answers > KILLS
+
+
+def tell(kills: int, answers: int) -> None:
+    """Say how far it is: for those who run it for long, with `-s`."""
+    if kills % WHOLE == 0:
+        print(f"{kills} kills, {answers} answers", flush=True)  # noqa: T201
 
 
 def kill_writers(
@@ -153,8 +160,9 @@ def test_writer_killed_at_any_moment_keeps_every_answer(
 ) -> None:
     ledger = Ledger(make_box(tmp_path / "w"))
     kills = KILLS - KILLS // 4 - KILLS // 8
-    for faults in kill_writers(nursery, ledger, chance, kills):
+    for number, faults in enumerate(kill_writers(nursery, ledger, chance, kills)):
         assert faults == []
+        tell(number + 1, len(ledger.answers))
     assert nursery.recover(ledger) == []
     print(f"{kills} writers killed, {len(ledger.answers)} answers kept")  # noqa: T201
     assert len(ledger.answers) > kills
