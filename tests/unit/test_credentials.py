@@ -82,3 +82,11 @@ def test_read_pin_needs_the_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigurationError, match="CREDENTIALS_DIRECTORY") as caught:
         read_pin(CONFIG)
     assert caught.value.hint
+
+
+def test_read_pin_names_a_file_that_the_disk_does_not_give(pin_file: Path) -> None:
+    pin_file.unlink(missing_ok=True)
+    pin_file.symlink_to("/proc/self/mem")  # opens, and reading its first byte is an error
+    with pytest.raises(ConfigurationError, match="Input/output error") as caught:
+        read_pin(CONFIG)
+    assert caught.value.code == "pin-missing"

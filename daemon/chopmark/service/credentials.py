@@ -26,11 +26,11 @@ def read_pin(config: Config) -> str:
     path = _locate(config.hsm.pin_credential)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with os.fdopen(descriptor, "rb") as file:
+            _check_mode(path, os.fstat(descriptor).st_mode)
+            data = file.read(MAX_PIN + 3)
     except OSError as error:
         raise _missing(f"cannot read the PIN's file {path}: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        _check_mode(path, os.fstat(descriptor).st_mode)
-        data = file.read(MAX_PIN + 3)
     pin = _decode(data)
     if pin is None:
         message = f"{path} does not hold one line of 1 to {MAX_PIN} bytes"
