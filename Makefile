@@ -30,8 +30,8 @@ test: setup lint ## everything: linters, types, layers, all tests, core coverage
 	@$(BIN)/coverage report
 	@tail -n 1 $(LOG)
 
-faults: setup ## long: kills, power cuts, full disks, clocks that jump [FAULTS_SEED=number]
-	@FAULTS=long $(BIN)/pytest tests/faults
+faults: setup ## long: kills, failing calls and networks, power cuts, full disks, clocks [KILLS=500, SEED]
+	@KILLS=$${KILLS:-500} FAULTS=long $(BIN)/pytest -s tests/faults
 
 check: setup lint ## in less than a minute: linters, types, unit tests
 	@$(BIN)/pytest -q -n auto tests/unit

@@ -15,6 +15,7 @@ packages=(
 [[ ${1-} == run ]] || packages+=(
   opensc-pkcs11                                   # its spy counts what tests do to the HSM
   fuse3 e2fsprogs mount faketime                  # power cuts, full disks, clocks that jump
+  strace iproute2 nftables                        # failing system calls, cut networks
 )
 readonly packages stamp=.venv/setup-stamp
 

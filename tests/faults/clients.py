@@ -13,7 +13,7 @@ from oracle import Answer, Heads, check_gateway
 from chopmark.ledger.store import read_keys
 from rig.gateway import Gateway
 
-PACE: Final = 0.01
+PACE: Final = 0.04
 """Seconds between two requests of a client: what is tested is not speed, and ledgers stay small."""
 
 
@@ -37,6 +37,7 @@ class Load:
         self.answers: list[Answer] = []
         self.heads = Heads(read_keys(gateway.state / "log.db")[0])
         self.errors: list[str] = []
+        self._checked = 0
         self._going = threading.Event()
         self._stopped = threading.Event()
         works = {"batch": self._batch, "single": self._single, "revoke": self._revoke}
@@ -78,10 +79,17 @@ class Load:
         return not self._stopped.wait(PACE)
 
     def check(self, *replicas: Gateway, **how: Any) -> list[str]:
-        """What is wrong with the gateway, as far as its clients and these peers can tell."""
+        """What is wrong with the gateway, as far as its clients and these peers can tell.
+
+        All answers are compared where the check is a whole one, and otherwise those since then.
+        """
         name = f"{self.gateway.who.id}.db"
         paths = [peer.state / "replica" / name for peer in replicas]
-        faults = check_gateway(self.gateway.state, self.answers, self.heads, paths, **how)
+        whole = how.get("whole", True)
+        answers = self.answers if whole else self.answers[self._checked :]
+        faults = check_gateway(self.gateway.state, answers, self.heads, paths, **how)
+        if whole:
+            self._checked = len(self.answers)
         return self.errors + faults
 
     def settle(self) -> None:

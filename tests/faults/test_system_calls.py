@@ -2,7 +2,7 @@
 
 The calls are not written down here: strace counts them, thread by thread, in a run without faults.
 What happens at the calls that only read (nearly all are SoftHSM's, of its own files) is tried with
-`FAULTS=all`.
+`FAULTS=long`.
 """
 
 import os
@@ -41,7 +41,7 @@ THREADS: Final = {
     "write-copy_0": "the replica's appends, heads and heartbeat",
     "index-1": "the replica's digest index",
 }
-ALL: Final = os.environ.get("FAULTS") == "all"
+ALL: Final = os.environ.get("FAULTS") == "long"
 numbers = count()
 
 

@@ -81,6 +81,8 @@ class Ledger:
     box: Box
     answers: list[Answer] = field(default_factory=list)
     heads: Heads = field(init=False)
+    checked: int = 0
+    """How many of the answers the last whole check has compared; others begin there."""
 
     def __post_init__(self) -> None:
         self.heads = Heads(read_keys(self.box.state / "log.db")[0])
@@ -93,10 +95,16 @@ class Ledger:
         elif "proof" in said:
             self.heads.add_proof(said["proof"].encode())
 
-    def check(self, **how: Any) -> list[str]:
+    def check(self, *, restarted: bool = True, whole: bool = True) -> list[str]:
+        """What is wrong; all answers are compared where the check is a whole one."""
         copy = self.box.state / COPY
         replicas = [copy] if copy.exists() else []
-        return check_gateway(self.box.state, self.answers, self.heads, replicas, **how)
+        answers = self.answers if whole else self.answers[self.checked :]
+        how = {"restarted": restarted, "whole": whole}
+        faults = check_gateway(self.box.state, answers, self.heads, replicas, **how)
+        if whole:
+            self.checked = len(self.answers)
+        return faults
 
 
 class Victim:
