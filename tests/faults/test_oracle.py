@@ -37,7 +37,7 @@ def make_gateway(state: Path) -> Path:
     sign(store)
     store.close()
     reading = Worker("read")
-    log = Log(state / "log.db", state / "index" / "sz-1.db", reading)
+    log = Log(state / "log.db", state / "index" / "sz-1", reading)
     log._index.close()
     log._reader.close()
     log._store.close()
@@ -85,7 +85,7 @@ def test_oracle_finds_a_lost_answer(state: Path) -> None:
 
 def test_oracle_finds_a_ledger_that_lost_its_end(state: Path) -> None:
     cut_to(state / "log.db", COUNT - 3)
-    (state / "index" / "sz-1.db").unlink()
+    shutil.rmtree(state / "index" / "sz-1")
     lost = [fault for fault in check_gateway(state, ANSWERS) if "is lost" in fault]
     assert len(lost) == 4
 
@@ -180,11 +180,18 @@ def test_oracle_finds_a_fork_that_a_replica_has_seen(state: Path) -> None:
         ("log.db", "UPDATE tile SET hashes = zeroblob(length(hashes))"),
         ("log.db", "UPDATE log SET head_note = NULL"),
         ("replica/hk-1.db", "DELETE FROM bundle WHERE n = 0"),
-        ("index/sz-1.db", "DELETE FROM digest WHERE entry = 3"),
     ],
 )
 def test_oracle_finds_damage_by_fsck(state: Path, path: str, sql: str) -> None:
     change(state / path, sql)
+    assert any(fault.startswith("fsck ") for fault in check_gateway(state))
+
+
+def test_oracle_finds_damage_in_an_index(state: Path) -> None:
+    files = [path for path in (state / "index" / "sz-1").iterdir() if path.stat().st_size]
+    largest = max(files, key=lambda path: path.stat().st_size)
+    data = largest.read_bytes()
+    largest.write_bytes(bytes(byte ^ 0xFF for byte in data))
     assert any(fault.startswith("fsck ") for fault in check_gateway(state))
 
 
