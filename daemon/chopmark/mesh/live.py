@@ -6,6 +6,7 @@ broker could not take in time is left out: peers see the gap by the sizes and as
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from chopmark.core.errors import ChopmarkError, InternalError
@@ -50,16 +51,20 @@ class Printer:
 
 
 class Publisher:
-    """Publishes our own entries to one broker.
+    """Publishes our own entries to one broker, while somebody is there to hear them.
+
+    Making and sending packages takes as much of the interpreter as the ledger does; a peer that is
+    away gets all it lacks by catch-up anyway.
 
     Attributes:
         skipped: entries left to catch-up because the broker was slow.
     """
 
-    def __init__(self, me: str, link: Link, printer: Printer) -> None:
+    def __init__(self, me: str, link: Link, printer: Printer, is_heard: Callable[[], bool]) -> None:
         self._topic = topics.entries(me)
         self._link = link
         self._printer = printer
+        self._is_heard = is_heard
         self._published = printer.size
         self._due = asyncio.Event()
         self._window = asyncio.Semaphore(WINDOW)
@@ -85,8 +90,9 @@ class Publisher:
     async def _publish_next(self, tasks: asyncio.TaskGroup) -> None:
         await self._window.acquire()
         behind = self._printer.size - self._published
-        if behind > MAX_BEHIND or not self._link.connected:
-            self.skipped += behind if self._link.connected else 0
+        heard = self._link.connected and self._is_heard()
+        if behind > MAX_BEHIND or not heard:
+            self.skipped += behind if heard else 0
             self._published = self._printer.size
             self._window.release()
             return

@@ -69,7 +69,7 @@ class Mesh:
         self._slowed = False
         self.server = Server(me, self.links, self._logs)
         printer = Printer(own, keep=len(brokers) > 1)
-        self.publishers = [Publisher(me, link, printer) for link in self.links.each]
+        self.publishers = [Publisher(me, link, printer, self._is_heard) for link in self.links.each]
         self._news = News(me, self.links.each, own, heartbeat, self._sizes)
         share = min(MAX_UNVERIFIED, MAX_ALL_UNVERIFIED // max(1, len(followed)))
         self.peers = {log.peer: self._make_peer(log, share) for log in followed}
@@ -117,6 +117,10 @@ class Mesh:
         """Whether a peer is online, as far as the brokers say to which we are connected."""
         said = [peer.seen[number] for number in self.links.connected if number in peer.seen]
         return any(said) if said else None
+
+    def _is_heard(self) -> bool:
+        """Whether a peer is there to hear what we publish, as far as we know."""
+        return any(self.online(peer) for peer in self.peers.values())
 
     def _make_peer(self, log: FollowedLog, share: int) -> Peer:
         return Peer.make(

@@ -32,8 +32,10 @@ class Press:
         return sorted(found)
 
 
-def make_publisher(link: FakeLink, printer: Printer) -> Publisher:
-    return Publisher("hk-1", link, printer)  # type: ignore[arg-type]
+def make_publisher(
+    link: FakeLink, printer: Printer, is_heard: Callable[[], bool] = lambda: True
+) -> Publisher:
+    return Publisher("hk-1", link, printer, is_heard)  # type: ignore[arg-type]
 
 
 @asynccontextmanager
@@ -181,6 +183,19 @@ async def test_package_for_several_brokers_is_made_once_and_not_kept_for_ever() 
     for start in range(0, log.size, 10):
         assert await printer.package(start) is await printer.package(start)
     assert len(printer._kept) == MAX_KEPT
+
+
+async def test_nothing_is_published_while_nobody_hears_it() -> None:
+    press, heard = Press(), asyncio.Event()
+    press.publisher = make_publisher(press.link, Printer(press.log, keep=False), heard.is_set)
+    async with running(press):
+        press.grow(20)
+        while press.publisher._due.is_set():  # noqa: ASYNC110 - nobody tells that it looked
+            await asyncio.sleep(0)
+        heard.set()
+        press.grow(10)
+        assert await press.ranges(30) == [(20, 30)]
+    assert press.publisher.skipped == 0
 
 
 @pytest.mark.parametrize("steps", range(8))
