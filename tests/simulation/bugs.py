@@ -20,9 +20,10 @@ from chopmark.ledger.reader import Reader
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import Store
-from chopmark.mesh.catchup import CatchUp
+from chopmark.mesh import catchup
+from chopmark.mesh.intake import Intake
 from chopmark.mesh.live import Publisher
-from chopmark.mesh.mesh import Mesh
+from chopmark.mesh.unverified import holes
 
 Patch = pytest.MonkeyPatch
 
@@ -108,17 +109,20 @@ def lets_older_heads_move_the_as_of_time(patch: Patch) -> None:
 
 
 def acknowledges_before_it_is_durable(patch: Patch) -> None:
-    queue = Mesh._queue
+    take = Intake.take_live
 
-    def eager(self: Any, peer: Any, topic: Any, message: Any) -> None:
-        queue(self, peer, topic, message)
+    def eager(self: Any, topic: Any, message: Any) -> None:
+        take(self, topic, message)
         message.acknowledge()
 
-    patch.setattr(Mesh, "_queue", eager)
+    patch.setattr(Intake, "take_live", eager)
 
 
 def skips_a_bundle_in_catch_up(patch: Patch) -> None:
-    patch.setattr(CatchUp, "_starts", lambda self: [(self._log.size // WIDTH + 1) * WIDTH])
+    def skip(size: int, end: int, covered: Any) -> list[int]:
+        return [start for start in holes(size, end, covered) if start // WIDTH != size // WIDTH]
+
+    patch.setattr(catchup, "holes", skip)
 
 
 def ignores_revocations(patch: Patch) -> None:
@@ -135,15 +139,15 @@ def lets_time_go_back(patch: Patch) -> None:
 
 def swallows_a_cancellation(patch: Patch) -> None:
     """As the publisher did once: a publish that fails made it go on, though it was to stop."""
-    publish = Publisher._publish_to
+    run = Publisher.run
 
-    async def stubborn(self: Any, size: int) -> Any:
+    async def stubborn(self: Any) -> None:
         try:
-            return await publish(self, size)
+            await run(self)
         except asyncio.CancelledError:
-            return []
+            await run(self)
 
-    patch.setattr(Publisher, "_publish_to", stubborn)
+    patch.setattr(Publisher, "run", stubborn)
 
 
 BUGS: tuple[Callable[[Patch], None], ...] = (

@@ -161,7 +161,8 @@ class World:
         life = next(box.life for box in self.boxes if box.id == client)
         if kind == "entries" and life is not None and life.serving:
             peer = life.parts.mesh.peers[owner]
-            if not peer.overflows:
+            # What had no room, or came twice, may be asked for: it is acknowledged at once.
+            if not peer.intake.unverified.dropped and not peer.intake.duplicates:
                 self.oracle.watched(client, peer.log, message)
 
     def _make_box(self, name: str, folder: Path) -> Box:

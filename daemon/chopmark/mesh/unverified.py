@@ -72,7 +72,7 @@ class Unverified:
                 self._drop(piece)
                 return False
             self._remove(held)
-            held.settle()
+            piece.message = held.message
         self._pieces[piece.start] = piece
         self._account(piece, len(piece.payload))
         while self.bytes > self.limit or len(self._pieces) > MAX_PIECES:

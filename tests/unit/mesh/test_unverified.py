@@ -105,7 +105,7 @@ def test_answer_takes_the_place_of_a_live_package_and_no_other_does() -> None:
     made = buffer(live_one)
     assert not made.put(piece(0, 15))
     assert made.put(answer)
-    assert live_one.message is None
+    assert answer.message is live_one.message, "it is acknowledged when the answer is durable"
     assert made.runs() == [(0, 20)]
     assert (made.bytes, made.answers) == (100, 100)
     made.next_group(0)
