@@ -89,7 +89,7 @@ class Lanes:
         """A peer did not answer in time; of all that was lost in one outage the first counts."""
         lane = self._lanes[name]
         lane.in_flight -= 1
-        if asked_at <= lane.struck_at:
+        if asked_at < lane.struck_at:
             return
         lane.struck_at = now
         lane.strikes += 1

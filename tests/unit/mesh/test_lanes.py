@@ -57,6 +57,14 @@ def test_all_that_one_outage_swallowed_is_one_silence() -> None:
     assert len(picked(lanes, [SZ], now=5.0)) == FIRST_WINDOW // 2
 
 
+def test_questions_that_fail_at_once_close_a_lane_though_no_time_passes() -> None:
+    lanes = Lanes()
+    for _ in range(2):
+        lanes.pick([SZ], 0, 0.0)
+        lanes.silent("sz-1", 0.0, 0.0)
+    assert picked(lanes, [SZ]) == []
+
+
 def test_answer_makes_silence_forgotten() -> None:
     lanes = Lanes()
     for second in range(5):
