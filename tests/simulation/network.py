@@ -229,7 +229,7 @@ class SimLink:
 
     @property
     def connected(self) -> bool:
-        return self.line is not None
+        return self.line is not None and not self.line.ended.done()
 
     async def run(self) -> None:
         """Keep a line up, as the real one does."""
@@ -253,7 +253,7 @@ class SimLink:
         if len(payload) > DEFAULT_LIMITS.payload or len(topic) > DEFAULT_LIMITS.topic:
             raise RefusedError("message-too-large", f"{topic}: {len(payload)} bytes")
         line = self.line
-        if line is None or self._owner.dead:
+        if line is None or line.ended.done() or self._owner.dead:
             raise BrokerAwayError(self._broker, self.reason)
         answer: asyncio.Future[None] = self._sim.loop.create_future()
         line.answers[answer] = None
