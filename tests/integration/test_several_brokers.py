@@ -125,6 +125,7 @@ async def test_live_stream_goes_on_when_one_of_two_brokers_is_killed(
     async with boxes(tmp_path, rigs, "sz-1", "hk-1") as (issuer, follower):
         await follower.start()
         await issuer.start()
+        await until(lambda: issuer.mesh.peers["hk-1"].seen == {0: True, 1: True})
         for number in range(40):
             await issuer.grow(100)
             if number == 20:
