@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .PHONY: help setup demo test faults check lint bench simulate lock clean
 
 BIN := .venv/bin
+# Files of tests at once: most of their time goes into waiting for disks, daemons and clocks.
+JOBS := 4
 LOG := .pytest_cache/last-run.log
 LOCK := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	--python-version 3.11 $(if $(UPGRADE),--upgrade)
@@ -26,8 +28,7 @@ demo: ## three gateways here [DOC=file to attest, ONCE=1: end by itself]
 
 test: setup lint ## everything: linters, types, layers, all tests, core coverage
 	@mkdir -p $(dir $(LOG))
-	@$(BIN)/coverage run -m pytest 2>&1 | tee $(LOG)
-	@$(BIN)/coverage report
+	@$(BIN)/pytest -n $(JOBS) --dist loadfile --cov --durations=25 2>&1 | tee $(LOG)
 	@tail -n 1 $(LOG)
 
 faults: setup ## long: kills, failing calls and networks, power cuts, full disks, clocks [KILLS=500, SEED]
