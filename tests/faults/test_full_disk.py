@@ -48,10 +48,9 @@ def fill(client: Client, disk: Path) -> None:
         assert {error["code"] for error in errors} <= {"not-recorded", "storage-full"}
         if not more:
             fill_up(disk / "rest")
-    status = client.gateway.get("/v1/status")
-    if "storage" in status:
-        assert status["state"] == "degraded"
-        assert any("disk" in reason for reason in status["reasons"])
+    gateway = client.gateway
+    gateway.wait_for(lambda: gateway.get("/v1/status")["state"] == "degraded", "to say so")
+    assert any("disk" in reason for reason in gateway.get("/v1/status")["reasons"])
 
 
 def check_healing(client: Client) -> None:

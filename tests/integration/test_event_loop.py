@@ -64,6 +64,7 @@ async def use(gateway: Gateway, metrics: str) -> None:
         assert "chopmark_ready 1.0" in (await client.get(f"{metrics}/metrics")).text
 
 
+@pytest.mark.no_cover  # it takes a lock for each file that it sees
 async def test_attesting_verifying_and_watching_never_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
