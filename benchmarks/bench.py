@@ -42,7 +42,7 @@ class Bench:
         folder: everything is in it.
         scale: entries that the log has in the end.
         used: digests handed out; those below it are in the issuer's log.
-        small_cost: CPU seconds of an entry while the log was small.
+        small_cost: of an entry while the log was small; see growth.py.
     """
 
     folder: Path
