@@ -3,6 +3,7 @@
 import asyncio
 import contextvars
 import shutil
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
@@ -44,6 +45,7 @@ class Life:
         self._context = contextvars.copy_context()
         self._context.run(OWNER.set, self)
         self._calls: set[asyncio.Task[Any]] = set()
+        self.came: Counter[tuple[str, int]] = Counter()  # packages, by where they begin
         self.main = self._spawn(self._run())
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:

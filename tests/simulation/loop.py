@@ -1,7 +1,7 @@
 """Seeded event loop in virtual time: the same seed runs the same steps.
 
-Simulated: time (it jumps to the next timer when nothing is ready), the order of what is ready
-(shuffled), and threads (a call to an executor runs inline, some time later, in order for each).
+Simulated: time (it jumps to the next timer when nothing is ready, and a step takes some too), the
+order of what is ready (shuffled), and threads (a call to an executor runs inline, some time later, in order for each).
 """
 
 import asyncio
@@ -15,6 +15,8 @@ from typing import Any, Protocol, Self
 
 MAX_STEPS = 400_000
 """Steps of one seed: a run that needs more goes round in circles."""
+STEP = 1e-6
+"""Seconds that pass with each round of steps: no clock stands still while a program runs."""
 
 
 class Crash(BaseException):
@@ -53,6 +55,7 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         self.random = random
         self.now = 0.0
         self.steps = self.tasks = 0
+        self.most = MAX_STEPS
         self.call_delay = 0.001
         self.faults: list[dict[str, Any]] = []
         self._timers: list[tuple[float, int, events.TimerHandle]] = []
@@ -129,7 +132,7 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
                 if self._hook is not None and self.steps >= self._hook[0]:
                     self._hook, (_, call) = None, self._hook
                     call()
-        if self.steps > MAX_STEPS:
+        if self.steps > self.most:
             raise RuntimeError("the simulation does not come to an end")
 
     def _wake(self) -> None:
@@ -140,7 +143,10 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
             if not timers:
                 raise RuntimeError("nothing is ready, and nothing will be")
             self.now = max(self.now, timers[0][0])
-        while timers and timers[0][0] <= self.now:
+        self.now += STEP
+        # Those of one moment at a time: what comes later is not shuffled with what came before.
+        due = timers[0][0] if timers else self.now
+        while timers and timers[0][0] == due <= self.now:
             self._ready.append(heapq.heappop(timers)[2])
 
     def _timer_handle_cancelled(self, handle: events.TimerHandle) -> None:

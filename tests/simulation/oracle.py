@@ -5,7 +5,8 @@
    not recorded is not there.
 2. A log key never signs two heads of one size with different roots.
 3. What a gateway held durably it still holds after any crash; heads and as-of times never go back.
-4. A message is acknowledged only when the entries that it brought are durable.
+4. A live message whose entries continue the replica is acknowledged only when they are durable,
+   unless the same, or an answer that begins there too, has come as well.
 5. A replica is a prefix of its issuer's log. Once faults end it is all of it.
 6. If the issuer was forked (restored from an old disk, it signed on), a replica is a prefix of one
    history, never a mix; it holds the newest or has stopped, and keeps the evidence, for good.
@@ -19,11 +20,13 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.draft import Recorded
 from chopmark.core.entry import GRAVE_REASONS, Attestation, Revocation, parse_entry
+from chopmark.core.errors import ChopmarkError
 from chopmark.core.package import parse_package
 from chopmark.core.tiles import parse_bundle
 from chopmark.core.verdict import Judgement, Source, Verdict, Word
@@ -96,6 +99,16 @@ class History:
         )
 
 
+@lru_cache(maxsize=1024)
+def _run_of(payload: bytes) -> tuple[str, int, int] | None:
+    """Origin of a package, and where its entries lie; None for what is no package."""
+    try:
+        package = parse_package(payload)
+        return package.origin, package.start, package.start + len(parse_bundle(package.bundle))
+    except ChopmarkError:
+        return None
+
+
 @dataclass
 class Oracle:
     """Gathers what was seen during a run, outside the gateways, and judges it."""
@@ -160,16 +173,22 @@ class Oracle:
         if own and self.signed[origin] > now.signed:
             self.fail(1, f"{origin} has a head of size {now.signed}, and answered for more")
 
-    def watched(self, box: str, replica: Any, message: Any) -> None:
-        """Live entries have come to a gateway, or are acknowledged by it."""
+    def watched(self, life: Any, replicas: Mapping[str, Any], message: Any) -> None:
+        """A message has come to a gateway, or is acknowledged by it."""
+        kind = message.topic.split("/")[3]
+        run = _run_of(message.payload) if kind in ("entries", "reply") else None
+        replica = None if run is None else replicas.get(run[0])
+        if run is None or replica is None:
+            return
+        origin, start, end = run
         held = replica.log.state.size
         if not message.acknowledged:
             message.held = held
-            return
-        package = parse_package(message.payload)
-        end = package.start + len(parse_bundle(package.bundle))
-        if replica.conflict is None and package.start <= message.held and held < end:
-            self.fail(4, f"{box} acknowledged entries up to {end} of {replica.origin}, has {held}")
+            life.came[origin, start] += 1
+        elif kind == "entries" and replica.conflict is None and life.came[origin, start] == 1:
+            if start <= message.held and held < end:
+                box = life.box.id
+                self.fail(4, f"{box} acknowledged entries up to {end} of {origin}, has {held}")
 
     def restore(self, box: str, history: History) -> None:
         """A gateway's disk is put back: what it told before belongs to another history."""

@@ -26,7 +26,7 @@ from simulation.chaos import Chaos
 from simulation.clients import Clients
 from simulation.disk import simulated_disks
 from simulation.hsm import Keys
-from simulation.loop import SimLoop
+from simulation.loop import MAX_STEPS, SimLoop
 from simulation.network import SimBroker
 from simulation.oracle import History, Oracle, ViolationError
 from simulation.plan import Plan, draw_plan
@@ -157,13 +157,10 @@ class World:
 
     def _watch(self, client: str, message: Any) -> None:
         """A message has come, or is being acknowledged."""
-        owner, kind = message.topic.split("/")[2:4]
         life = next(box.life for box in self.boxes if box.id == client)
-        if kind == "entries" and life is not None and life.serving:
-            peer = life.parts.mesh.peers[owner]
-            # What had no room, or came twice, may be asked for: it is acknowledged at once.
-            if not peer.intake.unverified.dropped and not peer.intake.duplicates:
-                self.oracle.watched(client, peer.log, message)
+        if life is not None and life.serving:
+            replicas = {peer.log.origin: peer.log for peer in life.parts.mesh.peers.values()}
+            self.oracle.watched(life, replicas, message)
 
     def _make_box(self, name: str, folder: Path) -> Box:
         number = NAMES.index(name)
@@ -176,13 +173,16 @@ class World:
     def end(self) -> None:
         """Leave no task behind, however the run ended."""
         self.loop.after_steps(0, lambda: None)
+        self.loop.most = self.loop.steps + MAX_STEPS
         left = asyncio.all_tasks(self.loop)
         for box in self.boxes:
             box.down = True
         for task in left:
             task.cancel()
         if left:
-            self.loop.run_until_complete(asyncio.wait(left, timeout=PATIENCE))
+            _, left = self.loop.run_until_complete(asyncio.wait(left, timeout=PATIENCE))
+        for task in left:
+            self.oracle.fail(0, f"{task.get_name()} does not end: {task.get_stack(limit=1)}")
         self.loop.close()
 
     def result(self, seed: int) -> Result:
