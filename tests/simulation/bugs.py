@@ -6,6 +6,7 @@ They replace private parts of the product on purpose; where one of those is rena
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from chopmark.core import follow
 from chopmark.core.draft import Recorded
-from chopmark.core.tiles import WIDTH
+from chopmark.core.errors import ChopmarkError
 from chopmark.ledger import schema, sequencer
 from chopmark.ledger.filler import Filler
 from chopmark.ledger.reader import Reader
@@ -22,8 +23,8 @@ from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import Store
 from chopmark.mesh import catchup
 from chopmark.mesh.intake import Intake
-from chopmark.mesh.live import Publisher
-from chopmark.mesh.unverified import holes
+from chopmark.mesh.news import Board
+from chopmark.mesh.unverified import next_bundle
 
 Patch = pytest.MonkeyPatch
 
@@ -109,20 +110,22 @@ def lets_older_heads_move_the_as_of_time(patch: Patch) -> None:
 
 
 def acknowledges_before_it_is_durable(patch: Patch) -> None:
-    take = Intake.take_live
+    take = Intake._take_package
 
-    def eager(self: Any, topic: Any, message: Any) -> None:
-        take(self, topic, message)
+    def eager(self: Any, message: Any) -> None:
+        take(self, message)
         message.acknowledge()
 
-    patch.setattr(Intake, "take_live", eager)
+    patch.setattr(Intake, "_take_package", eager)
 
 
 def skips_a_bundle_in_catch_up(patch: Patch) -> None:
-    def skip(size: int, end: int, covered: Any) -> list[int]:
-        return [start for start in holes(size, end, covered) if start // WIDTH != size // WIDTH]
+    holes = catchup.holes
 
-    patch.setattr(catchup, "holes", skip)
+    def later(size: int, end: int, covered: Any) -> Any:
+        return holes(next_bundle(size), end, covered)
+
+    patch.setattr(catchup, "holes", later)
 
 
 def ignores_revocations(patch: Patch) -> None:
@@ -138,16 +141,18 @@ def lets_time_go_back(patch: Patch) -> None:
 
 
 def swallows_a_cancellation(patch: Patch) -> None:
-    """As the publisher did once: a publish that fails made it go on, though it was to stop."""
-    run = Publisher.run
+    """As a publisher did once: a publish that fails made it go on, though it was to stop."""
 
     async def stubborn(self: Any) -> None:
-        try:
-            await run(self)
-        except asyncio.CancelledError:
-            await run(self)
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._due:
+                topic, payload = self._due.popitem()
+                with suppress(ChopmarkError, asyncio.CancelledError):
+                    await self._link.publish(topic, payload, retain=True)
 
-    patch.setattr(Publisher, "run", stubborn)
+    patch.setattr(Board, "run", stubborn)
 
 
 BUGS: tuple[Callable[[Patch], None], ...] = (

@@ -1,7 +1,8 @@
 """Seeded event loop in virtual time: the same seed runs the same steps.
 
 Simulated: time (it jumps to the next timer when nothing is ready, and a step takes some too), the
-order of what is ready (shuffled), and threads (a call to an executor runs inline, some time later, in order for each).
+order of what is ready (shuffled), and threads (a call to an executor runs inline, some time later,
+in order for each).
 """
 
 import asyncio

@@ -185,10 +185,11 @@ class Oracle:
         if not message.acknowledged:
             message.held = held
             life.came[origin, start] += 1
-        elif kind == "entries" and replica.conflict is None and life.came[origin, start] == 1:
-            if start <= message.held and held < end:
-                box = life.box.id
-                self.fail(4, f"{box} acknowledged entries up to {end} of {origin}, has {held}")
+            return
+        due = start <= message.held and replica.conflict is None and life.came[origin, start] == 1
+        if kind == "entries" and due and held < end:
+            box = life.box.id
+            self.fail(4, f"{box} acknowledged entries up to {end} of {origin}, has {held}")
 
     def restore(self, box: str, history: History) -> None:
         """A gateway's disk is put back: what it told before belongs to another history."""
