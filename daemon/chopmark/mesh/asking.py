@@ -42,6 +42,11 @@ class Asker:
         self._routes = routes
         self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
 
+    @property
+    def reachable(self) -> bool:
+        """Whether a request can be sent at all."""
+        return bool(self._links.connected)
+
     def take_reply(self, message: Message) -> None:
         """Hand a reply to whoever waits for it; late, foreign and second ones are dropped."""
         waiting = self._waiting.get(message.correlation or b"")

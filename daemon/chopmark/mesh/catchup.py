@@ -128,6 +128,8 @@ class CatchUp:
     def _ask_more(self, tasks: asyncio.TaskGroup) -> None:
         """Ask for what is neither here nor asked for, as long as there is room for it."""
         holders = self._holders()
+        if not self._asker.reachable:  # no fault of theirs; the next connection wakes us
+            return
         end = max(self._promised, self._log.size + self._news_due)
         covered = [*self._intake.unverified.runs()]
         covered += [(start, next_bundle(start)) for start in self._asked]

@@ -330,6 +330,31 @@ async def test_absent_broker_ends_nothing(link: FakeLink, asker: Asker) -> None:
         await made.log.until(lambda: made.log.size == 100)
 
 
+async def test_peers_are_not_blamed_for_an_outage_of_our_own(
+    link: FakeLink, asker: Asker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chopmark.mesh.lanes.REST", 600.0)
+    link.cut()
+    peers = Peers(link, asker, sz_1=source(100))
+    made = following(followed(target=100), asker, "sz-1")
+    looked, five = 0, asyncio.Event()
+
+    def holders() -> list[Holder]:
+        nonlocal looked
+        looked += 1
+        if looked == 5:
+            five.set()
+        return [Holder("sz-1")]
+
+    made.catch_up._holders = holders
+    async with running(peers.run(), *made.jobs()):
+        async with asyncio.timeout(30):
+            await five.wait()
+        link.connected = True
+        made.catch_up.wake()
+        await made.log.until(lambda: made.log.size == 100)
+
+
 async def test_catch_up_that_is_woken_and_cancelled_at_once_ends(asker: Asker) -> None:
     """In Python 3.11 `wait_for` loses a cancellation that comes with the event."""
     made = following(followed(), asker).catch_up
