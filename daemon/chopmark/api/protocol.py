@@ -222,6 +222,13 @@ class _BoundedProtocol(HttpToolsProtocol):
             self.transport.close()
         self.on_response_complete()
 
+    def shutdown(self) -> None:
+        """Stop in order: a request whose head has come is still answered, when its body is here."""
+        if self._handler is not None:
+            self._stop_delay()
+            self._go_long()
+        super().shutdown()
+
     def _wait_for_head(self) -> None:
         self._late = self.loop.call_later(self.limits.head_seconds, self.transport.close)
 
