@@ -20,7 +20,6 @@ from chopmark.api.ports import Gateway
 from chopmark.api.stream import Output
 from chopmark.api.times import Deadline
 from chopmark.core.compact import (
-    CODE,
     MAX_RECORD,
     MEDIA_TYPE,
     Failure,
@@ -30,7 +29,7 @@ from chopmark.core.compact import (
     make_drafts,
 )
 from chopmark.core.draft import Draft, Drafts
-from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, TryAgainError
+from chopmark.core.errors import ChopmarkError, RefusedError, TryAgainError
 
 _MOVED: Final = "request-moved"
 _Settling = asyncio.Task[Run | ChopmarkError]
@@ -60,7 +59,9 @@ class _Compact:
         self._limits = limits
         self._wait = wait
         self._output = output
-        self._digests = DigestReader(2 * 64 * limits.compact_group)
+        self._digests = DigestReader(
+            2 * 64 * limits.compact_group, limits.idle, lambda: self._busy > 0
+        )
         self._slots = asyncio.Semaphore(limits.in_flight)
         self._busy = 0
         self._groups: asyncio.Queue[_Settling | None] = asyncio.Queue()
@@ -102,15 +103,12 @@ class _Compact:
             for done in range(0, run.count, most):
                 count = min(most, run.count - done)
                 part = Run(run.first + done, run.start + done, count, run.made_at)
-                digests = await self._take_all(header, count)
+                wanted = count * header.width
+                digests = await self._digests.take(header.width, wanted, all_of_it=True)
                 if digests:
                     await self._gateway.compare_compact(header, part, digests)
-                if len(digests) < count * header.width:
+                if len(digests) < wanted:
                     return
-
-    async def _take_all(self, header: Header, count: int) -> bytes:
-        """So many digests; fewer at the body's end only."""
-        return await self._digests.take(header.width, count * header.width, lambda: True)
 
     async def _record_all(self, header: Header, tasks: asyncio.TaskGroup) -> None:
         """Record what is left of the body, and tell of each run as soon as it is durable."""
@@ -127,8 +125,7 @@ class _Compact:
             while not self._groups.empty():  # what comes after a run that failed cannot be recorded
                 if (settling := self._groups.get_nowait()) is not None:
                     settling.cancel()
-        if self._digests.has_rest:
-            raise MalformedError(CODE, "the body ends inside a digest")
+        self._digests.check_end()
 
     async def _dispatch(self, header: Header, tasks: asyncio.TaskGroup) -> None:
         first = self._runs[-1].first + self._runs[-1].count if self._runs else header.offset
@@ -136,7 +133,7 @@ class _Compact:
         before: _Settling | None = None
         while True:
             await self._slots.acquire()
-            digests = await self._digests.take(header.width, most, lambda: self._busy > 0)
+            digests = await self._digests.take(header.width, most)
             if not digests:
                 break
             self._busy += 1

@@ -5,10 +5,11 @@ from collections import deque
 from collections.abc import Callable
 
 from litestar.types import Receive
+from litestar.types.asgi_types import ReceiveMessage
 
-from chopmark.api.pipeline import ClientGoneError
+from chopmark.api.pipeline import IDLE, ClientGoneError
 from chopmark.core.compact import CODE, MAX_HEADER, Header, parse_header, split_record
-from chopmark.core.errors import MalformedError
+from chopmark.core.errors import MalformedError, TryAgainError
 
 
 class DigestReader:
@@ -16,10 +17,15 @@ class DigestReader:
 
     Args:
         bound: bytes read ahead after which the client has to wait.
+        idle: seconds in which something must come, unless we are busy with what came before.
+        is_busy: whether we are.
     """
 
-    def __init__(self, bound: int) -> None:
+    def __init__(self, bound: int, idle: float, is_busy: Callable[[], bool]) -> None:
         self._bound = bound
+        self._idle = idle
+        self._is_busy = is_busy
+        self._fault: TryAgainError | None = None
         # Pieces, not one growing buffer: that would be copied whenever it grows.
         self._pieces: deque[bytes] = deque()
         self._size = 0
@@ -27,23 +33,20 @@ class DigestReader:
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
 
-    @property
-    def has_rest(self) -> bool:
-        """Whether bytes are left that were not taken."""
-        return self._size > 0
-
     async def read(self, receive: Receive) -> None:
-        """Read the body to its end; then watch for the client to hang up.
+        """Read the body to its end, and watch for the client to hang up; or until it is idle.
 
         Raises:
-            ClientGoneError: the only way in which this ends.
+            ClientGoneError: it hung up.
         """
         more = True
         while more:
             while self._size >= self._bound:
                 self._room.clear()
                 await self._room.wait()
-            message = await receive()
+            message = await self._receive(receive)
+            if message is None:
+                break
             if message["type"] != "http.request":
                 raise ClientGoneError
             more = message.get("more_body", False)
@@ -51,18 +54,45 @@ class DigestReader:
             self.nudge()
         self._ended = True
         self.nudge()
-        await receive()
-        raise ClientGoneError
+        if self._fault is None:
+            await receive()
+            raise ClientGoneError
+
+    async def _receive(self, receive: Receive) -> ReceiveMessage | None:
+        """The next message; None once the client has been idle for too long."""
+        while True:
+            try:
+                async with asyncio.timeout(self._idle):
+                    return await receive()
+            except TimeoutError:
+                if not self._is_busy():
+                    message = f"nothing came within {self._idle:g} s: the request was ended"
+                    self._fault = TryAgainError(IDLE, message, hint="go on from its last run")
+                    return None
+
+    def check_end(self) -> None:
+        """See that the body ended as it should.
+
+        Raises:
+            TryAgainError: `batch-idle` if the client stopped sending in the middle.
+            MalformedError: it ended inside a digest.
+        """
+        if self._fault is not None:
+            raise self._fault
+        if self._size:
+            raise MalformedError(CODE, "the body ends inside a digest")
 
     async def header(self) -> Header:
         """The header, once it is there.
 
         Raises:
             MalformedError, RefusedError: what `parse_header` raises, or that it is cut short.
+            TryAgainError: `batch-idle`.
         """
         begun = b""
         while (found := split_record(begun, MAX_HEADER)) is None:
             if self._ended and not self._size:
+                self.check_end()
                 raise MalformedError(CODE, "the body ends inside its header")
             if not self._size:
                 await self._wait()
@@ -71,19 +101,19 @@ class DigestReader:
         self._put_back(rest)
         return parse_header(content)
 
-    async def take(self, width: int, most: int, is_busy: Callable[[], bool]) -> bytes:
+    async def take(self, width: int, most: int, *, all_of_it: bool = False) -> bytes:
         """The next digests, whole ones; nothing once the body has no more.
 
-        Less than `most` only at the end of the body, or when nothing else is being done with what
-        was taken before: a client may wait for an answer before it sends more.
+        Less than `most` only at the end of the body, or when we are not busy with what was taken
+        before: a client may wait for an answer before it sends more.
 
         Args:
             width: bytes of one.
             most: bytes at most; a multiple of the width.
-            is_busy: asked after each change; `nudge` tells of one.
+            all_of_it: wait for so many, busy or not.
         """
         while self._size < most and not self._ended:
-            if self._size >= width and not is_busy():
+            if self._size >= width and not all_of_it and not self._is_busy():
                 break
             await self._wait()
         taken = self._take(min(most, self._size // width * width))

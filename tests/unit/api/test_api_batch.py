@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from litestar.exceptions import LitestarException
 
+from asgicall import AsgiCall
 from chopmark.api.answers import Settled, render
-from chopmark.api.app import create_app
 from chopmark.api.limits import ApiLimits
 from chopmark.api.lines import Fault, LineSplitter
 from chopmark.core.draft import Draft, Drafts, Recorded
@@ -20,57 +20,11 @@ from fakegateway import NOW, FakeGateway
 MADE_AT = "2026-11-22T13:00:00.000Z"
 
 
-class Call:
-    """One batch request, fed and read by hand."""
+class Call(AsgiCall):
+    """One batch request."""
 
     def __init__(self, gateway: FakeGateway, limits: ApiLimits | None = None) -> None:
-        self.app = create_app(gateway, limits or ApiLimits())
-        self.pieces: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.reading = asyncio.Event()
-        self.reading.set()
-        self.received = 0
-        self.status = 0
-        self.headers: dict[bytes, bytes] = {}
-        self.output = bytearray()
-        self.ended = False
-
-    def feed(self, data: bytes, *, more: bool = True) -> None:
-        self.pieces.put_nowait({"type": "http.request", "body": data, "more_body": more})
-
-    def hang_up(self) -> None:
-        self.pieces.put_nowait({"type": "http.disconnect"})
-
-    async def run(self, query: str = "") -> None:
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": "POST",
-            "scheme": "http",
-            "path": "/v1/attestations:batch",
-            "raw_path": b"/v1/attestations:batch",
-            "query_string": query.encode(),
-            "headers": [(b"host", b"localhost")],
-            "server": ("127.0.0.1", 8080),
-            "client": ("127.0.0.1", 9),
-            "root_path": "",
-        }
-        await self.app(scope, self.receive, self.send)
-
-    async def receive(self) -> dict[str, Any]:
-        message = await self.pieces.get()
-        self.received += 1
-        return message
-
-    async def send(self, message: dict[str, Any]) -> None:
-        await self.reading.wait()
-        if message["type"] == "http.response.start":
-            assert not self.status
-            self.status, self.headers = message["status"], dict(message["headers"])
-            return
-        assert not self.ended
-        self.output += message["body"]
-        self.ended = not message["more_body"]
+        super().__init__(gateway, "/v1/attestations:batch", limits or ApiLimits())
 
     def lines(self) -> list[dict[str, Any]]:
         assert self.ended

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from asgicall import AsgiCall
 from chopmark.api.app import create_app
 from chopmark.api.limits import ApiLimits
 from chopmark.core.compact import (
@@ -34,56 +35,16 @@ def digests(count: int, width: int = 32) -> bytes:
     return b"".join(digest + bytes(reversed(digest)) * (width // 32 - 1) for digest in made)
 
 
-class Call:
-    """One request, fed and read by hand."""
+class Call(AsgiCall):
+    """One request in compact form."""
 
     def __init__(self, gateway: FakeGateway, offset: int = 0, limits: ApiLimits = LIMITS) -> None:
-        self.app = create_app(gateway, limits)
-        self.pieces: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.reading = asyncio.Event()
-        self.reading.set()
-        self.received = 0
-        self.status = 0
-        self.headers: dict[bytes, bytes] = {}
-        self.body = bytearray()
+        super().__init__(gateway, "/v1/attestations:compact", limits)
         self.answer = AnswerReader(offset)
 
-    def feed(self, data: bytes, *, more: bool = True) -> None:
-        self.pieces.put_nowait({"type": "http.request", "body": data, "more_body": more})
-
-    def hang_up(self) -> None:
-        self.pieces.put_nowait({"type": "http.disconnect"})
-
-    async def run(self, query: str = "") -> None:
-        scope = {
-            "type": "http",
-            "asgi": {"version": "3.0"},
-            "http_version": "1.1",
-            "method": "POST",
-            "scheme": "http",
-            "path": "/v1/attestations:compact",
-            "raw_path": b"/v1/attestations:compact",
-            "query_string": query.encode(),
-            "headers": [(b"host", b"localhost")],
-            "server": ("127.0.0.1", 8080),
-            "client": ("127.0.0.1", 9),
-            "root_path": "",
-        }
-        await self.app(scope, self.receive, self.send)  # type: ignore[arg-type]
-
-    async def receive(self) -> dict[str, Any]:
-        message = await self.pieces.get()
-        self.received += 1
-        return message
-
     async def send(self, message: dict[str, Any]) -> None:
-        await self.reading.wait()
-        if message["type"] == "http.response.start":
-            assert not self.status
-            self.status, self.headers = message["status"], dict(message["headers"])
-            return
-        self.body += message["body"]
-        if self.status == 200:
+        await super().send(message)
+        if message["type"] == "http.response.body" and self.status == 200:
             list(self.answer.feed(message["body"]))
 
 
@@ -98,7 +59,7 @@ async def ask(
     call.feed(header.encode() + body, more=False)
     async with asyncio.timeout(10):
         await call.run(query)
-    assert call.status == 200, bytes(call.body)
+    assert call.status == 200, bytes(call.output)
     assert call.headers[b"content-type"] == MEDIA_TYPE.encode()
     return call.answer.runs, call.answer.finish()
 
@@ -401,3 +362,45 @@ async def test_other_methods_are_refused() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get("/v1/attestations:compact")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+
+
+HASTY = ApiLimits(compact_group=4, idle=0.1)
+
+
+@pytest.mark.parametrize("rest", [b"", digests(1)[:31]])
+async def test_client_that_sends_nothing_more_hears_so(rest: bytes) -> None:
+    gateway = FakeGateway()
+    call = Call(gateway, limits=HASTY)
+    call.feed(HEADER.encode() + digests(3) + rest)
+    async with asyncio.timeout(10):
+        await call.run()
+    last = call.answer.last
+    assert isinstance(last, Failure)
+    assert (last.code, last.retry_after, call.ended) == ("batch-idle", 1, True)
+    assert held(gateway) == digests(3)
+
+
+@pytest.mark.parametrize("begun", [b"", HEADER.encode()[:10]])
+async def test_client_that_sends_no_header_is_refused(begun: bytes) -> None:
+    call = Call(FakeGateway(), limits=HASTY)
+    call.feed(begun)
+    async with asyncio.timeout(10):
+        await call.run()
+    assert call.status == 503
+    assert b'"batch-idle"' in call.output
+
+
+async def test_client_is_not_idle_while_its_digests_are_recorded() -> None:
+    gateway = FakeGateway()
+    gateway.gate.clear()
+    call = Call(gateway, limits=replace(HASTY, idle=0.01))
+    call.feed(HEADER.encode() + digests(4))
+    running = asyncio.create_task(call.run())
+    await until(lambda: gateway.recording == 1)
+    await asyncio.sleep(0.05)  # some times as long as it may be idle
+    assert not running.done()
+    call.feed(b"", more=False)
+    gateway.gate.set()
+    async with asyncio.timeout(10):
+        await running
+    assert isinstance(call.answer.finish(), End)
