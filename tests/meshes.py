@@ -286,6 +286,25 @@ async def running(*jobs: Coroutine[Any, Any, None]) -> AsyncIterator[list[asynci
                 await task
 
 
+@asynccontextmanager
+async def serving(job: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """A job that runs as long as the block, and may fail: the test looks at its task."""
+    task = asyncio.create_task(job)
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError, ExceptionGroup):
+            await task
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait for what has no event."""
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 - see above
+            await asyncio.sleep(0.001)
+
+
 class Peers:
     """Other gateways, which answer the requests that the link carries."""
 

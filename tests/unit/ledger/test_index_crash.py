@@ -85,17 +85,23 @@ class Camera:
         monkeypatch.setattr(owner, name, step)
 
 
-def test_crash_at_any_step_leaves_an_index_that_has_what_it_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def film(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Camera:
+    """What happens on the disk while an index is filled, and its files are merged."""
     monkeypatch.setattr(tail_module, "CHUNK", 20)
-    with monkeypatch.context() as patch, closing(DigestIndex(tmp_path / "index")) as index:
-        camera = Camera(tmp_path / "index", patch)
+    with monkeypatch.context() as patch, closing(DigestIndex(folder)) as index:
+        camera = Camera(folder, patch)
         for start in range(0, 400, 20):
             assert index.wait_for_room()
             index.put_many(start, [digest(number) for number in range(start, start + 20)])
         with index._parts.changed:
             assert index._parts.changed.wait_for(lambda: not index._has_work(), 30)
+    return camera
+
+
+def test_crash_at_any_step_leaves_an_index_that_has_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    camera = film(tmp_path / "index", monkeypatch)
     assert len(camera.copies) > 30
     assert any(copy.glob(f"*{UNFINISHED}") for copy in camera.copies)
     reached = [check(copy) for copy in camera.copies]
@@ -107,14 +113,7 @@ def test_crash_at_any_step_leaves_an_index_that_has_what_it_says(
 def test_file_is_safe_before_it_takes_its_name_and_before_its_parts_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tail_module, "CHUNK", 20)
-    with monkeypatch.context() as patch, closing(DigestIndex(tmp_path / "index")) as index:
-        camera = Camera(tmp_path / "index", patch)
-        for start in range(0, 400, 20):
-            assert index.wait_for_room()
-            index.put_many(start, [digest(number) for number in range(start, start + 20)])
-        with index._parts.changed:
-            assert index._parts.changed.wait_for(lambda: not index._has_work(), 30)
+    camera = film(tmp_path / "index", monkeypatch)
     order = " ".join(camera.steps)
     assert "unlink" in order
     for at, step in enumerate(camera.steps):

@@ -1,13 +1,12 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
 from chopmark.core.errors import InternalError
 from chopmark.mesh.live import MAX_BEHIND, MAX_KEPT, WINDOW, Printer, Publisher
-from meshes import FakeLink, FakeLog, range_of
+from meshes import FakeLink, FakeLog, range_of, serving, until
 
 OWN = "bank-hk.example/hk-1"
 
@@ -38,21 +37,8 @@ def make_publisher(
     return Publisher("hk-1", link, printer, is_heard)  # type: ignore[arg-type]
 
 
-@asynccontextmanager
-async def running(press: Press) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(press.publisher.run())
-    try:
-        yield task
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError, ExceptionGroup):
-            await task
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.001)
+def running(press: Press) -> AbstractAsyncContextManager[asyncio.Task[None]]:
+    return serving(press.publisher.run())
 
 
 async def test_new_entries_are_published_as_they_are_signed() -> None:

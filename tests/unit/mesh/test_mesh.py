@@ -1,6 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
@@ -12,7 +11,7 @@ from chopmark.mesh.mesh import MAX_ALL_UNVERIFIED, MAX_SIZES, Mesh
 from chopmark.mesh.messages import Request, Status, parse_status
 from chopmark.mesh.pace import MAX_LAG
 from chopmark.mesh.unverified import MAX_GROUP
-from meshes import BROKER, FakeLink, FakeLog, fake, live, request_of
+from meshes import BROKER, FakeLink, FakeLog, fake, live, request_of, serving
 
 OWN, SZ, MO = "bank-hk.example/hk-1", "bank-sz.example/sz-1", "bank-mo.example/mo-1"
 
@@ -50,15 +49,8 @@ def net(monkeypatch: pytest.MonkeyPatch) -> Net:
     return Net()
 
 
-@asynccontextmanager
-async def running(net: Net) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(net.mesh.run())
-    try:
-        yield task
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError, ExceptionGroup):
-            await task
+def running(net: Net) -> AbstractAsyncContextManager[asyncio.Task[None]]:
+    return serving(net.mesh.run())
 
 
 async def acknowledged(message: Message) -> None:

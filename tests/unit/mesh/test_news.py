@@ -1,7 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from typing import Any
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 
@@ -9,7 +7,7 @@ from chopmark.core.errors import TryAgainError
 from chopmark.mesh import news as module
 from chopmark.mesh.messages import Status, parse_status
 from chopmark.mesh.news import STATUS_STEP, News
-from meshes import FakeLink, FakeLog
+from meshes import FakeLink, FakeLog, serving, until
 
 OWN, SZ = "bank-hk.example/hk-1", "bank-sz.example/sz-1"
 
@@ -48,21 +46,8 @@ class Desk:
         return parse_status((await self.link.next("status")).payload).sizes
 
 
-@asynccontextmanager
-async def running(desk: Desk) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.create_task(desk.news.run())
-    try:
-        yield task
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError, ExceptionGroup):
-            await task
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - what is waited for has no event
-            await asyncio.sleep(0.001)
+def running(desk: Desk) -> AbstractAsyncContextManager[asyncio.Task[None]]:
+    return serving(desk.news.run())
 
 
 async def test_newest_head_is_published_and_retained(monkeypatch: pytest.MonkeyPatch) -> None:
