@@ -132,8 +132,11 @@ class News:
             await asyncio.sleep(HEAD_PAUSE)
 
     async def _tell_heartbeats(self) -> None:
+        moved = False
         while True:
-            await _wait(self._heartbeat_due, HEARTBEAT)
+            # Times are whole seconds: what vouches for a new head at once may bear a time from
+            # before its entries were made. One more follows, or peers would have to wait for it.
+            moved = await _wait(self._heartbeat_due, 0 if moved else HEARTBEAT)
             self._heartbeat_due.clear()
             try:
                 note = await self._heartbeat()

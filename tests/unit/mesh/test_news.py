@@ -77,6 +77,19 @@ async def test_reconnect_says_where_we_are() -> None:
         assert sent["checkpoint"].payload == b"head 7"
 
 
+async def test_new_head_is_vouched_for_twice_since_times_are_whole_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first may bear a time from before the entries were made."""
+    monkeypatch.setattr(module, "HEARTBEAT_PAUSE", 0.001)
+    desk = Desk()
+    desk.beats = [b"first", b"second"]
+    async with running(desk):
+        desk.grow(5)
+        for beat in (b"first", b"second"):
+            assert (await desk.link.next("cosignature")).payload == beat
+
+
 async def test_heartbeats_go_on_while_the_hsm_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HEARTBEAT", 0.001)
     monkeypatch.setattr(module, "HEARTBEAT_PAUSE", 0.001)
