@@ -20,6 +20,7 @@ from chopmark.core.errors import (
     ChopmarkError,
     ExistsError,
     MalformedError,
+    MissingError,
     TryAgainError,
     UsageError,
 )
@@ -64,6 +65,10 @@ def attest_manifest(bulk: Bulk, options: Options) -> int:
         message = f"a run of {bulk.manifest} broke off: it is not begun anew"
         hint = "--resume goes on with it; its documents that are attested already stay attested"
         raise ExistsError("unfinished-run", message, hint=hint)
+    if begun is None and bulk.resume:  # it may be finished: then all would be attested twice
+        message = f"no run of {bulk.manifest} broke off: there is nothing to go on with"
+        hint = "leave out --resume to attest all of it, unless a run has done so already"
+        raise MissingError("no-unfinished-run", message, hint=hint)
     files = _make_files(bulk, manifest)
     if files is not None:
         files.check(may_exist=begun is not None)

@@ -195,10 +195,18 @@ def test_manifest_whose_proofs_broke_off_keeps_the_rest(run: Run, gateway: Socke
     check_proofs(gateway, Path(), names)
 
 
-def test_manifest_resume_begins_where_nothing_broke_off(run: Run, gateway: SocketGateway) -> None:
-    names = write_manifest(5)
-    assert run("attest", "--manifest", MANIFEST, "--resume").code == 0
-    check_proofs(gateway, Path(), names)
+@pytest.mark.parametrize("finished", [False, True])
+def test_manifest_resume_where_nothing_broke_off_attests_nothing(
+    run: Run, gateway: SocketGateway, *, finished: bool
+) -> None:
+    write_manifest(5)
+    if finished:
+        assert run("attest", "--manifest", MANIFEST, "--no-proofs").code == 0
+    before = list(gateway.log.entries)
+    done = run("attest", "--manifest", MANIFEST, "--no-proofs", "--resume")
+    assert done.code == 66
+    assert "leave out --resume" in done.err
+    assert gateway.log.entries == before
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def attest(
         proofs: Folder for the proofs of a manifest's documents, or "beside" each document, as
             without it.
         no_proofs: Keep no proofs of a manifest's documents.
-        resume: Go on with the run of this manifest that broke off, if one did.
+        resume: Go on with the run of this manifest that broke off.
     """
     check_kind_argument(kind)
     until = None if valid_until is None else parse_time(valid_until)
