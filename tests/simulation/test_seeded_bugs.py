@@ -8,7 +8,7 @@ import pytest
 from simulation.bugs import BUGS
 from simulation.world import run_seed, scratch
 
-BOUND = 400
+BOUND = 150
 """Seeds in which each bug must be found; most are found in the first few."""
 
 
