@@ -11,6 +11,7 @@ from chopmark.core.keys import (
     COSIGNATURE,
     ECDSA_P256,
     ED25519,
+    OTHER,
     VerifierKey,
     cosigned_message,
     encode_spki,
@@ -31,7 +32,7 @@ class SoftKey:
 
     @property
     def vkey(self) -> VerifierKey:
-        if self.type == ECDSA_P256:
+        if self.type in (ECDSA_P256, OTHER):
             return VerifierKey(self.name, self.type, encode_spki(self._p256().public_key()))
         public = self._ed25519().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         return VerifierKey(self.name, self.type, public)
@@ -44,6 +45,9 @@ class SoftKey:
     def _sign(self, text: bytes, time: int) -> bytes:
         if self.type == ECDSA_P256:
             return self._p256().sign(text, _DETERMINISTIC)
+        if self.type == OTHER:
+            signature = self._p256().sign(cosigned_message(time, text), _DETERMINISTIC)
+            return time.to_bytes(8, "big") + signature
         if self.type == COSIGNATURE:
             signature = self._ed25519().sign(cosigned_message(time, text))
             return time.to_bytes(8, "big") + signature
@@ -64,6 +68,11 @@ def log_key(origin: str, seed: int = 1, key_type: int = ECDSA_P256) -> SoftKey:
 def cosigner(name: str, seed: int) -> SoftKey:
     """The key of a cosigner."""
     return SoftKey(name, COSIGNATURE, seed)
+
+
+def p256_cosigner(name: str, seed: int) -> SoftKey:
+    """The key of a cosigner whose HSM has no Ed25519."""
+    return SoftKey(name, OTHER, seed)
 
 
 def ed25519_key(name: str, seed: int) -> SoftKey:

@@ -6,8 +6,10 @@ from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import KeyType, Mechanism
 
+from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import ConfigurationError, ExistsError, MissingError
-from chopmark.core.keys import VerifierKey
+from chopmark.core.keys import ECDSA_P256, OTHER, VerifierKey
+from chopmark.core.merkle import EMPTY_ROOT
 from chopmark.hsm import ceremony, create_keys, open_signer
 from chopmark.hsm.keys import ED25519_PARAMS, P256_PARAMS
 from integration.hsm_box import ORIGIN, Box
@@ -101,12 +103,17 @@ async def test_unprotected_key_is_refused(box: Box, flaw: str) -> None:
     assert caught.value.code == "key-not-protected"
 
 
-async def test_p256_cosigner_is_refused(box: Box) -> None:
-    box.create()
-    labels = {"log_label": "chopmark-cosigner", "cosigner_label": "chopmark-log"}
-    with pytest.raises(ConfigurationError, match="must be Ed25519") as caught:
-        await open_signer(replace(box.config, **labels), ORIGIN, box.give_pin)
-    assert caught.value.code == "unfit-key"
+async def test_p256_cosigner_is_made_and_cosigns(box: Box) -> None:
+    log, cosigner = create_keys(box.config, ORIGIN, box.give_pin, "p256")
+    assert (log.type, cosigner.type) == (ECDSA_P256, OTHER)
+    signer = await open_signer(box.config, ORIGIN, box.give_pin)
+    try:
+        signature = await signer.cosign(Checkpoint(ORIGIN, 0, EMPTY_ROOT), 1_795_305_600)
+    finally:
+        await signer.close()
+    text = Checkpoint(ORIGIN, 0, EMPTY_ROOT).encode().encode()
+    assert signature.key_id == cosigner.key_id
+    assert cosigner.verify(text, signature.payload) == 1_795_305_600
 
 
 async def test_two_keys_of_one_label_are_refused(box: Box) -> None:

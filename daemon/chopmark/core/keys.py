@@ -1,7 +1,8 @@
 """Verifier keys of signed notes (C2SP signed-note, tlog-cosignature): vkeys, key ids, checks.
 
 A key is the pair of a name and a public key of one type. Types that we read: 0x01 Ed25519,
-0x02 ECDSA P-256 with SHA-256, 0x04 timestamped Ed25519 cosignature.
+0x02 ECDSA P-256 with SHA-256, 0x04 timestamped Ed25519 cosignature, and 0xff with our identifier
+`chopmark/cosignature-p256/v1`: the same by a P-256 key, for HSMs without Ed25519.
 """
 
 import hashlib
@@ -26,6 +27,9 @@ from chopmark.core.text import MAX_INT, encode_base64, parse_base64
 ED25519: Final = 0x01
 ECDSA_P256: Final = 0x02
 COSIGNATURE: Final = 0x04
+OTHER: Final = 0xFF
+"""A type that C2SP has not assigned: an identifier follows it."""
+COSIGNATURE_P256: Final = b"chopmark/cosignature-p256/v1"
 
 MAX_NAME: Final = 128
 """Characters in the name of a key that we know."""
@@ -39,7 +43,7 @@ class VerifierKey:
 
     Attributes:
         name: key name; for a log it is the log's origin.
-        type: signature type byte.
+        type: signature type byte; 0xff stands for our P-256 cosignature.
         public: 32 raw bytes for Ed25519 types, DER SubjectPublicKeyInfo for ECDSA.
     """
 
@@ -52,12 +56,26 @@ class VerifierKey:
         """Four bytes that, with the name, identify the key (C2SP signed-note, §Signatures)."""
         if self.type == ECDSA_P256:
             return hashlib.sha256(self.public).digest()[:4]
-        body = self.name.encode() + b"\n" + bytes([self.type]) + self.public
+        body = self.name.encode() + b"\n" + bytes([self.type]) + self._identifier + self.public
         return hashlib.sha256(body).digest()[:4]
+
+    @property
+    def is_cosigner(self) -> bool:
+        """Whether its signatures are cosignatures, which bear a time."""
+        return self.type in (COSIGNATURE, OTHER)
+
+    @property
+    def is_p256(self) -> bool:
+        """Whether it is an ECDSA key, and its signatures are DER."""
+        return self.type in (ECDSA_P256, OTHER)
+
+    @property
+    def _identifier(self) -> bytes:
+        return COSIGNATURE_P256 + b"\n" if self.type == OTHER else b""
 
     def encode(self) -> str:
         """The vkey text: name, hexadecimal key id and base64 of type and key, joined by `+`."""
-        body = encode_base64(bytes([self.type]) + self.public)
+        body = encode_base64(bytes([self.type]) + self._identifier + self.public)
         return f"{self.name}+{self.key_id.hex()}+{body}"
 
     def verify(self, text: bytes, payload: bytes) -> int | None:
@@ -67,8 +85,8 @@ class VerifierKey:
             The signed time in seconds since the Unix epoch for a cosignature, otherwise 0;
             None if the signature is not good.
         """
-        if self.type == COSIGNATURE:
-            return _verify_cosignature(self.public, text, payload)
+        if self.is_cosigner:
+            return _verify_cosignature(self, text, payload)
         verify = _verify_ecdsa if self.type == ECDSA_P256 else _verify_ed25519
         return 0 if verify(self.public, text, payload) else None
 
@@ -87,7 +105,7 @@ def parse_vkey(text: str) -> VerifierKey:
     if len(name) > MAX_NAME or not name.isprintable():
         raise MalformedError("malformed-key-name", f"not a name that we can show: {name[:80]!r}")
     blob = parse_base64(body, "the key of a vkey")
-    key = VerifierKey(name, blob[0] if blob else -1, blob[1:])
+    key = _read_key(name, blob)
     _check_public(key)
     if key.key_id.hex() != key_hash:
         raise MalformedError("malformed-vkey", f"the key hash of vkey {name!r} does not match")
@@ -119,11 +137,20 @@ def encode_spki(key: EllipticCurvePublicKey) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
+def _read_key(name: str, blob: bytes) -> VerifierKey:
+    """The key in the body of a vkey; of a type that we do not know whatever it says."""
+    ours = bytes([OTHER]) + COSIGNATURE_P256 + b"\n"
+    if blob.startswith(ours):
+        return VerifierKey(name, OTHER, blob.removeprefix(ours))
+    known = blob and blob[0] != OTHER
+    return VerifierKey(name, blob[0] if known else -1, blob[1:])
+
+
 def _check_public(key: VerifierKey) -> None:
     if key.type in (ED25519, COSIGNATURE):
         if len(key.public) != 32:
             raise MalformedError("malformed-vkey", f"key {key.name!r} does not have 32 bytes")
-    elif key.type == ECDSA_P256:
+    elif key.is_p256:
         if _load_p256(key.public) is None:
             raise MalformedError("malformed-vkey", f"key {key.name!r} is no P-256 public key")
     else:
@@ -162,11 +189,9 @@ def _verify_ed25519(public: bytes, message: bytes, payload: bytes) -> bool:
     return True
 
 
-def _verify_cosignature(public: bytes, text: bytes, payload: bytes) -> int | None:
-    if len(payload) != 72:
-        return None
+def _verify_cosignature(key: VerifierKey, text: bytes, payload: bytes) -> int | None:
     time = int.from_bytes(payload[:8], "big")
-    message = cosigned_message(time, text)
-    if not 0 < time <= MAX_INT or not _verify_ed25519(public, message, payload[8:]):
+    if len(payload) <= 8 or not 0 < time <= MAX_INT:
         return None
-    return time
+    verify = _verify_ecdsa if key.is_p256 else _verify_ed25519
+    return time if verify(key.public, cosigned_message(time, text), payload[8:]) else None

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from chopmark.core.errors import MalformedError
-from chopmark.core.keys import COSIGNATURE, VerifierKey, parse_vkey
+from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.note import Verified
 from chopmark.core.text import parse_decimal
 
@@ -77,14 +77,14 @@ class _Builder:
     def add_log(self, words: list[str]) -> None:
         _demand(len(words) in (1, 2), "log <vkey> [<url>]")
         key = parse_vkey(words[0])
-        _demand(key.type != COSIGNATURE, "a log whose key signs checkpoints")
+        _demand(not key.is_cosigner, "a log whose key signs checkpoints")
         _demand(all(key.public != other.public for other in self.logs), "each log once")
         self.logs.append(key)
 
     def add_witness(self, words: list[str]) -> None:
         _demand(len(words) in (2, 3), "witness <name> <vkey> [<url>]")
         key = parse_vkey(words[1])
-        _demand(key.type == COSIGNATURE, f"a cosigner key (type 0x04) for {words[0]!r}")
+        _demand(key.is_cosigner, f"a cosigner key (type 0x04, or ours) for {words[0]!r}")
         known = (other.public for other in self.witnesses.values())
         _demand(key.public not in known, "each witness once")
         self.witnesses[self._new_name(words[0])] = key

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, Literal
 
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.exceptions import MechanismInvalid, PKCS11Error
@@ -37,11 +37,14 @@ _PRIVATE: Final = {
 # Readable without a login, so that a gateway whose PIN is refused still knows its name.
 _PUBLIC: Final = {Attribute.PRIVATE: False, Attribute.MODIFIABLE: False}
 
+Cosigner = Literal["ed25519", "p256"]
+_COSIGNERS: Final[dict[Cosigner, KeyType]] = {"ed25519": KeyType.EC_EDWARDS, "p256": KeyType.EC}
+
 
 def create_keys(
-    config: HsmConfig, origin: str, pin: Callable[[], str]
+    config: HsmConfig, origin: str, pin: Callable[[], str], cosigner: Cosigner = "ed25519"
 ) -> tuple[VerifierKey, VerifierKey]:
-    """Generate the log key (ECDSA P-256) and the cosigner key (Ed25519) in the token.
+    """Generate the log key (ECDSA P-256) and the cosigner key in the token.
 
     Either both are made, read back and found to be kept by the token, or neither stays. Blocks
     until done; the module must not be in use in this process.
@@ -50,6 +53,7 @@ def create_keys(
         config: which module, token and labels.
         origin: of our log; names both keys.
         pin: gives the PIN; called once.
+        cosigner: what the cosigner key is to be; `p256` for tokens without Ed25519.
 
     Returns:
         The log key and the cosigner key.
@@ -62,33 +66,38 @@ def create_keys(
     """
     check_origin(origin)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hsm") as executor:
-        return executor.submit(_run, config, origin, pin).result()
+        return executor.submit(_run, config, origin, pin, cosigner).result()
 
 
-def _run(config: HsmConfig, origin: str, pin: Callable[[], str]) -> tuple[VerifierKey, VerifierKey]:
+def _run(
+    config: HsmConfig, origin: str, pin: Callable[[], str], cosigner: Cosigner
+) -> tuple[VerifierKey, VerifierKey]:
     module = Module(config.module)
     try:
         session = login(module, module.find_token(config), pin, rw=True)
-        return _create(session, config, origin)
+        return _create(session, config, origin, _COSIGNERS[cosigner])
     except PinRefusedError as refused:
         hint = "put the right PIN into the credential `hsm-pin`; a token locks after a few tries"
         raise ConfigurationError("pin-refused", refused.reason, hint=hint) from refused
     except MechanismInvalid as error:
-        message = "the token cannot make keys of P-256 and Ed25519"
-        raise ConfigurationError("no-such-mechanism", message) from error
+        message = f"the token cannot make a P-256 log key and a cosigner key of type {cosigner}"
+        hint = "a token without Ed25519 may take --cosigner-key p256"
+        raise ConfigurationError("no-such-mechanism", message, hint=hint) from error
     except (PKCS11Error, TokenFaultError) as error:
         raise away(describe(error)) from error
     finally:
         module.close()
 
 
-def _create(session: Session, config: HsmConfig, origin: str) -> tuple[VerifierKey, VerifierKey]:
+def _create(
+    session: Session, config: HsmConfig, origin: str, cosigner_type: KeyType
+) -> tuple[VerifierKey, VerifierKey]:
     for label in (config.log_label, config.cosigner_label):
         _check_absent(session, label)
     made: list[Object] = []
     try:
         made += _generate(session, config.log_label, KeyType.EC)
-        made += _generate(session, config.cosigner_label, KeyType.EC_EDWARDS)
+        made += _generate(session, config.cosigner_label, cosigner_type)
         log, cosigner = find_verifiers(session, config, origin)
         find_private(session, config.log_label, log)
         find_private(session, config.cosigner_label, cosigner)

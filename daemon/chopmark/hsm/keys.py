@@ -10,7 +10,14 @@ from pkcs11.mechanisms import Mechanism
 from pkcs11.types import Object, Session, SignMixin
 
 from chopmark.core.errors import ConfigurationError, MissingError
-from chopmark.core.keys import COSIGNATURE, ECDSA_P256, ED25519, VerifierKey, encode_spki
+from chopmark.core.keys import (
+    COSIGNATURE,
+    ECDSA_P256,
+    ED25519,
+    OTHER,
+    VerifierKey,
+    encode_spki,
+)
 from chopmark.hsm.config import HsmConfig
 
 P256_PARAMS: Final = bytes.fromhex("06082a8648ce3d030107")
@@ -59,11 +66,10 @@ def find_verifiers(
     log = read_verifier(_find(session, ObjectClass.PUBLIC_KEY, config.log_label), origin)
     public = _find(session, ObjectClass.PUBLIC_KEY, config.cosigner_label)
     cosigner = read_verifier(public, cosigner_name(origin))
-    if cosigner.type != ED25519:
-        raise _unfit(config.cosigner_label, "a cosigner key must be Ed25519")
     if log.public == cosigner.public:
         raise _unfit(config.cosigner_label, "it is the log key too")
-    return log, VerifierKey(cosigner.name, COSIGNATURE, cosigner.public)
+    cosigning = COSIGNATURE if cosigner.type == ED25519 else OTHER
+    return log, VerifierKey(cosigner.name, cosigning, cosigner.public)
 
 
 def find_private(session: Session, label: str, verifier: VerifierKey) -> HsmKey:
@@ -78,7 +84,7 @@ def find_private(session: Session, label: str, verifier: VerifierKey) -> HsmKey:
     check_protected(private, label)
     if not isinstance(private, SignMixin):
         raise _unfit(label, "it may not sign")
-    mechanism = Mechanism.ECDSA if verifier.type == ECDSA_P256 else Mechanism.EDDSA
+    mechanism = Mechanism.ECDSA if verifier.is_p256 else Mechanism.EDDSA
     return HsmKey(private, mechanism, verifier)
 
 

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from chopmark.core.checkpoint import Checkpoint, check_origin, parse_checkpoint
 from chopmark.core.errors import TryAgainError
-from chopmark.core.keys import ECDSA_P256, VerifierKey, cosigned_message
+from chopmark.core.keys import VerifierKey, cosigned_message
 from chopmark.core.note import Signature
 from chopmark.core.text import MAX_INT
 from chopmark.hsm.config import HsmConfig
@@ -129,7 +129,7 @@ class HsmSigner:
         key = self.log_key if role == "log" else self.cosigner_key
         for _ in range(_TRIES):
             raw = await self._call(self._device.sign, role, message)
-            payload = prefix + (encode_ecdsa(raw) if key.type == ECDSA_P256 else raw)
+            payload = prefix + (encode_ecdsa(raw) if key.is_p256 else raw)
             if key.verify(text, payload) is not None:
                 if self._device.state != "ready":
                     await self._call(self._device.confirm)

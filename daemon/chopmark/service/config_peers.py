@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from chopmark.core.checkpoint import check_origin
 from chopmark.core.errors import MalformedError
-from chopmark.core.keys import COSIGNATURE, ECDSA_P256, ED25519, VerifierKey, parse_vkey
+from chopmark.core.keys import ECDSA_P256, ED25519, VerifierKey, parse_vkey
 from chopmark.core.member import (
     Member,
     check_institution,
@@ -105,7 +105,7 @@ def _check_keys(where: str, member: Member) -> None:
         raise wrong_value(f"{where}.cosigner_vkey", message)
     if log.type not in (ED25519, ECDSA_P256):
         raise wrong_value(f"{where}.log_vkey", "a key of this type signs no checkpoints")
-    if cosigner.type != COSIGNATURE:
+    if not cosigner.is_cosigner:
         raise wrong_value(f"{where}.cosigner_vkey", "a key of this type makes no cosignatures")
     if log.public == cosigner.public:
         raise wrong_value(where, "log key and cosigner key are one and the same key")

@@ -1,6 +1,7 @@
 """The gateway's token: which it is, and making its keys there."""
 
 from collections.abc import Callable
+from typing import Literal
 
 from chopmark.core.keys import VerifierKey
 from chopmark.hsm.config import HsmConfig
@@ -15,12 +16,15 @@ def hsm_config(config: Config) -> HsmConfig:
     )
 
 
-def create_token_keys(config: Config, pin: Callable[[], str]) -> tuple[VerifierKey, VerifierKey]:
+def create_token_keys(
+    config: Config, pin: Callable[[], str], cosigner: Literal["ed25519", "p256"] = "ed25519"
+) -> tuple[VerifierKey, VerifierKey]:
     """Make log key and cosigner key in the token that the configuration names, or neither.
 
     Args:
         config: the configuration.
         pin: gives the token's PIN; called once.
+        cosigner: what the cosigner key is to be.
 
     Raises:
         ExistsError: `key-exists`.
@@ -29,4 +33,4 @@ def create_token_keys(config: Config, pin: Callable[[], str]) -> tuple[VerifierK
     """
     from chopmark.hsm.ceremony import create_keys  # noqa: PLC0415 - loads the PKCS#11 library
 
-    return create_keys(hsm_config(config), config.gateway.origin, pin)
+    return create_keys(hsm_config(config), config.gateway.origin, pin, cosigner)

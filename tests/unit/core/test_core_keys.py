@@ -19,12 +19,13 @@ from chopmark.core.keys import (
 )
 from chopmark.core.text import MAX_INT, encode_base64
 from mutations import flipped, is_canonical, mutated
-from softkeys import SoftKey, cosigner, ed25519_key, log_key
+from softkeys import SoftKey, cosigner, ed25519_key, log_key, p256_cosigner
 
 KEYS = [
     log_key("bank-a.example/sz-1"),
     ed25519_key("example.com/foo", 2),
     cosigner("bank-b.example/hk-1/cosigner", 3),
+    p256_cosigner("bank-c.example/mo-1/cosigner", 4),
 ]
 SPACES = [chr(code) for code in range(0x110000) if chr(code).isspace()]
 TEXT = "a text\n"
@@ -125,6 +126,21 @@ def test_vkey_refuses_types_that_are_not_read(kind: int) -> None:
     assert caught.value.hint
 
 
+def test_vkey_refuses_identifiers_that_are_not_ours() -> None:
+    spki = log_key("x").vkey.public
+    for identifier in (b"chopmark/sm2-sm3/v1\n", b"chopmark/cosignature-p256/v1", b""):
+        with pytest.raises(MalformedError) as caught:
+            parse_vkey(vkey("x", b"\xff" + identifier + spki))
+        assert caught.value.code == "unknown-key-type"
+
+
+def test_vkey_of_p256_cosigner_has_the_identifier_before_its_key() -> None:
+    key = p256_cosigner("x", 4).vkey
+    body = b"\xffchopmark/cosignature-p256/v1\n" + key.public
+    key_hash = hashlib.sha256(b"x\n" + body).hexdigest()[:8]
+    assert key.encode() == f"x+{key_hash}+{encode_base64(body)}"
+
+
 def test_vkey_refuses_other_forms() -> None:
     good = KEYS[1].vkey.encode()
     name, key_hash, body = good.split("+", 2)
@@ -182,7 +198,7 @@ def test_vkey_refuses_names_that_cannot_be_shown(name: str) -> None:
 @pytest.mark.parametrize("time", [1, 1795305600, MAX_INT])
 def test_signature_is_good_for_its_text_and_key_only(key: SoftKey, time: int) -> None:
     payload = key.sign(TEXT, time).payload
-    signed = time if key.type == COSIGNATURE else 0
+    signed = time if key.vkey.is_cosigner else 0
     assert key.vkey.verify(TEXT.encode(), payload) == signed
     assert key.vkey.verify(TEXT.encode() + b"\n", payload) is None
     other = SoftKey(key.name, key.type, key.seed + 10)

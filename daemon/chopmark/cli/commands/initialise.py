@@ -4,7 +4,7 @@ import os
 import sys
 from getpass import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -31,6 +31,7 @@ def initialise(
     token_label: str,
     log_label: str = "chopmark-log",
     cosigner_label: str = "chopmark-cosigner",
+    cosigner_key: Literal["ed25519", "p256"] = "ed25519",
     state: Path = Path("/var/lib/chopmark"),
     socket: Path = Path("/run/chopmark/api.sock"),
     listen: str | None = None,
@@ -58,6 +59,7 @@ def initialise(
         token_label: Label of the token; it must have been initialised by the vendor's tool.
         log_label: Label in the token of the key that signs the log.
         cosigner_label: Label in the token of the key that cosigns heads.
+        cosigner_key: Type of that key; p256 is for a token that has no Ed25519.
         state: Folder of the ledger and the replicas.
         socket: Unix socket of the API.
         listen: Also serve the API here: a loopback address and a port.
@@ -86,7 +88,7 @@ def initialise(
     )
     path = options.config_path().absolute()
     pin = _pin_source(config)
-    made = set_up(path, config, lambda: create_token_keys(config, pin))
+    made = set_up(path, config, lambda: create_token_keys(config, pin, cosigner_key))
     _show(made, config, options)
     return 0
 
