@@ -2,7 +2,7 @@
 
 import fcntl
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -191,7 +191,8 @@ async def make_heartbeat(log: Log, signer: Signer, clock: Clock) -> bytes:
         raise TryAgainError("clock-wrong", "the clock stands before 1970", hint="set it")
     signature = await signer.cosign(state.head, time)
     note = parse_note(state.note).with_signature(signature).encode()
-    await log.write(lambda store: store.move_seen(time, note))
+    with suppress(TryAgainError):  # a full disk must not keep peers from hearing of us
+        await log.write(lambda store: store.move_seen(time, note))
     return note
 
 
