@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from chopmark.core.errors import ConfigurationError, ExistsError, InternalError, MissingError
+from chopmark.ledger import tables
 
-VERSION: Final = 2
+VERSION: Final = 3
 PAGE: Final = 8192
 """Bytes of a database page: a bundle and its tile are 30 kB, so that SQLite's usual 4,096 cost a
 third more processor time; larger pages would make single attestations write more."""
@@ -74,7 +75,8 @@ CREATE TABLE request (
   PRIMARY KEY (id, first)
 ) STRICT, WITHOUT ROWID;
 """
-_MIGRATIONS: Final = (_TABLES, _REQUESTS)
+_TRUST: Final = tables.WITNESS + tables.EVIDENCE + tables.EPOCH + tables.ROSTER
+_MIGRATIONS: Final = (_TABLES, _REQUESTS, _TRUST)
 """Script i takes a database from version i to i + 1."""
 
 

@@ -9,11 +9,11 @@ Rules:
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.columns import Columns
@@ -25,6 +25,8 @@ from chopmark.ledger.bundles import Bundle, Filling, fill, load_bundle
 from chopmark.ledger.requests import Part, find_end, forget_old, write_parts
 from chopmark.ledger.schema import connect, creating, damage_named, tile_id
 from chopmark.ledger.summary import Reference, Summary, digest_prefix, summarise
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,11 @@ def create_store(path: Path, log_key: VerifierKey, cosigner_key: VerifierKey) ->
         raise ExistsError("ledger-exists", f"there is a ledger at {path} already")
     row = (log_key.name, log_key.encode(), cosigner_key.encode(), EMPTY_ROOT)
     with creating(path) as db:
-        db.execute("INSERT INTO log VALUES (1, ?, ?, ?, 0, 0, ?, NULL, 0, NULL, 0, NULL)", row)
+        db.execute(
+            "INSERT INTO log (id, origin, log_vkey, cosigner_vkey, head_root, size, head_size,"
+            " seen_time, made_last) VALUES (1, ?, ?, ?, ?, 0, 0, 0, 0)",
+            row,
+        )
 
 
 def read_keys(path: Path) -> tuple[VerifierKey, VerifierKey]:
@@ -203,6 +209,16 @@ class Store:
         """Keep a signed head that contradicts this log; the first one stays."""
         if self.state.fork_note is None:
             self._move(replace(self.state, fork_note=note))
+
+    def change(self, call: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a call in one durable transaction: what lies beside the entries.
+
+        Raises:
+            TryAgainError: `not-recorded`, `storage-full`; nothing was changed.
+            InternalError: `commit-unknown`; the process must end.
+        """
+        with self._transaction():
+            return call(self._db)
 
     def close(self) -> None:
         """Close the database."""

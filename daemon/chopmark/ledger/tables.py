@@ -1,0 +1,58 @@
+"""Tables beside the entries: what must last about witnesses, forks, restores and members.
+
+`log.db` has rows in all of them; of a replica's database only `witnessed` is used.
+"""
+
+from typing import Final
+
+WITNESS: Final = """
+CREATE TABLE cosigner (
+  origin TEXT NOT NULL,
+  vkey TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  root BLOB NOT NULL,
+  time INTEGER NOT NULL,
+  note BLOB NOT NULL,
+  PRIMARY KEY (origin, vkey)
+) STRICT;
+CREATE TABLE witnessed (
+  size INTEGER PRIMARY KEY,
+  time INTEGER NOT NULL
+) STRICT;
+ALTER TABLE log ADD COLUMN witnessed_size INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE log ADD COLUMN witnessed_note BLOB;
+"""
+"""`cosigner`: the newest head that each cosigner key of ours has cosigned of each log.
+`witnessed`: by which time (seconds) a quorum had cosigned the log at a size."""
+
+EVIDENCE: Final = """
+CREATE TABLE evidence (
+  id BLOB PRIMARY KEY,
+  origin TEXT NOT NULL,
+  found_at INTEGER NOT NULL,
+  text BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+EPOCH: Final = """
+CREATE TABLE epoch (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  current BLOB,
+  next BLOB,
+  clean INTEGER NOT NULL
+) STRICT;
+"""
+
+ROSTER: Final = """
+CREATE TABLE roster (
+  version INTEGER NOT NULL,
+  digest BLOB NOT NULL,
+  note BLOB NOT NULL,
+  adopted_at INTEGER,
+  PRIMARY KEY (version, digest)
+) STRICT;
+CREATE TABLE roster_signed (
+  version INTEGER PRIMARY KEY,
+  digest BLOB NOT NULL
+) STRICT;
+"""
