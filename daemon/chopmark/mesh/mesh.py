@@ -14,6 +14,7 @@ from chopmark.core.errors import ChopmarkError
 from chopmark.mesh import topics
 from chopmark.mesh.asking import Asker, Routes
 from chopmark.mesh.broker import Broker, Message, Will
+from chopmark.mesh.bulletins import Bulletins, Handler
 from chopmark.mesh.intake import MAX_UNVERIFIED
 from chopmark.mesh.lanes import Holder
 from chopmark.mesh.link import Link
@@ -50,11 +51,13 @@ class Mesh:
         followed: Sequence[FollowedLog],
         heartbeat: Callable[[], Awaitable[bytes]],
         make_link: Callable[..., Link] | None = None,
+        handlers: Mapping[str, Handler] | None = None,
     ) -> None:
+        self.bulletins = Bulletins(handlers or {}, self._refuse)
         self.links = Links(
             brokers,
             me,
-            topics.subscriptions(me, [log.peer for log in followed]),
+            topics.subscriptions(me, [log.peer for log in followed], self.bulletins.handlers),
             on_message=self._take,
             on_connect=self._connected,
             will=Will(topics.status(me), Status(online=False, sizes={}).encode()),
@@ -81,6 +84,7 @@ class Mesh:
             tasks.create_task(self.links.run(), name="links")
             tasks.create_task(self._news.run(), name="news")
             tasks.create_task(self.server.run(), name="server")
+            tasks.create_task(self.bulletins.run(), name="bulletins")
             for number, publisher in enumerate(self.publishers):
                 tasks.create_task(publisher.run(), name=f"publisher-{number + 1}")
             for name, peer in self.peers.items():
@@ -93,6 +97,10 @@ class Mesh:
             publisher.head_moved()
         self._news.head_moved()
         self.lags()
+
+    def tell(self, topic: str, payload: bytes) -> None:
+        """Publish a note, retained, to every broker; of each topic only the newest waits."""
+        self._news.post(topic, payload)
 
     def lags(self) -> Mapping[str, int]:
         """Entries of our log that each peer that counts for our pace lacks."""
@@ -157,6 +165,9 @@ class Mesh:
             return
         if topic.kind != "status":  # a status may be a will, or retained
             self._routes.heard(peer.log.peer, number)
+        if self._is_bulletin(topic):
+            self.bulletins.take(peer.log.peer, topic, message)
+            return
         if topic.kind in ("entries", "checkpoint", "cosignature"):
             peer.intake.take_live(topic, message)
             return
@@ -170,10 +181,21 @@ class Mesh:
 
     def _sender(self, topic: Topic) -> Peer | None:
         """Which peer writes to this topic, as the access rules of a broker should have it."""
+        if topic.kind == "cosignature" and topic.other != topic.owner:
+            known = topic.kind in self.bulletins.handlers
+            return self.peers.get(topic.other) if known else None
         if topic.kind in ("request", "reply"):
             return self.peers.get(topic.other)
-        known = topic.kind in ("entries", "checkpoint", "cosignature", "status")
-        return self.peers.get(topic.owner) if known else None
+        kinds = ("entries", "checkpoint", "cosignature", "status", *self.bulletins.handlers)
+        return self.peers.get(topic.owner) if topic.kind in kinds else None
+
+    def _is_bulletin(self, topic: Topic) -> bool:
+        """Whether a handler takes it; a heartbeat, which the log's owner writes, is none."""
+        heartbeat = topic.kind == "cosignature" and topic.owner == topic.other
+        return topic.kind in self.bulletins.handlers and not heartbeat
+
+    def _refuse(self, sender: str, error: ChopmarkError) -> None:
+        self.peers[sender].log.drop(error)
 
     def _take_status(self, peer: Peer, number: int, payload: bytes) -> None:
         try:

@@ -118,7 +118,8 @@ class News:
         self._heartbeat_due.set()
         self._status_due.set()
 
-    def _post(self, topic: str, payload: bytes) -> None:
+    def post(self, topic: str, payload: bytes) -> None:
+        """Publish this on every board, retained."""
         for board in self._boards:
             board.post(topic, payload)
 
@@ -128,7 +129,7 @@ class News:
             self._head_due.clear()
             note = self._own.head_note
             if note is not None:
-                self._post(topics.checkpoint(self._me), note)
+                self.post(topics.checkpoint(self._me), note)
             await asyncio.sleep(HEAD_PAUSE)
 
     async def _tell_heartbeats(self) -> None:
@@ -140,7 +141,7 @@ class News:
             self._heartbeat_due.clear()
             try:
                 note = await self._heartbeat()
-                self._post(topics.cosignature(self._me, self._me), note)
+                self.post(topics.cosignature(self._me, self._me), note)
             except TryAgainError as error:
                 LOG.debug("no heartbeat: %s", error.message)
             await asyncio.sleep(HEARTBEAT_PAUSE)
@@ -154,7 +155,7 @@ class News:
             if due or sizes != self._told or quiet >= STATUS:
                 self._told, quiet = sizes, 0.0
                 status = Status(online=True, sizes=sizes)
-                self._post(topics.status(self._me), status.encode())
+                self.post(topics.status(self._me), status.encode())
                 await asyncio.sleep(STATUS_PAUSE)
 
 

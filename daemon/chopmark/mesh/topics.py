@@ -1,5 +1,6 @@
 """Topics of the mesh (docs/formats/mesh.md): who writes where."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,12 +58,30 @@ def status(owner: str) -> str:
     return Topic(owner, "status").encode()
 
 
-def subscriptions(me: str, peers: list[str]) -> list[str]:
-    """What a gateway reads: its peers' topics by name, and what is written to it."""
+def evidence(owner: str) -> str:
+    """Retained: evidence of a fork that the owner holds."""
+    return Topic(owner, "evidence").encode()
+
+
+def roster(owner: str) -> str:
+    """Retained: the newest roster that the owner has."""
+    return Topic(owner, "roster").encode()
+
+
+def subscriptions(me: str, peers: Sequence[str], kinds: Iterable[str] = ()) -> list[str]:
+    """What a gateway reads: its peers' topics by name, and what is written to it.
+
+    Args:
+        me: our member id.
+        peers: ids of the members that are followed.
+        kinds: further kinds of topic for which there is a handler.
+    """
     mine = [request(me, "+"), reply(me, "+")]
+    mine += [cosignature(me, "+")] * ("cosignature" in kinds)
+    more = [kind for kind in kinds if kind != "cosignature"]
     theirs = [
         make(peer)
         for peer in peers
         for make in (checkpoint, entries, lambda p: cosignature(p, p), status)
     ]
-    return mine + theirs
+    return mine + theirs + [Topic(peer, kind).encode() for peer in peers for kind in more]
