@@ -66,6 +66,22 @@ def find_evidence(
     return None
 
 
+def good_size(reader: Reader, state: LogState, stop: Stop, *, quorum: bool) -> int:
+    """Entries of a forked log that stay good: they lie under a head below both that conflict.
+
+    Args:
+        reader: of the log.
+        state: of the log.
+        stop: why it is not followed any more.
+        quorum: whether the head must have been cosigned by a quorum before the fork was found;
+            otherwise that it was held here by then is enough, since a frozen log grows no more.
+    """
+    if quorum:
+        found = None if stop.found_at is None else stop.found_at // 1000
+        return reader.witnessed_below(stop.below, found)
+    return max(0, min(state.head.size, stop.below - 1))
+
+
 def keep_stop(store: Store, note: bytes, kept: Kept | None) -> None:
     """Store in a replica that it is stopped, so that it stays so. Call it on the writer's thread.
 

@@ -14,6 +14,7 @@ from chopmark.core.errors import InternalError, MalformedError, MissingError
 from chopmark.core.merkle import HASH, fold_range, inclusion_proof, leaf_hash, read_range
 from chopmark.core.package import MAX_BUNDLE, Package, cut_runs
 from chopmark.core.proof import Extra, Proof
+from chopmark.core.text import MAX_INT
 from chopmark.core.tiles import WIDTH, encode_bundle, read_tile_node
 from chopmark.ledger.requests import Part
 from chopmark.ledger.schema import connect, tile_id
@@ -46,6 +47,7 @@ _GRAVES: Final = (
     "SELECT target FROM grave WHERE prefix = ? AND source < ? ORDER BY source DESC LIMIT ?"
 )
 
+_WITNESSED: Final = "SELECT max(size) FROM witnessed WHERE size < ? AND time <= ?"
 _PARTS: Final = (
     "SELECT first, start, count, made_at FROM request"
     " WHERE id = ? AND first + count > ? ORDER BY first"
@@ -180,6 +182,12 @@ class Reader:
             return []
         rows = self._query(_GRAVES, (digest_prefix(digest), size, limit))
         return sorted({row[0] for row in rows})
+
+    def witnessed_below(self, size: int, time: int | None) -> int:
+        """Size of the largest head below `size` that a quorum had cosigned by a time (seconds)."""
+        rows = self._query(_WITNESSED, (size, MAX_INT if time is None else time))
+        found: int = rows[0][0] or 0
+        return found
 
     def request_parts(self, request: bytes, first: int) -> list[Part]:
         """What is recorded of a request from its digest `first` on; gapless, ascending."""

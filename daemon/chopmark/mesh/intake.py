@@ -3,7 +3,8 @@
 A slow disk or a noisy peer thus holds up nobody else. Packages, live ones and answers to our own
 questions alike, wait in one bounded buffer and are stored in order. A live one that continues the
 log is acknowledged once it is durable; one that lies behind a hole at once, since it can be asked
-for. Of notes the newest of each kind counts.
+for. Of notes the newest of each kind counts, and of each witness: whatever head it has seen, ours
+is compared with it.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ class Intake:
     def __init__(self, log: FollowedLog, limit: int = MAX_UNVERIFIED) -> None:
         self._log = log
         self._recent = Recent(MAX_RECENT)
-        self._notes: dict[str, Message] = {}
+        self._notes: dict[tuple[str, str], Message] = {}
         self._due = asyncio.Event()
         self._storing = False
         self.unverified = Unverified(limit)
@@ -56,14 +57,15 @@ class Intake:
         return self._storing or self._due.is_set()
 
     def take_live(self, topic: Topic, message: Message) -> None:
-        """Take a package, checkpoint or heartbeat that came over a link."""
+        """Take a package, checkpoint, heartbeat or witness's note that came over a link."""
         if not self._recent.add(hash((topic.kind, message.payload))):
             self.duplicates += 1
             message.acknowledge()
         elif topic.kind == "entries":
             self._take_package(message)
         else:
-            self._take_note(topic.kind, message)
+            witness = topic.other if topic.other != topic.owner else ""
+            self._take_note((topic.kind, witness), message)
 
     def take_answer(self, payload: bytes, helper: str, start: int) -> bool:
         """Take the package that a peer sent for our question; false if it is another one."""
@@ -98,7 +100,7 @@ class Intake:
         self.unverified.put(piece)
         self._due.set()
 
-    def _take_note(self, kind: str, message: Message) -> None:
+    def _take_note(self, kind: tuple[str, str], message: Message) -> None:
         if kind in self._notes:
             self._notes.pop(kind).acknowledge()
         self._notes[kind] = message
@@ -138,7 +140,7 @@ class Intake:
         while self._notes:
             kind, message = self._notes.popitem()
             observe = self._log.observe_head
-            if kind == "cosignature":
+            if kind == ("cosignature", ""):
                 observe = self._log.observe_cosignature
             try:
                 await insist(lambda: observe(message.payload))  # noqa: B023 - awaited before the next turn

@@ -63,6 +63,7 @@ class Mesh:
             will=Will(topics.status(me), Status(online=False, sizes={}).encode()),
             make_link=make_link,
         )
+        self._me = me
         self._own = own
         self._logs: Mapping[str, HeldLog] = {log.origin: log for log in (own, *followed)}
         self._routes = Routes()
@@ -99,8 +100,11 @@ class Mesh:
         self.lags()
 
     def tell(self, topic: str, payload: bytes) -> None:
-        """Publish a note, retained, to every broker; of each topic only the newest waits."""
-        self._news.post(topic, payload)
+        """Publish a note, retained, to every broker; of each topic only the newest waits.
+
+        It is published again whenever a broker is connected again.
+        """
+        self._news.tell(topic, payload)
 
     def lags(self) -> Mapping[str, int]:
         """Entries of our log that each peer that counts for our pace lacks."""
@@ -158,6 +162,9 @@ class Mesh:
     async def _take(self, number: int, message: Message) -> None:
         """Hand a message on; nothing here waits, or may raise."""
         topic = parse_topic(message.topic)
+        if topic is not None and topic.kind == "cosignature" and topic.other == self._me:
+            message.acknowledge()  # ours, which comes back
+            return
         peer = None if topic is None else self._sender(topic)
         if topic is None or peer is None:
             self.strangers += 1
@@ -165,10 +172,13 @@ class Mesh:
             return
         if topic.kind != "status":  # a status may be a will, or retained
             self._routes.heard(peer.log.peer, number)
+        if topic.kind == "cosignature" and topic.owner in self.peers:
+            self.peers[topic.owner].intake.take_live(topic, message)
+            return
         if self._is_bulletin(topic):
             self.bulletins.take(peer.log.peer, topic, message)
             return
-        if topic.kind in ("entries", "checkpoint", "cosignature"):
+        if topic.kind in ("entries", "checkpoint"):
             peer.intake.take_live(topic, message)
             return
         if topic.kind == "reply":
@@ -182,7 +192,7 @@ class Mesh:
     def _sender(self, topic: Topic) -> Peer | None:
         """Which peer writes to this topic, as the access rules of a broker should have it."""
         if topic.kind == "cosignature" and topic.other != topic.owner:
-            known = topic.kind in self.bulletins.handlers
+            known = topic.owner in self.peers or topic.kind in self.bulletins.handlers
             return self.peers.get(topic.other) if known else None
         if topic.kind in ("request", "reply"):
             return self.peers.get(topic.other)

@@ -87,6 +87,7 @@ class News:
         self._heartbeat = heartbeat
         self._sizes = sizes
         self._told: dict[str, int] = {}
+        self._kept: dict[str, bytes] = {}
         self._head_due = asyncio.Event()
         self._heartbeat_due = asyncio.Event()
         self._status_due = asyncio.Event()
@@ -117,6 +118,13 @@ class News:
         self._head_due.set()
         self._heartbeat_due.set()
         self._status_due.set()
+        for topic, payload in self._kept.items():
+            self.post(topic, payload)
+
+    def tell(self, topic: str, payload: bytes) -> None:
+        """Publish this on every board, and again whenever a link is up again."""
+        self._kept[topic] = payload
+        self.post(topic, payload)
 
     def post(self, topic: str, payload: bytes) -> None:
         """Publish this on every board, retained."""

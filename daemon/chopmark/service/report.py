@@ -16,6 +16,7 @@ from chopmark.ledger.sequencer import Sequencer
 from chopmark.mesh.mesh import Mesh
 from chopmark.mesh.pace import MAX_LAG
 from chopmark.mesh.peer import Peer
+from chopmark.service.forks import Forks
 from chopmark.service.looplag import LoopLag
 from chopmark.service.storage import Storage
 
@@ -34,6 +35,7 @@ class Report:
         clock: Clock,
         storage: Storage,
         lag: LoopLag,
+        forks: Forks,
     ) -> None:
         self._own = own
         self._log = log
@@ -44,6 +46,7 @@ class Report:
         self._clock = clock
         self._storage = storage
         self._lag = lag
+        self._forks = forks
 
     def status(self) -> dict[str, Any]:
         """State of the gateway."""
@@ -85,16 +88,7 @@ class Report:
 
     def alarms(self) -> list[dict[str, str]]:
         """What an operator must look after."""
-        forks = [
-            {
-                "code": "fork",
-                "message": f"{replica.member.origin} contradicts its replica: {replica.conflict}",
-                "hint": "call its operator: its key has signed two histories",
-            }
-            for replica in self._replicas
-            if replica.conflict
-        ]
-        return self._storage.alarms() + forks
+        return self._storage.alarms() + self._forks.alarms()
 
     def not_ready(self) -> list[str]:
         """Why attesting does not work at present; empty when it does."""

@@ -18,6 +18,7 @@ from chopmark.core.errors import (
 from chopmark.core.member import Member
 from chopmark.core.note import parse_note
 from chopmark.core.ports import Clock, Signer
+from chopmark.core.proof import Proof
 from chopmark.core.verdict import Source
 from chopmark.hsm.signer import HsmSigner, open_signer
 from chopmark.ledger.index import DigestIndex
@@ -26,11 +27,13 @@ from chopmark.ledger.replica import Replica
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import create_store, read_keys
 from chopmark.ledger.worker import Worker
+from chopmark.mesh import topics
 from chopmark.mesh.link import Broker, Link
 from chopmark.mesh.mesh import Mesh
 from chopmark.service.clock import SystemClock
 from chopmark.service.config import Config, own_member
 from chopmark.service.credentials import read_pin
+from chopmark.service.forks import Forks, OwnHeads
 from chopmark.service.gateway import GatewayService
 from chopmark.service.looplag import LoopLag
 from chopmark.service.metrics import GatewayCollector, Metrics
@@ -58,6 +61,7 @@ class Parts:
     gateway: GatewayService
     sequencer: Sequencer
     mesh: Mesh
+    forks: Forks
     report: Report
     log: Log
     storage: Storage
@@ -105,7 +109,9 @@ async def open_parts(
     replicas = [
         Replica(peer, await files.open_replica(peer), outside.clock) for peer in config.peers
     ]
-    return _assemble(config, own, signer, log, replicas, reading, outside, storage)
+    parts = _assemble(config, own, signer, log, replicas, reading, outside, storage)
+    await parts.forks.start()
+    return parts
 
 
 def _lock(state: Path) -> TextIO:
@@ -139,8 +145,10 @@ def _assemble(
     clock = outside.clock
     sequencer = Sequencer(log, signer, clock)
     sequencer.refuse = storage.refuse
+    forks = Forks(own, log, {replica.origin: replica for replica in replicas}, clock)
     for replica in replicas:
         replica.admit = storage.admit
+        replica.on_evidence = forks.found
     brokers = [Broker(broker.host, broker.port) for broker in config.broker]
     mesh = Mesh(
         own.id,
@@ -149,7 +157,10 @@ def _assemble(
         replicas,
         lambda: make_heartbeat(log, signer, clock),
         outside.make_link,
+        handlers={"evidence": forks.take},
     )
+    forks.tell = lambda payload: mesh.tell(topics.evidence(own.id), payload)
+    forks.observe_own = OwnHeads(own, log, forks).observe
     signing = Signing(log, reading)
 
     def head_moved() -> None:
@@ -157,14 +168,16 @@ def _assemble(
         mesh.head_moved()
 
     sequencer.on_head, sequencer.room = head_moved, mesh.room
-    shelves = [Shelf(own, log, Source.OWN), *map(_shelve, replicas)]
+    shelves = [_shelve_own(own, log, forks), *map(_shelve, replicas)]
     verifier = Verifier(shelves, reading, config.max_age)
     lag, refusals = LoopLag(), Refusals()
-    report = Report(own, log, sequencer, signer, mesh, replicas, clock, storage, lag)
+    report = Report(own, log, sequencer, signer, mesh, replicas, clock, storage, lag, forks)
     collector = GatewayCollector(report.status, replicas, mesh, storage, lag, refusals, clock)
     logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
-    gateway = GatewayService(own, sequencer, logs, signing, verifier, report, clock)
-    return Parts(gateway, sequencer, mesh, report, log, storage, lag, refusals, Metrics(collector))
+    gateway = GatewayService(own, sequencer, logs, signing, verifier, report, clock, forks.describe)
+    return Parts(
+        gateway, sequencer, mesh, forks, report, log, storage, lag, refusals, Metrics(collector)
+    )
 
 
 async def _watch(config: Config, log: Log, stack: AsyncExitStack) -> Storage:
@@ -198,7 +211,14 @@ async def make_heartbeat(log: Log, signer: Signer, clock: Clock) -> bytes:
 
 def _shelve(replica: Replica) -> Shelf:
     member, log = replica.member, replica.log
-    return Shelf(member, log, Source.REPLICA, lambda: replica.conflict, replica.observe_head)
+    return Shelf(member, log, Source.REPLICA, lambda: replica.stopped, replica.observe_proof)
+
+
+def _shelve_own(own: Member, log: Log, forks: Forks) -> Shelf:
+    async def observe(proof: Proof) -> None:
+        await forks.observe_own(proof.note)
+
+    return Shelf(own, log, Source.OWN, lambda: forks.of(own.origin), observe)
 
 
 @dataclass(frozen=True, slots=True)
