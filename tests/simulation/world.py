@@ -300,6 +300,7 @@ def _configs(count: int) -> dict[str, model.Config]:
                 jurisdiction="CN",
             ),
             hsm=model.Hsm(module=Path("/none"), token_label=name),
+            clock=model.Clock(require="none"),
             broker=(model.Broker(host="broker.example"),),
             peer=tuple(peer for other, peer in peers.items() if other != name),
         )

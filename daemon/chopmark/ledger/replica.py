@@ -80,6 +80,7 @@ class Replica:
         self.problem: str | None = None
         self.stopped: Stop | None = None
         self.admit: Callable[[int], bool] = lambda _size: True
+        self.on_heartbeat: Callable[[int], None] = lambda _seconds: None
         self.on_evidence: Callable[[Evidence], Awaitable[None]] = _ignore
         self._clock = clock
         self._target = log.state.size
@@ -187,6 +188,7 @@ class Replica:
         time = next((v.time for v in head.verified if v.key == self.member.cosigner_key), 0)
         if not time:
             raise RefusedError("no-known-signature", "the peer's cosigner key has not signed")
+        self.on_heartbeat(time)
         if time > self._clock.now_ms() // 1000 + CLOCK_SKEW:
             raise RefusedError("bad-time", f"a heartbeat of {self.member.id} lies in the future")
         self._see(head, time)

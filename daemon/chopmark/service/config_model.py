@@ -6,7 +6,7 @@ from a credential (see `credentials`).
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
@@ -102,6 +102,15 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     ] = 0.97
 
 
+class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[clock]`: what is asked of the system's clock."""
+
+    require: Annotated[
+        Literal["synchronised", "none"],
+        Meta(description='"synchronised": nothing is issued while the clock is wrong; or "none"'),
+    ] = "synchronised"
+
+
 class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[[broker]]`: an MQTT 5 broker, 1 to 8 of them. None is trusted."""
 
@@ -149,6 +158,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     api: Api = Api()
     metrics: Metrics = Metrics()
     storage: Storage = Storage()
+    clock: Clock = Clock()
     broker: tuple[Broker, ...]
     kinds: dict[str, Kind] = {}
     peer: tuple[Peer, ...] = ()

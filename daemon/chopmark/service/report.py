@@ -16,6 +16,7 @@ from chopmark.ledger.sequencer import Sequencer
 from chopmark.mesh.mesh import Mesh
 from chopmark.mesh.pace import MAX_LAG
 from chopmark.mesh.peer import Peer
+from chopmark.service.clockguard import ClockGuard
 from chopmark.service.forks import Forks
 from chopmark.service.looplag import LoopLag
 from chopmark.service.storage import Storage
@@ -36,6 +37,7 @@ class Report:
         storage: Storage,
         lag: LoopLag,
         forks: Forks,
+        guard: ClockGuard,
     ) -> None:
         self._own = own
         self._log = log
@@ -47,6 +49,7 @@ class Report:
         self._storage = storage
         self._lag = lag
         self._forks = forks
+        self._guard = guard
 
     def status(self) -> dict[str, Any]:
         """State of the gateway."""
@@ -77,7 +80,7 @@ class Report:
             "alarms": self.alarms(),
             "event_loop": {"lag_ms_max_minute": round(self._lag.worst() * 1000, 1)},
             "intake": {"entries": self._sequencer.waiting},
-            "clock": {"now": format_time(self._clock.now_ms()), "guard": "none"},
+            "clock": self._guard.describe(),
             "counters": self._counters(),
             "peers": self.peers(),
         }
@@ -88,7 +91,7 @@ class Report:
 
     def alarms(self) -> list[dict[str, str]]:
         """What an operator must look after."""
-        return self._storage.alarms() + self._forks.alarms()
+        return self._storage.alarms() + self._forks.alarms() + self._guard.alarms()
 
     def not_ready(self) -> list[str]:
         """Why attesting does not work at present; empty when it does."""
@@ -99,6 +102,8 @@ class Report:
             reasons.append(f"signing is stalled: {self._sequencer.stalled}")
         if not self._storage.issuing:
             reasons.append(f"the disk is {self._storage.space.part:.1%} full: nothing is issued")
+        if (wrong := self._guard.refuse(0)) is not None:
+            reasons.append(wrong.message)
         if self._log.state.note is None:
             reasons.append("no head has been signed yet")
         return reasons

@@ -4,6 +4,7 @@ import fcntl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -31,9 +32,11 @@ from chopmark.mesh import topics
 from chopmark.mesh.link import Broker, Link
 from chopmark.mesh.mesh import Mesh
 from chopmark.service.clock import SystemClock
+from chopmark.service.clockguard import ClockGuard
 from chopmark.service.config import Config, own_member
 from chopmark.service.credentials import read_pin
 from chopmark.service.forks import Forks, OwnHeads
+from chopmark.service.gates import first_refusal
 from chopmark.service.gateway import GatewayService
 from chopmark.service.looplag import LoopLag
 from chopmark.service.metrics import GatewayCollector, Metrics
@@ -52,6 +55,7 @@ class Outside:
     clock: Clock = field(default_factory=SystemClock)
     open_index: Callable[[Path], DigestIndex] = DigestIndex
     make_link: Callable[..., Link] = Link
+    make_guard: Callable[[str, str, Clock], ClockGuard] = ClockGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class Parts:
     sequencer: Sequencer
     mesh: Mesh
     forks: Forks
+    guard: ClockGuard
     report: Report
     log: Log
     storage: Storage
@@ -144,11 +149,14 @@ def _assemble(
 ) -> Parts:
     clock = outside.clock
     sequencer = Sequencer(log, signer, clock)
-    sequencer.refuse = storage.refuse
+    guard = outside.make_guard(config.clock.require, own.institution, clock)
+    guard.look()
+    sequencer.refuse = first_refusal(storage.refuse, guard.refuse)
     forks = Forks(own, log, {replica.origin: replica for replica in replicas}, clock)
     for replica in replicas:
         replica.admit = storage.admit
         replica.on_evidence = forks.found
+        replica.on_heartbeat = partial(guard.heard, replica.member)
     brokers = [Broker(broker.host, broker.port) for broker in config.broker]
     mesh = Mesh(
         own.id,
@@ -171,12 +179,22 @@ def _assemble(
     shelves = [_shelve_own(own, log, forks), *map(_shelve, replicas)]
     verifier = Verifier(shelves, reading, config.max_age)
     lag, refusals = LoopLag(), Refusals()
-    report = Report(own, log, sequencer, signer, mesh, replicas, clock, storage, lag, forks)
+    report = Report(own, log, sequencer, signer, mesh, replicas, clock, storage, lag, forks, guard)
     collector = GatewayCollector(report.status, replicas, mesh, storage, lag, refusals, clock)
     logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
     gateway = GatewayService(own, sequencer, logs, signing, verifier, report, clock, forks.describe)
     return Parts(
-        gateway, sequencer, mesh, forks, report, log, storage, lag, refusals, Metrics(collector)
+        gateway,
+        sequencer,
+        mesh,
+        forks,
+        guard,
+        report,
+        log,
+        storage,
+        lag,
+        refusals,
+        Metrics(collector),
     )
 
 
