@@ -104,6 +104,7 @@ class World:
             await box.life.answer()
         await self._converge()
         await clients.verify_all()
+        await self._converge()  # a proof that was presented may be of another history
         self._judge()
         for box in self.boxes:
             await box.stop()
@@ -122,6 +123,8 @@ class World:
             return False
         own = {life.parts.log.origin: life.parts.log for life in lives}
         replicas = [p.log for life in lives for p in life.parts.mesh.peers.values()]
+        if len({frozenset(k for k, v in _accused(life).items() if v) for life in lives}) > 1:
+            return False  # it is on its way
         signed = all(log.state.note and log.state.size == log.signed_size for log in own.values())
         return signed and all(_is_done(replica, own[replica.origin]) for replica in replicas)
 
@@ -132,6 +135,7 @@ class World:
         histories = [History(one.box.origin, one.entries(one.parts.log)) for one in lives]
         self.entries = sum(len(history.raw) for history in histories)
         self.oracle.close(histories)
+        self.oracle.check_evidence({life.box.id: _accused(life) for life in lives})
         known = {history.origin for history in histories}
         for life in lives:
             life.note_held(after=True)
@@ -228,6 +232,12 @@ def check_seed(seed: int) -> Result:
         again = f"make simulate SEEDS={seed}   # or: python tests/simulation/run.py {seed}"
         raise ViolationError("\n  ".join([f"seed {seed}:", *result.violations[:10], again]))
     return result
+
+
+def _accused(life: Any) -> dict[str, Any]:
+    """Why each log is not followed any more by a gateway that holds evidence against it."""
+    forks = life.parts.forks
+    return {log.origin: forks.of(log.origin) for log in life.logs()}
 
 
 def _is_done(replica: Any, own: Any) -> bool:

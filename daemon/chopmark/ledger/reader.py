@@ -48,6 +48,7 @@ _GRAVES: Final = (
 )
 
 _WITNESSED: Final = "SELECT max(size) FROM witnessed WHERE size < ? AND time <= ?"
+_EVIDENCE: Final = "SELECT id, origin, found_at, text FROM evidence ORDER BY found_at, id"
 _PARTS: Final = (
     "SELECT first, start, count, made_at FROM request"
     " WHERE id = ? AND first + count > ? ORDER BY first"
@@ -188,6 +189,10 @@ class Reader:
         rows = self._query(_WITNESSED, (size, MAX_INT if time is None else time))
         found: int = rows[0][0] or 0
         return found
+
+    def evidence(self) -> list[tuple[bytes, str, int, bytes]]:
+        """The evidence of forks that is stored, the oldest first; see `forks.Kept`."""
+        return [tuple(row) for row in self._query(_EVIDENCE, ())]
 
     def request_parts(self, request: bytes, first: int) -> list[Part]:
         """What is recorded of a request from its digest `first` on; gapless, ascending."""

@@ -102,7 +102,7 @@ class Mesh:
     def tell(self, topic: str, payload: bytes) -> None:
         """Publish a note, retained, to every broker; of each topic only the newest waits.
 
-        It is published again whenever a broker is connected again.
+        It is published again now and then, and whenever a broker is connected again.
         """
         self._news.tell(topic, payload)
 

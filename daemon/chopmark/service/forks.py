@@ -12,10 +12,11 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from chopmark.core.checkpoint import open_checkpoint, parse_checkpoint
-from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError
+from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, TryAgainError
 from chopmark.core.evidence import (
     Evidence,
     Fork,
@@ -77,22 +78,19 @@ class Forks:
         self.observe_own: ObserveOwn = _ignore
 
     async def start(self) -> None:
-        """Take up what is stored, here and in the replicas; their logs are frozen.
-
-        Raises:
-            TryAgainError: `not-recorded`, `storage-full`.
-        """
-        stored: list[Kept] = await self._log.write(lambda store: store.change(read_evidence))
+        """Take up what is stored, here and in the replicas; their logs are frozen."""
+        stored: list[Kept] = await self._log.read(read_evidence)
         for kept in stored:
             try:
                 self._kept[kept.digest] = kept, self._check(kept.text)
             except MalformedError as error:  # its log's member has gone, or has another key now
                 LOG.warning("evidence about %s is not used: %s", kept.origin, error.message)
         for origin in {fork.origin for _, fork in self._kept.values()}:
-            await self._freeze(origin)
+            with suppress(TryAgainError):  # it is frozen all the same
+                await self._freeze(origin)
         for replica in self._replicas.values():
-            if replica.conflict is not None:
-                for kept in await replica.log.write(lambda store: store.change(read_evidence)):
+            for kept in await replica.log.read(read_evidence) if replica.conflict else ():
+                with suppress(TryAgainError):  # the replica has it still
                     await self._keep(self._check(kept.text), kept.found_at)
         self._publish()
 

@@ -156,7 +156,7 @@ async def test_smaller_heads_replace_all_but_the_first(gateway: Gateway) -> None
     stop = gateway.forks.of(ORIGIN)
     assert stop is not None
     assert (stop.below, stop.found_at, gateway.stored) == (50, NOW + 1000, 2)
-    kept: list[Kept] = await gateway.log.write(lambda store: store.change(read_evidence))
+    kept: list[Kept] = await gateway.log.read(read_evidence)
     assert [one.text for one in kept] == [forged(200), forged(50)]
     assert gateway.replica.stopped == stop
 
