@@ -15,6 +15,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Final
 
 from chopmark.core.checkpoint import SignedCheckpoint, open_checkpoint
@@ -27,6 +28,7 @@ from chopmark.core.package import VerifiedPackage, parse_package
 from chopmark.core.ports import Clock
 from chopmark.core.proof import Proof, parse_extra
 from chopmark.core.refute import Anchor, Shown, refute_entry, refute_head, refute_package
+from chopmark.ledger.blame import Blame
 from chopmark.ledger.forks import Kept, Refute, Stop, find_evidence, keep_stop
 from chopmark.ledger.heads import Heads, Seen
 from chopmark.ledger.log import Log
@@ -80,6 +82,7 @@ class Replica:
         self.problem: str | None = None
         self.stopped: Stop | None = None
         self.admit: Callable[[int], bool] = lambda _size: True
+        self.blame = Blame()
         self.on_heartbeat: Callable[[int], None] = lambda _seconds: None
         self.on_evidence: Callable[[Evidence], Awaitable[None]] = _ignore
         self._clock = clock
@@ -136,11 +139,15 @@ class Replica:
         """Whether nothing is taken in because the disk is nearly full."""
         return not self.admit(0)
 
-    async def ingest(self, payloads: Sequence[bytes]) -> int:
+    async def ingest(self, payloads: Sequence[bytes], senders: Sequence[str] = ()) -> int:
         """Verify packages and store what is new, in one transaction for each signed head reached.
 
         Bad packages are counted, reported once, and change nothing. While `admit` says that there
         is no room nothing is looked at, and nothing added.
+
+        Args:
+            payloads: the packages.
+            senders: for each the member that sent it when asked; empty for the log's own gateway.
 
         Returns:
             Number of entries added.
@@ -157,8 +164,8 @@ class Replica:
         follower = intake.follower
         self._tail = _find_tail(follower) or self._tail
         self.counters.entries += len(follower.leaves)
-        for result in intake.results:
-            self._count(result)
+        for result, sender in zip_longest(intake.results, senders[: len(intake.results)]):
+            self._count(result, sender or "")
         for head in follower.seen.values():
             self._see(head, 0)
         if intake.forked is not None:
@@ -223,17 +230,17 @@ class Replica:
             note = stop.evidence.branches[1].note
             await self.log.write(lambda store: keep_stop(store, note, None))
 
-    def drop(self, error: ChopmarkError) -> None:
-        """Count a message that was refused, and say so once until a good one comes."""
-        self.counters.dropped += 1
-        if self.problem is None:
-            LOG.warning(
-                "dropped a message about %s: %s",
-                self.member.origin,
-                error.message,
-                extra={"peer": self.member.id, "code": error.code},
-            )
-        self.problem = error.message
+    def drop(self, error: ChopmarkError, sender: str = "") -> None:
+        """Count a message that was refused; what another member sent is no fault of the log's own.
+
+        Args:
+            error: what is wrong.
+            sender: member id of who sent it; empty for the log's own gateway.
+        """
+        self.blame.note(sender or self.peer, self.origin, error)
+        if sender in ("", self.peer):
+            self.counters.dropped += 1
+            self.problem = error.message
 
     def _open_note(self, note: bytes) -> SignedCheckpoint:
         return open_checkpoint(note, self.member.log_key, (self.member.cosigner_key,))
@@ -245,9 +252,9 @@ class Replica:
         except ChopmarkError:
             return 0
 
-    def _count(self, result: Taken | ChopmarkError) -> None:
+    def _count(self, result: Taken | ChopmarkError, sender: str) -> None:
         if isinstance(result, ChopmarkError):
-            self.drop(result)
+            self.drop(result, sender)
             return
         self.problem = None
         self.counters.packages += 1

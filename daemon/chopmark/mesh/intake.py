@@ -110,7 +110,7 @@ class Intake:
         while True:
             group = self.unverified.next_group(self._log.size)
             if group:
-                await self._store([piece.payload for piece in group])
+                await self._store(group)
             await self._take_notes()
             if not group:
                 break
@@ -118,8 +118,9 @@ class Intake:
         if self._log.conflict is not None:
             self.unverified.clear()
 
-    async def _store(self, payloads: list[bytes]) -> None:
-        await insist(lambda: self._log.ingest(payloads))
+    async def _store(self, group: list[Piece]) -> None:
+        payloads, senders = [one.payload for one in group], [one.helper for one in group]
+        await insist(lambda: self._log.ingest(payloads, senders))
         helper = self.unverified.done(self._log.size)
         if helper and not self._log.paused:  # what there was no room for was not looked at
             self.blame(helper)
@@ -131,7 +132,7 @@ class Intake:
             piece = self.unverified.farthest()
             if piece is None:
                 break
-            await insist(lambda: self._log.ingest([piece.payload]))  # noqa: B023 - awaited before the next turn
+            await insist(lambda: self._log.ingest([piece.payload], [piece.helper]))  # noqa: B023 - awaited before the next turn
             if not self._log.missing:
                 self.unverified.discard(piece)
 
@@ -147,7 +148,7 @@ class Intake:
             except InternalError:
                 raise  # our own fault, not the peer's
             except ChopmarkError as error:
-                self._log.drop(error)
+                self._log.drop(error, kind[1])
             message.acknowledge()
 
 

@@ -72,6 +72,7 @@ class Mesh:
         self._paced = asyncio.Event()
         self._slowed = False
         self.server = Server(me, self.links, self._logs)
+        self.server.refused = self._refuse
         printer = Printer(own, keep=len(brokers) > 1)
         self.publishers = [Publisher(me, link, printer, self._is_heard) for link in self.links.each]
         self._news = News(me, self.links.each, own, heartbeat, self._sizes)

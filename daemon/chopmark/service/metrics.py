@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from chopmark.api.refusals import Refusals
 from chopmark.core.ports import Clock
+from chopmark.ledger.blame import Blame
 from chopmark.ledger.replica import Replica
 from chopmark.mesh.mesh import Mesh
 from chopmark.service.looplag import BOUNDS, LoopLag
@@ -48,6 +49,7 @@ class GatewayCollector(Collector):
         lag: of the event loop.
         refusals: what the server refused before it was a request.
         clock: the gateway's.
+        blame: who sent bad messages.
     """
 
     def __init__(
@@ -59,8 +61,10 @@ class GatewayCollector(Collector):
         lag: LoopLag,
         refusals: Refusals,
         clock: Clock,
+        blame: Blame,
     ) -> None:
         self._clock = clock
+        self._blame = blame
         self._status = status
         self._replicas = tuple(replicas)
         self._mesh = mesh
@@ -156,6 +160,8 @@ class GatewayCollector(Collector):
             for replica in self._replicas
             for name, count in asdict(replica.counters).items()
         }
+        about = "Messages of a member that were refused, by what was wrong"
+        yield _counters("bad_messages", about, ("peer", "cause"), self._blame.counts)
         about = "What a replica has seen"
         yield _counters("replica_events", about, ("peer", "event"), events)
 

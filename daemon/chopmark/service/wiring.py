@@ -22,6 +22,7 @@ from chopmark.core.ports import Clock, Signer
 from chopmark.core.proof import Proof
 from chopmark.core.verdict import Source
 from chopmark.hsm.signer import HsmSigner, open_signer
+from chopmark.ledger.blame import Blame
 from chopmark.ledger.index import DigestIndex
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
@@ -149,6 +150,7 @@ def _assemble(
 ) -> Parts:
     clock = outside.clock
     sequencer = Sequencer(log, signer, clock)
+    blame = Blame()
     guard = outside.make_guard(config.clock.require, own.institution, clock)
     guard.look()
     sequencer.refuse = first_refusal(storage.refuse, guard.refuse)
@@ -156,6 +158,7 @@ def _assemble(
     for replica in replicas:
         replica.admit = storage.admit
         replica.on_evidence = forks.found
+        replica.blame = blame
         replica.on_heartbeat = partial(guard.heard, replica.member)
     brokers = [Broker(broker.host, broker.port) for broker in config.broker]
     mesh = Mesh(
@@ -180,7 +183,9 @@ def _assemble(
     verifier = Verifier(shelves, reading, config.max_age)
     lag, refusals = LoopLag(), Refusals()
     report = Report(own, log, sequencer, signer, mesh, replicas, clock, storage, lag, forks, guard)
-    collector = GatewayCollector(report.status, replicas, mesh, storage, lag, refusals, clock)
+    collector = GatewayCollector(
+        report.status, replicas, mesh, storage, lag, refusals, clock, blame
+    )
     logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
     gateway = GatewayService(own, sequencer, logs, signing, verifier, report, clock, forks.describe)
     return Parts(
