@@ -87,7 +87,13 @@ class ShowingSigner:
         self.shown("head", note=Note(checkpoint.encode(), (signature,)).encode().decode())
         return signature
 
-    async def cosign(self, checkpoint: Checkpoint, time: int) -> Signature:
+    async def cosign(
+        self,
+        checkpoint: Checkpoint,
+        time: int,
+        *,
+        refresh: bool = False,  # noqa: ARG002 - it has no queue
+    ) -> Signature:
         return await self.real.cosign(checkpoint, time)
 
 
