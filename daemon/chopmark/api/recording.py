@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from chopmark.api.ports import Gateway
+from chopmark.api.ports import Awaited, Gateway, Until
 from chopmark.core.draft import Recorded
 from chopmark.core.errors import ChopmarkError
 
@@ -33,13 +33,12 @@ async def is_signed_before_stop(gateway: Gateway, recorded: Recorded, seconds: f
         return False
 
 
-async def wait_for_proof(gateway: Gateway, index: int, seconds: float) -> str | None:
-    """The proof of our own entry once it is signed; None if that is not to be had now."""
+async def wait_for_proof(gateway: Gateway, index: int, until: Until, seconds: float) -> Awaited:
+    """The proof of our own entry once it has come so far; `recorded` if it cannot be had now."""
     try:
-        proof = await gateway.signed_proof(index, seconds)
+        return await gateway.awaited_proof(index, until, seconds)
     except asyncio.CancelledError:  # a stop of the server, as in `is_signed_before_stop`
-        return None
+        return Awaited("recorded")
     except ChopmarkError as error:
         _log.warning("entry %d is recorded, its proof cannot be had now: %s", index, error)
-        return None
-    return None if proof is None else proof.decode()
+        return Awaited("recorded")

@@ -17,11 +17,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from chopmark.core.checkpoint import SignedCheckpoint, open_checkpoint
+from chopmark.core.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from chopmark.core.errors import ChopmarkError, RefusedError
 from chopmark.core.follow import Follower, Taken
 from chopmark.core.member import Member
 from chopmark.core.package import Package, parse_package
+from chopmark.core.policy import Policy
 from chopmark.core.ports import Clock
 from chopmark.ledger.heads import Heads, Seen
 from chopmark.ledger.log import Log
@@ -69,7 +70,13 @@ class _Intake:
 
 
 class Replica:
-    """The replica of one peer's log. Its methods are called on the event loop."""
+    """The replica of one peer's log. Its methods are called on the event loop.
+
+    Attributes:
+        policy: whose cosignatures of its heads are known, and which of them are a quorum.
+        on_announced: told each head that its owner announces.
+        on_grown: called after entries may have been stored.
+    """
 
     def __init__(self, member: Member, log: Log, clock: Clock) -> None:
         self.member = member
@@ -78,6 +85,9 @@ class Replica:
         self.problem: str | None = None
         self.conflict: str | None = None
         self.admit: Callable[[int], bool] = lambda _size: True
+        self.policy = Policy((member.log_key,))
+        self.on_announced: Callable[[SignedCheckpoint], None] = lambda _head: None
+        self.on_grown: Callable[[], None] = _nothing
         self._clock = clock
         self._target = log.state.size
         self._heads = Heads()
@@ -116,6 +126,11 @@ class Replica:
         return await self.log.package(start)
 
     @property
+    def frozen(self) -> bool:
+        """Whether it is not followed any more, for good."""
+        return self.conflict is not None
+
+    @property
     def missing(self) -> int:
         """Entries that a signed head promises and that are not here yet."""
         return 0 if self.conflict else max(0, self._target - self.log.state.head.size)
@@ -152,6 +167,7 @@ class Replica:
         if intake.forked is not None:
             self._stop("a signed head contradicts the entries held", intake.forked)
         await self._compare()
+        self.on_grown()
         return len(follower.leaves)
 
     async def observe_head(self, note: bytes) -> None:
@@ -163,6 +179,25 @@ class Replica:
         """
         self._see(self._open(note), 0)
         await self._compare()
+
+    async def observe_announced(self, note: bytes) -> None:
+        """Take a head that its owner announces for witnessing, with the cosignatures it has so far.
+
+        Raises:
+            ChopmarkError: what `open_checkpoint` raises.
+            TryAgainError: `not-recorded` if the disk refused; it may be offered again.
+        """
+        head = self._open(note)
+        self._see(head, 0)
+        await self._compare()
+        self.on_announced(head)
+
+    async def agrees(self, head: Checkpoint) -> bool:
+        """Whether all entries under a head are here, durable, and have its root."""
+        if self.frozen or head.size > self.log.state.size:
+            return False
+        root: bytes = await self.log.read(lambda reader, _: reader.root_at(head.size))
+        return root == head.root and not self.frozen
 
     async def observe_cosignature(self, note: bytes) -> None:
         """Take a heartbeat: a head cosigned by the peer's own cosigner key.
@@ -194,7 +229,8 @@ class Replica:
         self.problem = error.message
 
     def _open_note(self, note: bytes) -> SignedCheckpoint:
-        return open_checkpoint(note, self.member.log_key, (self.member.cosigner_key,))
+        others = (self.member.cosigner_key, *self.policy.witnesses.values())
+        return open_checkpoint(note, self.member.log_key, others)
 
     def _count(self, result: Taken | ChopmarkError) -> None:
         if isinstance(result, ChopmarkError):
@@ -275,3 +311,7 @@ class Replica:
         note = self._evidence
         if note is not None and self.log.state.fork_note is None:
             await self.log.write(lambda store: store.mark_fork(note))
+
+
+def _nothing() -> None:
+    """Nobody is told."""

@@ -18,6 +18,7 @@ from chopmark.mesh.pace import MAX_LAG
 from chopmark.mesh.peer import Peer
 from chopmark.service.looplag import LoopLag
 from chopmark.service.storage import Storage
+from chopmark.service.trust import Trust
 
 
 class Report:
@@ -34,6 +35,7 @@ class Report:
         clock: Clock,
         storage: Storage,
         lag: LoopLag,
+        trust: Trust,
     ) -> None:
         self._own = own
         self._log = log
@@ -44,6 +46,7 @@ class Report:
         self._clock = clock
         self._storage = storage
         self._lag = lag
+        self._trust = trust
 
     def status(self) -> dict[str, Any]:
         """State of the gateway."""
