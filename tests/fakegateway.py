@@ -163,6 +163,9 @@ class FakeGateway:
         await self.signer.wait()
         return self.signing
 
+    def demands_quorum(self) -> bool:
+        return self.witnessing is not None
+
     async def wait_witnessed(self, index: int, seconds: float) -> bool:
         return await self.wait_signed(index, seconds) and self.witnessing is not False
 

@@ -80,6 +80,7 @@ class BatchQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     proofs: bool = False
     wait: Wait = DEFAULT_WAIT
+    until: Until = "signed"
 
 
 class CompactQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -129,6 +129,10 @@ class Gateway(Protocol):
         """Wait until a signed head covers this index of our log; false if time ran out."""
         ...
 
+    def demands_quorum(self) -> bool:
+        """Whether the policy of our log demands that others cosign it."""
+        ...
+
     async def wait_witnessed(self, index: int, seconds: float) -> bool:
         """As `wait_signed`, until a quorum has cosigned such a head, where one is demanded."""
         ...

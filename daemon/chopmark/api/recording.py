@@ -22,6 +22,15 @@ async def is_signed(gateway: Gateway, recorded: Recorded, seconds: float) -> boo
         return False
 
 
+async def is_witnessed(gateway: Gateway, recorded: Recorded, seconds: float) -> bool:
+    """Wait until a quorum has cosigned a head over all of a run; as `is_signed`."""
+    try:
+        return await gateway.wait_witnessed(recorded.start + recorded.count - 1, seconds)
+    except ChopmarkError as error:
+        _log.warning("entry %d is not witnessed yet: %s", recorded.start, error)
+        return False
+
+
 async def is_signed_before_stop(gateway: Gateway, recorded: Recorded, seconds: float) -> bool:
     """As `is_signed`, for a request of its own: a stop of the server ends the wait.
 

@@ -139,6 +139,10 @@ class GatewayService:
         """Wait until a signed head covers an index."""
         return await self._sequencer.wait_signed(index, seconds)
 
+    def demands_quorum(self) -> bool:
+        """Whether the policy of our log demands that others cosign it."""
+        return self._witnessing is not None
+
     async def wait_witnessed(self, index: int, seconds: float) -> bool:
         """Wait until a quorum has cosigned a head over an index; at once if none is demanded."""
         if self._witnessing is None:

@@ -543,8 +543,8 @@ def test_splitter_keeps_little_of_an_endless_line() -> None:
 
 
 def test_group_renders_the_same_with_and_without_the_short_way() -> None:
-    plain = Settled(1, 3, {}, Recorded(5, 3, NOW), signed=True)
-    mixed = Settled(1, 4, {3: Fault("x", "y")}, Recorded(5, 3, NOW), signed=True)
+    plain = Settled(1, 3, {}, Recorded(5, 3, NOW), "signed")
+    mixed = Settled(1, 4, {3: Fault("x", "y")}, Recorded(5, 3, NOW), "signed")
     assert render(mixed).startswith(render(plain))
     assert render(mixed).endswith(b'{"error":{"code":"x","message":"y","line":4}}\n')
 

@@ -82,7 +82,7 @@ async def test_newest_note_counts_and_the_older_is_acknowledged(
     assert not newer.acknowledged
     async with running(intake.run()):
         await until(lambda: newer.acknowledged)
-    assert log.observed == [("head", b"head 2")]
+    assert log.observed == [("announced", b"head 2")]
 
 
 async def test_bad_note_is_dropped_and_acknowledged(log: FakeLog, intake: Intake) -> None:
