@@ -68,6 +68,7 @@ class Report:
                 "root": encode_base64(state.head.root),
                 "note": (state.note or b"").decode(),
             },
+            "witnessed": self._trust.describe(state.head.size, state.witnessed_size),
             "hsm": self._hsm(),
             "broker": self._broker(),
             "brokers": self._brokers(),
@@ -97,7 +98,9 @@ class Report:
             for replica in self._replicas
             if replica.conflict
         ]
-        return self._storage.alarms() + forks
+        state = self._log.state
+        unwitnessed = self._trust.alarms(state.head.size, state.witnessed_size)
+        return self._storage.alarms() + unwitnessed + forks
 
     def not_ready(self) -> list[str]:
         """Why attesting does not work at present; empty when it does."""
@@ -187,6 +190,7 @@ class Report:
             "size": state.size,
             "head_size": state.head.size,
             "missing": replica.missing,
+            **self._trust.describe_peer(replica),
             "as_of": format_time(state.seen_time * 1000) if state.seen_time else None,
             "online": self._mesh.online(peer),
             "state": _follow_state(replica, peer),

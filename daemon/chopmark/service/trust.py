@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from chopmark.core.errors import ConfigurationError, RefusedError
 from chopmark.core.member import Member
 from chopmark.core.policy import NONE, Policy
 from chopmark.core.ports import Clock
 from chopmark.core.quorum import Generated, WitnessRule, generate
+from chopmark.core.wording import format_time
 from chopmark.ledger.log import Log
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.witness import Cosigner
@@ -55,6 +57,7 @@ class Trust:
     ) -> None:
         self.policies = policies
         self.cosigner = cosigner
+        self._dropped = policies[own.origin].dropped
         self._mesh: Mesh | None = None
         for replica in replicas:
             replica.policy = self.policy(replica.origin)
@@ -77,6 +80,40 @@ class Trust:
     def policy(self, origin: str) -> Policy:
         """The policy of a log that is known here."""
         return self.policies[origin].policy
+
+    def describe(self, size: int, witnessed: int) -> dict[str, Any]:
+        """How our log is witnessed, as JSON; sizes of its signed and of its witnessed head."""
+        quorum = self.quorum
+        if quorum is None:
+            return {"state": "none", "size": None, "lag": None, "dropped": [], "cosigned": {}}
+        missing = quorum.unreachable and witnessed < size
+        return {
+            "state": "missing" if missing else "reached" if witnessed >= size else "waiting",
+            "size": witnessed,
+            "lag": size - witnessed,
+            "dropped": list(self._dropped),
+            "cosigned": {
+                peer: {"size": seen.size, "at": format_time(seen.time * 1000)}
+                for peer, seen in sorted(quorum.seen.items())
+            },
+        }
+
+    def describe_peer(self, replica: Replica) -> dict[str, Any]:
+        """How a peer's log is witnessed, as far as we know, and what we have cosigned of it."""
+        last = self.cosigner.last(replica.origin)
+        return {
+            "quorum": self.policy(replica.origin).quorum != NONE,
+            "witnessed_size": replica.log.state.witnessed_size,
+            "cosigned_size": None if last is None else last.head.size,
+        }
+
+    def alarms(self, size: int, witnessed: int) -> list[dict[str, str]]:
+        """What an operator must look after."""
+        if self.describe(size, witnessed)["state"] != "missing":
+            return []
+        message = f"{size - witnessed} entries wait for the quorum: their proofs are provisional"
+        hint = "are the peers that must countersign connected? `chopmark peers list` shows them"
+        return [{"code": "quorum-missing", "message": message, "hint": hint}]
 
     def join(self, mesh: Mesh) -> None:
         """Publish through this mesh from now on."""
