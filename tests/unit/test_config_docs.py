@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from chopmark.service.config import parse_config
-from chopmark.service.config_model import Api, Broker, Gateway, Hsm, Kind, Metrics, Peer, Storage
+from chopmark.service.config_model import (
+    Api,
+    Broker,
+    Gateway,
+    Hsm,
+    Kind,
+    Metrics,
+    Peer,
+    Storage,
+    Witness,
+)
 from configs import BASE
 
 PAGE = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encoding="utf-8")
@@ -16,6 +26,7 @@ SECTIONS = {
     "[api]": Api,
     "[metrics]": Metrics,
     "[storage]": Storage,
+    "[witness]": Witness,
     "[[broker]]": Broker,
     "[kinds.<kind>]": Kind,
     "[[peer]]": Peer,
@@ -54,6 +65,7 @@ def test_docs_give_the_defaults() -> None:
     assert rows("[metrics]")["listen"] == f"`{config.metrics.listen}`"
     assert rows("[storage]")["alarm"] == f"`{config.storage.alarm}`"
     assert rows("[storage]")["stop"] == f"`{config.storage.stop}`"
+    assert rows("[witness]")["rule"] == f'`"{config.witness.rule}"`'
     assert rows("[[broker]]")["port"] == f"`{config.broker[0].port}`"
     assert rows("[kinds.<kind>]")["max_age"] == f"`{config.max_age('x')}`"
 
