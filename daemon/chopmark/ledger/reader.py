@@ -46,6 +46,7 @@ _NEWEST: Final = (
 _GRAVES: Final = (
     "SELECT target FROM grave WHERE prefix = ? AND source < ? ORDER BY source DESC LIMIT ?"
 )
+_COSIGNED: Final = "SELECT origin, size, root, time, note FROM cosigner WHERE vkey = ?"
 
 _PARTS: Final = (
     "SELECT first, start, count, made_at FROM request"
@@ -191,6 +192,10 @@ class Reader:
         """Seconds since the epoch by which a quorum had cosigned the entry; None if it has not."""
         rows = self._query(EXISTED_BY, (index,))
         return rows[0][0] if rows else None
+
+    def cosigned(self, vkey: str) -> list[tuple[str, int, bytes, int, bytes]]:
+        """Of each log what our cosigner of this key has cosigned; see `ledger.witness`."""
+        return [tuple(row) for row in self._query(_COSIGNED, (vkey,))]
 
     def request_parts(self, request: bytes, first: int) -> list[Part]:
         """What is recorded of a request from its digest `first` on; gapless, ascending."""

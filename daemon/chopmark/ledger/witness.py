@@ -10,7 +10,6 @@ Rules (C2SP tlog-witness; design, "Cosigning"):
 """
 
 import asyncio
-import sqlite3
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -119,14 +118,9 @@ async def open_cosigner(log: Log, signer: Signer) -> Cosigner:
         signer: has the key.
     """
     vkey = signer.cosigner_key.encode()
-    rows = await log.write(lambda store: store.change(lambda db: _read(db, vkey)))
-    return Cosigner(log, signer, rows)
-
-
-def _read(db: sqlite3.Connection, vkey: str) -> dict[str, Cosigned]:
-    query = "SELECT origin, size, root, time, note FROM cosigner WHERE vkey = ?"
-    rows = db.execute(query, (vkey,)).fetchall()
-    return {row[0]: Cosigned(Checkpoint(*row[:3]), row[3], row[4]) for row in rows}
+    rows = await log.read(lambda reader, _: reader.cosigned(vkey))
+    cosigned = {row[0]: Cosigned(Checkpoint(*row[:3]), row[3], row[4]) for row in rows}
+    return Cosigner(log, signer, cosigned)
 
 
 def _check(last: Cosigned, head: Checkpoint) -> None:
