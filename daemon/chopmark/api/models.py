@@ -87,6 +87,7 @@ class CompactQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Query of `POST /v1/attestations:compact`."""
 
     wait: Wait = DEFAULT_WAIT
+    until: Until = "signed"
 
 
 class EntriesQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

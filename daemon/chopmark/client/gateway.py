@@ -100,7 +100,11 @@ class GatewayClient:
             yield from self._attest_batch(taken, origin, query)
 
     def attest_compact(
-        self, header: Header, digests: memoryview, wait: float = WAIT_SECONDS
+        self,
+        header: Header,
+        digests: memoryview,
+        wait: float = WAIT_SECONDS,
+        until: str = "signed",
     ) -> Iterator[bytes]:
         """Send one body in compact form; gives its answer as it comes (docs/formats/compact.md).
 
@@ -109,7 +113,7 @@ class GatewayClient:
         head = header.encode()
         pieces = (bytes(digests[at : at + PIECE]) for at in range(0, len(digests), PIECE))
         size = len(head) + len(digests)
-        query = {"wait": wait}
+        query: dict[str, str | float] = {"wait": wait, "until": until}
         path = "/v1/attestations:compact"
         return self._http.post_stream(path, chain([head], pieces), size, MEDIA_TYPE, query, wait)
 

@@ -104,11 +104,6 @@ def test_attest_until_signed_is_content_with_a_provisional_proof(
 
 
 @pytest.mark.usefixtures("gateway")
-def test_attest_manifest_is_not_waited_for_beyond_the_signature(run: Run) -> None:
-    assert run("attest", "--manifest", "manifest", "--until", "witnessed").code == 64
-
-
-@pytest.mark.usefixtures("gateway")
 def test_attest_one_refusal_leaves_the_gateways_words(run: Run, document: Path) -> None:
     done = run("attest", document, "--kind", "credit-report")
     assert done.code == 65

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from chopmark.client.gateway import GatewayClient
 
 
-_LATER = "`chopmark proof ID INDEX` fetches a proof once it is witnessed"
-
-
 class Waiting(NamedTuple):
     """For how many seconds an attestation is waited for, and for what."""
 
@@ -68,7 +65,7 @@ def attest(
         valid_until: When they end: 2027-12-31 (that day's end, UTC) or an RFC 3339 time.
         supersedes: Index of the attestation of this gateway that this one replaces.
         wait: How long to wait, at most 60s.
-        until: Wait until it is witnessed (the default for files), or only signed.
+        until: Wait until it is witnessed (the default for files) or signed (for a manifest).
         manifest: Digests and names, as sha256sum writes them, in place of files; - reads standard
             input.
         proofs: Folder for the proofs of a manifest's documents, or "beside" each document, as
@@ -84,15 +81,14 @@ def attest(
             raise UsageError("usage", "--proofs, --no-proofs and --resume go with --manifest")
         terms = Draft(b"", kind, None, ends, supersedes)
         return _attest_files(files, terms, Waiting(seconds, until or "witnessed"), options)
-    if until == "witnessed":
-        raise UsageError("usage", "a manifest's documents are signed first", hint=_LATER)
     if files or supersedes is not None or (no_proofs and proofs is not None):
         hint = "neither files nor --supersedes, and one of --proofs and --no-proofs"
         raise UsageError("usage", "--manifest stands by itself", hint=hint)
     from chopmark.cli.bulk import BESIDE, Bulk, attest_manifest
 
     where = None if no_proofs else proofs or BESIDE
-    return attest_manifest(Bulk(manifest, kind, ends, seconds, where, resume), options)
+    bulk = Bulk(manifest, kind, ends, seconds, where, resume, until or "signed")
+    return attest_manifest(bulk, options)
 
 
 def _attest_files(files: Sequence[Path], terms: Draft, waiting: Waiting, options: Options) -> int:
