@@ -40,6 +40,8 @@ GOALS: Final = {
     "attest.single.p99": Goal("ms", 30),
     "attest.clients64": _rate(3_000),
     "attest.clients64.p99": Goal("ms", 100),
+    "witness.quorum.p50": Goal("ms", 50),
+    "witness.quorum.p99": Goal("ms", 200),
     "replica.live": _rate(100_000),
     "replica.catchup": _rate(100_000),
     "verify.proof": Goal("ms", 1),

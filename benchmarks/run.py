@@ -21,6 +21,7 @@ import footprint
 import growth
 import replica
 import verify
+import witness
 from bench import Bench, Figures, Step
 from machine import describe_machine, file_system
 from rows import GOALS, Row, print_table, write_json
@@ -32,6 +33,7 @@ STEPS: Final = (
     Step(("hsm.ratio",), attest.hsm),
     Step(("attest.single.p50", "attest.single.p99"), attest.single),
     Step(("attest.clients64", "attest.clients64.p99"), attest.clients),
+    Step(("witness.quorum.p50", "witness.quorum.p99"), witness.quorum),
     Step(("attest.bulk",), attest.bulk),
     Step(("attest.compact",), attest.compact),
     Step(("replica.catchup",), replica.catchup),

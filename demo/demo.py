@@ -46,6 +46,7 @@ class Demo:
         self._attest(hong_kong, shenzhen)
         self._switch_off(hong_kong)
         self._verify(shenzhen)
+        self._verify_offline(shenzhen)
         self._change_one_byte(shenzhen)
         self._revoke(hong_kong, shenzhen)
 
@@ -69,7 +70,7 @@ class Demo:
             "Three banks set up a gateway each: Shenzhen, Hong Kong, Macao.",
             "Each has its own emulated HSM with its own keys; they meet at an MQTT broker.",
         )
-        self.cluster = Cluster(self.folder / "gateways")
+        self.cluster = Cluster(self.folder / "gateways", rule="jurisdictions")
         self.cluster.start()
         for gateway in self._all():
             print(f"   {gateway.who.institution:30} http://127.0.0.1:{gateway.port}")
@@ -78,16 +79,17 @@ class Demo:
         self._say(
             f"The bank in Hong Kong hands a customer the document {self.document.name}",
             "and has its gateway attest it. Only hashes go there, and none of the bytes.",
+            "The gateways in Shenzhen and Macao check and keep the attestation, and countersign:",
         )
         path = str(self.document)
         self._show(hong_kong, 0, "attest", path, "--kind", "bank-statement")
         for other in self._all():
             if other is not hong_kong:
-                other.wait_for_head(hong_kong, 1)
+                kept = "to keep what all have countersigned"
+                other.wait_for(lambda o=other: o.peer(hong_kong)["witnessed_size"] > 0, kept)  # type: ignore[misc]
         made_at = hong_kong.get("/v1/entries?after=-1&limit=1")["entries"][0]["made_at"]
         vouched = "to have a signed time after the attestation"
         shenzhen.wait_for(lambda: (shenzhen.peer(hong_kong)["as_of"] or "") > made_at, vouched)
-        print("   The gateways in Shenzhen and Macao have checked and kept the attestation.")
 
     def _switch_off(self, hong_kong: Gateway) -> None:
         self._say("Now the gateway in Hong Kong is switched off.")
@@ -104,6 +106,17 @@ class Demo:
         self._say("With the proof file that came with it, the answer is the same:")
         both = self._carry("with-proof", self.document.read_bytes(), proof=True)
         self._show(shenzhen, 0, "verify", str(both))
+
+    def _verify_offline(self, shenzhen: Gateway) -> None:
+        self._say(
+            "Without any gateway, the proof file and the issuer's policy are enough. The",
+            "policy demands the countersignatures of Shenzhen and Macao:",
+        )
+        self._show(shenzhen, 0, "peers", "policy", "hk-1")
+        policy = self.counter / "hk-1.policy"
+        policy.write_text(shenzhen.cli("peers", "policy", "hk-1").stdout)
+        carried = str(self.counter / "with-proof" / self.document.name)
+        self._show(shenzhen, 5, "verify", carried, "--policy", str(policy))
 
     def _change_one_byte(self, shenzhen: Gateway) -> None:
         self._say("Somebody changes one byte of the document. With the proof, that shows:")

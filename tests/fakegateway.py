@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chopmark.api.ports import Asked, Identity
+from chopmark.api.ports import Asked, Awaited, Identity, Until
 from chopmark.core.columns import make_columns
 from chopmark.core.compact import End, Header, Run, beside, make_drafts
 from chopmark.core.draft import Draft, Drafts, Recorded
@@ -40,6 +40,7 @@ class FakeGateway:
         gate: when cleared, `record` hangs until it is set: a slow disk.
         signer: when cleared, `wait_signed` hangs: a slow HSM, and a clock that stands still.
         signing: when false, waiting always runs out of time.
+        witnessing: whether the quorum comes; None if none is demanded.
         reasons: why it is not ready.
     """
 
@@ -52,6 +53,7 @@ class FakeGateway:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     signer: asyncio.Event = field(default_factory=asyncio.Event)
     signing: bool = True
+    witnessing: bool | None = None
     reasons: list[str] = field(default_factory=list)
     requests: dict[bytes, list[Run]] = field(default_factory=dict)
     recording: int = 0
@@ -161,9 +163,19 @@ class FakeGateway:
         await self.signer.wait()
         return self.signing
 
-    async def signed_proof(self, index: int, seconds: float) -> bytes | None:
-        signed = await self.wait_signed(index, seconds)
-        return await self.proof(WHO.id, index) if signed else None
+    def demands_quorum(self) -> bool:
+        return self.witnessing is not None
+
+    async def wait_witnessed(self, index: int, seconds: float) -> bool:
+        return await self.wait_signed(index, seconds) and self.witnessing is not False
+
+    async def awaited_proof(self, index: int, until: Until, seconds: float) -> Awaited:
+        if not await self.wait_signed(index, seconds):
+            return Awaited("recorded")
+        proof = await self.proof(WHO.id, index)
+        if self.witnessing and until == "witnessed":
+            return Awaited("witnessed", proof)
+        return Awaited("signed", proof, provisional=self.witnessing is not None)
 
     async def proof(self, member: str, index: int) -> bytes:
         if self.fail_proof is not None:

@@ -78,7 +78,13 @@ class SoftSigner:
         self.heads.append(checkpoint)
         return self.log.sign(checkpoint.encode())
 
-    async def cosign(self, checkpoint: Checkpoint, time: int) -> Signature:
+    async def cosign(
+        self,
+        checkpoint: Checkpoint,
+        time: int,
+        *,
+        refresh: bool = False,  # noqa: ARG002 - it has no queue
+    ) -> Signature:
         if self.away:
             raise TryAgainError("hsm-away", "the HSM is away", retry_after=5)
         return self.second.sign(checkpoint.encode(), time)

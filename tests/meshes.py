@@ -224,6 +224,9 @@ class FakeLog:
     async def observe_head(self, note: bytes) -> None:
         await self._observe("head", note)
 
+    async def observe_announced(self, note: bytes) -> None:
+        await self._observe("announced", note)
+
     async def observe_cosignature(self, note: bytes) -> None:
         await self._observe("cosignature", note)
 

@@ -55,6 +55,7 @@ class HangUp(Exception):  # noqa: N818 - what a gateway does that is killed
 class SocketGateway:
     """Attributes:
     signing: whether attestations get signed in time.
+    provisional: whether a quorum is demanded that does not come.
     problem: what every request is answered with, if set.
     answer: raw bytes (status, type, body) that every request is answered with, if set.
     refused_kind: a kind that may not be issued.
@@ -69,6 +70,7 @@ class SocketGateway:
     folder: Path
     log: SoftLog = field(default_factory=SoftLog)
     signing: bool = True
+    provisional: bool = False
     problem: Problem | None = None
     answer: Answer | None = None
     refused_kind: str = "credit-report"
@@ -107,12 +109,13 @@ class SocketGateway:
         if parts.path.startswith("/v1/proofs/"):
             return 200, "text/plain", self._proof(*parts.path.split("/")[3:])
         if parts.path == "/v1/policy":
-            return 200, "text/plain", self.log.policy()
+            return 200, "text/plain", self.log.policy(witnessed=self.provisional)
         if parts.path == "/v1/attestations:compact":
             assert 0 <= float(query["wait"]) <= 60
             return 200, MEDIA_TYPE, self._compact(body)
         if parts.path == "/v1/attestations:batch":
             assert 0 <= float(query["wait"]) <= 60
+            assert query["until"] in ("witnessed", "signed")
             lines = b"".join(self._batch(body, proofs=query["proofs"] == "1"))
             return 200, "application/x-ndjson", lines
         routes = {
@@ -132,7 +135,7 @@ class SocketGateway:
         return status, "application/json", json.dumps(value).encode()
 
     def _attest(self, body: dict[str, Any]) -> tuple[int, Any]:
-        assert body.keys() <= {"digests", "kind", "valid_until", "supersedes", "wait"}
+        assert body.keys() <= {"digests", "kind", "valid_until", "supersedes", "wait", "until"}
         assert 0 <= body["wait"] <= 60
         index = self._record(body["digests"], body)
         value = {
@@ -146,7 +149,10 @@ class SocketGateway:
         }
         if not self.signing:
             return 202, value
-        return 201, value | {"proof": self.log.proof(index).decode()}
+        value["proof"] = self.log.proof(index).decode()
+        if not self.provisional:
+            return 201, value
+        return (202 if body["until"] == "witnessed" else 201), value | {"provisional": True}
 
     def _record(self, digests: dict[str, str], fields: dict[str, Any]) -> int:
         if fields["kind"] == self.refused_kind:
@@ -170,6 +176,7 @@ class SocketGateway:
             answer = {"index": index, "made_at": format_time(NOW), "state": state}
             if proofs and self.signing:
                 answer["proof"] = self.log.proof(index).decode()
+                answer |= {"provisional": True} if self.provisional else {}
             yield json.dumps(answer).encode() + b"\n"
 
     def _compact(self, body: bytes) -> bytes:

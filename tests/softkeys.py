@@ -108,5 +108,11 @@ class SoftSigner(Signer):
     async def sign_checkpoint(self, checkpoint: Checkpoint) -> Signature:
         return self.log.sign(checkpoint.encode())
 
-    async def cosign(self, checkpoint: Checkpoint, time: int) -> Signature:
+    async def cosign(
+        self,
+        checkpoint: Checkpoint,
+        time: int,
+        *,
+        refresh: bool = False,  # noqa: ARG002 - it has no queue
+    ) -> Signature:
         return self.cosigner.sign(checkpoint.encode(), time)

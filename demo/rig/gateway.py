@@ -43,10 +43,11 @@ class Gateway:
     """One gateway under `folder`, initialised by the command that operators use.
 
     All methods block; in an event loop call them through `asyncio.to_thread`. `program` is the
-    command of its daemon, for those who start it in another way.
+    command of its daemon, for those who start it in another way. `rule` is the witness rule: most
+    that need a gateway need no quorum.
     """
 
-    def __init__(self, folder: Path, who: Who, broker: Broker) -> None:
+    def __init__(self, folder: Path, who: Who, broker: Broker, rule: str = "none") -> None:
         self.who = who
         self.folder = folder
         self.config = folder / "gateway.toml"
@@ -60,6 +61,8 @@ class Gateway:
         folder.mkdir(parents=True)
         self.token = provision_token(folder / "hsm", who.id)
         self._initialise(broker)
+        text = self.config.read_text()
+        self.config.write_text(text.replace('rule = "jurisdictions"', f'rule = "{rule}"'))
 
     @property
     def address(self) -> str:
@@ -218,10 +221,12 @@ class Gateway:
 class Cluster:
     """A broker and gateways that know each other, under one folder."""
 
-    def __init__(self, folder: Path, members: Sequence[Who] = MEMBERS) -> None:
+    def __init__(self, folder: Path, members: Sequence[Who] = MEMBERS, rule: str = "none") -> None:
         self.broker = Broker(folder / "broker")
         try:
-            self.gateways = {who.id: Gateway(folder / who.id, who, self.broker) for who in members}
+            self.gateways = {
+                who.id: Gateway(folder / who.id, who, self.broker, rule) for who in members
+            }
             for gateway in self.gateways.values():
                 gateway.add_peers([g for g in self.gateways.values() if g is not gateway])
         except BaseException:

@@ -30,6 +30,7 @@ from chopmark.core.note import Note, Signature
 from chopmark.core.ports import Signer
 from chopmark.ledger import tail
 from chopmark.ledger.replica import Replica
+from chopmark.ledger.witness import open_cosigner
 from chopmark.service.config import Config, parse_config
 from chopmark.service.credentials import read_pin
 from chopmark.service.initialise import initialise
@@ -87,7 +88,13 @@ class ShowingSigner:
         self.shown("head", note=Note(checkpoint.encode(), (signature,)).encode().decode())
         return signature
 
-    async def cosign(self, checkpoint: Checkpoint, time: int) -> Signature:
+    async def cosign(
+        self,
+        checkpoint: Checkpoint,
+        time: int,
+        *,
+        refresh: bool = False,  # noqa: ARG002 - it has no queue
+    ) -> Signature:
         return await self.real.cosign(checkpoint, time)
 
 
@@ -148,7 +155,8 @@ class Victim:
         self._shown("seen", time=self._replica.log.state.seen_time)
 
     async def _beat(self) -> None:
-        note = await make_heartbeat(self._parts.log, self._signer, self._parts.report._clock)
+        cosigner = await open_cosigner(self._parts.log, self._signer)
+        note = await make_heartbeat(self._parts.log, cosigner, self._parts.report._clock)
         self._shown("head", note=note.decode())
 
 

@@ -131,7 +131,7 @@ class Victim:
             payload, at = await parts.log.package(at)
             packages.append(payload)
         await replica.ingest(packages)
-        heartbeat = await make_heartbeat(parts.log, parts.report._signer, SystemClock())
+        heartbeat = await make_heartbeat(parts.log, parts.trust.cosigner, SystemClock())
         await replica.observe_cosignature(heartbeat)
         self.say(replica=copy.state.head.size, conflict=replica.conflict)
 

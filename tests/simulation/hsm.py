@@ -86,7 +86,13 @@ class SimSigner:
         signature = self.hsm.keys.log.sign(checkpoint.encode().encode())
         return Signature(self.log_key.name, _key_id(self.log_key), signature)
 
-    async def cosign(self, checkpoint: Checkpoint, time: int) -> Signature:
+    async def cosign(
+        self,
+        checkpoint: Checkpoint,
+        time: int,
+        *,
+        refresh: bool = False,  # noqa: ARG002 - it has no queue
+    ) -> Signature:
         await self._turn()
         self.hsm.oracle.head_cosigned(checkpoint, time)
         message = cosigned_message(time, checkpoint.encode().encode())

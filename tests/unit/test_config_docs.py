@@ -16,6 +16,7 @@ from chopmark.service.config_model import (
     Metrics,
     Peer,
     Storage,
+    Witness,
 )
 from configs import BASE
 
@@ -27,6 +28,7 @@ SECTIONS = {
     "[metrics]": Metrics,
     "[storage]": Storage,
     "[clock]": Clock,
+    "[witness]": Witness,
     "[[broker]]": Broker,
     "[kinds.<kind>]": Kind,
     "[[peer]]": Peer,
@@ -66,6 +68,7 @@ def test_docs_give_the_defaults() -> None:
     assert rows("[storage]")["alarm"] == f"`{config.storage.alarm}`"
     assert rows("[storage]")["stop"] == f"`{config.storage.stop}`"
     assert rows("[clock]")["require"] == f"`{config.clock.require}`"
+    assert rows("[witness]")["rule"] == f'`"{config.witness.rule}"`'
     assert rows("[[broker]]")["port"] == f"`{config.broker[0].port}`"
     assert rows("[kinds.<kind>]")["max_age"] == f"`{config.max_age('x')}`"
 

@@ -23,7 +23,8 @@ class Settled:
         count: how many lines it has.
         faults: by offset in the group, the lines that were not recorded.
         recorded: the run of the others; None if there are none, or they failed.
-        signed: whether a signed head covers the run.
+        state: how far the run has come: `recorded`, `signed` or `witnessed`.
+        provisional: whether its proofs lack a quorum that is demanded.
         failure: why the others were not recorded.
     """
 
@@ -31,7 +32,8 @@ class Settled:
     count: int
     faults: Mapping[int, Fault] = field(default_factory=dict)
     recorded: Recorded | None = None
-    signed: bool = False
+    state: str = "recorded"
+    provisional: bool = False
     failure: Fault | None = None
 
 
@@ -40,7 +42,7 @@ def render(settled: Settled) -> bytes:
     recorded = settled.recorded
     if recorded is None or settled.faults:
         return b"".join(render_some(settled, outcomes(settled)))
-    end = _end(recorded, signed=settled.signed)
+    end = _end(recorded, settled.state)
     indexes = range(recorded.start, recorded.start + recorded.count)
     return (('{"index":' + (end + '{"index":').join(map(str, indexes))) + end).encode()
 
@@ -63,19 +65,19 @@ def render_some(
     proofs: Mapping[int, bytes] | None = None,
 ) -> Iterator[bytes]:
     """Answer lines for some outcomes of a group, with the proofs that are there."""
-    end = _end(settled.recorded, signed=settled.signed) if settled.recorded else ""
+    end = _end(settled.recorded, settled.state) if settled.recorded else ""
+    mark = ',"provisional":true' if settled.provisional else ""
     for number, outcome in some:
         if isinstance(outcome, Fault):
             yield _render_fault(number, outcome)
         elif proofs and outcome in proofs:
             proof = msgspec.json.encode(proofs[outcome].decode()).decode()
-            yield f'{{"index":{outcome}{end[:-2]},"proof":{proof}}}\n'.encode()
+            yield f'{{"index":{outcome}{end[:-2]},"proof":{proof}{mark}}}\n'.encode()
         else:
             yield f'{{"index":{outcome}{end}'.encode()
 
 
-def _end(recorded: Recorded, *, signed: bool) -> str:
-    state = "signed" if signed else "recorded"
+def _end(recorded: Recorded, state: str) -> str:
     return f',"made_at":"{format_time(recorded.made_at)}","state":"{state}"}}\n'
 
 

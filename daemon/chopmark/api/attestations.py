@@ -1,14 +1,15 @@
 """`POST /v1/attestations`: attest one document.
 
-201: signed, with its proof. 202: durable, it will be signed; the proof comes by
-`GET /v1/proofs/{id}/{index}`. Anything else: not recorded.
+201: it has come as far as was asked for, with its proof. 202: durable, and not so far yet: `signed`
+with a provisional proof, or `recorded`; the proof comes by `GET /v1/proofs/{id}/{index}`. Anything
+else: not recorded.
 """
 
 import msgspec
 
 from chopmark.api.limits import ApiLimits
 from chopmark.api.models import AttestationIn, DigestsIn, read_body
-from chopmark.api.ports import Gateway
+from chopmark.api.ports import Awaited, Gateway
 from chopmark.api.posts import Answer
 from chopmark.api.recording import wait_for_proof
 from chopmark.api.times import Deadline, parse_time
@@ -17,7 +18,10 @@ from chopmark.core.wording import format_time
 
 
 class AttestationOut(msgspec.Struct, omit_defaults=True):
-    """An attestation that is recorded. `proof` is there once it is signed."""
+    """An attestation that is recorded.
+
+    `proof` is there once it is signed; `provisional` if that lacks the quorum that is demanded.
+    """
 
     id: str
     origin: str
@@ -27,6 +31,7 @@ class AttestationOut(msgspec.Struct, omit_defaults=True):
     kind: str
     digests: dict[str, str]
     proof: str | None = None
+    provisional: bool = False
 
 
 async def attest(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
@@ -34,8 +39,8 @@ async def attest(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
     asked = read_body(body, AttestationIn)
     deadline = Deadline(asked.wait)
     recorded = await _record(gateway, limits, _draft(asked), asked.wait)
-    proof = await wait_for_proof(gateway, recorded.start, deadline.left())
-    return _answer(gateway, asked, recorded, proof)
+    awaited = await wait_for_proof(gateway, recorded.start, asked.until, deadline.left())
+    return _answer(gateway, asked, recorded, awaited)
 
 
 async def _record(gateway: Gateway, limits: ApiLimits, draft: Draft, wait: float) -> Recorded:
@@ -51,22 +56,22 @@ def _draft(asked: AttestationIn) -> Draft:
     return Draft(digests.sha256, asked.kind, digests.sm3, until, asked.supersedes)
 
 
-def _answer(
-    gateway: Gateway, asked: AttestationIn, recorded: Recorded, proof: str | None
-) -> Answer:
+def _answer(gateway: Gateway, asked: AttestationIn, recorded: Recorded, awaited: Awaited) -> Answer:
     who = gateway.identity()
     content = AttestationOut(
         who.id,
         who.origin,
         recorded.start,
         format_time(recorded.made_at),
-        "recorded" if proof is None else "signed",
+        awaited.state,
         asked.kind,
         _echo(asked.digests),
-        proof,
+        None if awaited.proof is None else awaited.proof.decode(),
+        awaited.provisional,
     )
+    short = awaited.proof is None or (awaited.provisional and asked.until == "witnessed")
     location = f"/v1/proofs/{who.id}/{recorded.start}"
-    return Answer(202 if proof is None else 201, content, location)
+    return Answer(202 if short else 201, content, location)
 
 
 def _echo(digests: DigestsIn) -> dict[str, str]:

@@ -44,7 +44,7 @@ def make_compact_route(gateway: Gateway, limits: ApiLimits) -> ASGIRouteHandler:
             raise MethodNotAllowedException(headers={"allow": "POST"})
         query = read_query(scope["query_string"], CompactQuery)
         output = Output(send, MEDIA_TYPE)
-        error = await _Compact(gateway, limits, query.wait, output).run(receive)
+        error = await _Compact(gateway, limits, query, output).run(receive)
         if error is not None:
             raise error
 
@@ -54,10 +54,12 @@ def make_compact_route(gateway: Gateway, limits: ApiLimits) -> ASGIRouteHandler:
 class _Compact:
     """One body and its answer."""
 
-    def __init__(self, gateway: Gateway, limits: ApiLimits, wait: float, output: Output) -> None:
+    def __init__(
+        self, gateway: Gateway, limits: ApiLimits, query: CompactQuery, output: Output
+    ) -> None:
         self._gateway = gateway
         self._limits = limits
-        self._wait = wait
+        self._wait, self._until = query.wait, query.until
         self._output = output
         self._digests = DigestReader(
             2 * 64 * limits.compact_group, limits.idle, lambda: self._busy > 0
@@ -181,8 +183,11 @@ class _Compact:
     async def _end(self) -> bytes:
         if self._runs:
             last = self._runs[-1].start + self._runs[-1].count - 1
+            deadline = Deadline(self._wait)
             if not await self._gateway.wait_signed(last, self._wait):
                 return Unsigned().encode()
+            if self._until == "witnessed":  # if it does not come, the signed head will do
+                await self._gateway.wait_witnessed(last, deadline.left())
         end = await self._gateway.end_compact(self._runs)
         record = (end or Unsigned()).encode()
         if len(record) > MAX_RECORD:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from chopmark.api.limits import DEFAULT_WAIT, MAX_WAIT
+from chopmark.api.ports import Until
 from chopmark.core.digest import Digests
 from chopmark.core.entry import KIND, REASONS
 from chopmark.core.errors import MalformedError
@@ -52,6 +53,7 @@ class AttestationIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     valid_until: str | None = None
     supersedes: Index | None = None
     wait: Wait = DEFAULT_WAIT
+    until: Until = "witnessed"
 
 
 class RevocationIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -78,12 +80,14 @@ class BatchQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     proofs: bool = False
     wait: Wait = DEFAULT_WAIT
+    until: Until = "signed"
 
 
 class CompactQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Query of `POST /v1/attestations:compact`."""
 
     wait: Wait = DEFAULT_WAIT
+    until: Until = "signed"
 
 
 class EntriesQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

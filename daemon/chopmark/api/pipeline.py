@@ -25,7 +25,7 @@ from chopmark.api.lines import (
 )
 from chopmark.api.models import BatchQuery
 from chopmark.api.ports import Gateway
-from chopmark.api.recording import is_signed
+from chopmark.api.recording import is_signed, is_witnessed
 from chopmark.api.stream import Output
 from chopmark.api.times import Deadline
 from chopmark.core.draft import Draft, Drafts, Recorded
@@ -221,8 +221,9 @@ class Pipeline:
             if self._failure is not None or not drafts:
                 return Settled(first, count, faults, failure=self._failure)
             recorded = await self._record(drafts)
-            signed = await is_signed(self._gateway, recorded, self._query.wait)
-            return Settled(first, count, faults, recorded, signed)
+            state = await self._wait(recorded)
+            provisional = state == "signed" and self._gateway.demands_quorum()
+            return Settled(first, count, faults, recorded, state, provisional)
         except ChopmarkError as error:
             self._failure = fault_of(error)
             return Settled(first, count, faults, failure=self._failure)
@@ -230,6 +231,16 @@ class Pipeline:
             self._slots.release()
             self._settling -= 1
             self._touch()
+
+    async def _wait(self, recorded: Recorded) -> str:
+        """How far a run has come by the time that the client waits."""
+        deadline = Deadline(self._query.wait)
+        if not await is_signed(self._gateway, recorded, deadline.left()):
+            return "recorded"
+        if self._query.until == "signed" or not self._gateway.demands_quorum():
+            return "signed"
+        witnessed = await is_witnessed(self._gateway, recorded, deadline.left())
+        return "witnessed" if witnessed else "signed"
 
     async def _record(self, drafts: Sequence[Draft | Drafts]) -> Recorded:
         deadline = Deadline(max(self._query.wait, self._limits.least_record))
@@ -245,7 +256,7 @@ class Pipeline:
     async def _answer(self, output: Output) -> None:
         while (task := await self._groups.get()) is not None:
             settled = await task
-            if self._query.proofs and settled.signed:
+            if self._query.proofs and settled.state != "recorded":
                 await self._answer_with_proofs(settled, output)
             else:
                 await self._write(render(settled), output)

@@ -5,7 +5,7 @@ Every method may raise a `ChopmarkError`; the API maps it to problem details and
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, Self
 
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.digest import Digests
@@ -21,6 +21,31 @@ class Asked:
     proof: bytes | None
     reference: tuple[str, int] | None
     question: Question
+
+
+Until = Literal["witnessed", "signed"]
+"""What a request waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """How far an entry has come, and its proof.
+
+    Attributes:
+        state: `witnessed`, `signed`, or `recorded`: then there is no proof yet.
+        provisional: whether the proof lacks a quorum that is demanded.
+    """
+
+    state: Literal["witnessed", "signed", "recorded"]
+    proof: bytes | None = None
+    provisional: bool = False
+
+    @classmethod
+    def signed(cls, proof: bytes | None, *, provisional: bool = False) -> Self:
+        """What is signed, if there is a proof that it is."""
+        if proof is None:
+            return cls("recorded")
+        return cls("signed", proof, provisional)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +129,19 @@ class Gateway(Protocol):
         """Wait until a signed head covers this index of our log; false if time ran out."""
         ...
 
-    async def signed_proof(self, index: int, seconds: float) -> bytes | None:
-        """The proof of an entry of our log, once a signed head covers it; None if time ran out.
+    def demands_quorum(self) -> bool:
+        """Whether the policy of our log demands that others cosign it."""
+        ...
 
-        Raises for an entry that is signed and whose proof cannot be read.
+    async def wait_witnessed(self, index: int, seconds: float) -> bool:
+        """As `wait_signed`, until a quorum has cosigned such a head, where one is demanded."""
+        ...
+
+    async def awaited_proof(self, index: int, until: Until, seconds: float) -> Awaited:
+        """The proof of an entry of our log, once it has come so far, or time has run out.
+
+        Where no quorum is demanded, nothing comes after `signed`. Raises for an entry that is
+        signed and whose proof cannot be read.
         """
         ...
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 
-from chopmark.api.ports import Gateway
+from chopmark.api.ports import Awaited, Gateway, Until
 from chopmark.core.draft import Recorded
 from chopmark.core.errors import ChopmarkError
 
@@ -22,6 +22,15 @@ async def is_signed(gateway: Gateway, recorded: Recorded, seconds: float) -> boo
         return False
 
 
+async def is_witnessed(gateway: Gateway, recorded: Recorded, seconds: float) -> bool:
+    """Wait until a quorum has cosigned a head over all of a run; as `is_signed`."""
+    try:
+        return await gateway.wait_witnessed(recorded.start + recorded.count - 1, seconds)
+    except ChopmarkError as error:
+        _log.warning("entry %d is not witnessed yet: %s", recorded.start, error)
+        return False
+
+
 async def is_signed_before_stop(gateway: Gateway, recorded: Recorded, seconds: float) -> bool:
     """As `is_signed`, for a request of its own: a stop of the server ends the wait.
 
@@ -33,13 +42,12 @@ async def is_signed_before_stop(gateway: Gateway, recorded: Recorded, seconds: f
         return False
 
 
-async def wait_for_proof(gateway: Gateway, index: int, seconds: float) -> str | None:
-    """The proof of our own entry once it is signed; None if that is not to be had now."""
+async def wait_for_proof(gateway: Gateway, index: int, until: Until, seconds: float) -> Awaited:
+    """The proof of our own entry once it has come so far; `recorded` if it cannot be had now."""
     try:
-        proof = await gateway.signed_proof(index, seconds)
+        return await gateway.awaited_proof(index, until, seconds)
     except asyncio.CancelledError:  # a stop of the server, as in `is_signed_before_stop`
-        return None
+        return Awaited("recorded")
     except ChopmarkError as error:
         _log.warning("entry %d is recorded, its proof cannot be had now: %s", index, error)
-        return None
-    return None if proof is None else proof.decode()
+        return Awaited("recorded")

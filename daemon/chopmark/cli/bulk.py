@@ -15,6 +15,7 @@ from chopmark.cli.unfinished import Unfinished, load, place_beside
 from chopmark.client.files import explain_read_error, sync_all
 from chopmark.client.keeping import ProofFiles
 from chopmark.client.manifest import Manifest, read_manifest
+from chopmark.client.proofs import state_of
 from chopmark.core.compact import REQUEST_ID, Header
 from chopmark.core.errors import (
     ChopmarkError,
@@ -45,6 +46,7 @@ class Bulk:
         wait: seconds for the signature.
         proofs: a folder, `beside`, or None for no proofs.
         resume: whether to go on with a run that broke off.
+        until: `signed`, or `witnessed`: until the quorum has countersigned.
     """
 
     manifest: Path
@@ -53,6 +55,7 @@ class Bulk:
     wait: int
     proofs: str | None
     resume: bool
+    until: str = "signed"
 
 
 def attest_manifest(bulk: Bulk, options: Options) -> int:
@@ -93,6 +96,7 @@ class _Work:
         self._manifest = manifest
         self._files = files
         self._run = run
+        self._state = "signed"
         self._kept = None if bulk.manifest == STDIN else place_beside(bulk.manifest)
 
     def do(self, gateway: "GatewayClient", *, resumed: bool) -> int:
@@ -108,10 +112,14 @@ class _Work:
     def _go(self, gateway: "GatewayClient", *, resumed: bool) -> None:
         started, before = time.monotonic(), self._run.recorded
         request = self._record(gateway)
-        prover = request.prove(self._bulk.wait)
+        prover = request.prove(self._bulk.wait, self._bulk.until)
         if prover is None:
             message = f"all {request.total} documents are recorded, but not signed yet"
             raise TryAgainError("not-signed", message)
+        self._state = state_of(prover.note, gateway.policy())
+        if self._state == "provisional" and self._bulk.until == "witnessed":
+            message = f"all {request.total} documents are signed, but not witnessed yet"
+            raise TryAgainError("not-witnessed", message)
         seconds = time.monotonic() - started
         written = self._keep(prover)
         self._show(prover, seconds, len(prover) - before, written, resumed=resumed)
@@ -182,7 +190,8 @@ class _Work:
                     "count": len(prover),
                     "first_index": first,
                     "last_index": last,
-                    "state": "signed",
+                    "state": "witnessed" if self._state == "witnessed" else "signed",
+                    "provisional": self._state == "provisional",
                     "resumed": resumed,
                     "seconds": round(seconds, 3),
                     "rate": round(rate),
@@ -191,7 +200,8 @@ class _Work:
                 }
             )
             return
-        say(styled(f"{len(prover):,} documents attested and signed", "bold"))
+        done = "witnessed" if self._state == "witnessed" else "signed"
+        say(styled(f"{len(prover):,} documents attested and {done}", "bold"))
         where = f"{written:,} written, {clean(self._bulk.proofs)}" if self._files else None
         span = f"{self._run.origin}#{first} to #{last}"
         if last - first + 1 > len(prover):
@@ -202,6 +212,9 @@ class _Work:
             ("proofs", where),
         ]
         say_fields(fields)
+        if self._state == "provisional":
+            say("  provisional: not enough institutions have countersigned yet;")
+            say("  `chopmark proof ID INDEX` gives complete proofs later")
 
 
 def _read(path: Path) -> Manifest:

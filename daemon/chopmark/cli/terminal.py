@@ -26,6 +26,11 @@ _STYLES: Final = {
     "red-block": "1;97;41",
 }
 _UNSEEN: Final = re.compile(r"[^\x20-\x7e]")
+PROVISIONAL: Final = (
+    "provisional: not enough institutions have countersigned yet; "
+    "`chopmark proof FILE` completes the proof later"
+)
+"""What is said of a proof that lacks the quorum."""
 NARROW: Final = 30
 """Columns below which lines are not broken any further."""
 PIPE_WIDTH: Final = 10_000

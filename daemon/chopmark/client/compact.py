@@ -93,18 +93,20 @@ class CompactRequest:
                 self._insist(lambda: self._send(self.recorded, end, 0.0))
         return self.recorded < self.total
 
-    def prove(self, wait: float) -> RunProver | None:
+    def prove(self, wait: float, until: str = "signed") -> RunProver | None:
         """All proofs, from one signed head; None if none was signed in time: ask again.
 
         Args:
             wait: seconds that the gateway waits for the signature, at most 60.
+            until: whether it waits until that head is `witnessed`, or only `signed`. If the quorum
+                does not come in time, the proofs are provisional.
 
         Raises:
             RefusedError: `bad-compact` and what `RunProver` raises: the answer proves nothing.
         """
         with self._named():
             # A body without digests is answered with all runs, and one end for them.
-            reader = self._insist(lambda: self._send(0, 0, wait))
+            reader = self._insist(lambda: self._send(0, 0, wait, until))
             if reader.next != self.total:
                 raise bad_answer()
             if not isinstance(reader.last, End):
@@ -128,12 +130,12 @@ class CompactRequest:
                 self._pause(pause)
                 failures += 1
 
-    def _send(self, offset: int, end: int, wait: float) -> AnswerReader:
+    def _send(self, offset: int, end: int, wait: float, until: str = "signed") -> AnswerReader:
         """Send the digests [offset, end), and take note of what is answered."""
         header = replace(self._header, offset=offset)
         digests = self._digests[offset * header.width : end * header.width]
         reader = AnswerReader(offset)
-        for data in self._gateway.attest_compact(header, digests, wait):
+        for data in self._gateway.attest_compact(header, digests, wait, until):
             for run in _read(reader, data):
                 self._note(run)
         if reader.last is None:

@@ -62,15 +62,19 @@ class GatewayClient:
         """Close the connections."""
         self._http.close()
 
-    def attest(self, draft: Draft, wait: float = WAIT_SECONDS) -> Attested:
+    def attest(
+        self, draft: Draft, wait: float = WAIT_SECONDS, until: str = "witnessed"
+    ) -> Attested:
         """Attest one document; it is durable in the log when this returns.
 
         Args:
             draft: its digests and kind.
-            wait: seconds to wait for a signed head; without one the answer has no proof yet.
+            wait: seconds to wait; what has not come by then is in the answer's state.
+            until: wait until it is `witnessed` (where a quorum is demanded) or only `signed`.
         """
         digests = Digests(draft.sha256, draft.sm3)
         body = {"digests": encode_digests(digests), **encode_draft(draft), "wait": wait}
+        body["until"] = until
         return read_attested(self._http.post_json("/v1/attestations", body, wait))
 
     def attest_many(
@@ -80,6 +84,7 @@ class GatewayClient:
         proofs: bool = False,
         wait: float = WAIT_SECONDS,
         batch: int = BATCH,
+        until: str = "signed",
     ) -> Iterator[Outcome]:
         """Attest many documents, with one outcome for each, in their order.
 
@@ -90,10 +95,16 @@ class GatewayClient:
         origin = str(self.export()["origin"])
         source = iter(drafts)
         while taken := list(islice(source, batch)):
-            yield from self._attest_batch(taken, origin, wait, proofs=proofs)
+            query: dict[str, str | int | float]
+            query = {"proofs": int(proofs), "wait": wait, "until": until}
+            yield from self._attest_batch(taken, origin, query)
 
     def attest_compact(
-        self, header: Header, digests: memoryview, wait: float = WAIT_SECONDS
+        self,
+        header: Header,
+        digests: memoryview,
+        wait: float = WAIT_SECONDS,
+        until: str = "signed",
     ) -> Iterator[bytes]:
         """Send one body in compact form; gives its answer as it comes (docs/formats/compact.md).
 
@@ -102,7 +113,7 @@ class GatewayClient:
         head = header.encode()
         pieces = (bytes(digests[at : at + PIECE]) for at in range(0, len(digests), PIECE))
         size = len(head) + len(digests)
-        query = {"wait": wait}
+        query: dict[str, str | float] = {"wait": wait, "until": until}
         path = "/v1/attestations:compact"
         return self._http.post_stream(path, chain([head], pieces), size, MEDIA_TYPE, query, wait)
 
@@ -162,10 +173,10 @@ class GatewayClient:
         return answer
 
     def _attest_batch(
-        self, drafts: list[Draft], origin: str, wait: float, *, proofs: bool
+        self, drafts: list[Draft], origin: str, query: dict[str, str | int | float]
     ) -> Iterator[Outcome]:
         lines = (_encode_line(draft) for draft in drafts)
-        query = {"proofs": int(proofs), "wait": wait}
+        wait = float(query["wait"])
         count = 0
         for answer in self._http.post_lines("/v1/attestations:batch", lines, query, wait):
             count += 1

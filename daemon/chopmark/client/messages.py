@@ -10,7 +10,7 @@ from chopmark.core.errors import ChopmarkError
 from chopmark.core.wording import format_time
 
 Json = dict[str, Any]
-_STATES: Final = ("signed", "recorded")
+_STATES: Final = ("witnessed", "signed", "recorded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class Attested:
         made_at: RFC 3339, UTC.
         signed: whether a signed head covers it already; if not, one will.
         proof: the proof file's bytes, when signed and asked for.
+        witnessed: whether the quorum that its log needs has countersigned.
+        provisional: whether the proof lacks that quorum.
     """
 
     origin: str
@@ -28,6 +30,13 @@ class Attested:
     made_at: str
     signed: bool
     proof: bytes | None = None
+    witnessed: bool = False
+    provisional: bool = False
+
+    @property
+    def state(self) -> str:
+        """`witnessed`, `signed` or `recorded`."""
+        return "witnessed" if self.witnessed else "signed" if self.signed else "recorded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +105,10 @@ def read_attested(answer: object, origin: str | None = None) -> Attested:
     if not isinstance(values["origin"], str) or not isinstance(proof, str | None):
         raise bad_answer()
     encoded = None if proof is None else proof.encode("utf-8", "replace")
-    signed = values["state"] == "signed"
-    return Attested(values["origin"], index, values["made_at"], signed, encoded)
+    signed, witnessed = values["state"] != "recorded", values["state"] == "witnessed"
+    provisional = values.get("provisional") is True
+    made_at, origin = values["made_at"], values["origin"]
+    return Attested(origin, index, made_at, signed, encoded, witnessed, provisional)
 
 
 def read_object(answer: object, *texts: str) -> Json:

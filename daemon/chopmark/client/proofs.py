@@ -2,9 +2,11 @@
 
 from chopmark.client.problem import bad_answer
 from chopmark.core.check import compare, read_attestation
+from chopmark.core.checkpoint import open_checkpoint
 from chopmark.core.digest import Digests
 from chopmark.core.errors import MalformedError
-from chopmark.core.proof import Proof, parse_extra, parse_proof
+from chopmark.core.policy import NONE, parse_policy
+from chopmark.core.proof import Proof, parse_extra, parse_proof, verify_proof
 from chopmark.core.verdict import Match
 
 
@@ -40,6 +42,35 @@ def names_document(proof: Proof, digests: Digests) -> bool:
     entry, _ = read_attestation(extra.entry)
     origin = proof.checkpoint().origin
     return entry is not None and compare(entry, digests, origin, extra.salt) == Match.ALL
+
+
+def lacks_quorum(proof: Proof, policy: bytes) -> bool:
+    """Whether a proof has not the quorum that a policy demands: then it is provisional.
+
+    Raises:
+        UnreachableError: `bad-answer` if proof or policy of the gateway do not hold.
+    """
+    try:
+        return not verify_proof(proof, parse_policy(policy)).quorum
+    except MalformedError as error:
+        raise bad_answer() from error
+
+
+def state_of(note: bytes, policy: bytes) -> str:
+    """How far a signed head has come: `witnessed`, `provisional`, or `signed` without a quorum.
+
+    Raises:
+        UnreachableError: `bad-answer` if note or policy of the gateway do not hold.
+    """
+    try:
+        rule = parse_policy(policy)
+        if rule.quorum == NONE:
+            return "signed"
+        head = open_checkpoint(note, rule.logs[0], tuple(rule.witnesses.values()))
+    except MalformedError as error:
+        raise bad_answer() from error
+    reached = rule.is_satisfied(one.key for one in head.verified)
+    return "witnessed" if reached else "provisional"
 
 
 def read_origin(data: bytes) -> str:

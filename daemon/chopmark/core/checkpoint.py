@@ -11,7 +11,7 @@ from typing import Final
 from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.merkle import EMPTY_ROOT
-from chopmark.core.note import Note, Verified, parse_note, verify_note
+from chopmark.core.note import Note, Signature, Verified, parse_note, verify_note
 from chopmark.core.text import encode_base64, parse_decimal, parse_hash
 
 ORIGIN: Final = re.compile(r"[a-z0-9.-]+(/[a-z0-9.-]+)*", re.ASCII)
@@ -43,8 +43,16 @@ class SignedCheckpoint:
 
     def encode(self) -> bytes:
         """The note with nothing but the lines that count: what a carrier added is left out."""
-        lines = [next(s for s in self.note.signatures if one.is_by(s)) for one in self.verified]
-        return Note(self.note.text, tuple(lines)).encode()
+        return Note(self.note.text, self.lines()).encode()
+
+    def lines(self) -> tuple[Signature, ...]:
+        """The lines that count: one of each key that was checked, in the order of `verified`."""
+        return tuple(next(s for s in self.note.signatures if one.is_by(s)) for one in self.verified)
+
+    def log_note(self) -> Note:
+        """The note with the log's own signatures alone."""
+        both = zip(self.verified, self.lines(), strict=True)
+        return Note(self.note.text, tuple(line for v, line in both if not v.key.is_cosigner))
 
 
 def check_origin(origin: str) -> None:

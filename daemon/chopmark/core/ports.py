@@ -37,6 +37,14 @@ class Signer(Protocol):
         """Sign a head of our own log."""
         ...
 
-    async def cosign(self, checkpoint: Checkpoint, time: int) -> Signature:
-        """Cosign a head as of `time`, in seconds since the Unix epoch."""
+    async def cosign(
+        self, checkpoint: Checkpoint, time: int, *, refresh: bool = False
+    ) -> Signature:
+        """Cosign a head as of `time`, in seconds since the Unix epoch.
+
+        Args:
+            checkpoint: of our own log, as a heartbeat, or of another.
+            time: seconds, positive.
+            refresh: it is cosigned already; this one may wait for all others.
+        """
         ...

@@ -48,6 +48,7 @@ class RunProver:
 
     Attributes:
         checkpoint: the signed head.
+        note: its note.
         runs: as they were given.
 
     Args:
@@ -74,7 +75,7 @@ class RunProver:
         self._digests = memoryview(digests).toreadonly()
         self.runs = runs
         self._firsts = [run.first for run in runs]
-        self._note = end.note
+        self.note = end.note
         self.checkpoint: Checkpoint = open_note(end.note).checkpoint
         self._check_runs()
         self._places = stretches(runs)
@@ -106,7 +107,7 @@ class RunProver:
             raise IndexError(f"the runs have no digest {number}")
         index = run.start + number - run.first
         extra = Extra(self._entry(run, number))
-        return Proof(index, self._path(index), self._note, extra.encode())
+        return Proof(index, self._path(index), self.note, extra.encode())
 
     def proofs(self) -> Iterator[Proof]:
         """The proofs of all digests, in their order."""

@@ -112,6 +112,7 @@ class Facts:
         quorum: `none`, `reached` or `missing`.
         existed_by: time by which the quorum had cosigned.
         witnesses: who cosigned, and when.
+        dropped: groups of the policy that leaving out the issuer has emptied.
         as_of: time up to which revocation was checked; None without a replica.
         max_age: seconds for which an answer about this kind is fresh.
     """
@@ -128,6 +129,7 @@ class Facts:
     quorum: str = "none"
     existed_by: int | None = None
     witnesses: tuple[tuple[str, int], ...] = ()
+    dropped: tuple[str, ...] = ()
     as_of: int | None = None
     max_age: int = DEFAULT_MAX_AGE
     warning: str | None = None

@@ -134,7 +134,15 @@ def _attested(facts: Facts) -> str:
 
 
 def _quorum(facts: Facts) -> str:
-    return _NO_QUORUM if facts.quorum == "none" else ""
+    """Who stands behind the date, and who could not: nobody must take it for more than it is."""
+    if facts.quorum != "reached":
+        return _NO_QUORUM if facts.quorum == "none" else ""
+    names = " and ".join(name.removesuffix("/cosigner") for name, _ in facts.witnesses)
+    by = f" Countersigned by {names}." if names else ""
+    if not facts.dropped:
+        return by
+    places = " and ".join(facts.dropped)
+    return f"{by} No other institution of {places} than the issuer's could countersign."
 
 
 _SENTENCES: Final = {

@@ -20,6 +20,7 @@ from chopmark.hsm.der import encode_ecdsa
 from chopmark.hsm.device import Device, Role, State
 from chopmark.hsm.errors import away
 from chopmark.hsm.thread import HsmThread
+from chopmark.hsm.turns import Turn
 
 T = TypeVar("T")
 
@@ -95,12 +96,16 @@ class HsmSigner:
         text = _encode(checkpoint)
         if checkpoint.origin != self.log_key.name:
             raise ValueError(f"the key of {self.log_key.name} signs no other log's checkpoints")
-        payload = await self._sign("log", text, text, b"")
+        payload = await self._sign("log", text, text, b"", Turn.OWN)
         self._counts["checkpoints"] += 1
         return _to_signature(self.log_key, payload)
 
-    async def cosign(self, checkpoint: Checkpoint, time: int) -> Signature:
+    async def cosign(
+        self, checkpoint: Checkpoint, time: int, *, refresh: bool = False
+    ) -> Signature:
         """Cosign a head as of `time`, in seconds since the Unix epoch.
+
+        One of our own log is our heartbeat. See `turns` for who is served first.
 
         Raises:
             TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`: nothing was signed.
@@ -110,7 +115,10 @@ class HsmSigner:
         if not 0 < time <= MAX_INT:
             raise ValueError(f"not a time to cosign at: {time}")
         message = cosigned_message(time, text)
-        payload = await self._sign("cosigner", message, text, time.to_bytes(8, "big"))
+        turn = Turn.REFRESH if refresh else Turn.OTHER
+        if checkpoint.origin == self.log_key.name:
+            turn = Turn.HEARTBEAT
+        payload = await self._sign("cosigner", message, text, time.to_bytes(8, "big"), turn)
         self._counts["cosignatures"] += 1
         return _to_signature(self.cosigner_key, payload)
 
@@ -125,10 +133,12 @@ class HsmSigner:
         finally:
             self._thread.stop()
 
-    async def _sign(self, role: Role, message: bytes, text: bytes, prefix: bytes) -> bytes:
+    async def _sign(
+        self, role: Role, message: bytes, text: bytes, prefix: bytes, turn: Turn
+    ) -> bytes:
         key = self.log_key if role == "log" else self.cosigner_key
         for _ in range(_TRIES):
-            raw = await self._call(self._device.sign, role, message)
+            raw = await self._call(self._device.sign, role, message, turn=turn)
             payload = prefix + (encode_ecdsa(raw) if key.is_p256 else raw)
             if key.verify(text, payload) is not None:
                 if self._device.state != "ready":
@@ -138,7 +148,7 @@ class HsmSigner:
             await self._call(self._device.distrust)
         raise away("its signatures do not verify")
 
-    async def _call(self, function: Callable[..., T], *args: object) -> T:
+    async def _call(self, function: Callable[..., T], *args: object, turn: Turn = Turn.UPKEEP) -> T:
         """Run a function on the HSM's thread, which may be stuck in an earlier one.
 
         Raises:
@@ -146,7 +156,7 @@ class HsmSigner:
         """
         try:
             async with asyncio.timeout(ANSWER):
-                result = await self._thread.call(function, *args)
+                result = await self._thread.call(function, *args, turn=turn)
         except TimeoutError:
             self._silent = True
             raise away(_SILENT) from None

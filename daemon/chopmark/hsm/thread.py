@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from chopmark.core.errors import TryAgainError
+from chopmark.hsm.turns import Turn, Turns
 
 T = TypeVar("T")
 _Job = tuple[asyncio.Future[Any], Callable[[], Any]]
@@ -17,7 +18,7 @@ MAX_WAITING: Final = 1024
 
 
 class HsmThread:
-    """Runs calls one at a time, in the order they came, on one thread named `hsm`.
+    """Runs calls one at a time, in the order of their turns, on one thread named `hsm`.
 
     Used from one event loop. Calls and results cross over in batches where they come faster than
     a thread switch takes: that is what a loop and a thread spend most on otherwise.
@@ -26,13 +27,13 @@ class HsmThread:
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hsm")
         self._loop = asyncio.get_running_loop()
-        self._jobs: deque[_Job] = deque()
+        self._jobs: Turns[_Job] = Turns()
         self._results: deque[_Result] = deque()
         self._running = False
         self._delivering = False
         self._stopped = False
 
-    async def call(self, function: Callable[..., T], *args: object) -> T:
+    async def call(self, function: Callable[..., T], *args: object, turn: Turn = Turn.UPKEEP) -> T:
         """Run a function on the thread. A cancelled call that has not begun will not begin.
 
         Raises:
@@ -44,7 +45,7 @@ class HsmThread:
         if len(self._jobs) >= MAX_WAITING:
             raise TryAgainError("hsm-busy", "too many signatures wait for the HSM", retry_after=1)
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.append((future, lambda: function(*args)))
+        self._jobs.put(turn, (future, lambda: function(*args)))
         if not self._running:
             self._running = True
             self._executor.submit(self._run)
@@ -58,7 +59,7 @@ class HsmThread:
     def _run(self) -> None:
         while True:
             while self._jobs:
-                self._run_one(*self._jobs.popleft())
+                self._run_one(*self._jobs.take())
             self._running = False
             # A call that came between the last look and that line saw `_running` still set.
             if not self._jobs:

@@ -20,6 +20,7 @@ from chopmark.ledger.requests import Part
 from chopmark.ledger.schema import connect, tile_id
 from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import REVOCATION, SUPERSESSION, digest_prefix, summarise_columns
+from chopmark.ledger.witnessed import EXISTED_BY
 
 T = TypeVar("T")
 
@@ -46,6 +47,7 @@ _NEWEST: Final = (
 _GRAVES: Final = (
     "SELECT target FROM grave WHERE prefix = ? AND source < ? ORDER BY source DESC LIMIT ?"
 )
+_COSIGNED: Final = "SELECT origin, size, root, time, note FROM cosigner WHERE vkey = ?"
 
 _WITNESSED: Final = "SELECT max(size) FROM witnessed WHERE size < ? AND time <= ?"
 _EVIDENCE: Final = "SELECT id, origin, found_at, text FROM evidence ORDER BY found_at, id"
@@ -124,19 +126,24 @@ class Reader:
         return read_range(0, size, self.node)
 
     def proof(self, index: int, state: LogState) -> Proof:
-        """Proof of an entry under the state's head.
+        """Proof of an entry under the newest head that a quorum has cosigned, if that covers it.
+
+        Otherwise it is under the newest signed head, and provisional where a quorum is demanded.
 
         Raises:
-            MissingError: `not-signed` if the head does not cover it.
+            MissingError: `not-signed` if no head covers it.
         """
-        if state.note is None or not 0 <= index < state.head.size:
+        size, note = state.witnessed_size, state.witnessed_note
+        if index >= size:
+            size, note = state.head.size, state.note
+        if note is None or not 0 <= index < size:
             raise MissingError("not-signed", f"no signed head covers entry {index} yet")
-        hashes = inclusion_proof(index, state.head.size, self._cached_node)
+        hashes = inclusion_proof(index, size, self._cached_node)
         extra = Extra(self.entry(index))
-        return Proof(index, hashes, state.note, extra.encode())
+        return Proof(index, hashes, note, extra.encode())
 
     def proofs(self, indexes: Iterable[int], state: LogState) -> list[Proof]:
-        """Proofs of entries under one head; what they have in common is read once.
+        """Proofs of entries; what they have in common is read once.
 
         Raises:
             MissingError: `not-signed` if the head does not cover all of them.
@@ -193,6 +200,15 @@ class Reader:
     def evidence(self) -> list[tuple[bytes, str, int, bytes]]:
         """The evidence of forks that is stored, the oldest first; see `forks.Kept`."""
         return [tuple(row) for row in self._query(_EVIDENCE, ())]
+
+    def existed_by(self, index: int) -> int | None:
+        """Seconds since the epoch by which a quorum had cosigned the entry; None if it has not."""
+        rows = self._query(EXISTED_BY, (index,))
+        return rows[0][0] if rows else None
+
+    def cosigned(self, vkey: str) -> list[tuple[str, int, bytes, int, bytes]]:
+        """Of each log what our cosigner of this key has cosigned; see `ledger.witness`."""
+        return [tuple(row) for row in self._query(_COSIGNED, (vkey,))]
 
     def request_parts(self, request: bytes, first: int) -> list[Part]:
         """What is recorded of a request from its digest `first` on; gapless, ascending."""

@@ -18,13 +18,14 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import Final
 
-from chopmark.core.checkpoint import SignedCheckpoint, open_checkpoint
+from chopmark.core.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from chopmark.core.errors import ChopmarkError, RefusedError
 from chopmark.core.evidence import Branch, Evidence, differing_heads
 from chopmark.core.follow import Follower, Taken
 from chopmark.core.member import Member
 from chopmark.core.merkle import leaf_hash, root_from_inclusion
 from chopmark.core.package import VerifiedPackage, parse_package
+from chopmark.core.policy import Policy
 from chopmark.core.ports import Clock
 from chopmark.core.proof import Proof, parse_extra
 from chopmark.core.refute import Anchor, Shown, refute_entry, refute_head, refute_package
@@ -73,7 +74,13 @@ class _Intake:
 
 
 class Replica:
-    """The replica of one peer's log. Its methods are called on the event loop."""
+    """The replica of one peer's log. Its methods are called on the event loop.
+
+    Attributes:
+        policy: whose cosignatures of its heads are known, and which of them are a quorum.
+        on_announced: told each head that its owner announces.
+        on_grown: called after entries may have been stored.
+    """
 
     def __init__(self, member: Member, log: Log, clock: Clock) -> None:
         self.member = member
@@ -85,6 +92,9 @@ class Replica:
         self.blame = Blame()
         self.on_heartbeat: Callable[[int], None] = lambda _seconds: None
         self.on_evidence: Callable[[Evidence], Awaitable[None]] = _ignore
+        self.policy = Policy((member.log_key,))
+        self.on_announced: Callable[[SignedCheckpoint], None] = lambda _head: None
+        self.on_grown: Callable[[], None] = _nothing
         self._clock = clock
         self._target = log.state.size
         self._heads = Heads()
@@ -130,6 +140,11 @@ class Replica:
         return self.stopped.reason if self.stopped else None
 
     @property
+    def frozen(self) -> bool:
+        """Whether it is not followed any more, for good."""
+        return self.conflict is not None
+
+    @property
     def missing(self) -> int:
         """Entries that a signed head promises and that are not here yet."""
         return 0 if self.conflict else max(0, self._target - self.log.state.head.size)
@@ -171,6 +186,7 @@ class Replica:
         if intake.forked is not None:
             self._refute_package(intake.forked)
         await self._compare()
+        self.on_grown()
         return len(follower.leaves)
 
     async def observe_head(self, note: bytes) -> None:
@@ -182,6 +198,25 @@ class Replica:
         """
         self._see(self._open(note), 0)
         await self._compare()
+
+    async def observe_announced(self, note: bytes) -> None:
+        """Take a head that its owner announces for witnessing, with the cosignatures it has so far.
+
+        Raises:
+            ChopmarkError: what `open_checkpoint` raises.
+            TryAgainError: `not-recorded` if the disk refused; it may be offered again.
+        """
+        head = self._open(note)
+        self._see(head, 0)
+        await self._compare()
+        self.on_announced(head)
+
+    async def agrees(self, head: Checkpoint) -> bool:
+        """Whether all entries under a head are here, durable, and have its root."""
+        if self.frozen or head.size > self.log.state.size:
+            return False
+        root: bytes = await self.log.read(lambda reader, _: reader.root_at(head.size))
+        return root == head.root and not self.frozen
 
     async def observe_cosignature(self, note: bytes) -> None:
         """Take a heartbeat: a head cosigned by the peer's own cosigner key.
@@ -243,7 +278,8 @@ class Replica:
             self.problem = error.message
 
     def _open_note(self, note: bytes) -> SignedCheckpoint:
-        return open_checkpoint(note, self.member.log_key, (self.member.cosigner_key,))
+        others = (self.member.cosigner_key, *self.policy.witnesses.values())
+        return open_checkpoint(note, self.member.log_key, others)
 
     def _read_size(self, note: bytes) -> int:
         """The smaller of what we hold and a head that contradicts it; 0 if that is damaged."""
@@ -384,3 +420,7 @@ def _find_tail(follower: Follower) -> Anchor | None:
 
 async def _ignore(_evidence: Evidence) -> None:
     return None
+
+
+def _nothing() -> None:
+    """Nobody is told."""

@@ -42,6 +42,8 @@ class LogState:
         seen_note: the note that says so.
         made_last: time of the newest entry, ms since the epoch.
         fork_note: a signed head of this log that contradicts it, once one was seen.
+        witnessed_size: of the newest head that a quorum has cosigned (`witnessed`).
+        witnessed_note: its note, with the quorum's cosignatures.
     """
 
     size: int
@@ -51,6 +53,8 @@ class LogState:
     seen_note: bytes | None
     made_last: int
     fork_note: bytes | None = None
+    witnessed_size: int = 0
+    witnessed_note: bytes | None = None
 
 
 class Appended(NamedTuple):
@@ -101,7 +105,8 @@ def read_state(db: sqlite3.Connection) -> LogState:
     """
     row = read_row(
         db,
-        "size, origin, head_size, head_root, head_note, seen_time, seen_note, made_last, fork_note",
+        "size, origin, head_size, head_root, head_note, seen_time, seen_note, made_last, fork_note,"
+        " witnessed_size, witnessed_note",
     )
     return LogState(row[0], Checkpoint(*row[1:4]), *row[4:])
 

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from chopmark.core.errors import ChopmarkError, InternalError, MalformedError, TryAgainError
+from chopmark.core.note import DASH
 from chopmark.core.package import peek_run
 from chopmark.mesh.broker import Message
 from chopmark.mesh.ports import FollowedLog
@@ -25,6 +26,9 @@ MAX_UNVERIFIED: Final = 4 * 1024 * 1024
 """Bytes of packages of one peer's log that are not verified yet: some 200 bundles."""
 MAX_RECENT: Final = 1024
 """Messages about one log of which a second copy is known at a glance: 3 s of a busy stream."""
+_LINE: Final = f"\n{DASH}".encode()
+_WITNESSED: Final = "witnessed"
+"""What kind a checkpoint is that bears cosignatures."""
 
 
 class Intake:
@@ -101,6 +105,8 @@ class Intake:
         self._due.set()
 
     def _take_note(self, kind: tuple[str, str], message: Message) -> None:
+        if kind[0] == "checkpoint" and message.payload.count(_LINE) > 1:
+            kind = _WITNESSED, ""  # the next head, which nobody has cosigned yet, must not oust it
         if kind in self._notes:
             self._notes.pop(kind).acknowledge()
         self._notes[kind] = message
@@ -140,7 +146,7 @@ class Intake:
         """Take checkpoint and heartbeat; what is bad is counted and dropped."""
         while self._notes:
             kind, message = self._notes.popitem()
-            observe = self._log.observe_head
+            observe = self._log.observe_head if kind[1] else self._log.observe_announced
             if kind == ("cosignature", ""):
                 observe = self._log.observe_cosignature
             try:

@@ -41,6 +41,7 @@ class Mesh:
 
     Attributes:
         strangers: messages on topics that are no business of ours.
+        on_connect: called when a link is up again: what was published meanwhile may be lost.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Mesh:
         share = min(MAX_UNVERIFIED, MAX_ALL_UNVERIFIED // max(1, len(followed)))
         self.peers = {log.peer: self._make_peer(log, share) for log in followed}
         self.strangers = 0
+        self.on_connect: Callable[[], None] = lambda: None
 
     async def run(self) -> None:
         """Take part for ever; cancel to leave."""
@@ -99,6 +101,10 @@ class Mesh:
             publisher.head_moved()
         self._news.head_moved()
         self.lags()
+
+    def settle_heads(self, settled: Callable[[bytes], Awaitable[None]]) -> None:
+        """Tell no further head of our log until this has returned for the one told last."""
+        self._news.settled = settled
 
     def tell(self, topic: str, payload: bytes) -> None:
         """Publish a note, retained, to every broker; of each topic only the newest waits.
@@ -159,6 +165,7 @@ class Mesh:
         for peer in self.peers.values():
             peer.seen.pop(number, None)
             peer.catch_up.wake()
+        self.on_connect()
 
     async def _take(self, number: int, message: Message) -> None:
         """Hand a message on; nothing here waits, or may raise."""

@@ -19,7 +19,7 @@ from chopmark.mesh.ports import HeldLog
 LOG: Final = logging.getLogger("chopmark.mesh")
 
 HEAD_PAUSE: Final = 0.25
-"""Seconds between two retained checkpoints: the packages carry every head already."""
+"""Seconds between two retained checkpoints that need no witness: packages carry every head."""
 HEARTBEAT: Final = 30.0
 """Seconds between two heartbeats of a quiet log (at least every 30 s are promised)."""
 HEARTBEAT_PAUSE: Final = 2.0
@@ -73,6 +73,9 @@ class News:
         own: our log.
         heartbeat: makes a heartbeat.
         sizes: sizes of the logs that we hold, by origin.
+
+    Attributes:
+        settled: awaited with each head that was told; the next one is told after that.
     """
 
     def __init__(
@@ -88,6 +91,7 @@ class News:
         self._own = own
         self._heartbeat = heartbeat
         self._sizes = sizes
+        self.settled: Callable[[bytes], Awaitable[None]] = _pause
         self._told: dict[str, int] = {}
         self._kept: dict[str, bytes] = {}
         self._head_due = asyncio.Event()
@@ -140,7 +144,7 @@ class News:
             note = self._own.head_note
             if note is not None:
                 self.post(topics.checkpoint(self._me), note)
-            await asyncio.sleep(HEAD_PAUSE)
+                await self.settled(note)
 
     async def _tell_heartbeats(self) -> None:
         moved = False
@@ -176,6 +180,10 @@ class News:
     def _post_kept(self) -> None:
         for topic, payload in self._kept.items():
             self.post(topic, payload)
+
+
+async def _pause(_note: bytes) -> None:
+    await asyncio.sleep(HEAD_PAUSE)
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> bool:

@@ -80,6 +80,10 @@ class FollowedLog(HeldLog, Protocol):
         """
         ...
 
+    async def observe_announced(self, note: bytes) -> None:
+        """Take a head that its owner announces for witnessing; see `observe_head`."""
+        ...
+
     async def observe_cosignature(self, note: bytes) -> None:
         """Take a heartbeat; see `observe_head`."""
         ...

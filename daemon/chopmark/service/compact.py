@@ -56,12 +56,19 @@ def compare(reader: Reader, header: Header, run: Run, digests: bytes) -> None:
 
 
 def make_end(reader: Reader, state: LogState, runs: Sequence[Run]) -> End | None:
-    """The end of an answer with these runs, all signed; None as long as there is no head at all."""
-    if state.note is None:
+    """The end of an answer with these runs, all signed; None as long as there is no head at all.
+
+    It is under the newest head that a quorum has cosigned if that covers them, as for a proof.
+    """
+    last = max((run.start + run.count for run in runs), default=0)
+    size, note = state.witnessed_size, state.witnessed_note
+    if note is None or last > size:
+        size, note = state.head.size, state.note
+    if note is None:
         return None
-    places = beside(runs, state.head.size)
+    places = beside(runs, size)
     joined = (b"".join(read_range(start, end, reader.node)) for start, end in places)
-    return End(state.note, tuple(joined))
+    return End(note, tuple(joined))
 
 
 def _check_terms(reader: Reader, header: Header, run: Run) -> None:

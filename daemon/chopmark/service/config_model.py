@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.member import Member
+from chopmark.core.quorum import WitnessRule
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Kinds = tuple[str, ...]
@@ -111,6 +112,21 @@ class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ] = "synchronised"
 
 
+class Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[witness]`: whose countersignatures make an attestation witnessed."""
+
+    rule: Annotated[
+        Literal["jurisdictions", "none"],
+        Meta(
+            description="quorum: more than half of each jurisdiction's other institutions, or none"
+        ),
+    ] = "jurisdictions"
+
+    def parsed(self) -> WitnessRule | None:
+        """The rule; None demands no quorum."""
+        return None if self.rule == "none" else WitnessRule()
+
+
 class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[[broker]]`: an MQTT 5 broker, 1 to 8 of them. None is trusted."""
 
@@ -159,6 +175,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     metrics: Metrics = Metrics()
     storage: Storage = Storage()
     clock: Clock = Clock()
+    witness: Witness = Witness()
     broker: tuple[Broker, ...]
     kinds: dict[str, Kind] = {}
     peer: tuple[Peer, ...] = ()

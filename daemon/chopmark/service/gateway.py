@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from chopmark.api.ports import Asked, Identity
+from chopmark.api.ports import Asked, Awaited, Identity, Until
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.entry import REASONS
@@ -52,8 +52,10 @@ class GatewayService:
         reporter: Reporter,
         clock: Clock,
         evidence: Callable[[], list[dict[str, Any]]] = list,
+        witnessing: Signing | None = None,
     ) -> None:
         self._own = own
+        self._witnessing = witnessing
         self._sequencer = sequencer
         self._logs = logs
         self._signing = signing
@@ -139,9 +141,26 @@ class GatewayService:
         """Wait until a signed head covers an index."""
         return await self._sequencer.wait_signed(index, seconds)
 
-    async def signed_proof(self, index: int, seconds: float) -> bytes | None:
-        """The proof of an entry of our log, once it is signed."""
-        return await self._signing.proof(index, seconds)
+    def demands_quorum(self) -> bool:
+        """Whether the policy of our log demands that others cosign it."""
+        return self._witnessing is not None
+
+    async def wait_witnessed(self, index: int, seconds: float) -> bool:
+        """Wait until a quorum has cosigned a head over an index; at once if none is demanded."""
+        if self._witnessing is None:
+            return await self.wait_signed(index, seconds)
+        return await self._witnessing.wait(index, seconds)
+
+    async def awaited_proof(self, index: int, until: Until, seconds: float) -> Awaited:
+        """The proof of an entry of our log, once it is signed or witnessed."""
+        if self._witnessing is None:
+            return Awaited.signed(await self._signing.proof(index, seconds))
+        if until == "witnessed":
+            proof = await self._witnessing.proof(index, seconds)
+            if proof is not None:
+                return Awaited("witnessed", proof)
+            seconds = 0
+        return Awaited.signed(await self._signing.proof(index, seconds), provisional=True)
 
     async def proof(self, member: str, index: int) -> bytes:
         """The proof of an entry.

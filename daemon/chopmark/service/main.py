@@ -72,6 +72,7 @@ def _start(config: Config, parts: Parts, tasks: asyncio.TaskGroup) -> dict[str, 
     jobs = {
         "sequencer": parts.sequencer.run(),
         "mesh": parts.mesh.run(),
+        "trust": parts.trust.run(),
         "api": _serve_api(config, parts),
         "storage": parts.storage.run(),
         "clock": parts.guard.run(),

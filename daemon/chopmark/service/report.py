@@ -20,6 +20,7 @@ from chopmark.service.clockguard import ClockGuard
 from chopmark.service.forks import Forks
 from chopmark.service.looplag import LoopLag
 from chopmark.service.storage import Storage
+from chopmark.service.trust import Trust
 
 
 class Report:
@@ -38,6 +39,7 @@ class Report:
         lag: LoopLag,
         forks: Forks,
         guard: ClockGuard,
+        trust: Trust,
     ) -> None:
         self._own = own
         self._log = log
@@ -50,6 +52,7 @@ class Report:
         self._lag = lag
         self._forks = forks
         self._guard = guard
+        self._trust = trust
 
     def status(self) -> dict[str, Any]:
         """State of the gateway."""
@@ -71,6 +74,7 @@ class Report:
                 "root": encode_base64(state.head.root),
                 "note": (state.note or b"").decode(),
             },
+            "witnessed": self._trust.describe(state.head.size, state.witnessed_size),
             "hsm": self._hsm(),
             "broker": self._broker(),
             "brokers": self._brokers(),
@@ -91,7 +95,10 @@ class Report:
 
     def alarms(self) -> list[dict[str, str]]:
         """What an operator must look after."""
-        return self._storage.alarms() + self._forks.alarms() + self._guard.alarms()
+        state = self._log.state
+        unwitnessed = self._trust.alarms(state.head.size, state.witnessed_size)
+        forks, clock = self._forks.alarms(), self._guard.alarms()
+        return self._storage.alarms() + unwitnessed + forks + clock
 
     def not_ready(self) -> list[str]:
         """Why attesting does not work at present; empty when it does."""
@@ -183,6 +190,7 @@ class Report:
             "size": state.size,
             "head_size": state.head.size,
             "missing": replica.missing,
+            **self._trust.describe_peer(replica),
             "as_of": format_time(state.seen_time * 1000) if state.seen_time else None,
             "online": self._mesh.online(peer),
             "state": _follow_state(replica, peer),

@@ -1,7 +1,7 @@
 """Hands out the proofs of new entries: those that one head covers are made in one go."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from chopmark.core.errors import ChopmarkError
 from chopmark.ledger.gather import Gather
@@ -10,25 +10,36 @@ from chopmark.ledger.worker import Worker
 
 
 class Signing:
-    """Proofs of our own log's entries, for callers that wait for the signature."""
+    """Proofs of our own log's entries, for callers that wait for the signature, or the quorum.
 
-    def __init__(self, log: Log, reading: Worker) -> None:
+    Args:
+        log: our log.
+        reading: where proofs are made.
+        size: how far the log has what is waited for; its signed size, if None.
+    """
+
+    def __init__(self, log: Log, reading: Worker, size: Callable[[], int] | None = None) -> None:
         self._log = log
+        self._size = size or (lambda: log.signed_size)
         self._proofs = Gather(reading, self._prove_all, "proofs")
         self._waiting: list[tuple[int, asyncio.Future[bool]]] = []
 
     async def proof(self, index: int, seconds: float) -> bytes | None:
-        """The proof of an entry as soon as a signed head covers it; None if time ran out.
+        """The proof of an entry as soon as such a head covers it; None if time ran out.
 
         Raises:
-            ChopmarkError: it is signed, and its proof cannot be read.
+            ChopmarkError: it is covered, and its proof cannot be read.
         """
-        covered = index < self._log.signed_size or await self._wait(index, seconds)
+        covered = await self.wait(index, seconds)
         return await self._proofs.ask(index) if covered else None
 
+    async def wait(self, index: int, seconds: float) -> bool:
+        """Wait until such a head covers an entry; false if time ran out."""
+        return index < self._size() or await self._wait(index, seconds)
+
     def head_moved(self) -> None:
-        """A head was signed: those that it covers wait no more."""
-        size = self._log.signed_size
+        """The head moved: those that it covers wait no more."""
+        size = self._size()
         due = [future for index, future in self._waiting if index < size]
         self._waiting = [one for one in self._waiting if one[0] >= size]
         for future in due:

@@ -3,15 +3,18 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from chopmark.api.ports import Asked
 from chopmark.core.check import compare, facts_from_proof, read_attestation
+from chopmark.core.checkpoint import open_checkpoint
 from chopmark.core.errors import MalformedError, MissingError, TryAgainError
 from chopmark.core.judge import decide
+from chopmark.core.keys import VerifierKey
 from chopmark.core.member import Member
 from chopmark.core.policy import NONE, Policy
 from chopmark.core.proof import Proof, parse_extra, parse_proof
+from chopmark.core.quorum import Generated
 from chopmark.core.verdict import Facts, Issuer, Match, Revoked, Source, Verdict
 from chopmark.ledger.forks import Stop, good_size
 from chopmark.ledger.gather import Gather
@@ -60,14 +63,20 @@ class Verifier:
     """Verifies documents."""
 
     def __init__(
-        self, shelves: Iterable[Shelf], reading: Worker, max_age: Callable[[str], int]
+        self,
+        shelves: Iterable[Shelf],
+        reading: Worker,
+        max_age: Callable[[str], int],
+        policies: Mapping[str, Generated] | None = None,
     ) -> None:
         self._shelves: Mapping[str, Shelf] = {shelf.member.origin: shelf for shelf in shelves}
         self._searches = Gather(reading, self._search_all, "verifications")
         self._max_age = max_age
+        self._policies = policies or {}
+        self._cosigners = lru_cache(maxsize=64)(_read_cosigners)
 
     def policy(self, origin: str) -> Policy:
-        """The policy for a log. Until there is a roster no witness is demanded: `quorum none`.
+        """The policy for a log.
 
         Raises:
             MissingError: `no-such-member`.
@@ -75,7 +84,8 @@ class Verifier:
         shelf = self._shelves.get(origin)
         if shelf is None:
             raise MissingError("no-such-member", f"no log {origin} is known here")
-        return Policy((shelf.member.log_key,))
+        known = self._policies.get(origin)
+        return Policy((shelf.member.log_key,)) if known is None else known.policy
 
     async def verify(self, asked: Asked) -> Verdict:
         """The verdict.
@@ -175,7 +185,12 @@ class Verifier:
         contradiction = shelf.log.read_now(lambda r, s: _contradiction(r, s, proof))
         covered = facts.index < shelf.log.signed_size
         source = shelf.source if covered else facts.source
-        facts = replace(facts, problem=facts.problem or contradiction, source=source)
+        problem = facts.problem or contradiction
+        if facts.quorum == "missing" and covered and problem is None:
+            facts = self._with_quorum(shelf, facts)  # it may have come since the proof was made
+        elif shelf.member.origin in self._policies:
+            facts = replace(facts, dropped=self._policies[shelf.member.origin].dropped)
+        facts = replace(facts, problem=problem, source=source)
         witnessed = (proof.checkpoint().size, facts.existed_by) if facts.existed_by else None
         return self._complete(shelf, self._doubt(shelf, facts, witnessed))
 
@@ -199,7 +214,25 @@ class Verifier:
             as_of=times[issuer.origin],
             max_age=self._max_age(entry.kind),
         )
-        return self._doubt(shelf, facts)
+        return self._doubt(shelf, self._with_quorum(shelf, facts))
+
+    def _with_quorum(self, shelf: Shelf, facts: Facts) -> Facts:
+        """Add what is known here of the quorum over an entry that is held here."""
+        policy = self.policy(shelf.member.origin)
+        if policy.quorum == NONE:
+            return facts
+        state = shelf.log.state
+        if facts.index >= state.witnessed_size or state.witnessed_note is None:
+            return replace(facts, quorum="missing")
+        by = shelf.log.read_now(lambda reader, _: reader.existed_by(facts.index))
+        keys = tuple(policy.witnesses.values())
+        return replace(
+            facts,
+            quorum="reached",
+            existed_by=None if by is None else by * 1000,
+            witnesses=self._cosigners(state.witnessed_note, shelf.member.log_key, keys),
+            dropped=self._policies[shelf.member.origin].dropped,
+        )
 
     def _doubt(self, shelf: Shelf, facts: Facts, witnessed: tuple[int, int] | None = None) -> Facts:
         """Add what it means that the log was forked, if it was (design: docs/verdicts.md, Forks).
@@ -232,6 +265,14 @@ class Verifier:
         kind = facts.entry.kind if facts.entry else ""
         max_age = self._max_age(kind)
         return replace(facts, revoked=revoked, superseded_by=superseded_by, max_age=max_age)
+
+
+def _read_cosigners(
+    note: bytes, log_key: VerifierKey, keys: tuple[VerifierKey, ...]
+) -> tuple[tuple[str, int], ...]:
+    """Who has cosigned a head, and when (ms)."""
+    verified = open_checkpoint(note, log_key, keys).verified
+    return tuple((one.key.name, one.time * 1000) for one in verified if one.time)
 
 
 def _read_references(shelf: Shelf, index: int) -> tuple[Revoked | None, int | None]:

@@ -18,7 +18,7 @@ from chopmark.core.errors import (
 )
 from chopmark.core.member import Member
 from chopmark.core.note import parse_note
-from chopmark.core.ports import Clock, Signer
+from chopmark.core.ports import Clock
 from chopmark.core.proof import Proof
 from chopmark.core.verdict import Source
 from chopmark.hsm.signer import HsmSigner, open_signer
@@ -28,6 +28,7 @@ from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import create_store, read_keys
+from chopmark.ledger.witness import Cosigner, open_cosigner
 from chopmark.ledger.worker import Worker
 from chopmark.mesh import topics
 from chopmark.mesh.link import Broker, Link
@@ -46,6 +47,7 @@ from chopmark.service.report import Report
 from chopmark.service.signing import Signing
 from chopmark.service.storage import Storage
 from chopmark.service.token import hsm_config
+from chopmark.service.trust import Trust, make_policies
 from chopmark.service.verifier import Shelf, Verifier
 
 
@@ -74,6 +76,7 @@ class Parts:
     lag: LoopLag
     refusals: Refusals
     metrics: Metrics
+    trust: Trust
 
 
 async def build(config: Config, stack: AsyncExitStack) -> Parts:
@@ -109,13 +112,16 @@ async def open_parts(
     """Open the logs with a signer that is there, and bring all together; raises as `build`."""
     state = config.gateway.state
     own = own_member(config, signer.log_key, signer.cosigner_key)
+    policies = make_policies(own, config.peers, config.witness.parsed())
     files = _Files(state, reading, stack, outside.open_index)
     log = await files.open(log_path(state), own)
     storage = await _watch(config, log, stack)
     replicas = [
         Replica(peer, await files.open_replica(peer), outside.clock) for peer in config.peers
     ]
-    parts = _assemble(config, own, signer, log, replicas, reading, outside, storage)
+    cosigner = await open_cosigner(log, signer)
+    trust = Trust(own, log, replicas, policies, cosigner, outside.clock)
+    parts = _assemble(config, own, signer, log, replicas, reading, outside, storage, trust)
     await parts.forks.start()
     return parts
 
@@ -147,6 +153,7 @@ def _assemble(
     reading: Worker,
     outside: Outside,
     storage: Storage,
+    trust: Trust,
 ) -> Parts:
     clock = outside.clock
     sequencer = Sequencer(log, signer, clock)
@@ -166,13 +173,20 @@ def _assemble(
         brokers,
         log,
         replicas,
-        lambda: make_heartbeat(log, signer, clock),
+        lambda: make_heartbeat(log, trust.cosigner, clock),
         outside.make_link,
-        handlers={"evidence": forks.take},
+        {**trust.handlers, "evidence": forks.take},
     )
+    trust.join(mesh)
     forks.tell = lambda payload: mesh.tell(topics.evidence(own.id), payload)
     forks.observe_own = OwnHeads(own, log, forks).observe
+    if trust.quorum is not None:
+        trust.quorum.observe_own_head = forks.observe_own
     signing = Signing(log, reading)
+    witnessing = None
+    if trust.quorum is not None:
+        witnessing = Signing(log, reading, lambda: log.state.witnessed_size)
+        trust.quorum.on_witnessed = witnessing.head_moved
 
     def head_moved() -> None:
         signing.head_moved()
@@ -180,26 +194,22 @@ def _assemble(
 
     sequencer.on_head, sequencer.room = head_moved, mesh.room
     shelves = [_shelve_own(own, log, forks), *map(_shelve, replicas)]
-    verifier = Verifier(shelves, reading, config.max_age)
+    verifier = Verifier(shelves, reading, config.max_age, trust.policies)
     lag, refusals = LoopLag(), Refusals()
-    report = Report(own, log, sequencer, signer, mesh, replicas, clock, storage, lag, forks, guard)
+    report = Report(
+        own, log, sequencer, signer, mesh, replicas, clock, storage, lag, forks, guard, trust
+    )
     collector = GatewayCollector(
         report.status, replicas, mesh, storage, lag, refusals, clock, blame
     )
     logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
-    gateway = GatewayService(own, sequencer, logs, signing, verifier, report, clock, forks.describe)
+    gateway = GatewayService(
+        own, sequencer, logs, signing, verifier, report, clock, forks.describe, witnessing
+    )
+    metrics = Metrics(collector)
     return Parts(
-        gateway,
-        sequencer,
-        mesh,
-        forks,
-        guard,
-        report,
-        log,
-        storage,
-        lag,
-        refusals,
-        Metrics(collector),
+        *(gateway, sequencer, mesh, forks, guard, report),
+        *(log, storage, lag, refusals, metrics, trust),
     )
 
 
@@ -212,7 +222,7 @@ async def _watch(config: Config, log: Log, stack: AsyncExitStack) -> Storage:
     return storage
 
 
-async def make_heartbeat(log: Log, signer: Signer, clock: Clock) -> bytes:
+async def make_heartbeat(log: Log, cosigner: Cosigner, clock: Clock) -> bytes:
     """Our newest head with our own cosignature as of now: what peers' as-of times come from.
 
     Raises:
@@ -225,8 +235,8 @@ async def make_heartbeat(log: Log, signer: Signer, clock: Clock) -> bytes:
     time = clock.now_ms() // 1000
     if time <= 0:
         raise TryAgainError("clock-wrong", "the clock stands before 1970", hint="set it")
-    signature = await signer.cosign(state.head, time)
-    note = parse_note(state.note).with_signature(signature).encode()
+    made = await cosigner.cosign(state.head, parse_note(state.note), time)
+    time, note = made.time, made.note
     with suppress(TryAgainError):  # a full disk must not keep peers from hearing of us
         await log.write(lambda store: store.move_seen(time, note))
     return note

@@ -182,6 +182,29 @@ async def test_proofs_come_when_asked_for() -> None:
     assert "\nindex 300\n" in answers[301]["proof"]
 
 
+@pytest.mark.parametrize(
+    ("witnessing", "until", "state"),
+    [
+        (True, "witnessed", "witnessed"),
+        (True, "signed", "signed"),
+        (False, "witnessed", "signed"),
+        (None, "witnessed", "signed"),
+    ],
+)
+async def test_batch_waits_for_the_quorum_where_asked(
+    witnessing: bool | None,  # noqa: FBT001 - a parameter
+    until: str,
+    state: str,
+) -> None:
+    gateway = FakeGateway(witnessing=witnessing)
+    (answer,) = await batch(gateway, line(1), f"proofs=1&until={until}")
+    assert answer["state"] == state
+    provisional = witnessing is not None and state == "signed"
+    assert answer.get("provisional", False) is provisional
+    (plain,) = await batch(gateway, line(2), f"until={until}")
+    assert "provisional" not in plain
+
+
 async def test_entry_is_signed_though_its_proof_cannot_be_read() -> None:
     gateway = FakeGateway(fail_proof=InternalError("damaged-log", "a tile is damaged"))
     answers = await batch(gateway, line(1), "proofs=1")
@@ -543,8 +566,8 @@ def test_splitter_keeps_little_of_an_endless_line() -> None:
 
 
 def test_group_renders_the_same_with_and_without_the_short_way() -> None:
-    plain = Settled(1, 3, {}, Recorded(5, 3, NOW), signed=True)
-    mixed = Settled(1, 4, {3: Fault("x", "y")}, Recorded(5, 3, NOW), signed=True)
+    plain = Settled(1, 3, {}, Recorded(5, 3, NOW), "signed")
+    mixed = Settled(1, 4, {3: Fault("x", "y")}, Recorded(5, 3, NOW), "signed")
     assert render(mixed).startswith(render(plain))
     assert render(mixed).endswith(b'{"error":{"code":"x","message":"y","line":4}}\n')
 

@@ -47,6 +47,30 @@ async def test_attest_answers_202_without_proof_when_not_signed_in_time(
     assert len(gateway.leaves) == 1
 
 
+async def test_attest_waits_for_the_quorum_where_one_is_demanded(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    gateway.witnessing = True
+    answer = await attest(client)
+    assert (answer.status_code, answer.json()["state"]) == (201, "witnessed")
+    assert "provisional" not in answer.json()
+
+
+@pytest.mark.parametrize(("until", "status"), [("witnessed", 202), ("signed", 201)])
+async def test_attest_says_that_a_proof_without_its_quorum_is_provisional(
+    client: httpx.AsyncClient, gateway: FakeGateway, until: str, status: int
+) -> None:
+    gateway.witnessing = False
+    answer = await attest(client, until=until)
+    assert (answer.status_code, answer.json()["state"]) == (status, "signed")
+    assert answer.json()["provisional"] is True
+    assert answer.json()["proof"]
+
+
+async def test_attest_refuses_to_wait_for_what_is_not_known(client: httpx.AsyncClient) -> None:
+    assert (await attest(client, until="anchored")).status_code == 400
+
+
 async def test_attest_answers_202_when_the_hsm_goes_after_the_commit(
     client: httpx.AsyncClient, gateway: FakeGateway
 ) -> None:

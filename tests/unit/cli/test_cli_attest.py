@@ -64,12 +64,43 @@ def test_attest_refuses_a_name_without_room_for_the_proof(run: Run, gateway: Soc
 def test_attest_unsigned_says_recorded(run: Run, gateway: SocketGateway, document: Path) -> None:
     gateway.signing = False
     done = run("attest", document)
-    assert done.code == 0
+    assert done.code == 6
     assert "recorded, not signed yet" in done.out
     assert not proof_path(document).exists()
     (line,) = run("attest", document, "--json").lines()
     assert line["state"] == "recorded"
     assert line["proof_file"] is None
+
+
+def test_attest_says_that_a_proof_is_provisional(
+    run: Run, gateway: SocketGateway, document: Path
+) -> None:
+    gateway.provisional = True
+    done = run("attest", document)
+    assert done.code == 6
+    assert "provisional: not enough institutions" in done.out
+    assert proof_path(document).exists()
+
+    done = run("proof", document)
+    assert done.code == 6
+    assert "provisional" in done.out
+
+    gateway.provisional = False
+    assert run("proof", document).code == 0
+
+
+def test_attest_until_signed_is_content_with_a_provisional_proof(
+    run: Run, gateway: SocketGateway
+) -> None:
+    gateway.provisional = True
+    one, *two = write_documents(3)
+    done = run("attest", one, "--until", "signed", "--json")
+    assert done.code == 0
+    assert done.lines()[0]["provisional"] is True
+    assert run("attest", *two, "--until", "signed").code == 0
+    for document in two:
+        proof_path(document).unlink()
+    assert run("attest", *two).code == 6
 
 
 @pytest.mark.usefixtures("gateway")

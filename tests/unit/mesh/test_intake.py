@@ -82,7 +82,18 @@ async def test_newest_note_counts_and_the_older_is_acknowledged(
     assert not newer.acknowledged
     async with running(intake.run()):
         await until(lambda: newer.acknowledged)
-    assert log.observed == [("head", b"head 2")]
+    assert log.observed == [("announced", b"head 2")]
+
+
+async def test_next_head_does_not_oust_the_one_that_bears_cosignatures(
+    log: FakeLog, intake: Intake
+) -> None:
+    cosigned = "bank.example/sz-1\n5\nroot\n\n— a AAAA\n— b BBBB\n".encode()
+    announced = "bank.example/sz-1\n6\nroot\n\n— a AAAA\n".encode()
+    first, second = taken(intake, HEAD, cosigned), taken(intake, HEAD, announced)
+    async with running(intake.run()):
+        await until(lambda: first.acknowledged and second.acknowledged)
+    assert sorted(log.observed) == [("announced", cosigned), ("announced", announced)]
 
 
 async def test_bad_note_is_dropped_and_acknowledged(log: FakeLog, intake: Intake) -> None:

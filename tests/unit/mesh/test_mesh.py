@@ -230,7 +230,7 @@ async def test_second_copy_from_another_broker_costs_a_look_only(net: Net) -> No
         assert message.acknowledged
         await net.sz.until(lambda: net.sz.size == 10 and net.sz.observed)
     assert net.sz.ingested == [[live(SZ, 0, 10)]]
-    assert net.sz.observed == [("head", b"head 10")]
+    assert net.sz.observed == [("announced", b"head 10")]
     assert net.mesh.peers["sz-1"].intake.duplicates == 2
 
 

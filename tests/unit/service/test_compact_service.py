@@ -15,8 +15,10 @@ from chopmark.core.prover import RunProver
 from chopmark.ledger.log import Log
 from chopmark.ledger.requests import Claim
 from chopmark.ledger.sequencer import Sequencer
+from chopmark.ledger.witnessed import move_witnessed
 from chopmark.service.compact import compare, make_end, read_runs
-from ledgers import LOG, NOW, Clock, SoftSigner, digest, opened
+from ledgers import COSIGNER, LOG, NOW, Clock, SoftSigner, digest, opened
+from softkeys import sign_head
 
 HEADER = Header(bytes(16), "kyc", NOW + 1)
 
@@ -76,6 +78,25 @@ async def test_runs_and_end_prove_the_request(desk: Desk, *, with_sm3: bool) -> 
     prover = RunProver(header, digests(25, header.width), runs, end, open_note)
     assert prover.checkpoint.size == 325
     assert prover.proof(7).index == 307
+
+
+async def test_end_is_under_the_witnessed_head_where_that_covers_all_runs(desk: Desk) -> None:
+    await desk.record(HEADER, 0, 5)
+    assert await desk.sequencer.wait_signed(4, 30)
+    head = desk.log.state.head
+    note = sign_head(head, LOG, {COSIGNER: 1})
+    await desk.log.write(lambda store: move_witnessed(store, 5, 1, note))
+    await desk.record(Header(b"another request!"), 0, 3)
+    assert await desk.sequencer.wait_signed(7, 30)
+    runs = await desk.runs(HEADER)
+    end = await desk.end(runs)
+    assert end is not None
+    assert end.note == note
+    open_note = partial(open_checkpoint, log_key=LOG.vkey)
+    assert RunProver(HEADER, digests(5), runs, end, open_note).checkpoint.size == 5
+    other = await desk.end(await desk.runs(Header(b"another request!")))
+    assert other is not None
+    assert other.note == desk.log.state.note
 
 
 async def test_runs_begin_at_the_offset(desk: Desk) -> None:

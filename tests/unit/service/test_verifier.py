@@ -21,6 +21,7 @@ from chopmark.ledger.index import MAX_FOUND
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.store import Store, create_store
+from chopmark.ledger.witness import open_cosigner
 from chopmark.ledger.worker import Worker
 from chopmark.service.verifier import Shelf, Verifier
 from chopmark.service.wiring import make_heartbeat
@@ -549,7 +550,7 @@ async def test_policy_names_the_log_and_demands_no_witness(library: Library, sz:
 
 
 async def test_heartbeat_needs_a_signed_head(own: Book) -> None:
-    signer = SoftSigner(own.key, own.second)
+    signer = await open_cosigner(own.log, SoftSigner(own.key, own.second))
     with pytest.raises(TryAgainError):
         await make_heartbeat(own.log, signer, Clock())
     assert own.log.state.seen_note is None
@@ -576,7 +577,8 @@ async def test_no_verdict_rests_on_an_index_that_is_behind(
 @pytest.mark.parametrize("now", [999, 0, -3_600_000])
 async def test_heartbeat_waits_for_a_clock_that_was_never_set(own: Book, now: int) -> None:
     await own.add(attest("a"), seen=None)
+    cosigner = await open_cosigner(own.log, SoftSigner(own.key, own.second))
     with pytest.raises(TryAgainError) as caught:
-        await make_heartbeat(own.log, SoftSigner(own.key, own.second), Clock(now))
+        await make_heartbeat(own.log, cosigner, Clock(now))
     assert caught.value.code == "clock-wrong"
     assert own.log.state.seen_note is None

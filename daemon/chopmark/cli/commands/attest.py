@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 from cyclopts import Parameter
 from msgspec.structs import replace
@@ -13,16 +13,24 @@ from chopmark.cli.arguments import check_kind_argument, parse_duration, parse_ti
 from chopmark.cli.context import Given, Options
 from chopmark.cli.failures import attempt, report
 from chopmark.cli.hashing import hash_files
-from chopmark.cli.terminal import clean, say, say_json, styled
+from chopmark.cli.terminal import PROVISIONAL, clean, say, say_json, styled
 from chopmark.client.files import check_creatable, proof_path, write_new
 from chopmark.client.messages import Attested, Outcome
 from chopmark.client.proofs import check_answer
 from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft
 from chopmark.core.errors import ChopmarkError, UsageError
+from chopmark.core.verdict import EXIT, Word
 
 if TYPE_CHECKING:
     from chopmark.client.gateway import GatewayClient
+
+
+class Waiting(NamedTuple):
+    """For how many seconds an attestation is waited for, and for what."""
+
+    seconds: int
+    until: Literal["witnessed", "signed"]
 
 
 _Flag = Annotated[bool, Parameter(negative="")]
@@ -34,6 +42,7 @@ def attest(
     valid_until: str | None = None,
     supersedes: int | None = None,
     wait: str = "10s",
+    until: Literal["witnessed", "signed"] | None = None,
     manifest: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
     proofs: str | None = None,
     no_proofs: _Flag = False,
@@ -43,8 +52,9 @@ def attest(
     """Attest documents by their digests, and write FILE.tlog-proof beside each.
 
     Nothing is attested if a file is missing, or if a proof exists already. Each line of the output
-    is ORIGIN#INDEX and the file. What is recorded but not signed in time will be signed:
-    `chopmark proof FILE` then fetches its proof.
+    is ORIGIN#INDEX and the file. Without `--until signed` it waits until the institutions that the
+    policy demands have countersigned. What does not come so far in time goes on by itself, and
+    `chopmark proof FILE` then fetches or completes its proof; the exit code is 6.
 
     Very many documents go by a manifest of their SHA-256 digests: `sha256sum FILE… > MANIFEST`,
     then `chopmark attest --manifest MANIFEST`. Nothing is sent before all of it was read.
@@ -54,7 +64,8 @@ def attest(
         kind: Kind of the documents, such as bank-statement.
         valid_until: When they end: 2027-12-31 (that day's end, UTC) or an RFC 3339 time.
         supersedes: Index of the attestation of this gateway that this one replaces.
-        wait: How long to wait for the signature, at most 60s.
+        wait: How long to wait, at most 60s.
+        until: Wait until it is witnessed (the default for files) or signed (for a manifest).
         manifest: Digests and names, as sha256sum writes them, in place of files; - reads standard
             input.
         proofs: Folder for the proofs of a manifest's documents, or "beside" each document, as
@@ -63,28 +74,30 @@ def attest(
         resume: Go on with the run of this manifest that broke off.
     """
     check_kind_argument(kind)
-    until = None if valid_until is None else parse_time(valid_until)
+    ends = None if valid_until is None else parse_time(valid_until)
     seconds = min(parse_duration(wait), 60)
     if manifest is None:
         if proofs is not None or no_proofs or resume:
             raise UsageError("usage", "--proofs, --no-proofs and --resume go with --manifest")
-        return _attest_files(files, Draft(b"", kind, None, until, supersedes), seconds, options)
+        terms = Draft(b"", kind, None, ends, supersedes)
+        return _attest_files(files, terms, Waiting(seconds, until or "witnessed"), options)
     if files or supersedes is not None or (no_proofs and proofs is not None):
         hint = "neither files nor --supersedes, and one of --proofs and --no-proofs"
         raise UsageError("usage", "--manifest stands by itself", hint=hint)
     from chopmark.cli.bulk import BESIDE, Bulk, attest_manifest
 
     where = None if no_proofs else proofs or BESIDE
-    return attest_manifest(Bulk(manifest, kind, until, seconds, where, resume), options)
+    bulk = Bulk(manifest, kind, ends, seconds, where, resume, until or "signed")
+    return attest_manifest(bulk, options)
 
 
-def _attest_files(files: Sequence[Path], terms: Draft, wait: int, options: Options) -> int:
+def _attest_files(files: Sequence[Path], terms: Draft, waiting: Waiting, options: Options) -> int:
     """Attest documents that are hashed here.
 
     Args:
         files: the documents.
         terms: what each draft has in common with it.
-        wait: seconds.
+        waiting: how long, and for what.
         options: of the command line.
     """
     if not files:
@@ -94,8 +107,11 @@ def _attest_files(files: Sequence[Path], terms: Draft, wait: int, options: Optio
     drafts = [replace(terms, sha256=d.sha256, sm3=d.sm3) for d in digests]
     with options.connect() as gateway, options.meter("attesting", len(files), unit="files") as bar:
         codes = []
-        for file, draft, outcome in zip(files, drafts, _submit(gateway, drafts, wait), strict=True):
-            codes.append(_finish(file, draft, outcome, options))
+        for file, draft, outcome in zip(
+            files, drafts, _submit(gateway, drafts, waiting), strict=True
+        ):
+            code = _finish(file, draft, outcome, options)
+            codes.append(code or _shortfall(outcome, waiting))
             bar.advance(1)
     return next((code for code in codes if code), 0)
 
@@ -111,11 +127,12 @@ def _check_files(files: Sequence[Path], supersedes: int | None) -> None:
         check_creatable(proof_path(file))
 
 
-def _submit(gateway: "GatewayClient", drafts: list[Draft], wait: int) -> Iterator[Outcome]:
+def _submit(gateway: "GatewayClient", drafts: list[Draft], waiting: Waiting) -> Iterator[Outcome]:
+    wait, until = waiting
     if len(drafts) == 1:
-        yield Outcome(attested=gateway.attest(drafts[0], wait))
+        yield Outcome(attested=gateway.attest(drafts[0], wait, until))
     else:
-        yield from gateway.attest_many(drafts, proofs=True, wait=wait)
+        yield from gateway.attest_many(drafts, proofs=True, wait=wait, until=until)
 
 
 def _finish(file: Path, draft: Draft, outcome: Outcome, options: Options) -> int:
@@ -132,6 +149,15 @@ def _finish(file: Path, draft: Draft, outcome: Outcome, options: Options) -> int
         error.hint = "it is attested all the same: `chopmark proof FILE` fetches its proof"
     report(error, as_json=options.json, about=str(file))
     return error.exit_code
+
+
+def _shortfall(outcome: Outcome, waiting: Waiting) -> int:
+    """The exit code for what is attested, and has not come as far as was waited for."""
+    attested = outcome.attested
+    if attested is None or (attested.signed and not attested.provisional):
+        return 0
+    enough = attested.signed and waiting.until == "signed"
+    return 0 if enough else EXIT[Word.UNWITNESSED]
 
 
 def _keep_proof(file: Path, draft: Draft, attested: Attested) -> Path | None:
@@ -153,7 +179,8 @@ def _show(file: Path, attested: Attested, kept: object, options: Options) -> Non
                 "origin": attested.origin,
                 "index": attested.index,
                 "made_at": attested.made_at,
-                "state": "signed" if attested.signed else "recorded",
+                "state": attested.state,
+                "provisional": attested.provisional,
                 "proof_file": str(kept) if isinstance(kept, Path) else None,
             }
         )
@@ -161,3 +188,5 @@ def _show(file: Path, attested: Attested, kept: object, options: Options) -> Non
     say(styled(reference, "bold"), "  ", clean(file))
     if not attested.signed:
         say("  ", "recorded, not signed yet: `chopmark proof FILE` fetches the proof later")
+    elif attested.provisional:
+        say("  ", PROVISIONAL)

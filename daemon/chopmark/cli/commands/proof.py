@@ -9,11 +9,12 @@ from cyclopts import Parameter
 from chopmark.cli.context import Given, Options
 from chopmark.cli.hashing import hash_files
 from chopmark.cli.lookup import find_own
-from chopmark.cli.terminal import clean, say, say_json
+from chopmark.cli.terminal import PROVISIONAL, clean, say, say_json
 from chopmark.client.files import check_creatable, proof_path, read_proof, replace_file, write_new
-from chopmark.client.proofs import check_answer, read_origin
+from chopmark.client.proofs import check_answer, lacks_quorum, read_origin
 from chopmark.core.errors import ExistsError, MalformedError
 from chopmark.core.proof import parse_proof
+from chopmark.core.verdict import EXIT, Word
 
 if TYPE_CHECKING:
     from chopmark.client.gateway import GatewayClient
@@ -31,7 +32,8 @@ def proof(
 
     `chopmark proof FILE` looks the document up in this gateway's own log, and writes
     FILE.tlog-proof, or completes it if it proves the same attestation already. `chopmark proof ID
-    INDEX` fetches the proof of an entry of this gateway's log or of a peer's, and prints it.
+    INDEX` fetches the proof of an entry of this gateway's log or of a peer's, and prints it. The
+    exit code is 6 while the proof is provisional: the quorum has not countersigned yet.
 
     Args:
         target: The document; or, with an index, the member id of a gateway.
@@ -55,10 +57,11 @@ def _complete(gateway: "GatewayClient", file: Path, output: Path | None, options
         message = f"{path} exists already, and is not the proof of {origin}#{index}"
         raise ExistsError("file-exists", message, hint="name another file with -o")
     data = gateway.proof(current["id"], index)
-    check_answer(data, origin, index, digests)
+    proof = check_answer(data, origin, index, digests)
+    provisional = lacks_quorum(proof, gateway.policy(current["id"]))
     replace_file(path, data)
-    _show(origin, index, path, options)
-    return 0
+    _show(origin, index, path, options, provisional=provisional)
+    return EXIT[Word.UNWITNESSED] if provisional else 0
 
 
 def _fetch(
@@ -68,15 +71,16 @@ def _fetch(
         check_creatable(output)
     data = gateway.proof(member, index)
     origin = read_origin(data)
-    check_answer(data, origin, index)
+    provisional = lacks_quorum(check_answer(data, origin, index), gateway.policy(member))
     if output is not None:
         write_new(output, data)
-        _show(origin, index, output, options)
+        _show(origin, index, output, options, provisional=provisional)
     elif options.json:
-        say_json({"origin": origin, "index": index, "proof": data.decode()})
+        found = {"origin": origin, "index": index, "proof": data.decode()}
+        say_json(found | {"provisional": provisional})
     else:
         sys.stdout.write(data.decode())
-    return 0
+    return EXIT[Word.UNWITNESSED] if provisional else 0
 
 
 def _read_old(path: Path) -> tuple[str, int] | None:
@@ -94,8 +98,11 @@ def _read_old(path: Path) -> tuple[str, int] | None:
     return old.checkpoint().origin, old.index
 
 
-def _show(origin: str, index: int, path: Path, options: Options) -> None:
+def _show(origin: str, index: int, path: Path, options: Options, *, provisional: bool) -> None:
     if options.json:
-        say_json({"origin": origin, "index": index, "proof_file": str(path)})
-    else:
-        say(clean(f"{origin}#{index}"), "  ", clean(path))
+        found = {"origin": origin, "index": index, "proof_file": str(path)}
+        say_json(found | {"provisional": provisional})
+        return
+    say(clean(f"{origin}#{index}"), "  ", clean(path))
+    if provisional:
+        say("  ", PROVISIONAL)

@@ -70,6 +70,9 @@ def _fields(state: dict[str, Any]) -> Iterator[tuple[str, object]]:
     lag = (state.get("event_loop") or {}).get("lag_ms_max_minute")
     if lag is not None:
         yield "event loop", f"at most {lag} ms late in the last minute"
+    witnessed = state.get("witnessed")
+    if isinstance(witnessed, dict):
+        yield "witnessed", _witnessed(witnessed)
     for name in ("hsm", "broker", "pace", "clock", "counters"):
         parts = state.get(f"{name}s") if name == "broker" else [state.get(name)]
         for part in parts if isinstance(parts, list) else [state.get(name)]:
@@ -79,6 +82,15 @@ def _fields(state: dict[str, Any]) -> Iterator[tuple[str, object]]:
         if index.get("state") != "ready":
             yield f"index {member}", _describe(index)
     yield "version", state.get("version")
+
+
+def _witnessed(part: dict[str, Any]) -> str:
+    """How far institutions have countersigned our log, and each witness."""
+    if part.get("state") == "none":
+        return "no quorum is demanded"
+    each = [f"{peer} at {seen.get('size')}" for peer, seen in (part.get("cosigned") or {}).items()]
+    behind = f", {part['lag']} entries wait" if part.get("lag") else ""
+    return ", ".join([f"{part.get('state')} at {part.get('size')}{behind}", *each])
 
 
 def _pace(part: dict[str, Any]) -> str:

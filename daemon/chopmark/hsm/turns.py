@@ -1,0 +1,48 @@
+"""In which order the HSM serves: a slow one must vouch for peers' heads as well as for its own.
+
+Upkeep of the token comes first, for nothing is signed without it; then our own heartbeat, which
+peers' answers live on; then our own heads and those of others, by turns while both wait, so that a
+busy gateway leaves half of its signatures to its peers; refreshes of what is cosigned already come
+last. Within each the order is that of arrival: each log has one head in it at most, so that all
+logs have their turn.
+"""
+
+from collections import deque
+from enum import IntEnum
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Turn(IntEnum):
+    """What a call into the HSM is for, the most urgent first."""
+
+    UPKEEP = 0
+    HEARTBEAT = 1
+    OWN = 2
+    OTHER = 3
+    REFRESH = 4
+
+
+class Turns(Generic[T]):
+    """Jobs that wait. One thread puts them in, one takes them out."""
+
+    def __init__(self) -> None:
+        self._waiting: tuple[deque[T], ...] = tuple(deque() for _ in Turn)
+        self._own_had_turn = False
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting))
+
+    def put(self, turn: Turn, job: T) -> None:
+        """Let a job wait."""
+        self._waiting[turn].append(job)
+
+    def take(self) -> T:
+        """The next job; there must be one."""
+        turn = next(turn for turn in Turn if self._waiting[turn])
+        if turn is Turn.OWN and self._own_had_turn and self._waiting[Turn.OTHER]:
+            turn = Turn.OTHER
+        if turn in (Turn.OWN, Turn.OTHER):
+            self._own_had_turn = turn is Turn.OWN
+        return self._waiting[turn].popleft()

@@ -1,0 +1,208 @@
+"""The owner's side of witnessing: announces our heads, collects cosignatures, tells who waits.
+
+A head is announced, and the next one only when that one has its quorum, or after a while: under
+load the witnesses thus meet on the same heads. While no quorum comes the while grows longer, so
+that slow witnesses find each other too; peers hear of newer heads by packages and heartbeats.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from chopmark.core.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
+from chopmark.core.cosigned import Cosignatures
+from chopmark.core.errors import RefusedError, TryAgainError
+from chopmark.core.keys import VerifierKey
+from chopmark.core.member import Member
+from chopmark.core.policy import Policy
+from chopmark.core.ports import Clock
+from chopmark.ledger.log import Log
+from chopmark.ledger.witnessed import move_witnessed
+from chopmark.mesh import topics
+from chopmark.mesh.topics import Topic
+
+LOG: Final = logging.getLogger("chopmark.witness")
+
+PATIENCE: Final = 1.0
+"""Seconds for which an announced head may wait for its quorum before a newer one is announced."""
+MAX_PATIENCE: Final = 16.0
+"""As long as no quorum comes each wait is twice the one before, up to this."""
+MAX_HEADS: Final = 8
+"""Heads whose cosignatures are kept: the largest. Witnesses cosign announced ones only."""
+MAX_AHEAD: Final = 60
+"""Seconds by which a cosignature's time may be ahead of our clock."""
+LATE: Final = 1.0
+"""Seconds in which cosignatures beyond the quorum are gathered, to be stored in one go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The newest head of ours that a witness has cosigned, and when (seconds)."""
+
+    size: int
+    time: int
+
+
+class Quorum:
+    """Collects the cosignatures of our own heads.
+
+    Args:
+        own: who we are.
+        log: our log.
+        policy: of our log.
+        cosigners: by member id, the cosigner keys that peers are known by.
+        clock: the guarded clock.
+        tell: publishes a note, retained.
+
+    Attributes:
+        on_witnessed: called when the witnessed head has moved.
+        observe_own_head: told each note of our own log that is none of the heads at hand.
+        seen: by member id, what each witness has cosigned.
+    """
+
+    def __init__(
+        self,
+        own: Member,
+        log: Log,
+        policy: Policy,
+        cosigners: Mapping[str, VerifierKey],
+        clock: Clock,
+        tell: Callable[[str, bytes], None],
+    ) -> None:
+        self._own = own
+        self._log = log
+        self.policy = policy
+        self._cosigners = cosigners
+        self._clock = clock
+        self._tell = tell
+        self._topic = topics.checkpoint(own.id)
+        self._heads: dict[int, Cosignatures] = {}
+        self._announced: SignedCheckpoint | None = None
+        self._patience = PATIENCE
+        self._settled = asyncio.Event()
+        self._late = asyncio.Event()
+        self.on_witnessed: Callable[[], None] = lambda: None
+        self.observe_own_head: Callable[[bytes], Awaitable[None]] = _ignore
+        self.seen: dict[str, Seen] = {}
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether the last head that was announced did not get its quorum in time."""
+        return self._patience > PATIENCE
+
+    async def run(self) -> None:
+        """Keep what comes after a quorum, for ever."""
+        while True:
+            await self._late.wait()
+            await asyncio.sleep(LATE)
+            self._late.clear()
+            newest = self._heads.get(self._log.state.witnessed_size)
+            if newest is not None:
+                with contextlib.suppress(TryAgainError):  # the quorum is stored
+                    await self._keep(newest)
+
+    async def announced(self, note: bytes) -> None:
+        """Wait until a head that was announced has its quorum, or was given its time."""
+        head = open_checkpoint(note, self._own.log_key)
+        self._announced = head
+        self._settled.clear()
+        if self._log.state.witnessed_size >= head.checkpoint.size:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._patience):
+                await self._settled.wait()
+        if self._settled.is_set():
+            self._patience = PATIENCE
+            return
+        self._patience = min(2 * self._patience, MAX_PATIENCE)
+        self.tell_again()
+
+    async def take(self, sender: str, _topic: Topic, payload: bytes) -> None:
+        """Take a note of our own log that a witness has cosigned; see `mesh.bulletins.Handler`.
+
+        Raises:
+            ChopmarkError: it is not good, or of a head that is not ours.
+            TryAgainError: the disk refused; it may be offered again.
+        """
+        key = self._cosigners[sender]
+        signed = open_checkpoint(payload, self._own.log_key, (key,))
+        time = next((v.time for v in signed.verified if v.key == key), 0)
+        if not time:
+            raise RefusedError("no-known-signature", f"{key.name} has not signed its cosignature")
+        if time > self._clock.now_ms() // 1000 + MAX_AHEAD:
+            raise RefusedError("bad-time", f"a cosignature of {sender} lies in the future")
+        if not await self._is_ours(signed.checkpoint, payload):
+            message = f"{sender} has cosigned a head of {self._own.origin} that is not here"
+            LOG.error("%s", message, extra={"peer": sender, "code": "not-our-head"})
+            raise RefusedError("not-our-head", message)
+        await self._collect(sender, key, time, signed)
+
+    def tell_again(self) -> None:
+        """Publish once more the newest witnessed head, and then the newest announced one."""
+        state = self._log.state
+        if state.witnessed_note is not None:
+            self._tell(self._topic, state.witnessed_note)
+        head = self._announced
+        if head is None or head.checkpoint.size <= state.witnessed_size:
+            return
+        so_far = self._heads.get(head.checkpoint.size)
+        self._tell(self._topic, head.encode() if so_far is None else so_far.note(self.policy))
+
+    async def _is_ours(self, head: Checkpoint, note: bytes) -> bool:
+        known = self._heads.get(head.size)
+        if head == self._log.state.head or (known is not None and known.head == head):
+            return True
+        await self.observe_own_head(note)
+        if head.size > self._log.state.size:
+            return False
+        root: bytes = await self._log.read(lambda reader, _: reader.root_at(head.size))
+        return root == head.root
+
+    async def _collect(
+        self, sender: str, key: VerifierKey, time: int, signed: SignedCheckpoint
+    ) -> None:
+        head = signed.checkpoint
+        before = self.seen.get(sender, Seen(0, 0))
+        self.seen[sender] = Seen(max(before.size, head.size), max(before.time, time))
+        if head.size < max(1, self._log.state.witnessed_size):
+            return
+        lines = {(line.name, line.key_id): line for line in signed.lines()}
+        log_key = self._own.log_key
+        one = self._heads.get(head.size)
+        if one is None:
+            one = Cosignatures(head, lines[log_key.name, log_key.key_id])
+            self._heads[head.size] = one
+            if len(self._heads) > MAX_HEADS:
+                del self._heads[min(self._heads)]
+        if not one.add(key, time, lines[key.name, key.key_id]):
+            return
+        if head.size == self._log.state.witnessed_size:
+            self._late.set()
+        elif one.existed_by(self.policy) is not None:
+            try:
+                await self._keep(one)
+            except TryAgainError:
+                del one.lines[key]  # it is offered again
+                raise
+
+    async def _keep(self, one: Cosignatures) -> None:
+        """Store a quorum, then tell."""
+        by = one.existed_by(self.policy)
+        if by is None:
+            return
+        size, note = one.head.size, one.note(self.policy)
+        await self._log.write(lambda store: move_witnessed(store, size, by, note))
+        for older in [other for other in self._heads if other < size]:
+            del self._heads[older]
+        self.on_witnessed()
+        self._tell(self._topic, note)
+        announced = self._announced
+        if announced is not None and size >= announced.checkpoint.size:
+            self._settled.set()
+
+
+async def _ignore(_note: bytes) -> None:
+    """Nobody else compares."""

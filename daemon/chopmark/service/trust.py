@@ -1,0 +1,143 @@
+"""Whom this gateway relies on: the policy of each log, who cosigns what, and who must have."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chopmark.core.errors import ConfigurationError, RefusedError
+from chopmark.core.member import Member
+from chopmark.core.policy import NONE, Policy
+from chopmark.core.ports import Clock
+from chopmark.core.quorum import Generated, WitnessRule, generate
+from chopmark.core.wording import format_time
+from chopmark.ledger.log import Log
+from chopmark.ledger.replica import Replica
+from chopmark.ledger.witness import Cosigner
+from chopmark.mesh.bulletins import Handler
+from chopmark.mesh.mesh import Mesh
+from chopmark.service.quorum import Quorum
+from chopmark.service.witnessing import Witness
+
+Policies = Mapping[str, Generated]
+"""By origin, the policy of each log and the groups that were dropped from it."""
+
+
+def make_policies(own: Member, peers: Sequence[Member], rule: WitnessRule | None) -> Policies:
+    """The policy of each log.
+
+    Raises:
+        ConfigurationError: `witness-rule`: the rule cannot be kept with these members.
+    """
+    members = [own, *peers]
+    try:
+        return {member.origin: generate(member, members, rule) for member in members}
+    except RefusedError as error:
+        hint = error.hint and f"{error.hint}; or change [witness] rule"
+        raise ConfigurationError("witness-rule", error.message, hint=hint) from error
+
+
+class Trust:
+    """Our part as a witness of others, and theirs as witnesses of ours.
+
+    Attributes:
+        policies: of each log.
+        cosigner: cosigns peers' heads, and our own as heartbeats.
+        quorum: collects the cosignatures of our heads; None if none are demanded.
+        witnesses: by member id, our witness of each peer's log whose policy knows us.
+    """
+
+    def __init__(
+        self,
+        own: Member,
+        log: Log,
+        replicas: Sequence[Replica],
+        policies: Policies,
+        cosigner: Cosigner,
+        clock: Clock,
+    ) -> None:
+        self.policies = policies
+        self.cosigner = cosigner
+        self._dropped = policies[own.origin].dropped
+        self._mesh: Mesh | None = None
+        for replica in replicas:
+            replica.policy = self.policy(replica.origin)
+        self.quorum: Quorum | None = None
+        if self.policy(own.origin).quorum != NONE:
+            known = {replica.peer: replica.member.cosigner_key for replica in replicas}
+            policy = self.policy(own.origin)
+            self.quorum = Quorum(own, log, policy, known, clock, self._tell)
+        self.witnesses = {
+            replica.peer: Witness(own.id, replica, cosigner, clock, self._tell)
+            for replica in replicas
+            if own.cosigner_key in replica.policy.witnesses.values()
+        }
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """What takes the mesh's notes for us."""
+        return {} if self.quorum is None else {"cosignature": self.quorum.take}
+
+    def policy(self, origin: str) -> Policy:
+        """The policy of a log that is known here."""
+        return self.policies[origin].policy
+
+    def describe(self, size: int, witnessed: int) -> dict[str, Any]:
+        """How our log is witnessed, as JSON; sizes of its signed and of its witnessed head."""
+        quorum = self.quorum
+        if quorum is None:
+            return {"state": "none", "size": None, "lag": None, "dropped": [], "cosigned": {}}
+        missing = quorum.unreachable and witnessed < size
+        return {
+            "state": "missing" if missing else "reached" if witnessed >= size else "waiting",
+            "size": witnessed,
+            "lag": size - witnessed,
+            "dropped": list(self._dropped),
+            "cosigned": {
+                peer: {"size": seen.size, "at": format_time(seen.time * 1000)}
+                for peer, seen in sorted(quorum.seen.items())
+            },
+        }
+
+    def describe_peer(self, replica: Replica) -> dict[str, Any]:
+        """How a peer's log is witnessed, as far as we know, and what we have cosigned of it."""
+        last = self.cosigner.last(replica.origin)
+        return {
+            "quorum": self.policy(replica.origin).quorum != NONE,
+            "witnessed_size": replica.log.state.witnessed_size,
+            "cosigned_size": None if last is None else last.head.size,
+        }
+
+    def alarms(self, size: int, witnessed: int) -> list[dict[str, str]]:
+        """What an operator must look after."""
+        if self.describe(size, witnessed)["state"] != "missing":
+            return []
+        message = f"{size - witnessed} entries wait for the quorum: their proofs are provisional"
+        hint = "are the peers that must countersign connected? `chopmark peers list` shows them"
+        return [{"code": "quorum-missing", "message": message, "hint": hint}]
+
+    def join(self, mesh: Mesh) -> None:
+        """Publish through this mesh from now on."""
+        self._mesh = mesh
+        mesh.on_connect = self.tell_again
+        if self.quorum is not None:
+            mesh.settle_heads(self.quorum.announced)
+
+    def tell_again(self) -> None:
+        """Publish once more what a broker may have lost."""
+        for witness in self.witnesses.values():
+            witness.tell_again()
+        if self.quorum is not None:
+            self.quorum.tell_again()
+
+    async def run(self) -> None:
+        """Witness, and be witnessed, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            for name, witness in self.witnesses.items():
+                tasks.create_task(witness.run(), name=f"witness-{name}")
+            if self.quorum is not None:
+                tasks.create_task(self.quorum.run(), name="quorum")
+            await asyncio.Event().wait()  # though there be none of them
+
+    def _tell(self, topic: str, payload: bytes) -> None:
+        if self._mesh is not None:
+            self._mesh.tell(topic, payload)

@@ -1,0 +1,140 @@
+"""Verdicts under a policy with a quorum: reached, missing, and who could not countersign."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from chopmark.api.ports import Asked
+from chopmark.core.columns import frame_entries
+from chopmark.core.digest import Digests
+from chopmark.core.policy import Policy
+from chopmark.core.quorum import Generated, WitnessRule, generate
+from chopmark.core.verdict import Question, Source, Verdict, Word
+from chopmark.ledger.log import Log
+from chopmark.ledger.store import Store
+from chopmark.ledger.witnessed import move_witnessed
+from chopmark.ledger.worker import Worker
+from chopmark.service.verifier import Shelf, Verifier
+from ledgers import LOG, NOW, ORIGIN, attestations, digest, member, opened, sign
+from softkeys import SoftKey, cosigner, log_key, sign_head
+
+SZ = member()
+HK_SECOND, MO_SECOND = (
+    cosigner("bank-hk.example/hk-1/cosigner", 4),
+    cosigner("bank-mo.example/mo-1/cosigner", 6),
+)
+HK = member(log_key("bank-hk.example/hk-1", 3), HK_SECOND, jurisdiction="HK")
+MO = member(log_key("bank-mo.example/mo-1", 5), MO_SECOND, jurisdiction="MO")
+SECONDS = NOW // 1000
+
+
+class Desk:
+    """A verifier with a replica of sz-1, whose policy demands Hong Kong and Macao."""
+
+    def __init__(self, log: Log, reading: Worker) -> None:
+        self.log, self.reading = log, reading
+        self.policies = {ORIGIN: generate(SZ, [SZ, HK, MO], WitnessRule())}
+
+    async def grow(self, count: int) -> bytes:
+        size = self.log.state.size
+        entries = frame_entries(attestations(count, size))
+        await self.log.write(lambda _: self.log.append_now([entries]))
+        await self.log.write(self._sign)
+        return await self.log.read(lambda reader, state: reader.proof(size, state).encode())
+
+    def _sign(self, store: Store) -> None:
+        head = sign(store)
+        store.move_seen(SECONDS + 5, sign_head(head, LOG))
+
+    async def witness(self, cosigned: dict[SoftKey, int]) -> None:
+        head = self.log.state.head
+        note = sign_head(head, LOG, cosigned)
+        await self.log.write(
+            lambda store: move_witnessed(store, head.size, max(cosigned.values()), note)
+        )
+
+    async def ask(self, number: int | None, proof: bytes | None = None) -> Verdict:
+        shelf = Shelf(SZ, self.log, Source.REPLICA)
+        verifier = Verifier([shelf], self.reading, lambda _: 86_400, self.policies)
+        digests = None if number is None else Digests(digest(number))
+        return await verifier.verify(Asked(digests, proof, None, Question(NOW + 10_000)))
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    async with AsyncExitStack() as stack:
+        log = await stack.enter_async_context(opened(tmp_path))
+        made = Desk(log, log._reading)
+        await made.grow(3)
+        yield made
+
+
+BOTH = {HK_SECOND: SECONDS + 1, MO_SECOND: SECONDS + 3}
+
+
+async def test_attestation_is_unwitnessed_until_a_quorum_covers_it(desk: Desk) -> None:
+    verdict = await desk.ask(1)
+    assert (verdict.word, verdict.judgements[0].facts.quorum) == (Word.UNWITNESSED, "missing")
+    await desk.witness(BOTH)
+    assert (await desk.ask(1)).word == Word.VALID
+    await desk.grow(1)
+    assert (await desk.ask(1)).word == Word.VALID
+    assert (await desk.ask(3)).word == Word.UNWITNESSED
+
+
+async def test_verdict_names_who_countersigned_by_when_and_who_could_not(desk: Desk) -> None:
+    await desk.witness(BOTH)
+    verdict = await desk.ask(1)
+    facts = verdict.judgements[0].facts
+    assert facts.quorum == "reached"
+    assert facts.existed_by == (SECONDS + 3) * 1000
+    assert facts.witnesses == (
+        (HK_SECOND.name, (SECONDS + 1) * 1000),
+        (MO_SECOND.name, (SECONDS + 3) * 1000),
+    )
+    assert facts.dropped == ("CN",)
+    assert "Countersigned by bank-hk.example/hk-1 and bank-mo.example/mo-1." in verdict.sentence
+    assert "No other institution of CN than the issuer's" in verdict.sentence
+
+
+async def test_nothing_is_said_of_dropped_groups_where_there_are_none(desk: Desk) -> None:
+    desk.policies[ORIGIN] = Generated(desk.policies[ORIGIN].policy)
+    await desk.witness(BOTH)
+    assert "No other institution" not in (await desk.ask(1)).sentence
+
+
+async def test_provisional_proof_is_completed_by_what_is_held_here(desk: Desk) -> None:
+    proof = await desk.grow(1)
+    assert (await desk.ask(3, proof)).word == Word.UNWITNESSED
+    await desk.witness(BOTH)
+    verdict = await desk.ask(3, proof)
+    assert verdict.word == Word.VALID
+    assert verdict.judgements[0].facts.existed_by == (SECONDS + 3) * 1000
+
+
+async def test_complete_proof_has_its_own_date(desk: Desk) -> None:
+    await desk.witness({HK_SECOND: SECONDS, MO_SECOND: SECONDS + 1})
+    proof = await desk.log.read(lambda reader, state: reader.proof(1, state).encode())
+    await desk.grow(1)
+    await desk.witness({HK_SECOND: SECONDS + 8, MO_SECOND: SECONDS + 8})
+    facts = (await desk.ask(1, proof)).judgements[0].facts
+    assert facts.existed_by == (SECONDS + 1) * 1000
+    assert facts.dropped == ("CN",)
+
+
+async def test_proof_cosigned_by_half_of_the_quorum_is_unwitnessed(desk: Desk) -> None:
+    head = desk.log.state.head
+    plain = await desk.log.read(lambda reader, state: reader.proof(1, state))
+    half = type(plain)(1, plain.hashes, sign_head(head, LOG, {HK_SECOND: SECONDS}), plain.extra)
+    verdict = await desk.ask(1, half.encode())
+    assert verdict.word == Word.UNWITNESSED
+    assert [name for name, _ in verdict.judgements[0].facts.witnesses] == [HK_SECOND.name]
+
+
+async def test_without_a_quorum_to_demand_the_sentence_says_so(desk: Desk) -> None:
+    desk.policies[ORIGIN] = Generated(Policy((SZ.log_key,)))
+    verdict = await desk.ask(1)
+    assert verdict.word == Word.VALID
+    assert "quorum none" in verdict.sentence
