@@ -128,6 +128,7 @@ class Oracle:
     verdicts: list[Given] = field(default_factory=list)
     histories: dict[str, list[History]] = field(default_factory=lambda: defaultdict(list))
     restored: set[str] = field(default_factory=set)
+    junk: set[bytes] = field(default_factory=set)
     unsteady: set[str] = field(default_factory=set)
 
     def fail(self, rule: int, message: str) -> None:
@@ -187,6 +188,8 @@ class Oracle:
         if not message.acknowledged:
             message.held = held
             life.came[origin, start] += 1
+            return
+        if message.payload in self.junk:
             return
         due = start <= message.held and replica.conflict is None and life.came[origin, start] == 1
         if kind == "entries" and due and held < end:

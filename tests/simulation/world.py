@@ -27,6 +27,7 @@ from simulation.clients import Clients
 from simulation.disk import simulated_disks
 from simulation.hsm import Keys
 from simulation.loop import MAX_STEPS, SimLoop
+from simulation.malice import Malice
 from simulation.network import SimBroker
 from simulation.oracle import History, Oracle, ViolationError
 from simulation.plan import Plan, draw_plan
@@ -64,6 +65,8 @@ class World:
         self.broker.loss, self.broker.double = self.plan.loss, self.plan.double
         self.broker.delay, self.broker.window = self.plan.delay, self.plan.window
         self.broker.watch = self._watch
+        self.malice = Malice(self.broker, seed)
+        self.oracle.junk = self.malice.junk
         self.boxes = [self._make_box(name, folder) for name in NAMES[: self.plan.gateways]]
         self.issuers = self.boxes[: self.plan.issuers]
         self.tasks: list[asyncio.Task[Any]] = []
@@ -92,6 +95,8 @@ class World:
         chaos, clients = Chaos(self), self.clients
         busy = [self.spawn(chaos.run())]
         busy += [self.spawn(clients.run()) for _ in range(self.plan.clients)]
+        if self.malice.active:
+            busy.append(self.spawn(self.malice.run()))
         if "fork" in self.plan.faults:
             busy.append(self.spawn(chaos.fork()))
         await asyncio.sleep(self.plan.seconds)
