@@ -141,6 +141,7 @@ def test_honest_members_go_on_meanwhile(cluster: Cluster, attacked: Attacker) ->
         ("malformed-cbor", 5),  # statuses and requests
         ("malformed-evidence", 1),
         ("bad-answer", 1),
+        ("too-large", 5),
     ],
 )
 def test_what_was_wrong_is_counted_by_member_and_cause(

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from chopmark.core.errors import ChopmarkError
+from chopmark.core.errors import ChopmarkError, MalformedError
 from chopmark.mesh import topics
 from chopmark.mesh.asking import Asker, Routes
 from chopmark.mesh.broker import Broker, Message, Will
@@ -65,6 +65,8 @@ class Mesh:
             make_link=make_link,
         )
         self._me = me
+        for link in self.links.each:
+            link.on_oversized = self._count_oversized
         self._own = own
         self._logs: Mapping[str, HeldLog] = {log.origin: log for log in (own, *followed)}
         self._routes = Routes()
@@ -211,6 +213,13 @@ class Mesh:
         """Whether a handler takes it; a heartbeat, which the log's owner writes, is none."""
         heartbeat = topic.kind == "cosignature" and topic.owner == topic.other
         return topic.kind in self.bulletins.handlers and not heartbeat
+
+    def _count_oversized(self, name: str) -> None:
+        """A message was thrown away unread; whose topic it came on is known."""
+        topic = parse_topic(name)
+        peer = None if topic is None else self._sender(topic)
+        if peer is not None:
+            peer.log.drop(MalformedError("too-large", "a message of more than 64 KiB"))
 
     def _refuse(self, sender: str, error: ChopmarkError) -> None:
         self.peers[sender].log.drop(error)

@@ -10,6 +10,7 @@
 """
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -113,6 +114,7 @@ class Forks:
         """
         wrong: ChopmarkError | None = None
         for text in parse_bulletin(payload):
+            await asyncio.sleep(0)  # a message may hold a hundred pieces, each with two signatures
             try:
                 if await self.add(text):
                     LOG.info("the evidence was published by %s", sender)
@@ -147,6 +149,8 @@ class Forks:
             MalformedError: what `parse_evidence` and `check_evidence` raise; `unknown-log`.
             TryAgainError: `not-recorded`, `storage-full`; it may be offered again.
         """
+        if hashlib.sha256(text).digest() in self._kept:  # every peer tells it again now and then
+            return False
         fork = self._check(text)
         async with self._turn:
             if not await self._keep(fork, self._clock.now_ms()):
