@@ -37,6 +37,7 @@ from chopmark.core.proof import Extra, Proof
 from chopmark.core.prover import RunProver
 from chopmark.core.tiles import encode_bundle
 from mutations import flipped
+from rostervectors import roster
 from softkeys import cosigner, ed25519_key, log_key, sign_head
 
 FOLDER = Path(__file__).parent.parent / "docs" / "formats" / "vectors"
@@ -57,7 +58,7 @@ Vectors = dict[str, Any]
 
 def make_all() -> dict[str, Vectors]:
     """Content of each file by its name."""
-    makers = (note, checkpoint, entry, package, compact, proof, policy, tiles, evidence)
+    makers = (note, checkpoint, entry, package, compact, proof, policy, tiles, evidence, roster)
     return {maker.__name__: maker() for maker in makers}
 
 

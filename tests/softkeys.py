@@ -18,6 +18,8 @@ from chopmark.core.keys import (
 )
 from chopmark.core.note import Note, Signature
 from chopmark.core.ports import Signer
+from chopmark.core.roster import Roster
+from chopmark.core.roster_text import encode_roster
 
 _DETERMINISTIC = ec.ECDSA(SHA256(), deterministic_signing=True)
 
@@ -116,3 +118,6 @@ class SoftSigner(Signer):
         refresh: bool = False,  # noqa: ARG002 - it has no queue
     ) -> Signature:
         return self.cosigner.sign(checkpoint.encode(), time)
+
+    async def sign_roster(self, roster: Roster) -> Signature:
+        return self.log.sign(encode_roster(roster))

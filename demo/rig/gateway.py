@@ -219,15 +219,25 @@ class Gateway:
 
 
 class Cluster:
-    """A broker and gateways that know each other, under one folder."""
+    """A broker and gateways that know each other, under one folder.
 
-    def __init__(self, folder: Path, members: Sequence[Who] = MEMBERS, rule: str = "none") -> None:
+    With `peers=False` their configuration names no peers: a roster must say who they are.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        members: Sequence[Who] = MEMBERS,
+        rule: str = "none",
+        *,
+        peers: bool = True,
+    ) -> None:
         self.broker = Broker(folder / "broker")
         try:
             self.gateways = {
                 who.id: Gateway(folder / who.id, who, self.broker, rule) for who in members
             }
-            for gateway in self.gateways.values():
+            for gateway in self.gateways.values() if peers else ():
                 gateway.add_peers([g for g in self.gateways.values() if g is not gateway])
         except BaseException:
             self.broker.stop()  # else it would go on for ever

@@ -5,6 +5,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from pkcs11.constants import Attribute, MechanismFlag
 from pkcs11.mechanisms import KeyType, Mechanism
@@ -19,11 +20,14 @@ from chopmark.core.errors import (
 )
 from chopmark.core.keys import COSIGNATURE, ECDSA_P256, ED25519, parse_vkey
 from chopmark.core.note import Note, Verified, verify_note
+from chopmark.core.roster import Roster
+from chopmark.core.roster_text import encode_roster
 from chopmark.core.text import MAX_INT
 from chopmark.hsm import HsmConfig, device, open_signer
 from chopmark.hsm.errors import TokenFaultError
 from chopmark.hsm.keys import ED25519_PARAMS, HsmKey
 from integration.hsm_box import HEAD, ORIGIN, Box
+from rosters import HK, founding
 
 TIME = 1_795_352_400
 
@@ -86,6 +90,46 @@ async def test_sign_checkpoint_refuses_other_logs(box: Box) -> None:
     async with box.signer() as signer:
         with pytest.raises(ValueError, match="no other log"):
             await signer.sign_checkpoint(replace(HEAD, origin="bank-sz.example/sz-1"))
+
+
+async def test_rosters_are_signed_by_the_log_key(box: Box) -> None:
+    async with box.signer() as signer:
+        roster = founding((HK,))
+        note = Note(encode_roster(roster), (await signer.sign_roster(roster),))
+        assert signer.counts["rosters"] == 1
+    assert verify_note(note, box.keys) == (Verified(box.keys[0], 0),)
+
+
+class _Draft(Roster, frozen=True, kw_only=True):
+    pass
+
+
+async def test_only_rosters_that_read_back_are_signed(box: Box) -> None:
+    good = founding((HK,))
+    late = msgspec.structs.replace(good, issued=good.issued.replace(microsecond=1))
+    disguised = _Draft(**msgspec.structs.asdict(good))
+    async with box.signer() as signer:
+        for thing in (encode_roster(good), HEAD, disguised):
+            with pytest.raises(TypeError):
+                await signer.sign_roster(thing)
+        with pytest.raises(ValueError, match="does not read back"):
+            await signer.sign_roster(late)
+        assert signer.counts["rosters"] == 0
+
+
+async def test_further_keys_are_made_and_destroyed_beside_those_in_use(box: Box) -> None:
+    async with box.signer() as signer:
+        label, log = await signer.generate("log", ORIGIN, "chopmark-log")
+        other, second = await signer.generate("cosigner", f"{ORIGIN}/cosigner-2", "cosigner")
+        assert (label, other) == ("chopmark-log-2", "cosigner-2")
+        assert (log.type, second.type) == (ECDSA_P256, COSIGNATURE)
+        assert len({key.public for key in (*box.keys, log, second)}) == 4
+        assert (await signer.generate("log", ORIGIN, "chopmark-log"))[0] == "chopmark-log-3"
+        await signer.destroy(label)
+        assert (await signer.generate("log", ORIGIN, "chopmark-log"))[0] == label
+        with pytest.raises(ValueError, match="in use"):
+            await signer.destroy(box.config.log_label)
+        await signer.sign_checkpoint(HEAD)
 
 
 class _Disguise(Checkpoint):

@@ -1,19 +1,24 @@
 """Members and the words that name them."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
-from chopmark.core.errors import MalformedError
+from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.keys import COSIGNATURE, ED25519, VerifierKey
 from chopmark.core.member import (
     Member,
+    PastKey,
     check_institution,
     check_jurisdiction,
     check_kind,
     check_kinds,
     check_member_id,
 )
+from chopmark.core.note import Note
+from softkeys import cosigner, log_key, sign_head
 
 
 def member(*kinds: str) -> Member:
@@ -93,3 +98,61 @@ def test_kinds_refuse(bad: tuple[str, ...]) -> None:
     with pytest.raises(MalformedError) as caught:
         check_kinds(bad)
     assert caught.value.code == "malformed-kind"
+
+
+ORIGIN = "bank-hk.example/hk-1"
+HEAD = Checkpoint(ORIGIN, 7, bytes([7]) * 32)
+OLD, NOW, NEXT = (log_key(ORIGIN, seed) for seed in (41, 42, 43))
+
+
+def rotating() -> Member:
+    return Member(
+        id="hk-1",
+        origin=ORIGIN,
+        log_key=NOW.vkey,
+        cosigner_key=cosigner(f"{ORIGIN}/cosigner", 44).vkey,
+        institution="x",
+        jurisdiction="HK",
+        kinds=frozenset({"*"}),
+        more_log_keys=(NEXT.vkey,),
+        past_log_keys=(PastKey(OLD.vkey, HEAD.size, HEAD.root),),
+    )
+
+
+def test_head_by_any_key_that_signs_now_counts() -> None:
+    for key in (NOW, NEXT):
+        assert rotating().open_head(sign_head(HEAD, key)).checkpoint == HEAD
+
+
+def test_head_by_a_past_key_counts_up_to_its_last_one() -> None:
+    member = rotating()
+    below = Checkpoint(ORIGIN, 3, bytes(32))
+    for head in (HEAD, below):
+        assert member.open_head(sign_head(head, OLD)).checkpoint == head
+    for head in (Checkpoint(ORIGIN, 8, bytes(32)), Checkpoint(ORIGIN, 7, bytes(32))):
+        with pytest.raises(RefusedError) as error:
+            member.open_head(sign_head(head, OLD))
+        assert error.value.code == "past-key"
+
+
+def test_head_that_a_present_key_has_signed_too_counts() -> None:
+    beyond = Checkpoint(ORIGIN, 8, bytes(32))
+    text = beyond.encode()
+    note = Note(text, (OLD.sign(text), NOW.sign(text))).encode()
+    assert {one.key for one in rotating().open_head(note).verified} == {OLD.vkey, NOW.vkey}
+
+
+def test_head_by_another_key_is_refused() -> None:
+    with pytest.raises(RefusedError) as error:
+        rotating().open_head(sign_head(HEAD, log_key(ORIGIN, 45)))
+    assert error.value.code == "no-known-signature"
+    assert rotating().is_active
+
+
+def test_head_of_a_suspended_member_counts_only_by_a_past_key() -> None:
+    for state in ("suspended", "left"):
+        member = replace(rotating(), state=state)
+        assert member.open_head(sign_head(HEAD, OLD)).checkpoint == HEAD
+        with pytest.raises(RefusedError) as error:
+            member.open_head(sign_head(HEAD, NOW))
+        assert error.value.code == "member-suspended"

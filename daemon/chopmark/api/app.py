@@ -12,12 +12,14 @@ from chopmark.api.batch import make_batch_route
 from chopmark.api.compact import make_compact_route
 from chopmark.api.entries import read_entries
 from chopmark.api.guard import LocalOnly
+from chopmark.api.keys import activate_key, generate_key, read_keys, retire_key
 from chopmark.api.limits import ApiLimits
 from chopmark.api.ports import Gateway
 from chopmark.api.posts import Handler, post_json
 from chopmark.api.problems import HANDLERS, NO_STORE
 from chopmark.api.proofs import read_proof_of
 from chopmark.api.revocations import revoke
+from chopmark.api.roster import pin_roster, publish_roster, read_roster, sign_roster
 from chopmark.api.short import ShortRoutes
 from chopmark.api.state import (
     read_evidence,
@@ -79,6 +81,14 @@ def create_app(gateway: Gateway, limits: ApiLimits | None = None) -> Api:
             post_json("/v1/verifications", verify, gateway, bounds),
             make_batch_route(gateway, bounds),
             make_compact_route(gateway, bounds),
+            post_json("/v1/roster/signatures", sign_roster, gateway, bounds),
+            post_json("/v1/roster/versions", publish_roster, gateway, bounds),
+            post_json("/v1/roster/pin", pin_roster, gateway, bounds),
+            read_roster,
+            post_json("/v1/keys/generate", generate_key, gateway, bounds),
+            post_json("/v1/keys/activate", activate_key, gateway, bounds),
+            post_json("/v1/keys/retire", retire_key, gateway, bounds),
+            read_keys,
             read_proof_of,
             read_entries,
             read_status,

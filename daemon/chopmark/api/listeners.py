@@ -38,6 +38,32 @@ def open_listeners(path: Path | None, listen: tuple[str, int] | None) -> list[so
     return found
 
 
+class Doors:
+    """Sockets that stay open while one server after the other serves them.
+
+    Who connects in between waits until the next one accepts.
+    """
+
+    def __init__(self) -> None:
+        self._opened = ExitStack()
+        self._kept: dict[object, list[socket.socket]] = {}
+
+    def open(self, path: Path | None, listen: tuple[str, int] | None) -> list[socket.socket]:
+        """Sockets for a server, which may close them; raises as `open_listeners`."""
+        kept = self._kept.get((path, listen))
+        if kept is None:
+            kept = self._kept[path, listen] = open_listeners(path, listen)
+            if path is not None:
+                self._opened.callback(remove_socket, path, identify(path))
+            for listener in kept:
+                self._opened.callback(listener.close)
+        return [listener.dup() for listener in kept]
+
+    def close(self) -> None:
+        """Close them, and remove the unix sockets."""
+        self._opened.close()
+
+
 def remove_socket(path: Path, identity: tuple[int, int]) -> None:
     """Remove our unix socket, but not one that another process has put there since."""
     with suppress(FileNotFoundError):

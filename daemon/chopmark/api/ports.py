@@ -61,8 +61,58 @@ class Identity:
     kinds: tuple[str, ...]
 
 
+class Rosters(Protocol):
+    """The roster: which version is in force, and what an operator does about it."""
+
+    def show(self) -> dict[str, Any]:
+        """The version in force as JSON (docs/api.md)."""
+        ...
+
+    async def sign(self, data: bytes) -> bytes:
+        """Sign a text, or one more line under a note; gives the note. One text of a version."""
+        ...
+
+    async def publish(self, data: bytes) -> dict[str, Any]:
+        """Take a version that follows the one in force, or a suspension, and tell the others."""
+        ...
+
+    async def pin(self, data: bytes, fingerprint: str) -> dict[str, Any]:
+        """Put a version in force whose fingerprint, in hexadecimal or words, an operator gives."""
+        ...
+
+
+class Keys(Protocol):
+    """The keys in the token of this gateway."""
+
+    async def keys(self) -> list[dict[str, Any]]:
+        """Those in use and those made after them."""
+        ...
+
+    async def generate(self, role: Literal["log", "cosigner"]) -> dict[str, Any]:
+        """Make one that signs nothing yet."""
+        ...
+
+    async def activate(self, vkey: str) -> list[dict[str, Any]]:
+        """Let one sign in place of the one before (`no-such-key`, `key-not-in-roster`)."""
+        ...
+
+    async def retire(self, vkey: str) -> list[dict[str, Any]]:
+        """Destroy one for good (`no-such-key`, `key-in-use`)."""
+        ...
+
+
 class Gateway(Protocol):
     """The gateway's own log, its replicas, and its state."""
+
+    @property
+    def rosters(self) -> Rosters:
+        """The roster."""
+        ...
+
+    @property
+    def rotation(self) -> Keys:
+        """The keys in the token."""
+        ...
 
     def now_ms(self) -> int:
         """The guarded clock, ms since the Unix epoch."""

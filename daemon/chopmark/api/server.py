@@ -16,7 +16,7 @@ from litestar.types import ASGIApp
 
 from chopmark.api.app import Api
 from chopmark.api.limits import ApiLimits
-from chopmark.api.listeners import identify, open_listeners, remove_socket
+from chopmark.api.listeners import Doors
 from chopmark.api.protocol import bounded_protocol
 from chopmark.api.refusals import Refusals
 
@@ -44,6 +44,7 @@ async def serve(
     ready: Callable[[list[str]], None] | None = None,
     refusals: Refusals | None = None,
     name: str = "the API listens",
+    doors: Doors | None = None,
 ) -> None:
     """Serve until cancelled; then finish what is running, within `limits.grace` seconds.
 
@@ -55,14 +56,15 @@ async def serve(
         ready: told the addresses once clients can connect, as `--gateway` takes them.
         refusals: counts what is refused before it is a request.
         name: what to say in the log, before the addresses.
+        doors: keeps the sockets open for the next server; they are closed after this one, if None.
 
     Raises:
         ConfigurationError: what `open_listeners` raises; nothing was started.
         ExistsError: the same.
     """
     bounds = limits or ApiLimits()
-    listeners = open_listeners(path, listen)
-    identity = identify(path) if path is not None else None
+    own = Doors()
+    listeners = (doors or own).open(path, listen)
     server = _Server(_config(app, bounds, refusals or Refusals()))
     try:
         addresses = [_address(listener) for listener in listeners]
@@ -73,8 +75,7 @@ async def serve(
     finally:
         for listener in listeners:
             listener.close()
-        if path is not None and identity is not None:
-            remove_socket(path, identity)
+        own.close()
 
 
 async def _run(server: _Server, listeners: list[socket.socket]) -> None:

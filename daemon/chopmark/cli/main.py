@@ -39,6 +39,29 @@ GROUPS: Final = {
         {"show": "evidence:show", "check": "evidence:check"},
     ),
     "log": ("Look into a ledger.", {"show": "log:show"}),
+    "roster": (
+        "Who the members are, and what it takes to change that.",
+        {
+            "show": "roster:show",
+            "propose": "roster:propose",
+            "sign": "roster:sign",
+            "publish": "roster:publish",
+            "check": "roster:check",
+            "pin": "roster:pin",
+            "export-policy": "roster:export_policy",
+            "emergency-key": "roster:emergency_key",
+            "suspension": "roster:suspension",
+        },
+    ),
+    "hsm": (
+        "Make new keys in the token, and let them take over.",
+        {
+            "keys": "hsm:keys",
+            "generate": "hsm:generate",
+            "activate": "hsm:activate",
+            "retire": "hsm:retire",
+        },
+    ),
     "config": ("Look at the configuration.", {"check": "config:check"}),
 }
 QUIET: Final[dict[str, Any]] = {"print_error": False, "exit_on_error": False, "verbose": False}

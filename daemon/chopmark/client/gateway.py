@@ -158,6 +158,40 @@ class GatewayClient:
         """The trust policy for the gateway's own log, or for a peer's."""
         return self._http.get("/v1/policy", {"id": member} if member else None)
 
+    def roster(self) -> Json:
+        """The version of the roster that is in force, as JSON (docs/api.md)."""
+        return read_object(self._http.get_json("/v1/roster"))
+
+    def sign_roster(self, data: bytes) -> bytes:
+        """Have a text or note of the roster signed; gives the note with one line more."""
+        answer = self._http.post_json("/v1/roster/signatures", {"note": _text(data)})
+        return str(read_object(answer, "note")["note"]).encode()
+
+    def publish_roster(self, data: bytes) -> Json:
+        """Hand over a version of the roster, or a suspension."""
+        return read_object(self._http.post_json("/v1/roster/versions", {"note": _text(data)}))
+
+    def pin_roster(self, data: bytes, fingerprint: str) -> Json:
+        """Put a version in force by its fingerprint."""
+        body = {"note": _text(data), "fingerprint": fingerprint}
+        return read_object(self._http.post_json("/v1/roster/pin", body))
+
+    def keys(self) -> list[Json]:
+        """The keys in use and those made after them."""
+        return read_objects(self._http.get_json("/v1/keys"))
+
+    def generate_key(self, role: str) -> Json:
+        """Make a key in the gateway's token; it signs nothing yet."""
+        return read_object(self._http.post_json("/v1/keys/generate", {"role": role}), "vkey")
+
+    def activate_key(self, vkey: str) -> list[Json]:
+        """Let a key sign in place of the one before."""
+        return read_objects(self._http.post_json("/v1/keys/activate", {"vkey": vkey}))
+
+    def retire_key(self, vkey: str) -> list[Json]:
+        """Destroy a key in the gateway's token, for good."""
+        return read_objects(self._http.post_json("/v1/keys/retire", {"vkey": vkey}))
+
     def export(self) -> Json:
         """Who the gateway is, and its public keys, for other gateways' configuration."""
         answer = self._http.get_json("/v1/export")
@@ -183,6 +217,10 @@ class GatewayClient:
             yield _read_line(answer, origin)
         if count != len(drafts):
             raise bad_answer()
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")  # what is not UTF-8 is refused there
 
 
 def _encode_line(draft: Draft) -> bytes:

@@ -4,9 +4,11 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from chopmark.core.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from chopmark.core.entry import KIND
-from chopmark.core.errors import MalformedError
+from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.keys import VerifierKey
+from chopmark.core.note import parse_note
 
 ANY_KIND: Final = "*"
 """In a list of kinds: entitled to every kind."""
@@ -14,6 +16,19 @@ ANY_KIND: Final = "*"
 MAX_INSTITUTION: Final = 128
 _MEMBER_ID: Final = re.compile(r"[a-z0-9-]{1,20}", re.ASCII)
 _JURISDICTION: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class PastKey:
+    """A log key that signs no more, and the largest head that it vouches for."""
+
+    key: VerifierKey
+    size: int
+    root: bytes
+
+    def vouches_for(self, size: int, root: bytes) -> bool:
+        """Whether a head that it signed counts."""
+        return size < self.size or (size, root) == (self.size, self.root)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +43,11 @@ class Member:
         institution: the bank that owns it, for people.
         jurisdiction: ISO 3166 code of the place, such as `HK`.
         kinds: kinds of document that it may attest; `*` stands for all.
+        state: `active`, `suspended` or `left`; of what is not active nothing new counts.
+        more_log_keys: further keys that sign its checkpoints, while one takes over from another.
+        more_cosigner_keys: the same of its cosigner.
+        past_log_keys: keys that signed its checkpoints once.
+        past_cosigner_keys: cosigner keys that have retired, and when (seconds since the epoch).
     """
 
     id: str
@@ -37,10 +57,90 @@ class Member:
     institution: str
     jurisdiction: str
     kinds: frozenset[str]
+    state: str = "active"
+    more_log_keys: tuple[VerifierKey, ...] = ()
+    more_cosigner_keys: tuple[VerifierKey, ...] = ()
+    past_log_keys: tuple[PastKey, ...] = ()
+    past_cosigner_keys: tuple[tuple[VerifierKey, int], ...] = ()
+
+    @property
+    def is_active(self) -> bool:
+        """Whether what it signs from now on counts."""
+        return self.state == "active"
+
+    @property
+    def log_keys(self) -> tuple[VerifierKey, ...]:
+        """Every key that signs its checkpoints, or did; the one that signs now comes first."""
+        past = (one.key for one in self.past_log_keys)
+        return (self.log_key, *self.more_log_keys, *(key for key in past if key != self.log_key))
+
+    @property
+    def cosigner_keys(self) -> tuple[VerifierKey, ...]:
+        """Every key that cosigns for it now."""
+        return (self.cosigner_key, *self.more_cosigner_keys)
+
+    def may_sign(self, key: VerifierKey, head: Checkpoint) -> bool:
+        """Whether a head that this log key of its has signed counts.
+
+        Of a member that is not active none does but by keys that the roster gives a last head for.
+        """
+        past = next((one for one in self.past_log_keys if one.key == key), None)
+        return self.is_active if past is None else past.vouches_for(head.size, head.root)
 
     def may_issue(self, kind: str) -> bool:
         """Whether this member is entitled to attest documents of `kind`."""
         return kind in self.kinds or ANY_KIND in self.kinds
+
+    @property
+    def all_cosigner_keys(self) -> tuple[VerifierKey, ...]:
+        """Those, and the ones that have retired."""
+        return (*self.cosigner_keys, *(key for key, _ in self.past_cosigner_keys))
+
+    def read_head(
+        self, note: bytes, others: tuple[VerifierKey, ...] = ()
+    ) -> tuple[SignedCheckpoint, list[VerifierKey]]:
+        """Read a checkpoint note of its log, signed by any log key that it has or had.
+
+        Args:
+            note: the note.
+            others: keys whose cosignatures are checked too, besides its own cosigner's.
+
+        Returns:
+            What was signed, and the log keys that have.
+
+        Raises:
+            ChopmarkError: what `open_checkpoint` raises.
+        """
+        lines = {(line.name, line.key_id) for line in parse_note(note).signatures}
+        keys = self.log_keys
+        signing = [key for key in keys if (key.name, key.key_id) in lines] or [keys[0]]
+        more = (*signing[1:], *self.cosigner_keys, *others)
+        return open_checkpoint(note, signing[0], more), signing
+
+    def open_head(self, note: bytes, others: tuple[VerifierKey, ...] = ()) -> SignedCheckpoint:
+        """Read a checkpoint note of its log, signed by a key that may sign that head.
+
+        Raises:
+            ChopmarkError: what `open_checkpoint` raises; RefusedError: `past-key` if only a key has
+                signed that signs no more, and the head lies beyond what it vouches for;
+                `member-suspended`.
+        """
+        signed, signing = self.read_head(note, others)
+        if any(self.may_sign(key, signed.checkpoint) for key in signing):
+            return signed
+        if not self.is_active:
+            raise RefusedError("member-suspended", f"{self.origin} is {self.state}")
+        size = signed.checkpoint.size
+        message = f"a head of {self.origin} at {size} by a key that may not sign it any more"
+        raise RefusedError("past-key", message, hint="the roster says what an old key vouches for")
+
+
+def is_cosigner_name(name: str, origin: str) -> bool:
+    """Whether a cosigner key of this log may be named so: `/cosigner`, or `/cosigner-2` and on."""
+    plain = f"{origin}/cosigner"
+    number = name.removeprefix(f"{plain}-")
+    numbered = number.isascii() and number.isdigit() and number[0] != "0" and number != "1"
+    return name == plain or numbered
 
 
 def check_member_id(text: str) -> None:

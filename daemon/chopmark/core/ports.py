@@ -5,6 +5,7 @@ from typing import Protocol
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.keys import VerifierKey
 from chopmark.core.note import Signature
+from chopmark.core.roster import Roster
 
 
 class Clock(Protocol):
@@ -46,5 +47,12 @@ class Signer(Protocol):
             checkpoint: of our own log, as a heartbeat, or of another.
             time: seconds, positive.
             refresh: it is cosigned already; this one may wait for all others.
+        """
+        ...
+
+    async def sign_roster(self, roster: Roster) -> Signature:
+        """Sign a version of the roster with the log key.
+
+        That only one text of a version is signed is for the caller to see to.
         """
         ...

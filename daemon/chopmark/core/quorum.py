@@ -100,8 +100,9 @@ def generate(issuer: Member, members: Iterable[Member], rule: WitnessRule | None
     """
     others = {m.id: m for m in members if m.institution != issuer.institution}
     voters = [others[name] for name in sorted(others)]
-    witnesses = {member.cosigner_key.name: member.cosigner_key for member in voters}
-    log = (issuer.log_key,)
+    # Which of its keys a gateway has cosigned by makes no difference: some follow others.
+    witnesses = {key.name: key for member in voters for key in member.all_cosigner_keys}
+    log = issuer.log_keys
     if rule is None or not voters:
         return Generated(Policy(log))
     groups = check_rule(rule).groups or _each_jurisdiction([issuer, *voters])
@@ -187,7 +188,7 @@ def _vote(
     ballot: _Ballot, gateways: Sequence[Member], inner: dict[str, tuple[int, tuple[str, ...]]]
 ) -> str:
     """The name of an institution's vote: its only gateway, or a group of which any will do."""
-    names = tuple(member.cosigner_key.name for member in gateways)
+    names = tuple(key.name for member in gateways for key in member.all_cosigner_keys)
     if len(names) == 1:
         return names[0]
     name = f"{ballot.group.name}-{'-or-'.join(member.id for member in gateways)}"

@@ -20,6 +20,7 @@ from chopmark.hsm.keys import (
     P256_PARAMS,
     find_objects,
     find_private,
+    find_verifier,
     find_verifiers,
 )
 from chopmark.hsm.module import Module
@@ -105,6 +106,45 @@ def _create(
         _destroy(made)
         raise
     return log, cosigner
+
+
+def generate_key(
+    session: Session, label: str, name: str, key_type: KeyType, *, cosigner: bool
+) -> VerifierKey:
+    """Make one more key beside those that are there; or none, if it is not kept by the token.
+
+    Raises:
+        ExistsError: `key-exists`.
+        ConfigurationError: `key-not-protected`, `unfit-key`.
+        PKCS11Error: the token does not answer, or cannot make such a key.
+    """
+    _check_absent(session, label)
+    made: list[Object] = []
+    try:
+        made += _generate(session, label, key_type)
+        verifier = find_verifier(session, label, name, cosigner=cosigner)
+        find_private(session, label, verifier)
+    except BaseException:
+        _destroy(made)
+        raise
+    return verifier
+
+
+def destroy_key(session: Session, label: str) -> None:
+    """Destroy a key pair, for good.
+
+    Raises:
+        PKCS11Error: the token does not answer.
+    """
+    for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
+        for key in find_objects(session, kind, label):
+            key.destroy()
+
+
+def is_free(session: Session, label: str) -> bool:
+    """Whether no key has this label."""
+    kinds = (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY)
+    return not any(find_objects(session, kind, label) for kind in kinds)
 
 
 def _check_absent(session: Session, label: str) -> None:

@@ -15,6 +15,9 @@ class HsmConfig:
         token_serial: serial number of the token, or None.
         log_label: CKA_LABEL of the log key.
         cosigner_label: CKA_LABEL of the cosigner key.
+        cosigner_name: name of the cosigner key, if it is not the origin and `/cosigner`.
+        first_label: label of the first log key, if another has taken over: what belongs to the
+            log, and not to one of its keys, is named after it.
 
     Raises:
         ConfigurationError: `malformed-hsm-config`.
@@ -25,6 +28,8 @@ class HsmConfig:
     token_serial: str | None = None
     log_label: str = "chopmark-log"
     cosigner_label: str = "chopmark-cosigner"
+    cosigner_name: str | None = None
+    first_label: str | None = None
 
     def __post_init__(self) -> None:
         if not self.module.startswith("/"):

@@ -11,13 +11,14 @@ any → latched     the PIN is refused, or one wrong try is left; nothing is tri
 import hashlib
 import logging
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from pkcs11.exceptions import PKCS11Error
-from pkcs11.mechanisms import Mechanism
+from pkcs11.mechanisms import KeyType, Mechanism
 
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.keys import VerifierKey
+from chopmark.hsm.ceremony import destroy_key, generate_key, is_free
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import (
     RETRY_AFTER,
@@ -31,6 +32,9 @@ from chopmark.hsm.keys import HsmKey
 from chopmark.hsm.module import Module
 from chopmark.hsm.token import OpenToken, open_token, read_public, warn_of
 
+T = TypeVar("T")
+MAX_KEYS: Final = 1000
+"""Keys of one sort that a token may have had."""
 State = Literal["ready", "away", "latched"]
 Role = Literal["log", "cosigner"]
 
@@ -98,6 +102,49 @@ class Device:
         token = self._open_again()
         try:
             return _sign(getattr(token, role), message)
+        except _FAULTS as error:
+            self._lose(describe(error))
+            raise away(describe(error)) from error
+
+    def generate(self, role: Role, name: str, base: str) -> tuple[str, VerifierKey]:
+        """Make one more key, of the type that the one in use has; gives its label too.
+
+        Args:
+            role: what it is for.
+            name: of the key.
+            base: what its label begins with; a number follows.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`.
+            ConfigurationError: `key-not-protected`.
+        """
+
+        def make(token: OpenToken) -> tuple[str, VerifierKey]:
+            session, numbers = token.session, range(2, MAX_KEYS)
+            labels = (f"{base}-{number}" for number in numbers)
+            label = next(one for one in labels if is_free(session, one))
+            p256 = getattr(token, role).verifier.is_p256
+            key_type = KeyType.EC if p256 else KeyType.EC_EDWARDS
+            return label, generate_key(session, label, name, key_type, cosigner=role == "cosigner")
+
+        return self._with_token(make)
+
+    def destroy(self, label: str) -> None:
+        """Destroy a key, for good.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`.
+            ValueError: it is in use.
+        """
+        if label in (self._config.log_label, self._config.cosigner_label):
+            raise ValueError(f"the key {label} is in use")
+        self._with_token(lambda token: destroy_key(token.session, label))
+
+    def _with_token(self, call: Callable[[OpenToken], T]) -> T:
+        self._module.assert_owner()
+        token = self._token or self._open_if_due()
+        try:
+            return call(token)
         except _FAULTS as error:
             self._lose(describe(error))
             raise away(describe(error)) from error

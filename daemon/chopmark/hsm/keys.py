@@ -63,13 +63,20 @@ def find_verifiers(
         ConfigurationError: `ambiguous-key`, `unfit-key`.
         PKCS11Error: the token does not answer.
     """
-    log = read_verifier(_find(session, ObjectClass.PUBLIC_KEY, config.log_label), origin)
-    public = _find(session, ObjectClass.PUBLIC_KEY, config.cosigner_label)
-    cosigner = read_verifier(public, cosigner_name(origin))
+    log = find_verifier(session, config.log_label, origin, cosigner=False)
+    name = config.cosigner_name or cosigner_name(origin)
+    cosigner = find_verifier(session, config.cosigner_label, name, cosigner=True)
     if log.public == cosigner.public:
         raise _unfit(config.cosigner_label, "it is the log key too")
-    cosigning = COSIGNATURE if cosigner.type == ED25519 else OTHER
-    return log, VerifierKey(cosigner.name, cosigning, cosigner.public)
+    return log, cosigner
+
+
+def find_verifier(session: Session, label: str, name: str, *, cosigner: bool) -> VerifierKey:
+    """The public half of one key; raises as `find_verifiers`."""
+    key = read_verifier(_find(session, ObjectClass.PUBLIC_KEY, label), name)
+    if not cosigner:
+        return key
+    return VerifierKey(name, COSIGNATURE if key.type == ED25519 else OTHER, key.public)
 
 
 def find_private(session: Session, label: str, verifier: VerifierKey) -> HsmKey:

@@ -1,7 +1,7 @@
 """The signer of a gateway: typed objects in, verified signatures out.
 
-Nothing else in this system makes a signature, and it signs nothing but checkpoints and cosignatures
-of checkpoints: there is no way to hand it bytes (design: what a key may sign).
+Nothing else in this system makes a signature, and it signs nothing but checkpoints, cosignatures
+of checkpoints, and rosters: there is no way to hand it bytes (design: what a key may sign).
 """
 
 import asyncio
@@ -14,6 +14,8 @@ from chopmark.core.checkpoint import Checkpoint, check_origin, parse_checkpoint
 from chopmark.core.errors import TryAgainError
 from chopmark.core.keys import VerifierKey, cosigned_message
 from chopmark.core.note import Signature
+from chopmark.core.roster import Roster
+from chopmark.core.roster_text import encode_roster, parse_roster
 from chopmark.core.text import MAX_INT
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.der import encode_ecdsa
@@ -43,8 +45,9 @@ class HsmSigner:
         self._thread = thread
         self._device = device
         self._config = config
-        self._counts = {"checkpoints": 0, "cosignatures": 0, "bad_signatures": 0}
+        self._counts = {"checkpoints": 0, "cosignatures": 0, "rosters": 0, "bad_signatures": 0}
         self._silent = False
+        self._closing = False
 
     @property
     def log_key(self) -> VerifierKey:
@@ -122,6 +125,31 @@ class HsmSigner:
         self._counts["cosignatures"] += 1
         return _to_signature(self.cosigner_key, payload)
 
+    async def sign_roster(self, roster: Roster) -> Signature:
+        """Sign a version of the roster with the log key.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`: nothing was signed.
+            ValueError: it does not read back as itself.
+        """
+        text = _encode_roster(roster)
+        payload = await self._sign("log", text, text, b"", Turn.OWN)
+        self._counts["rosters"] += 1
+        return _to_signature(self.log_key, payload)
+
+    async def generate(self, role: Role, name: str, base: str) -> tuple[str, VerifierKey]:
+        """Make one more key in the token, of the type that the one in use has; see `Device`.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`.
+            ConfigurationError: `key-not-protected`.
+        """
+        return await self._call(self._device.generate, role, name, base)
+
+    async def destroy(self, label: str) -> None:
+        """Destroy a key that is not in use, for good; raises as `generate`."""
+        await self._call(self._device.destroy, label)
+
     async def close(self) -> None:
         """Log out and end the thread, after the signatures that wait. Ends the signer.
 
@@ -129,13 +157,17 @@ class HsmSigner:
         """
         try:
             with suppress(TryAgainError):
-                await self._call(self._device.close)
+                # The last of all turns: what waits already is signed, and nothing after it.
+                self._closing = True
+                await self._call(self._device.close, turn=Turn.REFRESH)
         finally:
             self._thread.stop()
 
     async def _sign(
         self, role: Role, message: bytes, text: bytes, prefix: bytes, turn: Turn
     ) -> bytes:
+        if self._closing:
+            raise RuntimeError("the signer was stopped")
         key = self.log_key if role == "log" else self.cosigner_key
         for _ in range(_TRIES):
             raw = await self._call(self._device.sign, role, message, turn=turn)
@@ -210,6 +242,15 @@ def _encode(checkpoint: Checkpoint) -> bytes:
     text = checkpoint.encode()
     if parse_checkpoint(text) != checkpoint:
         raise ValueError("this checkpoint does not read back as itself")
+    return text.encode()
+
+
+def _encode_roster(roster: Roster) -> bytes:
+    if type(roster) is not Roster:
+        raise TypeError(f"a Roster is signed, and nothing else: {type(roster).__name__}")
+    text = encode_roster(roster)
+    if parse_roster(text) != roster:
+        raise ValueError("this roster does not read back as itself")
     return text.encode()
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from chopmark.core.checkpoint import open_checkpoint
+from chopmark.core.checkpoint import SignedCheckpoint, open_checkpoint
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.merkle import HASH, leaf_hash
+from chopmark.core.note import parse_note
 from chopmark.core.tiles import WIDTH, Frontier, parse_bundle
 from chopmark.ledger.index_check import IndexCheck
 from chopmark.ledger.schema import connect, tile_id
@@ -41,6 +42,7 @@ class _Check:
 
     db: sqlite3.Connection
     state: LogState
+    also: tuple[VerifierKey, ...]
     findings: list[Finding] = field(default_factory=list)
     tree: Frontier = field(default_factory=Frontier)
     references: set[tuple[int, int, int, int, int | None]] = field(default_factory=set)
@@ -62,6 +64,8 @@ def check_store(
     log_key: VerifierKey,
     cosigner_key: VerifierKey,
     progress: Progress | None = None,
+    *,
+    also: tuple[VerifierKey, ...] = (),
 ) -> list[Finding]:
     """Check one log's database and its digest index.
 
@@ -72,6 +76,7 @@ def check_store(
         log_key: the key that must have signed its head.
         cosigner_key: the key that must have signed its heartbeat.
         progress: told (entries checked, entries in all).
+        also: further keys of this log and its cosigner: some follow others.
 
     Returns:
         What is wrong; empty for a sound ledger.
@@ -82,7 +87,7 @@ def check_store(
         index = _open_index(index_path, findings)
         with closing(connect(path, read_only=True)) as db:
             db.execute("BEGIN")  # one snapshot
-            check = _Check(db, read_state(db), findings, index=index)
+            check = _Check(db, read_state(db), also, findings, index=index)
             _check_all(check, log_key, cosigner_key, progress)
     except (ChopmarkError, sqlite3.Error) as error:
         findings.append(Finding("unreadable", f"{path}: {error}"))
@@ -123,7 +128,7 @@ def _check_notes(
         if note is None:
             continue
         try:
-            signed = open_checkpoint(note, log_key, (cosigner_key,))
+            signed = _open(note, (log_key, cosigner_key, *check.also))
         except ChopmarkError as error:
             check.find("bad-note", f"the note of {name} is not good: {error.message}")
             continue
@@ -132,7 +137,7 @@ def _check_notes(
             check.find("bad-note", "the head's note is of another head")
         if wanted.setdefault(size, (root, name))[0] != root:
             check.find("bad-note", f"the notes of size {size} have two roots")
-        times = [one.time for one in signed.verified if one.key == cosigner_key]
+        times = [one.time for one in signed.verified if one.key.is_cosigner]
         if note is state.seen_note and times != [state.seen_time]:
             check.find("bad-note", "the heartbeat's time is not the signed one")
     if (state.seen_note is None) != (state.seen_time == 0):
@@ -141,13 +146,21 @@ def _check_notes(
     return wanted
 
 
+def _open(note: bytes, keys: tuple[VerifierKey, ...]) -> SignedCheckpoint:
+    """A note that one of the log keys among these has signed."""
+    lines = {(line.name, line.key_id) for line in parse_note(note).signatures}
+    logs = [key for key in keys if not key.is_cosigner]
+    key = next((key for key in logs if (key.name, key.key_id) in lines), logs[0])
+    return open_checkpoint(note, key, keys)
+
+
 def _check_fork(check: _Check, log_key: VerifierKey) -> None:
     """A fork stops a replica for good: it is reported, and the evidence must be good."""
     note = check.state.fork_note
     if note is None:
         return
     try:
-        head = open_checkpoint(note, log_key).checkpoint
+        head = _open(note, (log_key, *check.also)).checkpoint
     except ChopmarkError as error:
         check.find("bad-note", f"the evidence of a fork is not good: {error.message}")
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from chopmark.core.columns import Columns, parse_columns
+from chopmark.core.entry import Adoption, parse_entry
 from chopmark.core.errors import InternalError, MalformedError, MissingError
 from chopmark.core.merkle import HASH, fold_range, inclusion_proof, leaf_hash, read_range
 from chopmark.core.package import MAX_BUNDLE, Package, cut_runs
@@ -19,7 +20,14 @@ from chopmark.core.tiles import WIDTH, encode_bundle, read_tile_node
 from chopmark.ledger.requests import Part
 from chopmark.ledger.schema import connect, tile_id
 from chopmark.ledger.store import LogState
-from chopmark.ledger.summary import REVOCATION, SUPERSESSION, digest_prefix, summarise_columns
+from chopmark.ledger.summary import (
+    ADOPTION,
+    NO_ENTRY,
+    REVOCATION,
+    SUPERSESSION,
+    digest_prefix,
+    summarise_columns,
+)
 from chopmark.ledger.witnessed import EXISTED_BY
 
 T = TypeVar("T")
@@ -31,7 +39,11 @@ _ENTRY: Final = (
     "SELECT b.entries, t.hashes FROM bundle b LEFT JOIN tile t ON t.id = b.n WHERE b.n = ?"
 )
 """A bundle and its leaves: at level 0 tiles have the numbers of bundles."""
-_SOME: Final = "SELECT 1 FROM reference LIMIT 1"
+_SOME: Final = "SELECT 1 FROM reference WHERE target >= 0 LIMIT 1"
+_ADOPTED: Final = (
+    "SELECT source FROM reference WHERE target = ? AND type = ? AND source < ?"
+    " ORDER BY source DESC LIMIT 1"
+)
 _GRAVE: Final = (
     "SELECT r.source, r.reason, r.made_at FROM grave g JOIN reference r USING (target, source)"
     " WHERE g.target = ? AND g.source < ? ORDER BY g.source LIMIT 1"
@@ -224,6 +236,16 @@ class Reader:
         if size > self._plain_below and not self._query(_SOME, ()):
             self._plain_below = size
         return size <= self._plain_below
+
+    def adopted(self, size: int) -> Adoption | None:
+        """The newest adoption of a roster among the first `size` entries.
+
+        Raises:
+            InternalError: `damaged-ledger`.
+        """
+        rows = self._query(_ADOPTED, (NO_ENTRY, ADOPTION, size))
+        entry = parse_entry(self.entry(rows[0][0])) if rows else None
+        return entry if isinstance(entry, Adoption) else None
 
     def close(self) -> None:
         """Close the connection."""

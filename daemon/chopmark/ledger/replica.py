@@ -18,7 +18,7 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import Final
 
-from chopmark.core.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
+from chopmark.core.checkpoint import Checkpoint, SignedCheckpoint
 from chopmark.core.errors import ChopmarkError, RefusedError
 from chopmark.core.evidence import Branch, Evidence, differing_heads
 from chopmark.core.follow import Follower, Taken
@@ -227,7 +227,8 @@ class Replica:
             TryAgainError: `not-recorded` if the disk refused; it may be offered again.
         """
         head = self._open(note)
-        time = next((v.time for v in head.verified if v.key == self.member.cosigner_key), 0)
+        keys = self.member.cosigner_keys
+        time = max((v.time for v in head.verified if v.key in keys), default=0)
         if not time:
             raise RefusedError("no-known-signature", "the peer's cosigner key has not signed")
         self.on_heartbeat(time)
@@ -278,8 +279,7 @@ class Replica:
             self.problem = error.message
 
     def _open_note(self, note: bytes) -> SignedCheckpoint:
-        others = (self.member.cosigner_key, *self.policy.witnesses.values())
-        return open_checkpoint(note, self.member.log_key, others)
+        return self.member.open_head(note, tuple(self.policy.witnesses.values()))
 
     def _read_size(self, note: bytes) -> int:
         """The smaller of what we hold and a head that contradicts it; 0 if that is damaged."""

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from chopmark.core.columns import Columns
 from chopmark.core.entry import (
     GRAVE_REASONS,
+    Adoption,
     Attestation,
     Commitment,
     Entry,
@@ -23,15 +24,18 @@ _KIND: Final = b"\x04"
 """What follows the digest of a plain attestation that has one: the key of its kind."""
 REVOCATION: Final = 2
 SUPERSESSION: Final = 7
+ADOPTION: Final = 6
+NO_ENTRY: Final = -1
+"""The target of what speaks of no entry: under it the adoptions of rosters are found."""
 
 
 class Reference(NamedTuple):
     """An entry that speaks about an earlier one of its log.
 
     Attributes:
-        target: index of the earlier entry.
-        type: `REVOCATION` or `SUPERSESSION`.
-        reason: of a revocation, otherwise 0.
+        target: index of the earlier entry, or `NO_ENTRY` for an adoption.
+        type: `REVOCATION`, `SUPERSESSION` or `ADOPTION`.
+        reason: of a revocation; of an adoption the roster's version; otherwise 0.
     """
 
     target: int
@@ -136,6 +140,9 @@ def summarise_entry(entry: Entry) -> Gist:
             return Gist(entry.made_at, entry.kind, entry.sha256, reference)
         case Revocation():
             reference = Reference(entry.target, REVOCATION, entry.reason)
+            return Gist(entry.made_at, reference=reference)
+        case Adoption():
+            reference = Reference(NO_ENTRY, ADOPTION, entry.version)
             return Gist(entry.made_at, reference=reference)
         case UnknownFormat():
             return Gist(None, sha256=entry.sha256)

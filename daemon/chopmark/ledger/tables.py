@@ -49,10 +49,26 @@ CREATE TABLE roster (
   digest BLOB NOT NULL,
   note BLOB NOT NULL,
   adopted_at INTEGER,
+  pinned_at INTEGER,
   PRIMARY KEY (version, digest)
 ) STRICT;
 CREATE TABLE roster_signed (
   version INTEGER PRIMARY KEY,
   digest BLOB NOT NULL
 ) STRICT;
+CREATE TABLE token_key (
+  vkey TEXT PRIMARY KEY,
+  role TEXT NOT NULL,
+  label TEXT NOT NULL,
+  due INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE suspension (
+  vkey TEXT PRIMARY KEY,
+  note BLOB NOT NULL
+) STRICT;
 """
+"""`roster`: every valid version that was seen, and when (seconds) it was adopted, or pinned by an
+operator. `roster_signed`: the one text of a version that we have signed. `token_key`: keys
+that were made in the token after the first ones, their labels, and
+whether they are to sign from the next start of the parts on. `suspension`: by the
+emergency key (its vkey) that has signed it."""

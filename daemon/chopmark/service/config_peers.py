@@ -1,8 +1,8 @@
 """What must hold for the members that a configuration names, each by itself and all together.
 
 1. Ids, origins, kinds, institutions and jurisdictions are well-formed.
-2. A log key is named as its origin, a cosigner key `<origin>/cosigner`, and each has a type that
-   fits its use; the two are different keys.
+2. A log key is named as its origin, a cosigner key `<origin>/cosigner` (or `-2` …), and each has a
+   type that fits its use; the two are different keys.
 3. No two members share id, origin, a key's name or a raw public key, whatever it is used for.
 4. No peer is this gateway itself.
 """
@@ -18,6 +18,7 @@ from chopmark.core.member import (
     check_jurisdiction,
     check_kinds,
     check_member_id,
+    is_cosigner_name,
 )
 from chopmark.service.config_model import Gateway, Peer, cosigner_name, make_member
 from chopmark.service.config_tree import apply_check, wrong_value
@@ -100,7 +101,7 @@ def _check_keys(where: str, member: Member) -> None:
     if log.name != member.origin:
         message = f"its name is {log.name}, not the origin {member.origin}"
         raise wrong_value(f"{where}.log_vkey", message)
-    if cosigner.name != cosigner_name(member.origin):
+    if not is_cosigner_name(cosigner.name, member.origin):
         message = f"its name is {cosigner.name}, not {cosigner_name(member.origin)}"
         raise wrong_value(f"{where}.cosigner_vkey", message)
     if log.type not in (ED25519, ECDSA_P256):

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from chopmark.core.checkpoint import open_checkpoint, parse_checkpoint
+from chopmark.core.checkpoint import parse_checkpoint
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, TryAgainError
 from chopmark.core.evidence import (
     Evidence,
@@ -264,7 +264,7 @@ class OwnHeads:
         Raises:
             ChopmarkError: what `open_checkpoint` raises; `not-recorded` if the disk refused.
         """
-        signed = open_checkpoint(note, self._own.log_key)
+        signed, _ = self._own.read_head(note)
         head, text = signed.checkpoint, signed.encode()
         if head.size > self._log.state.size:
             message = "a head of our own log beyond what we hold: size %d"

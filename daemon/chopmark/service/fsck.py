@@ -1,7 +1,8 @@
 """Checking every ledger of a gateway from the bytes on its disk (`chopmark fsck`).
 
-What must have signed a peer's log is what the configuration says. Our own keys are those for which
-the ledger was made: the HSM is not asked, and the daemon compares them when it starts.
+What must have signed a peer's log is what the roster says, or without one the configuration. Our
+own keys are those for which the ledger was made: the HSM is not asked, and the daemon compares
+them when it starts.
 """
 
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from chopmark.core.keys import VerifierKey
 from chopmark.ledger.fsck import Finding, check_store
 from chopmark.ledger.store import read_keys
 from chopmark.service.config_model import Config
+from chopmark.service.membership import read_peers
 from chopmark.service.places import index_path, log_path, replica_path
 
 Progress = Callable[[int, int], None]
@@ -22,21 +24,29 @@ Progress = Callable[[int, int], None]
 class Check:
     """One ledger to check: whose log, its files, and the keys that must have signed it.
 
-    `keys` is None for our own: those for which the ledger was made.
+    `keys` is None for our own: those for which the ledger was made. Of a peer whose keys have
+    changed it was made for some of `also`.
     """
 
     member: str
     path: Path
     index: Path
     keys: tuple[VerifierKey, VerifierKey] | None = None
+    also: tuple[VerifierKey, ...] = ()
 
     def run(self, progress: Progress | None = None) -> list[Finding]:
         """Check it; `progress` is told (entries checked, entries in all)."""
         try:
-            log_key, cosigner_key = self.keys or read_keys(self.path)
+            log_key, cosigner_key = self._choose_keys()
         except InternalError as error:  # so damaged that it does not say whose it is
             return [Finding("unreadable", error.message)]
-        return check_store(self.path, self.index, log_key, cosigner_key, progress)
+        also = (*(self.keys or ()), *self.also)
+        return check_store(self.path, self.index, log_key, cosigner_key, progress, also=also)
+
+    def _choose_keys(self) -> tuple[VerifierKey, VerifierKey]:
+        stored = read_keys(self.path) if self.also or not self.keys else self.keys
+        known = {*(self.keys or stored), *self.also}
+        return stored if known.issuperset(stored) else self.keys or stored
 
 
 def plan_checks(config: Config, member: str | None = None) -> list[Check]:
@@ -49,9 +59,10 @@ def plan_checks(config: Config, member: str | None = None) -> list[Check]:
     """
     state, own = config.gateway.state, config.gateway.id
     checks = {own: Check(own, log_path(state), index_path(state, own))}
-    for peer in config.peers:
+    for peer in read_peers(config):
         path, keys = replica_path(state, peer.id), (peer.log_key, peer.cosigner_key)
-        checks[peer.id] = Check(peer.id, path, index_path(state, peer.id), keys)
+        also = tuple({*peer.log_keys, *peer.all_cosigner_keys}.difference(keys))
+        checks[peer.id] = Check(peer.id, path, index_path(state, peer.id), keys, also)
     if member is not None and member not in checks:
         hint = f"known here: {', '.join(checks)}"
         raise MissingError("no-such-member", f"no member {member!r} is known here", hint=hint)

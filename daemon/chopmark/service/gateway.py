@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from chopmark.api.ports import Asked, Awaited, Identity, Until
+from chopmark.api.ports import Asked, Awaited, Identity, Keys, Rosters, Until
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.entry import REASONS
@@ -51,9 +51,13 @@ class GatewayService:
         verifier: Verifier,
         reporter: Reporter,
         clock: Clock,
+        rosters: Rosters,
+        rotation: Keys,
         evidence: Callable[[], list[dict[str, Any]]] = list,
         witnessing: Signing | None = None,
     ) -> None:
+        self.rosters = rosters
+        self.rotation = rotation
         self._own = own
         self._witnessing = witnessing
         self._sequencer = sequencer

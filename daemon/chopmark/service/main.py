@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import chopmark
 from chopmark.api.app import create_app
+from chopmark.api.listeners import Doors
 from chopmark.api.metrics import LIMITS, create_metrics_app
 from chopmark.api.refusals import quieten
 from chopmark.api.server import serve
@@ -49,51 +50,80 @@ def run() -> None:
 
 
 async def _main(config: Config) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    doors = Doors()
+    try:
+        while not stopped.is_set():
+            await _run_parts(config, stopped, doors)
+    finally:
+        doors.close()
+        LOG.info("stopped")
+
+
+async def _run_parts(config: Config, stopped: asyncio.Event, doors: Doors) -> None:
+    """Run until we are to stop, or the roster has other members than the parts were made with.
+
+    Parts are made anew as at a start, after a stop in order: what is being answered is answered,
+    and who connects meanwhile waits.
+    """
     async with AsyncExitStack() as stack:
         parts = await build(config, stack)
         settle()
-        stopped = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopped.set)
         stack.enter_context(quieten(parts.refusals))
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                running = _start(config, parts, tasks)
-                await stopped.wait()
+        async with asyncio.TaskGroup() as tasks:
+            running = _start(config, parts, tasks, doors)
+            await _wait_any(stopped, parts.rosters.changed)
+            if stopped.is_set():
                 notify_stopping()
-                await _stop(running)
-        finally:
-            LOG.info("stopped")
+            else:
+                LOG.info("the members have changed: the gateway goes on with the new ones")
+            await _stop(running)
 
 
-def _start(config: Config, parts: Parts, tasks: asyncio.TaskGroup) -> dict[str, asyncio.Task[None]]:
+async def _wait_any(*events: asyncio.Event) -> None:
+    tasks = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _start(
+    config: Config, parts: Parts, tasks: asyncio.TaskGroup, doors: Doors
+) -> dict[str, asyncio.Task[None]]:
     health = _Health(parts)
     jobs = {
         "sequencer": parts.sequencer.run(),
         "mesh": parts.mesh.run(),
         "trust": parts.trust.run(),
-        "api": _serve_api(config, parts),
+        "api": _serve_api(config, parts, doors),
         "storage": parts.storage.run(),
         "clock": parts.guard.run(),
+        "rosters": parts.rosters.run(),
         "event-loop-lag": parts.lag.run(),
         "health": health.run(),
         "watchdog": feed_watchdog(lambda: health.good),
     }
     if config.metrics.listen_address is not None:
-        jobs["metrics"] = _serve_metrics(config.metrics.listen_address, parts)
+        jobs["metrics"] = _serve_metrics(config.metrics.listen_address, parts, doors)
     return {name: tasks.create_task(job, name=name) for name, job in jobs.items()}
 
 
-def _serve_api(config: Config, parts: Parts) -> Coroutine[Any, Any, None]:
+def _serve_api(config: Config, parts: Parts, doors: Doors) -> Coroutine[Any, Any, None]:
     app, api = create_app(parts.gateway), config.api
-    return serve(app, api.socket, api.listen_address, refusals=parts.refusals)
+    return serve(app, api.socket, api.listen_address, refusals=parts.refusals, doors=doors)
 
 
-def _serve_metrics(address: tuple[str, int], parts: Parts) -> Coroutine[Any, Any, None]:
+def _serve_metrics(
+    address: tuple[str, int], parts: Parts, doors: Doors
+) -> Coroutine[Any, Any, None]:
     app = create_metrics_app(parts.gateway, parts.metrics.render)
     refusals, name = parts.refusals, "metrics are served"
-    return serve(app, None, address, limits=LIMITS, refusals=refusals, name=name)
+    return serve(app, None, address, limits=LIMITS, refusals=refusals, name=name, doors=doors)
 
 
 async def _stop(running: dict[str, asyncio.Task[None]]) -> None:

@@ -7,6 +7,7 @@ by name. No digest, address or name of a client is among them.
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -36,6 +37,7 @@ ALARMS: Final = (
 )
 CLOCK_STATES: Final = ("ok", "unsynchronised", "jumped", "far-from-others")
 PEER_STATES: Final = ("following", "catching-up", "waiting", "failed")
+_EPOCH: Final = "1970-01-01T00:00:00Z"
 
 
 class GatewayCollector(Collector):
@@ -86,6 +88,7 @@ class GatewayCollector(Collector):
         yield from self._peers(status)
         yield from self._disk(status)
         yield from self._loop()
+        yield from _roster(status["roster"])
 
     def _guarded(self, clock: Mapping[str, Any]) -> Iterator[Metric]:
         about = "1 if the kernel says that its clock is synchronised"
@@ -114,6 +117,7 @@ class GatewayCollector(Collector):
         made = {
             ("checkpoint",): counters["checkpoints"],
             ("cosignature",): counters["cosignatures"],
+            ("roster",): counters["rosters"],
         }
         yield _counters("hsm_signatures", "Signatures made by the HSM", ("type",), made)
         bad = counters["bad_signatures"]
@@ -266,3 +270,14 @@ def _states(
         for state in known
     }
     return _gauges(name, about, (*labels, "state"), values)
+
+
+def _roster(roster: Mapping[str, Any]) -> Iterator[Metric]:
+    yield _gauge("roster_version", "The roster in force; 0 without one", roster["version"] or 0)
+    expires = datetime.fromisoformat(roster.get("expires") or _EPOCH).timestamp()
+    about = "When the roster in force expires, since the epoch; 0 without one"
+    yield _gauge("roster_expiry_timestamp_seconds", about, expires)
+    about = "1 if members of two institutions have adopted a newer roster"
+    yield _gauge("roster_stale", about, bool(roster.get("stale")))
+    about = "1 if there are two valid texts of one version, and none is pinned"
+    yield _gauge("roster_conflict", about, roster["conflict"] is not None)

@@ -8,7 +8,7 @@ that slow witnesses find each other too; peers hear of newer heads by packages a
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,7 +68,7 @@ class Quorum:
         own: Member,
         log: Log,
         policy: Policy,
-        cosigners: Mapping[str, VerifierKey],
+        cosigners: Mapping[str, Sequence[VerifierKey]],
         clock: Clock,
         tell: Callable[[str, bytes], None],
     ) -> None:
@@ -127,11 +127,13 @@ class Quorum:
             ChopmarkError: it is not good, or of a head that is not ours.
             TryAgainError: the disk refused; it may be offered again.
         """
-        key = self._cosigners[sender]
-        signed = open_checkpoint(payload, self._own.log_key, (key,))
-        time = next((v.time for v in signed.verified if v.key == key), 0)
-        if not time:
-            raise RefusedError("no-known-signature", f"{key.name} has not signed its cosignature")
+        keys = tuple(self._cosigners[sender])
+        signed = open_checkpoint(payload, self._own.log_key, keys)
+        by = next((one for one in signed.verified if one.key in keys), None)
+        if by is None:
+            message = f"{keys[0].name} has not signed its cosignature"
+            raise RefusedError("no-known-signature", message)
+        key, time = by.key, by.time
         if time > self._clock.now_ms() // 1000 + MAX_AHEAD:
             raise RefusedError("bad-time", f"a cosignature of {sender} lies in the future")
         if not await self._is_ours(signed.checkpoint, payload):

@@ -19,6 +19,7 @@ from chopmark.mesh.peer import Peer
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.forks import Forks
 from chopmark.service.looplag import LoopLag
+from chopmark.service.rosters import Rosters
 from chopmark.service.storage import Storage
 from chopmark.service.trust import Trust
 
@@ -40,6 +41,7 @@ class Report:
         forks: Forks,
         guard: ClockGuard,
         trust: Trust,
+        rosters: Rosters,
     ) -> None:
         self._own = own
         self._log = log
@@ -53,6 +55,7 @@ class Report:
         self._forks = forks
         self._guard = guard
         self._trust = trust
+        self._rosters = rosters
 
     def status(self) -> dict[str, Any]:
         """State of the gateway."""
@@ -82,6 +85,7 @@ class Report:
             "index": self._indices(),
             "storage": self._storage.describe(),
             "alarms": self.alarms(),
+            "roster": self._rosters.describe(),
             "event_loop": {"lag_ms_max_minute": round(self._lag.worst() * 1000, 1)},
             "intake": {"entries": self._sequencer.waiting},
             "clock": self._guard.describe(),
@@ -98,7 +102,8 @@ class Report:
         state = self._log.state
         unwitnessed = self._trust.alarms(state.head.size, state.witnessed_size)
         forks, clock = self._forks.alarms(), self._guard.alarms()
-        return self._storage.alarms() + unwitnessed + forks + clock
+        rosters = self._rosters.alarms()
+        return self._storage.alarms() + unwitnessed + forks + clock + rosters
 
     def not_ready(self) -> list[str]:
         """Why attesting does not work at present; empty when it does."""
@@ -111,6 +116,8 @@ class Report:
             reasons.append(f"the disk is {self._storage.space.part:.1%} full: nothing is issued")
         if (wrong := self._guard.refuse(0)) is not None:
             reasons.append(wrong.message)
+        if (refusal := self._rosters.membership.refusal) is not None:
+            reasons.append(refusal.message)
         if self._log.state.note is None:
             reasons.append("no head has been signed yet")
         return reasons
@@ -145,6 +152,7 @@ class Report:
             "requests_repeated": mesh.server.repeated,
             "requests_dropped": mesh.server.dropped,
             "strangers": mesh.strangers,
+            **self._rosters.counts(),
         }
 
     def _hsm(self) -> dict[str, Any]:
@@ -186,6 +194,7 @@ class Report:
             "origin": member.origin,
             "institution": member.institution,
             "jurisdiction": member.jurisdiction,
+            "membership": member.state,
             "kinds": sorted(member.kinds),
             "size": state.size,
             "head_size": state.head.size,

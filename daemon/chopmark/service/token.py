@@ -1,18 +1,33 @@
 """The gateway's token: which it is, and making its keys there."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from chopmark.core.keys import VerifierKey
 from chopmark.hsm.config import HsmConfig
+from chopmark.ledger.rotation import Role
 from chopmark.service.config_model import Config
 
 
-def hsm_config(config: Config) -> HsmConfig:
-    """What the HSM's module needs to know."""
-    hsm = config.hsm
+def hsm_config(
+    config: Config, labels: Mapping[Role, str] | None = None, cosigner_name: str | None = None
+) -> HsmConfig:
+    """What the HSM's module needs to know.
+
+    Args:
+        config: the configuration, which has the labels of the first keys.
+        labels: of keys that have taken over.
+        cosigner_name: name of the cosigner key, if it is not the first one's.
+    """
+    hsm, later = config.hsm, labels or {}
     return HsmConfig(
-        str(hsm.module), hsm.token_label, hsm.token_serial, hsm.log_label, hsm.cosigner_label
+        str(hsm.module),
+        hsm.token_label,
+        hsm.token_serial,
+        later.get("log", hsm.log_label),
+        later.get("cosigner", hsm.cosigner_label),
+        cosigner_name,
+        hsm.log_label,
     )
 
 

@@ -1,8 +1,9 @@
 """Whom this gateway relies on: the policy of each log, who cosigns what, and who must have."""
 
 import asyncio
+import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from chopmark.core.errors import ConfigurationError, RefusedError
 from chopmark.core.member import Member
@@ -15,8 +16,12 @@ from chopmark.ledger.replica import Replica
 from chopmark.ledger.witness import Cosigner
 from chopmark.mesh.bulletins import Handler
 from chopmark.mesh.mesh import Mesh
+from chopmark.service.config_model import Config
+from chopmark.service.membership import Membership
 from chopmark.service.quorum import Quorum
 from chopmark.service.witnessing import Witness
+
+LOG: Final = logging.getLogger("chopmark.witness")
 
 Policies = Mapping[str, Generated]
 """By origin, the policy of each log and the groups that were dropped from it."""
@@ -29,11 +34,31 @@ def make_policies(own: Member, peers: Sequence[Member], rule: WitnessRule | None
         ConfigurationError: `witness-rule`: the rule cannot be kept with these members.
     """
     members = [own, *peers]
+    voters = [member for member in members if member.is_active]
     try:
-        return {member.origin: generate(member, members, rule) for member in members}
+        return {member.origin: generate(member, voters, rule) for member in members}
     except RefusedError as error:
         hint = error.hint and f"{error.hint}; or change [witness] rule"
         raise ConfigurationError("witness-rule", error.message, hint=hint) from error
+
+
+def policies_of(membership: Membership, config: Config) -> Policies:
+    """The policy of each log, by the rule of the roster, or without one of the configuration.
+
+    A roster was checked before it was adopted, but emergency keys may have suspended members since
+    whom its groups count on: then each jurisdiction that is left is a group.
+
+    Raises:
+        ConfigurationError: `witness-rule`.
+    """
+    own, peers = membership.own, membership.peers
+    if membership.signed is None:
+        return make_policies(own, peers, config.witness.parsed())
+    try:
+        return make_policies(own, peers, membership.signed.roster.rule())
+    except ConfigurationError as error:
+        LOG.error("%s", error.message, extra={"code": error.code})  # noqa: TRY400 - expected
+        return make_policies(own, peers, WitnessRule())
 
 
 class Trust:
@@ -63,7 +88,7 @@ class Trust:
             replica.policy = self.policy(replica.origin)
         self.quorum: Quorum | None = None
         if self.policy(own.origin).quorum != NONE:
-            known = {replica.peer: replica.member.cosigner_key for replica in replicas}
+            known = {replica.peer: replica.member.cosigner_keys for replica in replicas}
             policy = self.policy(own.origin)
             self.quorum = Quorum(own, log, policy, known, clock, self._tell)
         self.witnesses = {

@@ -7,8 +7,7 @@ from functools import cached_property, lru_cache
 
 from chopmark.api.ports import Asked
 from chopmark.core.check import compare, facts_from_proof, read_attestation
-from chopmark.core.checkpoint import open_checkpoint
-from chopmark.core.errors import MalformedError, MissingError, TryAgainError
+from chopmark.core.errors import MalformedError, MissingError, RefusedError, TryAgainError
 from chopmark.core.judge import decide
 from chopmark.core.keys import VerifierKey
 from chopmark.core.member import Member
@@ -85,7 +84,7 @@ class Verifier:
         if shelf is None:
             raise MissingError("no-such-member", f"no log {origin} is known here")
         known = self._policies.get(origin)
-        return Policy((shelf.member.log_key,)) if known is None else known.policy
+        return Policy(shelf.member.log_keys) if known is None else known.policy
 
     async def verify(self, asked: Asked) -> Verdict:
         """The verdict.
@@ -185,7 +184,7 @@ class Verifier:
         contradiction = shelf.log.read_now(lambda r, s: _contradiction(r, s, proof))
         covered = facts.index < shelf.log.signed_size
         source = shelf.source if covered else facts.source
-        problem = facts.problem or contradiction
+        problem = facts.problem or contradiction or _unvouched(shelf, proof)
         if facts.quorum == "missing" and covered and problem is None:
             facts = self._with_quorum(shelf, facts)  # it may have come since the proof was made
         elif shelf.member.origin in self._policies:
@@ -230,7 +229,7 @@ class Verifier:
             facts,
             quorum="reached",
             existed_by=None if by is None else by * 1000,
-            witnesses=self._cosigners(state.witnessed_note, shelf.member.log_key, keys),
+            witnesses=self._cosigners(state.witnessed_note, shelf.member, keys),
             dropped=self._policies[shelf.member.origin].dropped,
         )
 
@@ -268,10 +267,10 @@ class Verifier:
 
 
 def _read_cosigners(
-    note: bytes, log_key: VerifierKey, keys: tuple[VerifierKey, ...]
+    note: bytes, member: Member, keys: tuple[VerifierKey, ...]
 ) -> tuple[tuple[str, int], ...]:
     """Who has cosigned a head, and when (ms)."""
-    verified = open_checkpoint(note, log_key, keys).verified
+    verified = member.read_head(note, keys)[0].verified
     return tuple((one.key.name, one.time * 1000) for one in verified if one.time)
 
 
@@ -282,6 +281,17 @@ def _read_references(shelf: Shelf, index: int) -> tuple[Revoked | None, int | No
     size = state.size if shelf.source is Source.OWN else state.head.size
     revoked, newer = shelf.log.read_now(lambda reader, _: reader.references(index, size))
     return Revoked(*revoked) if revoked else None, newer if newer >= 0 else None
+
+
+def _unvouched(shelf: Shelf, proof: Proof) -> str | None:
+    """Why a head that lies beyond what we hold does not count, by what the roster says of keys."""
+    if proof.checkpoint().size <= shelf.log.signed_size:
+        return None
+    try:
+        shelf.member.open_head(proof.note)
+    except RefusedError as error:
+        return error.message
+    return None
 
 
 def _contradiction(reader: Reader, state: LogState, proof: Proof) -> str | None:

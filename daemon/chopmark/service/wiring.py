@@ -26,6 +26,7 @@ from chopmark.ledger.blame import Blame
 from chopmark.ledger.index import DigestIndex
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
+from chopmark.ledger.rotation import apply_due, read_labels
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import create_store, read_keys
 from chopmark.ledger.witness import Cosigner, open_cosigner
@@ -44,10 +45,13 @@ from chopmark.service.looplag import LoopLag
 from chopmark.service.metrics import GatewayCollector, Metrics
 from chopmark.service.places import index_path, log_path, old_index_files, replica_path
 from chopmark.service.report import Report
+from chopmark.service.roster_start import make_record, open_rosters
+from chopmark.service.rosters import Rosters
+from chopmark.service.rotation import Rotation
 from chopmark.service.signing import Signing
 from chopmark.service.storage import Storage
 from chopmark.service.token import hsm_config
-from chopmark.service.trust import Trust, make_policies
+from chopmark.service.trust import Trust, policies_of
 from chopmark.service.verifier import Shelf, Verifier
 
 
@@ -77,6 +81,7 @@ class Parts:
     refusals: Refusals
     metrics: Metrics
     trust: Trust
+    rosters: Rosters
 
 
 async def build(config: Config, stack: AsyncExitStack) -> Parts:
@@ -96,11 +101,14 @@ async def build(config: Config, stack: AsyncExitStack) -> Parts:
     stack.callback(_lock(state).close)
     reading = Worker("read")
     stack.callback(reading.close)
+    path = log_path(state)
+    await reading.run(apply_due, path)
+    known = await reading.run(read_keys, path)
     signer = await open_signer(
-        hsm_config(config),
+        hsm_config(config, await reading.run(read_labels, path), known[1].name),
         config.gateway.origin,
         lambda: read_pin(config),
-        known=await reading.run(read_keys, log_path(state)),
+        known=known,
     )
     stack.push_async_callback(signer.close)
     return await open_parts(config, signer, reading, stack, Outside())
@@ -112,16 +120,19 @@ async def open_parts(
     """Open the logs with a signer that is there, and bring all together; raises as `build`."""
     state = config.gateway.state
     own = own_member(config, signer.log_key, signer.cosigner_key)
-    policies = make_policies(own, config.peers, config.witness.parsed())
     files = _Files(state, reading, stack, outside.open_index)
     log = await files.open(log_path(state), own)
+    rosters = await open_rosters(config, log, signer, outside.clock)
+    members = rosters.membership
+    policies = policies_of(members, config)
     storage = await _watch(config, log, stack)
     replicas = [
-        Replica(peer, await files.open_replica(peer), outside.clock) for peer in config.peers
+        Replica(peer, await files.open_replica(peer), outside.clock) for peer in members.peers
     ]
+    rosters.logs = [(replica.member, replica.log) for replica in replicas]
     cosigner = await open_cosigner(log, signer)
-    trust = Trust(own, log, replicas, policies, cosigner, outside.clock)
-    parts = _assemble(config, own, signer, log, replicas, reading, outside, storage, trust)
+    trust = Trust(members.own, log, replicas, policies, cosigner, outside.clock)
+    parts = _assemble(config, rosters, signer, log, replicas, reading, outside, storage, trust)
     await parts.forks.start()
     return parts
 
@@ -146,7 +157,7 @@ def _lock(state: Path) -> TextIO:
 
 def _assemble(
     config: Config,
-    own: Member,
+    rosters: Rosters,
     signer: HsmSigner,
     log: Log,
     replicas: Sequence[Replica],
@@ -155,12 +166,12 @@ def _assemble(
     storage: Storage,
     trust: Trust,
 ) -> Parts:
-    clock = outside.clock
+    clock, members, own = outside.clock, rosters.membership, rosters.membership.own
     sequencer = Sequencer(log, signer, clock)
     blame = Blame()
     guard = outside.make_guard(config.clock.require, own.institution, clock)
     guard.look()
-    sequencer.refuse = first_refusal(storage.refuse, guard.refuse)
+    sequencer.refuse = first_refusal(members.refuse, storage.refuse, guard.refuse)
     forks = Forks(own, log, {replica.origin: replica for replica in replicas}, clock)
     for replica in replicas:
         replica.admit = storage.admit
@@ -175,9 +186,10 @@ def _assemble(
         replicas,
         lambda: make_heartbeat(log, trust.cosigner, clock),
         outside.make_link,
-        {**trust.handlers, "evidence": forks.take},
+        {**trust.handlers, "evidence": forks.take, "roster": rosters.take},
     )
     trust.join(mesh)
+    rosters.tell, rosters.record = mesh.tell, make_record(sequencer)
     forks.tell = lambda payload: mesh.tell(topics.evidence(own.id), payload)
     forks.observe_own = OwnHeads(own, log, forks).observe
     if trust.quorum is not None:
@@ -194,22 +206,28 @@ def _assemble(
 
     sequencer.on_head, sequencer.room = head_moved, mesh.room
     shelves = [_shelve_own(own, log, forks), *map(_shelve, replicas)]
-    verifier = Verifier(shelves, reading, config.max_age, trust.policies)
+    verifier = Verifier(shelves, reading, members.max_age, trust.policies)
     lag, refusals = LoopLag(), Refusals()
     report = Report(
-        own, log, sequencer, signer, mesh, replicas, clock, storage, lag, forks, guard, trust
+        *(own, log, sequencer, signer, mesh, replicas, clock, storage, lag, forks, guard, trust),
+        rosters,
     )
     collector = GatewayCollector(
         report.status, replicas, mesh, storage, lag, refusals, clock, blame
     )
+    rotation = Rotation(config, log, signer, rosters)
     logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
     gateway = GatewayService(
-        own, sequencer, logs, signing, verifier, report, clock, forks.describe, witnessing
+        *(own, sequencer, logs, signing, verifier, report, clock, rosters, rotation),
+        forks.describe,
+        witnessing,
     )
     metrics = Metrics(collector)
     return Parts(
-        *(gateway, sequencer, mesh, forks, guard, report),
-        *(log, storage, lag, refusals, metrics, trust),
+        *(gateway, sequencer, mesh, forks, guard, report, log, storage, lag, refusals),
+        metrics,
+        trust,
+        rosters,
     )
 
 
@@ -275,7 +293,8 @@ class _Files:
             raise InternalError(error.code, error.message, hint=hint) from error
 
     async def open(self, path: Path, member: Member) -> Log:
-        if await self.reading.run(read_keys, path) != (member.log_key, member.cosigner_key):
+        log_key, cosigner_key = await self.reading.run(read_keys, path)
+        if log_key not in member.log_keys or cosigner_key not in member.all_cosigner_keys:
             message = f"{path} was made for other keys than those of {member.origin}"
             hint = "is this the right token, and the right [[peer]] block?"
             raise ConfigurationError("keys-changed", message, hint=hint)

@@ -22,6 +22,8 @@ from chopmark.core.package import parse_package, verify_package
 from chopmark.core.policy import Policy, parse_policy
 from chopmark.core.proof import parse_proof, verify_proof
 from chopmark.core.prover import RunProver
+from chopmark.core.roster_follow import SignedRoster, check_successor, open_roster
+from chopmark.core.suspension import open_suspension
 from chopmark.core.tiles import parse_bundle, parse_tile_name
 
 FILES = [
@@ -34,6 +36,7 @@ FILES = [
     "policy",
     "tiles",
     "evidence",
+    "roster",
 ]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {
@@ -236,6 +239,34 @@ def test_bad_policy_vector(case: Case) -> None:
     assert code_of(lambda bad: parse_policy(bad["policy"].encode()), case) == case["code"]
 
 
+def read_roster(case: Case) -> SignedRoster:
+    if case.get("before", "") is None:
+        return open_roster(case["note"].encode())
+    before = open_roster((case.get("before") or VECTORS["roster"]["before"]).encode())
+    opened = open_roster(case["note"].encode(), before.roster)
+    check_successor(opened, before)
+    return opened
+
+
+@pytest.mark.parametrize("case", cases("roster", "good"))
+def test_roster_vector(case: Case) -> None:
+    opened = read_roster(case)
+    assert opened.encode() == case["note"].encode()
+    assert (opened.fingerprint.hex, opened.fingerprint.words) == (case["hex"], case["words"])
+
+
+@pytest.mark.parametrize("case", cases("roster", "bad"))
+def test_bad_roster_vector(case: Case) -> None:
+    assert code_of(read_roster, case) == case["code"]
+
+
+def test_suspension_vector() -> None:
+    vectors = VECTORS["roster"]
+    roster = open_roster(vectors["before"].encode()).roster
+    signed = open_suspension(vectors["suspension"].encode(), roster)
+    assert signed.suspension.member == "hk-1"
+
+
 def test_tree_vectors() -> None:
     vectors = VECTORS["tiles"]
     leaves = [bytes.fromhex(value) for value in vectors["leaves"]]
@@ -280,6 +311,7 @@ EXAMPLES = {
     "compact": VECTORS["compact"]["headers"][0]["hex"],
     "proof": VECTORS["proof"]["good"][0]["proof"],
     "policy": VECTORS["policy"]["good"][0]["policy"],
+    "roster": VECTORS["roster"]["good"][0]["note"],
     "tiles": "tile/0/x001/x234/067",
     "evidence": VECTORS["evidence"]["good"][1]["evidence"],
 }
@@ -289,7 +321,7 @@ EXAMPLES = {
 def test_page_begins_with_an_example_that_is_a_vector(name: str) -> None:
     page = (PAGES / f"{name}.md").read_text("utf-8")
     example = page.split("```")[1].partition("\n")[2]
-    is_text = name in {"note", "checkpoint", "proof", "policy", "evidence"}
+    is_text = name in {"note", "checkpoint", "proof", "policy", "evidence", "roster"}
     shown = example if is_text else "".join(example.split())
     assert EXAMPLES[name] in shown
     assert f"vectors/{name}.json" in page

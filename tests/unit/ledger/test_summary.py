@@ -16,6 +16,8 @@ from chopmark.core.entry import (
 )
 from chopmark.core.errors import MalformedError
 from chopmark.ledger.summary import (
+    ADOPTION,
+    NO_ENTRY,
     NOTHING,
     REVOCATION,
     SUPERSESSION,
@@ -105,7 +107,7 @@ def test_summary_of_mixed_entries_has_the_times_and_kinds_that_occur() -> None:
         (replace(PLAIN, supersedes=3), Reference(3, SUPERSESSION)),
         (PLAIN, None),
         (Commitment(NOW, 3, digest(1)), None),
-        (Adoption(NOW, 1, digest(1)), None),
+        (Adoption(NOW, 5, digest(1)), Reference(NO_ENTRY, ADOPTION, 5)),
     ],
 )
 def test_entry_that_names_an_earlier_one(

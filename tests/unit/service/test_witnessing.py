@@ -56,7 +56,7 @@ class Owner:
     shown: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        known = {"hk-1": HK.cosigner_key, "mo-1": MO.cosigner_key}
+        known = {"hk-1": HK.cosigner_keys, "mo-1": MO.cosigner_keys}
         tell = lambda topic, note: self.told.append((topic, note))  # noqa: E731 - as short as it gets
         self.quorum = Quorum(SZ, self.log, POLICY, known, Clock(), tell)
         self.quorum.on_witnessed = lambda: self.moved.append(self.log.state.witnessed_size)
@@ -216,9 +216,9 @@ async def test_cosignatures_beyond_the_quorum_are_added(
     policy = generate_policy(SZ, [HK, more, third], WitnessRule())
     owner.quorum.policy = policy
     owner.quorum._cosigners = {
-        "hk-1": HK.cosigner_key,
-        "x-1": more.cosigner_key,
-        "y-1": third.cosigner_key,
+        "hk-1": HK.cosigner_keys,
+        "x-1": more.cosigner_keys,
+        "y-1": third.cosigner_keys,
     }
     head = owner.log.state.head
     async with running(owner.quorum.run()):

@@ -1,0 +1,74 @@
+"""Keys that follow the first ones of our token, in our own `log.db`.
+
+Which log key and cosigner key are in use is what the row of the log says (`log_vkey`,
+`cosigner_vkey`); under which label a key lies in the token is said here, but for the first ones,
+whose labels the configuration has.
+"""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Literal
+
+from chopmark.core.errors import MissingError
+from chopmark.ledger.schema import connect
+
+Role = Literal["log", "cosigner"]
+
+
+def add_key(db: sqlite3.Connection, vkey: str, role: Role, label: str) -> None:
+    """Note a key that was made in the token."""
+    values = (vkey, role, label)
+    db.execute("INSERT INTO token_key (vkey, role, label) VALUES (?, ?, ?)", values)
+
+
+def forget_key(db: sqlite3.Connection, vkey: str) -> None:
+    """Forget a key that was destroyed."""
+    db.execute("DELETE FROM token_key WHERE vkey = ?", (vkey,))
+
+
+def find_key(db: sqlite3.Connection, vkey: str) -> tuple[Role, str]:
+    """What a key is for, and its label.
+
+    Raises:
+        MissingError: `no-such-key`.
+    """
+    row = db.execute("SELECT role, label FROM token_key WHERE vkey = ?", (vkey,)).fetchone()
+    if row is None:
+        hint = "`chopmark hsm generate` makes one, `chopmark hsm keys` lists them"
+        raise MissingError("no-such-key", "no such key was made in this gateway's token", hint=hint)
+    return row[0], row[1]
+
+
+def list_keys(db: sqlite3.Connection) -> list[tuple[str, Role, str]]:
+    """The keys as (vkey, role, label)."""
+    return db.execute("SELECT vkey, role, label FROM token_key ORDER BY label").fetchall()
+
+
+def set_due(db: sqlite3.Connection, vkey: str, role: Role) -> None:
+    """Let a key sign from the next start of the parts on, in place of another that was to."""
+    db.execute("UPDATE token_key SET due = (vkey = ?) WHERE role = ?", (vkey, role))
+
+
+def apply_due(path: Path) -> None:
+    """Let the keys sign that are due; called while nobody has the ledger open.
+
+    The head's note by the key before is dropped: the new key signs the same head at once.
+    """
+    with closing(connect(path)) as db:
+        db.execute("BEGIN IMMEDIATE")
+        for vkey, role in db.execute("SELECT vkey, role FROM token_key WHERE due = 1").fetchall():
+            column = "log_vkey" if role == "log" else "cosigner_vkey"
+            db.execute(f"UPDATE log SET {column} = ?", (vkey,))  # noqa: S608 - our own column names
+            db.execute("UPDATE log SET head_note = NULL, seen_time = 0, seen_note = NULL")
+        db.execute("UPDATE token_key SET due = 0")
+        db.execute("COMMIT")
+
+
+def read_labels(path: Path) -> dict[Role, str]:
+    """The labels of the keys in use, of those that are not the first ones."""
+    with closing(connect(path, read_only=True)) as db:
+        rows = db.execute(
+            "SELECT role, label FROM token_key, log WHERE vkey IN (log_vkey, cosigner_vkey)"
+        )
+        return dict(rows.fetchall())

@@ -1,0 +1,120 @@
+"""New keys for old ones, while the gateway runs.
+
+1. `generate` makes a key in the token. It signs nothing yet.
+2. A version of the roster names it beside the old one: peers take both.
+3. `activate` lets it sign, and the old one no more; parts are made anew for it.
+4. A later version of the roster ends the old one, a log key at a head from after step 3.
+5. `retire` destroys the old one in the token.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from chopmark.core.errors import RefusedError
+from chopmark.core.keys import VerifierKey
+from chopmark.hsm.signer import HsmSigner
+from chopmark.ledger import rotation as table
+from chopmark.ledger.log import Log
+from chopmark.ledger.rotation import Role
+from chopmark.service.config import Config
+from chopmark.service.membership import find_own
+from chopmark.service.rosters import Rosters
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """Implements `api.ports.Keys`."""
+
+    config: Config
+    log: Log
+    signer: HsmSigner
+    rosters: Rosters
+
+    async def keys(self) -> list[dict[str, Any]]:
+        """The keys in use and those made after them, with what the roster says of each."""
+        made = await self.log.write(lambda store: store.change(table.list_keys))
+        first = [
+            (self.signer.log_key.encode(), "log"),
+            (self.signer.cosigner_key.encode(), "cosigner"),
+        ]
+        used = {vkey for vkey, _ in first}
+        later = [(vkey, role) for vkey, role, _ in made if vkey not in used]
+        return [
+            {"vkey": vkey, "role": role, "in_use": vkey in used, "roster": self._state(vkey)}
+            for vkey, role in (*first, *later)
+        ]
+
+    async def generate(self, role: Role) -> dict[str, Any]:
+        """Make a key.
+
+        Raises:
+            TryAgainError: `hsm-away`.
+        """
+        base = self.config.hsm.log_label if role == "log" else self.config.hsm.cosigner_label
+        name = self.signer.log_key.name if role == "log" else await self._next_name()
+        label, key = await self.signer.generate(role, name, base)
+        vkey = key.encode()
+        await self.log.write(
+            lambda store: store.change(lambda db: table.add_key(db, vkey, role, label))
+        )
+        return {"vkey": vkey, "role": role, "in_use": False, "roster": None}
+
+    async def activate(self, vkey: str) -> list[dict[str, Any]]:
+        """Let a key sign from now on.
+
+        Raises:
+            MissingError: `no-such-key`.
+            RefusedError: `key-not-in-roster`: peers would not take what it signs.
+        """
+        role, _ = await self.log.write(
+            lambda store: store.change(lambda db: table.find_key(db, vkey))
+        )
+        if self.rosters.current is not None and self._state(vkey) != "active":
+            hint = "`chopmark roster propose --add-key ID=VKEY`, and have it signed"
+            raise RefusedError("key-not-in-roster", "the roster does not name this key", hint=hint)
+        await self.log.write(lambda store: store.change(lambda db: table.set_due(db, vkey, role)))
+        self.rosters.changed.set()
+        return await self.keys()
+
+    async def retire(self, vkey: str) -> list[dict[str, Any]]:
+        """Destroy a key in the token, for good.
+
+        Raises:
+            MissingError: `no-such-key`.
+            RefusedError: `key-in-use`: it signs, or the roster says that it may.
+        """
+        _, label = await self._find(vkey)
+        used = (self.signer.log_key.encode(), self.signer.cosigner_key.encode())
+        if vkey in used or self._state(vkey) == "active":
+            hint = "activate another one, and have the roster end this one"
+            raise RefusedError("key-in-use", "this key is in use", hint=hint)
+        await self.signer.destroy(label)
+        await self.log.write(lambda store: store.change(lambda db: table.forget_key(db, vkey)))
+        return await self.keys()
+
+    async def _find(self, vkey: str) -> tuple[Role, str]:
+        """What a key is for, and its label; of the first ones the configuration has it."""
+        hsm = self.config.hsm
+        own = self.rosters.membership.own
+        past: list[VerifierKey] = [*own.log_keys, *own.all_cosigner_keys]
+        made = await self.log.write(lambda store: store.change(table.list_keys))
+        known = {one for one, _, _ in made}
+        key = next((one for one in past if one.encode() == vkey and vkey not in known), None)
+        if key is not None:
+            return ("cosigner", hsm.cosigner_label) if key.is_cosigner else ("log", hsm.log_label)
+        return await self.log.write(lambda store: store.change(lambda db: table.find_key(db, vkey)))
+
+    def _state(self, vkey: str) -> str | None:
+        """What the roster says of a key of ours."""
+        current = self.rosters.current
+        own = None if current is None else find_own(current.roster, self.rosters.membership.own)
+        keys = () if own is None else (*own.log_key, *own.cosigner_key)
+        return next((one.state for one in keys if one.vkey == vkey), None)
+
+    async def _next_name(self) -> str:
+        made = await self.log.write(lambda store: store.change(table.list_keys))
+        own = self.rosters.membership.own
+        names = {vkey.partition("+")[0] for vkey, _, _ in made}
+        names |= {key.name for key in own.all_cosigner_keys}
+        numbered = (f"{own.origin}/cosigner-{number}" for number in range(2, 1000))
+        return next(name for name in numbered if name not in names)
