@@ -28,6 +28,7 @@ from chopmark.core.entry import (
     UnknownFormat,
     encode_entry,
 )
+from chopmark.core.mark import HeadMark
 from chopmark.core.merkle import EMPTY_ROOT, range_nodes
 from chopmark.core.note import Note
 from chopmark.core.package import Package
@@ -56,8 +57,8 @@ Vectors = dict[str, Any]
 
 def make_all() -> dict[str, Vectors]:
     """Content of each file by its name."""
-    makers = (note, checkpoint, entry, package, compact, proof, policy, tiles)
-    return {maker.__name__: maker() for maker in makers}
+    makers = (note, checkpoint, entry, package, compact, proof, policy, tiles, head_mark)
+    return {maker.__name__.replace("_", "-"): maker() for maker in makers}
 
 
 def note() -> Vectors:
@@ -494,6 +495,52 @@ def tiles() -> Vectors:
         ],
         "bundle": {"hex": encode_bundle([b"", b"a", b"bc"]).hex(), "entries": ["", "61", "6263"]},
         "bad_bundles": ["00", "0001", "00016100", "ffff61"],
+    }
+
+
+def head_mark() -> Vectors:
+    epoch, root = bytes(range(16)), bytes(range(32))
+    fields = {0: 1, 1: ORIGIN, 2: 7, 3: epoch, 4: 5, 5: root, 6: True}
+    good = {
+        "after a clean stop": HeadMark(Checkpoint(ORIGIN, 5, root), 7, epoch, clean=True),
+        "founding": HeadMark(Checkpoint(ORIGIN, 0, EMPTY_ROOT), 1, epoch, clean=False),
+    }
+    bad = {
+        "another version": fields | {0: 2},
+        "version as a flag": fields | {0: True},
+        "a field more": fields | {7: 0},
+        "a field less": {key: value for key, value in fields.items() if key != 6},
+        "an array": list(fields.values()),
+        "counter below zero": fields | {2: -1},
+        "size beyond a log's": fields | {4: 2**63},
+        "short epoch": fields | {3: epoch[1:]},
+        "long root": fields | {5: root + b"x"},
+        "flag as a number": fields | {6: 1},
+        "empty log with a root": fields | {4: 0},
+        "origin as bytes": fields | {1: ORIGIN.encode()},
+        "too long": fields | {1: "a" * 300},
+    }
+    refused = [(name, encode_cbor(value), "malformed-mark") for name, value in bad.items()]
+    origin = encode_cbor(fields | {1: "chopmark/hk-1"})
+    refused += [
+        ("reserved origin", origin, "malformed-origin"),
+        ("something after its end", encode_cbor(fields) + b"\0", "malformed-cbor"),
+    ]
+    return {
+        "good": [
+            {
+                "name": name,
+                "hex": one.encode().hex(),
+                "origin": one.head.origin,
+                "counter": one.counter,
+                "epoch": one.epoch.hex(),
+                "size": one.head.size,
+                "root": one.head.root.hex(),
+                "clean": one.clean,
+            }
+            for name, one in good.items()
+        ],
+        "bad": [{"name": name, "hex": data.hex(), "code": code} for name, data, code in refused],
     }
 
 

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.keys import VerifierKey
+from chopmark.core.mark import HeadMark
 from chopmark.core.note import Signature
 
 
@@ -46,5 +47,26 @@ class Signer(Protocol):
             checkpoint: of our own log, as a heartbeat, or of another.
             time: seconds, positive.
             refresh: it is cosigned already; this one may wait for all others.
+        """
+        ...
+
+
+class MarkKeeper(Protocol):
+    """Keeps the head mark where no restored disk brings it back. Raises as `Signer`."""
+
+    async def read_mark(self) -> HeadMark | None:
+        """The mark, or None if there is none.
+
+        Raises:
+            RefusedError: `bad-mark`: what stands in its place is no mark of our log.
+        """
+        ...
+
+    async def write_mark(self, mark: HeadMark, after: HeadMark | None) -> None:
+        """Put a mark in the place of `after`; trying again is harmless.
+
+        Raises:
+            RefusedError: `mark-moved`: another mark is there; `bad-mark`.
+            ConfigurationError: `mark-refused`: this token takes no such object.
         """
         ...

@@ -3,21 +3,22 @@
 ready → away      any PKCS#11 error while signing, when opening anew at once does not help, or a
                   signature that is not good
 away → ready      opening anew (C_Finalize, C_Initialize, login, keys found again) gives the same
-                  two keys, and a signature that verifies; tried by the calls that come, once a
-                  second at most
+                  two keys, and a signature that verifies or a head mark; tried by the calls that
+                  come, once a second at most
 any → latched     the PIN is refused, or one wrong try is left; nothing is tried until a restart
 """
 
 import hashlib
 import logging
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import Mechanism
 
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.keys import VerifierKey
+from chopmark.core.mark import HeadMark
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import (
     RETRY_AFTER,
@@ -28,9 +29,11 @@ from chopmark.hsm.errors import (
     latched,
 )
 from chopmark.hsm.keys import HsmKey
+from chopmark.hsm.mark import read_mark, write_mark
 from chopmark.hsm.module import Module
 from chopmark.hsm.token import OpenToken, open_token, read_public, warn_of
 
+T = TypeVar("T")
 State = Literal["ready", "away", "latched"]
 Role = Literal["log", "cosigner"]
 
@@ -86,21 +89,29 @@ class Device:
         Raises:
             TryAgainError: `hsm-away`, `pin-latched`.
         """
-        self._module.assert_owner()
-        token = self._token or self._open_if_due()
-        try:
-            return _sign(getattr(token, role), message)
-        except _FAULTS as error:
-            was_ready = self.state == "ready"
-            self._lose(describe(error))
-            if not was_ready:
-                raise away(describe(error)) from error
-        token = self._open_again()
-        try:
-            return _sign(getattr(token, role), message)
-        except _FAULTS as error:
-            self._lose(describe(error))
-            raise away(describe(error)) from error
+        return self._use(lambda token: _sign(getattr(token, role), message))
+
+    def read_mark(self) -> HeadMark | None:
+        """The head mark, or None if the token has none.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`.
+            RefusedError: `bad-mark`.
+        """
+        mark = self._use(lambda token: read_mark(token.session, self._config, self._origin))
+        self.confirm()
+        return mark
+
+    def write_mark(self, mark: HeadMark, after: HeadMark | None) -> None:
+        """Put a head mark in the place of the one before it; trying again is harmless.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`.
+            RefusedError: `mark-moved`, `bad-mark`.
+            ConfigurationError: `mark-refused`.
+        """
+        self._use(lambda token: write_mark(token.session, self._config, mark, after))
+        self.confirm()
 
     def confirm(self) -> None:
         """A signature made since the last opening has verified: the outage is over."""
@@ -116,6 +127,24 @@ class Device:
         """Log out, close all sessions, and give the module back."""
         self._token = None
         self._module.close()
+
+    def _use(self, call: Callable[[OpenToken], T]) -> T:
+        """Do something with the open token; if that fails, once more with it opened anew."""
+        self._module.assert_owner()
+        token = self._token or self._open_if_due()
+        try:
+            return call(token)
+        except _FAULTS as error:
+            was_ready = self.state == "ready"
+            self._lose(describe(error))
+            if not was_ready:
+                raise away(describe(error)) from error
+        token = self._open_again()
+        try:
+            return call(token)
+        except _FAULTS as error:
+            self._lose(describe(error))
+            raise away(describe(error)) from error
 
     def _start(self, known: tuple[VerifierKey, VerifierKey] | None) -> None:
         try:

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from chopmark.core.checkpoint import Checkpoint, check_origin, parse_checkpoint
 from chopmark.core.errors import TryAgainError
 from chopmark.core.keys import VerifierKey, cosigned_message
+from chopmark.core.mark import HeadMark
 from chopmark.core.note import Signature
 from chopmark.core.text import MAX_INT
 from chopmark.hsm.config import HsmConfig
@@ -121,6 +122,29 @@ class HsmSigner:
         payload = await self._sign("cosigner", message, text, time.to_bytes(8, "big"), turn)
         self._counts["cosignatures"] += 1
         return _to_signature(self.cosigner_key, payload)
+
+    async def read_mark(self) -> HeadMark | None:
+        """The head mark in the token, or None if it has none.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`.
+            RefusedError: `bad-mark`: what stands in its place is no mark of our log.
+        """
+        return await self._call(self._device.read_mark)
+
+    async def write_mark(self, mark: HeadMark, after: HeadMark | None) -> None:
+        """Put a head mark in the place of the one before it; trying again is harmless.
+
+        Args:
+            mark: the new one.
+            after: what must be in the token now.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`: it may have been written.
+            RefusedError: `mark-moved`: another mark is there; `bad-mark`.
+            ConfigurationError: `mark-refused`: this token takes no such object.
+        """
+        await self._call(self._device.write_mark, mark, after)
 
     async def close(self) -> None:
         """Log out and end the thread, after the signatures that wait. Ends the signer.

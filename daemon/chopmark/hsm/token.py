@@ -42,7 +42,8 @@ def open_token(module: Module, config: HsmConfig, origin: str, pin: Callable[[],
         ChopmarkError: what finding the token and its keys raises.
     """
     token = module.find_token(config)
-    session = login(module, token, pin)
+    writable = not token.flags & TokenFlag.WRITE_PROTECTED  # the head mark is written
+    session = login(module, token, pin, rw=writable)
     try:
         log, cosigner = find_verifiers(session, config, origin)
         log_key = find_private(session, config.log_label, log)

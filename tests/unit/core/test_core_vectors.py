@@ -15,6 +15,7 @@ from chopmark.core.digest import blind
 from chopmark.core.entry import parse_entry
 from chopmark.core.errors import MalformedError
 from chopmark.core.keys import parse_vkey
+from chopmark.core.mark import parse_mark
 from chopmark.core.merkle import root_from_inclusion, verify_consistency
 from chopmark.core.note import parse_note, verify_note
 from chopmark.core.package import parse_package, verify_package
@@ -23,7 +24,17 @@ from chopmark.core.proof import parse_proof, verify_proof
 from chopmark.core.prover import RunProver
 from chopmark.core.tiles import parse_bundle, parse_tile_name
 
-FILES = ["note", "checkpoint", "entry", "package", "compact", "proof", "policy", "tiles"]
+FILES = [
+    "note",
+    "checkpoint",
+    "entry",
+    "package",
+    "compact",
+    "proof",
+    "policy",
+    "tiles",
+    "head-mark",
+]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {
     name: json.loads((make_vectors.FOLDER / f"{name}.json").read_text("utf-8")) for name in FILES
@@ -251,6 +262,7 @@ EXAMPLES = {
     "proof": VECTORS["proof"]["good"][0]["proof"],
     "policy": VECTORS["policy"]["good"][0]["policy"],
     "tiles": "tile/0/x001/x234/067",
+    "head-mark": VECTORS["head-mark"]["good"][0]["hex"],
 }
 
 
@@ -263,3 +275,27 @@ def test_page_begins_with_an_example_that_is_a_vector(name: str) -> None:
     )
     assert EXAMPLES[name] in shown
     assert f"vectors/{name}.json" in page
+
+
+def read_mark(case: Case) -> dict[str, Any]:
+    mark = parse_mark(bytes.fromhex(case["hex"]))
+    assert mark.encode().hex() == case["hex"]
+    head = mark.head
+    return {
+        "origin": head.origin,
+        "size": head.size,
+        "root": head.root.hex(),
+        "counter": mark.counter,
+        "epoch": mark.epoch.hex(),
+        "clean": mark.clean,
+    }
+
+
+@pytest.mark.parametrize("case", cases("head-mark", "good"))
+def test_mark_vector(case: Case) -> None:
+    assert read_mark(case).items() <= case.items()
+
+
+@pytest.mark.parametrize("case", cases("head-mark", "bad"))
+def test_bad_mark_vector(case: Case) -> None:
+    assert code_of(read_mark, case) == case["code"]
