@@ -186,6 +186,10 @@ class FakeLog:
         return self.size
 
     @property
+    def seen_notes(self) -> list[bytes]:
+        return []
+
+    @property
     def head_note(self) -> bytes | None:
         return b"head %d" % self.size if self.size else None
 

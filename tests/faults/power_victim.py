@@ -112,6 +112,8 @@ class Victim:
 
     async def run(self, rounds: int) -> None:
         """Do what a gateway does, over and over."""
+        standing = asyncio.create_task(self._parts.standing.run())
+        await self._parts.standing.permitted()
         sequencer = asyncio.create_task(self._parts.sequencer.run())
         try:
             for _ in range(rounds):
@@ -120,9 +122,10 @@ class Victim:
                 await self._replicate()
                 await self._beat()
         finally:
-            sequencer.cancel()
-            with suppress(asyncio.CancelledError):
-                await sequencer
+            for task in (sequencer, standing):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
     async def _attest(self) -> None:
         await self._record(self._drafts(self._rng.choice(SIZES)))

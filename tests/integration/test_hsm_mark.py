@@ -83,6 +83,20 @@ async def test_kill_between_create_and_destroy_leaves_the_newer_mark(box: Box) -
     assert values(box) == [third.encode()]
 
 
+async def test_mark_that_a_kill_left_half_written_does_not_hide_the_one_before(box: Box) -> None:
+    before = set(Path(box.token.tokens).rglob("*.object"))
+    put(box, FIRST.encode())
+    kept = set(Path(box.token.tokens).rglob("*.object"))
+    put(box, SECOND.encode())
+    (half,) = set(Path(box.token.tokens).rglob("*.object")) - kept
+    assert len(kept) == len(before) + 1
+    half.write_bytes(b"")  # as SoftHSM leaves it between two of its calls
+    async with box.signer() as signer:
+        assert await signer.read_mark() == FIRST
+        await signer.write_mark(SECOND, FIRST)
+        assert await signer.read_mark() == SECOND
+
+
 async def test_what_is_no_mark_is_refused_unless_a_mark_lies_beside_it(box: Box) -> None:
     put(box, b"\xa0")
     async with box.signer() as signer:

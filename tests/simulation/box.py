@@ -16,6 +16,7 @@ from chopmark.core.check import facts_from_proof
 from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft
 from chopmark.core.errors import ChopmarkError, InternalError
+from chopmark.core.mark import HeadMark
 from chopmark.core.policy import Policy
 from chopmark.core.proof import parse_proof
 from chopmark.core.verdict import Issuer, Match, Question
@@ -56,7 +57,8 @@ class Life:
         box, world = self.box, self.box.world
         gateway = msgspec.structs.replace(box.config.gateway, state=self.folder)
         config = msgspec.structs.replace(box.config, gateway=gateway)
-        outside = Outside(box.clock, SimIndex, link_to(world.broker))
+        draw = world.random.randbytes
+        outside = Outside(box.clock, SimIndex, link_to(world.broker), draw)
         async with AsyncExitStack() as stack:
             reading = Worker("read")
             stack.callback(reading.close)
@@ -67,6 +69,7 @@ class Life:
             self.serving = True
             try:
                 async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(parts.standing.run(), name="standing")
                     tasks.create_task(parts.sequencer.run(), name="sequencer")
                     tasks.create_task(parts.mesh.run(), name="mesh")
             finally:
@@ -214,6 +217,7 @@ class Box:
         self._folder = folder
         self._lives = 0
         self._kept: Path | None = None
+        self._kept_mark: HeadMark | None = None
 
     @property
     def folder(self) -> Path:
@@ -243,19 +247,24 @@ class Box:
             await self.life.stop()
 
     def keep(self) -> None:
-        """Keep a copy of the disk as it is now."""
+        """Keep a copy of the disk as it is now, and of the token: what SoftHSM would come to."""
+        self._kept_mark = self.hsm.mark
         self._kept = self._folder / "kept"
         self._kept.mkdir()
         self.life.disk.cut(self._kept)
 
     def restore(self) -> None:
-        """Cut the power, and start from the copy: from now on the log is forked."""
+        """Cut the power, and start from the copy: from now on the log is forked.
+
+        Nobody can know: the token was put back as well, and its peers are not asked (`alone`).
+        """
         life = self.life
         if life is None or not life.serving or self.world.calm:
             return
         history = History(self.origin, life.entries(life.parts.log))
         life.crash()
         self.oracle.restore(self.id, history)
+        self.hsm.mark = self._kept_mark
         target = self.next_folder()
         with suppress(FileNotFoundError):
             shutil.copytree(self._kept, target, dirs_exist_ok=True)

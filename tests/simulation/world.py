@@ -15,6 +15,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
+
 from chopmark.core import checkpoint
 from chopmark.core import keys as core_keys
 from chopmark.ledger.fsck import check_store
@@ -169,7 +171,10 @@ class World:
         number = NAMES.index(name)
         home = folder / name
         shutil.copytree(_templates(self.plan.gateways) / name, home / "0")
-        box = Box(self, _configs(self.plan.gateways)[name], _keys(name), home, self.plan.hsm)
+        config = _configs(self.plan.gateways)[name]
+        if "fork" in self.plan.faults:
+            config = msgspec.structs.replace(config, start=model.Start(alone=True))
+        box = Box(self, config, _keys(name), home, self.plan.hsm)
         box.clock.offset = self.plan.offsets[number]
         return box
 

@@ -72,6 +72,11 @@ class Log:
         return self.state.note
 
     @property
+    def seen_notes(self) -> list[bytes]:
+        """None: of our own log `service.standing` keeps what we were shown."""
+        return []
+
+    @property
     def index(self) -> DigestIndex:
         """The digest index, to see how far it has come."""
         return self._index

@@ -39,9 +39,14 @@ CREATE TABLE epoch (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   current BLOB,
   next BLOB,
-  clean INTEGER NOT NULL
+  clean INTEGER NOT NULL,
+  seen_note BLOB,
+  barred TEXT
 ) STRICT;
 """
+"""`epoch`: what the token's head mark is compared with, and whether the last run stopped in order.
+`seen_note`: a head of ours, seen elsewhere, that the log does not cover or contradicts. `barred`:
+why nothing may be signed under this origin any more; see `ledger.epoch`."""
 
 ROSTER: Final = """
 CREATE TABLE roster (

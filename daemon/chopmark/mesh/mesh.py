@@ -20,7 +20,7 @@ from chopmark.mesh.lanes import Holder
 from chopmark.mesh.link import Link
 from chopmark.mesh.links import Links
 from chopmark.mesh.live import Printer, Publisher
-from chopmark.mesh.messages import Status, parse_status
+from chopmark.mesh.messages import HeadRequest, HeadsSeen, Status, parse_heads, parse_status
 from chopmark.mesh.news import News
 from chopmark.mesh.pace import Pace
 from chopmark.mesh.peer import Peer
@@ -32,6 +32,8 @@ MAX_SIZES: Final = 100
 """Logs in a status: more would not fit a small message. They are hints."""
 MAX_ALL_UNVERIFIED: Final = 32 * 1024 * 1024
 """Bytes of unverified packages of all peers together; each has an equal share of it."""
+HEADS_WAIT: Final = 2.0
+"""Seconds to wait for heads: a small answer, asked for again while nobody gives it."""
 LOOK: Final = 1.0
 """Seconds between two looks at the pace while no peer says anything."""
 
@@ -107,6 +109,14 @@ class Mesh:
     def tell(self, topic: str, payload: bytes) -> None:
         """Publish a note, retained, to every broker; of each topic only the newest waits."""
         self._news.post(topic, payload)
+
+    async def ask_heads(self, peer: str) -> HeadsSeen:
+        """The newest heads of our own log that a peer has seen; they are not verified.
+
+        Raises:
+            ChopmarkError: it does not answer, or not with heads.
+        """
+        return parse_heads(await self._asker.ask(peer, HeadRequest(self._own.origin), HEADS_WAIT))
 
     def lags(self) -> Mapping[str, int]:
         """Entries of our log that each peer that counts for our pace lacks."""

@@ -118,6 +118,14 @@ class Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         return None if self.rule == "none" else WitnessRule()
 
 
+class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[start]`: what must be known before anything is signed."""
+
+    alone: Annotated[
+        bool, Meta(description="sign without a peer's word on how far our log had come")
+    ] = False
+
+
 class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[[broker]]`: an MQTT 5 broker, 1 to 8 of them. None is trusted."""
 
@@ -166,6 +174,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     metrics: Metrics = Metrics()
     storage: Storage = Storage()
     witness: Witness = Witness()
+    start: Start = Start()
     broker: tuple[Broker, ...]
     kinds: dict[str, Kind] = {}
     peer: tuple[Peer, ...] = ()

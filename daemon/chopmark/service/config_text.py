@@ -37,6 +37,7 @@ def render_config(config: Config) -> str:
         _section("[metrics]", config.metrics),
         _section("[storage]", config.storage),
         _section("[witness]", config.witness),
+        _section("[start]", config.start),
         *(_section("[[broker]]", broker) for broker in config.broker),
         *([] if config.kinds else [KINDS_EXAMPLE]),
         *(_section(f"[kinds.{_key(name)}]", kind) for name, kind in config.kinds.items()),
@@ -87,6 +88,8 @@ def _key(name: str) -> str:
 def _value(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_value(item) for item in value)}]"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, int | float):
         return str(value)
     return _string(str(value) if isinstance(value, Path) else value)

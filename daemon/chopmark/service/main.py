@@ -63,6 +63,7 @@ async def _main(config: Config) -> None:
                 await stopped.wait()
                 notify_stopping()
                 await _stop(running)
+            await parts.standing.leave()
         finally:
             LOG.info("stopped")
 
@@ -70,6 +71,7 @@ async def _main(config: Config) -> None:
 def _start(config: Config, parts: Parts, tasks: asyncio.TaskGroup) -> dict[str, asyncio.Task[None]]:
     health = _Health(parts)
     jobs = {
+        "standing": parts.standing.run(),
         "sequencer": parts.sequencer.run(),
         "mesh": parts.mesh.run(),
         "trust": parts.trust.run(),

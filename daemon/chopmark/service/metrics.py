@@ -24,6 +24,7 @@ from chopmark.core.ports import Clock
 from chopmark.ledger.replica import Replica
 from chopmark.mesh.mesh import Mesh
 from chopmark.service.looplag import BOUNDS, LoopLag
+from chopmark.service.standing import STATES as STANDINGS
 from chopmark.service.storage import Storage
 
 Series = Mapping[Any, float]
@@ -79,6 +80,9 @@ class GatewayCollector(Collector):
 
     def _log(self, status: Mapping[str, Any]) -> Iterator[Metric]:
         counters = status["counters"]
+        standing = {(): status["standing"]["state"]}
+        about = "1 for whether our own log may be signed"
+        yield _states("standing", about, STANDINGS, standing, ())
         yield _gauge("log_entries", "Durable entries of our own log", status["size"])
         signed = status["head"]["size"]
         yield _gauge("log_signed_entries", "Entries that our newest signed head covers", signed)

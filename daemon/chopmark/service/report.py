@@ -17,6 +17,7 @@ from chopmark.mesh.mesh import Mesh
 from chopmark.mesh.pace import MAX_LAG
 from chopmark.mesh.peer import Peer
 from chopmark.service.looplag import LoopLag
+from chopmark.service.standing import Standing
 from chopmark.service.storage import Storage
 from chopmark.service.trust import Trust
 
@@ -36,6 +37,7 @@ class Report:
         storage: Storage,
         lag: LoopLag,
         trust: Trust,
+        standing: Standing,
     ) -> None:
         self._own = own
         self._log = log
@@ -47,6 +49,7 @@ class Report:
         self._storage = storage
         self._lag = lag
         self._trust = trust
+        self._standing = standing
 
     def status(self) -> dict[str, Any]:
         """State of the gateway."""
@@ -69,6 +72,7 @@ class Report:
                 "note": (state.note or b"").decode(),
             },
             "witnessed": self._trust.describe(state.head.size, state.witnessed_size),
+            "standing": self._standing.describe(),
             "hsm": self._hsm(),
             "broker": self._broker(),
             "brokers": self._brokers(),
@@ -100,7 +104,7 @@ class Report:
         ]
         state = self._log.state
         unwitnessed = self._trust.alarms(state.head.size, state.witnessed_size)
-        return self._storage.alarms() + unwitnessed + forks
+        return self._standing.alarms() + self._storage.alarms() + unwitnessed + forks
 
     def not_ready(self) -> list[str]:
         """Why attesting does not work at present; empty when it does."""
@@ -109,6 +113,8 @@ class Report:
             reasons.append(f"HSM {self._signer.state}: {self._signer.reason}")
         elif self._sequencer.stalled:
             reasons.append(f"signing is stalled: {self._sequencer.stalled}")
+        elif (refusal := self._standing.may_sign()) is not None:
+            reasons.append(refusal.message)
         if not self._storage.issuing:
             reasons.append(f"the disk is {self._storage.space.part:.1%} full: nothing is issued")
         if self._log.state.note is None:

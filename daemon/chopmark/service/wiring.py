@@ -1,6 +1,7 @@
 """Builds the gateway's parts from its configuration, and closes them again."""
 
 import fcntl
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -32,12 +33,15 @@ from chopmark.mesh.mesh import Mesh
 from chopmark.service.clock import SystemClock
 from chopmark.service.config import Config, own_member
 from chopmark.service.credentials import read_pin
+from chopmark.service.gates import first_refusal
 from chopmark.service.gateway import GatewayService
 from chopmark.service.looplag import LoopLag
+from chopmark.service.marks import Marks
 from chopmark.service.metrics import GatewayCollector, Metrics
 from chopmark.service.places import index_path, log_path, old_index_files, replica_path
 from chopmark.service.report import Report
 from chopmark.service.signing import Signing
+from chopmark.service.standing import Standing
 from chopmark.service.storage import Storage
 from chopmark.service.token import hsm_config
 from chopmark.service.trust import Trust, make_policies
@@ -51,6 +55,7 @@ class Outside:
     clock: Clock = field(default_factory=SystemClock)
     open_index: Callable[[Path], DigestIndex] = DigestIndex
     make_link: Callable[..., Link] = Link
+    random: Callable[[int], bytes] = secrets.token_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,7 @@ class Parts:
     refusals: Refusals
     metrics: Metrics
     trust: Trust
+    standing: Standing
 
 
 async def build(config: Config, stack: AsyncExitStack) -> Parts:
@@ -145,7 +151,17 @@ def _assemble(
 ) -> Parts:
     clock = outside.clock
     sequencer = Sequencer(log, signer, clock)
-    sequencer.refuse = storage.refuse
+    marks = Marks(log, signer, outside.random)
+    standing = Standing(
+        log,
+        own.log_key,
+        marks,
+        [peer.id for peer in config.peers],
+        lambda: signer.warning,
+        alone=config.start.alone,
+    )
+    sequencer.refuse = first_refusal(standing.refuse, storage.refuse)
+    sequencer.permitted = standing.permitted
     for replica in replicas:
         replica.admit = storage.admit
     brokers = [Broker(broker.host, broker.port) for broker in config.broker]
@@ -159,6 +175,10 @@ def _assemble(
         trust.handlers,
     )
     trust.join(mesh)
+    trust.cosigner.may_cosign = standing.may_sign
+    if trust.quorum is not None:
+        trust.quorum.observe_own_head = standing.observe_own_head
+    standing.ask, standing.on_standing = mesh.ask_heads, mesh.head_moved
     signing = Signing(log, reading)
     witnessing = None
     if trust.quorum is not None:
@@ -173,12 +193,16 @@ def _assemble(
     shelves = [Shelf(own, log, Source.OWN), *map(_shelve, replicas)]
     verifier = Verifier(shelves, reading, config.max_age, trust.policies)
     lag, refusals = LoopLag(), Refusals()
-    report = Report(own, log, sequencer, signer, mesh, replicas, clock, storage, lag, trust)
+    report = Report(
+        own, log, sequencer, signer, mesh, replicas, clock, storage, lag, trust, standing
+    )
     collector = GatewayCollector(report.status, replicas, mesh, storage, lag, refusals, clock)
     logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
     gateway = GatewayService(own, sequencer, logs, signing, verifier, report, clock, witnessing)
     metrics = Metrics(collector)
-    return Parts(gateway, sequencer, mesh, report, log, storage, lag, refusals, metrics, trust)
+    return Parts(
+        *(gateway, sequencer, mesh, report, log, storage, lag, refusals, metrics, trust, standing)
+    )
 
 
 async def _watch(config: Config, log: Log, stack: AsyncExitStack) -> Storage:
@@ -196,6 +220,7 @@ async def make_heartbeat(log: Log, cosigner: Cosigner, clock: Clock) -> bytes:
     Raises:
         TryAgainError: while the HSM is away, no head was signed yet, or the clock stands at or
             before 1970, where no cosignature has a time (C2SP tlog-cosignature).
+        ChopmarkError: what `Cosigner.may_cosign` gives.
     """
     state = log.state
     if state.note is None:

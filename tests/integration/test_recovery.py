@@ -1,0 +1,125 @@
+"""A gateway whose disk was lost or put back: it refuses to sign, says why, and comes back."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from documents import attest, attest_many, digests_of, some_document, verify
+
+from rig.gateway import HONG_KONG, SHENZHEN, Cluster, Gateway
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """Two gateways that ask each other, as by default."""
+    made = Cluster(tmp_path_factory.mktemp("r"), (HONG_KONG, SHENZHEN), alone=False)
+    try:
+        yield made.start()
+    finally:
+        made.stop()
+
+
+def standing(gateway: Gateway) -> str:
+    state: str = gateway.get("/v1/status")["standing"]["state"]
+    return state
+
+
+def refusal(gateway: Gateway) -> dict[str, object]:
+    """What an attempt to attest is answered."""
+    with gateway.client() as client:
+        body = {"digests": digests_of(some_document("refused"))}
+        answer = client.post("/v1/attestations", json=body)
+        assert answer.status_code == 503, answer.text
+        assert int(answer.headers["Retry-After"]) > 0
+        problem: dict[str, object] = answer.json()
+        return problem
+
+
+def wait_for_standing(gateway: Gateway, state: str) -> None:
+    gateway.wait_for(gateway.is_answering, "to answer")
+    gateway.wait_for(lambda: standing(gateway) == state, f"to be {state}")
+
+
+def keep(gateway: Gateway, name: str) -> Path:
+    """A copy of the disk; the gateway is stopped."""
+    return Path(shutil.copytree(gateway.state, gateway.folder / name))
+
+
+def put_back(gateway: Gateway, copy: Path) -> None:
+    shutil.rmtree(gateway.state)
+    shutil.copytree(copy, gateway.state)
+
+
+def test_kill_is_confirmed_by_a_peer_before_anything_is_signed(pair: Cluster) -> None:
+    hong_kong, shenzhen = pair["hk-1"], pair["sz-1"]
+    attest(hong_kong, some_document("before the kill"))
+    size = hong_kong.get("/v1/status")["size"]
+    shenzhen.wait_for_head(hong_kong, size)
+    shenzhen.stop()
+    hong_kong.kill()
+    hong_kong.launch()
+    wait_for_standing(hong_kong, "confirming")
+    problem = refusal(hong_kong)
+    assert problem["code"] == "confirming"
+    assert "alone = true" in str(problem["hint"])
+    assert hong_kong.get("/v1/status")["ready"] is False
+    shenzhen.launch()  # at the same time, and with nothing of its own: it needs no answer
+    wait_for_standing(hong_kong, "standing")
+    assert attest(hong_kong, some_document("after the kill"))["index"] == size
+
+
+def test_restored_disk_is_behind_and_says_why(pair: Cluster) -> None:
+    hong_kong, shenzhen = pair["hk-1"], pair["sz-1"]
+    shenzhen.wait_for(shenzhen.is_ready, "to be ready")
+    attest(hong_kong, some_document("in the copy"))
+    assert hong_kong.stop() == 0
+    copy = keep(hong_kong, "old")
+    hong_kong.start()
+    document = some_document("not in the copy")
+    attest(hong_kong, document)
+    attest_many(hong_kong, 20)
+    size = hong_kong.get("/v1/status")["size"]
+    shenzhen.wait_for_head(hong_kong, size)
+    hong_kong.stop()
+    newest = keep(hong_kong, "newest")
+    put_back(hong_kong, copy)
+    hong_kong.launch()
+    wait_for_standing(hong_kong, "behind")
+    problem = refusal(hong_kong)
+    assert problem["code"] == "log-behind"
+    assert f"signed {size} entries" in str(problem["detail"])
+    assert "chopmark recover" in str(problem["hint"])
+    status = hong_kong.cli("status").stdout
+    assert "ALARM" in status
+    assert "behind" in status
+    assert verify(shenzhen, document)["verdict"] == "valid"
+    hong_kong.stop()
+    put_back(hong_kong, newest)
+    hong_kong.start()
+    assert attest(hong_kong, some_document("the newest disk"))["index"] == size
+
+
+def test_restored_disk_and_token_are_behind_by_a_peers_word(pair: Cluster) -> None:
+    hong_kong, shenzhen = pair["hk-1"], pair["sz-1"]
+    hong_kong.stop()
+    tokens = hong_kong.folder / "tokens-old"
+    shutil.copytree(hong_kong.token.tokens, tokens)
+    copy = keep(hong_kong, "with-token")
+    hong_kong.start()
+    attest(hong_kong, some_document("not in either copy"))
+    size = hong_kong.get("/v1/status")["size"]
+    shenzhen.wait_for_head(hong_kong, size)
+    hong_kong.stop()
+    newest = keep(hong_kong, "newest-of-both")
+    kept = Path(shutil.copytree(hong_kong.token.tokens, hong_kong.folder / "tokens-newest"))
+    for source, state in ((tokens, copy), (kept, newest)):
+        shutil.rmtree(hong_kong.token.tokens)
+        shutil.copytree(source, hong_kong.token.tokens)
+        put_back(hong_kong, state)
+        if state is copy:
+            hong_kong.launch()
+            wait_for_standing(hong_kong, "behind")
+            assert "a checkpoint that was seen" in str(refusal(hong_kong)["detail"])
+            hong_kong.stop()
+    hong_kong.start()
