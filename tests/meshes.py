@@ -175,6 +175,7 @@ class FakeLog:
     dropped: list[ChopmarkError] = field(default_factory=list)
     ingested: list[list[bytes]] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
+    seen_notes: list[bytes] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -184,10 +185,6 @@ class FakeLog:
     @property
     def signed_size(self) -> int:
         return self.size
-
-    @property
-    def seen_notes(self) -> list[bytes]:
-        return []
 
     @property
     def head_note(self) -> bytes | None:

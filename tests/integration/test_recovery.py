@@ -1,13 +1,18 @@
 """A gateway whose disk was lost or put back: it refuses to sign, says why, and comes back."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from documents import attest, attest_many, digests_of, some_document, verify
 
 from rig.gateway import HONG_KONG, SHENZHEN, Cluster, Gateway
+
+GOOD = ("valid", "valid-as-of")
+"""Verdicts about a document that is known; how fresh they are is not the subject here."""
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +56,13 @@ def put_back(gateway: Gateway, copy: Path) -> None:
     shutil.copytree(copy, gateway.state)
 
 
+def recover(gateway: Gateway, exit_code: int, *more: str) -> dict[str, Any]:
+    done = gateway.cli("recover", "--json", *more, check=False)
+    assert done.returncode == exit_code, done.stdout + done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
 def test_kill_is_confirmed_by_a_peer_before_anything_is_signed(pair: Cluster) -> None:
     hong_kong, shenzhen = pair["hk-1"], pair["sz-1"]
     attest(hong_kong, some_document("before the kill"))
@@ -69,7 +81,7 @@ def test_kill_is_confirmed_by_a_peer_before_anything_is_signed(pair: Cluster) ->
     assert attest(hong_kong, some_document("after the kill"))["index"] == size
 
 
-def test_restored_disk_is_behind_and_says_why(pair: Cluster) -> None:
+def test_restored_disk_is_behind_says_why_and_is_recovered(pair: Cluster) -> None:
     hong_kong, shenzhen = pair["hk-1"], pair["sz-1"]
     shenzhen.wait_for(shenzhen.is_ready, "to be ready")
     attest(hong_kong, some_document("in the copy"))
@@ -82,7 +94,6 @@ def test_restored_disk_is_behind_and_says_why(pair: Cluster) -> None:
     size = hong_kong.get("/v1/status")["size"]
     shenzhen.wait_for_head(hong_kong, size)
     hong_kong.stop()
-    newest = keep(hong_kong, "newest")
     put_back(hong_kong, copy)
     hong_kong.launch()
     wait_for_standing(hong_kong, "behind")
@@ -93,11 +104,15 @@ def test_restored_disk_is_behind_and_says_why(pair: Cluster) -> None:
     status = hong_kong.cli("status").stdout
     assert "ALARM" in status
     assert "behind" in status
-    assert verify(shenzhen, document)["verdict"] == "valid"
+    assert verify(shenzhen, document)["verdict"] in GOOD
     hong_kong.stop()
-    put_back(hong_kong, newest)
+    report = recover(hong_kong, 0)
+    assert report["result"] == "goes-on"
+    assert Path(report["kept"]).exists()
+    assert recover(hong_kong, 0)["result"] == "whole"
     hong_kong.start()
-    assert attest(hong_kong, some_document("the newest disk"))["index"] == size
+    assert verify(hong_kong, document)["verdict"] in GOOD
+    assert attest(hong_kong, some_document("after the recovery"))["index"] == size
 
 
 def test_restored_disk_and_token_are_behind_by_a_peers_word(pair: Cluster) -> None:
@@ -123,3 +138,46 @@ def test_restored_disk_and_token_are_behind_by_a_peers_word(pair: Cluster) -> No
             assert "a checkpoint that was seen" in str(refusal(hong_kong)["detail"])
             hong_kong.stop()
     hong_kong.start()
+
+
+def test_deleted_database_comes_back_and_every_earlier_proof_holds(pair: Cluster) -> None:
+    hong_kong, shenzhen = pair["hk-1"], pair["sz-1"]
+    hong_kong.wait_for(hong_kong.is_ready, "to be ready")
+    document = some_document("before the loss")
+    proof = attest(hong_kong, document)["proof"]
+    attest_many(hong_kong, 600)
+    size = hong_kong.get("/v1/status")["size"]
+    shenzhen.wait_for_head(hong_kong, size)
+    assert hong_kong.stop() == 0
+    shutil.rmtree(hong_kong.state)
+    report = recover(hong_kong, 0)
+    assert (report["result"], report["head"]["size"]) == ("goes-on", size)
+    assert hong_kong.cli("fsck").returncode == 0
+    hong_kong.start()
+    assert verify(hong_kong, document, proof=proof)["verdict"] in GOOD
+    again = attest(hong_kong, some_document("after the loss"))
+    assert again["index"] == size
+    shenzhen.wait_for_head(hong_kong, size + 1)
+    assert shenzhen.peer(hong_kong)["state"] == "following"
+
+
+def test_origin_is_retired_if_it_was_killed_before_the_loss(pair: Cluster) -> None:
+    hong_kong, shenzhen = pair["hk-1"], pair["sz-1"]
+    document = some_document("before the kill")
+    attest(hong_kong, document)
+    size = hong_kong.get("/v1/status")["size"]
+    shenzhen.wait_for_head(hong_kong, size)
+    hong_kong.kill()
+    shutil.rmtree(hong_kong.state)
+    shenzhen.stop()
+    done = hong_kong.cli("recover", "--patience", "1", check=False)
+    assert done.returncode == 69
+    assert "no peer has answered" in done.stderr
+    shenzhen.start()
+    report = recover(hong_kong, 10)
+    assert (report["result"], report["head"]["size"]) == ("retired", size)
+    assert Path(report["report"]).exists()
+    hong_kong.launch()
+    wait_for_standing(hong_kong, "behind")
+    assert refusal(hong_kong)["code"] == "log-behind"
+    assert verify(hong_kong, document)["verdict"] in GOOD

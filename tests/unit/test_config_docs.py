@@ -14,6 +14,7 @@ from chopmark.service.config_model import (
     Kind,
     Metrics,
     Peer,
+    Start,
     Storage,
     Witness,
 )
@@ -25,6 +26,7 @@ SECTIONS = {
     "[hsm]": Hsm,
     "[api]": Api,
     "[metrics]": Metrics,
+    "[start]": Start,
     "[storage]": Storage,
     "[witness]": Witness,
     "[[broker]]": Broker,

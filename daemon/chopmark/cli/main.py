@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "revoke": "revoke:revoke",
     "status": "status:status",
     "fsck": "fsck:fsck",
+    "recover": "recover:recover",
 }
 GROUPS: Final = {
     "peers": (

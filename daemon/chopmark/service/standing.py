@@ -44,6 +44,10 @@ RECOVER: Final = (
     "stop the gateway and run `chopmark recover`, which takes the log back from the peers; "
     "if another gateway uses this token, stop one of the two for good"
 )
+RETIRE: Final = (
+    "proofs of what it holds are served; if institutions have not answered, run `chopmark recover` "
+    "again once they do; otherwise the origin ends here, and a successor is set up"
+)
 CONFIRM: Final = (
     "it goes on by itself once a peer has answered; "
     "with no peer to be reached, and if no disk was restored, set `alone = true` under [start]"
@@ -189,7 +193,7 @@ class Standing:
         """Compare the ledger with its token and its peers; sign only after that."""
         mark, epochs = await self._marks.read()
         if (reason := await self._find_fault(mark, epochs)) is not None:
-            self._fall(reason)
+            self._fall(reason, RECOVER if epochs.barred is None else RETIRE)
             return
         if not self._confirmed.is_set() and (why := self._why_ask(mark, epochs)) is not None:
             await self._confirm(why)
@@ -290,9 +294,9 @@ class Standing:
         self._settled.set()
         self.on_standing()
 
-    def _fall(self, reason: str) -> None:
+    def _fall(self, reason: str, hint: str = RECOVER) -> None:
         message = f"our own log is behind, and nothing is signed: {reason}"
-        self._refusal = TryAgainError("log-behind", message, hint=RECOVER, retry_after=300)
+        self._refusal = TryAgainError("log-behind", message, hint=hint, retry_after=300)
         self.state = "behind"
         self._permitted.clear()
         LOG.error("%s", self._refusal, extra={"code": "log-behind"})

@@ -1,17 +1,14 @@
 """Builds the gateway's parts from its configuration, and closes them again."""
 
-import fcntl
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
 
 from chopmark.api.refusals import Refusals
 from chopmark.core.errors import (
     ConfigurationError,
-    ExistsError,
     InternalError,
     MissingError,
     TryAgainError,
@@ -35,6 +32,7 @@ from chopmark.service.config import Config, own_member
 from chopmark.service.credentials import read_pin
 from chopmark.service.gates import first_refusal
 from chopmark.service.gateway import GatewayService
+from chopmark.service.locking import lock_state, refusal_named
 from chopmark.service.looplag import LoopLag
 from chopmark.service.marks import Marks
 from chopmark.service.metrics import GatewayCollector, Metrics
@@ -87,9 +85,9 @@ async def build(config: Config, stack: AsyncExitStack) -> Parts:
     """
     state = config.gateway.state
     if not log_path(state).exists():
-        hint = "create it with `chopmark init`"
+        hint = "create it with `chopmark init`, or take a lost one back with `chopmark recover`"
         raise MissingError("no-ledger", f"there is no ledger in {state}", hint=hint)
-    stack.callback(_lock(state).close)
+    stack.callback(lock_state(state).close)
     reading = Worker("read")
     stack.callback(reading.close)
     signer = await open_signer(
@@ -118,24 +116,6 @@ async def open_parts(
     cosigner = await open_cosigner(log, signer)
     trust = Trust(own, log, replicas, policies, cosigner, outside.clock)
     return _assemble(config, own, signer, log, replicas, reading, outside, storage, trust)
-
-
-def _lock(state: Path) -> TextIO:
-    """Hold the state folder; the kernel lets go of it when this process ends, however it ends.
-
-    Raises:
-        ExistsError: `already-running`.
-        InternalError: `state-refused`.
-    """
-    with _refusal_named(state):
-        file = (state / "lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        message = f"another gateway is running on {state}"
-        raise ExistsError("already-running", message, hint="stop it first") from error
-    return file
 
 
 def _assemble(
@@ -268,7 +248,7 @@ class _Files:
         index = index_path(self.state, member.id)
         _make_folder(index.parent)
         for old in old_index_files(self.state, member.id):
-            with _refusal_named(old):
+            with refusal_named(old):
                 old.unlink(missing_ok=True)
         log = await open_log(path, index, self.reading, self.open_index)
         self.stack.push_async_callback(log.close)
@@ -276,20 +256,5 @@ class _Files:
 
 
 def _make_folder(path: Path) -> None:
-    with _refusal_named(path):
+    with refusal_named(path):
         path.mkdir(mode=0o700, exist_ok=True)
-
-
-@contextmanager
-def _refusal_named(path: Path) -> Iterator[None]:
-    """Turn what the system says of our state folder into our own error.
-
-    Raises:
-        InternalError: `state-refused`.
-    """
-    try:
-        yield
-    except OSError as error:
-        message = f"{path} cannot be used: {error}"
-        hint = "is the disk in order, and is this the user of the daemon?"
-        raise InternalError("state-refused", message, hint=hint) from error
