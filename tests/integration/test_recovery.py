@@ -1,5 +1,6 @@
 """A gateway whose disk was lost or put back: it refuses to sign, says why, and comes back."""
 
+import copy
 import json
 import shutil
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from documents import attest, attest_many, digests_of, some_document, verify
 
+from rig.broker import free_port
 from rig.gateway import HONG_KONG, SHENZHEN, Cluster, Gateway
 
 GOOD = ("valid", "valid-as-of")
@@ -51,9 +53,9 @@ def keep(gateway: Gateway, name: str) -> Path:
     return Path(shutil.copytree(gateway.state, gateway.folder / name))
 
 
-def put_back(gateway: Gateway, copy: Path) -> None:
+def put_back(gateway: Gateway, kept: Path) -> None:
     shutil.rmtree(gateway.state)
-    shutil.copytree(copy, gateway.state)
+    shutil.copytree(kept, gateway.state)
 
 
 def recover(gateway: Gateway, exit_code: int, *more: str) -> dict[str, Any]:
@@ -86,7 +88,7 @@ def test_restored_disk_is_behind_says_why_and_is_recovered(pair: Cluster) -> Non
     shenzhen.wait_for(shenzhen.is_ready, "to be ready")
     attest(hong_kong, some_document("in the copy"))
     assert hong_kong.stop() == 0
-    copy = keep(hong_kong, "old")
+    older = keep(hong_kong, "old")
     hong_kong.start()
     document = some_document("not in the copy")
     attest(hong_kong, document)
@@ -94,7 +96,7 @@ def test_restored_disk_is_behind_says_why_and_is_recovered(pair: Cluster) -> Non
     size = hong_kong.get("/v1/status")["size"]
     shenzhen.wait_for_head(hong_kong, size)
     hong_kong.stop()
-    put_back(hong_kong, copy)
+    put_back(hong_kong, older)
     hong_kong.launch()
     wait_for_standing(hong_kong, "behind")
     problem = refusal(hong_kong)
@@ -120,7 +122,7 @@ def test_restored_disk_and_token_are_behind_by_a_peers_word(pair: Cluster) -> No
     hong_kong.stop()
     tokens = hong_kong.folder / "tokens-old"
     shutil.copytree(hong_kong.token.tokens, tokens)
-    copy = keep(hong_kong, "with-token")
+    older = keep(hong_kong, "with-token")
     hong_kong.start()
     attest(hong_kong, some_document("not in either copy"))
     size = hong_kong.get("/v1/status")["size"]
@@ -128,11 +130,11 @@ def test_restored_disk_and_token_are_behind_by_a_peers_word(pair: Cluster) -> No
     hong_kong.stop()
     newest = keep(hong_kong, "newest-of-both")
     kept = Path(shutil.copytree(hong_kong.token.tokens, hong_kong.folder / "tokens-newest"))
-    for source, state in ((tokens, copy), (kept, newest)):
+    for source, state in ((tokens, older), (kept, newest)):
         shutil.rmtree(hong_kong.token.tokens)
         shutil.copytree(source, hong_kong.token.tokens)
         put_back(hong_kong, state)
-        if state is copy:
+        if state is older:
             hong_kong.launch()
             wait_for_standing(hong_kong, "behind")
             assert "a checkpoint that was seen" in str(refusal(hong_kong)["detail"])
@@ -181,3 +183,34 @@ def test_origin_is_retired_if_it_was_killed_before_the_loss(pair: Cluster) -> No
     wait_for_standing(hong_kong, "behind")
     assert refusal(hong_kong)["code"] == "log-behind"
     assert verify(hong_kong, document)["verdict"] in GOOD
+
+
+def test_second_box_with_a_copy_of_disk_and_the_same_token_is_fenced(pair: Cluster) -> None:
+    shenzhen = pair["sz-1"]
+    shenzhen.stop()
+    second = copy_box(shenzhen)
+    shenzhen.start()
+    try:
+        second.launch()
+        wait_for_standing(second, "behind")
+        assert "another copy of this ledger" in str(refusal(second)["detail"])
+        assert standing(shenzhen) == "standing"
+    finally:
+        second.stop()
+
+
+def copy_box(gateway: Gateway) -> Gateway:
+    """A box with a copy of the disk, beside the one that it was copied from."""
+    second = copy.copy(gateway)
+    second.state, second.socket = keep(gateway, "second"), gateway.folder / "2.sock"
+    second.config, second.log = gateway.folder / "second.toml", gateway.folder / "second.log"
+    text = gateway.config.read_text()
+    for old, new in (
+        (str(gateway.state), str(second.state)),
+        (str(gateway.socket), str(second.socket)),
+        (str(gateway.port), str(free_port())),
+        (str(gateway.metrics_port), str(free_port())),
+    ):
+        text = text.replace(old, new)
+    second.config.write_text(text)
+    return second
