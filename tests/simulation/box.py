@@ -253,6 +253,28 @@ class Box:
         self._kept.mkdir()
         self.life.disk.cut(self._kept)
 
+    @property
+    def stands(self) -> bool:
+        """Whether its gateway may sign."""
+        life = self.life
+        return bool(life and life.serving and life.parts.standing.may_sign() is None)
+
+    def put_back(self) -> None:
+        """Cut the power, and start from the copy; the token knows better."""
+        life = self.life
+        if life is None or not life.serving or self.world.calm:
+            return
+        history = History(self.origin, life.entries(life.parts.log))
+        life.crash()
+        self.oracle.put_back(self.id, history)
+        self._copy_kept()
+
+    def _copy_kept(self) -> None:
+        target = self.next_folder()
+        with suppress(FileNotFoundError):
+            shutil.copytree(self._kept, target, dirs_exist_ok=True)
+        self.indices.clear()
+
     def restore(self) -> None:
         """Cut the power, and start from the copy: from now on the log is forked.
 
@@ -265,10 +287,7 @@ class Box:
         life.crash()
         self.oracle.restore(self.id, history)
         self.hsm.mark = self._kept_mark
-        target = self.next_folder()
-        with suppress(FileNotFoundError):
-            shutil.copytree(self._kept, target, dirs_exist_ok=True)
-        self.indices.clear()
+        self._copy_kept()
 
     def _judge(self, life: Life) -> None:
         """A gateway may end when it is told to, and when it cannot know what its disk holds."""

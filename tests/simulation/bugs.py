@@ -15,7 +15,7 @@ import pytest
 from chopmark.core import follow
 from chopmark.core.draft import Recorded
 from chopmark.core.errors import ChopmarkError
-from chopmark.ledger import schema, sequencer
+from chopmark.ledger import epoch, schema, sequencer
 from chopmark.ledger.filler import Filler
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.replica import Replica
@@ -25,6 +25,8 @@ from chopmark.mesh import catchup
 from chopmark.mesh.intake import Intake
 from chopmark.mesh.news import Board
 from chopmark.mesh.unverified import next_bundle
+from chopmark.service import marks
+from chopmark.service.standing import Standing
 
 Patch = pytest.MonkeyPatch
 
@@ -155,6 +157,17 @@ def swallows_a_cancellation(patch: Patch) -> None:
     patch.setattr(Board, "run", stubborn)
 
 
+def signs_whatever_its_token_remembers(patch: Patch) -> None:
+    async def find_fault(_self: Any, _mark: Any, _epochs: Any) -> None:
+        pass
+
+    def settle(db: sqlite3.Connection, held: Any, fresh: bytes) -> None:
+        epoch.write_epochs(db, epoch.Epochs(held, fresh))
+
+    patch.setattr(Standing, "_find_fault", find_fault)
+    patch.setattr(marks, "settle", settle)
+
+
 BUGS: tuple[Callable[[Patch], None], ...] = (
     answers_before_the_commit,
     forgets_the_signed_head,
@@ -169,4 +182,5 @@ BUGS: tuple[Callable[[Patch], None], ...] = (
     leaves_the_end_out_of_the_index,
     lets_time_go_back,
     swallows_a_cancellation,
+    signs_whatever_its_token_remembers,
 )

@@ -15,6 +15,8 @@
    in what the replica had; `unknown` was not covered; and the replica had all that was cosigned
    before its as-of.
 9. `fsck` finds nothing but the evidence of a fork.
+10. A gateway whose disk was put back to one from before its last start, and whose token was not,
+   signs and cosigns nothing any more.
 """
 
 from collections import Counter, defaultdict
@@ -126,6 +128,7 @@ class Oracle:
     verdicts: list[Given] = field(default_factory=list)
     histories: dict[str, list[History]] = field(default_factory=lambda: defaultdict(list))
     restored: set[str] = field(default_factory=set)
+    behind: set[str] = field(default_factory=set)
     unsteady: set[str] = field(default_factory=set)
 
     def fail(self, rule: int, message: str) -> None:
@@ -136,12 +139,16 @@ class Oracle:
 
     def head_signed(self, head: Checkpoint) -> None:
         """A log key has signed."""
+        if head.origin in self.behind:
+            self.fail(10, f"{head.origin} was signed on a disk that was put back")
         known = self.heads[head.origin].setdefault(head.size, head.root)
         if known != head.root and head.origin not in self.restored:
             self.fail(2, f"two signed heads of {head.origin} have size {head.size}")
 
     def head_cosigned(self, head: Checkpoint, time: int) -> None:
         """A cosigner key has vouched for a head of its own log."""
+        if head.origin in self.behind:
+            self.fail(10, f"{head.origin} was vouched for on a disk that was put back")
         self.beats[head.origin].append((time, head.size))
 
     def recorded(self, origin: str, recorded: Recorded, items: Sequence[Item]) -> None:
@@ -193,10 +200,16 @@ class Oracle:
 
     def restore(self, box: str, history: History) -> None:
         """A gateway's disk is put back: what it told before belongs to another history."""
+        self.put_back(box, history)
+        self.behind.discard(history.origin)
+        self.restored.add(history.origin)
+
+    def put_back(self, box: str, history: History) -> None:
+        """A gateway's disk is put back, and its token is not: it must sign nothing any more."""
         origin = history.origin
         self._check_promises(history)
         self.histories[origin].append(history)
-        self.restored.add(origin)
+        self.behind.add(origin)
         self.promises[origin].clear()
         self.signed[origin] = 0
         for key in [key for key in self.floors if key[0] == box]:
@@ -232,7 +245,8 @@ class Oracle:
         frozen = state.fork_note is not None
         if frozen and origin not in self.restored:
             self.fail(6, f"{box} says that {origin} was forked")
-        if not whole and not frozen and not (origin in self.restored and behind):
+        older = origin in self.restored | self.behind
+        if not whole and not frozen and not (older and behind):
             text = f"{len(entries)} of {len(newest.raw)} entries, head {state.head.size}"
             self.fail(5, f"{box} has {text} of {origin} once faults have ended")
 

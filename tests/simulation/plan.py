@@ -42,6 +42,7 @@ class Plan:
     window: int
     crowd: float
     offsets: tuple[int, ...]
+    put_back: bool = False
 
 
 def draw_plan(random: Random) -> Plan:
@@ -65,4 +66,5 @@ def draw_plan(random: Random) -> Plan:
         window=random.choice((4, 20, 200)),
         crowd=random.choice((0, 0, 0, 0.1)),
         offsets=tuple(random.randint(-2000, 2000) for _ in range(gateways)),
+        put_back="fork" not in chosen and random.random() < 0.2,
     )

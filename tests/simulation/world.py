@@ -96,6 +96,8 @@ class World:
         busy += [self.spawn(clients.run()) for _ in range(self.plan.clients)]
         if "fork" in self.plan.faults:
             busy.append(self.spawn(chaos.fork()))
+        if self.plan.put_back:
+            busy.append(self.spawn(chaos.put_back()))
         await asyncio.sleep(self.plan.seconds)
         for task in busy:
             task.cancel()
@@ -124,7 +126,10 @@ class World:
             return False
         own = {life.parts.log.origin: life.parts.log for life in lives}
         replicas = [p.log for life in lives for p in life.parts.mesh.peers.values()]
-        signed = all(log.state.note and log.state.size == log.signed_size for log in own.values())
+        signed = all(
+            origin in self.oracle.behind or (log.state.note and log.state.size == log.signed_size)
+            for origin, log in own.items()
+        )
         return signed and all(_is_done(replica, own[replica.origin]) for replica in replicas)
 
     def _judge(self) -> None:
@@ -172,7 +177,7 @@ class World:
         home = folder / name
         shutil.copytree(_templates(self.plan.gateways) / name, home / "0")
         config = _configs(self.plan.gateways)[name]
-        if "fork" in self.plan.faults:
+        if "fork" in self.plan.faults or self.plan.put_back:  # peers are not to help
             config = msgspec.structs.replace(config, start=model.Start(alone=True))
         box = Box(self, config, _keys(name), home, self.plan.hsm)
         box.clock.offset = self.plan.offsets[number]

@@ -95,10 +95,17 @@ class Marks:
         self.last, self._sure = mark, True
 
     async def end(self) -> None:
-        """The run ends in order, and signs nothing more; raises as `write`."""
-        await self._log.write(lambda store: store.change(stop_clean))
+        """The run ends in order, and signs nothing more; raises as `write`.
+
+        With entries that were recorded, and not signed, it was not in order: a ledger that is
+        taken back from the peers has none of them.
+        """
+        state = self._log.state
+        clean = state.size == state.head.size
+        if clean:
+            await self._log.write(lambda store: store.change(stop_clean))
         if self.refused is None:
-            await self.write(clean=True)
+            await self.write(clean=clean)
 
     def _give_up(self, error: ConfigurationError) -> None:
         self.refused = error.message

@@ -237,6 +237,19 @@ async def test_start_after_a_clean_stop_asks_nobody(box: Box) -> None:
     assert await box.decide() == "standing"
 
 
+async def test_stop_with_entries_that_are_not_signed_is_not_an_orderly_one(box: Box) -> None:
+    async with box.started() as run:
+        await run.standing.permitted()
+        await run.sign(3)
+        await run.log.write(lambda store: append(store, ENTRIES[3:5]))
+        await run.standing.leave()
+    assert box.token.mark is not None
+    assert (box.token.mark.head.size, box.token.mark.clean) == (3, False)
+    box.peers = {"hk-1": None}
+    async with box.started() as run:
+        await until(lambda: "did not stop in order" in run.refusal().message)
+
+
 async def test_start_after_a_kill_waits_for_a_peer(box: Box) -> None:
     box.peers = {"hk-1": None, "mo-1": None}
     await box.live(3)
