@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from pkcs11.constants import Attribute, ObjectClass
+from pkcs11.exceptions import FunctionNotSupported
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import ChopmarkError, RefusedError
@@ -144,7 +145,7 @@ async def test_token_without_data_objects_says_so(
             self.get_objects = real.get_objects  # type: ignore[attr-defined]
 
         def create_object(self, _template: object) -> None:
-            raise hsm_mark.FunctionNotSupported
+            raise FunctionNotSupported
 
     real = hsm_mark.write_mark
     monkeypatch.setattr(

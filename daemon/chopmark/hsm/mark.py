@@ -10,19 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pkcs11.constants import Attribute, ObjectClass
-from pkcs11.exceptions import (
-    ArgumentsBad,
-    AttributeReadOnly,
-    AttributeTypeInvalid,
-    AttributeValueInvalid,
-    DeviceMemory,
-    FunctionNotSupported,
-    PKCS11Error,
-    SessionReadOnly,
-    TemplateIncomplete,
-    TemplateInconsistent,
-    TokenWriteProtected,
-)
+from pkcs11.exceptions import PKCS11Error
 from pkcs11.types import Object, Session
 
 from chopmark.core.errors import ConfigurationError, MalformedError, RefusedError
@@ -33,19 +21,6 @@ from chopmark.hsm.keys import find_objects
 
 _log: Final = logging.getLogger("chopmark.hsm")
 _APPLICATION: Final = "chopmark"
-_REFUSALS: Final = (
-    ArgumentsBad,
-    AttributeReadOnly,
-    AttributeTypeInvalid,
-    AttributeValueInvalid,
-    DeviceMemory,
-    FunctionNotSupported,
-    SessionReadOnly,
-    TemplateIncomplete,
-    TemplateInconsistent,
-    TokenWriteProtected,
-)
-"""What a token answers that holds no data objects, or may not be written."""
 
 
 def mark_label(config: HsmConfig) -> str:
@@ -92,7 +67,7 @@ def write_mark(session: Session, config: HsmConfig, mark: HeadMark, after: HeadM
     if newest != after:
         message = "the head mark in the token was written by another gateway"
         raise RefusedError("mark-moved", message)
-    _create(session, mark_label(config), mark)
+    _create(session, config, mark)
     if read_mark(session, config, mark.head.origin) != mark:
         raise TokenFaultError("the head mark does not read back as it was written")
     _destroy(found)
@@ -101,7 +76,7 @@ def write_mark(session: Session, config: HsmConfig, mark: HeadMark, after: HeadM
 def _find(session: Session, config: HsmConfig) -> list[_Found]:
     objects = find_objects(session, ObjectClass.DATA, mark_label(config))
     # SoftHSM gives no error when its files are gone: there is then nothing of anything.
-    if not objects and not find_objects(session, ObjectClass.PRIVATE_KEY, config.log_label):
+    if not objects and not _has_key(session, config):
         raise TokenFaultError("the token's objects are gone")
     return [_Found(_read(one), one) for one in objects]
 
@@ -123,19 +98,26 @@ def _newest(found: list[_Found], origin: str) -> HeadMark | None:
     return max(ours, key=lambda mark: mark.counter)
 
 
-def _create(session: Session, label: str, mark: HeadMark) -> None:
+def _has_key(session: Session, config: HsmConfig) -> bool:
+    return bool(find_objects(session, ObjectClass.PRIVATE_KEY, config.log_label))
+
+
+def _create(session: Session, config: HsmConfig, mark: HeadMark) -> None:
     template = {
         Attribute.CLASS: ObjectClass.DATA,
         Attribute.TOKEN: True,
         Attribute.PRIVATE: True,
         Attribute.MODIFIABLE: False,
-        Attribute.LABEL: label,
+        Attribute.LABEL: mark_label(config),
         Attribute.APPLICATION: _APPLICATION,
         Attribute.VALUE: mark.encode(),
     }
     try:
         session.create_object(template)
-    except _REFUSALS as error:
+    except PKCS11Error as error:
+        # Makers have many names for it; a token that answers otherwise just takes no such object.
+        if not _has_key(session, config):
+            raise
         message = f"the token keeps no head mark ({describe(error)})"
         raise ConfigurationError("mark-refused", message) from error
 

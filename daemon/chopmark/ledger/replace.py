@@ -9,10 +9,13 @@
 import os
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import ChopmarkError, InternalError
 from chopmark.ledger.epoch import Epochs, read_epochs, write_epochs
 from chopmark.ledger.schema import connect, damage_named
@@ -21,6 +24,11 @@ _OF_THE_LOG: Final = (
     *("log", "bundle", "tile", "reference", "grave", "request", "witnessed", "epoch"),
 )
 """Tables that the entries fill, or the token: the old ones say nothing about the new log."""
+_RAISE: Final = (
+    "INSERT INTO cosigner (origin, vkey, size, root, time, note) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (origin, vkey) DO UPDATE SET size = excluded.size, root = excluded.root,"
+    " time = max(time, excluded.time), note = excluded.note WHERE excluded.size > size"
+)
 _SUFFIXES: Final = ("", "-wal", "-shm")
 
 
@@ -33,13 +41,25 @@ def load_epochs(path: Path) -> Epochs | None:
         return None
 
 
-def put_epochs(path: Path, epochs: Epochs) -> None:
-    """Write the row of a database that no gateway has open; raises as `connect`."""
+@dataclass(frozen=True, slots=True)
+class Cosigned:
+    """A head of a peer's log that our cosigner key has cosigned, at a time in seconds."""
+
+    head: Checkpoint
+    vkey: str
+    time: int
+    note: bytes
+
+
+def put_epochs(path: Path, epochs: Epochs, floors: Sequence[Cosigned] = ()) -> None:
+    """Write the rows of a database that no gateway has open; see `replace_ledger`."""
     with closing(connect(path)) as db, damage_named(path):
-        _write(db, epochs)
+        _write(db, epochs, floors)
 
 
-def replace_ledger(old: Path, new: Path, epochs: Epochs, index: Path) -> Path | None:
+def replace_ledger(
+    old: Path, new: Path, epochs: Epochs, index: Path, floors: Sequence[Cosigned] = ()
+) -> Path | None:
     """Put `new` in the place of `old`; gives the name under which that was kept, if it was there.
 
     Args:
@@ -47,6 +67,7 @@ def replace_ledger(old: Path, new: Path, epochs: Epochs, index: Path) -> Path | 
         new: the recovered one, which nobody has open.
         epochs: the row that it gets.
         index: the digest index of the old one, which is derived and goes.
+        floors: heads that we have cosigned: nothing smaller is cosigned from now on.
 
     Raises:
         InternalError: `not-replaced`: the disk refused; try again.
@@ -55,7 +76,7 @@ def replace_ledger(old: Path, new: Path, epochs: Epochs, index: Path) -> Path | 
         with closing(connect(new)) as db, damage_named(new):
             if old.exists():
                 _copy_rest(db, old)
-            _write(db, epochs)
+            _write(db, epochs, floors)
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         kept = _put_away(old) if old.exists() else None
         shutil.rmtree(index, ignore_errors=True)
@@ -67,9 +88,12 @@ def replace_ledger(old: Path, new: Path, epochs: Epochs, index: Path) -> Path | 
     return kept
 
 
-def _write(db: sqlite3.Connection, epochs: Epochs) -> None:
+def _write(db: sqlite3.Connection, epochs: Epochs, floors: Sequence[Cosigned]) -> None:
     db.execute("BEGIN IMMEDIATE")
     write_epochs(db, epochs)
+    for one in floors:
+        head = one.head
+        db.execute(_RAISE, (head.origin, one.vkey, head.size, head.root, one.time, one.note))
     db.execute("COMMIT")
 
 

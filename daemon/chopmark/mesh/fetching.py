@@ -5,6 +5,8 @@ the brokers are dropped meanwhile; its catch-up brings again what was in them.
 """
 
 import asyncio
+import contextlib
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -23,6 +25,8 @@ from chopmark.mesh.topics import parse_topic
 ANSWER: Final = 3.0
 """Seconds to wait for heads before they are asked for again."""
 PAUSE: Final = 0.5
+MAX_NOTES: Final = 8
+"""Notes of one peer's log that are kept; the newest ones."""
 
 
 class Fetch:
@@ -33,6 +37,10 @@ class Fetch:
         brokers: where to; each once.
         peers: whom to ask.
         log: what grows by their answers.
+
+    Attributes:
+        notes: by peer, notes of its own log that may carry our cosignature, as brokers retain
+            them and as it answers; not verified.
     """
 
     def __init__(
@@ -40,11 +48,12 @@ class Fetch:
     ) -> None:
         self._log = log
         self._peers = tuple(peers)
+        self.notes: dict[str, deque[bytes]] = {peer: deque(maxlen=MAX_NOTES) for peer in peers}
         self._sizes: dict[str, int] = {}
         self._links = Links(
             brokers,
             me,
-            [topics.reply(me, "+")],
+            [topics.reply(me, "+"), *_retained(me, peers)],
             on_message=self._take,
             on_connect=self._connected,
             will=Will(topics.status(me), Status(online=False, sizes={}).encode()),
@@ -89,6 +98,21 @@ class Fetch:
                 task.cancel()
         return found
 
+    async def ask_own(self, origins: Mapping[str, str]) -> None:
+        """Ask peers for the heads of their own logs, once: they may carry our cosignature.
+
+        Args:
+            origins: of each peer that answers, its log's name.
+        """
+
+        async def ask(peer: str, origin: str) -> None:
+            with contextlib.suppress(ChopmarkError):
+                answer = parse_heads(await self._asker.ask(peer, HeadRequest(origin), ANSWER))
+                for note in answer.notes:
+                    self._take_note(peer, note)
+
+        await asyncio.gather(*(ask(peer, origin) for peer, origin in origins.items()))
+
     def holds(self, peer: str, size: int) -> None:
         """A peer has shown a head of ours, of this size, whose entries it says it holds."""
         self._sizes[peer] = size
@@ -107,4 +131,17 @@ class Fetch:
         topic = parse_topic(message.topic)
         if topic is not None and topic.kind == "reply" and topic.other in self._peers:
             self._asker.take_reply(message)
+        elif topic is not None and topic.kind in ("cosignature", "checkpoint"):
+            self._take_note(topic.owner, message.payload)
         message.acknowledge()
+
+    def _take_note(self, peer: str, note: bytes) -> None:
+        if peer in self.notes:
+            self.notes[peer].append(note)
+
+
+def _retained(me: str, peers: Sequence[str]) -> list[str]:
+    """Where notes of peers' logs stand that we have cosigned."""
+    return [
+        topic for peer in peers for topic in (topics.cosignature(peer, me), topics.checkpoint(peer))
+    ]

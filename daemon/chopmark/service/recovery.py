@@ -7,13 +7,15 @@ signed; the keys come from the token, so that the database may be gone altogethe
 2. Every peer is asked for the newest heads of our log that it has seen.
 3. If the ledger here covers all of them, it stays. Otherwise the log is fetched into
    `<state>/recovery/log.db`, up to the newest head that a peer holds; that resumes anywhere.
-4. `recovery_rule` decides. The ledger takes its place in each case (`ledger.replace`): where the
+4. Of each peer's log the largest head that carries our cosignature is looked up, so that nothing
+   smaller is cosigned from now on.
+5. `recovery_rule` decides. The ledger takes its place in each case (`ledger.replace`): where the
    origin must not go on it is barred, and serves proofs of what it holds.
 """
 
 import asyncio
 import shutil
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +35,7 @@ from chopmark.core.member import Member
 from chopmark.hsm.signer import open_signer
 from chopmark.ledger.epoch import Epochs
 from chopmark.ledger.log import Log, open_log
-from chopmark.ledger.replace import load_epochs, put_epochs, replace_ledger
+from chopmark.ledger.replace import Cosigned, load_epochs, put_epochs, replace_ledger
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.store import create_store, read_keys
 from chopmark.ledger.worker import Worker
@@ -170,7 +172,8 @@ class _Recovery:
         finally:
             await log.close()
         judgement = self._judge(ledger, heads, place if here else None)
-        kept = self._put(place, None if here else fresh, judgement)
+        floors = self._find_floors(fetch)
+        kept = self._put(place, None if here else fresh, judgement, floors)
         return Recovered(
             origin=self.own.origin,
             head=ledger.head,
@@ -202,6 +205,8 @@ class _Recovery:
             hint = "see that a broker and one peer at least can be reached, and run it again"
             raise UnreachableError("no-reply", "no peer has answered", hint=hint)
         heads = self._read(found, load_epochs(place))
+        origins = {peer.id: peer.origin for peer in self.config.peers if peer.id in found}
+        await fetch.ask_own(origins)
         here = await self._try_local(place, heads)
         if here is None and heads.newest is not None:
             await self._catch_up(fetch, replica, heads, heads.newest)
@@ -275,7 +280,26 @@ class _Recovery:
         lacking = [one.checkpoint for one in ledger.beyond]
         return judge(self.mark, ledger.head, lacking, answered, self.own.institution)
 
-    def _put(self, place: Path, fresh: Path | None, judgement: Judgement) -> Path | None:
+    def _find_floors(self, fetch: Fetch) -> list[Cosigned]:
+        """Of each peer's log the largest head that carries our cosignature."""
+        found = []
+        for peer in self.config.peers:
+            ours = [one for note in fetch.notes[peer.id] if (one := self._open(note, peer))]
+            found += sorted(ours, key=lambda one: (one.head.size, one.time))[-1:]
+        return found
+
+    def _open(self, note: bytes, peer: Member) -> Cosigned | None:
+        key = self.own.cosigner_key
+        try:
+            signed = open_checkpoint(note, peer.log_key, (key,))
+        except ChopmarkError:
+            return None
+        time = next((one.time for one in signed.verified if one.key == key), 0)
+        return Cosigned(signed.checkpoint, key.encode(), time, signed.encode()) if time else None
+
+    def _put(
+        self, place: Path, fresh: Path | None, judgement: Judgement, floors: Sequence[Cosigned]
+    ) -> Path | None:
         if judgement.fate is Fate.WHOLE:
             return None
         epoch = self.mark.epoch if self.mark else None
@@ -283,10 +307,10 @@ class _Recovery:
         if judgement.reasons:
             epochs = Epochs(current=epoch, barred="; ".join(judgement.reasons))
         if fresh is None:
-            put_epochs(place, epochs)
+            put_epochs(place, epochs, floors)
             return None
         index = index_path(self.config.gateway.state, self.own.id)
-        kept = replace_ledger(place, fresh, epochs, index)
+        kept = replace_ledger(place, fresh, epochs, index, floors)
         shutil.rmtree(fresh.parent, ignore_errors=True)
         return kept
 

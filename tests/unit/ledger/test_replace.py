@@ -2,13 +2,15 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import InternalError
 from chopmark.ledger.epoch import Epochs
-from chopmark.ledger.replace import load_epochs, put_epochs, replace_ledger
+from chopmark.ledger.replace import Cosigned, load_epochs, put_epochs, replace_ledger
 from chopmark.ledger.store import Store
 from ledgers import attestations, make_store, sign
 
@@ -80,6 +82,17 @@ def test_kill_before_the_last_step_is_made_good_by_calling_again(
 
 def refuse(*_: object, **__: object) -> None:
     raise OSError("refused")
+
+
+def test_what_we_cosigned_is_never_forgotten_by_a_smaller_head(tmp_path: Path) -> None:
+    path = make(tmp_path / "log.db", 1)
+    head = Checkpoint("bank-hk.example/hk-1", 7, b"\1" * 32)
+    for size, time in ((7, 50), (5, 90), (9, 20)):
+        floor = Cosigned(replace(head, size=size), "key", time, b"note %d" % size)
+        put_epochs(path, Epochs(), [floor])
+    with closing(sqlite3.connect(path)) as db:
+        rows = list(db.execute("SELECT size, time, note FROM cosigner"))
+    assert rows == [(9, 50, b"note 9")]
 
 
 def test_row_is_put_and_read(tmp_path: Path) -> None:
