@@ -1,6 +1,7 @@
 """`chopmark recover`: take our own log back from the peers."""
 
 import asyncio
+import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -76,6 +77,9 @@ def recover(
     _show(made, result)
     if report is not None:
         say_fields([("report", report)])
+    if os.geteuid() == 0:
+        state = config.gateway.state
+        say_prose(f"if the daemon runs as user chopmark: chown -R chopmark: {state}", indent=0)
     say_prose(f"next: {_NEXT[result]}", indent=0)
     return EXITS[result]
 
