@@ -130,7 +130,11 @@ class World:
             origin in self.oracle.behind or (log.state.note and log.state.size == log.signed_size)
             for origin, log in own.items()
         )
-        return signed and all(_is_done(replica, own[replica.origin]) for replica in replicas)
+        behind = self.oracle.behind  # peers lack what was recorded there, and never signed
+        return signed and all(
+            replica.origin in behind or _is_done(replica, own[replica.origin])
+            for replica in replicas
+        )
 
     def _judge(self) -> None:
         lives = [box.life for box in self.boxes if box.life and box.life.serving]

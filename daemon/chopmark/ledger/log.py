@@ -73,8 +73,8 @@ class Log:
 
     @property
     def seen_notes(self) -> list[bytes]:
-        """None: of our own log `service.standing` keeps what we were shown."""
-        return []
+        """The newest witnessed head: who asks may find its own cosignature there."""
+        return [self.state.witnessed_note] if self.state.witnessed_note else []
 
     @property
     def index(self) -> DigestIndex:
