@@ -3,7 +3,9 @@
 import copy
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,9 @@ GOOD = ("valid", "valid-as-of")
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """Two gateways that ask each other, as by default."""
-    made = Cluster(tmp_path_factory.mktemp("r"), (HONG_KONG, SHENZHEN), alone=False)
+    made = Cluster(
+        tmp_path_factory.mktemp("r"), (HONG_KONG, SHENZHEN), "jurisdictions", alone=False
+    )
     try:
         yield made.start()
     finally:
@@ -46,6 +50,12 @@ def refusal(gateway: Gateway) -> dict[str, object]:
 def wait_for_standing(gateway: Gateway, state: str) -> None:
     gateway.wait_for(gateway.is_answering, "to answer")
     gateway.wait_for(lambda: standing(gateway) == state, f"to be {state}")
+
+
+def wait_for_good(gateway: Gateway, document: bytes) -> None:
+    """Its peers may have to tell it again what they have cosigned."""
+    what = "to know the document, with its quorum"
+    gateway.wait_for(lambda: verify(gateway, document)["verdict"] in GOOD, what)
 
 
 def keep(gateway: Gateway, name: str) -> Path:
@@ -106,14 +116,14 @@ def test_restored_disk_is_behind_says_why_and_is_recovered(pair: Cluster) -> Non
     status = hong_kong.cli("status").stdout
     assert "ALARM" in status
     assert "behind" in status
-    assert verify(shenzhen, document)["verdict"] in GOOD
+    wait_for_good(shenzhen, document)
     hong_kong.stop()
     report = recover(hong_kong, 0)
     assert report["result"] == "goes-on"
     assert Path(report["kept"]).exists()
     assert recover(hong_kong, 0)["result"] == "whole"
     hong_kong.start()
-    assert verify(hong_kong, document)["verdict"] in GOOD
+    wait_for_good(hong_kong, document)
     assert attest(hong_kong, some_document("after the recovery"))["index"] == size
 
 
@@ -142,9 +152,20 @@ def test_restored_disk_and_token_are_behind_by_a_peers_word(pair: Cluster) -> No
     hong_kong.start()
 
 
+def floors(gateway: Gateway) -> dict[str, int]:
+    """What its cosigner has cosigned, by its database; the gateway is stopped."""
+    with closing(sqlite3.connect(gateway.state / "log.db")) as db:
+        return dict(db.execute("SELECT origin, size FROM cosigner"))
+
+
 def test_deleted_database_comes_back_and_every_earlier_proof_holds(pair: Cluster) -> None:
     hong_kong, shenzhen = pair["hk-1"], pair["sz-1"]
     hong_kong.wait_for(hong_kong.is_ready, "to be ready")
+    attest(shenzhen, some_document("cosigned by Hong Kong"))
+    cosigned = shenzhen.get("/v1/status")["size"]
+    hong_kong.wait_for(
+        lambda: hong_kong.peer(shenzhen)["cosigned_size"] == cosigned, "to cosign its peer's head"
+    )
     document = some_document("before the loss")
     proof = attest(hong_kong, document)["proof"]
     attest_many(hong_kong, 600)
@@ -154,13 +175,14 @@ def test_deleted_database_comes_back_and_every_earlier_proof_holds(pair: Cluster
     shutil.rmtree(hong_kong.state)
     report = recover(hong_kong, 0)
     assert (report["result"], report["head"]["size"]) == ("goes-on", size)
+    assert floors(hong_kong) == {shenzhen.who.origin: cosigned}
     assert hong_kong.cli("fsck").returncode == 0
     hong_kong.start()
     assert verify(hong_kong, document, proof=proof)["verdict"] in GOOD
     again = attest(hong_kong, some_document("after the loss"))
     assert again["index"] == size
     shenzhen.wait_for_head(hong_kong, size + 1)
-    assert shenzhen.peer(hong_kong)["state"] == "following"
+    shenzhen.wait_for(lambda: shenzhen.peer(hong_kong)["state"] == "following", "to follow on")
 
 
 def test_origin_is_retired_if_it_was_killed_before_the_loss(pair: Cluster) -> None:
@@ -175,14 +197,15 @@ def test_origin_is_retired_if_it_was_killed_before_the_loss(pair: Cluster) -> No
     done = hong_kong.cli("recover", "--patience", "1", check=False)
     assert done.returncode == 69
     assert "no peer has answered" in done.stderr
-    shenzhen.start()
+    shenzhen.launch()  # it waits for Hong Kong's word itself, and answers all the same
     report = recover(hong_kong, 10)
     assert (report["result"], report["head"]["size"]) == ("retired", size)
     assert Path(report["report"]).exists()
     hong_kong.launch()
     wait_for_standing(hong_kong, "behind")
     assert refusal(hong_kong)["code"] == "log-behind"
-    assert verify(hong_kong, document)["verdict"] in GOOD
+    wait_for_standing(shenzhen, "standing")
+    wait_for_good(hong_kong, document)
 
 
 def test_second_box_with_a_copy_of_disk_and_the_same_token_is_fenced(pair: Cluster) -> None:
