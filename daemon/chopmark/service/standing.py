@@ -251,6 +251,8 @@ class Standing:
     async def _ask(self, peer: str) -> None:
         while True:
             if await self._is_confirmed_by(peer):
+                if not self._confirmed.is_set():
+                    LOG.info("our log is confirmed by %s", peer, extra={"peer": peer})
                 self._confirmed.set()
                 return
             await asyncio.sleep(RETRY)
