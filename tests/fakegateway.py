@@ -207,6 +207,9 @@ class FakeGateway:
             raise MissingError("no-such-log", f"no log of {member}")
         return self.leaves[after + 1 : after + 1 + limit], len(self.leaves)
 
+    def evidence(self) -> list[dict[str, Any]]:
+        return [{"id": "sz-1", "digest": "00"}]
+
     def policy(self, member: str) -> str:
         if member != WHO.id:
             raise MissingError("no-such-log", f"no log of {member}")

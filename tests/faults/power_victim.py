@@ -52,7 +52,8 @@ def make_config(folder: Path, *, peer: bool = True) -> Config:
     block = peer_block(
         log_vkey=f'"{LOG.vkey.encode()}"', cosigner_vkey=f'"{COSIGNER.vkey.encode()}"'
     )
-    state = f'state = "{folder / "disk" / "state"}"\n\n[start]\nalone = true\n\n[hsm]'
+    more = '[start]\nalone = true\n\n[clock]\nrequire = "none"'
+    state = f'state = "{folder / "disk" / "state"}"\n\n{more}\n\n[hsm]'
     return parse_config((BASE.replace("[hsm]", state) + (block if peer else "")).encode())
 
 

@@ -58,7 +58,7 @@ class Life:
         gateway = msgspec.structs.replace(box.config.gateway, state=self.folder)
         config = msgspec.structs.replace(box.config, gateway=gateway)
         draw = world.random.randbytes
-        outside = Outside(box.clock, SimIndex, link_to(world.broker), draw)
+        outside = Outside(box.clock, SimIndex, link_to(world.broker), random=draw)
         async with AsyncExitStack() as stack:
             reading = Worker("read")
             stack.callback(reading.close)

@@ -15,7 +15,9 @@
    in what the replica had; `unknown` was not covered; and the replica had all that was cosigned
    before its as-of.
 9. `fsck` finds nothing but the evidence of a fork.
-10. A gateway whose disk was put back to one from before its last start, and whose token was not,
+10. Evidence convicts none but a forked issuer; and once faults end, whoever runs has it if one has,
+    and follows that issuer no more.
+11. A gateway whose disk was put back to one from before its last start, and whose token was not,
    signs and cosigns nothing any more.
 """
 
@@ -129,6 +131,7 @@ class Oracle:
     histories: dict[str, list[History]] = field(default_factory=lambda: defaultdict(list))
     restored: set[str] = field(default_factory=set)
     behind: set[str] = field(default_factory=set)
+    junk: set[bytes] = field(default_factory=set)
     unsteady: set[str] = field(default_factory=set)
 
     def fail(self, rule: int, message: str) -> None:
@@ -140,7 +143,7 @@ class Oracle:
     def head_signed(self, head: Checkpoint) -> None:
         """A log key has signed."""
         if head.origin in self.behind:
-            self.fail(10, f"{head.origin} was signed on a disk that was put back")
+            self.fail(11, f"{head.origin} was signed on a disk that was put back")
         known = self.heads[head.origin].setdefault(head.size, head.root)
         if known != head.root and head.origin not in self.restored:
             self.fail(2, f"two signed heads of {head.origin} have size {head.size}")
@@ -148,7 +151,7 @@ class Oracle:
     def head_cosigned(self, head: Checkpoint, time: int) -> None:
         """A cosigner key has vouched for a head of its own log."""
         if head.origin in self.behind:
-            self.fail(10, f"{head.origin} was vouched for on a disk that was put back")
+            self.fail(11, f"{head.origin} was vouched for on a disk that was put back")
         self.beats[head.origin].append((time, head.size))
 
     def recorded(self, origin: str, recorded: Recorded, items: Sequence[Item]) -> None:
@@ -192,6 +195,8 @@ class Oracle:
         if not message.acknowledged:
             message.held = held
             life.came[origin, start] += 1
+            return
+        if message.payload in self.junk:
             return
         due = start <= message.held and replica.conflict is None and life.came[origin, start] == 1
         if kind == "entries" and due and held < end:
@@ -250,6 +255,16 @@ class Oracle:
         if not whole and not frozen and not excused:
             text = f"{len(entries)} of {len(newest.raw)} entries, head {state.head.size}"
             self.fail(5, f"{box} has {text} of {origin} once faults have ended")
+
+    def check_evidence(self, held: Mapping[str, Mapping[str, Any]]) -> None:
+        """What each gateway holds against whom: by box, the stop of each origin, or None."""
+        accused = {origin for stops in held.values() for origin, stop in stops.items() if stop}
+        for origin in accused - set(self.restored):
+            self.fail(10, f"there is evidence against {origin}, which was never forked")
+        for box, stops in held.items():
+            for origin in accused:
+                if stops[origin] is None:
+                    self.fail(10, f"{box} has no evidence against {origin}, and others have")
 
     def _check_promises(self, history: History) -> None:
         for index, (item, made_at) in self.promises[history.origin].items():

@@ -29,6 +29,7 @@ from simulation.clients import Clients
 from simulation.disk import simulated_disks
 from simulation.hsm import Keys
 from simulation.loop import MAX_STEPS, SimLoop
+from simulation.malice import Malice
 from simulation.network import SimBroker
 from simulation.oracle import History, Oracle, ViolationError
 from simulation.plan import Plan, draw_plan
@@ -66,6 +67,8 @@ class World:
         self.broker.loss, self.broker.double = self.plan.loss, self.plan.double
         self.broker.delay, self.broker.window = self.plan.delay, self.plan.window
         self.broker.watch = self._watch
+        self.malice = Malice(self.broker, seed)
+        self.oracle.junk = self.malice.junk
         self.boxes = [self._make_box(name, folder) for name in NAMES[: self.plan.gateways]]
         self.issuers = self.boxes[: self.plan.issuers]
         self.tasks: list[asyncio.Task[Any]] = []
@@ -94,6 +97,8 @@ class World:
         chaos, clients = Chaos(self), self.clients
         busy = [self.spawn(chaos.run())]
         busy += [self.spawn(clients.run()) for _ in range(self.plan.clients)]
+        if self.malice.active:
+            busy.append(self.spawn(self.malice.run()))
         if "fork" in self.plan.faults:
             busy.append(self.spawn(chaos.fork()))
         if self.plan.put_back:
@@ -108,6 +113,7 @@ class World:
             await box.life.answer()
         await self._converge()
         await clients.verify_all()
+        await self._converge()  # a proof that was presented may be of another history
         self._judge()
         for box in self.boxes:
             await box.stop()
@@ -126,6 +132,8 @@ class World:
             return False
         own = {life.parts.log.origin: life.parts.log for life in lives}
         replicas = [p.log for life in lives for p in life.parts.mesh.peers.values()]
+        if len({frozenset(k for k, v in _accused(life).items() if v) for life in lives}) > 1:
+            return False  # it is on its way
         signed = all(
             origin in self.oracle.behind or (log.state.note and log.state.size == log.signed_size)
             for origin, log in own.items()
@@ -143,6 +151,7 @@ class World:
         histories = [History(one.box.origin, one.entries(one.parts.log)) for one in lives]
         self.entries = sum(len(history.raw) for history in histories)
         self.oracle.close(histories)
+        self.oracle.check_evidence({life.box.id: _accused(life) for life in lives})
         known = {history.origin for history in histories}
         for life in lives:
             life.note_held(after=True)
@@ -244,6 +253,12 @@ def check_seed(seed: int) -> Result:
     return result
 
 
+def _accused(life: Any) -> dict[str, Any]:
+    """Why each log is not followed any more by a gateway that holds evidence against it."""
+    forks = life.parts.forks
+    return {log.origin: forks.of(log.origin) for log in life.logs()}
+
+
 def _is_done(replica: Any, own: Any) -> bool:
     """Whether a replica has all that there is, or has seen the fork and keeps the evidence."""
     state = replica.log.state
@@ -315,6 +330,7 @@ def _configs(count: int) -> dict[str, model.Config]:
                 jurisdiction="CN",
             ),
             hsm=model.Hsm(module=Path("/none"), token_label=name),
+            clock=model.Clock(require="none"),
             broker=(model.Broker(host="broker.example"),),
             peer=tuple(peer for other, peer in peers.items() if other != name),
         )

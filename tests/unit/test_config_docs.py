@@ -9,6 +9,7 @@ from chopmark.service.config import parse_config
 from chopmark.service.config_model import (
     Api,
     Broker,
+    Clock,
     Gateway,
     Hsm,
     Kind,
@@ -28,6 +29,7 @@ SECTIONS = {
     "[metrics]": Metrics,
     "[start]": Start,
     "[storage]": Storage,
+    "[clock]": Clock,
     "[witness]": Witness,
     "[[broker]]": Broker,
     "[kinds.<kind>]": Kind,
@@ -67,6 +69,7 @@ def test_docs_give_the_defaults() -> None:
     assert rows("[metrics]")["listen"] == f"`{config.metrics.listen}`"
     assert rows("[storage]")["alarm"] == f"`{config.storage.alarm}`"
     assert rows("[storage]")["stop"] == f"`{config.storage.stop}`"
+    assert rows("[clock]")["require"] == f"`{config.clock.require}`"
     assert rows("[witness]")["rule"] == f'`"{config.witness.rule}"`'
     assert rows("[[broker]]")["port"] == f"`{config.broker[0].port}`"
     assert rows("[kinds.<kind>]")["max_age"] == f"`{config.max_age('x')}`"

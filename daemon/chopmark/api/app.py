@@ -20,6 +20,7 @@ from chopmark.api.proofs import read_proof_of
 from chopmark.api.revocations import revoke
 from chopmark.api.short import ShortRoutes
 from chopmark.api.state import (
+    read_evidence,
     read_export,
     read_health,
     read_peers,
@@ -83,6 +84,7 @@ def create_app(gateway: Gateway, limits: ApiLimits | None = None) -> Api:
             read_status,
             read_peers,
             read_policy,
+            read_evidence,
             read_export,
             read_health,
             read_readiness,

@@ -35,6 +35,10 @@ GROUPS: Final = {
         "Show the other gateways that this one knows (list), and tell them of this one.",
         {"list": "peers:list_peers", "export": "peers:export", "policy": "peers:policy"},
     ),
+    "evidence": (
+        "Show evidence that a log was forked (show), and check it on any machine (check).",
+        {"show": "evidence:show", "check": "evidence:check"},
+    ),
     "log": ("Look into a ledger.", {"show": "log:show"}),
     "config": ("Look at the configuration.", {"check": "config:check"}),
 }

@@ -103,6 +103,15 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     ] = 0.97
 
 
+class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[clock]`: what is asked of the system's clock."""
+
+    require: Annotated[
+        Literal["synchronised", "none"],
+        Meta(description='"synchronised": nothing is issued while the clock is wrong; or "none"'),
+    ] = "synchronised"
+
+
 class Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[witness]`: whose countersignatures make an attestation witnessed."""
 
@@ -173,6 +182,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     api: Api = Api()
     metrics: Metrics = Metrics()
     storage: Storage = Storage()
+    clock: Clock = Clock()
     witness: Witness = Witness()
     start: Start = Start()
     broker: tuple[Broker, ...]

@@ -36,6 +36,7 @@ def render_config(config: Config) -> str:
         _section("[api]", config.api),
         _section("[metrics]", config.metrics),
         _section("[storage]", config.storage),
+        _section("[clock]", config.clock),
         _section("[witness]", config.witness),
         _section("[start]", config.start),
         *(_section("[[broker]]", broker) for broker in config.broker),

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from chopmark.api.refusals import Refusals
@@ -16,8 +17,10 @@ from chopmark.core.errors import (
 from chopmark.core.member import Member
 from chopmark.core.note import parse_note
 from chopmark.core.ports import Clock
+from chopmark.core.proof import Proof
 from chopmark.core.verdict import Source
 from chopmark.hsm.signer import HsmSigner, open_signer
+from chopmark.ledger.blame import Blame
 from chopmark.ledger.index import DigestIndex
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
@@ -25,11 +28,14 @@ from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import create_store, read_keys
 from chopmark.ledger.witness import Cosigner, open_cosigner
 from chopmark.ledger.worker import Worker
+from chopmark.mesh import topics
 from chopmark.mesh.link import Broker, Link
 from chopmark.mesh.mesh import Mesh
 from chopmark.service.clock import SystemClock
+from chopmark.service.clockguard import ClockGuard
 from chopmark.service.config import Config, own_member
 from chopmark.service.credentials import read_pin
+from chopmark.service.forks import Forks, OwnHeads
 from chopmark.service.gates import first_refusal
 from chopmark.service.gateway import GatewayService
 from chopmark.service.locking import lock_state, refusal_named
@@ -54,6 +60,7 @@ class Outside:
     open_index: Callable[[Path], DigestIndex] = DigestIndex
     make_link: Callable[..., Link] = Link
     random: Callable[[int], bytes] = secrets.token_bytes
+    make_guard: Callable[[str, str, Clock], ClockGuard] = ClockGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,8 @@ class Parts:
     gateway: GatewayService
     sequencer: Sequencer
     mesh: Mesh
+    forks: Forks
+    guard: ClockGuard
     report: Report
     log: Log
     storage: Storage
@@ -115,7 +124,9 @@ async def open_parts(
     ]
     cosigner = await open_cosigner(log, signer)
     trust = Trust(own, log, replicas, policies, cosigner, outside.clock)
-    return _assemble(config, own, signer, log, replicas, reading, outside, storage, trust)
+    parts = _assemble(config, own, signer, log, replicas, reading, outside, storage, trust)
+    await parts.forks.start()
+    return parts
 
 
 def _assemble(
@@ -140,10 +151,17 @@ def _assemble(
         lambda: signer.warning,
         alone=config.start.alone,
     )
-    sequencer.refuse = first_refusal(standing.refuse, storage.refuse)
+    blame = Blame()
+    guard = outside.make_guard(config.clock.require, own.institution, clock)
+    guard.look()
+    sequencer.refuse = first_refusal(standing.refuse, storage.refuse, guard.refuse)
     sequencer.permitted = standing.permitted
+    forks = Forks(own, log, {replica.origin: replica for replica in replicas}, clock)
     for replica in replicas:
         replica.admit = storage.admit
+        replica.on_evidence = forks.found
+        replica.blame = blame
+        replica.on_heartbeat = partial(guard.heard, replica.member)
     brokers = [Broker(broker.host, broker.port) for broker in config.broker]
     mesh = Mesh(
         own.id,
@@ -152,13 +170,21 @@ def _assemble(
         replicas,
         lambda: make_heartbeat(log, trust.cosigner, clock),
         outside.make_link,
-        trust.handlers,
+        {**trust.handlers, "evidence": forks.take},
     )
     trust.join(mesh)
     trust.cosigner.may_cosign = standing.may_sign
-    if trust.quorum is not None:
-        trust.quorum.observe_own_head = standing.observe_own_head
     standing.ask, standing.on_standing = mesh.ask_heads, mesh.head_moved
+    forks.tell = lambda payload: mesh.tell(topics.evidence(own.id), payload)
+    own_heads = OwnHeads(own, log, forks)
+
+    async def observe_own(note: bytes) -> None:
+        await standing.observe_own_head(note)
+        await own_heads.observe(note)
+
+    forks.observe_own = observe_own
+    if trust.quorum is not None:
+        trust.quorum.observe_own_head = observe_own
     signing = Signing(log, reading)
     witnessing = None
     if trust.quorum is not None:
@@ -170,18 +196,35 @@ def _assemble(
         mesh.head_moved()
 
     sequencer.on_head, sequencer.room = head_moved, mesh.room
-    shelves = [Shelf(own, log, Source.OWN), *map(_shelve, replicas)]
+    shelves = [_shelve_own(own, log, forks), *map(_shelve, replicas)]
     verifier = Verifier(shelves, reading, config.max_age, trust.policies)
     lag, refusals = LoopLag(), Refusals()
     report = Report(
-        own, log, sequencer, signer, mesh, replicas, clock, storage, lag, trust, standing
+        *(own, log, sequencer, signer, mesh, replicas, clock, storage, lag),
+        *(forks, guard, trust, standing),
     )
-    collector = GatewayCollector(report.status, replicas, mesh, storage, lag, refusals, clock)
+    collector = GatewayCollector(
+        report.status, replicas, mesh, storage, lag, refusals, clock, blame
+    )
     logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
-    gateway = GatewayService(own, sequencer, logs, signing, verifier, report, clock, witnessing)
+    gateway = GatewayService(
+        own, sequencer, logs, signing, verifier, report, clock, forks.describe, witnessing
+    )
     metrics = Metrics(collector)
     return Parts(
-        *(gateway, sequencer, mesh, report, log, storage, lag, refusals, metrics, trust, standing)
+        gateway=gateway,
+        sequencer=sequencer,
+        mesh=mesh,
+        forks=forks,
+        guard=guard,
+        report=report,
+        log=log,
+        storage=storage,
+        lag=lag,
+        refusals=refusals,
+        metrics=metrics,
+        trust=trust,
+        standing=standing,
     )
 
 
@@ -217,7 +260,14 @@ async def make_heartbeat(log: Log, cosigner: Cosigner, clock: Clock) -> bytes:
 
 def _shelve(replica: Replica) -> Shelf:
     member, log = replica.member, replica.log
-    return Shelf(member, log, Source.REPLICA, lambda: replica.conflict, replica.observe_head)
+    return Shelf(member, log, Source.REPLICA, lambda: replica.stopped, replica.observe_proof)
+
+
+def _shelve_own(own: Member, log: Log, forks: Forks) -> Shelf:
+    async def observe(proof: Proof) -> None:
+        await forks.observe_own(proof.note)
+
+    return Shelf(own, log, Source.OWN, lambda: forks.of(own.origin), observe)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from chopmark.core.compact import AnswerReader, End, Failure, Unsigned, parse_he
 from chopmark.core.digest import blind
 from chopmark.core.entry import parse_entry
 from chopmark.core.errors import MalformedError
+from chopmark.core.evidence import check_evidence, parse_evidence
 from chopmark.core.keys import parse_vkey
 from chopmark.core.mark import parse_mark
 from chopmark.core.merkle import root_from_inclusion, verify_consistency
@@ -34,6 +35,7 @@ FILES = [
     "policy",
     "tiles",
     "head-mark",
+    "evidence",
 ]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {
@@ -199,6 +201,25 @@ def test_proof_vector(case: Case) -> None:
     assert read_proof(case) == expected
 
 
+def read_evidence(case: Case) -> dict[str, Any]:
+    evidence = parse_evidence(case["evidence"].encode())
+    assert evidence.encode() == case["evidence"].encode()
+    fork = check_evidence(evidence, parse_vkey(VECTORS["evidence"]["log"]))
+    sizes = [head.checkpoint.size for head in (fork.first, fork.second)]
+    told = {"subject": evidence.subject, "number": evidence.number, "sizes": sizes}
+    return {"name": case["name"], "evidence": case["evidence"]} | told
+
+
+@pytest.mark.parametrize("case", cases("evidence", "good"))
+def test_evidence_vector(case: Case) -> None:
+    assert read_evidence(case) == case
+
+
+@pytest.mark.parametrize("case", cases("evidence", "bad"))
+def test_bad_evidence_vector(case: Case) -> None:
+    assert code_of(read_evidence, case) == case["code"]
+
+
 @pytest.mark.parametrize("case", cases("proof", "bad"))
 def test_bad_proof_vector(case: Case) -> None:
     assert code_of(read_proof, case) == case["code"]
@@ -263,6 +284,7 @@ EXAMPLES = {
     "policy": VECTORS["policy"]["good"][0]["policy"],
     "tiles": "tile/0/x001/x234/067",
     "head-mark": VECTORS["head-mark"]["good"][0]["hex"],
+    "evidence": VECTORS["evidence"]["good"][1]["evidence"],
 }
 
 
@@ -270,9 +292,8 @@ EXAMPLES = {
 def test_page_begins_with_an_example_that_is_a_vector(name: str) -> None:
     page = (PAGES / f"{name}.md").read_text("utf-8")
     example = page.split("```")[1].partition("\n")[2]
-    shown = (
-        example if name in {"note", "checkpoint", "proof", "policy"} else "".join(example.split())
-    )
+    is_text = name in {"note", "checkpoint", "proof", "policy", "evidence"}
+    shown = example if is_text else "".join(example.split())
     assert EXAMPLES[name] in shown
     assert f"vectors/{name}.json" in page
 
