@@ -27,12 +27,12 @@ from power_bugs import BUGS, checkpoint_often
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.draft import Draft
+from chopmark.core.keys import VerifierKey
 from chopmark.core.mark import HeadMark
 from chopmark.core.note import Note, Signature
 from chopmark.core.ports import MarkKeeper, Signer
 from chopmark.ledger import tail
 from chopmark.ledger.replica import Replica
-from chopmark.ledger.witness import open_cosigner
 from chopmark.service.config import Config, parse_config
 from chopmark.service.credentials import read_pin
 from chopmark.service.initialise import initialise
@@ -86,6 +86,10 @@ class ShowingSigner:
     real: Signer
     shown: Shown
 
+    @property
+    def cosigner_key(self) -> VerifierKey:
+        return self.real.cosigner_key
+
     async def sign_checkpoint(self, checkpoint: Checkpoint) -> Signature:
         signature = await self.real.sign_checkpoint(checkpoint)
         self.shown("head", note=Note(checkpoint.encode(), (signature,)).encode().decode())
@@ -96,9 +100,9 @@ class ShowingSigner:
         checkpoint: Checkpoint,
         time: int,
         *,
-        refresh: bool = False,  # noqa: ARG002 - it has no queue
+        refresh: bool = False,
     ) -> Signature:
-        return await self.real.cosign(checkpoint, time)
+        return await self.real.cosign(checkpoint, time, refresh=refresh)
 
 
 class Tokens:
@@ -151,6 +155,7 @@ class Victim:
         self._replica: Replica = parts.report._replicas[0]
         self._signer = ShowingSigner(parts.sequencer._signer, shown)
         parts.sequencer._signer = self._signer  # type: ignore[assignment]
+        parts.trust.cosigner._signer = self._signer  # type: ignore[assignment]
 
     async def run(self, rounds: int) -> None:
         """Do what a gateway does, over and over."""
@@ -200,7 +205,7 @@ class Victim:
         self._shown("seen", time=self._replica.log.state.seen_time)
 
     async def _beat(self) -> None:
-        cosigner = await open_cosigner(self._parts.log, self._signer)
+        cosigner = self._parts.trust.cosigner
         note = await make_heartbeat(self._parts.log, cosigner, self._parts.report._clock)
         self._shown("head", note=note.decode())
 

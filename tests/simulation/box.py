@@ -21,7 +21,7 @@ from chopmark.core.policy import Policy
 from chopmark.core.proof import parse_proof
 from chopmark.core.verdict import Issuer, Match, Question
 from chopmark.ledger.worker import Worker
-from chopmark.service.config_model import Config
+from chopmark.service.config_model import Config, Witness
 from chopmark.service.wiring import Outside, Parts, open_parts
 from simulation.disk import Disk
 from simulation.hsm import Hsm, SimClock, SimSigner
@@ -56,7 +56,8 @@ class Life:
         """As `service.main`, without HTTP."""
         box, world = self.box, self.box.world
         gateway = msgspec.structs.replace(box.config.gateway, state=self.folder)
-        config = msgspec.structs.replace(box.config, gateway=gateway)
+        rule = Witness(rule="jurisdictions" if world.plan.witnessed else "none")
+        config = msgspec.structs.replace(box.config, gateway=gateway, witness=rule)
         draw = world.random.randbytes
         outside = Outside(box.clock, SimIndex, link_to(world.broker), random=draw)
         async with AsyncExitStack() as stack:
@@ -72,6 +73,8 @@ class Life:
                     tasks.create_task(parts.standing.run(), name="standing")
                     tasks.create_task(parts.sequencer.run(), name="sequencer")
                     tasks.create_task(parts.mesh.run(), name="mesh")
+                    if parts.trust.witnesses:
+                        tasks.create_task(parts.trust.run(), name="trust")
             finally:
                 self.serving = False
 
@@ -194,6 +197,10 @@ class Life:
             s = log.state
             floor = Floor(s.size, s.head.size, s.seen_time, s.fork_note is not None)
             self.box.oracle.held(self.box.id, log.origin, floor, after=after)
+            cosigned = self.parts.trust.cosigner.last(log.origin) if self.parts else None
+            if log.origin != self.box.origin:
+                size = cosigned.head.size if cosigned else 0
+                self.box.oracle.row_held(self.box.origin, log.origin, size, after=after)
 
     @staticmethod
     def entries(log: Any) -> list[bytes]:

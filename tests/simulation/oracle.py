@@ -18,7 +18,9 @@
 10. Evidence convicts none but a forked issuer; and once faults end, whoever runs has it if one has,
     and follows that issuer no more.
 11. A gateway whose disk was put back to one from before its last start, and whose token was not,
-   signs and cosigns nothing any more.
+    signs and cosigns nothing any more.
+12. A cosigner never signs two heads of one log and size with different roots, and what it has
+    cosigned never goes back, unless its own disk was an old one.
 """
 
 from collections import Counter, defaultdict
@@ -129,6 +131,10 @@ class Oracle:
     floors: dict[tuple[str, str], Floor] = field(default_factory=dict)
     verdicts: list[Given] = field(default_factory=list)
     histories: dict[str, list[History]] = field(default_factory=lambda: defaultdict(list))
+    cosigned: dict[tuple[str, str], dict[int, bytes]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    rows: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     restored: set[str] = field(default_factory=set)
     behind: set[str] = field(default_factory=set)
     junk: set[bytes] = field(default_factory=set)
@@ -148,11 +154,23 @@ class Oracle:
         if known != head.root and head.origin not in self.restored:
             self.fail(2, f"two signed heads of {head.origin} have size {head.size}")
 
-    def head_cosigned(self, head: Checkpoint, time: int) -> None:
-        """A cosigner key has vouched for a head of its own log."""
-        if head.origin in self.behind:
-            self.fail(11, f"{head.origin} was vouched for on a disk that was put back")
-        self.beats[head.origin].append((time, head.size))
+    def head_cosigned(self, witness: str, head: Checkpoint, time: int) -> None:
+        """The cosigner of the log `witness` has vouched for a head of its own or another log."""
+        if witness in self.behind:
+            self.fail(11, f"{witness} vouched for {head.origin} on a disk that was put back")
+        if head.origin == witness:
+            self.beats[head.origin].append((time, head.size))
+        known = self.cosigned[witness, head.origin].setdefault(head.size, head.root)
+        if known != head.root and witness not in self.restored:
+            self.fail(12, f"{witness} cosigned two heads of {head.origin} of size {head.size}")
+
+    def row_held(self, witness: str, origin: str, size: int, *, after: bool) -> None:
+        """What a cosigner has cosigned of a log; see `held`."""
+        if size < self.rows[witness, origin] and witness not in self.restored | self.behind:
+            floor = self.rows[witness, origin]
+            self.fail(12, f"{witness} had cosigned {origin} at {floor}, and now at {size}")
+        if not after:
+            self.rows[witness, origin] = size
 
     def recorded(self, origin: str, recorded: Recorded, items: Sequence[Item]) -> None:
         """A client was told that its items are recorded."""

@@ -42,6 +42,7 @@ class Plan:
     window: int
     crowd: float
     offsets: tuple[int, ...]
+    witnessed: bool
     put_back: bool = False
 
 
@@ -67,4 +68,6 @@ def draw_plan(random: Random) -> Plan:
         crowd=random.choice((0, 0, 0, 0.1)),
         offsets=tuple(random.randint(-2000, 2000) for _ in range(gateways)),
         put_back="fork" not in chosen and random.random() < 0.2,
+        # What clocks do to entries must not hide behind what they do to quorums.
+        witnessed=random.random() < 0.4 and "clock" not in chosen,
     )

@@ -322,7 +322,6 @@ def _configs(count: int) -> dict[str, model.Config]:
     peers = {name: _peer(name) for name in NAMES[:count]}
     return {
         name: model.Config(
-            witness=model.Witness(rule="none"),
             gateway=model.Gateway(
                 id=name,
                 origin=_keys(name).origin,

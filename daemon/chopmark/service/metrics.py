@@ -82,6 +82,7 @@ class GatewayCollector(Collector):
         yield _gauge("clock_timestamp_seconds", about, self._clock.now_ms() / 1000)
         yield from self._guarded(status["clock"])
         yield from self._log(status)
+        yield from self._witnessed(status)
         yield from self._hsm(status)
         yield from self._links(status)
         yield from self._peers(status)
@@ -111,6 +112,20 @@ class GatewayCollector(Collector):
         yield _counter("recorded_entries", "Entries recorded", counters["entries"])
         yield _counter("appends", "Transactions that appended entries", counters["appends"])
         yield _counter("signed_heads", "Heads of our own log signed", counters["heads"])
+
+    def _witnessed(self, status: Mapping[str, Any]) -> Iterator[Metric]:
+        """How our log is countersigned; nothing where no quorum is demanded."""
+        witnessed = status["witnessed"]
+        if witnessed["state"] == "none":
+            return
+        about = "Entries that our newest head with a quorum covers"
+        yield _gauge("log_witnessed_entries", about, witnessed["size"])
+        missing = witnessed["state"] == "missing"
+        yield _gauge("quorum_missing", "1 if the quorum did not come in time", missing)
+        signed = status["head"]["size"]
+        lags = {(peer,): signed - seen["size"] for peer, seen in witnessed["cosigned"].items()}
+        about = "Signed entries of our log that a witness has not countersigned"
+        yield _gauges("witness_lag_entries", about, ("peer",), lags)
 
     def _hsm(self, status: Mapping[str, Any]) -> Iterator[Metric]:
         hsm, counters = status["hsm"], status["counters"]
@@ -148,6 +163,7 @@ class GatewayCollector(Collector):
         gauges = {
             "entries": ("Entries of a peer's log that are held", "size"),
             "signed_entries": ("Entries held that a head of the peer covers", "head_size"),
+            "witnessed_entries": ("Entries held that a quorum has cosigned", "witnessed_size"),
             "missing_entries": ("Entries under a head of the peer that are not held", "missing"),
         }
         for name, (about, key) in gauges.items():
