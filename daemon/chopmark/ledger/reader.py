@@ -14,7 +14,7 @@ from chopmark.core.errors import InternalError, MalformedError, MissingError
 from chopmark.core.merkle import HASH, fold_range, inclusion_proof, leaf_hash, read_range
 from chopmark.core.package import MAX_BUNDLE, Package, cut_runs
 from chopmark.core.proof import Extra, Proof
-from chopmark.core.tiles import WIDTH, encode_bundle, read_tile_node
+from chopmark.core.tiles import WIDTH, TileName, encode_bundle, read_tile_node, tile_width
 from chopmark.ledger.requests import Part
 from chopmark.ledger.schema import connect, tile_id
 from chopmark.ledger.store import LogState
@@ -29,6 +29,7 @@ _ENTRY: Final = (
     "SELECT b.entries, t.hashes FROM bundle b LEFT JOIN tile t ON t.id = b.n WHERE b.n = ?"
 )
 """A bundle and its leaves: at level 0 tiles have the numbers of bundles."""
+_BUNDLE: Final = "SELECT entries FROM bundle WHERE n = ?"
 _SOME: Final = "SELECT 1 FROM reference LIMIT 1"
 _GRAVE: Final = (
     "SELECT r.source, r.reason, r.made_at FROM grave g JOIN reference r USING (target, source)"
@@ -157,6 +158,27 @@ class Reader:
         left = b"".join(self.left_hashes(start))
         return Package(state.head.origin, start, bundle, left, right, state.note), count
 
+    def tile(self, name: TileName, state: LogState) -> bytes:
+        """A tile or an entry bundle (C2SP tlog-tiles), as far as the state's head covers it.
+
+        Of a tile that has grown since, the narrower ones are still there: they are its beginning.
+
+        Raises:
+            MissingError: `no-such-tile`.
+            InternalError: `damaged-ledger`.
+        """
+        if name.width > tile_width(name.level or 0, name.index, state.head.size):
+            raise MissingError("no-such-tile", f"the signed head does not reach {name.encode()}")
+        if name.level is None:
+            start = name.index * WIDTH
+            return self._columns(start, start + name.width).bundle()
+        wanted = tile_id(name.level, name.index)
+        rows = self._query("SELECT hashes FROM tile WHERE id = ?", (wanted,))
+        hashes: bytes = rows[0][0][: name.width * HASH] if rows else b""
+        if len(hashes) != name.width * HASH:
+            raise InternalError("damaged-ledger", f"{self._path} lacks {name.encode()}")
+        return hashes
+
     def references(self, target: int, size: int) -> tuple[tuple[int, int, int] | None, int]:
         """What the first `size` entries say about an attestation.
 
@@ -221,20 +243,25 @@ class Reader:
 
     def _bundle(self, start: int, end: int) -> tuple[bytes, int]:
         """Entries of one bundle from `start` on, at most to `end`, that fit a package."""
-        rows = self._query("SELECT entries FROM bundle WHERE n = ?", (start // WIDTH,))
+        rows = self._query(_BUNDLE, (start // WIDTH,))
         stored = rows[0][0] if rows else b""
         if end - start == WIDTH and rows and len(stored) <= MAX_BUNDLE:
             return stored, WIDTH  # the log has it all: it travels as it lies
-        columns = self._parse(stored)
-        first = start - start % WIDTH
-        wanted = columns.cut(start - first, end - first)
-        if len(wanted) != end - start:
-            raise MissingError("no-such-entry", f"the log does not hold the entries {start}-{end}")
+        wanted = self._columns(start, end)
         bundle = wanted.bundle()  # a join, as entries are mostly alike
         if len(bundle) <= MAX_BUNDLE:
             return bundle, len(wanted)
         _, entries = next(cut_runs(start, list(wanted)))
         return encode_bundle(entries), len(entries)
+
+    def _columns(self, start: int, end: int) -> Columns:
+        """The entries [start, end) of one bundle."""
+        rows = self._query(_BUNDLE, (start // WIDTH,))
+        first = start - start % WIDTH
+        wanted = self._parse(rows[0][0] if rows else b"").cut(start - first, end - first)
+        if len(wanted) != end - start:
+            raise MissingError("no-such-entry", f"the log does not hold the entries {start}-{end}")
+        return wanted
 
     def _parse(self, bundle: bytes) -> Columns:
         try:

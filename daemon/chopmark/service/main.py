@@ -84,7 +84,7 @@ def _start(config: Config, parts: Parts, tasks: asyncio.TaskGroup) -> dict[str, 
 
 
 def _serve_api(config: Config, parts: Parts) -> Coroutine[Any, Any, None]:
-    app, api = create_app(parts.gateway), config.api
+    app, api = create_app(parts.gateway, more=parts.routes), config.api
     return serve(app, api.socket, api.listen_address, refusals=parts.refusals)
 
 

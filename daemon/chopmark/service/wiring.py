@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from litestar.handlers import ASGIRouteHandler
+
 from chopmark.api.refusals import Refusals
+from chopmark.api.tiles import make_tile_route
 from chopmark.core.errors import (
     ConfigurationError,
     ExistsError,
@@ -38,6 +41,7 @@ from chopmark.service.places import index_path, log_path, old_index_files, repli
 from chopmark.service.report import Report
 from chopmark.service.signing import Signing
 from chopmark.service.storage import Storage
+from chopmark.service.tiles import TileService
 from chopmark.service.token import hsm_config
 from chopmark.service.verifier import Shelf, Verifier
 
@@ -64,6 +68,7 @@ class Parts:
     lag: LoopLag
     refusals: Refusals
     metrics: Metrics
+    routes: Sequence[ASGIRouteHandler]
 
 
 async def build(config: Config, stack: AsyncExitStack) -> Parts:
@@ -164,7 +169,9 @@ def _assemble(
     collector = GatewayCollector(report.status, replicas, mesh, storage, lag, refusals, clock)
     logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
     gateway = GatewayService(own, sequencer, logs, signing, verifier, report, clock)
-    return Parts(gateway, sequencer, mesh, report, log, storage, lag, refusals, Metrics(collector))
+    routes = [make_tile_route(TileService(logs))]
+    metrics = Metrics(collector)
+    return Parts(gateway, sequencer, mesh, report, log, storage, lag, refusals, metrics, routes)
 
 
 async def _watch(config: Config, log: Log, stack: AsyncExitStack) -> Storage:
