@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from chopmark.service.config import parse_config
-from chopmark.service.config_model import Api, Broker, Gateway, Hsm, Kind, Metrics, Peer, Storage
+from chopmark.service.config_model import (
+    Api,
+    Broker,
+    Gateway,
+    Hsm,
+    Kind,
+    Metrics,
+    Peer,
+    Storage,
+    WitnessLog,
+)
 from configs import BASE
 
 PAGE = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encoding="utf-8")
@@ -18,6 +28,7 @@ SECTIONS = {
     "[storage]": Storage,
     "[[broker]]": Broker,
     "[kinds.<kind>]": Kind,
+    "[[witness.log]]": WitnessLog,
     "[[peer]]": Peer,
 }
 
@@ -49,6 +60,7 @@ def test_docs_give_the_defaults() -> None:
     assert rows("[gateway]")["kinds"] == '`["*"]`'
     assert rows("[hsm]")["log_label"] == f"`{config.hsm.log_label}`"
     assert rows("[hsm]")["cosigner_label"] == f"`{config.hsm.cosigner_label}`"
+    assert rows("[hsm]")["witness_label"] == f"`{config.hsm.witness_label}`"
     assert rows("[hsm]")["pin_credential"] == f"`{config.hsm.pin_credential}`"
     assert rows("[api]")["socket"] == f"`{config.api.socket}`"
     assert rows("[metrics]")["listen"] == f"`{config.metrics.listen}`"

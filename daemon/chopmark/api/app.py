@@ -5,7 +5,7 @@ from typing import Final
 
 from litestar import Litestar
 from litestar.di import Provide
-from litestar.handlers import ASGIRouteHandler
+from litestar.handlers import BaseRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from chopmark.api.attestations import attest
@@ -61,7 +61,7 @@ class Api:
 
 
 def create_app(
-    gateway: Gateway, limits: ApiLimits | None = None, more: Sequence[ASGIRouteHandler] = ()
+    gateway: Gateway, limits: ApiLimits | None = None, more: Sequence[BaseRouteHandler] = ()
 ) -> Api:
     """The HTTP API of one gateway.
 

@@ -34,6 +34,10 @@ GROUPS: Final = {
         "Show the other gateways that this one knows (list), and tell them of this one.",
         {"list": "peers:list_peers", "export": "peers:export", "policy": "peers:policy"},
     ),
+    "witness": (
+        "Cosign logs that are no member's, for anybody (C2SP tlog-witness).",
+        {"init": "witness:initialise"},
+    ),
     "log": ("Look into a ledger.", {"show": "log:show"}),
     "config": ("Look at the configuration.", {"check": "config:check"}),
 }

@@ -1,13 +1,14 @@
 """What must hold for a configuration beyond the types of its keys, checked before all else.
 
 1. State, module and socket are absolute paths; the socket's fits into a socket address.
-2. One token is named, by label or by serial number; the two keys have different labels.
+2. One token is named, by label or by serial number; the keys have different labels.
 3. The PIN's credential is a plain file name.
 4. `listen` is a loopback address and a port, for the API and for metrics; not the same twice.
 5. Issuing stops above the alarm, and soon enough that there is room to sign what was appended.
 6. There are 1 to 8 brokers, each once.
 7. The tables under `kinds` are named by kinds.
-8. This gateway and its peers keep the rules of `config_peers`.
+8. This gateway and its peers keep the rules of `config_peers`, logs of others those of
+   `config_witness`.
 """
 
 import ipaddress
@@ -19,6 +20,7 @@ from chopmark.core.member import check_kind
 from chopmark.service.config_model import Api, Broker, Config, Hsm, Metrics, Storage
 from chopmark.service.config_peers import check_foreign, check_names, check_peers
 from chopmark.service.config_tree import apply_check, wrong_value
+from chopmark.service.config_witness import check_witness_logs
 
 MAX_SOCKET_PATH: Final = 107
 """Bytes: sun_path of unix(7) has 108 with the closing NUL."""
@@ -51,6 +53,7 @@ def check_config(config: Config) -> None:
         apply_check(f"kinds.{kind}", check_kind, kind)
     for where, peer in check_peers(config.peer):
         check_foreign(where, peer, config.gateway)
+    check_witness_logs(config)
 
 
 def _check_hsm(hsm: Hsm) -> None:
@@ -63,8 +66,11 @@ def _check_hsm(hsm: Hsm) -> None:
         _check_label("hsm.token_serial", hsm.token_serial, MAX_TOKEN_SERIAL)
     _check_label("hsm.log_label", hsm.log_label, MAX_KEY_LABEL)
     _check_label("hsm.cosigner_label", hsm.cosigner_label, MAX_KEY_LABEL)
+    _check_label("hsm.witness_label", hsm.witness_label, MAX_KEY_LABEL)
     if hsm.log_label == hsm.cosigner_label:
         raise wrong_value("hsm.cosigner_label", "the same as log_label, of another key")
+    if hsm.witness_label in (hsm.log_label, hsm.cosigner_label):
+        raise wrong_value("hsm.witness_label", "the same as that of another key")
     if not _FILE_NAME.fullmatch(hsm.pin_credential):
         hint = "the name in LoadCredential= of the unit, such as hsm-pin; never the PIN itself"
         raise wrong_value("hsm.pin_credential", "not a plain file name", hint=hint)

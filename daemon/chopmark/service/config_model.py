@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.member import Member
+from chopmark.core.text import parse_hash
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Kinds = tuple[str, ...]
@@ -53,6 +54,9 @@ class Hsm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     cosigner_label: Annotated[
         str, Meta(description="CKA_LABEL of the key that cosigns heads of logs")
     ] = "chopmark-cosigner"
+    witness_label: Annotated[
+        str, Meta(description="CKA_LABEL of the key for logs of others, if there is one")
+    ] = "chopmark-witness"
     pin_credential: Annotated[
         str, Meta(description="file name of the PIN in $CREDENTIALS_DIRECTORY")
     ] = "hsm-pin"
@@ -109,6 +113,41 @@ class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     port: Annotated[Port, Meta(description="its TCP port")] = 1883
 
 
+class WitnessLog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[[witness.log]]`: a log of others, no member's, that this gateway cosigns."""
+
+    origin: Annotated[str, Meta(description="the log's origin, as its checkpoints name it")]
+    vkey: Annotated[str, Meta(description="verifier key of the log")]
+    size: Annotated[
+        int | None, Meta(description="a size that is known to be right…", examples=[20852014])
+    ] = None
+    root: Annotated[
+        str | None,
+        Meta(
+            description="…and the root hash there, in base64; without them the first one counts",
+            examples=["CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I="],
+        ),
+    ] = None
+
+    @property
+    def log_key(self) -> VerifierKey:
+        """The log's key, for a checked configuration."""
+        return parse_vkey(self.vkey)
+
+    @property
+    def pin(self) -> tuple[int, bytes] | None:
+        """Size and root, for a checked configuration."""
+        if self.size is None or self.root is None:
+            return None
+        return self.size, parse_hash(self.root, "the root")
+
+
+class Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[witness]`: what this gateway does as a witness."""
+
+    log: tuple[WitnessLog, ...] = ()
+
+
 class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[kinds.<kind>]`: what holds for documents of one kind."""
 
@@ -151,6 +190,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     storage: Storage = Storage()
     broker: tuple[Broker, ...]
     kinds: dict[str, Kind] = {}
+    witness: Witness = Witness()
     peer: tuple[Peer, ...] = ()
 
     @property
@@ -171,6 +211,11 @@ def _address(listen: str) -> tuple[str, int]:
 def cosigner_name(origin: str) -> str:
     """Key name of the cosigner of the gateway whose log is `origin`."""
     return f"{origin}/cosigner"
+
+
+def witness_name(origin: str) -> str:
+    """Key name of the witness for logs of others; no policy may contain a key of this name."""
+    return f"{origin}/witness"
 
 
 def make_member(section: Gateway | Peer, log: VerifierKey, cosigner: VerifierKey) -> Member:

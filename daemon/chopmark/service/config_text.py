@@ -39,6 +39,7 @@ def render_config(config: Config) -> str:
         *(_section("[[broker]]", broker) for broker in config.broker),
         *([] if config.kinds else [KINDS_EXAMPLE]),
         *(_section(f"[kinds.{_key(name)}]", kind) for name, kind in config.kinds.items()),
+        *(_section("[[witness.log]]", log) for log in config.witness.log),
         PEERS_HINT,
         *(_section("[[peer]]", peer, comments=False) for peer in config.peer),
     ]

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from litestar.handlers import ASGIRouteHandler
+from litestar.handlers import BaseRouteHandler
 
 from chopmark.api.refusals import Refusals
+from chopmark.api.submissions import make_witness_routes
 from chopmark.api.tiles import make_tile_route
 from chopmark.core.errors import (
     ConfigurationError,
@@ -41,9 +42,11 @@ from chopmark.service.places import index_path, log_path, old_index_files, repli
 from chopmark.service.report import Report
 from chopmark.service.signing import Signing
 from chopmark.service.storage import Storage
+from chopmark.service.submissions import Own, Submissions
 from chopmark.service.tiles import TileService
 from chopmark.service.token import hsm_config
 from chopmark.service.verifier import Shelf, Verifier
+from chopmark.service.witnessed import foreign_logs, member_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ class Parts:
     lag: LoopLag
     refusals: Refusals
     metrics: Metrics
-    routes: Sequence[ASGIRouteHandler]
+    routes: Sequence[BaseRouteHandler]
+    submissions: Submissions
 
 
 async def build(config: Config, stack: AsyncExitStack) -> Parts:
@@ -169,9 +173,26 @@ def _assemble(
     collector = GatewayCollector(report.status, replicas, mesh, storage, lag, refusals, clock)
     logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
     gateway = GatewayService(own, sequencer, logs, signing, verifier, report, clock)
-    routes = [make_tile_route(TileService(logs))]
+    witness = _make_witness(config, own, log, signer, replicas, clock)
+    routes = [make_tile_route(TileService(logs)), *make_witness_routes(witness, gateway)]
     metrics = Metrics(collector)
-    return Parts(gateway, sequencer, mesh, report, log, storage, lag, refusals, metrics, routes)
+    return Parts(
+        gateway, sequencer, mesh, report, log, storage, lag, refusals, metrics, routes, witness
+    )
+
+
+def _make_witness(
+    config: Config,
+    own: Member,
+    log: Log,
+    signer: HsmSigner,
+    replicas: Sequence[Replica],
+    clock: Clock,
+) -> Submissions:
+    """What cosigns heads that are handed in by HTTP."""
+    members = [member_log(replica, signer) for replica in replicas]
+    known = [*members, *foreign_logs(config.witness.log, signer)]
+    return Submissions(log, Own(own.origin, (own.log_key,)), lambda: known, clock)
 
 
 async def _watch(config: Config, log: Log, stack: AsyncExitStack) -> Storage:
