@@ -19,7 +19,7 @@ from chopmark.ledger.store import Store
 from chopmark.service.tiles import TileService
 from fakegateway import FakeGateway
 
-SIZES = (1, 255, 256, 257, 511, 513, 65_536, 65_537)
+SIZES = (1, 255, 256, 257, 511, 513, 65_537)
 VKEY = ledgers.LOG.vkey.encode()
 
 
@@ -60,7 +60,7 @@ async def test_log_is_audited_from_its_prefix_alone_at_every_edge(tmp_path: Path
             audited = await audit(client, SIZES[: number if size < 65_536 else 0])
             assert audited.size == size
         assert audited.entries == ledgers.attestations(size)
-        await audit(client, SIZES)
+        await audit(client, (*SIZES, 65_535, 65_536))
 
 
 async def test_auditor_finds_one_flipped_bit(tmp_path: Path) -> None:

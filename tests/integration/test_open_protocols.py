@@ -1,7 +1,13 @@
-"""What other people's log clients see of real gateways: C2SP tlog-tiles and tlog-witness."""
+"""What people take out of real gateways: tiles, cosignatures, backups, and entries as they come."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
 from hashlib import sha256
+from pathlib import Path
 
 import httpx
 from documents import attest_many
@@ -81,3 +87,97 @@ def test_log_of_others_is_cosigned_by_the_key_that_witness_init_made(cluster: Cl
     assert kept == head + answer.content
     status = macao.get("/v1/status")
     assert status["state"] == "ready", status["reasons"]
+
+
+def following(gateway: Gateway, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "chopmark.cli.main", "log", "follow", "--json", *options]
+    environment = gateway.environment()
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def test_backup_is_taken_at_full_speed_and_is_sound(cluster: Cluster, tmp_path: Path) -> None:
+    gateway = cluster["hk-1"]
+    attest_many(gateway, 5000)
+    stop = threading.Event()
+    batches = 0
+
+    def write() -> None:
+        nonlocal batches
+        while not stop.is_set():
+            attest_many(gateway, 2000)
+            batches += 1
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        made = []
+        for number in range(2):
+            before, file = batches, tmp_path / f"{number}.db"
+            made.append(json.loads(gateway.cli("--json", "backup", str(file)).stdout))
+            gateway.wait_for(lambda before=before: batches > before, "to go on writing")
+    finally:
+        stop.set()
+        writer.join()
+    sizes = [one["head_size"] for one in made]
+    assert 5000 <= sizes[0] <= sizes[1] <= gateway.get("/v1/status")["size"]
+    for number, one in enumerate(made):
+        file = tmp_path / f"{number}.db"
+        assert one["bytes"] == file.stat().st_size
+        command = [sys.executable, "-m", "chopmark.cli.main", "--json", "fsck", "--backup", file]
+        # Anywhere: no configuration, no token, no gateway.
+        bare = {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+        checked = subprocess.run(command, env=bare, capture_output=True, text=True, check=True)
+        assert json.loads(checked.stdout)["findings"] == []
+    again = gateway.cli("backup", str(tmp_path / "0.db"), check=False)
+    assert (again.returncode, "exists already" in again.stderr) == (73, True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.db", "1.db"]
+
+
+def test_follow_goes_on_over_a_kill_without_a_gap(cluster: Cluster) -> None:
+    gateway = cluster["mo-1"]
+    attest_many(gateway, 3)
+    size = gateway.get("/v1/status")["head"]["size"]
+    process = following(gateway, "--after", str(size - 3))
+    assert process.stdout is not None
+    try:
+        seen = [json.loads(process.stdout.readline())["index"] for _ in range(2)]
+        attest_many(gateway, 1500)
+        gateway.kill()
+        gateway.start()
+        attest_many(gateway, 5)
+        total = gateway.get("/v1/status")["size"]
+        while seen[-1] < total - 1:
+            seen.append(json.loads(process.stdout.readline())["index"])
+        assert seen == list(range(size - 2, total))
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        process.stdout.close()
+    assert process.wait(30) == 130
+
+
+def test_follow_of_a_replica_ends_when_its_reader_has_gone(cluster: Cluster) -> None:
+    issuer, receiver = cluster["hk-1"], cluster["sz-1"]
+    last = attest_many(issuer, 3)[-1]["index"]
+    process = following(receiver, "--id", "hk-1", "--after", str(last - 1))
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["index"] == last
+    process.stdout.close()
+    assert process.wait(30) == 141
+
+
+def test_stopping_does_not_wait_for_followers(cluster: Cluster) -> None:
+    gateway = cluster["sz-1"]
+    with gateway.client() as client:
+        size = gateway.get("/v1/status")["size"]
+        answers = []
+
+        def ask() -> None:
+            answers.append(client.get(f"/v1/entries?after={size}&wait=60"))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        assert gateway.stop() == 0
+        asking.join(30)
+    assert [answer.status_code for answer in answers] in ([200], [503])
+    gateway.start()

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "revoke": "revoke:revoke",
     "status": "status:status",
     "fsck": "fsck:fsck",
+    "backup": "backup:backup",
 }
 GROUPS: Final = {
     "peers": (
@@ -38,7 +39,7 @@ GROUPS: Final = {
         "Cosign logs that are no member's, for anybody (C2SP tlog-witness).",
         {"init": "witness:initialise"},
     ),
-    "log": ("Look into a ledger.", {"show": "log:show"}),
+    "log": ("Look into a ledger.", {"show": "log:show", "follow": "follow:follow"}),
     "config": ("Look at the configuration.", {"check": "config:check"}),
 }
 QUIET: Final[dict[str, Any]] = {"print_error": False, "exit_on_error": False, "verbose": False}

@@ -1,5 +1,6 @@
 """One log as the rest of the gateway sees it: writer, reader and digest index together."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -50,6 +51,7 @@ class Log:
             undo.pop_all()
         self._writing = Worker(f"write-{path.stem}")
         self._reading = reading
+        self._moved = asyncio.Event()
 
     @property
     def state(self) -> LogState:
@@ -87,7 +89,18 @@ class Log:
 
     async def write(self, call: Callable[[Store], T]) -> T:
         """Run a call on the writer's thread."""
-        return await self._writing.run(call, self._store)
+        signed = self.signed_size
+        try:
+            return await self._writing.run(call, self._store)
+        finally:
+            if self.signed_size != signed:
+                self._moved.set()
+                self._moved = asyncio.Event()
+
+    async def grown(self, size: int) -> None:
+        """Return once the newest signed head covers more than `size` entries."""
+        while self.signed_size <= size:
+            await self._moved.wait()
 
     async def read(self, call: Callable[[Reader, LogState], T]) -> T:
         """Run a call on the readers' thread, with the newest durable state."""

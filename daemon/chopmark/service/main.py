@@ -62,6 +62,7 @@ async def _main(config: Config) -> None:
                 running = _start(config, parts, tasks)
                 await stopped.wait()
                 notify_stopping()
+                parts.gateway.stop_waiting()
                 await _stop(running)
         finally:
             LOG.info("stopped")
