@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import httpx
-from documents import attest_many
+from documents import attest, attest_many, some_document, verify
 
 import tlogclient
 import trees
@@ -18,6 +18,8 @@ from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.keys import parse_vkey
 from chopmark.core.note import parse_note, verify_note
 from chopmark.core.text import encode_base64
+from chopmark.ledger.pruning import prune_range
+from chopmark.ledger.store import Store
 from rig.gateway import Cluster, Gateway
 from softkeys import ed25519_key, sign_head
 
@@ -181,3 +183,32 @@ def test_stopping_does_not_wait_for_followers(cluster: Cluster) -> None:
         asking.join(30)
     assert [answer.status_code for answer in answers] in ([200], [503])
     gateway.start()
+
+
+def prune_by_hand(gateway: Gateway, member: str, number: int) -> None:
+    """Take a range out of a replica of a gateway that does not run; none of it is really over."""
+    store = Store(gateway.state / "replica" / f"{member}.db")
+    try:
+        assert store.change(lambda db: prune_range(db, number)) == 64
+    finally:
+        store.close()
+
+
+def test_removed_range_is_fetched_again_over_the_broker(cluster: Cluster) -> None:
+    issuer, receiver = cluster["hk-1"], cluster["sz-1"]
+    document = some_document("removed and fetched again")
+    index = attest(issuer, document)["index"]
+    number = index // 16_384
+    attest_many(issuer, (number + 1) * 16_384 - index)
+    receiver.wait_for_head(issuer, (number + 1) * 16_384)
+    receiver.stop()
+    prune_by_hand(receiver, "hk-1", number)
+    checked = receiver.cli("--json", "fsck", "--member", "hk-1").stdout
+    runs = [[number * 16_384, (number + 1) * 16_384]]
+    assert [json.loads(checked)[key] for key in ("findings", "pruned")] == [[], runs]
+    receiver.start()
+    first = verify(receiver, document)
+    assert (first["verdict"], first["pruned"][0]["index"]) == ("unknown", index)
+    receiver.wait_for(lambda: not verify(receiver, document)["pruned"], "to have it again")
+    assert verify(receiver, document)["attestations"][0]["index"] == index
+    assert json.loads(receiver.cli("--json", "fsck", "--member", "hk-1").stdout)["pruned"] == []

@@ -14,6 +14,7 @@ from chopmark.service.config_model import (
     Kind,
     Metrics,
     Peer,
+    Retention,
     Storage,
     WitnessLog,
 )
@@ -26,6 +27,7 @@ SECTIONS = {
     "[api]": Api,
     "[metrics]": Metrics,
     "[storage]": Storage,
+    "[retention]": Retention,
     "[[broker]]": Broker,
     "[kinds.<kind>]": Kind,
     "[[witness.log]]": WitnessLog,

@@ -106,6 +106,18 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     ] = 0.97
 
 
+class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[retention]`: how long replicas keep what is over."""
+
+    after: Annotated[
+        int | None,
+        Meta(
+            description="seconds after all validity has ended at which bodies go; none: never",
+            examples=[31_536_000],
+        ),
+    ] = None
+
+
 class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[[broker]]`: an MQTT 5 broker, 1 to 8 of them. None is trusted."""
 
@@ -188,6 +200,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     api: Api = Api()
     metrics: Metrics = Metrics()
     storage: Storage = Storage()
+    retention: Retention = Retention()
     broker: tuple[Broker, ...]
     kinds: dict[str, Kind] = {}
     witness: Witness = Witness()

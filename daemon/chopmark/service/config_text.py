@@ -36,6 +36,7 @@ def render_config(config: Config) -> str:
         _section("[api]", config.api),
         _section("[metrics]", config.metrics),
         _section("[storage]", config.storage),
+        _section("[retention]", config.retention),
         *(_section("[[broker]]", broker) for broker in config.broker),
         *([] if config.kinds else [KINDS_EXAMPLE]),
         *(_section(f"[kinds.{_key(name)}]", kind) for name, kind in config.kinds.items()),

@@ -40,6 +40,7 @@ from chopmark.service.looplag import LoopLag
 from chopmark.service.metrics import GatewayCollector, Metrics
 from chopmark.service.places import index_path, log_path, old_index_files, replica_path
 from chopmark.service.report import Report
+from chopmark.service.retention import Retention
 from chopmark.service.signing import Signing
 from chopmark.service.storage import Storage
 from chopmark.service.submissions import Own, Submissions
@@ -73,6 +74,7 @@ class Parts:
     metrics: Metrics
     routes: Sequence[BaseRouteHandler]
     submissions: Submissions
+    retention: Retention
 
 
 async def build(config: Config, stack: AsyncExitStack) -> Parts:
@@ -168,6 +170,8 @@ def _assemble(
     sequencer.on_head, sequencer.room = head_moved, mesh.room
     shelves = [Shelf(own, log, Source.OWN), *map(_shelve, replicas)]
     verifier = Verifier(shelves, reading, config.max_age)
+    retention = Retention(replicas, clock, config.retention.after, mesh.fetch)
+    verifier.on_pruned = retention.want
     lag, refusals = LoopLag(), Refusals()
     report = Report(own, log, sequencer, signer, mesh, replicas, clock, storage, lag)
     collector = GatewayCollector(report.status, replicas, mesh, storage, lag, refusals, clock)
@@ -177,7 +181,18 @@ def _assemble(
     routes = [make_tile_route(TileService(logs)), *make_witness_routes(witness, gateway)]
     metrics = Metrics(collector)
     return Parts(
-        gateway, sequencer, mesh, report, log, storage, lag, refusals, metrics, routes, witness
+        gateway,
+        sequencer,
+        mesh,
+        report,
+        log,
+        storage,
+        lag,
+        refusals,
+        metrics,
+        routes,
+        witness,
+        retention,
     )
 
 

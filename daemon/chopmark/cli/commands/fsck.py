@@ -37,7 +37,7 @@ def fsck(*, member: str | None = None, backup: Path | None = None, options: Give
 def _run(check: Check, options: Given) -> int:
     with options.meter(f"checking {check.member}", 1, unit="entries") as meter:
         findings = check.run(meter.reach)
-    return _show(check.member, check.path, findings, options)
+    return _show(check.member, check.path, findings, options, check.pruned)
 
 
 def _check_backup(path: Path, options: Given) -> int:
@@ -46,13 +46,21 @@ def _check_backup(path: Path, options: Given) -> int:
     return _show(whose, path, findings, options)
 
 
-def _show(whose: str, path: Path, findings: Sequence[Finding], options: Given) -> int:
+def _show(
+    whose: str,
+    path: Path,
+    findings: Sequence[Finding],
+    options: Given,
+    pruned: Sequence[tuple[int, int]] = (),
+) -> int:
     if options.json:
         described = [{"code": one.code, "message": one.message} for one in findings]
-        say_json({"id": whose, "path": str(path), "findings": described})
+        say_json({"id": whose, "path": str(path), "findings": described, "pruned": pruned})
         return len(findings)
     result = styled(_count(findings), "red" if findings else "green")
     say(styled(whose, "bold"), "  ", clean(path), "  ", result)
+    for start, end in pruned:
+        say("  ", styled(f"pruned by rule: entries {start} to {end - 1}", "dim"))
     for one in findings:
         say("  ", styled(one.code, "red"), "  ", clean(one.message))
     return len(findings)
