@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Final
+from typing import Final, Protocol
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import (
@@ -34,14 +34,11 @@ from chopmark.core.merkle import EMPTY_ROOT
 from chopmark.core.note import Note, Signature, parse_note
 from chopmark.core.ports import Clock
 from chopmark.core.submission import Submission, parse_submission
-from chopmark.ledger.cosigned import Cosigned, move_cosigned, read_cosigned
-from chopmark.ledger.log import Log
+from chopmark.ledger.cosigned import Cosigned
 
 LOG: Final = logging.getLogger("chopmark.witness")
 RETRY: Final = 2
 """Seconds after which a replica has most likely caught up with a head that was shown to us."""
-
-Cosign = Callable[[Checkpoint, int], Awaitable[Signature]]
 
 
 async def _ignore(_note: bytes) -> None:
@@ -52,6 +49,28 @@ async def _hold(_checkpoint: Checkpoint) -> None:
     return None
 
 
+class Desk(Protocol):
+    """What one key of ours has cosigned of a log, and how it cosigns the next."""
+
+    @property
+    def key(self) -> VerifierKey | None:
+        """The key; None while the token has not shown it."""
+        ...
+
+    async def last(self) -> Cosigned | None:
+        """The newest checkpoint cosigned; None before the first."""
+        ...
+
+    async def cosign(
+        self, head: Checkpoint, note: Note, before: Cosigned | None, time: int
+    ) -> Cosigned | None:
+        """Cosign a head as of `time` (seconds) and store that; None if `before` is past.
+
+        What comes back is durable.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Witnessed:
     """A log that we cosign.
@@ -59,8 +78,7 @@ class Witnessed:
     Attributes:
         origin: its name.
         keys: of which one must have signed.
-        own: the key of ours that cosigns it; None while the token has not shown it.
-        cosign: makes the cosignature.
+        desk: what we have cosigned of it, and by which key.
         pin: size and root that are known to be right before we have cosigned anything.
         observe: told each note that the log has signed.
         hold: refuses a head that we do not hold ourselves.
@@ -68,8 +86,7 @@ class Witnessed:
 
     origin: str
     keys: Sequence[VerifierKey]
-    own: Callable[[], VerifierKey | None]
-    cosign: Cosign
+    desk: Desk
     pin: tuple[int, bytes] = (0, EMPTY_ROOT)
     observe: Callable[[bytes], Awaitable[None]] = _ignore
     hold: Callable[[Checkpoint], Awaitable[None]] = _hold
@@ -99,14 +116,12 @@ class Submissions:
     """Implements `api.submissions.Witness`.
 
     Attributes:
-        log: our own log, in whose database the rows are.
         own: whose checkpoints we only look at.
         logs: those that we cosign.
         clock: for the time of cosignatures.
         may_cosign: why nothing is cosigned at present, if so.
     """
 
-    log: Log
     own: Own
     logs: Callable[[], Sequence[Witnessed]]
     clock: Clock
@@ -120,7 +135,7 @@ class Submissions:
         """Wait for an error after which this process must end, and raise it.
 
         Raises:
-            InternalError: `commit-unknown`.
+            InternalError: `commit-unknown`, and others that nobody may answer and go on.
         """
         await self._failed.wait()
         if self._failure is not None:
@@ -139,8 +154,14 @@ class Submissions:
         note = asked.check_signature(witnessed.keys)
         with suppress(MalformedError, TryAgainError):  # what it proves is not this caller's affair
             await witnessed.observe(note.encode())
-        async with self._turns[asked.checkpoint.origin]:
-            return (await self._cosign(witnessed, key, asked, note)).encode().encode()
+        try:
+            async with self._turns[asked.checkpoint.origin]:
+                row = await self._cosign(witnessed, asked, note)
+        except InternalError as error:
+            self._failure = error
+            self._failed.set()
+            raise
+        return _line(row, key).encode().encode()
 
     async def latest(self, origin_hash: str) -> bytes:
         """The newest checkpoint cosigned of a log, with our cosignature and the log's signature.
@@ -153,8 +174,7 @@ class Submissions:
         """
         for witnessed in self.logs():
             if sha256(witnessed.origin.encode()).hexdigest() == origin_hash:
-                key = witnessed.own()
-                row = await self._read(witnessed, key) if key is not None else None
+                row = await witnessed.desk.last() if witnessed.desk.key is not None else None
                 if row is not None and row.note:
                     return row.note
         raise MissingError("not-cosigned", "no checkpoint of this log was cosigned here")
@@ -173,20 +193,18 @@ class Submissions:
         raise MissingError("unknown-log", "this witness does not know the log", hint=hint)
 
     def _key(self, witnessed: Witnessed) -> VerifierKey:
-        key = witnessed.own()
+        key = witnessed.desk.key
         if key is None:
             hint = "an operator makes one with `chopmark witness init`"
             message = "this gateway has no witness key for logs that are no member's"
             raise MissingError("no-witness-key", message, hint=hint)
         return key
 
-    async def _cosign(
-        self, witnessed: Witnessed, key: VerifierKey, asked: Submission, note: Note
-    ) -> Signature:
+    async def _cosign(self, witnessed: Witnessed, asked: Submission, note: Note) -> Cosigned:
         """One at a time for each log; others may move the row all the same."""
-        head = asked.checkpoint
+        head, desk = asked.checkpoint, witnessed.desk
         while True:
-            before = await self._read(witnessed, key)
+            before = await desk.last()
             last = before or witnessed.start
             self._check_step(asked, last)
             refusal = self.may_cosign()
@@ -195,12 +213,10 @@ class Submissions:
             await witnessed.hold(head)
             time = self._time(last)
             if before is not None and (before.size, before.time) == (head.size, time):
-                return _line(before, key)  # one each second is as fresh as it gets
-            signature = await witnessed.cosign(head, time)
-            cosigned = note.with_signature(signature).encode()
-            after = Cosigned(head.size, head.root, time, cosigned)
-            if await self._move(witnessed, key, before, after):
-                return signature
+                return before  # one each second is as fresh as it gets
+            row = await desk.cosign(head, note, before, time)
+            if row is not None:
+                return row
 
     def _check_step(self, asked: Submission, last: Cosigned) -> None:
         try:
@@ -219,25 +235,6 @@ class Submissions:
             message = "the clock stands before the newest cosignature"
             raise TryAgainError("clock-wrong", message, hint="set it", retry_after=60)
         return time
-
-    async def _read(self, witnessed: Witnessed, key: VerifierKey) -> Cosigned | None:
-        origin, vkey = witnessed.origin, key.encode()
-        return await self.log.read(lambda reader, _: reader.look(read_cosigned, origin, vkey))
-
-    async def _move(
-        self, witnessed: Witnessed, key: VerifierKey, before: Cosigned | None, after: Cosigned
-    ) -> bool:
-        origin, vkey = witnessed.origin, key.encode()
-        try:
-            return await self.log.write(
-                lambda store: store.change(
-                    lambda db: move_cosigned(db, origin, vkey, before, after)
-                )
-            )
-        except InternalError as error:
-            self._failure = error
-            self._failed.set()
-            raise
 
 
 def _line(row: Cosigned, key: VerifierKey) -> Signature:

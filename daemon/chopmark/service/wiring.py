@@ -47,7 +47,7 @@ from chopmark.service.submissions import Own, Submissions
 from chopmark.service.tiles import TileService
 from chopmark.service.token import hsm_config
 from chopmark.service.verifier import Shelf, Verifier
-from chopmark.service.witnessed import foreign_logs, member_log
+from chopmark.service.witnessed import compare_own, foreign_logs, member_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +205,9 @@ def _make_witness(
     clock: Clock,
 ) -> Submissions:
     """What cosigns heads that are handed in by HTTP."""
-    members = [member_log(replica, signer) for replica in replicas]
-    known = [*members, *foreign_logs(config.witness.log, signer)]
-    return Submissions(log, Own(own.origin, (own.log_key,)), lambda: known, clock)
+    members = [member_log(log, replica, signer) for replica in replicas]
+    known = [*members, *foreign_logs(log, config.witness.log, signer)]
+    return Submissions(Own(own.origin, (own.log_key,), compare_own(log)), lambda: known, clock)
 
 
 async def _watch(config: Config, log: Log, stack: AsyncExitStack) -> Storage:

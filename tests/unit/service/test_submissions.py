@@ -1,9 +1,9 @@
 """`add-checkpoint` (C2SP tlog-witness) over HTTP: every status, and what is stored before it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import trees
 from chopmark.api.app import create_app
 from chopmark.api.submissions import make_witness_routes
 from chopmark.core.checkpoint import Checkpoint
-from chopmark.core.errors import ChopmarkError, TryAgainError
+from chopmark.core.errors import ChopmarkError, InternalError, TryAgainError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.note import Signature, parse_note, verify_note
 from chopmark.core.text import encode_base64
@@ -23,8 +23,8 @@ from chopmark.ledger.cosigned import Cosigned, move_cosigned
 from chopmark.ledger.log import Log
 from chopmark.ledger.replica import Replica
 from chopmark.service.config_model import WitnessLog
-from chopmark.service.submissions import Own, Submissions
-from chopmark.service.witnessed import foreign_logs, member_log
+from chopmark.service.submissions import Desk, Own, Submissions
+from chopmark.service.witnessed import compare_own, foreign_logs, member_log
 from fakegateway import FakeGateway
 from softkeys import SoftKey, cosigner, ed25519_key, log_key, sign_head
 
@@ -95,9 +95,9 @@ async def opened(folder: Path, logs: tuple[WitnessLog, ...] | None = None) -> As
         shown.append(note)
 
     async with ledgers.opened(folder) as log, ledgers.replicating(folder, clock) as replica:
-        witnessed = [member_log(replica, hsm), *foreign_logs(known, hsm)]
+        witnessed = [member_log(log, replica, hsm), *foreign_logs(log, known, hsm)]
         own = Own(OURS, (OWN_LOG.vkey,), observe)
-        witness = Submissions(log, own, lambda: witnessed, clock, lambda: box.refusal)
+        witness = Submissions(own, lambda: witnessed, clock, lambda: box.refusal)
         app = create_app(FakeGateway(), more=make_witness_routes(witness, FakeGateway()))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
@@ -318,3 +318,51 @@ async def test_newest_cosigned_checkpoint_is_served(tmp_path: Path) -> None:
         assert answer.content == sign_head(head(9), FOREIGN) + line
         for other in (path.upper(), path.replace("witness/", "witness/0"), "/witness/x/checkpoint"):
             assert (await box.client.get(other)).status_code == 404
+
+
+async def test_head_of_our_log_that_is_not_ours_is_an_alarm(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with ledgers.opened(tmp_path) as log:
+        await log.write(lambda store: ledgers.append(store, ledgers.attestations(5)))
+        source = ledgers.Source(ledgers.attestations(5))
+        observe = compare_own(log)
+        for size in (0, 3, 5):
+            await observe(source.note(size))
+        assert not caplog.records
+        for note in (
+            sign_head(Checkpoint(ledgers.ORIGIN, 3, b"x" * 32), ledgers.LOG),
+            sign_head(Checkpoint(ledgers.ORIGIN, 6, b"x" * 32), ledgers.LOG),
+        ):
+            await observe(note)
+        assert [record.code for record in caplog.records] == ["own-fork"] * 2  # type: ignore[attr-defined]
+
+
+async def test_commit_of_which_nobody_knows_ends_the_process(tmp_path: Path) -> None:
+    async with opened(tmp_path) as box:
+        running = asyncio.create_task(box.witness.run())
+        desk = box.witness.logs()[1].desk
+
+        async def fail(*_: object) -> None:
+            raise InternalError("commit-unknown", "nobody knows")
+
+        witnessed = replace(box.witness.logs()[1], desk=FailingDesk(desk, fail))
+        box.witness.logs = lambda: [witnessed]
+        assert (await box.add(body(0, 3))).status_code == 500
+        with pytest.raises(InternalError):
+            await asyncio.wait_for(running, 30)
+
+
+@dataclass
+class FailingDesk:
+    """A desk whose disk gives no answer."""
+
+    desk: Desk
+    cosign: Callable[..., Awaitable[None]]
+
+    @property
+    def key(self) -> VerifierKey | None:
+        return self.desk.key
+
+    async def last(self) -> Cosigned | None:
+        return await self.desk.last()
