@@ -28,13 +28,18 @@ COMMANDS: Final = {
     "revoke": "revoke:revoke",
     "status": "status:status",
     "fsck": "fsck:fsck",
+    "backup": "backup:backup",
 }
 GROUPS: Final = {
     "peers": (
         "Show the other gateways that this one knows (list), and tell them of this one.",
         {"list": "peers:list_peers", "export": "peers:export", "policy": "peers:policy"},
     ),
-    "log": ("Look into a ledger.", {"show": "log:show"}),
+    "witness": (
+        "Cosign logs that are no member's, for anybody (C2SP tlog-witness).",
+        {"init": "witness:initialise"},
+    ),
+    "log": ("Look into a ledger.", {"show": "log:show", "follow": "follow:follow"}),
     "config": ("Look at the configuration.", {"check": "config:check"}),
 }
 QUIET: Final[dict[str, Any]] = {"print_error": False, "exit_on_error": False, "verbose": False}

@@ -48,3 +48,19 @@ class Signer(Protocol):
             refresh: it is cosigned already; this one may wait for all others.
         """
         ...
+
+
+class WitnessSigner(Protocol):
+    """Cosigns for logs that are no member's, by a key and name that no policy of ours contains.
+
+    What `Signer` promises holds here too.
+    """
+
+    @property
+    def witness_key(self) -> VerifierKey | None:
+        """The key; None if the token has none, or was not seen yet."""
+        ...
+
+    async def cosign_foreign(self, checkpoint: Checkpoint, time: int) -> Signature:
+        """Cosign a head of a log that is no member's, as of `time` in seconds since the epoch."""
+        ...

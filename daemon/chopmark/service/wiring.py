@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from litestar.handlers import BaseRouteHandler
+
 from chopmark.api.refusals import Refusals
+from chopmark.api.submissions import make_witness_routes
+from chopmark.api.tiles import make_tile_route
 from chopmark.core.errors import (
     ConfigurationError,
     ExistsError,
@@ -37,11 +41,15 @@ from chopmark.service.looplag import LoopLag
 from chopmark.service.metrics import GatewayCollector, Metrics
 from chopmark.service.places import index_path, log_path, old_index_files, replica_path
 from chopmark.service.report import Report
+from chopmark.service.retention import Retention
 from chopmark.service.signing import Signing
 from chopmark.service.storage import Storage
+from chopmark.service.submissions import Own, Submissions
+from chopmark.service.tiles import TileService
 from chopmark.service.token import hsm_config
 from chopmark.service.trust import Trust, make_policies
 from chopmark.service.verifier import Shelf, Verifier
+from chopmark.service.witnessed import compare_own, foreign_logs, member_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +75,9 @@ class Parts:
     refusals: Refusals
     metrics: Metrics
     trust: Trust
+    routes: Sequence[BaseRouteHandler]
+    submissions: Submissions
+    retention: Retention
 
 
 async def build(config: Config, stack: AsyncExitStack) -> Parts:
@@ -172,13 +183,46 @@ def _assemble(
     sequencer.on_head, sequencer.room = head_moved, mesh.room
     shelves = [Shelf(own, log, Source.OWN), *map(_shelve, replicas)]
     verifier = Verifier(shelves, reading, config.max_age, trust.policies)
+    retention = Retention(replicas, clock, config.retention.after, mesh.fetch)
+    verifier.on_pruned = retention.want
     lag, refusals = LoopLag(), Refusals()
     report = Report(own, log, sequencer, signer, mesh, replicas, clock, storage, lag, trust)
     collector = GatewayCollector(report.status, replicas, mesh, storage, lag, refusals, clock)
     logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
     gateway = GatewayService(own, sequencer, logs, signing, verifier, report, clock, witnessing)
+    witness = _make_witness(config, own, log, signer, replicas, clock, trust)
+    routes = [make_tile_route(TileService(logs)), *make_witness_routes(witness, gateway)]
     metrics = Metrics(collector)
-    return Parts(gateway, sequencer, mesh, report, log, storage, lag, refusals, metrics, trust)
+    return Parts(
+        gateway,
+        sequencer,
+        mesh,
+        report,
+        log,
+        storage,
+        lag,
+        refusals,
+        metrics,
+        trust,
+        routes,
+        witness,
+        retention,
+    )
+
+
+def _make_witness(
+    config: Config,
+    own: Member,
+    log: Log,
+    signer: HsmSigner,
+    replicas: Sequence[Replica],
+    clock: Clock,
+    trust: Trust,
+) -> Submissions:
+    """What cosigns heads that are handed in by HTTP."""
+    members = [member_log(replica, trust.cosigner) for replica in replicas]
+    known = [*members, *foreign_logs(log, config.witness.log, signer)]
+    return Submissions(Own(own.origin, (own.log_key,), compare_own(log)), lambda: known, clock)
 
 
 async def _watch(config: Config, log: Log, stack: AsyncExitStack) -> Storage:

@@ -1,0 +1,20 @@
+"""Where a ceremony gets the token's PIN from."""
+
+import os
+import sys
+from collections.abc import Callable
+from getpass import getpass
+
+from chopmark.core.errors import ConfigurationError
+from chopmark.service.config_model import Config
+from chopmark.service.credentials import DIRECTORY_VARIABLE, read_pin
+
+
+def pin_source(config: Config) -> Callable[[], str]:
+    """Where the PIN comes from; never the command line, which every user of a machine can read."""
+    if os.environ.get(DIRECTORY_VARIABLE):
+        return lambda: read_pin(config)
+    if not sys.stdin.isatty():
+        hint = f"put it into $CREDENTIALS_DIRECTORY/{config.hsm.pin_credential}, or use a terminal"
+        raise ConfigurationError("pin-missing", "nowhere to get the token's PIN from", hint=hint)
+    return lambda: getpass(f"PIN of token {config.hsm.token_label}: ")
