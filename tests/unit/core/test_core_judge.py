@@ -427,6 +427,8 @@ def test_page_gives_every_word_its_exit_code() -> None:
 def test_page_begins_with_a_sentence_as_it_is_said() -> None:
     by, of = 1795352402000, 1795357800000
     issuer = replace(HK, institution="Bank of Hong Kong (example)")
+    witnesses = tuple((f"bank-{one}.example/{one}-1/cosigner", by) for one in ("sz", "mo"))
     facts = replace(GOOD, issuer=issuer, existed_by=by, as_of=of)
+    facts = replace(facts, witnesses=witnesses, dropped=("HK",))
     said = judge(facts, Question(of))
     assert f"{said.word}: {said.sentence}" == " ".join(PAGE.split("```")[1].split())
