@@ -98,7 +98,8 @@ def generate(issuer: Member, members: Iterable[Member], rule: WitnessRule | None
 
     Raises:
         RefusedError: `no-common-quorum`, `quorum-too-large`, `quorum-unreachable`,
-            `ambiguous-group`, `witness-key`: the rule cannot be kept for this log, and what to change.
+            `ambiguous-group`, `witness-key`: the rule cannot be kept for this log, and what to
+            change.
     """
     others = {m.id: m for m in members if m.institution != issuer.institution}
     voters = [others[name] for name in sorted(others)]
