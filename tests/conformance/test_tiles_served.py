@@ -16,6 +16,7 @@ from chopmark.api.tiles import make_tile_route
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.ledger.log import Log
 from chopmark.ledger.store import Store
+from chopmark.ledger.witnessed import move_witnessed
 from chopmark.service.tiles import TileService
 from fakegateway import FakeGateway
 
@@ -149,3 +150,15 @@ async def test_bundles_are_compressed_for_those_who_ask(
         assert ("content-encoding" in answer.headers) == packed
         assert answer.headers["vary"] == "accept-encoding"
         assert (gzip.decompress(raw) if packed else raw) == plain.content
+
+
+async def test_checkpoint_has_the_quorums_cosignatures_once_they_are_there(tmp_path: Path) -> None:
+    async with ledgers.opened(tmp_path) as log, serving(log) as client:
+        await grow(log, 300)
+        head, time = log.state.head, ledgers.NOW // 1000
+        note = ledgers.sign_head(head, ledgers.LOG, {ledgers.COSIGNER: time})
+        await log.write(lambda store: move_witnessed(store, head.size, time, note))
+        assert (await client.get("/log/sz-1/checkpoint")).content == note
+        assert (await audit(client)).size == 300
+        await grow(log, 301)
+        assert (await client.get("/log/sz-1/checkpoint")).content == log.head_note

@@ -18,12 +18,14 @@ class TileService:
         self._logs = logs
 
     def checkpoint(self, member: str) -> bytes:
-        """The newest signed head as a note.
+        """The newest signed head as a note, with the quorum's cosignatures once it has them.
 
         Raises:
             MissingError: `no-such-member`, `not-signed`.
         """
-        note = self._log(member).head_note
+        state = self._log(member).state
+        witnessed = state.witnessed_note is not None and state.witnessed_size == state.head.size
+        note = state.witnessed_note if witnessed else state.note
         if note is None:
             raise MissingError("not-signed", f"no signed head of {member} is known yet")
         return note
