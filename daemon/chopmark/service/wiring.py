@@ -222,7 +222,9 @@ def _make_witness(
     """What cosigns heads that are handed in by HTTP."""
     members = [member_log(replica, trust.cosigner) for replica in replicas]
     known = [*members, *foreign_logs(log, config.witness.log, signer)]
-    return Submissions(Own(own.origin, (own.log_key,), compare_own(log)), lambda: known, clock)
+    ours = Own(own.origin, (own.log_key,), compare_own(log))
+    may = lambda: trust.cosigner.may_cosign()  # noqa: E731, PLW0108 - it is set later
+    return Submissions(ours, lambda: known, clock, may)
 
 
 async def _watch(config: Config, log: Log, stack: AsyncExitStack) -> Storage:
