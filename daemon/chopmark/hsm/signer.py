@@ -55,6 +55,7 @@ class HsmSigner:
             "bad_signatures": 0,
         }
         self._silent = False
+        self._closing = False
 
     @property
     def log_key(self) -> VerifierKey:
@@ -163,15 +164,18 @@ class HsmSigner:
 
         A token that does not answer is left as it is.
         """
+        self._closing = True
         try:
             with suppress(TryAgainError):
-                await self._call(self._device.close)
+                await self._call(self._device.close, turn=Turn.CLOSE)
         finally:
             self._thread.stop()
 
     async def _sign(
         self, role: Role, message: bytes, text: bytes, prefix: bytes, turn: Turn
     ) -> bytes:
+        if self._closing:  # a more urgent turn than the close's must not come before it
+            raise RuntimeError("the signer was stopped")
         device = self._device
         keys = {"log": device.log_key, "cosigner": device.cosigner_key}
         key = keys.get(role) or device.witness_key
