@@ -173,6 +173,7 @@ class FakeLog:
     paused: bool = False
     observed: list[tuple[str, bytes]] = field(default_factory=list)
     dropped: list[ChopmarkError] = field(default_factory=list)
+    senders: list[str] = field(default_factory=list)
     ingested: list[list[bytes]] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -201,7 +202,8 @@ class FakeLog:
         end = min((start // self.per_package + 1) * self.per_package, self.size)
         return live(self.origin, start, end, self.size), end
 
-    async def ingest(self, payloads: Sequence[bytes]) -> int:
+    async def ingest(self, payloads: Sequence[bytes], senders: Sequence[str]) -> int:
+        assert len(senders) == len(payloads)
         await self.gate.wait()
         self._fail()
         if self.paused:
@@ -228,8 +230,9 @@ class FakeLog:
     async def observe_cosignature(self, note: bytes) -> None:
         await self._observe("cosignature", note)
 
-    def drop(self, error: ChopmarkError) -> None:
+    def drop(self, error: ChopmarkError, sender: str = "") -> None:
         self.dropped.append(error)
+        self.senders.append(sender)
         self._note_change()
 
     async def until(self, condition: Callable[[], Any]) -> None:

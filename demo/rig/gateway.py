@@ -202,6 +202,7 @@ class Gateway:
             "--listen": f"127.0.0.1:{self.port}",
             "--metrics": f"127.0.0.1:{self.metrics_port}",
             "--broker": f"{broker.host}:{broker.port}",
+            "--clock": "none",  # many machines that run this have no time daemon
         }
         self.cli("init", *(str(word) for pair in options.items() for word in pair))
 

@@ -50,7 +50,7 @@ def make_config(folder: Path, *, peer: bool = True) -> Config:
     block = peer_block(
         log_vkey=f'"{LOG.vkey.encode()}"', cosigner_vkey=f'"{COSIGNER.vkey.encode()}"'
     )
-    state = f'state = "{folder / "disk" / "state"}"\n\n[hsm]'
+    state = f'state = "{folder / "disk" / "state"}"\n\n[clock]\nrequire = "none"\n\n[hsm]'
     return parse_config((BASE.replace("[hsm]", state) + (block if peer else "")).encode())
 
 

@@ -378,6 +378,8 @@ async def test_packet_larger_than_the_broker_takes_is_refused(tmp_path: Path) ->
 async def test_oversized_incoming_message_is_acknowledged_and_dropped(rig: Rig) -> None:
     sender = Party(rig, "a", limits=replace(QUICK, payload=200_000))
     receiver = Party(rig, "b", "x")
+    oversized: list[str] = []
+    receiver.link.on_oversized = oversized.append
     async with sender.up() as link, receiver.up() as receiving:
         await link.publish("x", bytes(65_537))
         await link.publish("x", b"small")
@@ -385,6 +387,7 @@ async def test_oversized_incoming_message_is_acknowledged_and_dropped(rig: Rig) 
         assert receiving.counters.dropped == 1
         assert receiving.counters.acknowledged == 2
     assert receiver.payloads == [b"small"]
+    assert oversized == ["x"]
 
 
 async def test_takeover_by_a_second_client_of_the_same_id_does_not_loop_hot(rig: Rig) -> None:

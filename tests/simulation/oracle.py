@@ -15,6 +15,8 @@
    in what the replica had; `unknown` was not covered; and the replica had all that was cosigned
    before its as-of.
 9. `fsck` finds nothing but the evidence of a fork.
+10. Evidence convicts none but a forked issuer; and once faults end, whoever runs has it if one has,
+    and follows that issuer no more.
 """
 
 from collections import Counter, defaultdict
@@ -126,6 +128,7 @@ class Oracle:
     verdicts: list[Given] = field(default_factory=list)
     histories: dict[str, list[History]] = field(default_factory=lambda: defaultdict(list))
     restored: set[str] = field(default_factory=set)
+    junk: set[bytes] = field(default_factory=set)
     unsteady: set[str] = field(default_factory=set)
 
     def fail(self, rule: int, message: str) -> None:
@@ -186,6 +189,8 @@ class Oracle:
             message.held = held
             life.came[origin, start] += 1
             return
+        if message.payload in self.junk:
+            return
         due = start <= message.held and replica.conflict is None and life.came[origin, start] == 1
         if kind == "entries" and due and held < end:
             box = life.box.id
@@ -235,6 +240,16 @@ class Oracle:
         if not whole and not frozen and not (origin in self.restored and behind):
             text = f"{len(entries)} of {len(newest.raw)} entries, head {state.head.size}"
             self.fail(5, f"{box} has {text} of {origin} once faults have ended")
+
+    def check_evidence(self, held: Mapping[str, Mapping[str, Any]]) -> None:
+        """What each gateway holds against whom: by box, the stop of each origin, or None."""
+        accused = {origin for stops in held.values() for origin, stop in stops.items() if stop}
+        for origin in accused - set(self.restored):
+            self.fail(10, f"there is evidence against {origin}, which was never forked")
+        for box, stops in held.items():
+            for origin in accused:
+                if stops[origin] is None:
+                    self.fail(10, f"{box} has no evidence against {origin}, and others have")
 
     def _check_promises(self, history: History) -> None:
         for index, (item, made_at) in self.promises[history.origin].items():

@@ -27,6 +27,7 @@ from simulation.clients import Clients
 from simulation.disk import simulated_disks
 from simulation.hsm import Keys
 from simulation.loop import MAX_STEPS, SimLoop
+from simulation.malice import Malice
 from simulation.network import SimBroker
 from simulation.oracle import History, Oracle, ViolationError
 from simulation.plan import Plan, draw_plan
@@ -64,6 +65,8 @@ class World:
         self.broker.loss, self.broker.double = self.plan.loss, self.plan.double
         self.broker.delay, self.broker.window = self.plan.delay, self.plan.window
         self.broker.watch = self._watch
+        self.malice = Malice(self.broker, seed)
+        self.oracle.junk = self.malice.junk
         self.boxes = [self._make_box(name, folder) for name in NAMES[: self.plan.gateways]]
         self.issuers = self.boxes[: self.plan.issuers]
         self.tasks: list[asyncio.Task[Any]] = []
@@ -92,6 +95,8 @@ class World:
         chaos, clients = Chaos(self), self.clients
         busy = [self.spawn(chaos.run())]
         busy += [self.spawn(clients.run()) for _ in range(self.plan.clients)]
+        if self.malice.active:
+            busy.append(self.spawn(self.malice.run()))
         if "fork" in self.plan.faults:
             busy.append(self.spawn(chaos.fork()))
         await asyncio.sleep(self.plan.seconds)
@@ -104,6 +109,7 @@ class World:
             await box.life.answer()
         await self._converge()
         await clients.verify_all()
+        await self._converge()  # a proof that was presented may be of another history
         self._judge()
         for box in self.boxes:
             await box.stop()
@@ -122,6 +128,8 @@ class World:
             return False
         own = {life.parts.log.origin: life.parts.log for life in lives}
         replicas = [p.log for life in lives for p in life.parts.mesh.peers.values()]
+        if len({frozenset(k for k, v in _accused(life).items() if v) for life in lives}) > 1:
+            return False  # it is on its way
         signed = all(log.state.note and log.state.size == log.signed_size for log in own.values())
         return signed and all(_is_done(replica, own[replica.origin]) for replica in replicas)
 
@@ -132,6 +140,7 @@ class World:
         histories = [History(one.box.origin, one.entries(one.parts.log)) for one in lives]
         self.entries = sum(len(history.raw) for history in histories)
         self.oracle.close(histories)
+        self.oracle.check_evidence({life.box.id: _accused(life) for life in lives})
         known = {history.origin for history in histories}
         for life in lives:
             life.note_held(after=True)
@@ -230,6 +239,12 @@ def check_seed(seed: int) -> Result:
     return result
 
 
+def _accused(life: Any) -> dict[str, Any]:
+    """Why each log is not followed any more by a gateway that holds evidence against it."""
+    forks = life.parts.forks
+    return {log.origin: forks.of(log.origin) for log in life.logs()}
+
+
 def _is_done(replica: Any, own: Any) -> bool:
     """Whether a replica has all that there is, or has seen the fork and keeps the evidence."""
     state = replica.log.state
@@ -301,6 +316,7 @@ def _configs(count: int) -> dict[str, model.Config]:
                 jurisdiction="CN",
             ),
             hsm=model.Hsm(module=Path("/none"), token_label=name),
+            clock=model.Clock(require="none"),
             broker=(model.Broker(host="broker.example"),),
             peer=tuple(peer for other, peer in peers.items() if other != name),
         )

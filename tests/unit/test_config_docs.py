@@ -9,6 +9,7 @@ from chopmark.service.config import parse_config
 from chopmark.service.config_model import (
     Api,
     Broker,
+    Clock,
     Gateway,
     Hsm,
     Kind,
@@ -29,6 +30,7 @@ SECTIONS = {
     "[metrics]": Metrics,
     "[storage]": Storage,
     "[retention]": Retention,
+    "[clock]": Clock,
     "[witness]": Witness,
     "[[broker]]": Broker,
     "[kinds.<kind>]": Kind,
@@ -76,6 +78,7 @@ def test_docs_give_the_defaults() -> None:
     assert rows("[metrics]")["listen"] == f"`{config.metrics.listen}`"
     assert rows("[storage]")["alarm"] == f"`{config.storage.alarm}`"
     assert rows("[storage]")["stop"] == f"`{config.storage.stop}`"
+    assert rows("[clock]")["require"] == f"`{config.clock.require}`"
     assert rows("[witness]")["rule"] == f'`"{config.witness.rule}"`'
     assert rows("[[broker]]")["port"] == f"`{config.broker[0].port}`"
     assert rows("[kinds.<kind>]")["max_age"] == f"`{config.max_age('x')}`"

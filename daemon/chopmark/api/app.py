@@ -21,6 +21,7 @@ from chopmark.api.proofs import read_proof_of
 from chopmark.api.revocations import revoke
 from chopmark.api.short import ShortRoutes
 from chopmark.api.state import (
+    read_evidence,
     read_export,
     read_health,
     read_peers,
@@ -87,6 +88,7 @@ def create_app(
             read_status,
             read_peers,
             read_policy,
+            read_evidence,
             read_export,
             read_health,
             read_readiness,

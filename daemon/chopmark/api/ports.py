@@ -3,7 +3,7 @@
 Every method may raise a `ChopmarkError`; the API maps it to problem details and does nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
@@ -167,6 +167,11 @@ class Gateway(Protocol):
 
     def policy(self, member: str) -> str:
         """The trust policy for a member's log, as tlog-policy text."""
+        ...
+
+    @property
+    def evidence(self) -> Callable[[], list[dict[str, Any]]]:
+        """Gives the evidence of forks that this gateway holds, as JSON (docs/api.md)."""
         ...
 
     def status(self) -> dict[str, Any]:

@@ -35,6 +35,10 @@ GROUPS: Final = {
         "Show the other gateways that this one knows (list), and tell them of this one.",
         {"list": "peers:list_peers", "export": "peers:export", "policy": "peers:policy"},
     ),
+    "evidence": (
+        "Show evidence that a log was forked (show), and check it on any machine (check).",
+        {"show": "evidence:show", "check": "evidence:check"},
+    ),
     "witness": (
         "Cosign logs that are no member's, for anybody (C2SP tlog-witness).",
         {"init": "witness:initialise"},

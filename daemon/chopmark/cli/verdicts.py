@@ -75,6 +75,7 @@ def _evidence(found: AttestationReport) -> Iterator[tuple[str, object]]:
     yield "digests", ", ".join(_ALGORITHMS.get(d, d) for d in found["digests_checked"]) or None
     yield "found in", found["source"]
     yield "problem", found["problem"]
+    yield "warning", found["warning"]
 
 
 def _issuer(found: AttestationReport) -> str:

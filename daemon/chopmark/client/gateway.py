@@ -150,6 +150,10 @@ class GatewayClient:
         """State of each peer's replica (docs/api.md)."""
         return read_objects(self._http.get_json("/v1/peers"))
 
+    def evidence(self) -> list[Json]:
+        """Evidence of forks that the gateway holds (docs/api.md)."""
+        return read_objects(self._http.get_json("/v1/evidence"))
+
     def policy(self, member: str | None = None) -> bytes:
         """The trust policy for the gateway's own log, or for a peer's."""
         return self._http.get("/v1/policy", {"id": member} if member else None)

@@ -43,6 +43,7 @@ class AttestationReport(TypedDict):
     quorum: str
     source: str
     problem: str | None
+    warning: str | None
     digests_checked: list[str]
 
 

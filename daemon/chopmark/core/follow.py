@@ -39,6 +39,8 @@ class Follower:
         leaves: the leaf hashes of its entries.
         reached: the newest head whose entries are all held or gathered, if one was reached.
         whole: how much of `gathered` leads to that head.
+        last: the package that brought the newest entries.
+        refuted: the package that contradicted what is held, once one has.
         seen: signed heads that were seen and not compared with the entries, by size and root.
     """
 
@@ -49,6 +51,8 @@ class Follower:
     leaves: list[bytes] = field(default_factory=list)
     reached: SignedCheckpoint | None = None
     whole: int = 0
+    last: VerifiedPackage | None = None
+    refuted: VerifiedPackage | None = None
     seen: dict[tuple[int, bytes], SignedCheckpoint] = field(default_factory=dict)
 
     @classmethod
@@ -90,9 +94,10 @@ class Follower:
 
     def _add(self, verified: VerifiedPackage, held: int) -> None:
         if _compact_hashes(verified, held) != self.tree.hashes:
+            self.refuted = verified
             message = f"a signed head of {self.origin} contradicts the entries that are held"
             raise RefusedError("fork", message)
-        self.tree = verified.after
+        self.tree, self.last = verified.after, verified
         columns = verified.columns
         self.gathered.append(columns.cut(held, len(columns)) if held else columns)
         self.leaves += verified.leaves[held:]

@@ -59,6 +59,7 @@ class VerifiedPackage:
 
     Attributes:
         left: the compact range [0, start) that goes with them; a receiver compares it with its own.
+        right: the compact range from after them to the end.
         after: the compact range that ends with them.
     """
 
@@ -66,6 +67,7 @@ class VerifiedPackage:
     columns: Columns
     leaves: list[bytes]
     left: tuple[bytes, ...]
+    right: tuple[bytes, ...]
     after: CompactRange
     head: SignedCheckpoint
 
@@ -139,10 +141,11 @@ def verify_package(
     after = CompactRange.from_hashes(package.start, left)
     after.append(leaves)
     whole = after.copy()
-    whole.extend(range_nodes(end, head.checkpoint.size), _split_hashes(package.right))
+    right = _split_hashes(package.right)
+    whole.extend(range_nodes(end, head.checkpoint.size), right)
     if whole.root() != head.checkpoint.root:
         raise RefusedError("bad-package", "a package leads to another root than its checkpoint's")
-    return VerifiedPackage(package.start, columns, leaves, left, after, head)
+    return VerifiedPackage(package.start, columns, leaves, left, right, after, head)
 
 
 def cut_runs(start: int, entries: Sequence[bytes]) -> Iterator[tuple[int, list[bytes]]]:

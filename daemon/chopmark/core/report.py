@@ -51,6 +51,7 @@ def _judgement(judgement: Judgement, digests: Digests | None) -> dict[str, Any]:
         "quorum": facts.quorum,
         "source": str(facts.source),
         "problem": facts.problem,
+        "warning": facts.warning,
         "digests_checked": _checked(facts, digests),
     }
 

@@ -119,6 +119,7 @@ class Facts:
     Attributes:
         entry: the attestation; None where it could not be read.
         problem: the failed check, in words, or None.
+        warning: what the reader must know though no check failed, in words, or None.
         match: how the document compares.
         referred: whether the caller pointed at this very attestation by proof or reference.
         revoked: the effective revocation, if any.
@@ -146,6 +147,7 @@ class Facts:
     dropped: tuple[str, ...] = ()
     as_of: int | None = None
     max_age: int = DEFAULT_MAX_AGE
+    warning: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

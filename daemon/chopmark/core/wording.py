@@ -30,7 +30,9 @@ def _format_second(seconds: int) -> str:
 
 def explain(word: Word, facts: Facts, question: Question) -> str:
     """The sentence for one attestation."""
-    return _SENTENCES[word](facts, question)
+    sentence = _SENTENCES[word](facts, question)
+    warned = facts.warning is not None and word is not Word.UNTRUSTED
+    return f"{sentence} Warning: {facts.warning}." if warned else sentence
 
 
 def explain_ambiguous(institutions: Iterable[str]) -> str:

@@ -33,19 +33,19 @@ class Heads:
 
     waiting: dict[int, Seen] = field(default_factory=dict)
 
-    def add(self, seen: Seen) -> bool:
-        """Let a head wait; false if another head of its size does, which proves a fork.
+    def add(self, seen: Seen) -> Seen | None:
+        """Let a head wait; gives another head of its size if there is one, which proves a fork.
 
         When there are too many, the largest goes first that no cosigner has vouched for.
         """
         size = seen.head.size
         before = self.waiting.get(size, seen)
         if before.head != seen.head:
-            return False
+            return before
         self.waiting[size] = max(before, seen, key=lambda one: one.time)
         if len(self.waiting) > MAX_HEADS:
             del self.waiting[max(self.waiting, key=self._is_dispensable)]
-        return True
+        return None
 
     def up_to(self, size: int) -> list[Seen]:
         """Those that can be compared with a replica of `size` entries."""

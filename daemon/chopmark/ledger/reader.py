@@ -14,6 +14,7 @@ from chopmark.core.errors import InternalError, MalformedError, MissingError
 from chopmark.core.merkle import HASH, fold_range, inclusion_proof, leaf_hash, read_range
 from chopmark.core.package import MAX_BUNDLE, Package, cut_runs
 from chopmark.core.proof import Extra, Proof
+from chopmark.core.text import MAX_INT
 from chopmark.core.tiles import WIDTH, TileName, encode_bundle, read_tile_node, tile_width
 from chopmark.ledger.pruning import PrunedError, pad, read_prefixes
 from chopmark.ledger.requests import Part
@@ -53,6 +54,8 @@ _GRAVES: Final = (
 )
 _COSIGNED: Final = "SELECT origin, size, root, time, note FROM cosigner WHERE vkey = ?"
 
+_WITNESSED: Final = "SELECT max(size) FROM witnessed WHERE size < ? AND time <= ?"
+_EVIDENCE: Final = "SELECT id, origin, found_at, text FROM evidence ORDER BY found_at, id"
 _PARTS: Final = (
     "SELECT first, start, count, made_at FROM request"
     " WHERE id = ? AND first + count > ? ORDER BY first"
@@ -219,6 +222,16 @@ class Reader:
             return []
         rows = self._query(_GRAVES, (digest_prefix(digest), size, limit))
         return sorted({row[0] for row in rows})
+
+    def witnessed_below(self, size: int, time: int | None) -> int:
+        """Size of the largest head below `size` that a quorum had cosigned by a time (seconds)."""
+        rows = self._query(_WITNESSED, (size, MAX_INT if time is None else time))
+        found: int = rows[0][0] or 0
+        return found
+
+    def evidence(self) -> list[tuple[bytes, str, int, bytes]]:
+        """The evidence of forks that is stored, the oldest first; see `forks.Kept`."""
+        return [tuple(row) for row in self._query(_EVIDENCE, ())]
 
     def existed_by(self, index: int) -> int | None:
         """Seconds since the epoch by which a quorum had cosigned the entry; None if it has not."""

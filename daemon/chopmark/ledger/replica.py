@@ -6,30 +6,38 @@ Rules:
 2. The replica only grows, one bundle after the other; what is held already is not stored again.
 3. Its head moves when the entries reach the size of a signed checkpoint, in the same transaction.
 4. A signed head that contradicts what we hold stops the replica, for good: it is reported, kept
-   as evidence, and never followed.
+   as evidence (`forks`), and never followed.
 5. The as-of time is the newest time at which the peer's cosigner vouched for a head that we hold.
 6. Every signed head that comes, from whatever side, is compared: at once, or once we hold as much.
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Final
 
 from chopmark.core.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from chopmark.core.errors import ChopmarkError, RefusedError
+from chopmark.core.evidence import Branch, Evidence, differing_heads
 from chopmark.core.follow import Follower, Taken
 from chopmark.core.member import Member
-from chopmark.core.package import Package, parse_package
+from chopmark.core.merkle import leaf_hash, root_from_inclusion
+from chopmark.core.package import VerifiedPackage, parse_package
 from chopmark.core.policy import Policy
 from chopmark.core.ports import Clock
+from chopmark.core.proof import Proof, parse_extra
+from chopmark.core.refute import Anchor, Shown, refute_entry, refute_head, refute_package
+from chopmark.ledger.blame import Blame
+from chopmark.ledger.forks import Kept, Refute, Stop, find_evidence, keep_stop
 from chopmark.ledger.heads import Heads, Seen
 from chopmark.ledger.log import Log
 from chopmark.ledger.store import Store
 
 LOG: Final = logging.getLogger("chopmark.ledger")
 
+_CONTRADICTS: Final = "a signed head contradicts the entries held"
 CLOCK_SKEW: Final = 60
 """Seconds by which a peer's clock may be ahead of ours."""
 
@@ -51,22 +59,18 @@ class _Intake:
 
     follower: Follower
     results: list[Taken | ChopmarkError] = field(default_factory=list)
-    forked: bytes | None = None
 
     def take(self, payload: bytes) -> None:
         try:
             package = parse_package(payload)
-            self.results.append(self._follow(package))
+            self.results.append(self.follower.take(package))
         except ChopmarkError as error:
             self.results.append(error)
 
-    def _follow(self, package: Package) -> Taken:
-        try:
-            return self.follower.take(package)
-        except RefusedError as error:
-            if error.code == "fork":
-                self.forked = package.note
-            raise
+    @property
+    def forked(self) -> VerifiedPackage | None:
+        """The package that contradicts what is held."""
+        return self.follower.refuted
 
 
 class Replica:
@@ -83,8 +87,11 @@ class Replica:
         self.log = log
         self.counters = Counters()
         self.problem: str | None = None
-        self.conflict: str | None = None
+        self.stopped: Stop | None = None
         self.admit: Callable[[int], bool] = lambda _size: True
+        self.blame = Blame()
+        self.on_heartbeat: Callable[[int], None] = lambda _seconds: None
+        self.on_evidence: Callable[[Evidence], Awaitable[None]] = _ignore
         self.policy = Policy((member.log_key,))
         self.on_announced: Callable[[SignedCheckpoint], None] = lambda _head: None
         self.on_grown: Callable[[], None] = _nothing
@@ -92,9 +99,11 @@ class Replica:
         self._target = log.state.size
         self._heads = Heads()
         self._open = lru_cache(maxsize=64)(self._open_note)
-        self._evidence = log.state.fork_note
-        if self._evidence is not None:
-            self.conflict = "a signed head that came before the last start contradicts it"
+        self._tail: Anchor | None = None
+        self._against: tuple[bytes, Refute] | None = None
+        if log.state.fork_note is not None:
+            reason = "a signed head that came before the last start contradicts it"
+            self.stopped = Stop(reason, self._read_size(log.state.fork_note))
 
     @property
     def peer(self) -> str:
@@ -126,6 +135,11 @@ class Replica:
         return await self.log.package(start)
 
     @property
+    def conflict(self) -> str | None:
+        """Why the log is not followed any more."""
+        return self.stopped.reason if self.stopped else None
+
+    @property
     def frozen(self) -> bool:
         """Whether it is not followed any more, for good."""
         return self.conflict is not None
@@ -140,11 +154,15 @@ class Replica:
         """Whether nothing is taken in because the disk is nearly full."""
         return not self.admit(0)
 
-    async def ingest(self, payloads: Sequence[bytes]) -> int:
+    async def ingest(self, payloads: Sequence[bytes], senders: Sequence[str] = ()) -> int:
         """Verify packages and store what is new, in one transaction for each signed head reached.
 
         Bad packages are counted, reported once, and change nothing. While `admit` says that there
         is no room nothing is looked at, and nothing added.
+
+        Args:
+            payloads: the packages.
+            senders: for each the member that sent it when asked; empty for the log's own gateway.
 
         Returns:
             Number of entries added.
@@ -159,13 +177,14 @@ class Replica:
             return 0
         intake = await self.log.write(lambda store: self._ingest(store, payloads))
         follower = intake.follower
+        self._tail = _find_tail(follower) or self._tail
         self.counters.entries += len(follower.leaves)
-        for result in intake.results:
-            self._count(result)
+        for result, sender in zip_longest(intake.results, senders[: len(intake.results)]):
+            self._count(result, sender or "")
         for head in follower.seen.values():
             self._see(head, 0)
         if intake.forked is not None:
-            self._stop("a signed head contradicts the entries held", intake.forked)
+            self._refute_package(intake.forked)
         await self._compare()
         self.on_grown()
         return len(follower.leaves)
@@ -211,30 +230,67 @@ class Replica:
         time = next((v.time for v in head.verified if v.key == self.member.cosigner_key), 0)
         if not time:
             raise RefusedError("no-known-signature", "the peer's cosigner key has not signed")
+        self.on_heartbeat(time)
         if time > self._clock.now_ms() // 1000 + CLOCK_SKEW:
             raise RefusedError("bad-time", f"a heartbeat of {self.member.id} lies in the future")
         self._see(head, time)
         await self._compare()
 
-    def drop(self, error: ChopmarkError) -> None:
-        """Count a message that was refused, and say so once until a good one comes."""
-        self.counters.dropped += 1
-        if self.problem is None:
-            LOG.warning(
-                "dropped a message about %s: %s",
-                self.member.origin,
-                error.message,
-                extra={"peer": self.member.id, "code": error.code},
-            )
-        self.problem = error.message
+    async def observe_proof(self, proof: Proof) -> None:
+        """Learn of a proof that was presented: of its head, and of the entry that it proves.
+
+        The entry counts though its head lies beyond what we hold, and may never be reached.
+
+        Raises:
+            ChopmarkError: what `open_checkpoint` and `parse_extra` raise; `bad-inclusion`.
+            TryAgainError: `not-recorded` if the disk refused; it may be offered again.
+        """
+        signed = self._open(proof.note)
+        head, leaf = signed.checkpoint, leaf_hash(parse_extra(proof.extra).entry)
+        if root_from_inclusion(leaf, proof.index, head.size, proof.hashes) != head.root:
+            raise RefusedError("bad-inclusion", "the entry does not lie under the proof's head")
+        self._see(signed, 0)
+        if head.size > self.size and proof.index < self.signed_size:
+            await self._compare_entry(proof.index, Branch(leaf, proof.hashes, signed.encode()))
+        await self._compare()
+
+    async def freeze(self, stop: Stop) -> None:
+        """Stop following the log, or learn more of why; for evidence from other sides.
+
+        Raises:
+            TryAgainError: `not-recorded` if the disk refused; it may be offered again.
+        """
+        self.stopped = stop
+        if stop.evidence is not None and self.log.state.fork_note is None:
+            note = stop.evidence.branches[1].note
+            await self.log.write(lambda store: keep_stop(store, note, None))
+
+    def drop(self, error: ChopmarkError, sender: str = "") -> None:
+        """Count a message that was refused; what another member sent is no fault of the log's own.
+
+        Args:
+            error: what is wrong.
+            sender: member id of who sent it; empty for the log's own gateway.
+        """
+        self.blame.note(sender or self.peer, self.origin, error)
+        if sender in ("", self.peer):
+            self.counters.dropped += 1
+            self.problem = error.message
 
     def _open_note(self, note: bytes) -> SignedCheckpoint:
         others = (self.member.cosigner_key, *self.policy.witnesses.values())
         return open_checkpoint(note, self.member.log_key, others)
 
-    def _count(self, result: Taken | ChopmarkError) -> None:
+    def _read_size(self, note: bytes) -> int:
+        """The smaller of what we hold and a head that contradicts it; 0 if that is damaged."""
+        try:
+            return min(self._open(note).checkpoint.size, self.signed_size)
+        except ChopmarkError:
+            return 0
+
+    def _count(self, result: Taken | ChopmarkError, sender: str) -> None:
         if isinstance(result, ChopmarkError):
-            self.drop(result)
+            self.drop(result, sender)
             return
         self.problem = None
         self.counters.packages += 1
@@ -242,10 +298,13 @@ class Replica:
         self.counters.gaps += result is Taken.GAP
 
     def _see(self, signed: SignedCheckpoint, time: int) -> None:
-        head = signed.checkpoint
+        head, note = signed.checkpoint, signed.encode()
         self._target = max(self._target, head.size)
-        if not self._heads.add(Seen(head, signed.encode(), time)):
-            self._stop(f"two signed heads of size {head.size} differ", signed.encode())
+        other = self._heads.add(Seen(head, note, time))
+        if other is not None:
+            evidence = differing_heads(other.note, note)
+            reason = f"two signed heads of size {head.size} differ"
+            self._stop(reason, head.size, note, lambda _: None, evidence)
 
     async def _compare(self) -> None:
         """Compare the heads seen with what is held; move the as-of time with those that agree."""
@@ -255,7 +314,7 @@ class Replica:
             roots = await self.log.read(lambda reader, _: [reader.root_at(n) for n in size])
             wrong = [s for s, root in zip(due, roots, strict=True) if s.head.root != root]
             if wrong:
-                self._stop("a signed head contradicts the entries held", wrong[0].note)
+                self._refute_head(wrong[0])
             else:
                 await self._settle(due)
         await self._keep_evidence()
@@ -295,10 +354,35 @@ class Replica:
         if runs[follower.whole :]:
             self.log.append_now(runs[follower.whole :], leaves[cut:])
 
-    def _stop(self, reason: str, note: bytes) -> None:
-        if self.conflict is not None:
+    async def _compare_entry(self, index: int, theirs: Branch) -> None:
+        held = await self.log.read(lambda reader, _: reader.node(0, index))
+        if held != theirs.value:
+            reason = f"a proof under a signed head has another entry {index}"
+            size = theirs.head().size
+            self._stop(reason, size, theirs.note, lambda ours: refute_entry(ours, index, theirs))
+
+    def _refute_package(self, package: VerifiedPackage) -> None:
+        theirs = Shown.by_package(package)
+        self._stop(_CONTRADICTS, theirs.head.size, theirs.note, lambda o: refute_package(o, theirs))
+
+    def _refute_head(self, seen: Seen) -> None:
+        head, note = seen.head, seen.note
+        self._stop(_CONTRADICTS, head.size, note, lambda ours: refute_head(ours, head, note))
+
+    def _stop(
+        self,
+        reason: str,
+        size: int,
+        note: bytes,
+        refute: Refute,
+        evidence: Evidence | None = None,
+    ) -> None:
+        """Stop now; the evidence is made and stored by whoever waits for it next."""
+        if self.stopped is not None:
             return
-        self.conflict, self._evidence = reason, note
+        below, now = min(size, self.signed_size), self._clock.now_ms()
+        self.stopped = Stop(reason, below, now, evidence)
+        self._against = note, refute
         LOG.error(
             "%s contradicts its replica: %s",
             self.member.origin,
@@ -307,10 +391,35 @@ class Replica:
         )
 
     async def _keep_evidence(self) -> None:
-        """Store what stopped the replica, so that it stays stopped."""
-        note = self._evidence
-        if note is not None and self.log.state.fork_note is None:
-            await self.log.write(lambda store: store.mark_fork(note))
+        """Make and store what proves why the replica is stopped, and tell of it."""
+        if self._against is None or self.stopped is None:
+            return
+        note, refute = self._against
+        tail, found_at = self._tail, self.stopped.found_at or 0
+        evidence = self.stopped.evidence or await self.log.read(
+            lambda reader, state: find_evidence(reader, state, tail, refute)
+        )
+        kept = None
+        if evidence is not None:
+            below = evidence.branches[0].head().size
+            self.stopped = replace(self.stopped, evidence=evidence, below=below)
+            kept = Kept(evidence.digest, self.origin, found_at, evidence.encode())
+        await self.log.write(lambda store: keep_stop(store, note, kept))
+        if evidence is not None:
+            await self.on_evidence(evidence)
+        self._against = None
+
+
+def _find_tail(follower: Follower) -> Anchor | None:
+    """The head under which the newest entries came."""
+    last = follower.last
+    if last is None:
+        return None
+    return Anchor(last.head.checkpoint, last.head.encode(), follower.tree.size, last.right)
+
+
+async def _ignore(_evidence: Evidence) -> None:
+    return None
 
 
 def _nothing() -> None:

@@ -1,6 +1,6 @@
 """Tables beside the entries: what must last about witnesses, forks, restores and members.
 
-`log.db` has rows in all of them; of a replica's database only `witnessed` is used.
+`log.db` has rows in all of them; of a replica's database `witnessed` and `evidence` are used.
 """
 
 from typing import Final

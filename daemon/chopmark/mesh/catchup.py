@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from chopmark.core.errors import ChopmarkError, InternalError, MissingError
+from chopmark.core.errors import ChopmarkError, InternalError, MalformedError, MissingError
 from chopmark.core.package import MAX_PACKAGE
 from chopmark.mesh.asking import Asker
 from chopmark.mesh.intake import Intake
@@ -181,6 +181,8 @@ class CatchUp:
             if self._intake.take_answer(payload, helper, start):
                 self._lanes.answered(helper)
             else:
+                error = MalformedError("bad-answer", "an answer is not the package asked for")
+                self._log.drop(error, helper)
                 self._lanes.useless(helper, _now())
         except InternalError:
             raise

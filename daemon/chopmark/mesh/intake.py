@@ -3,7 +3,8 @@
 A slow disk or a noisy peer thus holds up nobody else. Packages, live ones and answers to our own
 questions alike, wait in one bounded buffer and are stored in order. A live one that continues the
 log is acknowledged once it is durable; one that lies behind a hole at once, since it can be asked
-for. Of notes the newest of each kind counts.
+for. Of notes the newest of each kind counts, and of each witness: whatever head it has seen, ours
+is compared with it.
 """
 
 import asyncio
@@ -46,7 +47,7 @@ class Intake:
     def __init__(self, log: FollowedLog, limit: int = MAX_UNVERIFIED) -> None:
         self._log = log
         self._recent = Recent(MAX_RECENT)
-        self._notes: dict[str, Message] = {}
+        self._notes: dict[tuple[str, str], Message] = {}
         self._due = asyncio.Event()
         self._storing = False
         self.unverified = Unverified(limit)
@@ -60,14 +61,15 @@ class Intake:
         return self._storing or self._due.is_set()
 
     def take_live(self, topic: Topic, message: Message) -> None:
-        """Take a package, checkpoint or heartbeat that came over a link."""
+        """Take a package, checkpoint, heartbeat or witness's note that came over a link."""
         if not self._recent.add(hash((topic.kind, message.payload))):
             self.duplicates += 1
             message.acknowledge()
         elif topic.kind == "entries":
             self._take_package(message)
         else:
-            self._take_note(topic.kind, message)
+            witness = topic.other if topic.other != topic.owner else ""
+            self._take_note((topic.kind, witness), message)
 
     def take_answer(self, payload: bytes, helper: str, start: int) -> bool:
         """Take the package that a peer sent for our question; false if it is another one."""
@@ -102,9 +104,9 @@ class Intake:
         self.unverified.put(piece)
         self._due.set()
 
-    def _take_note(self, kind: str, message: Message) -> None:
-        if kind == "checkpoint" and message.payload.count(_LINE) > 1:
-            kind = _WITNESSED  # the next head, which nobody has cosigned yet, must not oust it
+    def _take_note(self, kind: tuple[str, str], message: Message) -> None:
+        if kind[0] == "checkpoint" and message.payload.count(_LINE) > 1:
+            kind = _WITNESSED, ""  # the next head, which nobody has cosigned yet, must not oust it
         if kind in self._notes:
             self._notes.pop(kind).acknowledge()
         self._notes[kind] = message
@@ -114,7 +116,7 @@ class Intake:
         while True:
             group = self.unverified.next_group(self._log.size)
             if group:
-                await self._store([piece.payload for piece in group])
+                await self._store(group)
             await self._take_notes()
             if not group:
                 break
@@ -122,8 +124,9 @@ class Intake:
         if self._log.conflict is not None:
             self.unverified.clear()
 
-    async def _store(self, payloads: list[bytes]) -> None:
-        await insist(lambda: self._log.ingest(payloads))
+    async def _store(self, group: list[Piece]) -> None:
+        payloads, senders = [one.payload for one in group], [one.helper for one in group]
+        await insist(lambda: self._log.ingest(payloads, senders))
         helper = self.unverified.done(self._log.size)
         if helper and not self._log.paused:  # what there was no room for was not looked at
             self.blame(helper)
@@ -135,7 +138,7 @@ class Intake:
             piece = self.unverified.farthest()
             if piece is None:
                 break
-            await insist(lambda: self._log.ingest([piece.payload]))  # noqa: B023 - awaited before the next turn
+            await insist(lambda: self._log.ingest([piece.payload], [piece.helper]))  # noqa: B023 - awaited before the next turn
             if not self._log.missing:
                 self.unverified.discard(piece)
 
@@ -143,15 +146,15 @@ class Intake:
         """Take checkpoint and heartbeat; what is bad is counted and dropped."""
         while self._notes:
             kind, message = self._notes.popitem()
-            observe = self._log.observe_announced
-            if kind == "cosignature":
+            observe = self._log.observe_head if kind[1] else self._log.observe_announced
+            if kind == ("cosignature", ""):
                 observe = self._log.observe_cosignature
             try:
                 await insist(lambda: observe(message.payload))  # noqa: B023 - awaited before the next turn
             except InternalError:
                 raise  # our own fault, not the peer's
             except ChopmarkError as error:
-                self._log.drop(error)
+                self._log.drop(error, kind[1])
             message.acknowledge()
 
 

@@ -65,6 +65,7 @@ class Link:
 
     Attributes:
         counters: since the link was made.
+        on_oversized: told the topic of each message that was thrown away for its size.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Link:
         self._reason = "not connected yet"
         self._connected_at = 0.0
         self.counters = Counters()
+        self.on_oversized: Callable[[str], None] = lambda _topic: None
 
     @property
     def connected(self) -> bool:
@@ -179,6 +181,7 @@ class Link:
             self.counters,
             session_expiry=self._limits.session_expiry,
         )
+        inbound.on_oversized = self.on_oversized
         try:
             async with outbound, inbound:
                 self._reason = await self._serve(inbound, outbound)

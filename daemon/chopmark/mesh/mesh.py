@@ -10,7 +10,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from chopmark.core.errors import ChopmarkError, MissingError, UnreachableError
+from chopmark.core.errors import (
+    ChopmarkError,
+    MalformedError,
+    MissingError,
+    UnreachableError,
+)
 from chopmark.mesh import topics
 from chopmark.mesh.asking import Asker, Routes
 from chopmark.mesh.broker import Broker, Message, Will
@@ -64,6 +69,9 @@ class Mesh:
             will=Will(topics.status(me), Status(online=False, sizes={}).encode()),
             make_link=make_link,
         )
+        self._me = me
+        for link in self.links.each:
+            link.on_oversized = self._count_oversized
         self._own = own
         self._logs: Mapping[str, HeldLog] = {log.origin: log for log in (own, *followed)}
         self._routes = Routes()
@@ -72,6 +80,7 @@ class Mesh:
         self._paced = asyncio.Event()
         self._slowed = False
         self.server = Server(me, self.links, self._logs)
+        self.server.refused = self._refuse
         printer = Printer(own, keep=len(brokers) > 1)
         self.publishers = [Publisher(me, link, printer, self._is_heard) for link in self.links.each]
         self._news = News(me, self.links.each, own, heartbeat, self._sizes)
@@ -105,8 +114,11 @@ class Mesh:
         self._news.settled = settled
 
     def tell(self, topic: str, payload: bytes) -> None:
-        """Publish a note, retained, to every broker; of each topic only the newest waits."""
-        self._news.post(topic, payload)
+        """Publish a note, retained, to every broker; of each topic only the newest waits.
+
+        It is published again now and then, and whenever a broker is connected again.
+        """
+        self._news.tell(topic, payload)
 
     async def fetch(self, member: str, start: int) -> bytes:
         """The package of a peer's log that begins at `start`, from whoever has it.
@@ -181,6 +193,9 @@ class Mesh:
     async def _take(self, number: int, message: Message) -> None:
         """Hand a message on; nothing here waits, or may raise."""
         topic = parse_topic(message.topic)
+        if topic is not None and topic.kind == "cosignature" and topic.other == self._me:
+            message.acknowledge()  # ours, which comes back
+            return
         peer = None if topic is None else self._sender(topic)
         if topic is None or peer is None:
             self.strangers += 1
@@ -188,10 +203,13 @@ class Mesh:
             return
         if topic.kind != "status":  # a status may be a will, or retained
             self._routes.heard(peer.log.peer, number)
+        if topic.kind == "cosignature" and topic.owner in self.peers:
+            self.peers[topic.owner].intake.take_live(topic, message)
+            return
         if self._is_bulletin(topic):
             self.bulletins.take(peer.log.peer, topic, message)
             return
-        if topic.kind in ("entries", "checkpoint", "cosignature"):
+        if topic.kind in ("entries", "checkpoint"):
             peer.intake.take_live(topic, message)
             return
         if topic.kind == "reply":
@@ -205,7 +223,7 @@ class Mesh:
     def _sender(self, topic: Topic) -> Peer | None:
         """Which peer writes to this topic, as the access rules of a broker should have it."""
         if topic.kind == "cosignature" and topic.other != topic.owner:
-            known = topic.kind in self.bulletins.handlers
+            known = topic.owner in self.peers or topic.kind in self.bulletins.handlers
             return self.peers.get(topic.other) if known else None
         if topic.kind in ("request", "reply"):
             return self.peers.get(topic.other)
@@ -216,6 +234,13 @@ class Mesh:
         """Whether a handler takes it; a heartbeat, which the log's owner writes, is none."""
         heartbeat = topic.kind == "cosignature" and topic.owner == topic.other
         return topic.kind in self.bulletins.handlers and not heartbeat
+
+    def _count_oversized(self, name: str) -> None:
+        """A message was thrown away unread; whose topic it came on is known."""
+        topic = parse_topic(name)
+        peer = None if topic is None else self._sender(topic)
+        if peer is not None:
+            peer.log.drop(MalformedError("too-large", "a message of more than 64 KiB"))
 
     def _refuse(self, sender: str, error: ChopmarkError) -> None:
         self.peers[sender].log.drop(error)

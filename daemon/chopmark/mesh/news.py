@@ -34,6 +34,8 @@ STATUS_STEP: Final = 4096
 """Entries by which a log must have grown to be worth a status at once."""
 STATUS_IDLE: Final = 2.0
 """Seconds after which smaller changes are told."""
+RETELL: Final = 60.0
+"""Seconds between two tellings of what stays as it is: brokers lose what they acknowledged."""
 
 
 class Board:
@@ -91,6 +93,7 @@ class News:
         self._sizes = sizes
         self.settled: Callable[[bytes], Awaitable[None]] = _pause
         self._told: dict[str, int] = {}
+        self._kept: dict[str, bytes] = {}
         self._head_due = asyncio.Event()
         self._heartbeat_due = asyncio.Event()
         self._status_due = asyncio.Event()
@@ -103,6 +106,7 @@ class News:
             tasks.create_task(self._tell_heads(), name="tell-heads")
             tasks.create_task(self._tell_heartbeats(), name="tell-heartbeats")
             tasks.create_task(self._tell_statuses(), name="tell-statuses")
+            tasks.create_task(self._tell_again(), name="tell-again")
 
     def head_moved(self) -> None:
         """Tell that our log has a new signed head."""
@@ -121,6 +125,12 @@ class News:
         self._head_due.set()
         self._heartbeat_due.set()
         self._status_due.set()
+        self._post_kept()
+
+    def tell(self, topic: str, payload: bytes) -> None:
+        """Publish this on every board, and again now and then, and when a link is up again."""
+        self._kept[topic] = payload
+        self.post(topic, payload)
 
     def post(self, topic: str, payload: bytes) -> None:
         """Publish this on every board, retained."""
@@ -161,6 +171,15 @@ class News:
                 status = Status(online=True, sizes=sizes)
                 self.post(topics.status(self._me), status.encode())
                 await asyncio.sleep(STATUS_PAUSE)
+
+    async def _tell_again(self) -> None:
+        while True:
+            await asyncio.sleep(RETELL)
+            self._post_kept()
+
+    def _post_kept(self) -> None:
+        for topic, payload in self._kept.items():
+            self.post(topic, payload)
 
 
 async def _pause(_note: bytes) -> None:

@@ -60,10 +60,11 @@ class FollowedLog(HeldLog, Protocol):
         """Whether there is no room for what catch-up would bring."""
         ...
 
-    async def ingest(self, payloads: list[bytes]) -> int:
+    async def ingest(self, payloads: list[bytes], senders: list[str]) -> int:
         """Verify packages and store what is new; durable once it returns.
 
-        Bad packages are counted, not raised. Gives the number of entries added.
+        Bad packages are counted, not raised, against the senders of each: members that were asked
+        for it, or empty for the log's own gateway. Gives the number of entries added.
 
         Raises:
             TryAgainError: `not-recorded`: nothing was stored; the same may be offered again.
@@ -87,6 +88,6 @@ class FollowedLog(HeldLog, Protocol):
         """Take a heartbeat; see `observe_head`."""
         ...
 
-    def drop(self, error: ChopmarkError) -> None:
-        """Count and log a message that was refused."""
+    def drop(self, error: ChopmarkError, sender: str = "") -> None:
+        """Count and log a message that was refused, against its sender or the log's gateway."""
         ...

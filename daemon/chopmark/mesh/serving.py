@@ -4,10 +4,10 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
-from chopmark.core.errors import ChopmarkError, InternalError
+from chopmark.core.errors import ChopmarkError, InternalError, MalformedError
 from chopmark.mesh import topics
 from chopmark.mesh.asking import ANSWER
 from chopmark.mesh.broker import Message
@@ -29,7 +29,13 @@ MAX_REMEMBERED: Final = 1024
 
 
 class Server:
-    """Answers requests."""
+    """Answers requests.
+
+    Attributes:
+        dropped: requests for which there was no room.
+        repeated: second copies.
+        refused: told the asker and the error of each request that cannot be read.
+    """
 
     def __init__(self, me: str, links: Links, logs: Mapping[str, HeldLog]) -> None:
         self._me = me
@@ -40,6 +46,7 @@ class Server:
         self._recent = Recent(MAX_REMEMBERED)
         self.dropped = 0
         self.repeated = 0
+        self.refused: Callable[[str, ChopmarkError], None] = lambda _asker, _error: None
 
     def take_request(self, asker: str, number: int, message: Message) -> None:
         """Queue a request that came over a link; while too many wait it is dropped."""
@@ -63,14 +70,18 @@ class Server:
         while True:
             asker, number, message = await self._requests.get()
             self._waiting[asker] -= 1
-            payload = await self._answer(message.payload)
+            payload = await self._answer(asker, message.payload)
             topic = topics.reply(asker, self._me)
             with contextlib.suppress(ChopmarkError):  # the link reports its own outages
                 await self._links.send(number, topic, payload, message.correlation, int(ANSWER))
 
-    async def _answer(self, data: bytes) -> bytes:
+    async def _answer(self, asker: str, data: bytes) -> bytes:
         try:
             request = parse_request(data)
+        except MalformedError as error:
+            self.refused(asker, error)
+            return encode_error(error.code)
+        try:
             log = self._logs.get(request.origin)
             if log is None or log.signed_size < request.size:
                 return encode_error("not-there")

@@ -13,7 +13,7 @@ Beyond what `wire` says of aiomqtt 2.5.1:
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from paho.mqtt.client import MQTT_ERR_SUCCESS, MQTTMessage
@@ -45,6 +45,7 @@ class Strict(Wire):
     ) -> None:
         super().__init__(broker, client_id, limits, will, session_expiry)
         self._counters = counters
+        self.on_oversized: Callable[[str], None] = lambda _topic: None
         self._inbox: asyncio.Queue[Message | None] = asyncio.Queue()  # bounded through `_held`
         self._held: deque[Message] = deque()
         self._finished = False
@@ -219,6 +220,7 @@ class Strict(Wire):
         else:
             self._counters.dropped += 1
             ours.acknowledge()
+            self.on_oversized(ours.topic)
         if len(self._held) >= self._limits.unacknowledged and not self._paused:
             self._counters.pauses += 1
             self._set_reading(on=False)

@@ -82,6 +82,6 @@ def subscriptions(me: str, peers: Sequence[str], kinds: Iterable[str] = ()) -> l
     theirs = [
         make(peer)
         for peer in peers
-        for make in (checkpoint, entries, lambda p: cosignature(p, p), status)
+        for make in (checkpoint, entries, lambda p: cosignature(p, "+"), status)
     ]
     return mine + theirs + [Topic(peer, kind).encode() for peer in peers for kind in more]

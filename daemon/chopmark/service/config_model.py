@@ -107,6 +107,15 @@ class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     ] = 0.97
 
 
+class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[clock]`: what is asked of the system's clock."""
+
+    require: Annotated[
+        Literal["synchronised", "none"],
+        Meta(description='"synchronised": nothing is issued while the clock is wrong; or "none"'),
+    ] = "synchronised"
+
+
 class WitnessLog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[[witness.log]]`: a log of others, no member's, that this gateway cosigns."""
 
@@ -211,6 +220,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     api: Api = Api()
     metrics: Metrics = Metrics()
     storage: Storage = Storage()
+    clock: Clock = Clock()
     witness: Witness = Witness()
     retention: Retention = Retention()
     broker: tuple[Broker, ...]

@@ -37,6 +37,7 @@ def render_config(config: Config) -> str:
         _section("[metrics]", config.metrics),
         _section("[storage]", config.storage),
         _section("[retention]", config.retention),
+        _section("[clock]", config.clock),
         _section("[witness]", config.witness),
         *(_section("[[broker]]", broker) for broker in config.broker),
         *([] if config.kinds else [KINDS_EXAMPLE]),

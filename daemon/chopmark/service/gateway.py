@@ -1,6 +1,6 @@
 """The gateway as the API sees it: our log, the replicas and the HSM brought together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from chopmark.api.ports import Asked, Awaited, Identity, Until
@@ -52,6 +52,7 @@ class GatewayService:
         verifier: Verifier,
         reporter: Reporter,
         clock: Clock,
+        evidence: Callable[[], list[dict[str, Any]]] = list,
         witnessing: Signing | None = None,
     ) -> None:
         self._own = own
@@ -64,6 +65,7 @@ class GatewayService:
         self._clock = clock
         self._identity = _identify(own)
         self._following = Following()
+        self.evidence = evidence
 
     def now_ms(self) -> int:
         """The clock."""

@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from chopmark.api.refusals import Refusals
 from chopmark.core.ports import Clock
+from chopmark.ledger.blame import Blame
 from chopmark.ledger.replica import Replica
 from chopmark.mesh.mesh import Mesh
 from chopmark.service.looplag import BOUNDS, LoopLag
@@ -29,6 +30,11 @@ from chopmark.service.storage import Storage
 Series = Mapping[Any, float]
 """Values by the tuple of their labels' values, which mypy would want to be of one length."""
 HSM_STATES: Final = ("ready", "away", "latched")
+ALARMS: Final = (
+    *("storage-alarm", "storage-full", "replicas-paused"),
+    *("fork", "own-fork", "clock-wrong", "peer-clock"),
+)
+CLOCK_STATES: Final = ("ok", "unsynchronised", "jumped", "far-from-others")
 PEER_STATES: Final = ("following", "catching-up", "waiting", "failed")
 
 
@@ -43,6 +49,7 @@ class GatewayCollector(Collector):
         lag: of the event loop.
         refusals: what the server refused before it was a request.
         clock: the gateway's.
+        blame: who sent bad messages.
     """
 
     def __init__(
@@ -54,8 +61,10 @@ class GatewayCollector(Collector):
         lag: LoopLag,
         refusals: Refusals,
         clock: Clock,
+        blame: Blame,
     ) -> None:
         self._clock = clock
+        self._blame = blame
         self._status = status
         self._replicas = tuple(replicas)
         self._mesh = mesh
@@ -70,12 +79,23 @@ class GatewayCollector(Collector):
         yield _gauge("ready", "1 if the gateway can do all of its work", status["ready"])
         about = "The gateway's clock, since the epoch"
         yield _gauge("clock_timestamp_seconds", about, self._clock.now_ms() / 1000)
+        yield from self._guarded(status["clock"])
         yield from self._log(status)
         yield from self._hsm(status)
         yield from self._links(status)
         yield from self._peers(status)
-        yield from self._disk()
+        yield from self._disk(status)
         yield from self._loop()
+
+    def _guarded(self, clock: Mapping[str, Any]) -> Iterator[Metric]:
+        about = "1 if the kernel says that its clock is synchronised"
+        yield _gauge("clock_synchronised", about, clock["synchronised"])
+        state = {(): clock["state"]}
+        yield _states("clock_state", "1 for the state of the clock", CLOCK_STATES, state, ())
+        yield _counter("clock_jumps", "Times that the clock has jumped", clock["jumps"])
+        offsets = {(peer,): offset for peer, offset in clock["offsets"].items()}
+        about = "How far a peer's clock is ahead of ours, by its heartbeats"
+        yield _gauges("clock_offset_seconds", about, ("peer",), offsets)
 
     def _log(self, status: Mapping[str, Any]) -> Iterator[Metric]:
         counters = status["counters"]
@@ -141,10 +161,12 @@ class GatewayCollector(Collector):
             for replica in self._replicas
             for name, count in asdict(replica.counters).items()
         }
+        about = "Messages of a member that were refused, by what was wrong"
+        yield _counters("bad_messages", about, ("peer", "cause"), self._blame.counts)
         about = "What a replica has seen"
         yield _counters("replica_events", about, ("peer", "event"), events)
 
-    def _disk(self) -> Iterator[Metric]:
+    def _disk(self, status: Mapping[str, Any]) -> Iterator[Metric]:
         disk = self._storage
         yield _gauge("storage_size_bytes", "Size of the disk with the ledger", disk.space.total)
         yield _gauge("storage_free_bytes", "Bytes of it that are free", disk.space.free)
@@ -152,9 +174,8 @@ class GatewayCollector(Collector):
             about = "Time until the disk is full, as it grows now"
             yield _gauge("storage_left_seconds", about, days * 86_400)
         about = "1 if an alarm stands"
-        known = ("storage-alarm", "storage-full", "replicas-paused")
-        standing = {alarm["code"] for alarm in disk.alarms()}
-        yield _gauges("alarm", about, ("code",), {(code,): code in standing for code in known})
+        standing = {alarm["code"] for alarm in status["alarms"]}
+        yield _gauges("alarm", about, ("code",), {(code,): code in standing for code in ALARMS})
 
     def _loop(self) -> Iterator[Metric]:
         about = "By how much the event loop was late"

@@ -16,6 +16,8 @@ from chopmark.ledger.sequencer import Sequencer
 from chopmark.mesh.mesh import Mesh
 from chopmark.mesh.pace import MAX_LAG
 from chopmark.mesh.peer import Peer
+from chopmark.service.clockguard import ClockGuard
+from chopmark.service.forks import Forks
 from chopmark.service.looplag import LoopLag
 from chopmark.service.storage import Storage
 from chopmark.service.trust import Trust
@@ -35,6 +37,8 @@ class Report:
         clock: Clock,
         storage: Storage,
         lag: LoopLag,
+        forks: Forks,
+        guard: ClockGuard,
         trust: Trust,
     ) -> None:
         self._own = own
@@ -46,6 +50,8 @@ class Report:
         self._clock = clock
         self._storage = storage
         self._lag = lag
+        self._forks = forks
+        self._guard = guard
         self._trust = trust
 
     def status(self) -> dict[str, Any]:
@@ -78,7 +84,7 @@ class Report:
             "alarms": self.alarms(),
             "event_loop": {"lag_ms_max_minute": round(self._lag.worst() * 1000, 1)},
             "intake": {"entries": self._sequencer.waiting},
-            "clock": {"now": format_time(self._clock.now_ms()), "guard": "none"},
+            "clock": self._guard.describe(),
             "counters": self._counters(),
             "peers": self.peers(),
         }
@@ -89,18 +95,10 @@ class Report:
 
     def alarms(self) -> list[dict[str, str]]:
         """What an operator must look after."""
-        forks = [
-            {
-                "code": "fork",
-                "message": f"{replica.member.origin} contradicts its replica: {replica.conflict}",
-                "hint": "call its operator: its key has signed two histories",
-            }
-            for replica in self._replicas
-            if replica.conflict
-        ]
         state = self._log.state
         unwitnessed = self._trust.alarms(state.head.size, state.witnessed_size)
-        return self._storage.alarms() + unwitnessed + forks
+        forks, clock = self._forks.alarms(), self._guard.alarms()
+        return self._storage.alarms() + unwitnessed + forks + clock
 
     def not_ready(self) -> list[str]:
         """Why attesting does not work at present; empty when it does."""
@@ -111,6 +109,8 @@ class Report:
             reasons.append(f"signing is stalled: {self._sequencer.stalled}")
         if not self._storage.issuing:
             reasons.append(f"the disk is {self._storage.space.part:.1%} full: nothing is issued")
+        if (wrong := self._guard.refuse(0)) is not None:
+            reasons.append(wrong.message)
         if self._log.state.note is None:
             reasons.append("no head has been signed yet")
         return reasons

@@ -18,6 +18,7 @@ from chopmark.core.policy import NONE, Policy
 from chopmark.core.proof import Proof, parse_extra, parse_proof
 from chopmark.core.quorum import Generated
 from chopmark.core.verdict import Facts, Issuer, Match, Pruned, Revoked, Source, Verdict
+from chopmark.ledger.forks import Stop, good_size
 from chopmark.ledger.gather import Gather
 from chopmark.ledger.log import Log
 from chopmark.ledger.pruning import PrunedError
@@ -28,17 +29,17 @@ from chopmark.ledger.worker import Worker
 
 @dataclass(frozen=True)
 class Shelf:
-    """One log that is searched: whose it is, and why it is not to be relied on, if so.
+    """One log that is searched: whose it is, and why it is not followed any more, if so.
 
     Attributes:
-        observe_head: told the note of each proof of this log that is presented.
+        observe_proof: told each proof of this log that is presented.
     """
 
     member: Member
     log: Log
     source: Source
-    conflict: Callable[[], str | None] = lambda: None
-    observe_head: Callable[[bytes], Awaitable[None]] | None = None
+    stopped: Callable[[], Stop | None] = lambda: None
+    observe_proof: Callable[[Proof], Awaitable[None]] | None = None
 
     @cached_property
     def issuer(self) -> Issuer:
@@ -107,11 +108,11 @@ class Verifier:
         return with_pruned(decide(facts, asked.question, as_of), pruned, asked.question)
 
     async def _observe(self, proof: Proof) -> None:
-        """Let the replica know of a proof's head, as of any that is shown to us."""
+        """Let the replica know of a proof, as of any head that is shown to us."""
         shelf = self._shelves.get(proof.checkpoint().origin)
-        if shelf is not None and shelf.observe_head is not None:
+        if shelf is not None and shelf.observe_proof is not None:
             with suppress(MalformedError, TryAgainError):  # it proves nothing; it comes again
-                await shelf.observe_head(proof.note)
+                await shelf.observe_proof(proof)
 
     def _search_all(
         self, questions: Sequence[tuple[Asked, Proof | None]]
@@ -207,14 +208,16 @@ class Verifier:
         if facts.entry is None:
             return facts
         contradiction = shelf.log.read_now(lambda r, s: _contradiction(r, s, proof))
-        problem = facts.problem or shelf.conflict() or contradiction
         covered = facts.index < shelf.log.signed_size
         source = shelf.source if covered else facts.source
+        problem = facts.problem or contradiction
         if facts.quorum == "missing" and covered and problem is None:
             facts = self._with_quorum(shelf, facts)  # it may have come since the proof was made
         elif shelf.member.origin in self._policies:
             facts = replace(facts, dropped=self._policies[shelf.member.origin].dropped)
-        return self._complete(shelf, replace(facts, problem=problem, source=source))
+        facts = replace(facts, problem=problem, source=source)
+        witnessed = (proof.checkpoint().size, facts.existed_by) if facts.existed_by else None
+        return self._complete(shelf, self._doubt(shelf, facts, witnessed))
 
     def _facts(self, shelf: Shelf, index: int, data: bytes, asked: Asked, times: Times) -> Facts:
         entry, problem = read_attestation(data)
@@ -224,21 +227,19 @@ class Verifier:
         if not shelf.member.may_issue(entry.kind):
             problem = f"{issuer.institution} is not entitled to attest the kind {entry.kind}"
         revoked, superseded_by = _read_references(shelf, index)
-        return self._with_quorum(
-            shelf,
-            Facts(
-                issuer,
-                index,
-                entry,
-                source,
-                compare(entry, asked.digests, issuer.origin),
-                problem=problem or shelf.conflict(),
-                revoked=revoked,
-                superseded_by=superseded_by,
-                as_of=times[issuer.origin],
-                max_age=self._max_age(entry.kind),
-            ),
+        facts = Facts(
+            issuer,
+            index,
+            entry,
+            source,
+            compare(entry, asked.digests, issuer.origin),
+            problem=problem,
+            revoked=revoked,
+            superseded_by=superseded_by,
+            as_of=times[issuer.origin],
+            max_age=self._max_age(entry.kind),
         )
+        return self._doubt(shelf, self._with_quorum(shelf, facts))
 
     def _with_quorum(self, shelf: Shelf, facts: Facts) -> Facts:
         """Add what is known here of the quorum over an entry that is held here."""
@@ -257,6 +258,31 @@ class Verifier:
             witnesses=self._cosigners(state.witnessed_note, shelf.member.log_key, keys),
             dropped=self._policies[shelf.member.origin].dropped,
         )
+
+    def _doubt(self, shelf: Shelf, facts: Facts, witnessed: tuple[int, int] | None = None) -> Facts:
+        """Add what it means that the log was forked, if it was (design: docs/verdicts.md, Forks).
+
+        Args:
+            shelf: the log.
+            facts: about one of its entries.
+            witnessed: size of a head over the entry, and the time (ms) by which a quorum had
+                cosigned it, where a proof says so.
+        """
+        stop = shelf.stopped()
+        if stop is None:
+            return facts
+        quorum = self.policy(shelf.member.origin).quorum != NONE
+        good = shelf.log.read_now(lambda r, s: good_size(r, s, stop, quorum=quorum))
+        if witnessed is not None and witnessed[0] < stop.below:
+            early = stop.found_at is None or witnessed[1] <= stop.found_at
+            good = max(good, witnessed[0] if early else 0)
+        if facts.index >= good:
+            return replace(facts, problem=facts.problem or stop.reason)
+        how = "countersigned" if quorum else "held here"
+        warning = (
+            f"{stop.reason}; this entry lies under a head that was {how} before that was found"
+        )
+        return replace(facts, warning=warning)
 
     def _complete(self, shelf: Shelf, facts: Facts) -> Facts:
         """Add references and the kind's maximum age."""

@@ -4,6 +4,7 @@ import fcntl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -22,8 +23,10 @@ from chopmark.core.errors import (
 from chopmark.core.member import Member
 from chopmark.core.note import parse_note
 from chopmark.core.ports import Clock
+from chopmark.core.proof import Proof
 from chopmark.core.verdict import Source
 from chopmark.hsm.signer import HsmSigner, open_signer
+from chopmark.ledger.blame import Blame
 from chopmark.ledger.index import DigestIndex
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
@@ -31,11 +34,15 @@ from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import create_store, read_keys
 from chopmark.ledger.witness import Cosigner, open_cosigner
 from chopmark.ledger.worker import Worker
+from chopmark.mesh import topics
 from chopmark.mesh.link import Broker, Link
 from chopmark.mesh.mesh import Mesh
 from chopmark.service.clock import SystemClock
+from chopmark.service.clockguard import ClockGuard
 from chopmark.service.config import Config, own_member
 from chopmark.service.credentials import read_pin
+from chopmark.service.forks import Forks, OwnHeads
+from chopmark.service.gates import first_refusal
 from chopmark.service.gateway import GatewayService
 from chopmark.service.looplag import LoopLag
 from chopmark.service.metrics import GatewayCollector, Metrics
@@ -59,6 +66,7 @@ class Outside:
     clock: Clock = field(default_factory=SystemClock)
     open_index: Callable[[Path], DigestIndex] = DigestIndex
     make_link: Callable[..., Link] = Link
+    make_guard: Callable[[str, str, Clock], ClockGuard] = ClockGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +76,8 @@ class Parts:
     gateway: GatewayService
     sequencer: Sequencer
     mesh: Mesh
+    forks: Forks
+    guard: ClockGuard
     report: Report
     log: Log
     storage: Storage
@@ -122,7 +132,9 @@ async def open_parts(
     ]
     cosigner = await open_cosigner(log, signer)
     trust = Trust(own, log, replicas, policies, cosigner, outside.clock)
-    return _assemble(config, own, signer, log, replicas, reading, outside, storage, trust)
+    parts = _assemble(config, own, signer, log, replicas, reading, outside, storage, trust)
+    await parts.forks.start()
+    return parts
 
 
 def _lock(state: Path) -> TextIO:
@@ -156,9 +168,16 @@ def _assemble(
 ) -> Parts:
     clock = outside.clock
     sequencer = Sequencer(log, signer, clock)
-    sequencer.refuse = storage.refuse
+    blame = Blame()
+    guard = outside.make_guard(config.clock.require, own.institution, clock)
+    guard.look()
+    sequencer.refuse = first_refusal(storage.refuse, guard.refuse)
+    forks = Forks(own, log, {replica.origin: replica for replica in replicas}, clock)
     for replica in replicas:
         replica.admit = storage.admit
+        replica.on_evidence = forks.found
+        replica.blame = blame
+        replica.on_heartbeat = partial(guard.heard, replica.member)
     brokers = [Broker(broker.host, broker.port) for broker in config.broker]
     mesh = Mesh(
         own.id,
@@ -167,9 +186,13 @@ def _assemble(
         replicas,
         lambda: make_heartbeat(log, trust.cosigner, clock),
         outside.make_link,
-        trust.handlers,
+        {**trust.handlers, "evidence": forks.take},
     )
     trust.join(mesh)
+    forks.tell = lambda payload: mesh.tell(topics.evidence(own.id), payload)
+    forks.observe_own = OwnHeads(own, log, forks).observe
+    if trust.quorum is not None:
+        trust.quorum.observe_own_head = forks.observe_own
     signing = Signing(log, reading)
     witnessing = None
     if trust.quorum is not None:
@@ -181,32 +204,28 @@ def _assemble(
         mesh.head_moved()
 
     sequencer.on_head, sequencer.room = head_moved, mesh.room
-    shelves = [Shelf(own, log, Source.OWN), *map(_shelve, replicas)]
+    shelves = [_shelve_own(own, log, forks), *map(_shelve, replicas)]
     verifier = Verifier(shelves, reading, config.max_age, trust.policies)
     retention = Retention(replicas, clock, config.retention.after, mesh.fetch)
     verifier.on_pruned = retention.want
     lag, refusals = LoopLag(), Refusals()
-    report = Report(own, log, sequencer, signer, mesh, replicas, clock, storage, lag, trust)
-    collector = GatewayCollector(report.status, replicas, mesh, storage, lag, refusals, clock)
+    report = Report(
+        own, log, sequencer, signer, mesh, replicas, clock, storage, lag, forks, guard, trust
+    )
+    collector = GatewayCollector(
+        report.status, replicas, mesh, storage, lag, refusals, clock, blame
+    )
     logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
-    gateway = GatewayService(own, sequencer, logs, signing, verifier, report, clock, witnessing)
+    gateway = GatewayService(
+        own, sequencer, logs, signing, verifier, report, clock, forks.describe, witnessing
+    )
     witness = _make_witness(config, own, log, signer, replicas, clock, trust)
     routes = [make_tile_route(TileService(logs)), *make_witness_routes(witness, gateway)]
     metrics = Metrics(collector)
     return Parts(
-        gateway,
-        sequencer,
-        mesh,
-        report,
-        log,
-        storage,
-        lag,
-        refusals,
-        metrics,
-        trust,
-        routes,
-        witness,
-        retention,
+        *(gateway, sequencer, mesh, forks, guard, report),
+        *(log, storage, lag, refusals, metrics, trust),
+        *(routes, witness, retention),
     )
 
 
@@ -258,7 +277,14 @@ async def make_heartbeat(log: Log, cosigner: Cosigner, clock: Clock) -> bytes:
 
 def _shelve(replica: Replica) -> Shelf:
     member, log = replica.member, replica.log
-    return Shelf(member, log, Source.REPLICA, lambda: replica.conflict, replica.observe_head)
+    return Shelf(member, log, Source.REPLICA, lambda: replica.stopped, replica.observe_proof)
+
+
+def _shelve_own(own: Member, log: Log, forks: Forks) -> Shelf:
+    async def observe(proof: Proof) -> None:
+        await forks.observe_own(proof.note)
+
+    return Shelf(own, log, Source.OWN, lambda: forks.of(own.origin), observe)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,7 @@ def test_report_of_a_valid_attestation_says_everything() -> None:
                 "quorum": "reached",
                 "source": "replica",
                 "problem": None,
+                "warning": None,
                 "digests_checked": ["sha256", "sm3"],
             }
         ],

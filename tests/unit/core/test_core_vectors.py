@@ -14,6 +14,7 @@ from chopmark.core.compact import AnswerReader, End, Failure, Unsigned, parse_he
 from chopmark.core.digest import blind
 from chopmark.core.entry import parse_entry
 from chopmark.core.errors import ChopmarkError, MalformedError
+from chopmark.core.evidence import check_evidence, parse_evidence
 from chopmark.core.keys import parse_vkey
 from chopmark.core.merkle import root_from_inclusion, verify_consistency
 from chopmark.core.note import parse_note, verify_note
@@ -24,7 +25,18 @@ from chopmark.core.prover import RunProver
 from chopmark.core.submission import parse_submission
 from chopmark.core.tiles import parse_bundle, parse_tile_name
 
-FILES = ["note", "checkpoint", "entry", "package", "compact", "proof", "policy", "tiles", "witness"]
+FILES = [
+    "note",
+    "checkpoint",
+    "entry",
+    "package",
+    "compact",
+    "proof",
+    "policy",
+    "tiles",
+    "evidence",
+    "witness",
+]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {
     name: json.loads((make_vectors.FOLDER / f"{name}.json").read_text("utf-8")) for name in FILES
@@ -213,6 +225,25 @@ def test_proof_vector(case: Case) -> None:
     assert read_proof(case) == expected
 
 
+def read_evidence(case: Case) -> dict[str, Any]:
+    evidence = parse_evidence(case["evidence"].encode())
+    assert evidence.encode() == case["evidence"].encode()
+    fork = check_evidence(evidence, parse_vkey(VECTORS["evidence"]["log"]))
+    sizes = [head.checkpoint.size for head in (fork.first, fork.second)]
+    told = {"subject": evidence.subject, "number": evidence.number, "sizes": sizes}
+    return {"name": case["name"], "evidence": case["evidence"]} | told
+
+
+@pytest.mark.parametrize("case", cases("evidence", "good"))
+def test_evidence_vector(case: Case) -> None:
+    assert read_evidence(case) == case
+
+
+@pytest.mark.parametrize("case", cases("evidence", "bad"))
+def test_bad_evidence_vector(case: Case) -> None:
+    assert code_of(read_evidence, case) == case["code"]
+
+
 @pytest.mark.parametrize("case", cases("proof", "bad"))
 def test_bad_proof_vector(case: Case) -> None:
     assert code_of(read_proof, case) == case["code"]
@@ -277,6 +308,7 @@ EXAMPLES = {
     "policy": VECTORS["policy"]["good"][0]["policy"],
     "tiles": "tile/0/x001/x234/067",
     "witness": VECTORS["witness"]["cases"][-1]["request"],
+    "evidence": VECTORS["evidence"]["good"][1]["evidence"],
 }
 
 
@@ -284,7 +316,7 @@ EXAMPLES = {
 def test_page_begins_with_an_example_that_is_a_vector(name: str) -> None:
     page = (PAGES / f"{name}.md").read_text("utf-8")
     example = page.split("```")[1].partition("\n")[2]
-    text = {"note", "checkpoint", "proof", "policy", "witness"}
+    text = {"note", "checkpoint", "proof", "policy", "witness", "evidence"}
     shown = example if name in text else "".join(example.split())
     assert EXAMPLES[name] in shown
     assert f"vectors/{name}.json" in page

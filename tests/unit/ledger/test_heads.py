@@ -13,15 +13,15 @@ def seen(size: int, time: int = 0, root: bytes = b"r") -> Seen:
 def test_heads_wait_until_there_are_as_many_entries() -> None:
     heads = Heads()
     for size in (30, 10, 20):
-        assert heads.add(seen(size))
+        assert heads.add(seen(size)) is None
     assert [one.head.size for one in heads.up_to(20)] == [10, 20]
     assert heads.up_to(9) == []
 
 
 def test_two_heads_of_one_size_prove_a_fork() -> None:
     heads = Heads()
-    assert heads.add(seen(10))
-    assert not heads.add(seen(10, root=b"q"))
+    assert heads.add(seen(10)) is None
+    assert heads.add(seen(10, root=b"q")) == seen(10)
     assert heads.up_to(10) == [seen(10)]
 
 

@@ -10,8 +10,18 @@ import pytest
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import MalformedError, RefusedError, TryAgainError
+from chopmark.core.evidence import (
+    Evidence,
+    Subject,
+    check_evidence,
+    differing_heads,
+    parse_evidence,
+)
+from chopmark.core.merkle import inclusion_proof
 from chopmark.core.note import Note, Signature, parse_note
 from chopmark.core.package import MAX_PACKAGE, parse_package
+from chopmark.core.proof import Extra, Proof
+from chopmark.ledger.forks import Stop, read_evidence
 from chopmark.ledger.fsck import check_store
 from chopmark.ledger.replica import CLOCK_SKEW, Replica
 from chopmark.ledger.store import Store
@@ -209,6 +219,11 @@ async def assert_stopped(replica: Replica, folder: Path) -> None:
     assert replica.log.state == before
     found = check_store(folder / "replica.db", None, *KEYS)
     assert [finding.code for finding in found] == ["fork"]
+    kept = await replica.log.read(read_evidence)
+    for one in kept:
+        fork = check_evidence(parse_evidence(one.text), LOG.vkey)
+        assert (fork.evidence.digest, fork.origin) == (one.digest, one.origin)
+    assert len(kept) == 1
 
 
 @pytest.mark.parametrize("at", [0, 255, 256, 299])
@@ -292,6 +307,95 @@ async def test_fork_stops_at_once_though_the_disk_refuses_the_evidence(
     monkeypatch.setattr(Store, "mark_fork", mark)
     assert await replica.ingest(source.packages()) == 0
     await assert_stopped(replica, tmp_path)
+
+
+async def test_evidence_is_told_once_it_is_stored(replica: Replica, source: Source) -> None:
+    told: list[Evidence] = []
+
+    async def tell(evidence: Evidence) -> None:
+        assert await replica.log.read(read_evidence)
+        told.append(evidence)
+
+    replica.on_evidence = tell
+    await replica.ingest(source.packages(size=300))
+    await replica.observe_head(forged(7).note(200))
+    await replica.observe_head(forged(8).note(200))
+    assert len(told) == 1
+    assert check_evidence(told[0], LOG.vkey).below == 200
+    assert replica.stopped == Stop(str(replica.conflict), 200, NOW, told[0])
+
+
+async def test_package_that_contradicts_entries_no_head_has_reached_convicts(
+    replica: Replica, source: Source, tmp_path: Path
+) -> None:
+    """Two larger heads, of which neither was reached, disagree about what lies before."""
+    await replica.ingest([source.package(0, 100, 300)])
+    await replica.ingest([forged(50).package(100, 120, 310)])
+    assert (replica.size, replica.signed_size) == (100, 0)
+    assert replica.stopped is not None
+    assert replica.stopped.below == 300
+    await assert_stopped(replica, tmp_path)
+
+
+async def test_such_a_package_after_a_restart_stops_without_evidence(
+    tmp_path: Path, source: Source
+) -> None:
+    """The head under which the entries came is not known any more."""
+    async with replicating(tmp_path) as replica:
+        await replica.ingest([source.package(0, 100, 300)])
+    async with replicating(tmp_path) as replica:
+        await replica.ingest([forged(50).package(100, 120, 310)])
+        assert replica.conflict
+        assert replica.stopped is not None
+        assert replica.stopped.evidence is None
+        assert replica.log.state.fork_note is not None
+
+
+def proof(of: Source, index: int, size: int, leaf: bytes | None = None) -> Proof:
+    path = inclusion_proof(index, size, of.nodes)
+    return Proof(index, path, of.note(size), Extra(leaf or of.entries[index]).encode())
+
+
+async def test_proof_of_another_entry_convicts_though_its_head_lies_ahead(
+    replica: Replica, source: Source, tmp_path: Path
+) -> None:
+    await replica.ingest(source.packages(size=300))
+    await replica.observe_proof(proof(source, 7, 410))
+    assert replica.conflict is None
+    await replica.observe_proof(proof(forged(7), 7, 400))
+    assert replica.stopped is not None
+    assert replica.stopped.evidence is not None
+    assert replica.stopped.evidence.subject is Subject.ENTRY
+    assert replica.stopped.below == 300
+    await assert_stopped(replica, tmp_path)
+
+
+async def test_proof_under_another_head_convicts(
+    replica: Replica, source: Source, tmp_path: Path
+) -> None:
+    await replica.ingest(source.packages(size=300))
+    await replica.observe_proof(proof(forged(7), 9, 200))
+    await assert_stopped(replica, tmp_path)
+
+
+async def test_proof_that_does_not_lead_to_its_head_stops_nothing(
+    replica: Replica, source: Source
+) -> None:
+    await replica.ingest(source.packages(size=300))
+    with pytest.raises(RefusedError):
+        await replica.observe_proof(proof(source, 7, 400, leaf=b"another"))
+    assert (replica.conflict, replica.missing) == (None, 0)
+
+
+async def test_evidence_from_elsewhere_freezes_for_good(tmp_path: Path, source: Source) -> None:
+    evidence = differing_heads(forged(7).note(300), forged(8).note(300))
+    async with replicating(tmp_path) as replica:
+        await replica.ingest(source.packages(size=200))
+        await replica.freeze(Stop("a peer has shown it", 300, NOW, evidence))
+        assert await replica.ingest(source.packages()) == 0
+    async with replicating(tmp_path) as replica:
+        assert replica.stopped == Stop(str(replica.conflict), 200)
+        assert await replica.ingest(source.packages()) == 0
 
 
 async def test_replica_takes_nothing_in_while_there_is_no_room(

@@ -144,7 +144,7 @@ async def test_our_own_fault_while_taking_a_note_ends_the_mesh(net: Net) -> None
         "chopmark/v1/hk-1/reply/xx-9",
         "chopmark/v1/sz-1/junk",
         "chopmark/v1/sz-1/status",
-        "chopmark/v1/sz-1/cosignature/mo-1",
+        "chopmark/v1/sz-1/cosignature/xx-9",
         "someone/elses",
     ],
 )

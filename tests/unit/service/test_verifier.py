@@ -16,6 +16,7 @@ from chopmark.core.entry import Attestation, Revocation, encode_entry
 from chopmark.core.errors import MalformedError, MissingError, TryAgainError
 from chopmark.core.proof import parse_proof
 from chopmark.core.verdict import Question, Source, Verdict, Word
+from chopmark.ledger.forks import Stop
 from chopmark.ledger.index import MAX_FOUND
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
@@ -53,14 +54,14 @@ class Book:
     key: SoftKey
     second: SoftKey
     kinds: frozenset[str] = frozenset({"*"})
-    conflict: str | None = None
+    stopped: Stop | None = None
     source: Source = Source.REPLICA
 
     @property
     def shelf(self) -> Shelf:
         institution = BANKS.get(self.name, "Our own bank")
         of = member(self.key, self.second, institution=institution, kinds=self.kinds)
-        return Shelf(of, self.log, self.source, lambda: self.conflict)
+        return Shelf(of, self.log, self.source, lambda: self.stopped)
 
     async def add(
         self, *entries: bytes, seen: int | None = NOW - 60_000, signed: bool = True
@@ -226,7 +227,7 @@ async def test_kind_that_the_issuer_may_not_attest_is_untrusted(library: Library
 
 async def test_replica_in_conflict_is_untrusted(library: Library, sz: Book) -> None:
     await sz.add(attest("a"))
-    sz.conflict = "two histories were shown"
+    sz.stopped = Stop("two histories were shown", 1)
     verdict = await library.ask("a")
     assert verdict.word == Word.UNTRUSTED
     assert verdict.judgements[0].facts.problem == "two histories were shown"
@@ -452,7 +453,7 @@ async def test_newer_proof_whose_entry_contradicts_the_replica_is_untrusted(
 
 async def test_proof_against_a_replica_in_conflict_is_untrusted(library: Library, sz: Book) -> None:
     await sz.add(attest("a"))
-    sz.conflict = "two histories were shown"
+    sz.stopped = Stop("two histories were shown", 1)
     assert (await library.ask("a", await sz.proof(0))).word == Word.UNTRUSTED
 
 
@@ -493,12 +494,12 @@ async def test_proof_stops_a_replica_that_it_contradicts(
 ) -> None:
     replica = Replica(sz.shelf.member, sz.log, Clock())
     shelf = Shelf(
-        sz.shelf.member, sz.log, Source.REPLICA, lambda: replica.conflict, replica.observe_head
+        sz.shelf.member, sz.log, Source.REPLICA, lambda: replica.stopped, replica.observe_proof
     )
     verifier = Verifier([shelf], library.reading, library.max_age)
     other = Book("sz-1", await _twin(library, sz, tmp_path / "twin.db"), sz.key, sz.second)
-    await sz.add(attest("a"), attest("b"))
-    await other.add(attest("a"), attest("x"))
+    await sz.add(attest("c"), attest("a"))
+    await other.add(attest("c"), attest("x"))
     by_digest = Asked(Digests(sha("a")), None, None, Question(NOW))
     assert (await verifier.verify(by_digest)).word == Word.VALID
     good, forged = await sz.proof(0), await other.proof(0)

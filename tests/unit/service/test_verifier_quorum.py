@@ -12,6 +12,7 @@ from chopmark.core.digest import Digests
 from chopmark.core.policy import Policy
 from chopmark.core.quorum import Generated, WitnessRule, generate
 from chopmark.core.verdict import Question, Source, Verdict, Word
+from chopmark.ledger.forks import Stop
 from chopmark.ledger.log import Log
 from chopmark.ledger.store import Store
 from chopmark.ledger.witnessed import move_witnessed
@@ -138,3 +139,46 @@ async def test_without_a_quorum_to_demand_the_sentence_says_so(desk: Desk) -> No
     verdict = await desk.ask(1)
     assert verdict.word == Word.VALID
     assert "quorum none" in verdict.sentence
+
+
+# Forks
+
+
+async def forked(desk: Desk, number: int, below: int, proof: bytes | None = None) -> Verdict:
+    """Ask after evidence has appeared, whose smaller head has the size `below`."""
+    stop = Stop("two histories were shown", below, found_at=(SECONDS + 3) * 1000)
+    shelf = Shelf(SZ, desk.log, Source.REPLICA, lambda: stop)
+    verifier = Verifier([shelf], desk.reading, lambda _: 86_400, desk.policies)
+    return await verifier.verify(
+        Asked(Digests(digest(number)), proof, None, Question(NOW + 10_000))
+    )
+
+
+async def test_head_with_a_quorum_from_before_the_evidence_keeps_its_entries_good(
+    desk: Desk,
+) -> None:
+    await desk.witness(BOTH)
+    await desk.grow(2)
+    verdict = await forked(desk, 2, below=4)
+    assert verdict.word is Word.VALID
+    assert "countersigned before that was found" in verdict.sentence
+    assert (await forked(desk, 3, below=4)).word is Word.UNTRUSTED, "no quorum has seen it"
+    assert (await forked(desk, 2, below=3)).word is Word.UNTRUSTED, "its head is not below both"
+
+
+async def test_quorum_that_came_after_the_evidence_does_not_count(desk: Desk) -> None:
+    await desk.witness({HK_SECOND: SECONDS + 1, MO_SECOND: SECONDS + 4})
+    assert (await forked(desk, 2, below=9)).word is Word.UNTRUSTED
+
+
+async def test_proof_under_such_a_head_keeps_its_entry_good(desk: Desk) -> None:
+    proof = await desk.log.read(lambda reader, state: reader.proof(1, state).encode())
+    note = desk.log.head_note or b""
+    early, late = (
+        proof.replace(note, sign_head(desk.log.state.head, LOG, {HK_SECOND: at, MO_SECOND: at}))
+        for at in (SECONDS + 3, SECONDS + 4)
+    )
+    assert (await forked(desk, 1, below=4, proof=early)).word is Word.VALID
+    assert (await forked(desk, 1, below=3, proof=early)).word is Word.UNTRUSTED
+    assert (await forked(desk, 1, below=4, proof=late)).word is Word.UNTRUSTED
+    assert (await forked(desk, 1, below=4)).word is Word.UNTRUSTED

@@ -10,7 +10,7 @@ from chopmark.cli.context import Given
 from chopmark.cli.pins import pin_source
 from chopmark.cli.terminal import clean, say, say_fields, say_json, styled
 from chopmark.core.errors import UsageError
-from chopmark.service.config_model import Api, Broker, Config, Gateway, Hsm, Metrics
+from chopmark.service.config_model import Api, Broker, Clock, Config, Gateway, Hsm, Metrics
 from chopmark.service.initialise import Initialised
 from chopmark.service.initialise import initialise as set_up
 from chopmark.service.token import create_token_keys
@@ -32,6 +32,7 @@ def initialise(
     listen: str | None = None,
     metrics: str = "127.0.0.1:9464",
     broker: str = "127.0.0.1:1883",
+    clock: Literal["synchronised", "none"] = "synchronised",
     kind: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = ("*",),
     options: Given,
 ) -> int:
@@ -60,6 +61,7 @@ def initialise(
         listen: Also serve the API here: a loopback address and a port.
         metrics: Serve metrics and health here: a loopback address and a port; "" for nowhere.
         broker: The MQTT broker, as HOST:PORT.
+        clock: What is asked of the system's clock; none is for demonstrations and tests.
         kind: A kind of document that it may attest; repeat it for several. All by default.
     """
     config = Config(
@@ -79,6 +81,7 @@ def initialise(
         ),
         api=Api(socket=socket.absolute(), listen=listen),
         metrics=Metrics(listen=metrics),
+        clock=Clock(require=clock),
         broker=(_read_broker(broker),),
     )
     path = options.config_path().absolute()

@@ -1,0 +1,160 @@
+"""A gateway that runs two histories under one key, and how the others catch it.
+
+The attacker copies state and token of sz-1, and runs the two copies one after the other, each
+towards another broker: hk-1 sees one history, mo-1 the other.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from documents import attest, some_document, verify
+
+from chopmark.core.evidence import parse_evidence
+from rig.broker import Broker
+from rig.gateway import Cluster, Gateway
+
+COMMON, LEFT, RIGHT = (some_document(name) for name in ("common", "left", "right"))
+
+
+class Split:
+    """The cluster over two brokers, and the attacker's copies."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.other = Broker(folder / "other")
+        try:
+            self.cluster = Cluster(folder)
+        except BaseException:
+            self.other.stop()
+            raise
+        self.shenzhen, self.hong_kong, self.macao = self.cluster.gateways.values()
+        self.made: dict[bytes, dict[str, Any]] = {}
+
+    def run(self) -> "Split":
+        """Everybody sees the common history, hk-1 then one that goes on, mo-1 another."""
+        self.connect(self.shenzhen, self.cluster.broker, self.other)
+        self.connect(self.macao, self.other)
+        self.cluster.start()
+        for name in ("first", "second"):
+            attest(self.shenzhen, some_document(name))
+        self.attest(COMMON)
+        attest(self.shenzhen, some_document("head above it"))
+        for receiver in (self.hong_kong, self.macao):
+            receiver.wait_for_head(self.shenzhen, 4)
+        self.shenzhen.stop()
+        copy(self.shenzhen.folder, self.folder / "kept")
+        self.go_on(self.cluster.broker, LEFT, self.hong_kong)
+        copy(self.folder / "kept", self.shenzhen.folder)
+        self.go_on(self.other, RIGHT, self.macao)
+        return self
+
+    def go_on(self, broker: Broker, document: bytes, receiver: Gateway) -> None:
+        """Run one history towards one broker."""
+        self.connect(self.shenzhen, broker)
+        self.shenzhen.start()
+        self.attest(document)
+        attest(self.shenzhen, some_document(f"behind {document!r}"))
+        receiver.wait_for_head(self.shenzhen, 6)
+        self.shenzhen.stop()
+
+    def attest(self, document: bytes) -> None:
+        self.made[document] = attest(self.shenzhen, document)
+
+    @staticmethod
+    def connect(gateway: Gateway, *brokers: Broker) -> None:
+        """Write which brokers a gateway connects to."""
+        before, _, after = gateway.config.read_text().partition("[[broker]]")
+        rest = after[after.index("\n[") :] if "\n[" in after else ""
+        while rest.startswith("\n[[broker]]"):
+            rest = rest[rest.index("\n[", 1) :]
+        blocks = [f'[[broker]]\nhost = "{one.host}"\nport = {one.port}\n' for one in brokers]
+        gateway.config.write_text(before + "\n".join(blocks) + rest)
+
+    def stop(self) -> None:
+        self.cluster.stop()
+        self.other.stop()
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy state and token; where both lie on one disk nothing keeps an attacker from it."""
+    for part in ("state", "hsm/tokens"):
+        shutil.rmtree(target / part, ignore_errors=True)
+        shutil.copytree(source / part, target / part)
+
+
+@pytest.fixture(scope="module")
+def split(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Split]:
+    made = Split(tmp_path_factory.mktemp("f"))
+    try:
+        yield made.run()
+    finally:
+        made.stop()
+
+
+def evidence(gateway: Gateway) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = gateway.get("/v1/evidence")
+    return found
+
+
+def test_presented_proof_of_the_other_history_is_caught(split: Split) -> None:
+    """Each side believes what it was shown, until the two heads meet."""
+    hong_kong, macao = split.hong_kong, split.macao
+    assert verify(hong_kong, LEFT)["verdict"] == "valid"
+    assert verify(macao, RIGHT)["verdict"] == "valid"
+    assert evidence(hong_kong) == []
+    with macao.client() as client:
+        proof = client.get(f"/v1/proofs/sz-1/{split.made[RIGHT]['index']}").text
+    assert verify(hong_kong, RIGHT, proof=proof)["verdict"] == "untrusted"
+    [found] = evidence(hong_kong)
+    assert (found["id"], found["heads"][0]["size"]) == ("sz-1", 6)
+    assert hong_kong.get("/v1/status")["alarms"][0]["code"] == "fork"
+    assert "fork" in hong_kong.log.read_text()
+
+
+def test_evidence_convicts_offline(split: Split, tmp_path: Path) -> None:
+    hong_kong, shenzhen = split.hong_kong, split.shenzhen
+    done = hong_kong.cli("evidence", "show", "--save", str(tmp_path), check=False)
+    assert (done.returncode, "FORKED" in done.stdout) == (10, True)
+    [file] = tmp_path.iterdir()
+    parse_evidence(file.read_bytes())
+    key = next(
+        line.split('"')[1]
+        for line in shenzhen.cli("peers", "export").stdout.splitlines()
+        if line.startswith("log_vkey")
+    )
+    done = hong_kong.cli("evidence", "check", str(file), "--key", key, check=False)
+    assert (done.returncode, "FORKED" in done.stdout) == (10, True)
+    assert hong_kong.cli("evidence", "check", str(file), check=False).returncode == 10
+    file.write_text(file.read_text().replace("size 6", "size 5"))
+    assert hong_kong.cli("evidence", "check", str(file), check=False).returncode == 65
+    thief = hong_kong.cli("peers", "export").stdout.split('log_vkey = "')[1].split('"')[0]
+    assert hong_kong.cli("evidence", "check", str(file), "--key", thief, check=False).returncode
+
+
+def test_earlier_entries_stay_valid_with_a_warning_and_later_ones_do_not(split: Split) -> None:
+    hong_kong = split.hong_kong
+    verdict = verify(hong_kong, COMMON)
+    assert verdict["verdict"] == "valid"
+    assert "Warning:" in verdict["sentence"]
+    assert verdict["attestations"][0]["warning"] in verdict["sentence"]
+    behind = verify(hong_kong, some_document(f"behind {LEFT!r}"))
+    assert behind["verdict"] == "untrusted"
+
+
+def test_published_evidence_freezes_the_log_elsewhere_and_lasts(split: Split) -> None:
+    """mo-1 meets hk-1 at last; it has seen nothing wrong itself."""
+    macao = split.macao
+    assert evidence(macao) == []
+    macao.stop()
+    split.connect(macao, split.cluster.broker, split.other)
+    macao.start()
+    macao.wait_for(lambda: bool(evidence(macao)), "to learn of the fork")
+    assert evidence(macao)[0]["digest"] == evidence(split.hong_kong)[0]["digest"]
+    macao.stop()
+    macao.start()
+    assert macao.peer(split.shenzhen)["state"] == "failed"
+    assert verify(macao, some_document(f"behind {RIGHT!r}"))["verdict"] == "untrusted"
+    assert "Warning:" in verify(macao, COMMON)["sentence"]
