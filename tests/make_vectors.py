@@ -58,7 +58,10 @@ Vectors = dict[str, Any]
 
 def make_all() -> dict[str, Vectors]:
     """Content of each file by its name."""
-    makers = (note, checkpoint, entry, package, compact, proof, policy, tiles, evidence, head_mark)
+    makers = (
+        *(note, checkpoint, entry, package, compact, proof, policy, tiles),
+        *(witness, evidence, head_mark),
+    )
     return {maker.__name__.replace("_", "-"): maker() for maker in makers}
 
 
@@ -542,6 +545,50 @@ def head_mark() -> Vectors:
             for name, one in good.items()
         ],
         "bad": [{"name": name, "hex": data.hex(), "code": code} for name, data, code in refused],
+    }
+
+
+def witness() -> Vectors:
+    """Submissions to a witness that has cosigned size 3, each with its status."""
+    leaves = trees.numbered(8)
+    roots = [trees.root(leaves[:size]) for size in range(9)]
+    log = ed25519_key("example.com/behind-the-sofa", 5)
+    ours = cosigner(f"{ORIGIN}/witness", 6)
+
+    def ask(old: int, new: int, root: bytes | None = None, *, extra: bytes = b"") -> str:
+        proof = trees.proof(old, leaves[:new]) if 0 < old < new else []
+        head = Checkpoint(log.name, new, roots[new] if root is None else root)
+        lines = "".join(f"{based(one)}\n" for one in [*proof, *([extra] if extra else [])])
+        return f"old {old}\n{lines}\n{sign_head(head, log).decode()}"
+
+    good = ask(3, 8)
+    head = Checkpoint(log.name, 8, roots[8])
+    strange = Checkpoint("example.com/elsewhere", 8, roots[8])
+    requests = {
+        "no old size": (good.removeprefix("old 3\n"), 400),
+        "leading zero": (good.replace("old 3", "old 03"), 400),
+        "old size above the checkpoint's": (ask(9, 8), 400),
+        "extension line": (
+            good.replace("\n8\n", "\n8\n", 1).replace("\n\n— ", "\nmore\n\n— "),
+            400,
+        ),
+        "unknown origin": (f"old 0\n\n{sign_head(strange, log).decode()}", 404),
+        "signed by another key": (good.replace(based(roots[8]), based(roots[7])), 403),
+        "first submission again": (ask(0, 8), 409),
+        "another old size": (ask(4, 8), 409),
+        "another root at the size cosigned": (ask(3, 3, roots[4]), 422),
+        "proof where none is due": (ask(3, 3, extra=roots[1]), 422),
+        "hash too many": (ask(3, 8, extra=roots[1]), 422),
+        "another tree": (ask(3, 8, roots[7]), 422),
+        "same size": (ask(3, 3), 200),
+        "larger size": (good, 200),
+    }
+    return {
+        "log": log.vkey.encode(),
+        "witness": ours.vkey.encode(),
+        "cosigned": {"size": 3, "root": roots[3].hex()},
+        "cases": [{"name": n, "request": r, "status": s} for n, (r, s) in requests.items()],
+        "answer": {"time": TIME, "line": ours.sign(head.encode(), TIME).encode()},
     }
 
 

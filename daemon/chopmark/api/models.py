@@ -96,6 +96,7 @@ class EntriesQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     id: Name | None = None
     after: Annotated[int, Meta(ge=-1, le=MAX_INT)] = -1
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    wait: Wait = 0
 
 
 class PolicyQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

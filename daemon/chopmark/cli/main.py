@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "status": "status:status",
     "fsck": "fsck:fsck",
     "recover": "recover:recover",
+    "backup": "backup:backup",
 }
 GROUPS: Final = {
     "peers": (
@@ -39,7 +40,11 @@ GROUPS: Final = {
         "Show evidence that a log was forked (show), and check it on any machine (check).",
         {"show": "evidence:show", "check": "evidence:check"},
     ),
-    "log": ("Look into a ledger.", {"show": "log:show"}),
+    "witness": (
+        "Cosign logs that are no member's, for anybody (C2SP tlog-witness).",
+        {"init": "witness:initialise"},
+    ),
+    "log": ("Look into a ledger.", {"show": "log:show", "follow": "follow:follow"}),
     "config": ("Look at the configuration.", {"check": "config:check"}),
 }
 QUIET: Final[dict[str, Any]] = {"print_error": False, "exit_on_error": False, "verbose": False}

@@ -163,9 +163,14 @@ class GatewayClient:
         answer = self._http.get_json("/v1/export")
         return read_object(answer, "id", "origin", "log_vkey", "cosigner_vkey", "institution")
 
-    def entries(self, member: str, after: int, limit: int) -> Json:
-        """Entries of a log with an index above `after`, and the log's size."""
+    def entries(self, member: str, after: int, limit: int, wait: float = 0) -> Json:
+        """Entries of a log with an index above `after`, and the log's size.
+
+        While there are none the gateway waits for `wait` seconds.
+        """
         query: dict[str, str | int] = {"id": member, "after": after, "limit": limit}
+        if wait:
+            query["wait"] = f"{wait:g}"
         answer = read_object(self._http.get_json("/v1/entries", query))
         read_objects(answer.get("entries"))
         if not isinstance(answer.get("size"), int):

@@ -70,3 +70,19 @@ class MarkKeeper(Protocol):
             ConfigurationError: `mark-refused`: this token takes no such object.
         """
         ...
+
+
+class WitnessSigner(Protocol):
+    """Cosigns for logs that are no member's, by a key and name that no policy of ours contains.
+
+    What `Signer` promises holds here too.
+    """
+
+    @property
+    def witness_key(self) -> VerifierKey | None:
+        """The key; None if the token has none, or was not seen yet."""
+        ...
+
+    async def cosign_foreign(self, checkpoint: Checkpoint, time: int) -> Signature:
+        """Cosign a head of a log that is no member's, as of `time` in seconds since the epoch."""
+        ...

@@ -35,7 +35,7 @@ from chopmark.hsm.token import OpenToken, open_token, read_public, warn_of
 
 T = TypeVar("T")
 State = Literal["ready", "away", "latched"]
-Role = Literal["log", "cosigner"]
+Role = Literal["log", "cosigner", "witness"]
 
 _log: Final = logging.getLogger("chopmark.hsm")
 _FAULTS: Final = (PKCS11Error, TokenFaultError)
@@ -75,6 +75,7 @@ class Device:
         self.reason: str | None = None
         self.outages = 0
         self.label = config.token_label or ""
+        self.witness_key: VerifierKey | None = None
         self._module = Module(config.module, late=known is not None)
         try:
             self._start(known)
@@ -151,7 +152,7 @@ class Device:
             token = open_token(self._module, self._config, self._origin, self._pin)
             self.label = token.label
             self.log_key, self.cosigner_key = token.log.verifier, token.cosigner.verifier
-            self._token = token
+            self._take(token)
         except PinRefusedError as refused:
             self._latch(refused.reason)
             self._start_latched(refused.reason, known)
@@ -194,8 +195,13 @@ class Device:
         except (*_FAULTS, ChopmarkError, OSError) as error:
             self.reason = describe(error)
             raise away(self.reason) from error
-        self._token, self.label, self.warning = token, token.label, warn_of(self._module)
+        self._take(token)
+        self.label, self.warning = token.label, warn_of(self._module)
         return token
+
+    def _take(self, token: OpenToken) -> None:
+        self._token = token
+        self.witness_key = token.witness.verifier if token.witness is not None else None
 
     def _check_same(self, token: OpenToken) -> None:
         if (token.log.verifier, token.cosigner.verifier) != (self.log_key, self.cosigner_key):
@@ -223,7 +229,9 @@ def _may_be_late(error: Exception) -> bool:
     )
 
 
-def _sign(key: HsmKey, message: bytes) -> bytes:
+def _sign(key: HsmKey | None, message: bytes) -> bytes:
+    if key is None:
+        raise TokenFaultError("the key is not there any more")
     ecdsa = key.mechanism is Mechanism.ECDSA
     data = hashlib.sha256(message).digest() if ecdsa else message
     if ecdsa and len(data) != 32:  # SoftHSM signs "digests" of any length

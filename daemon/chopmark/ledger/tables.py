@@ -61,3 +61,11 @@ CREATE TABLE roster_signed (
   digest BLOB NOT NULL
 ) STRICT;
 """
+
+RETENTION: Final = """
+CREATE TABLE pruned (
+  n INTEGER PRIMARY KEY,
+  prefixes BLOB NOT NULL
+) STRICT;
+"""
+"""Bundles of a replica whose entries were taken out; of each entry eight bytes of its digest."""

@@ -10,7 +10,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from chopmark.core.errors import ChopmarkError, MalformedError
+from chopmark.core.errors import (
+    ChopmarkError,
+    MalformedError,
+    MissingError,
+    UnreachableError,
+)
 from chopmark.mesh import topics
 from chopmark.mesh.asking import Asker, Routes
 from chopmark.mesh.broker import Broker, Message, Will
@@ -20,7 +25,14 @@ from chopmark.mesh.lanes import Holder
 from chopmark.mesh.link import Link
 from chopmark.mesh.links import Links
 from chopmark.mesh.live import Printer, Publisher
-from chopmark.mesh.messages import HeadRequest, HeadsSeen, Status, parse_heads, parse_status
+from chopmark.mesh.messages import (
+    HeadRequest,
+    HeadsSeen,
+    Request,
+    Status,
+    parse_heads,
+    parse_status,
+)
 from chopmark.mesh.news import News
 from chopmark.mesh.pace import Pace
 from chopmark.mesh.peer import Peer
@@ -124,6 +136,22 @@ class Mesh:
             ChopmarkError: it does not answer, or not with heads.
         """
         return parse_heads(await self._asker.ask(peer, HeadRequest(self._own.origin), HEADS_WAIT))
+
+    async def fetch(self, member: str, start: int) -> bytes:
+        """The package of a peer's log that begins at `start`, from whoever has it.
+
+        Raises:
+            UnreachableError: `no-reply`: nobody has sent it.
+            MissingError: `not-there`: those who answer do not have it.
+        """
+        log = self.peers[member].log
+        failure: ChopmarkError = UnreachableError("no-reply", "no broker is connected")
+        for holder in self._holders(log):
+            try:
+                return await self._asker.ask(holder.name, Request(log.origin, start, start + 1))
+            except (MissingError, UnreachableError) as error:
+                failure = error
+        raise failure
 
     def lags(self) -> Mapping[str, int]:
         """Entries of our log that each peer that counts for our pace lacks."""

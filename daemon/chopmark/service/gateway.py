@@ -19,6 +19,7 @@ from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import is_attestation, is_revocable
 from chopmark.service.compact import compare, make_end, read_runs
+from chopmark.service.following import Following
 from chopmark.service.signing import Signing
 from chopmark.service.verifier import Verifier
 
@@ -63,6 +64,7 @@ class GatewayService:
         self._reporter = reporter
         self._clock = clock
         self._identity = _identify(own)
+        self._following = Following()
         self.evidence = evidence
 
     def now_ms(self) -> int:
@@ -198,6 +200,18 @@ class GatewayService:
             return (reader.entries(start, end) if start < end else []), state.head.size
 
         return await self._log(member).read(read)
+
+    async def wait_entry(self, member: str, index: int, seconds: float) -> None:
+        """Wait until a signed head covers this index of a log, or time is up, or we stop.
+
+        Raises:
+            MissingError: `no-such-member`.
+        """
+        await self._following.wait(self._log(member), index, seconds)
+
+    def stop_waiting(self) -> None:
+        """Let requests go that wait for entries: they must not hold up the end."""
+        self._following.stop()
 
     def policy(self, member: str) -> str:
         """The trust policy for a member's log."""

@@ -62,6 +62,7 @@ async def _main(config: Config) -> None:
                 running = _start(config, parts, tasks)
                 await stopped.wait()
                 notify_stopping()
+                parts.gateway.stop_waiting()
                 await _stop(running)
             await parts.standing.leave()
         finally:
@@ -76,6 +77,8 @@ def _start(config: Config, parts: Parts, tasks: asyncio.TaskGroup) -> dict[str, 
         "mesh": parts.mesh.run(),
         "trust": parts.trust.run(),
         "api": _serve_api(config, parts),
+        "submissions": parts.submissions.run(),
+        "retention": parts.retention.run(),
         "storage": parts.storage.run(),
         "clock": parts.guard.run(),
         "event-loop-lag": parts.lag.run(),
@@ -88,7 +91,7 @@ def _start(config: Config, parts: Parts, tasks: asyncio.TaskGroup) -> dict[str, 
 
 
 def _serve_api(config: Config, parts: Parts) -> Coroutine[Any, Any, None]:
-    app, api = create_app(parts.gateway), config.api
+    app, api = create_app(parts.gateway, more=parts.routes), config.api
     return serve(app, api.socket, api.listen_address, refusals=parts.refusals)
 
 

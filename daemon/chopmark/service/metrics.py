@@ -133,6 +133,7 @@ class GatewayCollector(Collector):
         made = {
             ("checkpoint",): counters["checkpoints"],
             ("cosignature",): counters["cosignatures"],
+            ("foreign-cosignature",): counters["foreign_cosignatures"],
         }
         yield _counters("hsm_signatures", "Signatures made by the HSM", ("type",), made)
         bad = counters["bad_signatures"]

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from litestar.handlers import BaseRouteHandler
+
 from chopmark.api.refusals import Refusals
+from chopmark.api.submissions import make_witness_routes
+from chopmark.api.tiles import make_tile_route
 from chopmark.core.errors import (
     ConfigurationError,
     InternalError,
@@ -44,12 +48,16 @@ from chopmark.service.marks import Marks
 from chopmark.service.metrics import GatewayCollector, Metrics
 from chopmark.service.places import index_path, log_path, old_index_files, replica_path
 from chopmark.service.report import Report
+from chopmark.service.retention import Retention
 from chopmark.service.signing import Signing
 from chopmark.service.standing import Standing
 from chopmark.service.storage import Storage
+from chopmark.service.submissions import Own, Submissions
+from chopmark.service.tiles import TileService
 from chopmark.service.token import hsm_config
 from chopmark.service.trust import Trust, make_policies
 from chopmark.service.verifier import Shelf, Verifier
+from chopmark.service.witnessed import foreign_logs, member_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,9 @@ class Parts:
     metrics: Metrics
     trust: Trust
     standing: Standing
+    routes: Sequence[BaseRouteHandler]
+    submissions: Submissions
+    retention: Retention
 
 
 async def build(config: Config, stack: AsyncExitStack) -> Parts:
@@ -198,6 +209,8 @@ def _assemble(
     sequencer.on_head, sequencer.room = head_moved, mesh.room
     shelves = [_shelve_own(own, log, forks), *map(_shelve, replicas)]
     verifier = Verifier(shelves, reading, config.max_age, trust.policies)
+    retention = Retention(replicas, clock, config.retention.after, mesh.fetch)
+    verifier.on_pruned = retention.want
     lag, refusals = LoopLag(), Refusals()
     report = Report(
         *(own, log, sequencer, signer, mesh, replicas, clock, storage, lag),
@@ -210,6 +223,9 @@ def _assemble(
     gateway = GatewayService(
         own, sequencer, logs, signing, verifier, report, clock, forks.describe, witnessing
     )
+    ours = Own(own.origin, (own.log_key,), observe_own)
+    witness = _make_witness(config, ours, log, signer, replicas, clock, trust)
+    routes = [make_tile_route(TileService(logs)), *make_witness_routes(witness, gateway)]
     metrics = Metrics(collector)
     return Parts(
         gateway=gateway,
@@ -225,7 +241,25 @@ def _assemble(
         metrics=metrics,
         trust=trust,
         standing=standing,
+        routes=routes,
+        submissions=witness,
+        retention=retention,
     )
+
+
+def _make_witness(
+    config: Config,
+    ours: Own,
+    log: Log,
+    signer: HsmSigner,
+    replicas: Sequence[Replica],
+    clock: Clock,
+    trust: Trust,
+) -> Submissions:
+    """What cosigns heads that are handed in by HTTP."""
+    members = [member_log(replica, trust.cosigner) for replica in replicas]
+    known = [*members, *foreign_logs(log, config.witness.log, signer)]
+    return Submissions(ours, lambda: known, clock, trust.cosigner.may_cosign)
 
 
 async def _watch(config: Config, log: Log, stack: AsyncExitStack) -> Storage:

@@ -13,7 +13,7 @@ from chopmark.core.checkpoint import open_checkpoint
 from chopmark.core.compact import AnswerReader, End, Failure, Unsigned, parse_header
 from chopmark.core.digest import blind
 from chopmark.core.entry import parse_entry
-from chopmark.core.errors import MalformedError
+from chopmark.core.errors import ChopmarkError, MalformedError
 from chopmark.core.evidence import check_evidence, parse_evidence
 from chopmark.core.keys import parse_vkey
 from chopmark.core.mark import parse_mark
@@ -23,6 +23,7 @@ from chopmark.core.package import parse_package, verify_package
 from chopmark.core.policy import Policy, parse_policy
 from chopmark.core.proof import parse_proof, verify_proof
 from chopmark.core.prover import RunProver
+from chopmark.core.submission import parse_submission
 from chopmark.core.tiles import parse_bundle, parse_tile_name
 
 FILES = [
@@ -36,6 +37,7 @@ FILES = [
     "tiles",
     "head-mark",
     "evidence",
+    "witness",
 ]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {
@@ -66,6 +68,30 @@ def read_note(case: Case) -> list[list[Any]]:
     note = parse_note(case["note"].encode())
     assert note.encode() == case["note"].encode()
     return [[one.key.name, one.time] for one in verify_note(note, keys)]
+
+
+@pytest.mark.parametrize("case", cases("witness", "cases"))
+def test_witness_vector(case: Case) -> None:
+    vectors = VECTORS["witness"]
+    assert status_of(case["request"].encode(), vectors) == case["status"]
+    if case["name"] == "larger size":
+        note = case["request"].partition("\n\n")[2] + vectors["answer"]["line"]
+        key = parse_vkey(vectors["witness"])
+        verified = verify_note(parse_note(note.encode()), (key,))
+        assert [one.time for one in verified] == [vectors["answer"]["time"]]
+
+
+def status_of(request: bytes, vectors: dict[str, Any]) -> int:
+    key, last = parse_vkey(vectors["log"]), vectors["cosigned"]
+    try:
+        asked = parse_submission(request)
+        if asked.checkpoint.origin != key.name:
+            return 404
+        asked.check_signature([key])
+        asked.check_step(last["size"], bytes.fromhex(last["root"]))
+    except ChopmarkError as error:
+        return error.status
+    return 200
 
 
 @pytest.mark.parametrize("case", cases("note", "good"))
@@ -284,6 +310,7 @@ EXAMPLES = {
     "policy": VECTORS["policy"]["good"][0]["policy"],
     "tiles": "tile/0/x001/x234/067",
     "head-mark": VECTORS["head-mark"]["good"][0]["hex"],
+    "witness": VECTORS["witness"]["cases"][-1]["request"],
     "evidence": VECTORS["evidence"]["good"][1]["evidence"],
 }
 
@@ -292,8 +319,8 @@ EXAMPLES = {
 def test_page_begins_with_an_example_that_is_a_vector(name: str) -> None:
     page = (PAGES / f"{name}.md").read_text("utf-8")
     example = page.split("```")[1].partition("\n")[2]
-    is_text = name in {"note", "checkpoint", "proof", "policy", "evidence"}
-    shown = example if is_text else "".join(example.split())
+    text = {"note", "checkpoint", "proof", "policy", "witness", "evidence"}
+    shown = example if name in text else "".join(example.split())
     assert EXAMPLES[name] in shown
     assert f"vectors/{name}.json" in page
 
