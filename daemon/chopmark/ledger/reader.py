@@ -4,10 +4,10 @@ Every call sees committed data only. Use a reader on one thread.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from chopmark.core.columns import Columns, parse_columns
 from chopmark.core.errors import InternalError, MalformedError, MissingError
@@ -22,6 +22,7 @@ from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import REVOCATION, SUPERSESSION, digest_prefix, summarise_columns
 from chopmark.ledger.witnessed import EXISTED_BY
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 NODES: Final = 4096
@@ -224,6 +225,23 @@ class Reader:
         if size > self._plain_below and not self._query(_SOME, ()):
             self._plain_below = size
         return size <= self._plain_below
+
+    def look(
+        self,
+        call: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Read what lies beside the entries, by a call that only selects.
+
+        Raises:
+            InternalError: `damaged-ledger`.
+        """
+        try:
+            return call(self._db, *args, **kwargs)
+        except sqlite3.DatabaseError as error:
+            message = f"{self._path} cannot be read: {error}"
+            raise InternalError("damaged-ledger", message) from error
 
     def close(self) -> None:
         """Close the connection."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chopmark.core.errors import ForbiddenError, InternalError, MissingError
 from chopmark.core.keys import VerifierKey
+from chopmark.ledger.audit_check import check_audit
 from chopmark.ledger.fsck import Finding, check_store
 from chopmark.ledger.store import read_keys
 from chopmark.service.config_model import Config
@@ -36,7 +37,8 @@ class Check:
             log_key, cosigner_key = self.keys or read_keys(self.path)
         except InternalError as error:  # so damaged that it does not say whose it is
             return [Finding("unreadable", error.message)]
-        return check_store(self.path, self.index, log_key, cosigner_key, progress)
+        found = check_store(self.path, self.index, log_key, cosigner_key, progress)
+        return found if self.keys else found + check_audit(self.path).findings
 
 
 def plan_checks(config: Config, member: str | None = None) -> list[Check]:
