@@ -56,7 +56,8 @@ class Life:
         box, world = self.box, self.box.world
         gateway = msgspec.structs.replace(box.config.gateway, state=self.folder)
         config = msgspec.structs.replace(box.config, gateway=gateway)
-        outside = Outside(box.clock, SimIndex, link_to(world.broker))
+        draw = world.random.randbytes
+        outside = Outside(box.clock, SimIndex, link_to(world.broker), draw)
         async with AsyncExitStack() as stack:
             reading = Worker("read")
             stack.callback(reading.close)
@@ -69,6 +70,7 @@ class Life:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(parts.sequencer.run(), name="sequencer")
                     tasks.create_task(parts.mesh.run(), name="mesh")
+                    tasks.create_task(parts.auditing.run(), name="audit")
             finally:
                 self.serving = False
 

@@ -14,8 +14,8 @@ from chopmark.core.note import Signature
 from simulation.loop import SimLoop
 from simulation.oracle import Oracle
 
-START = 1_800_000_000_000
-"""Milliseconds since the epoch at which each simulation begins."""
+START = 1_800_057_597_000
+"""Milliseconds since the epoch at which each simulation begins: 3 s before midnight (UTC)."""
 
 
 @dataclass
@@ -98,6 +98,12 @@ class SimSigner:
         message = cosigned_message(time, checkpoint.encode().encode())
         payload = time.to_bytes(8, "big") + self.hsm.keys.cosigner.sign(message)
         return Signature(self.cosigner_key.name, _key_id(self.cosigner_key), payload)
+
+    @property
+    def state(self) -> str:
+        return "away" if self.hsm.away else "ready"
+
+    reason = None
 
     async def _turn(self) -> None:
         """One call after the other; each fails if the token is away at its end."""

@@ -30,6 +30,15 @@ COMMANDS: Final = {
     "fsck": "fsck:fsck",
 }
 GROUPS: Final = {
+    "audit": (
+        "Look into the audit log: who did what at this gateway.",
+        {
+            "show": "audit:show",
+            "check": "audit:check",
+            "prove": "audit:prove",
+            "prune": "audit:prune",
+        },
+    ),
     "peers": (
         "Show the other gateways that this one knows (list), and tell them of this one.",
         {"list": "peers:list_peers", "export": "peers:export", "policy": "peers:policy"},

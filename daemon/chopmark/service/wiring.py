@@ -1,6 +1,7 @@
 """Builds the gateway's parts from its configuration, and closes them again."""
 
 import fcntl
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+from chopmark.api.problems import REFUSED
 from chopmark.api.refusals import Refusals
 from chopmark.core.errors import (
     ConfigurationError,
@@ -33,6 +35,7 @@ from chopmark.ledger.worker import Worker
 from chopmark.mesh import topics
 from chopmark.mesh.link import Broker, Link
 from chopmark.mesh.mesh import Mesh
+from chopmark.service.auditing import Auditing, watch_parts
 from chopmark.service.clock import SystemClock
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.config import Config, own_member
@@ -58,6 +61,7 @@ class Outside:
     clock: Clock = field(default_factory=SystemClock)
     open_index: Callable[[Path], DigestIndex] = DigestIndex
     make_link: Callable[..., Link] = Link
+    random: Callable[[int], bytes] = secrets.token_bytes
     make_guard: Callable[[str, str, Clock], ClockGuard] = ClockGuard
 
 
@@ -77,6 +81,7 @@ class Parts:
     refusals: Refusals
     metrics: Metrics
     trust: Trust
+    auditing: Auditing
 
 
 async def build(config: Config, stack: AsyncExitStack) -> Parts:
@@ -206,10 +211,18 @@ def _assemble(
     gateway = GatewayService(
         own, sequencer, logs, signing, verifier, report, clock, forks.describe, witnessing
     )
+    auditing = gateway.audit = Auditing(log, sequencer, clock, outside.random)
+    auditing.refused = lambda: REFUSED + refusals.early()
+    watch_parts(auditing, signer, storage, guard, replicas)
     metrics = Metrics(collector)
     return Parts(
-        *(gateway, sequencer, mesh, forks, guard, report),
-        *(log, storage, lag, refusals, metrics, trust),
+        *(gateway, sequencer, mesh, forks, guard, report, log),
+        storage,
+        lag,
+        refusals,
+        metrics,
+        trust,
+        auditing,
     )
 
 
