@@ -11,8 +11,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import audits
 import compactlog
 import trees
+from chopmark.core.audit import START, encode_record, follow
+from chopmark.core.audit import Record as AuditRecord
 from chopmark.core.cbor import encode_cbor
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.compact import End, Failure, Header, Record, Run, Unsigned
@@ -60,7 +63,7 @@ def make_all() -> dict[str, Vectors]:
     """Content of each file by its name."""
     makers = (
         *(note, checkpoint, entry, package, compact, proof, policy, tiles),
-        *(witness, evidence, head_mark),
+        *(witness, evidence, head_mark, audit),
     )
     return {maker.__name__.replace("_", "-"): maker() for maker in makers}
 
@@ -589,6 +592,58 @@ def witness() -> Vectors:
         "cosigned": {"size": 3, "root": roots[3].hex()},
         "cases": [{"name": n, "request": r, "status": s} for n, (r, s) in requests.items()],
         "answer": {"time": TIME, "line": ours.sign(head.encode(), TIME).encode()},
+    }
+
+
+def audit() -> Vectors:
+    """Two days of records, and the proof of one of them."""
+    days = [audits.day(0, 0, 3), audits.day(1, 3, 4, audits.day(0, 0, 3).chain)]
+    leaves = audits.leaves(range(7))
+    made = audits.audit_proof(5, days[1], LOG, {SZ: TIME})
+    text = made.encode().decode()
+    others = {
+        "started": AuditRecord(MADE_AT, "gateway", "daemon.started", "cut-off", {"version": "0.1"}),
+        "about nothing": AuditRecord(0, "gateway", "hsm.ready"),
+    }
+    bad = {
+        "another version": (text.replace("/v1", "/v2", 1), "malformed-audit-proof"),
+        "no salt": (text.replace("\nsalt ", "\nsalz ", 1), "malformed-audit-proof"),
+        "index with a zero in front": (text.replace("index 5", "index 05"), "malformed-number"),
+        "another index": (text.replace("index 5", "index 4", 1), "bad-inclusion"),
+        "index of another day": (text.replace("index 5", "index 2", 1), "bad-inclusion"),
+        "another record": (
+            replace(made, record=encode_record(audits.record(4))).encode().decode(),
+            "bad-inclusion",
+        ),
+        "another salt": (replace(made, salt=SALT).encode().decode(), "bad-inclusion"),
+        "another date": (text.replace("2026-11-22", "2026-11-23", 1), "other-day"),
+        "another chain": (
+            replace(made, day=replace(days[1], chain=START)).encode().decode(),
+            "other-day",
+        ),
+        "carriage returns": (text.replace("\n", "\r\n"), "malformed-audit-proof"),
+    }
+    return {
+        "log": LOG.vkey.encode(),
+        "records": [
+            {"name": name, "hex": encode_record(one).hex(), "fields": asdict(one)}
+            for name, one in ({"revocation": audits.record(5)} | others).items()
+        ],
+        "leaves": [
+            {
+                "record": encode_record(audits.record(number)).hex(),
+                "salt": audits.salt(number).hex(),
+                "leaf": leaf.hex(),
+                "chain": follow(START, leaves[: number + 1]).hex(),
+            }
+            for number, leaf in enumerate(leaves)
+        ],
+        "days": [
+            json.loads(json.dumps(asdict(day) | {"value": day.value()}, default=bytes.hex))
+            for day in days
+        ],
+        "good": [{"name": "the third record of a day", "proof": text, "record": 0, "entry": 2}],
+        "bad": [{"name": name, "proof": bad[name][0], "code": bad[name][1]} for name in bad],
     }
 
 

@@ -75,6 +75,7 @@ class Life:
                     tasks.create_task(parts.mesh.run(), name="mesh")
                     if parts.trust.witnesses:
                         tasks.create_task(parts.trust.run(), name="trust")
+                    tasks.create_task(parts.auditing.run(), name="audit")
             finally:
                 self.serving = False
 

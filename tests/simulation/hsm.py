@@ -15,8 +15,8 @@ from chopmark.core.note import Signature
 from simulation.loop import SimLoop
 from simulation.oracle import Oracle
 
-START = 1_800_000_000_000
-"""Milliseconds since the epoch at which each simulation begins."""
+START = 1_800_057_597_000
+"""Milliseconds since the epoch at which each simulation begins: 3 s before midnight (UTC)."""
 
 
 @dataclass
@@ -111,6 +111,12 @@ class SimSigner:
         if self.hsm.mark not in (after, mark):
             raise RefusedError("mark-moved", "the head mark was written by another gateway")
         self.hsm.mark = mark
+
+    @property
+    def state(self) -> str:
+        return "away" if self.hsm.away else "ready"
+
+    reason = None
 
     async def _turn(self) -> None:
         """One call after the other; each fails if the token is away at its end."""

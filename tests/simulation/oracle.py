@@ -14,7 +14,8 @@
 8. A verdict was right at its as-of: what is `valid` was attested, and was not revoked or superseded
    in what the replica had; `unknown` was not covered; and the replica had all that was cosigned
    before its as-of.
-9. `fsck` finds nothing but the evidence of a fork.
+9. `fsck` finds nothing but the evidence of a fork. Each day of the audit log that is over has one
+   entry, and its records lead to it.
 10. Evidence convicts none but a forked issuer; and once faults end, whoever runs has it if one has,
     and follows that issuer no more.
 11. A gateway whose disk was put back to one from before its last start, and whose token was not,

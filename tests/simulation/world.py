@@ -19,8 +19,12 @@ import msgspec
 
 from chopmark.core import checkpoint
 from chopmark.core import keys as core_keys
+from chopmark.core.audit import date_of
+from chopmark.ledger import audit
+from chopmark.ledger.audit_check import check_audit
 from chopmark.ledger.fsck import check_store
 from chopmark.ledger.store import create_store
+from chopmark.service import auditing
 from chopmark.service import config_model as model
 from chopmark.service.places import log_path, replica_path
 from simulation.box import PATIENCE, Box, Life
@@ -132,6 +136,8 @@ class World:
             return False
         own = {life.parts.log.origin: life.parts.log for life in lives}
         replicas = [p.log for life in lives for p in life.parts.mesh.peers.values()]
+        if not all(map(_is_logged, lives)):
+            return False
         if len({frozenset(k for k, v in _accused(life).items() if v) for life in lives}) > 1:
             return False  # it is on its way
         signed = all(
@@ -166,6 +172,7 @@ class World:
                 own = other is box
                 path = log_path(box.folder) if own else replica_path(box.folder, other.id)
                 found = check_store(path, None, other.keys.log_key, other.keys.cosigner_key)
+                found += check_audit(path).findings if own else []
                 forked = other.origin in self.oracle.restored
                 for finding in found:
                     if not (finding.code == "fork" and forked and not own):
@@ -269,10 +276,22 @@ def _is_done(replica: Any, own: Any) -> bool:
     return bool(state.size == own.state.size and state.head == own.state.head)
 
 
+def _is_logged(life: Any) -> bool:
+    """Whether each day of the audit log that is over is in the ledger: nothing comes after."""
+    look = life.parts.log.read_now
+    unlogged = look(lambda reader, _: reader.look(audit.read_unlogged))
+    date = look(lambda reader, _: reader.look(audit.read_tip)).date
+    return not unlogged and date in (None, date_of(life.box.clock.now_ms()))
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the log; each note is read, and each signature checked, once (by all its bytes)."""
+    """Without the log; each note is read, and each signature checked, once (by all its bytes).
+
+    The date is looked at every two seconds: runs are short.
+    """
     verify, parse = core_keys._verify_ed25519, checkpoint.parse_note
+    minute, auditing.MINUTE = auditing.MINUTE, 2
     core_keys._verify_ed25519 = lru_cache(maxsize=4096)(verify)
     checkpoint.parse_note = lru_cache(maxsize=1024)(parse)
     logging.disable(logging.CRITICAL)
@@ -282,6 +301,7 @@ def _quiet() -> Iterator[None]:
     finally:
         logging.disable(logging.NOTSET)
         core_keys._verify_ed25519, checkpoint.parse_note = verify, parse
+        auditing.MINUTE = minute
         gc.enable()
 
 

@@ -32,6 +32,15 @@ COMMANDS: Final = {
     "backup": "backup:backup",
 }
 GROUPS: Final = {
+    "audit": (
+        "Look into the audit log: who did what at this gateway.",
+        {
+            "show": "audit:show",
+            "check": "audit:check",
+            "prove": "audit:prove",
+            "prune": "audit:prune",
+        },
+    ),
     "peers": (
         "Show the other gateways that this one knows (list), and tell them of this one.",
         {"list": "peers:list_peers", "export": "peers:export", "policy": "peers:policy"},

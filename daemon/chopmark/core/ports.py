@@ -16,6 +16,42 @@ class Clock(Protocol):
         ...
 
 
+class AuditSink(Protocol):
+    """Takes note of what people and the box do (docs/formats/audit.md)."""
+
+    def note(
+        self, action: str, *, actor: str = "gateway", outcome: str = "done", **about: str | int
+    ) -> None:
+        """Take note of something, now.
+
+        Returns at once, raises nothing, and may be called from any task of the event loop; the
+        record is durable a moment later. Too many of a kind within a minute are counted only.
+
+        Args:
+            action: what was done, a stable code such as `hsm.away`.
+            actor: who did it; the gateway itself by default.
+            outcome: how it ended, or the code of an error.
+            about: what it was about; longer texts than a record may hold are cut short.
+        """
+        ...
+
+    async def settle(self) -> None:
+        """Wait until what was noted is durable, at most some seconds: before a person is told."""
+        ...
+
+
+class NoAudit:
+    """Takes note of nothing: for parts that run without a gateway."""
+
+    def note(
+        self, action: str, *, actor: str = "gateway", outcome: str = "done", **about: str | int
+    ) -> None:
+        """Forget it."""
+
+    async def settle(self) -> None:
+        """There is nothing to wait for."""
+
+
 class Signer(Protocol):
     """Signs typed objects, never bytes, with keys that stay in the HSM.
 

@@ -5,6 +5,28 @@
 
 from typing import Final
 
+AUDIT: Final = """
+CREATE TABLE audit_day (
+  number INTEGER PRIMARY KEY,
+  date TEXT NOT NULL,
+  first INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  root BLOB NOT NULL,
+  chain BLOB NOT NULL,
+  entry INTEGER,
+  pruned_at INTEGER
+) STRICT;
+CREATE TABLE audit_record (
+  number INTEGER PRIMARY KEY,
+  date TEXT NOT NULL,
+  salt BLOB NOT NULL,
+  record BLOB NOT NULL,
+  chain BLOB NOT NULL
+) STRICT;
+"""
+"""`audit_day`: the days that are over, the index of each one's entry in our log, and when (ms) its
+records were taken out. `audit_record`: the records; those after the last day are today's."""
+
 WITNESS: Final = """
 CREATE TABLE cosigner (
   origin TEXT NOT NULL,

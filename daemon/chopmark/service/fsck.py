@@ -10,6 +10,7 @@ from pathlib import Path
 
 from chopmark.core.errors import ForbiddenError, InternalError, MissingError
 from chopmark.core.keys import VerifierKey
+from chopmark.ledger.audit_check import check_audit
 from chopmark.ledger.fsck import Finding, check_store
 from chopmark.ledger.store import read_keys
 from chopmark.service.config_model import Config
@@ -39,7 +40,8 @@ class Check:
         except InternalError as error:  # so damaged that it does not say whose it is
             return [Finding("unreadable", error.message)]
         pruned = self.pruned if self.keys else None  # our own log is never pruned
-        return check_store(self.path, self.index, log_key, cosigner_key, progress, pruned)
+        found = check_store(self.path, self.index, log_key, cosigner_key, progress, pruned)
+        return found if self.keys else found + check_audit(self.path).findings
 
 
 def plan_checks(config: Config, member: str | None = None) -> list[Check]:

@@ -9,7 +9,7 @@ from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.entry import REASONS
 from chopmark.core.errors import MissingError, RefusedError
 from chopmark.core.member import Member
-from chopmark.core.ports import Clock
+from chopmark.core.ports import AuditSink, Clock, NoAudit
 from chopmark.core.proof import Proof
 from chopmark.core.verdict import Verdict
 from chopmark.ledger.log import Log
@@ -18,6 +18,7 @@ from chopmark.ledger.requests import Claim
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import is_attestation, is_revocable
+from chopmark.service.auditing import noted
 from chopmark.service.compact import compare, make_end, read_runs
 from chopmark.service.following import Following
 from chopmark.service.signing import Signing
@@ -65,6 +66,7 @@ class GatewayService:
         self._clock = clock
         self._identity = _identify(own)
         self._following = Following()
+        self.audit: AuditSink = NoAudit()
         self.evidence = evidence
 
     def now_ms(self) -> int:
@@ -132,6 +134,10 @@ class GatewayService:
         Raises:
             RefusedError: `no-such-attestation`, `no-such-reason`; and what `record` raises.
         """
+        work = self._revoke(index, reason, seconds)
+        return await noted(self.audit, "revocation", work, index=index, reason=reason)
+
+    async def _revoke(self, index: int, reason: int, seconds: float) -> Recorded:
         if not 0 <= reason < len(REASONS):
             hint = ", ".join(f"{code} {text}" for code, text in enumerate(REASONS))
             raise RefusedError("no-such-reason", f"there is no reason {reason}", hint=hint)

@@ -1,7 +1,7 @@
 """Builds the gateway's parts from its configuration, and closes them again."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from litestar.handlers import BaseRouteHandler
 
+from chopmark.api.problems import REFUSED
 from chopmark.api.refusals import Refusals
 from chopmark.api.submissions import make_witness_routes
 from chopmark.api.tiles import make_tile_route
@@ -35,6 +36,7 @@ from chopmark.ledger.worker import Worker
 from chopmark.mesh import topics
 from chopmark.mesh.link import Broker, Link
 from chopmark.mesh.mesh import Mesh
+from chopmark.service.auditing import Auditing, watch_parts
 from chopmark.service.clock import SystemClock
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.config import Config, own_member
@@ -91,6 +93,7 @@ class Parts:
     routes: Sequence[BaseRouteHandler]
     submissions: Submissions
     retention: Retention
+    auditing: Auditing
 
 
 async def build(config: Config, stack: AsyncExitStack) -> Parts:
@@ -223,10 +226,11 @@ def _assemble(
     gateway = GatewayService(
         own, sequencer, logs, signing, verifier, report, clock, forks.describe, witnessing
     )
-    ours = Own(own.origin, (own.log_key,), observe_own)
-    witness = _make_witness(config, ours, log, signer, replicas, clock, trust)
+    witness = _make_witness(config, own, observe_own, log, signer, replicas, clock, trust)
     routes = [make_tile_route(TileService(logs)), *make_witness_routes(witness, gateway)]
-    metrics = Metrics(collector)
+    auditing = gateway.audit = Auditing(log, sequencer, clock, outside.random)
+    auditing.refused = lambda: REFUSED + refusals.early()
+    watch_parts(auditing, signer, storage, guard, replicas, standing)
     return Parts(
         gateway=gateway,
         sequencer=sequencer,
@@ -238,18 +242,20 @@ def _assemble(
         storage=storage,
         lag=lag,
         refusals=refusals,
-        metrics=metrics,
+        metrics=Metrics(collector),
         trust=trust,
         standing=standing,
         routes=routes,
         submissions=witness,
         retention=retention,
+        auditing=auditing,
     )
 
 
 def _make_witness(
     config: Config,
-    ours: Own,
+    own: Member,
+    observe_own: Callable[[bytes], Awaitable[None]],
     log: Log,
     signer: HsmSigner,
     replicas: Sequence[Replica],
@@ -259,6 +265,7 @@ def _make_witness(
     """What cosigns heads that are handed in by HTTP."""
     members = [member_log(replica, trust.cosigner) for replica in replicas]
     known = [*members, *foreign_logs(log, config.witness.log, signer)]
+    ours = Own(own.origin, (own.log_key,), observe_own)
     return Submissions(ours, lambda: known, clock, trust.cosigner.may_cosign)
 
 

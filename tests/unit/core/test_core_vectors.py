@@ -9,6 +9,8 @@ import pytest
 
 import make_vectors
 import trees
+from chopmark.core.audit import START, Day, encode_record, link, parse_record, salted_leaf
+from chopmark.core.audit_proof import parse_audit_proof, verify_audit_proof
 from chopmark.core.checkpoint import open_checkpoint
 from chopmark.core.compact import AnswerReader, End, Failure, Unsigned, parse_header
 from chopmark.core.digest import blind
@@ -38,6 +40,7 @@ FILES = [
     "head-mark",
     "evidence",
     "witness",
+    "audit",
 ]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {
@@ -264,6 +267,47 @@ def test_bad_policy_vector(case: Case) -> None:
     assert code_of(lambda bad: parse_policy(bad["policy"].encode()), case) == case["code"]
 
 
+def read_audit_proof(case: Case) -> dict[str, Any]:
+    policy = Policy((parse_vkey(VECTORS["audit"]["log"]),))
+    proof = parse_audit_proof(case["proof"].encode())
+    proven = verify_audit_proof(proof, policy)
+    return {"record": asdict(proven.record), "entry": proven.proven.index}
+
+
+def test_audit_proof_vector() -> None:
+    case = VECTORS["audit"]["good"][0]
+    found = read_audit_proof(case)
+    record = VECTORS["audit"]["records"][case["record"]]["fields"]
+    assert found == {"record": record, "entry": case["entry"]}
+
+
+@pytest.mark.parametrize("case", cases("audit", "bad"))
+def test_bad_audit_proof_vector(case: Case) -> None:
+    assert code_of(read_audit_proof, case) == case["code"]
+
+
+def test_audit_record_vectors() -> None:
+    for case in VECTORS["audit"]["records"]:
+        record = parse_record(bytes.fromhex(case["hex"]))
+        assert asdict(record) == case["fields"]
+        assert encode_record(record).hex() == case["hex"]
+
+
+def test_audit_chain_and_day_vectors() -> None:
+    chain, leaves = START, []
+    for case in VECTORS["audit"]["leaves"]:
+        leaves.append(salted_leaf(bytes.fromhex(case["salt"]), bytes.fromhex(case["record"])))
+        chain = link(chain, leaves[-1])
+        assert (leaves[-1].hex(), chain.hex()) == (case["leaf"], case["chain"])
+    for case in VECTORS["audit"]["days"]:
+        root = trees.root(leaves[case["first"] : case["first"] + case["count"]])
+        last = VECTORS["audit"]["leaves"][case["first"] + case["count"] - 1]
+        assert (root.hex(), last["chain"]) == (case["root"], case["chain"])
+        hashes = (bytes.fromhex(case["root"]), bytes.fromhex(case["chain"]))
+        day = Day(case["number"], case["date"], case["first"], case["count"], *hashes)
+        assert day.value().hex() == case["value"]
+
+
 def test_tree_vectors() -> None:
     vectors = VECTORS["tiles"]
     leaves = [bytes.fromhex(value) for value in vectors["leaves"]]
@@ -308,6 +352,7 @@ EXAMPLES = {
     "compact": VECTORS["compact"]["headers"][0]["hex"],
     "proof": VECTORS["proof"]["good"][0]["proof"],
     "policy": VECTORS["policy"]["good"][0]["policy"],
+    "audit": VECTORS["audit"]["good"][0]["proof"],
     "tiles": "tile/0/x001/x234/067",
     "head-mark": VECTORS["head-mark"]["good"][0]["hex"],
     "witness": VECTORS["witness"]["cases"][-1]["request"],
@@ -319,7 +364,7 @@ EXAMPLES = {
 def test_page_begins_with_an_example_that_is_a_vector(name: str) -> None:
     page = (PAGES / f"{name}.md").read_text("utf-8")
     example = page.split("```")[1].partition("\n")[2]
-    text = {"note", "checkpoint", "proof", "policy", "witness", "evidence"}
+    text = {"note", "checkpoint", "proof", "policy", "witness", "evidence", "audit"}
     shown = example if name in text else "".join(example.split())
     assert EXAMPLES[name] in shown
     assert f"vectors/{name}.json" in page
