@@ -15,16 +15,20 @@ import pytest
 from chopmark.core import follow
 from chopmark.core.draft import Recorded
 from chopmark.core.errors import ChopmarkError
-from chopmark.ledger import schema, sequencer
+from chopmark.ledger import epoch, schema, sequencer, witness
 from chopmark.ledger.filler import Filler
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import Store
+from chopmark.ledger.witness import Cosigner
 from chopmark.mesh import catchup
 from chopmark.mesh.intake import Intake
 from chopmark.mesh.news import Board
 from chopmark.mesh.unverified import next_bundle
+from chopmark.service import marks
+from chopmark.service.standing import Standing
+from chopmark.service.witnessing import Witness
 
 Patch = pytest.MonkeyPatch
 
@@ -155,6 +159,33 @@ def swallows_a_cancellation(patch: Patch) -> None:
     patch.setattr(Board, "run", stubborn)
 
 
+def signs_whatever_its_token_remembers(patch: Patch) -> None:
+    async def find_fault(_self: Any, _mark: Any, _epochs: Any) -> None:
+        pass
+
+    def settle(db: sqlite3.Connection, held: Any, fresh: bytes) -> None:
+        epoch.write_epochs(db, epoch.Epochs(held, fresh))
+
+    patch.setattr(Standing, "_find_fault", find_fault)
+    patch.setattr(marks, "settle", settle)
+
+
+def forgets_what_it_has_cosigned(patch: Patch) -> None:
+    async def nothing(_self: Any, _made: Any) -> None:
+        """The signature leaves, and its row was not stored."""
+
+    patch.setattr(Cosigner, "_store", nothing)
+
+
+def cosigns_whatever_is_announced(patch: Patch) -> None:
+    async def yes(_self: Any, _head: Any) -> bool:
+        return True
+
+    patch.setattr(Replica, "agrees", yes)
+    patch.setattr(witness, "_check", lambda _last, _head: None)
+    patch.setattr(Witness, "_is_due", lambda _self, _head: True)
+
+
 BUGS: tuple[Callable[[Patch], None], ...] = (
     answers_before_the_commit,
     forgets_the_signed_head,
@@ -169,4 +200,7 @@ BUGS: tuple[Callable[[Patch], None], ...] = (
     leaves_the_end_out_of_the_index,
     lets_time_go_back,
     swallows_a_cancellation,
+    signs_whatever_its_token_remembers,
+    forgets_what_it_has_cosigned,
+    cosigns_whatever_is_announced,
 )

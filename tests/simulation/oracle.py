@@ -14,9 +14,14 @@
 8. A verdict was right at its as-of: what is `valid` was attested, and was not revoked or superseded
    in what the replica had; `unknown` was not covered; and the replica had all that was cosigned
    before its as-of.
-9. `fsck` finds nothing but the evidence of a fork.
+9. `fsck` finds nothing but the evidence of a fork. Each day of the audit log that is over has one
+   entry, and its records lead to it.
 10. Evidence convicts none but a forked issuer; and once faults end, whoever runs has it if one has,
     and follows that issuer no more.
+11. A gateway whose disk was put back to one from before its last start, and whose token was not,
+    signs and cosigns nothing any more.
+12. A cosigner never signs two heads of one log and size with different roots, and what it has
+    cosigned never goes back, unless its own disk was an old one.
 """
 
 from collections import Counter, defaultdict
@@ -127,7 +132,12 @@ class Oracle:
     floors: dict[tuple[str, str], Floor] = field(default_factory=dict)
     verdicts: list[Given] = field(default_factory=list)
     histories: dict[str, list[History]] = field(default_factory=lambda: defaultdict(list))
+    cosigned: dict[tuple[str, str], dict[int, bytes]] = field(
+        default_factory=lambda: defaultdict(dict)
+    )
+    rows: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     restored: set[str] = field(default_factory=set)
+    behind: set[str] = field(default_factory=set)
     junk: set[bytes] = field(default_factory=set)
     unsteady: set[str] = field(default_factory=set)
 
@@ -139,13 +149,29 @@ class Oracle:
 
     def head_signed(self, head: Checkpoint) -> None:
         """A log key has signed."""
+        if head.origin in self.behind:
+            self.fail(11, f"{head.origin} was signed on a disk that was put back")
         known = self.heads[head.origin].setdefault(head.size, head.root)
         if known != head.root and head.origin not in self.restored:
             self.fail(2, f"two signed heads of {head.origin} have size {head.size}")
 
-    def head_cosigned(self, head: Checkpoint, time: int) -> None:
-        """A cosigner key has vouched for a head of its own log."""
-        self.beats[head.origin].append((time, head.size))
+    def head_cosigned(self, witness: str, head: Checkpoint, time: int) -> None:
+        """The cosigner of the log `witness` has vouched for a head of its own or another log."""
+        if witness in self.behind:
+            self.fail(11, f"{witness} vouched for {head.origin} on a disk that was put back")
+        if head.origin == witness:
+            self.beats[head.origin].append((time, head.size))
+        known = self.cosigned[witness, head.origin].setdefault(head.size, head.root)
+        if known != head.root and witness not in self.restored:
+            self.fail(12, f"{witness} cosigned two heads of {head.origin} of size {head.size}")
+
+    def row_held(self, witness: str, origin: str, size: int, *, after: bool) -> None:
+        """What a cosigner has cosigned of a log; see `held`."""
+        if size < self.rows[witness, origin] and witness not in self.restored | self.behind:
+            floor = self.rows[witness, origin]
+            self.fail(12, f"{witness} had cosigned {origin} at {floor}, and now at {size}")
+        if not after:
+            self.rows[witness, origin] = size
 
     def recorded(self, origin: str, recorded: Recorded, items: Sequence[Item]) -> None:
         """A client was told that its items are recorded."""
@@ -198,10 +224,16 @@ class Oracle:
 
     def restore(self, box: str, history: History) -> None:
         """A gateway's disk is put back: what it told before belongs to another history."""
+        self.put_back(box, history)
+        self.behind.discard(history.origin)
+        self.restored.add(history.origin)
+
+    def put_back(self, box: str, history: History) -> None:
+        """A gateway's disk is put back, and its token is not: it must sign nothing any more."""
         origin = history.origin
         self._check_promises(history)
         self.histories[origin].append(history)
-        self.restored.add(origin)
+        self.behind.add(origin)
         self.promises[origin].clear()
         self.signed[origin] = 0
         for key in [key for key in self.floors if key[0] == box]:
@@ -237,7 +269,9 @@ class Oracle:
         frozen = state.fork_note is not None
         if frozen and origin not in self.restored:
             self.fail(6, f"{box} says that {origin} was forked")
-        if not whole and not frozen and not (origin in self.restored and behind):
+        # What was recorded on a disk that was put back may never be signed: peers lack it then.
+        excused = origin in self.behind - self.restored or (origin in self.restored and behind)
+        if not whole and not frozen and not excused:
             text = f"{len(entries)} of {len(newest.raw)} entries, head {state.head.size}"
             self.fail(5, f"{box} has {text} of {origin} once faults have ended")
 

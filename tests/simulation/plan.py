@@ -42,6 +42,8 @@ class Plan:
     window: int
     crowd: float
     offsets: tuple[int, ...]
+    witnessed: bool
+    put_back: bool = False
 
 
 def draw_plan(random: Random) -> Plan:
@@ -65,4 +67,7 @@ def draw_plan(random: Random) -> Plan:
         window=random.choice((4, 20, 200)),
         crowd=random.choice((0, 0, 0, 0.1)),
         offsets=tuple(random.randint(-2000, 2000) for _ in range(gateways)),
+        put_back="fork" not in chosen and random.random() < 0.2,
+        # What clocks do to entries must not hide behind what they do to quorums.
+        witnessed=random.random() < 0.4 and "clock" not in chosen,
     )

@@ -15,10 +15,16 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
+
 from chopmark.core import checkpoint
 from chopmark.core import keys as core_keys
+from chopmark.core.audit import date_of
+from chopmark.ledger import audit
+from chopmark.ledger.audit_check import check_audit
 from chopmark.ledger.fsck import check_store
 from chopmark.ledger.store import create_store
+from chopmark.service import auditing
 from chopmark.service import config_model as model
 from chopmark.service.places import log_path, replica_path
 from simulation.box import PATIENCE, Box, Life
@@ -99,6 +105,8 @@ class World:
             busy.append(self.spawn(self.malice.run()))
         if "fork" in self.plan.faults:
             busy.append(self.spawn(chaos.fork()))
+        if self.plan.put_back:
+            busy.append(self.spawn(chaos.put_back()))
         await asyncio.sleep(self.plan.seconds)
         for task in busy:
             task.cancel()
@@ -128,10 +136,19 @@ class World:
             return False
         own = {life.parts.log.origin: life.parts.log for life in lives}
         replicas = [p.log for life in lives for p in life.parts.mesh.peers.values()]
+        if not all(map(_is_logged, lives)):
+            return False
         if len({frozenset(k for k, v in _accused(life).items() if v) for life in lives}) > 1:
             return False  # it is on its way
-        signed = all(log.state.note and log.state.size == log.signed_size for log in own.values())
-        return signed and all(_is_done(replica, own[replica.origin]) for replica in replicas)
+        signed = all(
+            origin in self.oracle.behind or (log.state.note and log.state.size == log.signed_size)
+            for origin, log in own.items()
+        )
+        behind = self.oracle.behind  # peers lack what was recorded there, and never signed
+        return signed and all(
+            replica.origin in behind or _is_done(replica, own[replica.origin])
+            for replica in replicas
+        )
 
     def _judge(self) -> None:
         lives = [box.life for box in self.boxes if box.life and box.life.serving]
@@ -155,6 +172,7 @@ class World:
                 own = other is box
                 path = log_path(box.folder) if own else replica_path(box.folder, other.id)
                 found = check_store(path, None, other.keys.log_key, other.keys.cosigner_key)
+                found += check_audit(path).findings if own else []
                 forked = other.origin in self.oracle.restored
                 for finding in found:
                     if not (finding.code == "fork" and forked and not own):
@@ -178,7 +196,10 @@ class World:
         number = NAMES.index(name)
         home = folder / name
         shutil.copytree(_templates(self.plan.gateways) / name, home / "0")
-        box = Box(self, _configs(self.plan.gateways)[name], _keys(name), home, self.plan.hsm)
+        config = _configs(self.plan.gateways)[name]
+        if "fork" in self.plan.faults or self.plan.put_back:  # peers are not to help
+            config = msgspec.structs.replace(config, start=model.Start(alone=True))
+        box = Box(self, config, _keys(name), home, self.plan.hsm)
         box.clock.offset = self.plan.offsets[number]
         return box
 
@@ -255,10 +276,22 @@ def _is_done(replica: Any, own: Any) -> bool:
     return bool(state.size == own.state.size and state.head == own.state.head)
 
 
+def _is_logged(life: Any) -> bool:
+    """Whether each day of the audit log that is over is in the ledger: nothing comes after."""
+    look = life.parts.log.read_now
+    unlogged = look(lambda reader, _: reader.look(audit.read_unlogged))
+    date = look(lambda reader, _: reader.look(audit.read_tip)).date
+    return not unlogged and date in (None, date_of(life.box.clock.now_ms()))
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the log; each note is read, and each signature checked, once (by all its bytes)."""
+    """Without the log; each note is read, and each signature checked, once (by all its bytes).
+
+    The date is looked at every two seconds: runs are short.
+    """
     verify, parse = core_keys._verify_ed25519, checkpoint.parse_note
+    minute, auditing.MINUTE = auditing.MINUTE, 2
     core_keys._verify_ed25519 = lru_cache(maxsize=4096)(verify)
     checkpoint.parse_note = lru_cache(maxsize=1024)(parse)
     logging.disable(logging.CRITICAL)
@@ -268,6 +301,7 @@ def _quiet() -> Iterator[None]:
     finally:
         logging.disable(logging.NOTSET)
         core_keys._verify_ed25519, checkpoint.parse_note = verify, parse
+        auditing.MINUTE = minute
         gc.enable()
 
 
@@ -308,7 +342,6 @@ def _configs(count: int) -> dict[str, model.Config]:
     peers = {name: _peer(name) for name in NAMES[:count]}
     return {
         name: model.Config(
-            witness=model.Witness(rule="none"),
             gateway=model.Gateway(
                 id=name,
                 origin=_keys(name).origin,

@@ -156,3 +156,13 @@ def test_head_of_a_suspended_member_counts_only_by_a_past_key() -> None:
         with pytest.raises(RefusedError) as error:
             member.open_head(sign_head(HEAD, NOW))
         assert error.value.code == "member-suspended"
+
+
+def test_gateway_of_a_suspended_member_reads_what_its_keys_vouch_for() -> None:
+    member = replace(rotating(), state="suspended")
+    beyond = Checkpoint(ORIGIN, 8, bytes(32))
+    for head, key in ((HEAD, OLD), (HEAD, NOW), (beyond, NEXT)):
+        assert member.read_vouched(sign_head(head, key)).checkpoint == head
+    with pytest.raises(RefusedError) as error:
+        member.read_vouched(sign_head(beyond, OLD))
+    assert error.value.code == "past-key"

@@ -130,9 +130,25 @@ class Member:
             return signed
         if not self.is_active:
             raise RefusedError("member-suspended", f"{self.origin} is {self.state}")
-        size = signed.checkpoint.size
-        message = f"a head of {self.origin} at {size} by a key that may not sign it any more"
-        raise RefusedError("past-key", message, hint="the roster says what an old key vouches for")
+        raise _past_key(self.origin, signed.checkpoint.size)
+
+    def read_vouched(self, note: bytes) -> SignedCheckpoint:
+        """The same, where it does not matter whether the member is active: for its own gateway.
+
+        Raises:
+            ChopmarkError: what `open_checkpoint` raises; RefusedError: `past-key`.
+        """
+        signed, signing = self.read_head(note)
+        past = {one.key: one for one in self.past_log_keys}
+        head = signed.checkpoint
+        if any(key not in past or past[key].vouches_for(head.size, head.root) for key in signing):
+            return signed
+        raise _past_key(self.origin, head.size)
+
+
+def _past_key(origin: str, size: int) -> RefusedError:
+    message = f"a head of {origin} at {size} by a key that may not sign it any more"
+    return RefusedError("past-key", message, hint="the roster says what an old key vouches for")
 
 
 def is_cosigner_name(name: str, origin: str) -> bool:

@@ -7,7 +7,7 @@ from chopmark.core.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class HsmConfig:
-    """Where the two keys are.
+    """Where the keys are.
 
     Attributes:
         module: absolute path of the PKCS#11 module.
@@ -15,6 +15,7 @@ class HsmConfig:
         token_serial: serial number of the token, or None.
         log_label: CKA_LABEL of the log key.
         cosigner_label: CKA_LABEL of the cosigner key.
+        witness_label: CKA_LABEL of the key that cosigns for logs of others; it need not be there.
         cosigner_name: name of the cosigner key, if it is not the origin and `/cosigner`.
         first_label: label of the first log key, if another has taken over: what belongs to the
             log, and not to one of its keys, is named after it.
@@ -28,6 +29,7 @@ class HsmConfig:
     token_serial: str | None = None
     log_label: str = "chopmark-log"
     cosigner_label: str = "chopmark-cosigner"
+    witness_label: str = "chopmark-witness"
     cosigner_name: str | None = None
     first_label: str | None = None
 
@@ -36,10 +38,13 @@ class HsmConfig:
             raise _malformed(f"the path of the module is not absolute: {self.module!r}")
         if not self.token_label and not self.token_serial:
             raise _malformed("neither the label nor the serial number of the token is given")
-        if not self.log_label or not self.cosigner_label:
+        labels = {self.log_label, self.cosigner_label, self.witness_label}
+        if not all(labels):
             raise _malformed("a key label is empty")
-        if self.log_label == self.cosigner_label:
-            raise _malformed("the log key and the cosigner key have one label")
+        if len(labels) != 3:
+            raise _malformed(
+                "two of the log key, the cosigner key and the witness key have one label"
+            )
 
     @property
     def token_name(self) -> str:

@@ -121,6 +121,7 @@ class Sequencer:
         self.on_head: Callable[[], None] = lambda: None
         self.room: Callable[[], Awaitable[None]] = _no_wait
         self.refuse: Callable[[int], ChopmarkError | None] = lambda _waiting: None
+        self.permitted: Callable[[], Awaitable[None]] = _no_wait
 
     @property
     def waiting(self) -> int:
@@ -251,11 +252,13 @@ class Sequencer:
             await self._unsigned.wait()
             self._unsigned.clear()
             while self._log.state.note is None or self._log.state.head != self._reached:
+                await self.permitted()
                 await self._sign(self._reached)
 
     async def _sign(self, head: Checkpoint) -> None:
         try:
             signature = await self._signer.sign_checkpoint(head)
+            await self.permitted()  # what was signed while that ended is not shown to anybody
             note = Note(head.encode(), (signature,)).encode()
             # Entries may have been appended meanwhile: the head is of the tree as it was then.
             await self._log.write(lambda store: store.move_head(head, note))

@@ -6,11 +6,12 @@ them when it starts.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chopmark.core.errors import ForbiddenError, InternalError, MissingError
 from chopmark.core.keys import VerifierKey
+from chopmark.ledger.audit_check import check_audit
 from chopmark.ledger.fsck import Finding, check_store
 from chopmark.ledger.store import read_keys
 from chopmark.service.config_model import Config
@@ -25,7 +26,8 @@ class Check:
     """One ledger to check: whose log, its files, and the keys that must have signed it.
 
     `keys` is None for our own: those for which the ledger was made. Of a peer whose keys have
-    changed it was made for some of `also`.
+    changed it was made for some of `also`. `pruned` gets the runs of entries [start, end) of a
+    replica whose bodies were taken out by rule, which is no damage.
     """
 
     member: str
@@ -33,6 +35,7 @@ class Check:
     index: Path
     keys: tuple[VerifierKey, VerifierKey] | None = None
     also: tuple[VerifierKey, ...] = ()
+    pruned: list[tuple[int, int]] = field(default_factory=list)
 
     def run(self, progress: Progress | None = None) -> list[Finding]:
         """Check it; `progress` is told (entries checked, entries in all)."""
@@ -40,8 +43,11 @@ class Check:
             log_key, cosigner_key = self._choose_keys()
         except InternalError as error:  # so damaged that it does not say whose it is
             return [Finding("unreadable", error.message)]
-        also = (*(self.keys or ()), *self.also)
-        return check_store(self.path, self.index, log_key, cosigner_key, progress, also=also)
+        also, pruned = (*(self.keys or ()), *self.also), self.pruned if self.keys else None
+        found = check_store(  # our own log is never pruned
+            self.path, self.index, log_key, cosigner_key, progress, pruned, also=also
+        )
+        return found if self.keys else found + check_audit(self.path).findings
 
     def _choose_keys(self) -> tuple[VerifierKey, VerifierKey]:
         stored = read_keys(self.path) if self.also or not self.keys else self.keys

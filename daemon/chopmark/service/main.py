@@ -12,15 +12,18 @@ from typing import Any, Final
 
 import chopmark
 from chopmark.api.app import create_app
+from chopmark.api.audit import make_audit_routes
 from chopmark.api.listeners import Doors
 from chopmark.api.metrics import LIMITS, create_metrics_app
 from chopmark.api.refusals import quieten
 from chopmark.api.server import serve
 from chopmark.core.errors import ChopmarkError
-from chopmark.service.config import DEFAULT_PATH, Config, find_config, load_config
+from chopmark.service.audit_book import Book
+from chopmark.service.config import DEFAULT_PATH, Config, find_config, load_config, read_fingerprint
 from chopmark.service.logs import set_up_logging
 from chopmark.service.notify import feed_watchdog, notify_ready, notify_status, notify_stopping
 from chopmark.service.runtime import run_loop, settle
+from chopmark.service.standing import Left
 from chopmark.service.wiring import Parts, build
 
 LOG: Final = logging.getLogger("chopmark")
@@ -43,34 +46,41 @@ def run() -> None:
     set_up_logging()
     exit_code = 0
     try:
-        run_loop(_main(load_config(find_config(arguments.config))))
+        path = find_config(arguments.config)
+        run_loop(_main(load_config(path), read_fingerprint(path)))
     except* ChopmarkError as group:
         exit_code = _give_up(_first(group.exceptions))
     sys.exit(exit_code)
 
 
-async def _main(config: Config) -> None:
+async def _main(config: Config, fingerprint: str = "") -> None:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     doors = Doors()
+    before: Left | None = None
     try:
         while not stopped.is_set():
-            await _run_parts(config, stopped, doors)
+            before = await _run_parts(config, fingerprint, stopped, doors, before)
     finally:
         doors.close()
         LOG.info("stopped")
 
 
-async def _run_parts(config: Config, stopped: asyncio.Event, doors: Doors) -> None:
+async def _run_parts(
+    config: Config, fingerprint: str, stopped: asyncio.Event, doors: Doors, before: Left | None
+) -> Left | None:
     """Run until we are to stop, or the roster has other members than the parts were made with.
 
     Parts are made anew as at a start, after a stop in order: what is being answered is answered,
-    and who connects meanwhile waits.
+    and who connects meanwhile waits. Gives what the log was left with, so that the next parts need
+    no peer's word for it.
     """
     async with AsyncExitStack() as stack:
         parts = await build(config, stack)
+        parts.auditing.fingerprint = fingerprint
+        parts.standing.before = before
         settle()
         stack.enter_context(quieten(parts.refusals))
         async with asyncio.TaskGroup() as tasks:
@@ -80,7 +90,11 @@ async def _run_parts(config: Config, stopped: asyncio.Event, doors: Doors) -> No
                 notify_stopping()
             else:
                 LOG.info("the members have changed: the gateway goes on with the new ones")
+            parts.gateway.stop_waiting()
             await _stop(running)
+        await parts.auditing.stop()
+        await parts.standing.leave()
+        return parts.standing.left
 
 
 async def _wait_any(*events: asyncio.Event) -> None:
@@ -97,11 +111,15 @@ def _start(
 ) -> dict[str, asyncio.Task[None]]:
     health = _Health(parts)
     jobs = {
+        "standing": parts.standing.run(),
         "sequencer": parts.sequencer.run(),
         "mesh": parts.mesh.run(),
         "trust": parts.trust.run(),
         "api": _serve_api(config, parts, doors),
+        "submissions": parts.submissions.run(),
+        "retention": parts.retention.run(),
         "storage": parts.storage.run(),
+        "audit": parts.auditing.run(),
         "clock": parts.guard.run(),
         "rosters": parts.rosters.run(),
         "event-loop-lag": parts.lag.run(),
@@ -114,7 +132,8 @@ def _start(
 
 
 def _serve_api(config: Config, parts: Parts, doors: Doors) -> Coroutine[Any, Any, None]:
-    app, api = create_app(parts.gateway), config.api
+    more = [*parts.routes, *make_audit_routes(Book(parts.log, parts.auditing))]
+    app, api = create_app(parts.gateway, more=more), config.api
     return serve(app, api.socket, api.listen_address, refusals=parts.refusals, doors=doors)
 
 

@@ -94,13 +94,24 @@ def read_peers(config: Config) -> tuple[Member, ...]:
 
     From a ledger that cannot be read nothing is learnt: that it cannot is found elsewhere.
     """
-    path = log_path(config.gateway.state)
     try:
-        with closing(connect(path, read_only=True)) as db:
-            held = read_held(db)
-        return form_membership(config, *read_keys(path), held).peers
+        return read_membership(config, *read_keys(log_path(config.gateway.state))).peers
     except (ChopmarkError, sqlite3.Error, OSError):
         return config.peers
+
+
+def read_membership(config: Config, log_key: VerifierKey, cosigner_key: VerifierKey) -> Membership:
+    """The members, from what is on the disk; from a ledger that cannot be read nothing is learnt.
+
+    Raises:
+        ConfigurationError: what `own_member` raises.
+    """
+    try:
+        with closing(connect(log_path(config.gateway.state), read_only=True)) as db:
+            held = read_held(db)
+    except (ChopmarkError, sqlite3.Error, OSError):
+        held = Held((), None, (), ())
+    return form_membership(config, log_key, cosigner_key, held)
 
 
 def open_held(note: bytes) -> SignedRoster:

@@ -20,6 +20,7 @@ from chopmark.service.clockguard import ClockGuard
 from chopmark.service.forks import Forks
 from chopmark.service.looplag import LoopLag
 from chopmark.service.rosters import Rosters
+from chopmark.service.standing import Standing
 from chopmark.service.storage import Storage
 from chopmark.service.trust import Trust
 
@@ -41,6 +42,7 @@ class Report:
         forks: Forks,
         guard: ClockGuard,
         trust: Trust,
+        standing: Standing,
         rosters: Rosters,
     ) -> None:
         self._own = own
@@ -55,6 +57,7 @@ class Report:
         self._forks = forks
         self._guard = guard
         self._trust = trust
+        self._standing = standing
         self._rosters = rosters
 
     def status(self) -> dict[str, Any]:
@@ -78,6 +81,7 @@ class Report:
                 "note": (state.note or b"").decode(),
             },
             "witnessed": self._trust.describe(state.head.size, state.witnessed_size),
+            "standing": self._standing.describe(),
             "hsm": self._hsm(),
             "broker": self._broker(),
             "brokers": self._brokers(),
@@ -102,8 +106,8 @@ class Report:
         state = self._log.state
         unwitnessed = self._trust.alarms(state.head.size, state.witnessed_size)
         forks, clock = self._forks.alarms(), self._guard.alarms()
-        rosters = self._rosters.alarms()
-        return self._storage.alarms() + unwitnessed + forks + clock + rosters
+        own = self._standing.alarms() + self._storage.alarms()
+        return own + unwitnessed + forks + clock + self._rosters.alarms()
 
     def not_ready(self) -> list[str]:
         """Why attesting does not work at present; empty when it does."""
@@ -112,6 +116,8 @@ class Report:
             reasons.append(f"HSM {self._signer.state}: {self._signer.reason}")
         elif self._sequencer.stalled:
             reasons.append(f"signing is stalled: {self._sequencer.stalled}")
+        elif (refusal := self._standing.may_sign()) is not None:
+            reasons.append(refusal.message)
         if not self._storage.issuing:
             reasons.append(f"the disk is {self._storage.space.part:.1%} full: nothing is issued")
         if (wrong := self._guard.refuse(0)) is not None:

@@ -20,7 +20,7 @@ async def open_rosters(config: Config, log: Log, signer: HsmSigner, clock: Clock
     Raises:
         ConfigurationError: what `form_membership` raises.
     """
-    held = await log.write(lambda store: store.change(table.read_held))
+    held = await log.read(lambda reader, _: reader.look(table.read_held))
     membership = form_membership(config, signer.log_key, signer.cosigner_key, held)
     if membership.chain and config.peer:
         LOG.warning("a roster is pinned: the [[peer]] blocks of the configuration are left aside")

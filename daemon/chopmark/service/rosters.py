@@ -28,7 +28,7 @@ from chopmark.core.errors import (
 )
 from chopmark.core.member import Member
 from chopmark.core.note import DASH, Note, parse_note
-from chopmark.core.ports import Clock, Signer
+from chopmark.core.ports import AuditSink, Clock, NoAudit, Signer
 from chopmark.core.roster import Fingerprint, Roster
 from chopmark.core.roster_follow import SignedRoster, check_change, check_successor, open_roster
 from chopmark.core.roster_message import make_message, parse_message
@@ -76,6 +76,7 @@ class Rosters:
         changed: set once the members are others than those this was made with.
         tell: publishes a retained note.
         record: appends an adoption to our own log.
+        audit: takes note of adoptions.
     """
 
     membership: Membership
@@ -86,6 +87,7 @@ class Rosters:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     tell: Callable[[str, bytes], None] = lambda _topic, _payload: None
     record: Callable[[Adoption], Awaitable[object]] | None = None
+    audit: AuditSink = field(default_factory=NoAudit)
     logs: Sequence[tuple[Member, Log]] = ()
     counters: Counters = field(default_factory=Counters)
     _chain: dict[int, SignedRoster] = field(init=False)
@@ -303,6 +305,8 @@ class Rosters:
         self.held = await self.log.write(lambda store: store.change(table.read_held))
         self._chain = {one.roster.version: one for one in map(open_held, self.held.notes)}
         self.counters.adopted += 1
+        digest = signed.digest.hex()
+        self.audit.note("roster.adopted", version=signed.roster.version, digest=digest)
         LOG.info(
             "version %d of the roster is in force: %s",
             signed.roster.version,

@@ -1,12 +1,16 @@
 """The gateway's token: which it is, and making its keys there."""
 
+import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Literal
 
+from chopmark.core.errors import ChopmarkError
 from chopmark.core.keys import VerifierKey
 from chopmark.hsm.config import HsmConfig
-from chopmark.ledger.rotation import Role
+from chopmark.ledger.rotation import Role, read_labels
+from chopmark.ledger.store import read_keys
 from chopmark.service.config_model import Config
+from chopmark.service.places import log_path
 
 
 def hsm_config(
@@ -24,11 +28,21 @@ def hsm_config(
         str(hsm.module),
         hsm.token_label,
         hsm.token_serial,
-        later.get("log", hsm.log_label),
-        later.get("cosigner", hsm.cosigner_label),
-        cosigner_name,
-        hsm.log_label,
+        log_label=later.get("log", hsm.log_label),
+        cosigner_label=later.get("cosigner", hsm.cosigner_label),
+        witness_label=hsm.witness_label,
+        cosigner_name=cosigner_name,
+        first_label=hsm.log_label,
     )
+
+
+def present_hsm_config(config: Config) -> HsmConfig:
+    """The same with the keys that the ledger on the disk is signed by; else with the first ones."""
+    path = log_path(config.gateway.state)
+    try:
+        return hsm_config(config, read_labels(path), read_keys(path)[1].name)
+    except (ChopmarkError, sqlite3.Error, OSError):
+        return hsm_config(config)
 
 
 def create_token_keys(
@@ -49,3 +63,10 @@ def create_token_keys(
     from chopmark.hsm.ceremony import create_keys  # noqa: PLC0415 - loads the PKCS#11 library
 
     return create_keys(hsm_config(config), config.gateway.origin, pin, cosigner)
+
+
+def create_token_witness_key(config: Config, pin: Callable[[], str]) -> VerifierKey:
+    """Make the witness key in the token that the configuration names; see `create_witness_key`."""
+    from chopmark.hsm.witness_key import create_witness_key  # noqa: PLC0415 - as above
+
+    return create_witness_key(present_hsm_config(config), config.gateway.origin, pin)

@@ -1,17 +1,20 @@
 """Builds the gateway's parts from its configuration, and closes them again."""
 
-import fcntl
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TextIO
 
+from litestar.handlers import BaseRouteHandler
+
+from chopmark.api.problems import REFUSED
 from chopmark.api.refusals import Refusals
+from chopmark.api.submissions import make_witness_routes
+from chopmark.api.tiles import make_tile_route
 from chopmark.core.errors import (
     ConfigurationError,
-    ExistsError,
     InternalError,
     MissingError,
     TryAgainError,
@@ -34,6 +37,7 @@ from chopmark.ledger.worker import Worker
 from chopmark.mesh import topics
 from chopmark.mesh.link import Broker, Link
 from chopmark.mesh.mesh import Mesh
+from chopmark.service.auditing import Auditing, watch_parts
 from chopmark.service.clock import SystemClock
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.config import Config, own_member
@@ -41,18 +45,25 @@ from chopmark.service.credentials import read_pin
 from chopmark.service.forks import Forks, OwnHeads
 from chopmark.service.gates import first_refusal
 from chopmark.service.gateway import GatewayService
+from chopmark.service.locking import lock_state, refusal_named
 from chopmark.service.looplag import LoopLag
+from chopmark.service.marks import Marks
 from chopmark.service.metrics import GatewayCollector, Metrics
 from chopmark.service.places import index_path, log_path, old_index_files, replica_path
 from chopmark.service.report import Report
+from chopmark.service.retention import Retention
 from chopmark.service.roster_start import make_record, open_rosters
 from chopmark.service.rosters import Rosters
 from chopmark.service.rotation import Rotation
 from chopmark.service.signing import Signing
+from chopmark.service.standing import Standing
 from chopmark.service.storage import Storage
+from chopmark.service.submissions import Own, Submissions
+from chopmark.service.tiles import TileService
 from chopmark.service.token import hsm_config
 from chopmark.service.trust import Trust, policies_of
 from chopmark.service.verifier import Shelf, Verifier
+from chopmark.service.witnessed import foreign_logs, member_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,7 @@ class Outside:
     clock: Clock = field(default_factory=SystemClock)
     open_index: Callable[[Path], DigestIndex] = DigestIndex
     make_link: Callable[..., Link] = Link
+    random: Callable[[int], bytes] = secrets.token_bytes
     make_guard: Callable[[str, str, Clock], ClockGuard] = ClockGuard
 
 
@@ -81,6 +93,11 @@ class Parts:
     refusals: Refusals
     metrics: Metrics
     trust: Trust
+    standing: Standing
+    routes: Sequence[BaseRouteHandler]
+    submissions: Submissions
+    retention: Retention
+    auditing: Auditing
     rosters: Rosters
 
 
@@ -96,9 +113,9 @@ async def build(config: Config, stack: AsyncExitStack) -> Parts:
     """
     state = config.gateway.state
     if not log_path(state).exists():
-        hint = "create it with `chopmark init`"
+        hint = "create it with `chopmark init`, or take a lost one back with `chopmark recover`"
         raise MissingError("no-ledger", f"there is no ledger in {state}", hint=hint)
-    stack.callback(_lock(state).close)
+    stack.callback(lock_state(state).close)
     reading = Worker("read")
     stack.callback(reading.close)
     path = log_path(state)
@@ -137,24 +154,6 @@ async def open_parts(
     return parts
 
 
-def _lock(state: Path) -> TextIO:
-    """Hold the state folder; the kernel lets go of it when this process ends, however it ends.
-
-    Raises:
-        ExistsError: `already-running`.
-        InternalError: `state-refused`.
-    """
-    with _refusal_named(state):
-        file = (state / "lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        message = f"another gateway is running on {state}"
-        raise ExistsError("already-running", message, hint="stop it first") from error
-    return file
-
-
 def _assemble(
     config: Config,
     rosters: Rosters,
@@ -168,10 +167,12 @@ def _assemble(
 ) -> Parts:
     clock, members, own = outside.clock, rosters.membership, rosters.membership.own
     sequencer = Sequencer(log, signer, clock)
+    standing = _make_standing(config, rosters, log, signer, outside)
     blame = Blame()
     guard = outside.make_guard(config.clock.require, own.institution, clock)
     guard.look()
-    sequencer.refuse = first_refusal(members.refuse, storage.refuse, guard.refuse)
+    sequencer.refuse = first_refusal(standing.refuse, members.refuse, storage.refuse, guard.refuse)
+    sequencer.permitted = standing.permitted
     forks = Forks(own, log, {replica.origin: replica for replica in replicas}, clock)
     for replica in replicas:
         replica.admit = storage.admit
@@ -190,15 +191,19 @@ def _assemble(
     )
     trust.join(mesh)
     rosters.tell, rosters.record = mesh.tell, make_record(sequencer)
+    trust.cosigner.may_cosign = standing.may_sign
+    standing.ask, standing.on_standing = mesh.ask_heads, mesh.head_moved
     forks.tell = lambda payload: mesh.tell(topics.evidence(own.id), payload)
-    forks.observe_own = OwnHeads(own, log, forks).observe
+    own_heads = OwnHeads(own, log, forks)
+
+    async def observe_own(note: bytes) -> None:
+        await standing.observe_own_head(note)
+        await own_heads.observe(note)
+
+    forks.observe_own = observe_own
     if trust.quorum is not None:
-        trust.quorum.observe_own_head = forks.observe_own
-    signing = Signing(log, reading)
-    witnessing = None
-    if trust.quorum is not None:
-        witnessing = Signing(log, reading, lambda: log.state.witnessed_size)
-        trust.quorum.on_witnessed = witnessing.head_moved
+        trust.quorum.observe_own_head = observe_own
+    signing, witnessing = Signing(log, reading), _make_witnessing(log, reading, trust)
 
     def head_moved() -> None:
         signing.head_moved()
@@ -207,10 +212,12 @@ def _assemble(
     sequencer.on_head, sequencer.room = head_moved, mesh.room
     shelves = [_shelve_own(own, log, forks), *map(_shelve, replicas)]
     verifier = Verifier(shelves, reading, members.max_age, trust.policies)
+    retention = Retention(replicas, clock, config.retention.after, mesh.fetch)
+    verifier.on_pruned = retention.want
     lag, refusals = LoopLag(), Refusals()
     report = Report(
-        *(own, log, sequencer, signer, mesh, replicas, clock, storage, lag, forks, guard, trust),
-        rosters,
+        *(own, log, sequencer, signer, mesh, replicas, clock, storage, lag),
+        *(forks, guard, trust, standing, rosters),
     )
     collector = GatewayCollector(
         report.status, replicas, mesh, storage, lag, refusals, clock, blame
@@ -222,13 +229,73 @@ def _assemble(
         forks.describe,
         witnessing,
     )
-    metrics = Metrics(collector)
+    witness = _make_witness(config, own, observe_own, log, signer, replicas, clock, trust)
+    routes = [make_tile_route(TileService(logs)), *make_witness_routes(witness, gateway)]
+    auditing = Auditing(log, sequencer, clock, outside.random)
+    auditing.refused = lambda: REFUSED + refusals.early()
+    gateway.audit = rosters.audit = auditing
+    watch_parts(auditing, signer, storage, guard, replicas, standing)
     return Parts(
-        *(gateway, sequencer, mesh, forks, guard, report, log, storage, lag, refusals),
-        metrics,
-        trust,
-        rosters,
+        gateway=gateway,
+        sequencer=sequencer,
+        mesh=mesh,
+        forks=forks,
+        guard=guard,
+        report=report,
+        log=log,
+        storage=storage,
+        lag=lag,
+        refusals=refusals,
+        metrics=Metrics(collector),
+        trust=trust,
+        standing=standing,
+        routes=routes,
+        submissions=witness,
+        retention=retention,
+        auditing=auditing,
+        rosters=rosters,
     )
+
+
+def _make_standing(
+    config: Config, rosters: Rosters, log: Log, signer: HsmSigner, outside: Outside
+) -> Standing:
+    """What keeps our own log from being signed on a ledger that is not the newest."""
+    members = rosters.membership
+    return Standing(
+        log,
+        members.own,
+        Marks(log, signer, outside.random),
+        [peer.id for peer in members.peers],
+        lambda: signer.warning,
+        alone=config.start.alone,
+    )
+
+
+def _make_witnessing(log: Log, reading: Worker, trust: Trust) -> Signing | None:
+    """Who waits for quorums, where our policy demands one."""
+    if trust.quorum is None:
+        return None
+    witnessing = Signing(log, reading, lambda: log.state.witnessed_size)
+    trust.quorum.on_witnessed = witnessing.head_moved
+    return witnessing
+
+
+def _make_witness(
+    config: Config,
+    own: Member,
+    observe_own: Callable[[bytes], Awaitable[None]],
+    log: Log,
+    signer: HsmSigner,
+    replicas: Sequence[Replica],
+    clock: Clock,
+    trust: Trust,
+) -> Submissions:
+    """What cosigns heads that are handed in by HTTP."""
+    members = [member_log(replica, trust.cosigner) for replica in replicas]
+    known = [*members, *foreign_logs(log, config.witness.log, signer)]
+    ours = Own(own.origin, own.log_keys, observe_own)
+    return Submissions(ours, lambda: known, clock, trust.cosigner.may_cosign)
 
 
 async def _watch(config: Config, log: Log, stack: AsyncExitStack) -> Storage:
@@ -246,6 +313,7 @@ async def make_heartbeat(log: Log, cosigner: Cosigner, clock: Clock) -> bytes:
     Raises:
         TryAgainError: while the HSM is away, no head was signed yet, or the clock stands at or
             before 1970, where no cosignature has a time (C2SP tlog-cosignature).
+        ChopmarkError: what `Cosigner.may_cosign` gives.
     """
     state = log.state
     if state.note is None:
@@ -301,7 +369,7 @@ class _Files:
         index = index_path(self.state, member.id)
         _make_folder(index.parent)
         for old in old_index_files(self.state, member.id):
-            with _refusal_named(old):
+            with refusal_named(old):
                 old.unlink(missing_ok=True)
         log = await open_log(path, index, self.reading, self.open_index)
         self.stack.push_async_callback(log.close)
@@ -309,20 +377,5 @@ class _Files:
 
 
 def _make_folder(path: Path) -> None:
-    with _refusal_named(path):
+    with refusal_named(path):
         path.mkdir(mode=0o700, exist_ok=True)
-
-
-@contextmanager
-def _refusal_named(path: Path) -> Iterator[None]:
-    """Turn what the system says of our state folder into our own error.
-
-    Raises:
-        InternalError: `state-refused`.
-    """
-    try:
-        yield
-    except OSError as error:
-        message = f"{path} cannot be used: {error}"
-        hint = "is the disk in order, and is this the user of the daemon?"
-        raise InternalError("state-refused", message, hint=hint) from error

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -239,3 +240,16 @@ def test_the_issuers_institution_alone_is_never_a_quorum(
         return
 
     assert policy.quorum == NONE or not policy.is_satisfied(keys(*own))
+
+
+@pytest.mark.parametrize("kind", ["present", "next", "past"])
+def test_key_for_logs_of_others_is_in_no_policy(kind: str) -> None:
+    key = cosigner(f"{HK.origin}/witness", 9).vkey
+    foreign = {
+        "present": replace(HK, cosigner_key=key),
+        "next": replace(HK, more_cosigner_keys=(key,)),
+        "past": replace(HK, past_cosigner_keys=((key, 1),)),
+    }[kind]
+    with pytest.raises(RefusedError) as caught:
+        generate_policy(SZ, [SZ, foreign, MO], DEFAULT)
+    assert caught.value.code == "witness-key"

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
@@ -139,7 +140,10 @@ async def test_pin_demands_the_fingerprint_and_lasts(box: Box) -> None:
 
 async def test_next_version_is_adopted_and_told(box: Box) -> None:
     rosters = await box.pin()
+    rosters.audit = audit = Mock()
     await take(rosters, signed(SECOND))
+    digest = Fingerprint(encode_roster(SECOND)).digest.hex()
+    audit.note.assert_called_once_with("roster.adopted", version=2, digest=digest)
     assert rosters.changed.is_set()
     assert parse_message(box.told[-1]).rosters == (signed(FIRST), signed(SECOND))
     rosters = await box.reopen()
