@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -131,10 +131,14 @@ def _start(
     return {name: tasks.create_task(job, name=name) for name, job in jobs.items()}
 
 
-def _serve_api(config: Config, parts: Parts, doors: Doors) -> Coroutine[Any, Any, None]:
+async def _serve_api(config: Config, parts: Parts, doors: Doors) -> None:
+    if parts.standing.before is not None:  # who connects meanwhile waits, and is not refused
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE):
+                await parts.standing.settled()
     more = [*parts.routes, *make_audit_routes(Book(parts.log, parts.auditing))]
     app, api = create_app(parts.gateway, more=more), config.api
-    return serve(app, api.socket, api.listen_address, refusals=parts.refusals, doors=doors)
+    await serve(app, api.socket, api.listen_address, refusals=parts.refusals, doors=doors)
 
 
 def _serve_metrics(
