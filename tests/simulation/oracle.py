@@ -6,7 +6,7 @@
 2. A log key never signs two heads of one size with different roots.
 3. What a gateway held durably it still holds after any crash; heads and as-of times never go back.
 4. A live message whose entries continue the replica is acknowledged only when they are durable,
-   unless the same, or an answer that begins there too, has come as well.
+   unless the same, or something else that says it begins there too, has come as well.
 5. A replica is a prefix of its issuer's log. Once faults end it is all of it.
 6. If the issuer was forked (restored from an old disk, it signed on), a replica is a prefix of one
    history, never a mix; it holds the newest or has stopped, and keeps the evidence, for good.
@@ -34,7 +34,7 @@ from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.draft import Recorded
 from chopmark.core.entry import GRAVE_REASONS, Attestation, Revocation, parse_entry
 from chopmark.core.errors import ChopmarkError
-from chopmark.core.package import parse_package
+from chopmark.core.package import parse_package, peek_run
 from chopmark.core.tiles import parse_bundle
 from chopmark.core.verdict import Judgement, Source, Verdict, Word
 
@@ -205,9 +205,14 @@ class Oracle:
     def watched(self, life: Any, replicas: Mapping[str, Any], message: Any) -> None:
         """A message has come to a gateway, or is acknowledged by it."""
         kind = message.topic.split("/")[3]
-        run = _run_of(message.payload) if kind in ("entries", "reply") else None
-        replica = None if run is None else replicas.get(run[0])
-        if run is None or replica is None:
+        if kind not in ("entries", "reply"):
+            return
+        run = _run_of(message.payload)
+        if run is None or message.payload in self.junk:
+            self._note_junk(life, replicas, message)
+            return
+        replica = replicas.get(run[0])
+        if replica is None:
             return
         origin, start, end = run
         held = replica.log.state.size
@@ -215,12 +220,20 @@ class Oracle:
             message.held = held
             life.came[origin, start] += 1
             return
-        if message.payload in self.junk:
-            return
         due = start <= message.held and replica.conflict is None and life.came[origin, start] == 1
         if kind == "entries" and due and held < end:
             box = life.box.id
             self.fail(4, f"{box} acknowledged entries up to {end} of {origin}, has {held}")
+
+    @staticmethod
+    def _note_junk(life: Any, replicas: Mapping[str, Any], message: Any) -> None:
+        """What cannot be read, or lies elsewhere, may still take the place of what is good.
+
+        A gateway keeps the first of two that begin at one entry, and asks for the other again.
+        """
+        run = peek_run(message.payload)
+        if run is not None and not message.acknowledged:
+            life.came.update((origin, run[0]) for origin in replicas)  # its own cannot be trusted
 
     def restore(self, box: str, history: History) -> None:
         """A gateway's disk is put back: what it told before belongs to another history."""
