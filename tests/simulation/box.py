@@ -203,6 +203,14 @@ class Life:
                 size = cosigned.head.size if cosigned else 0
                 self.box.oracle.row_held(self.box.origin, log.origin, size, after=after)
 
+    def root_held(self, origin: str, size: int) -> bytes | None:
+        """Root of the first entries of a log, as they are held; None if there are fewer."""
+        log = next(log for log in self.logs() if log.origin == origin)
+        if log.state.size < size:
+            return None
+        root: bytes = log.read_now(lambda reader, _: reader.root_at(size))
+        return root
+
     @staticmethod
     def entries(log: Any) -> list[bytes]:
         """All entries of a log, signed or not."""

@@ -20,8 +20,9 @@
     and follows that issuer no more.
 11. A gateway whose disk was put back to one from before its last start, and whose token was not,
     signs and cosigns nothing any more.
-12. A cosigner never signs two heads of one log and size with different roots, and what it has
-    cosigned never goes back, unless its own disk was an old one.
+12. A cosigner signs no head but one that its gateway holds in full. It never signs two heads of
+    one log and size with different roots, and what it has cosigned never goes back, unless its own
+    disk was an old one.
 """
 
 from collections import Counter, defaultdict
@@ -155,10 +156,19 @@ class Oracle:
         if known != head.root and head.origin not in self.restored:
             self.fail(2, f"two signed heads of {head.origin} have size {head.size}")
 
-    def head_cosigned(self, witness: str, head: Checkpoint, time: int) -> None:
-        """The cosigner of the log `witness` has vouched for a head of its own or another log."""
+    def head_cosigned(self, witness: str, head: Checkpoint, time: int, held: bytes | None) -> None:
+        """The cosigner of the log `witness` has vouched for a head of its own or another log.
+
+        Args:
+            witness: whose cosigner it is.
+            head: what it has signed.
+            time: seconds since the epoch.
+            held: root of what its gateway holds at that size; None if that is less.
+        """
         if witness in self.behind:
             self.fail(11, f"{witness} vouched for {head.origin} on a disk that was put back")
+        if held != head.root:
+            self.fail(12, f"{witness} cosigned {head.origin} at {head.size}, and does not hold it")
         if head.origin == witness:
             self.beats[head.origin].append((time, head.size))
         known = self.cosigned[witness, head.origin].setdefault(head.size, head.root)
