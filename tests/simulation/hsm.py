@@ -94,7 +94,7 @@ class SimSigner:
         refresh: bool = False,  # noqa: ARG002 - it has no queue
     ) -> Signature:
         await self._turn()
-        self.hsm.oracle.head_cosigned(checkpoint, time)
+        self.hsm.oracle.head_cosigned(self.log_key.name, checkpoint, time)
         message = cosigned_message(time, checkpoint.encode().encode())
         payload = time.to_bytes(8, "big") + self.hsm.keys.cosigner.sign(message)
         return Signature(self.cosigner_key.name, _key_id(self.cosigner_key), payload)

@@ -17,12 +17,20 @@
 9. `fsck` finds nothing but the evidence of a fork.
 10. Evidence convicts none but a forked issuer; and once faults end, whoever runs has it if one has,
     and follows that issuer no more.
+11. With an attacker among the members all of this holds of the others, and once access rules are in
+    force what they attested is `valid` as of then; none of them is said to have forked its log or
+    sent what does not verify; what is kept of what comes is bounded, each gateway's journal has one
+    line a minute for each kind of trouble with a peer, and its metrics name the attacker.
+12. Of what was published, no cosigner key has signed two roots of one size of a log, nor a smaller
+    size after a larger; whoever has cosigned a head holds it. A proof that is said to be witnessed
+    has its quorum. Once faults end every log is witnessed, and its replicas know.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from random import Random
 from typing import Any
 
 from chopmark.core.checkpoint import Checkpoint
@@ -87,6 +95,15 @@ class History:
             return entry.sha256
         return (entry.target, entry.reason) if isinstance(entry, Revocation) else None
 
+    def standing(self, random: Random) -> bytes | None:
+        """A digest that was attested here once, and that nothing has ended."""
+        found = [
+            digest
+            for digest, where in self.where.items()
+            if len(where) == 1 and where[0] not in self.ended
+        ]
+        return random.choice(found) if found else None
+
     def is_ended(self, index: int, size: int) -> bool:
         """Whether the first `size` entries revoke or supersede an attestation."""
         return any(source < size for source, _ in self.ended.get(index, ()))
@@ -130,6 +147,14 @@ class Oracle:
     restored: set[str] = field(default_factory=set)
     junk: set[bytes] = field(default_factory=set)
     unsteady: set[str] = field(default_factory=set)
+    cosigned: dict[tuple[str, str], list[tuple[int, bytes, int]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    published: dict[tuple[str, str], set[tuple[int, bytes, int]]] = field(
+        default_factory=lambda: defaultdict(set)
+    )
+    attackers: set[str] = field(default_factory=set)
+    tainted: set[str] = field(default_factory=set)
 
     def fail(self, rule: int, message: str) -> None:
         """Note that a rule does not hold."""
@@ -143,9 +168,30 @@ class Oracle:
         if known != head.root and head.origin not in self.restored:
             self.fail(2, f"two signed heads of {head.origin} have size {head.size}")
 
-    def head_cosigned(self, head: Checkpoint, time: int) -> None:
-        """A cosigner key has vouched for a head of its own log."""
-        self.beats[head.origin].append((time, head.size))
+    def head_cosigned(self, by: str, head: Checkpoint, time: int) -> None:
+        """The cosigner key of `by` has signed: a head of its own log, or of another."""
+        if head.origin == by:
+            self.beats[by].append((time, head.size))
+        self.cosigned[by, head.origin].append((head.size, head.root, time))
+
+    def cosignature_seen(self, by: str, head: Checkpoint, time: int) -> None:
+        """A cosignature has been published."""
+        made = (head.size, head.root, time)
+        if made not in self.cosigned[by, head.origin]:
+            self.fail(12, f"{by} has not cosigned what bears its name: {head}")
+        self.published[by, head.origin].add(made)
+
+    def check_cosigners(self) -> None:
+        """Rule 12, by the order in which the keys have signed what was published."""
+        for (by, origin), made in self.cosigned.items():
+            seen = [one for one in made if one in self.published[by, origin]]
+            sizes = [size for size, _, _ in seen]
+            if by in self.restored:
+                continue
+            if len({root for _, root, _ in seen}) > len(set(sizes)):
+                self.fail(12, f"{by} has cosigned two roots of one size of {origin}")
+            if sizes != sorted(sizes):
+                self.fail(12, f"{by} has cosigned a smaller head of {origin} after a larger")
 
     def recorded(self, origin: str, recorded: Recorded, items: Sequence[Item]) -> None:
         """A client was told that its items are recorded."""
@@ -181,7 +227,7 @@ class Oracle:
         kind = message.topic.split("/")[3]
         run = _run_of(message.payload) if kind in ("entries", "reply") else None
         replica = None if run is None else replicas.get(run[0])
-        if run is None or replica is None:
+        if run is None or replica is None or message.by in self.attackers:
             return
         origin, start, end = run
         held = replica.log.state.size
@@ -189,8 +235,8 @@ class Oracle:
             message.held = held
             life.came[origin, start] += 1
             return
-        if message.payload in self.junk:
-            return
+        if self.junk or message.topic.split("/")[2] in self.tainted:
+            return  # another's junk may have been there first
         due = start <= message.held and replica.conflict is None and life.came[origin, start] == 1
         if kind == "entries" and due and held < end:
             box = life.box.id
@@ -267,13 +313,13 @@ class Oracle:
             self._check_judgement(given, judgement)
         word = given.verdict.word
         for origin, size in given.before.items():
-            for branch in self.histories[origin] if origin not in self.restored else ():
+            for branch in self.histories.get(origin, ()) if origin not in self.restored else ():
                 covered = any(index < size for index in branch.where.get(given.digest, ()))
                 if word == Word.UNKNOWN and covered:
                     self.fail(8, f"{given.box} did not know what it had of {origin}")
         best = [j for j in given.verdict.judgements if j.word == word]
-        if word in FRESH and len(best) == 1:
-            origin = best[0].facts.issuer.origin
+        origin = best[0].facts.issuer.origin if len(best) == 1 else ""
+        if word in FRESH and origin in self.histories:
             graves = [
                 b.is_grave(given.digest, given.before[origin]) for b in self.histories[origin]
             ]
@@ -282,9 +328,9 @@ class Oracle:
 
     def _check_judgement(self, given: Given, judgement: Judgement) -> None:
         facts, word = judgement.facts, judgement.word
-        if word not in KNOWN:
-            return
         origin, index = facts.issuer.origin, facts.index
+        if word not in KNOWN or facts.issuer.id in self.attackers:
+            return
         branches = [b for b in self.histories[origin] if b.says(index) == given.digest]
         stored = facts.source != Source.PROOF
         if not branches or (stored and index >= given.after[origin]):

@@ -3,8 +3,11 @@
 Each seed has some faults only, so that no kind of fault hides behind another.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
+
+from simulation.attacker import ATTACKS, REPLIES
+from simulation.attacker import LIKELY as LIKELY_ATTACKS
 
 FAULTS = (
     "kill",
@@ -21,6 +24,10 @@ FAULTS = (
 )
 
 _LIKELY = {"fork": 0.25}
+WITNESSED = 0.2
+"""Part of the seeds in which heads need a quorum."""
+ATTACKED = 0.1
+"""Part of the seeds in which one of the members is an attacker."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,33 @@ class Plan:
     window: int
     crowd: float
     offsets: tuple[int, ...]
+    attacks: tuple[str, ...] = ()
+    attack_count: int = 0
+    attack_replies: tuple[str, ...] = ()
+    attack_race: float = 0.0
+    attack_spoof: bool = False
+    witnessed: bool = False
+
+
+def add_witnesses(plan: Plan, random: Random) -> Plan:
+    """Draw whether heads need a quorum of witnesses."""
+    return replace(plan, witnessed=random.random() < WITNESSED)
+
+
+def add_attacks(plan: Plan, random: Random) -> Plan:
+    """Draw what the attacker does, if there is one: it is in the place of a gateway."""
+    if random.random() >= ATTACKED:
+        return plan
+    chosen = tuple(one for one in ATTACKS if random.random() < LIKELY_ATTACKS.get(one, 0.3))
+    return replace(
+        plan,
+        gateways=plan.gateways - 1,
+        attacks=chosen or (random.choice(ATTACKS),),
+        attack_count=random.choice((5, 15, 30)),
+        attack_replies=tuple(random.sample(REPLIES, random.randint(1, 3))),
+        attack_race=random.choice((0, 0.2, 0.9)),
+        attack_spoof=random.random() < 0.4,
+    )
 
 
 def draw_plan(random: Random) -> Plan:
