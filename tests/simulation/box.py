@@ -204,10 +204,12 @@ class Life:
         status = next(one for one in self.parts.report.peers() if one["id"] == name)
         return status["state"] == "failed" or name in self.blamed()
 
-    def blamed(self) -> set[str]:
+    def blamed(self, only: str = "") -> set[str]:
         """Whom its metrics say to have sent what is of no use; a wrong clock is another matter."""
         counted = (key for replica in self.replicas() for key in replica.blame.counts)
-        return {name for name, cause in counted if cause != "bad-time"}
+        return {
+            name for name, cause in counted if cause == only or (not only and cause != "bad-time")
+        }
 
     def logs(self) -> list[Any]:
         """Our own log and the replicas'."""

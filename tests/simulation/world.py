@@ -209,7 +209,9 @@ class World:
     def _judge_replicas(self, box: Box) -> None:
         """Nobody is blamed for another, nothing is awaited in vain, and no time lies ahead."""
         if not self.malice.active and not self.oracle.restored:
-            for name in sorted(box.life.blamed() - self.oracle.tainted - {ATTACKER}):
+            spoofed = self.plan.attack_race and self.plan.attack_spoof
+            answers = set() if spoofed else box.life.blamed("bad-answer")
+            for name in sorted((box.life.blamed() - self.oracle.tainted | answers) - {ATTACKER}):
                 self.oracle.fail(11, f"{box.id} blames {name}")
         for one in box.life.replicas():
             if one.missing and one.peer != ATTACKER and one.origin not in self.oracle.restored:
