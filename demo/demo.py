@@ -70,7 +70,7 @@ class Demo:
             "Three banks set up a gateway each: Shenzhen, Hong Kong, Macao.",
             "Each has its own emulated HSM with its own keys; they meet at an MQTT broker.",
         )
-        self.cluster = Cluster(self.folder / "gateways", rule="jurisdictions")
+        self.cluster = Cluster(self.folder / "gateways", rule="jurisdictions", alone=False)
         self.cluster.start()
         for gateway in self._all():
             print(f"   {gateway.who.institution:30} http://127.0.0.1:{gateway.port}")

@@ -56,6 +56,7 @@ class FakeGateway:
     witnessing: bool | None = None
     reasons: list[str] = field(default_factory=list)
     requests: dict[bytes, list[Run]] = field(default_factory=dict)
+    waited: list[int] = field(default_factory=list)
     recording: int = 0
     most_recording: int = 0
     cancelled: int = 0
@@ -206,6 +207,12 @@ class FakeGateway:
         if member != WHO.id:
             raise MissingError("no-such-log", f"no log of {member}")
         return self.leaves[after + 1 : after + 1 + limit], len(self.leaves)
+
+    async def wait_entry(self, member: str, index: int, seconds: float) -> None:
+        assert member == WHO.id
+        assert index >= 0
+        assert 0 < seconds <= 60
+        self.waited.append(index)
 
     def evidence(self) -> list[dict[str, Any]]:
         return [{"id": "sz-1", "digest": "00"}]

@@ -176,6 +176,7 @@ class FakeLog:
     senders: list[str] = field(default_factory=list)
     ingested: list[list[bytes]] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
+    seen_notes: list[bytes] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -1,6 +1,7 @@
 """A real gateway: its own token, ledger, socket and port under one folder, and its daemon."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -44,10 +45,13 @@ class Gateway:
 
     All methods block; in an event loop call them through `asyncio.to_thread`. `program` is the
     command of its daemon, for those who start it in another way. `rule` is the witness rule: most
-    that need a gateway need no quorum.
+    that need a gateway need no quorum. It signs `alone`, without a peer's word after a start,
+    unless that is what a test or the demo is about.
     """
 
-    def __init__(self, folder: Path, who: Who, broker: Broker, rule: str = "none") -> None:
+    def __init__(
+        self, folder: Path, who: Who, broker: Broker, rule: str = "none", *, alone: bool = True
+    ) -> None:
         self.who = who
         self.folder = folder
         self.config = folder / "gateway.toml"
@@ -63,6 +67,7 @@ class Gateway:
         self._initialise(broker)
         text = self.config.read_text()
         self.config.write_text(text.replace('rule = "jurisdictions"', f'rule = "{rule}"'))
+        self.sign_alone(alone=alone)
 
     @property
     def address(self) -> str:
@@ -106,6 +111,12 @@ class Gateway:
         blocks = [other.cli("peers", "export").stdout for other in others]
         with self.config.open("a") as file:
             file.write("\n" + "\n".join(blocks))
+
+    def sign_alone(self, *, alone: bool) -> None:
+        """Whether it signs without a peer's word after a start; read at the next one."""
+        text = self.config.read_text()
+        changed = re.sub(r"(?m)^alone = (true|false)$", f"alone = {str(alone).lower()}", text)
+        self.config.write_text(changed)
 
     def start(self) -> Self:
         """Start the daemon and wait until it is ready."""
@@ -221,11 +232,19 @@ class Gateway:
 class Cluster:
     """A broker and gateways that know each other, under one folder."""
 
-    def __init__(self, folder: Path, members: Sequence[Who] = MEMBERS, rule: str = "none") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        members: Sequence[Who] = MEMBERS,
+        rule: str = "none",
+        *,
+        alone: bool = True,
+    ) -> None:
         self.broker = Broker(folder / "broker")
         try:
             self.gateways = {
-                who.id: Gateway(folder / who.id, who, self.broker, rule) for who in members
+                who.id: Gateway(folder / who.id, who, self.broker, rule, alone=alone)
+                for who in members
             }
             for gateway in self.gateways.values():
                 gateway.add_peers([g for g in self.gateways.values() if g is not gateway])

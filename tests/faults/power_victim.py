@@ -11,6 +11,7 @@ import json
 import mmap
 import os
 import random
+import shutil
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -26,11 +27,12 @@ from power_bugs import BUGS, checkpoint_often
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.draft import Draft
+from chopmark.core.keys import VerifierKey
+from chopmark.core.mark import HeadMark
 from chopmark.core.note import Note, Signature
-from chopmark.core.ports import Signer
+from chopmark.core.ports import MarkKeeper, Signer
 from chopmark.ledger import tail
 from chopmark.ledger.replica import Replica
-from chopmark.ledger.witness import open_cosigner
 from chopmark.service.config import Config, parse_config
 from chopmark.service.credentials import read_pin
 from chopmark.service.initialise import initialise
@@ -50,7 +52,8 @@ def make_config(folder: Path, *, peer: bool = True) -> Config:
     block = peer_block(
         log_vkey=f'"{LOG.vkey.encode()}"', cosigner_vkey=f'"{COSIGNER.vkey.encode()}"'
     )
-    state = f'state = "{folder / "disk" / "state"}"\n\n[clock]\nrequire = "none"\n\n[hsm]'
+    more = '[start]\nalone = true\n\n[clock]\nrequire = "none"'
+    state = f'state = "{folder / "disk" / "state"}"\n\n{more}\n\n[hsm]'
     return parse_config((BASE.replace("[hsm]", state) + (block if peer else "")).encode())
 
 
@@ -83,6 +86,10 @@ class ShowingSigner:
     real: Signer
     shown: Shown
 
+    @property
+    def cosigner_key(self) -> VerifierKey:
+        return self.real.cosigner_key
+
     async def sign_checkpoint(self, checkpoint: Checkpoint) -> Signature:
         signature = await self.real.sign_checkpoint(checkpoint)
         self.shown("head", note=Note(checkpoint.encode(), (signature,)).encode().decode())
@@ -93,25 +100,67 @@ class ShowingSigner:
         checkpoint: Checkpoint,
         time: int,
         *,
-        refresh: bool = False,  # noqa: ARG002 - it has no queue
+        refresh: bool = False,
     ) -> Signature:
-        return await self.real.cosign(checkpoint, time)
+        return await self.real.cosign(checkpoint, time, refresh=refresh)
+
+
+class Tokens:
+    """Copies of the token, one for each head mark: of the time of a cut it has not the last one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self) -> int:
+        """Copy the token as it is now; gives the copy's number."""
+        number = len(list(self._folder.glob("token-*")))
+        shutil.copytree(self._folder / "hsm" / "tokens", self._folder / f"token-{number}")
+        return number
+
+    def put(self, shown: Sequence[dict[str, Any]]) -> None:
+        """Bring back the one of the newest mark that was written by then."""
+        number = max((one["number"] for one in shown if one["what"] == "mark"), default=0)
+        shutil.rmtree(self._folder / "hsm" / "tokens")
+        shutil.copytree(self._folder / f"token-{number}", self._folder / "hsm" / "tokens")
+
+
+@dataclass
+class ShowingKeeper:
+    """The token's head mark; each one written counts as shown."""
+
+    real: MarkKeeper
+    shown: Shown
+    tokens: Tokens
+
+    async def read_mark(self) -> HeadMark | None:
+        return await self.real.read_mark()
+
+    async def write_mark(self, mark: HeadMark, after: HeadMark | None) -> None:
+        await self.real.write_mark(mark, after)
+        self.shown("mark", number=self.tokens.keep())
 
 
 class Victim:
     """One run of the gateway."""
 
-    def __init__(self, parts: Parts, shown: Shown, source: Source, rng: random.Random) -> None:
+    def __init__(
+        self, parts: Parts, shown: Shown, source: Source, rng: random.Random, tokens: Tokens
+    ) -> None:
         self._parts = parts
+        marks = parts.standing._marks
+        marks._keeper = ShowingKeeper(marks._keeper, shown, tokens)
         self._shown = shown
         self._source = source
         self._rng = rng
         self._replica: Replica = parts.report._replicas[0]
         self._signer = ShowingSigner(parts.sequencer._signer, shown)
         parts.sequencer._signer = self._signer  # type: ignore[assignment]
+        parts.trust.cosigner._signer = self._signer  # type: ignore[assignment]
 
     async def run(self, rounds: int) -> None:
         """Do what a gateway does, over and over."""
+        standing = asyncio.create_task(self._parts.standing.run())
+        await self._parts.standing.permitted()
         sequencer = asyncio.create_task(self._parts.sequencer.run())
         try:
             for _ in range(rounds):
@@ -120,9 +169,10 @@ class Victim:
                 await self._replicate()
                 await self._beat()
         finally:
-            sequencer.cancel()
-            with suppress(asyncio.CancelledError):
-                await sequencer
+            for task in (sequencer, standing):
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
     async def _attest(self) -> None:
         await self._record(self._drafts(self._rng.choice(SIZES)))
@@ -155,7 +205,7 @@ class Victim:
         self._shown("seen", time=self._replica.log.state.seen_time)
 
     async def _beat(self) -> None:
-        cosigner = await open_cosigner(self._parts.log, self._signer)
+        cosigner = self._parts.trust.cosigner
         note = await make_heartbeat(self._parts.log, cosigner, self._parts.report._clock)
         self._shown("head", note=note.decode())
 
@@ -192,11 +242,12 @@ def run_init(folder: Path, shown: Shown) -> Config:
 
 async def run_gateway(folder: Path, shown: Shown, rng: random.Random, rounds: int) -> None:
     """Two runs, with a stop in order between them."""
-    config, source = make_config(folder), make_peer_log()
+    config, source, tokens = make_config(folder), make_peer_log(), Tokens(folder)
+    tokens.keep()
     with writing_back(config):
         for _ in range(2):
             async with AsyncExitStack() as stack:
-                victim = Victim(await build(config, stack), shown, source, rng)
+                victim = Victim(await build(config, stack), shown, source, rng, tokens)
                 await victim.run(rounds)
                 wal = log_path(config.gateway.state).with_name("log.db-wal").read_bytes()
                 shown("wrapped", times=int.from_bytes(wal[12:16], "big"))

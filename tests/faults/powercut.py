@@ -21,7 +21,7 @@ from typing import Any, Final
 from blockdev import Event, read_events, recorded
 from mounts import make_ext4, mounted, tmpfs
 from oracle import Answer, Heads, check_gateway
-from power_victim import make_config, make_peer_log
+from power_victim import Tokens, make_config, make_peer_log
 
 from chopmark.core.draft import Draft
 from chopmark.core.errors import ChopmarkError, ExistsError
@@ -240,6 +240,7 @@ def check_restart(recording: Recording, shown: Sequence[dict[str, Any]]) -> list
 
 async def _restart(folder: Path, shown: Sequence[dict[str, Any]]) -> list[str]:
     config = make_config(folder)
+    Tokens(folder).put(shown)
     async with _running(folder) as parts:
         heads = Heads(read_keys(log_path(config.gateway.state))[0])
         for one in shown:
@@ -256,13 +257,16 @@ async def _running(folder: Path) -> AsyncIterator[Parts]:
     """A gateway's parts, with the sequencer at work, as `main` runs them."""
     async with AsyncExitStack() as stack:
         parts = await build(make_config(folder), stack)
-        sequencer = asyncio.create_task(parts.sequencer.run())
+        running = [asyncio.create_task(one.run()) for one in (parts.standing, parts.sequencer)]
         try:
+            await parts.standing.settled()
+            assert parts.standing.may_sign() is None, str(parts.standing.may_sign())
             yield parts
         finally:
-            sequencer.cancel()
-            with suppress(asyncio.CancelledError):
-                await sequencer
+            for task in running:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
 
 
 def _answers(shown: Sequence[dict[str, Any]]) -> Iterator[Answer]:

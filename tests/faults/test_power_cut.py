@@ -47,7 +47,7 @@ def test_power_cut_at_any_flush_of_init_leaves_all_or_nothing() -> None:
     ("bug", "step", "signs"),
     [
         ("no-sync", 1, [""]),  # hardly anything is flushed, and anything can be wrong then
-        ("late-commit", 3, ["does not say what was answered", "is lost"]),
+        ("late-commit", 3, ["does not say what was answered", "is lost", "log is behind"]),
         ("index-ahead", 3, ["is not found by its digest", "lacks entry"]),
     ],
     ids=["no-sync", "late-commit", "index-ahead"],

@@ -52,7 +52,11 @@ class Box:
         """
         broken = [path for path in self.folder.glob("hsm/tokens/*/*.object") if _is_empty(path)]
         for path in broken:
-            shutil.copy(backup.folder / path.relative_to(self.folder), path)
+            original = backup.folder / path.relative_to(self.folder)
+            if original.exists():
+                shutil.copy(original, path)
+            else:  # a head mark that was being made; the one before it is still there
+                path.unlink()
         return bool(broken)
 
     def job(self, **more: Any) -> dict[str, Any]:

@@ -77,11 +77,14 @@ class Victim:
             config = load_config(find_config(Path(self.job["config"])))
             parts = await build(config, stack)
             async with asyncio.TaskGroup() as tasks:
+                standing = tasks.create_task(parts.standing.run())
+                await parts.standing.permitted()
                 sequencer = tasks.create_task(parts.sequencer.run())
                 await self.commit_all(parts)
                 if self.job["replicate"]:
                     await self.replicate(parts, config.gateway.state)
                 sequencer.cancel()
+                standing.cancel()
 
     async def commit_all(self, parts: Parts) -> None:
         for number in range(self.job["commits"] or sys.maxsize):

@@ -142,6 +142,7 @@ def test_gateway_starts_without_its_hsm_and_verifies(fresh: Cluster) -> None:
     assert hong_kong.get("/v1/status")["hsm"]["state"] == "away"
     assert verify(hong_kong, document)["verdict"] == "valid"
     shutil.move(away, hong_kong.token.tokens)
+    hong_kong.wait_for(hong_kong.is_ready, "to find its token")
     attest(hong_kong, some_document("hsm came"))
     assert hong_kong.is_ready()
 

@@ -7,6 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from documents import attest, digests_of, some_document, verify
 
@@ -152,3 +153,15 @@ def test_no_row_of_the_cosigner_goes_back_when_it_is_killed(witnesses: Cluster) 
         assert before[origin][2] <= time <= after[origin][2]
         assert after[origin][0] > size or after[origin][1] == root
     assert after["bank-hk.example/hk-1"][0] > made["index"]
+
+
+def test_metrics_say_how_far_each_witness_is(witnesses: Cluster) -> None:
+    hk = witnesses["hk-1"]
+    made = submit(hk, some_document("metrics"))[1]
+    text = httpx.get(f"http://127.0.0.1:{hk.metrics_port}/metrics").text
+    shown = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+
+    assert float(shown["chopmark_log_witnessed_entries"]) > made["index"]
+    assert float(shown["chopmark_quorum_missing"]) == 0
+    for peer in ("sz-1", "mo-1"):
+        assert float(shown[f'chopmark_witness_lag_entries{{peer="{peer}"}}']) == 0

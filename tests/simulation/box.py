@@ -16,11 +16,12 @@ from chopmark.core.check import facts_from_proof
 from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft
 from chopmark.core.errors import ChopmarkError, InternalError
+from chopmark.core.mark import HeadMark
 from chopmark.core.policy import Policy
 from chopmark.core.proof import parse_proof
 from chopmark.core.verdict import Issuer, Match, Question, Verdict
 from chopmark.ledger.worker import Worker
-from chopmark.service.config_model import Config
+from chopmark.service.config_model import Config, Witness
 from chopmark.service.wiring import Outside, Parts, open_parts
 from simulation.disk import Disk
 from simulation.hsm import Hsm, SimClock, SimSigner
@@ -55,8 +56,10 @@ class Life:
         """As `service.main`, without HTTP."""
         box, world = self.box, self.box.world
         gateway = msgspec.structs.replace(box.config.gateway, state=self.folder)
-        config = msgspec.structs.replace(box.config, gateway=gateway)
-        outside = Outside(box.clock, SimIndex, link_to(world.broker))
+        rule = Witness(rule="jurisdictions" if world.plan.witnessed else "none")
+        config = msgspec.structs.replace(box.config, gateway=gateway, witness=rule)
+        draw = world.random.randbytes
+        outside = Outside(box.clock, SimIndex, link_to(world.broker), random=draw)
         async with AsyncExitStack() as stack:
             reading = Worker("read")
             stack.callback(reading.close)
@@ -67,9 +70,12 @@ class Life:
             self.serving = True
             try:
                 async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(parts.standing.run(), name="standing")
                     tasks.create_task(parts.sequencer.run(), name="sequencer")
                     tasks.create_task(parts.mesh.run(), name="mesh")
-                    tasks.create_task(parts.trust.run(), name="trust")
+                    if parts.trust.witnesses:
+                        tasks.create_task(parts.trust.run(), name="trust")
+                    tasks.create_task(parts.auditing.run(), name="audit")
             finally:
                 self.serving = False
 
@@ -223,6 +229,10 @@ class Life:
             s = log.state
             floor = Floor(s.size, s.head.size, s.seen_time, s.fork_note is not None)
             self.box.oracle.held(self.box.id, log.origin, floor, after=after)
+            cosigned = self.parts.trust.cosigner.last(log.origin) if self.parts else None
+            if log.origin != self.box.origin:
+                size = cosigned.head.size if cosigned else 0
+                self.box.oracle.row_held(self.box.origin, log.origin, size, after=after)
 
     @staticmethod
     def entries(log: Any) -> list[bytes]:
@@ -246,6 +256,7 @@ class Box:
         self._folder = folder
         self._lives = 0
         self._kept: Path | None = None
+        self._kept_mark: HeadMark | None = None
 
     @property
     def folder(self) -> Path:
@@ -275,23 +286,47 @@ class Box:
             await self.life.stop()
 
     def keep(self) -> None:
-        """Keep a copy of the disk as it is now."""
+        """Keep a copy of the disk as it is now, and of the token: what SoftHSM would come to."""
+        self._kept_mark = self.hsm.mark
         self._kept = self._folder / "kept"
         self._kept.mkdir()
         self.life.disk.cut(self._kept)
 
+    @property
+    def stands(self) -> bool:
+        """Whether its gateway may sign."""
+        life = self.life
+        return bool(life and life.serving and life.parts.standing.may_sign() is None)
+
+    def put_back(self) -> None:
+        """Cut the power, and start from the copy; the token knows better."""
+        life = self.life
+        if life is None or not life.serving or self.world.calm:
+            return
+        history = History(self.origin, life.entries(life.parts.log))
+        life.crash()
+        self.oracle.put_back(self.id, history)
+        self._copy_kept()
+
+    def _copy_kept(self) -> None:
+        target = self.next_folder()
+        with suppress(FileNotFoundError):
+            shutil.copytree(self._kept, target, dirs_exist_ok=True)
+        self.indices.clear()
+
     def restore(self) -> None:
-        """Cut the power, and start from the copy: from now on the log is forked."""
+        """Cut the power, and start from the copy: from now on the log is forked.
+
+        Nobody can know: the token was put back as well, and its peers are not asked (`alone`).
+        """
         life = self.life
         if life is None or not life.serving or self.world.calm:
             return
         history = History(self.origin, life.entries(life.parts.log))
         life.crash()
         self.oracle.restore(self.id, history)
-        target = self.next_folder()
-        with suppress(FileNotFoundError):
-            shutil.copytree(self._kept, target, dirs_exist_ok=True)
-        self.indices.clear()
+        self.hsm.mark = self._kept_mark
+        self._copy_kept()
 
     def _judge(self, life: Life) -> None:
         """A gateway may end when it is told to, and when it cannot know what its disk holds."""

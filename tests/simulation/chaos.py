@@ -121,6 +121,29 @@ class Chaos:
             await self._until_serving(box)
             await world.clients.attest(box)
 
+    async def put_back(self) -> None:
+        """Put one issuer back to a disk from before its last start; its token stays as it is."""
+        world, random = self.world, self.random
+        box = random.choice(world.issuers)
+        await self._until_standing(box)
+        box.keep()
+        await world.clients.attest(box)
+        await self._until_standing(box)
+        life = box.life
+        life.crash()
+        while box.life is life:  # noqa: ASYNC110 - virtual time is cheap
+            await asyncio.sleep(0.1)
+        await self._until_standing(box)
+        await world.clients.attest(box)
+        await self._until_serving(box)
+        box.put_back()
+        await self._until_serving(box)
+        await world.clients.attest(box)
+
+    async def _until_standing(self, box: Any) -> None:
+        while not box.stands:  # noqa: ASYNC110 - virtual time is cheap
+            await asyncio.sleep(0.1)
+
     @staticmethod
     async def _until_serving(box: Any) -> None:
         while box.life is None or not box.life.serving:  # noqa: ASYNC110 - virtual time is cheap

@@ -8,14 +8,15 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from chopmark.core.checkpoint import Checkpoint
-from chopmark.core.errors import TryAgainError
+from chopmark.core.errors import RefusedError, TryAgainError
 from chopmark.core.keys import COSIGNATURE, ED25519, VerifierKey, cosigned_message
+from chopmark.core.mark import HeadMark
 from chopmark.core.note import Signature
 from simulation.loop import SimLoop
 from simulation.oracle import Oracle
 
-START = 1_800_000_000_000
-"""Milliseconds since the epoch at which each simulation begins."""
+START = 1_800_057_597_000
+"""Milliseconds since the epoch at which each simulation begins: 3 s before midnight (UTC)."""
 
 
 @dataclass
@@ -63,6 +64,7 @@ class Hsm:
     mean: float
     away: bool = False
     busy: float = 0.0
+    mark: HeadMark | None = None
 
 
 @dataclass
@@ -71,6 +73,7 @@ class SimSigner:
 
     hsm: Hsm
     owner: object = field(repr=False)
+    warning: str | None = None
 
     @property
     def log_key(self) -> VerifierKey:
@@ -98,6 +101,22 @@ class SimSigner:
         message = cosigned_message(time, checkpoint.encode().encode())
         payload = time.to_bytes(8, "big") + self.hsm.keys.cosigner.sign(message)
         return Signature(self.cosigner_key.name, _key_id(self.cosigner_key), payload)
+
+    async def read_mark(self) -> HeadMark | None:
+        await self._turn()
+        return self.hsm.mark
+
+    async def write_mark(self, mark: HeadMark, after: HeadMark | None) -> None:
+        await self._turn()
+        if self.hsm.mark not in (after, mark):
+            raise RefusedError("mark-moved", "the head mark was written by another gateway")
+        self.hsm.mark = mark
+
+    @property
+    def state(self) -> str:
+        return "away" if self.hsm.away else "ready"
+
+    reason = None
 
     async def _turn(self) -> None:
         """One call after the other; each fails if the token is away at its end."""

@@ -14,16 +14,20 @@
 8. A verdict was right at its as-of: what is `valid` was attested, and was not revoked or superseded
    in what the replica had; `unknown` was not covered; and the replica had all that was cosigned
    before its as-of.
-9. `fsck` finds nothing but the evidence of a fork.
+9. `fsck` finds nothing but the evidence of a fork. Each day of the audit log that is over has one
+   entry, and its records lead to it.
 10. Evidence convicts none but a forked issuer; and once faults end, whoever runs has it if one has,
     and follows that issuer no more.
-11. With an attacker among the members all of this holds of the others, and once access rules are in
+11. A gateway whose disk was put back to one from before its last start, and whose token was not,
+    signs and cosigns nothing any more.
+12. No cosigner key signs two roots of one size of a log; of what was published none is smaller than
+    what it signed before, and what it has cosigned by its own rows never goes back, unless its disk
+    was an old one. Whoever has cosigned a head holds it. A proof that is said to be witnessed has
+    its quorum. Once faults end every log is witnessed, and its replicas know.
+13. With an attacker among the members all of this holds of the others, and once access rules are in
     force what they attested is `valid` as of then; none of them is said to have forked its log or
     sent what does not verify; what is kept of what comes is bounded, each gateway's journal has one
     line a minute for each kind of trouble with a peer, and its metrics name the attacker.
-12. Of what was published, no cosigner key has signed two roots of one size of a log, nor a smaller
-    size after a larger; whoever has cosigned a head holds it. A proof that is said to be witnessed
-    has its quorum. Once faults end every log is witnessed, and its replicas know.
 """
 
 from collections import Counter, defaultdict
@@ -144,7 +148,9 @@ class Oracle:
     floors: dict[tuple[str, str], Floor] = field(default_factory=dict)
     verdicts: list[Given] = field(default_factory=list)
     histories: dict[str, list[History]] = field(default_factory=lambda: defaultdict(list))
+    rows: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     restored: set[str] = field(default_factory=set)
+    behind: set[str] = field(default_factory=set)
     junk: set[bytes] = field(default_factory=set)
     unsteady: set[str] = field(default_factory=set)
     cosigned: dict[tuple[str, str], list[tuple[int, bytes, int]]] = field(
@@ -160,19 +166,32 @@ class Oracle:
         """Note that a rule does not hold."""
         self.violations.append(f"rule {rule}: {message}")
 
+    @property
+    def old_disks(self) -> set[str]:
+        """Logs whose gateways go on from a disk that was put back."""
+        return self.restored | self.behind
+
     # While it runs
 
     def head_signed(self, head: Checkpoint) -> None:
         """A log key has signed."""
+        if head.origin in self.behind:
+            self.fail(11, f"{head.origin} was signed on a disk that was put back")
         known = self.heads[head.origin].setdefault(head.size, head.root)
         if known != head.root and head.origin not in self.restored:
             self.fail(2, f"two signed heads of {head.origin} have size {head.size}")
 
     def head_cosigned(self, by: str, head: Checkpoint, time: int) -> None:
         """The cosigner key of `by` has signed: a head of its own log, or of another."""
+        if by in self.behind:
+            self.fail(11, f"{by} vouched for {head.origin} on a disk that was put back")
         if head.origin == by:
             self.beats[by].append((time, head.size))
-        self.cosigned[by, head.origin].append((head.size, head.root, time))
+        made = self.cosigned[by, head.origin]
+        other = any(size == head.size and root != head.root for size, root, _ in made)
+        if other and by not in self.restored:
+            self.fail(12, f"{by} cosigned two heads of {head.origin} of size {head.size}")
+        made.append((head.size, head.root, time))
 
     def cosignature_seen(self, by: str, head: Checkpoint, time: int) -> None:
         """A cosignature has been published."""
@@ -181,16 +200,19 @@ class Oracle:
             self.fail(12, f"{by} has not cosigned what bears its name: {head}")
         self.published[by, head.origin].add(made)
 
+    def row_held(self, witness: str, origin: str, size: int, *, after: bool) -> None:
+        """What a cosigner has cosigned of a log; see `held`."""
+        if size < self.rows[witness, origin] and witness not in self.restored | self.behind:
+            floor = self.rows[witness, origin]
+            self.fail(12, f"{witness} had cosigned {origin} at {floor}, and now at {size}")
+        if not after:
+            self.rows[witness, origin] = size
+
     def check_cosigners(self) -> None:
         """Rule 12, by the order in which the keys have signed what was published."""
         for (by, origin), made in self.cosigned.items():
-            seen = [one for one in made if one in self.published[by, origin]]
-            sizes = [size for size, _, _ in seen]
-            if by in self.restored:
-                continue
-            if len({root for _, root, _ in seen}) > len(set(sizes)):
-                self.fail(12, f"{by} has cosigned two roots of one size of {origin}")
-            if sizes != sorted(sizes):
+            sizes = [one[0] for one in made if one in self.published[by, origin]]
+            if sizes != sorted(sizes) and by not in self.restored:
                 self.fail(12, f"{by} has cosigned a smaller head of {origin} after a larger")
 
     def recorded(self, origin: str, recorded: Recorded, items: Sequence[Item]) -> None:
@@ -244,10 +266,16 @@ class Oracle:
 
     def restore(self, box: str, history: History) -> None:
         """A gateway's disk is put back: what it told before belongs to another history."""
+        self.put_back(box, history)
+        self.behind.discard(history.origin)
+        self.restored.add(history.origin)
+
+    def put_back(self, box: str, history: History) -> None:
+        """A gateway's disk is put back, and its token is not: it must sign nothing any more."""
         origin = history.origin
         self._check_promises(history)
         self.histories[origin].append(history)
-        self.restored.add(origin)
+        self.behind.add(origin)
         self.promises[origin].clear()
         self.signed[origin] = 0
         for key in [key for key in self.floors if key[0] == box]:
@@ -283,7 +311,9 @@ class Oracle:
         frozen = state.fork_note is not None
         if frozen and origin not in self.restored:
             self.fail(6, f"{box} says that {origin} was forked")
-        if not whole and not frozen and not (origin in self.restored and behind):
+        # What was recorded on a disk that was put back may never be signed: peers lack it then.
+        excused = origin in self.behind - self.restored or (origin in self.restored and behind)
+        if not whole and not frozen and not excused:
             text = f"{len(entries)} of {len(newest.raw)} entries, head {state.head.size}"
             self.fail(5, f"{box} has {text} of {origin} once faults have ended")
 

@@ -24,8 +24,8 @@ FAULTS = (
 )
 
 _LIKELY = {"fork": 0.25}
-WITNESSED = 0.2
-"""Part of the seeds in which heads need a quorum."""
+WITNESSED = 0.4
+"""Part of the seeds whose clocks are right in which heads need a quorum."""
 ATTACKED = 0.1
 """Part of the seeds in which one of the members is an attacker."""
 
@@ -49,17 +49,13 @@ class Plan:
     window: int
     crowd: float
     offsets: tuple[int, ...]
+    witnessed: bool
+    put_back: bool = False
     attacks: tuple[str, ...] = ()
     attack_count: int = 0
     attack_replies: tuple[str, ...] = ()
     attack_race: float = 0.0
     attack_spoof: bool = False
-    witnessed: bool = False
-
-
-def add_witnesses(plan: Plan, random: Random) -> Plan:
-    """Draw whether heads need a quorum of witnesses."""
-    return replace(plan, witnessed=random.random() < WITNESSED)
 
 
 def add_attacks(plan: Plan, random: Random) -> Plan:
@@ -99,4 +95,7 @@ def draw_plan(random: Random) -> Plan:
         window=random.choice((4, 20, 200)),
         crowd=random.choice((0, 0, 0, 0.1)),
         offsets=tuple(random.randint(-2000, 2000) for _ in range(gateways)),
+        put_back="fork" not in chosen and random.random() < 0.2,
+        # What clocks do to entries must not hide behind what they do to quorums.
+        witnessed=random.random() < WITNESSED and "clock" not in chosen,
     )

@@ -14,13 +14,19 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import msgspec
+
 from chopmark.core import checkpoint
 from chopmark.core import keys as core_keys
+from chopmark.core.audit import date_of
 from chopmark.core.checkpoint import parse_checkpoint
 from chopmark.core.note import parse_note
 from chopmark.core.verdict import Word
+from chopmark.ledger import audit
+from chopmark.ledger.audit_check import check_audit
 from chopmark.ledger.fsck import check_store
 from chopmark.ledger.store import create_store
+from chopmark.service import auditing
 from chopmark.service import config_model as model
 from chopmark.service.places import log_path, replica_path
 from simulation.attacker import Attacker
@@ -34,7 +40,7 @@ from simulation.loop import MAX_STEPS, SimLoop
 from simulation.malice import Malice
 from simulation.network import Sent, SimBroker
 from simulation.oracle import History, Oracle, ViolationError
-from simulation.plan import Plan, add_attacks, add_witnesses, draw_plan
+from simulation.plan import Plan, add_attacks, draw_plan
 
 NAMES = ("sz-1", "hk-1", "mo-1", "hk-2", "gz-1")
 ATTACKER = "xx-1"
@@ -115,6 +121,8 @@ class World:
             busy.append(self.spawn(self.malice.run()))
         if "fork" in self.plan.faults:
             busy.append(self.spawn(chaos.fork()))
+        if self.plan.put_back:
+            busy.append(self.spawn(chaos.put_back()))
         await asyncio.sleep(self.plan.seconds)
         for task in busy:
             task.cancel()
@@ -150,14 +158,21 @@ class World:
         if any(life is None or not life.serving for life in lives):
             return False
         own = {life.parts.log.origin: life.parts.log for life in lives}
+        behind = self.oracle.behind  # peers lack what was recorded there, and never signed
         replicas = [r for life in lives for r in life.replicas() if r.origin in own]
+        if not all(map(_is_logged, lives)):
+            return False
         if len({frozenset(k for k, v in _accused(life).items() if v) for life in lives}) > 1:
             return False  # it is on its way
-        signed = all(log.state.note and log.state.size == log.signed_size for log in own.values())
-        done = signed and all(_is_done(replica, own[replica.origin]) for replica in replicas)
+        signed = all(
+            origin in behind or (log.state.note and log.state.size == log.signed_size)
+            for origin, log in own.items()
+        )
+        heard = [replica for replica in replicas if replica.origin not in behind]
+        done = signed and all(_is_done(replica, own[replica.origin]) for replica in heard)
         done = done and all(self._is_witnessed(log) for log in own.values())
         done = done and all(self._is_witnessed(replica.log) for replica in replicas)
-        return done and (self.attacker is None or self._is_aware(lives, replicas))
+        return done and (self.attacker is None or self._is_aware(lives, heard))
 
     def _is_witnessed(self, log: Any) -> bool:
         """Whether it is witnessed, or need not be."""
@@ -165,9 +180,8 @@ class World:
 
     @property
     def _has_witnesses(self) -> bool:
-        """Whether a quorum must come: of those who were not put back, and know the time."""
-        unfit = self.oracle.restored or self.oracle.unsteady
-        return self.plan.witnessed and not unfit
+        """Whether a quorum must come: of those who were not put back."""
+        return self.plan.witnessed and not self.oracle.old_disks
 
     def _hear_note(self, sender: str, sent: Sent) -> None:
         """Rule 12: the cosignatures of honest members, as they are published."""
@@ -184,7 +198,7 @@ class World:
             self.oracle.cosignature_seen(box.origin, head, int.from_bytes(line.payload[:8], "big"))
             logs = box.life.logs() if box.life and box.life.serving else ()
             held = [log.state.size for log in logs if log.origin == head.origin]
-            if box.origin not in self.oracle.restored and held and held[0] < head.size:
+            if box.origin not in self.oracle.old_disks and held and held[0] < head.size:
                 self.oracle.fail(12, f"{box.id} has cosigned {head}, and holds {held[0]} entries")
 
     def _is_aware(self, lives: list[Any], replicas: list[Any]) -> bool:
@@ -195,30 +209,30 @@ class World:
         return fresh and all(life.has_counted(ATTACKER) for life in lives)
 
     async def _judge_attack(self) -> None:
-        """Rule 11: what can be seen of it at the end."""
+        """Rule 13: what can be seen of it at the end."""
         for box in self.boxes:
             if box.life is None or not box.life.has_counted(ATTACKER):
-                self.oracle.fail(11, f"{box.id} has counted nothing against the attacker")
+                self.oracle.fail(13, f"{box.id} has counted nothing against the attacker")
             else:
                 self._judge_replicas(box)
-                for origin in sorted(set(self.oracle.histories) - self.oracle.restored):
+                for origin in sorted(set(self.oracle.histories) - self.oracle.old_disks):
                     await self._judge_fresh(box, origin)
-        for text in self.journal.floods() if not self.oracle.restored else ():
-            self.oracle.fail(11, text)
+        for text in self.journal.floods() if not self.oracle.old_disks else ():
+            self.oracle.fail(13, text)
 
     def _judge_replicas(self, box: Box) -> None:
         """Nobody is blamed for another, nothing is awaited in vain, and no time lies ahead."""
-        if not self.malice.active and not self.oracle.restored:
+        if not self.malice.active and not self.oracle.old_disks:
             spoofed = self.plan.attack_race and self.plan.attack_spoof
             answers = set() if spoofed else box.life.blamed("bad-answer")
             for name in sorted((box.life.blamed() - self.oracle.tainted | answers) - {ATTACKER}):
-                self.oracle.fail(11, f"{box.id} blames {name}")
+                self.oracle.fail(13, f"{box.id} blames {name}")
         for one in box.life.replicas():
-            if one.missing and one.peer != ATTACKER and one.origin not in self.oracle.restored:
-                self.oracle.fail(11, f"{box.id} waits for {one.missing} entries of {one.origin}")
+            if one.missing and one.peer != ATTACKER and one.origin not in self.oracle.old_disks:
+                self.oracle.fail(13, f"{box.id} waits for {one.missing} entries of {one.origin}")
             ahead = one.log.state.seen_time - box.clock.now_ms() // 1000
             if ahead > MOST_AHEAD and not {box.origin, one.origin} & self.oracle.unsteady:
-                self.oracle.fail(11, f"{box.id} has a time {ahead} s ahead of {one.origin}")
+                self.oracle.fail(13, f"{box.id} has a time {ahead} s ahead of {one.origin}")
 
     async def _judge_fresh(self, box: Box, origin: str) -> None:
         """What stands in an honest member's log is valid, and as of now."""
@@ -233,7 +247,7 @@ class World:
         stale = box.origin != origin and (verdict.as_of or 0) < self.calm_since * 1000
         if verdict.word != Word.VALID or stale:
             text = f"{verdict.word} as of {verdict.as_of}, access rules hold since"
-            self.oracle.fail(11, f"{box.id} said of {origin} {text} {self.calm_since}")
+            self.oracle.fail(13, f"{box.id} said of {origin} {text} {self.calm_since}")
 
     def size_of(self, origin: str) -> int:
         """Entries of a log, as whoever reads along may know."""
@@ -243,11 +257,11 @@ class World:
         return life.parts.log.signed_size if life and life.parts else 0
 
     def check_bounds(self) -> None:
-        """Rule 11: what is kept of what comes."""
+        """Rule 13: what is kept of what comes."""
         for box in self.boxes:
             if box.life is not None and box.life.serving:
                 for text in check_life(box.life):
-                    self.oracle.fail(11, f"{box.id}: {text}")
+                    self.oracle.fail(13, f"{box.id}: {text}")
 
     def _judge(self) -> None:
         lives = [box.life for box in self.boxes if box.life and box.life.serving]
@@ -275,6 +289,7 @@ class World:
                 own = other is box
                 path = log_path(box.folder) if own else replica_path(box.folder, other.id)
                 found = check_store(path, None, other.keys.log_key, other.keys.cosigner_key)
+                found += check_audit(path).findings if own else []
                 forked = other.origin in self.oracle.restored
                 for finding in found:
                     if not (finding.code == "fork" and forked and not own):
@@ -300,8 +315,10 @@ class World:
         home = folder / name
         names = NAMES[: self.plan.gateways] + (ATTACKER,) * bool(self.plan.attacks)
         shutil.copytree(_templates(names) / name, home / "0")
-        rule = "jurisdictions" if self.plan.witnessed else "none"
-        box = Box(self, _configs(names, rule)[name], _keys(name), home, self.plan.hsm)
+        config = _configs(names)[name]
+        if "fork" in self.plan.faults or self.plan.put_back:  # peers are not to help
+            config = msgspec.structs.replace(config, start=model.Start(alone=True))
+        box = Box(self, config, _keys(name), home, self.plan.hsm)
         box.clock.offset = self.plan.offsets[number]
         return box
 
@@ -356,7 +373,6 @@ def has_attacker(seed: int) -> bool:
 
 def _plan(seed: int) -> Plan:
     plan = draw_plan(Random(f"plan {seed}"))  # noqa: S311 - no secret
-    plan = add_witnesses(plan, Random(f"witness {seed}"))  # noqa: S311 - no secret
     return add_attacks(plan, Random(f"attack {seed}"))  # noqa: S311 - no secret
 
 
@@ -390,10 +406,22 @@ def _is_done(replica: Any, own: Any) -> bool:
     return bool(state.size == own.state.size and state.head == own.state.head)
 
 
+def _is_logged(life: Any) -> bool:
+    """Whether each day of the audit log that is over is in the ledger: nothing comes after."""
+    look = life.parts.log.read_now
+    unlogged = look(lambda reader, _: reader.look(audit.read_unlogged))
+    date = look(lambda reader, _: reader.look(audit.read_tip)).date
+    return not unlogged and date in (None, date_of(life.box.clock.now_ms()))
+
+
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Each note is read, and each signature checked, once (by all its bytes)."""
+    """Each note is read, and each signature checked, once (by all its bytes).
+
+    The date is looked at every two seconds: runs are short.
+    """
     verify, parse = core_keys._verify_ed25519, checkpoint.parse_note
+    minute, auditing.MINUTE = auditing.MINUTE, 2
     core_keys._verify_ed25519 = lru_cache(maxsize=4096)(verify)
     checkpoint.parse_note = lru_cache(maxsize=1024)(parse)
     gc.disable()
@@ -401,6 +429,7 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         core_keys._verify_ed25519, checkpoint.parse_note = verify, parse
+        auditing.MINUTE = minute
         gc.enable()
 
 
@@ -438,11 +467,10 @@ def _keys(name: str) -> Keys:
 
 
 @cache
-def _configs(names: tuple[str, ...], rule: str) -> dict[str, model.Config]:
+def _configs(names: tuple[str, ...]) -> dict[str, model.Config]:
     peers = {name: _peer(name) for name in names}
     return {
         name: model.Config(
-            witness=model.Witness(rule=rule),
             gateway=model.Gateway(
                 id=name,
                 origin=_keys(name).origin,

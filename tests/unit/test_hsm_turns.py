@@ -16,7 +16,7 @@ def test_turns_serve_the_most_urgent_first_and_refreshes_last() -> None:
     for turn in reversed(Turn):
         turns.put(turn, turn.name)
 
-    assert served(turns) == ["UPKEEP", "HEARTBEAT", "OWN", "OTHER", "REFRESH"]
+    assert served(turns) == ["UPKEEP", "HEARTBEAT", "OWN", "OTHER", "REFRESH", "CLOSE"]
     assert len(turns) == 0
 
 

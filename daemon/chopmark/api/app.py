@@ -1,10 +1,11 @@
 """The application: all routes in front of a gateway."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from litestar import Litestar
 from litestar.di import Provide
+from litestar.handlers import BaseRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from chopmark.api.attestations import attest
@@ -60,12 +61,15 @@ class Api:
         await self._app(scope, receive, send)
 
 
-def create_app(gateway: Gateway, limits: ApiLimits | None = None) -> Api:
+def create_app(
+    gateway: Gateway, limits: ApiLimits | None = None, more: Sequence[BaseRouteHandler] = ()
+) -> Api:
     """The HTTP API of one gateway.
 
     Args:
         gateway: what does the work.
         limits: the usual ones, if None.
+        more: routes of what is served beside it: the open protocols.
     """
     bounds = limits or ApiLimits()
 
@@ -88,6 +92,7 @@ def create_app(gateway: Gateway, limits: ApiLimits | None = None) -> Api:
             read_export,
             read_health,
             read_readiness,
+            *more,
         ],
         dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
         exception_handlers=HANDLERS,

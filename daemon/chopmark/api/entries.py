@@ -42,9 +42,11 @@ class EntriesOut(msgspec.Struct):
 
 @get("/v1/entries")
 async def read_entries(request: Request[Any, Any, Any], gateway: GatewayDep) -> EntriesOut:
-    """Entries after an index."""
+    """Entries after an index; waits for one if asked to."""
     query = read_query(request.scope["query_string"], EntriesQuery)
     member = query.id if query.id is not None else gateway.identity().id
+    if query.wait:
+        await gateway.wait_entry(member, query.after + 1, query.wait)
     leaves, size = await gateway.entries(member, query.after, query.limit)
     start = query.after + 1
     return EntriesOut([describe_entry(start + i, leaf) for i, leaf in enumerate(leaves)], size)

@@ -21,7 +21,9 @@ T = TypeVar("T")
 
 _HEX: Final = r"\A[0-9a-f]{64}\Z"
 _KIND: Final = rf"\A{KIND.pattern}\Z"
+_DATE: Final = r"\A[0-9]{4}-[0-9]{2}-[0-9]{2}\Z"
 _PATTERNS: Final = {
+    _DATE: "of a date such as 2026-11-22",
     _HEX: "of 64 lower-case hexadecimal digits",
     _KIND: "of 1 to 32 characters a-z, 0-9, dot and hyphen",
 }
@@ -94,6 +96,15 @@ class EntriesQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Query of `GET /v1/entries`."""
 
     id: Name | None = None
+    after: Annotated[int, Meta(ge=-1, le=MAX_INT)] = -1
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+    wait: Wait = 0
+
+
+class AuditQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Query of `GET /v1/audit`."""
+
+    day: Annotated[str, Meta(pattern=_DATE)] | None = None
     after: Annotated[int, Meta(ge=-1, le=MAX_INT)] = -1
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 

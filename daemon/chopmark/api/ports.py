@@ -161,6 +161,10 @@ class Gateway(Protocol):
         """Entries of a log after an index, at most `limit`, and the log's signed size."""
         ...
 
+    async def wait_entry(self, member: str, index: int, seconds: float) -> None:
+        """Wait until a signed head covers this index of a log; not longer than it takes to stop."""
+        ...
+
     def policy(self, member: str) -> str:
         """The trust policy for a member's log, as tlog-policy text."""
         ...

@@ -5,6 +5,7 @@ exception leaves the process: it is logged, and the caller learns that it was ou
 """
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -60,6 +61,16 @@ class Problem:
         return NO_STORE | dict(self.headers)
 
 
+REFUSED: Final[Counter[str]] = Counter()
+"""Refusals that callers were told since the process began, by code; one is told by `tell`."""
+
+
+def tell(problem: Problem) -> None:
+    """Count a problem that goes out; that a thing is not there is no refusal."""
+    if problem.status != HTTPStatus.NOT_FOUND:
+        REFUSED[problem.code] += 1
+
+
 def explain(error: Exception) -> Problem:
     """The problem that stands for an exception."""
     if isinstance(error, ChopmarkError):
@@ -79,6 +90,7 @@ def is_fault(error: Exception) -> bool:
 def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Litestar's exception handler."""
     problem = explain(error)
+    tell(problem)
     if is_fault(error):
         _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return Response(
@@ -98,6 +110,7 @@ HANDLERS: Final[ExceptionHandlersMap] = {
 
 async def send_problem(send: Send, problem: Problem) -> None:
     """Answer with a problem from a plain ASGI application."""
+    tell(problem)
     headers = {"content-type": MEDIA_TYPE} | problem.all_headers()
     encoded = [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
     body = msgspec.json.encode(problem.content())

@@ -18,6 +18,7 @@ from litestar.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from chopmark.api.guard import is_local
+from chopmark.api.identity import CALLER, describe_peer
 from chopmark.api.limits import ApiLimits
 from chopmark.api.posts import Handler
 from chopmark.api.problems import Problem, send_problem
@@ -66,6 +67,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     limits: ApiLimits
     refusals: Refusals
     short: ShortRoutes | None
+    _caller = ""
     _in_head = False
     _head = 0
     _heads = 0
@@ -80,6 +82,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
         super().connection_made(transport)
+        self._caller = describe_peer(transport)
         if len(self.connections) > self.limits.connections + self.limits.refused:
             self.refusals.count("too-many-connections")
             self.transport.abort()
@@ -106,6 +109,7 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser; cut off a head that goes on and on."""
+        CALLER.set(self._caller)  # for the tasks that are begun from here
         was_in_head, idle, heads = self._in_head, self._is_idle(), self._heads
         if self._stalled is not None:
             self._start_stall()  # it sends, and may read later

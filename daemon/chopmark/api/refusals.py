@@ -29,6 +29,10 @@ class Refusals:
             (*_REASONS.values(), "overloaded", "too-many-connections", "other"), 0
         )
 
+    def early(self) -> Counter[str]:
+        """What was refused without a problem that says so, by reason."""
+        return Counter({name: n for name, n in self.counts.items() if name != "overloaded"})
+
     def count(self, reason: str) -> None:
         """Count one."""
         self.counts[reason] += 1

@@ -18,7 +18,7 @@ import msgspec
 from chopmark.api.limits import ApiLimits
 from chopmark.api.ports import Gateway
 from chopmark.api.posts import HEADERS, Answer, Handler
-from chopmark.api.problems import MEDIA_TYPE, Problem, explain, is_fault
+from chopmark.api.problems import MEDIA_TYPE, Problem, explain, is_fault, tell
 from chopmark.api.stopping import STOPPING
 
 _log = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ class ShortRoutes:
 
 def reply_problem(problem: Problem) -> Reply:
     """The reply that tells a problem."""
+    tell(problem)
     named = {"content-type": MEDIA_TYPE} | problem.all_headers()
     lines = "".join(f"{name}: {value}\r\n" for name, value in named.items())
     body = msgspec.json.encode(problem.content())

@@ -28,8 +28,19 @@ COMMANDS: Final = {
     "revoke": "revoke:revoke",
     "status": "status:status",
     "fsck": "fsck:fsck",
+    "recover": "recover:recover",
+    "backup": "backup:backup",
 }
 GROUPS: Final = {
+    "audit": (
+        "Look into the audit log: who did what at this gateway.",
+        {
+            "show": "audit:show",
+            "check": "audit:check",
+            "prove": "audit:prove",
+            "prune": "audit:prune",
+        },
+    ),
     "peers": (
         "Show the other gateways that this one knows (list), and tell them of this one.",
         {"list": "peers:list_peers", "export": "peers:export", "policy": "peers:policy"},
@@ -38,7 +49,11 @@ GROUPS: Final = {
         "Show evidence that a log was forked (show), and check it on any machine (check).",
         {"show": "evidence:show", "check": "evidence:check"},
     ),
-    "log": ("Look into a ledger.", {"show": "log:show"}),
+    "witness": (
+        "Cosign logs that are no member's, for anybody (C2SP tlog-witness).",
+        {"init": "witness:initialise"},
+    ),
+    "log": ("Look into a ledger.", {"show": "log:show", "follow": "follow:follow"}),
     "config": ("Look at the configuration.", {"check": "config:check"}),
 }
 QUIET: Final[dict[str, Any]] = {"print_error": False, "exit_on_error": False, "verbose": False}

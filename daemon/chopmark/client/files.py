@@ -6,6 +6,7 @@ Writing is: create a temporary file in the same folder, write, fsync, rename, fs
 import contextlib
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -83,6 +84,29 @@ def write_new(path: Path, data: bytes, mode: int = PUBLIC_MODE) -> None:
     """
     check_creatable(path)
     _put(path, data, mode, new=True)
+
+
+@contextlib.contextmanager
+def making_new(path: Path, mode: int = PUBLIC_MODE) -> Iterator[Path]:
+    """An empty file to be filled in the block; after it the file has its name, and is durable.
+
+    If the block raises, or the process is killed, no file has the name. Raises as `write_new`.
+    """
+    check_creatable(path)
+    unfinished = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        _write_whole(unfinished, b"", mode, durable=False)
+        yield unfinished
+        _sync_file(unfinished)
+        if not _link(unfinished, path):
+            check_creatable(path)
+            unfinished.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise _explain_write_error(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
 
 
 def write_soon(path: Path, data: bytes, mode: int = PUBLIC_MODE) -> None:
@@ -174,6 +198,14 @@ def make_folder(path: Path, mode: int) -> None:
 def sync_folder(folder: Path) -> None:
     """Make names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

@@ -142,6 +142,21 @@ class GatewayClient:
         """The newest proof of an entry of the gateway's own log or of a replica."""
         return self._http.get(f"/v1/proofs/{quote(member, safe='')}/{index}")
 
+    def audit(self, day: str | None, after: int, limit: int) -> Json:
+        """Records of the audit log with a number above `after`, of a day or of all."""
+        query: dict[str, str | int] = {"after": after, "limit": limit}
+        answer = self._http.get_json("/v1/audit", query | ({"day": day} if day else {}))
+        page = read_object(answer, "chain")
+        for record in read_objects(page.get("records")):
+            _check_record(record)
+        if not isinstance(page.get("next"), int):
+            raise bad_answer()
+        return page
+
+    def audit_proof(self, number: int) -> bytes:
+        """The proof of one record of the audit log (docs/formats/audit.md)."""
+        return self._http.get(f"/v1/audit/proofs/{number}")
+
     def status(self) -> Json:
         """State of the gateway (docs/api.md)."""
         return read_object(self._http.get_json("/v1/status"), "id", "origin", "state")
@@ -163,9 +178,14 @@ class GatewayClient:
         answer = self._http.get_json("/v1/export")
         return read_object(answer, "id", "origin", "log_vkey", "cosigner_vkey", "institution")
 
-    def entries(self, member: str, after: int, limit: int) -> Json:
-        """Entries of a log with an index above `after`, and the log's size."""
+    def entries(self, member: str, after: int, limit: int, wait: float = 0) -> Json:
+        """Entries of a log with an index above `after`, and the log's size.
+
+        While there are none the gateway waits for `wait` seconds.
+        """
         query: dict[str, str | int] = {"id": member, "after": after, "limit": limit}
+        if wait:
+            query["wait"] = f"{wait:g}"
         answer = read_object(self._http.get_json("/v1/entries", query))
         read_objects(answer.get("entries"))
         if not isinstance(answer.get("size"), int):
@@ -183,6 +203,12 @@ class GatewayClient:
             yield _read_line(answer, origin)
         if count != len(drafts):
             raise bad_answer()
+
+
+def _check_record(record: Json) -> None:
+    read_object(record, "time", "actor", "action", "outcome")
+    if not isinstance(record.get("number"), int) or not isinstance(record.get("about"), dict):
+        raise bad_answer()
 
 
 def _encode_line(draft: Draft) -> bytes:

@@ -16,6 +16,8 @@ from chopmark.core.text import encode_base64, parse_decimal, parse_hash
 
 ORIGIN: Final = re.compile(r"[a-z0-9.-]+(/[a-z0-9.-]+)*", re.ASCII)
 MAX_ORIGIN: Final = 64
+MAX_FOREIGN_ORIGIN: Final = 128
+"""Characters in the origin of a log that is not a member's: C2SP sets no bound."""
 RESERVED_ORIGINS: Final = ("chopmark/", "cosignature/")
 """Prefixes that would make a checkpoint look like another thing that a log key signs."""
 
@@ -74,15 +76,39 @@ def parse_checkpoint(text: str) -> Checkpoint:
     Raises:
         MalformedError: `malformed-checkpoint`, `malformed-origin` and the codes of its parts.
     """
+    checkpoint = read_checkpoint(text)
+    check_origin(checkpoint.origin)
+    if checkpoint.size == 0 and checkpoint.root != EMPTY_ROOT:
+        raise MalformedError("malformed-checkpoint", "an empty log has another root than given")
+    return checkpoint
+
+
+def read_checkpoint(text: str) -> Checkpoint:
+    """Read the checkpoint of any log, ours or not: its origin may be what C2SP allows.
+
+    Its root may be wrong for an empty log: a witness tells that apart.
+
+    Raises:
+        MalformedError: `malformed-checkpoint`, `malformed-origin` and the codes of its parts.
+    """
     lines = text.split("\n")
     if len(lines) != 4 or lines[3]:
         raise MalformedError("malformed-checkpoint", "a checkpoint has three lines")
-    check_origin(lines[0])
+    check_foreign_origin(lines[0])
     size = parse_decimal(lines[1], "the size of a checkpoint")
-    root = parse_hash(lines[2], "the root of a checkpoint")
-    if size == 0 and root != EMPTY_ROOT:
-        raise MalformedError("malformed-checkpoint", "an empty log has another root than given")
-    return Checkpoint(lines[0], size, root)
+    return Checkpoint(lines[0], size, parse_hash(lines[2], "the root of a checkpoint"))
+
+
+def check_foreign_origin(origin: str) -> None:
+    """Refuse what cannot be the origin of anybody's log: it is a line, of 1 to 128 characters.
+
+    Raises:
+        MalformedError: `malformed-origin`.
+    """
+    if not 0 < len(origin) <= MAX_FOREIGN_ORIGIN or not origin.isprintable():
+        raise MalformedError("malformed-origin", f"not an origin: {origin[:80]!r}")
+    if origin.startswith(RESERVED_ORIGINS):
+        raise MalformedError("malformed-origin", f"origin {origin!r} begins with a reserved word")
 
 
 def open_checkpoint(

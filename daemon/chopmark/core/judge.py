@@ -9,6 +9,7 @@ attestations of the document, under whatever member id or kind it was attested.
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from chopmark.core import wording
@@ -19,6 +20,7 @@ from chopmark.core.verdict import (
     Issuer,
     Judgement,
     Match,
+    Pruned,
     Question,
     Verdict,
     Word,
@@ -58,6 +60,20 @@ def decide(found: Iterable[Facts], question: Question, as_of: int | None) -> Ver
     rest = [j for j in judged if all(j.facts != grave.facts for grave in graves)]
     shown = tuple(sorted((*rest, *graves), key=lambda j: _newest_first(j.facts)))
     return Verdict(chosen.word, chosen.sentence, shown, question.now, chosen.facts.as_of)
+
+
+def with_pruned(verdict: Verdict, pruned: Iterable[Pruned], question: Question) -> Verdict:
+    """The verdict, with what may be of the document too, and cannot be told any more here.
+
+    The word stays: what was pruned is over, by expiry, revocation or a newer one, and was not
+    revoked for error, fraud or key compromise.
+    """
+    expected = question.expect_issuer
+    asked = tuple(p for p in pruned if expected is None or expected in _names(p.issuer))
+    if not asked:
+        return verdict
+    sentence = f"{verdict.sentence} {wording.explain_pruned(asked)}"
+    return replace(verdict, sentence=sentence, pruned=asked)
 
 
 def _word(facts: Facts, question: Question) -> Word:

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.keys import VerifierKey
+from chopmark.core.mark import HeadMark
 from chopmark.core.note import Signature
 
 
@@ -13,6 +14,42 @@ class Clock(Protocol):
     def now_ms(self) -> int:
         """Milliseconds since the Unix epoch."""
         ...
+
+
+class AuditSink(Protocol):
+    """Takes note of what people and the box do (docs/formats/audit.md)."""
+
+    def note(
+        self, action: str, *, actor: str = "gateway", outcome: str = "done", **about: str | int
+    ) -> None:
+        """Take note of something, now.
+
+        Returns at once, raises nothing, and may be called from any task of the event loop; the
+        record is durable a moment later. Too many of a kind within a minute are counted only.
+
+        Args:
+            action: what was done, a stable code such as `hsm.away`.
+            actor: who did it; the gateway itself by default.
+            outcome: how it ended, or the code of an error.
+            about: what it was about; longer texts than a record may hold are cut short.
+        """
+        ...
+
+    async def settle(self) -> None:
+        """Wait until what was noted is durable, at most some seconds: before a person is told."""
+        ...
+
+
+class NoAudit:
+    """Takes note of nothing: for parts that run without a gateway."""
+
+    def note(
+        self, action: str, *, actor: str = "gateway", outcome: str = "done", **about: str | int
+    ) -> None:
+        """Forget it."""
+
+    async def settle(self) -> None:
+        """There is nothing to wait for."""
 
 
 class Signer(Protocol):
@@ -47,4 +84,41 @@ class Signer(Protocol):
             time: seconds, positive.
             refresh: it is cosigned already; this one may wait for all others.
         """
+        ...
+
+
+class MarkKeeper(Protocol):
+    """Keeps the head mark where no restored disk brings it back. Raises as `Signer`."""
+
+    async def read_mark(self) -> HeadMark | None:
+        """The mark, or None if there is none.
+
+        Raises:
+            RefusedError: `bad-mark`: what stands in its place is no mark of our log.
+        """
+        ...
+
+    async def write_mark(self, mark: HeadMark, after: HeadMark | None) -> None:
+        """Put a mark in the place of `after`; trying again is harmless.
+
+        Raises:
+            RefusedError: `mark-moved`: another mark is there; `bad-mark`.
+            ConfigurationError: `mark-refused`: this token takes no such object.
+        """
+        ...
+
+
+class WitnessSigner(Protocol):
+    """Cosigns for logs that are no member's, by a key and name that no policy of ours contains.
+
+    What `Signer` promises holds here too.
+    """
+
+    @property
+    def witness_key(self) -> VerifierKey | None:
+        """The key; None if the token has none, or was not seen yet."""
+        ...
+
+    async def cosign_foreign(self, checkpoint: Checkpoint, time: int) -> Signature:
+        """Cosign a head of a log that is no member's, as of `time` in seconds since the epoch."""
         ...

@@ -26,6 +26,8 @@ MAX_QUORUM: Final = 14
 """Cosignatures in the largest minimal quorum: of the 15 signatures in a note one is the log's."""
 QUORUM: Final = "quorum"
 """Name of the group of all mandatory groups."""
+FOREIGN: Final = "/witness"
+"""How the names of keys end by which members cosign logs that are no member's."""
 _CUT: Final = "name fewer jurisdictions in mandatory groups, or a smaller number as threshold"
 
 
@@ -96,11 +98,13 @@ def generate(issuer: Member, members: Iterable[Member], rule: WitnessRule | None
 
     Raises:
         RefusedError: `no-common-quorum`, `quorum-too-large`, `quorum-unreachable`,
-            `ambiguous-group`: the rule cannot be kept for this log, and what to change.
+            `ambiguous-group`, `witness-key`: the rule cannot be kept for this log, and what to
+            change.
     """
     others = {m.id: m for m in members if m.institution != issuer.institution}
     voters = [others[name] for name in sorted(others)]
     witnesses = {member.cosigner_key.name: member.cosigner_key for member in voters}
+    _check_names(witnesses)
     log = (issuer.log_key,)
     if rule is None or not voters:
         return Generated(Policy(log))
@@ -116,6 +120,13 @@ def generate(issuer: Member, members: Iterable[Member], rule: WitnessRule | None
         Policy(log, witnesses, inner | _outer(kept), QUORUM),
         tuple(ballot.group.name for ballot in mandatory if not ballot.votes),
     )
+
+
+def _check_names(witnesses: Iterable[str]) -> None:
+    """A key that cosigns logs of others has seen heads, not entries: it is no member's vote."""
+    for name in witnesses:
+        if name.endswith(FOREIGN):
+            raise RefusedError("witness-key", f"{name} cosigns logs of others: no policy has it")
 
 
 def check_rule(rule: WitnessRule) -> WitnessRule:

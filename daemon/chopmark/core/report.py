@@ -22,6 +22,10 @@ def describe(verdict: Verdict, digests: Digests | None) -> dict[str, Any]:
         "asked_at": format_time(verdict.asked_at),
         "as_of": _time(verdict.as_of),
         "attestations": [_judgement(one, digests) for one in verdict.judgements],
+        "pruned": [
+            {"id": one.issuer.id, "origin": one.issuer.origin, "index": one.index}
+            for one in verdict.pruned
+        ],
     }
 
 

@@ -98,6 +98,21 @@ class Revoked:
 
 
 @dataclass(frozen=True, slots=True)
+class Pruned:
+    """An attestation whose body was removed here, as its validity was over.
+
+    Eight bytes of its digest are the document's: it is most likely of this document, and neither
+    proves anything nor takes part in the verdict.
+    """
+
+    issuer: Issuer
+    index: int
+    must_wait: bool = False
+    """Whether there is no verdict without it: it was pointed at, or revoked for error, fraud or
+    key compromise since it was pruned."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that is known about one attestation; times in ms since the Unix epoch.
 
@@ -170,6 +185,7 @@ class Verdict:
     judgements: tuple[Judgement, ...]
     asked_at: int
     as_of: int | None
+    pruned: tuple[Pruned, ...] = ()
 
     @property
     def exit_code(self) -> int:

@@ -1,12 +1,12 @@
 """The sentence of each verdict: what was checked, and what the reader may rely on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
 from chopmark.core.entry import REASONS
-from chopmark.core.verdict import Facts, Match, Question, Word
+from chopmark.core.verdict import Facts, Match, Pruned, Question, Word
 
 _NO_QUORUM = (
     " No independent institution has to countersign here (quorum none): the date is the issuer's."
@@ -49,6 +49,17 @@ def explain_unknown(question: Question, as_of: int | None) -> str:
     return (
         f"No attestation of this document{by}{of} is known here{when}. If its proof file came "
         "with it, give that too: blinded attestations are found by their proof only."
+    )
+
+
+def explain_pruned(pruned: Sequence[Pruned]) -> str:
+    """What is added where attestations may be of the document whose bodies were removed."""
+    places = ", ".join(f"{one.issuer.origin}#{one.index}" for one in pruned)
+    names = " and ".join(sorted({one.issuer.institution for one in pruned}))
+    return (
+        f"An earlier attestation by {names} ({places}) is most likely of this document, but its "
+        "validity had ended and its body was removed here: it is being fetched again, so ask once "
+        "more if it matters to you."
     )
 
 

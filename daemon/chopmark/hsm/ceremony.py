@@ -93,21 +93,26 @@ def _create(
     session: Session, config: HsmConfig, origin: str, cosigner_type: KeyType
 ) -> tuple[VerifierKey, VerifierKey]:
     for label in (config.log_label, config.cosigner_label):
-        _check_absent(session, label)
+        check_absent(session, label)
     made: list[Object] = []
     try:
-        made += _generate(session, config.log_label, KeyType.EC)
-        made += _generate(session, config.cosigner_label, cosigner_type)
+        made += generate(session, config.log_label, KeyType.EC)
+        made += generate(session, config.cosigner_label, cosigner_type)
         log, cosigner = find_verifiers(session, config, origin)
         find_private(session, config.log_label, log)
         find_private(session, config.cosigner_label, cosigner)
     except BaseException:
-        _destroy(made)
+        destroy(made)
         raise
     return log, cosigner
 
 
-def _check_absent(session: Session, label: str) -> None:
+def check_absent(session: Session, label: str) -> None:
+    """Refuse a label that an object has.
+
+    Raises:
+        ExistsError: `key-exists`.
+    """
     for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
         if find_objects(session, kind, label):
             hint = "keys are never overwritten: give the new ones another label"
@@ -115,7 +120,8 @@ def _check_absent(session: Session, label: str) -> None:
             raise ExistsError("key-exists", message, hint=hint)
 
 
-def _generate(session: Session, label: str, key_type: KeyType) -> tuple[Object, Object]:
+def generate(session: Session, label: str, key_type: KeyType) -> tuple[Object, Object]:
+    """Make a key pair (P-256 or Ed25519) that stays in the token."""
     p256 = key_type == KeyType.EC
     params = {Attribute.EC_PARAMS: P256_PARAMS if p256 else ED25519_PARAMS}
     mechanism = Mechanism.EC_KEY_PAIR_GEN if p256 else Mechanism.EC_EDWARDS_KEY_PAIR_GEN
@@ -131,8 +137,8 @@ def _generate(session: Session, label: str, key_type: KeyType) -> tuple[Object, 
     )
 
 
-def _destroy(made: list[Object]) -> None:
-    # Only what this very call made and nobody has used.
+def destroy(made: list[Object]) -> None:
+    """Undo: only what this very ceremony made and nobody has used."""
     for key in made:
         try:
             key.destroy()

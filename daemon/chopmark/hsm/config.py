@@ -7,7 +7,7 @@ from chopmark.core.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class HsmConfig:
-    """Where the two keys are.
+    """Where the keys are.
 
     Attributes:
         module: absolute path of the PKCS#11 module.
@@ -15,6 +15,7 @@ class HsmConfig:
         token_serial: serial number of the token, or None.
         log_label: CKA_LABEL of the log key.
         cosigner_label: CKA_LABEL of the cosigner key.
+        witness_label: CKA_LABEL of the key that cosigns for logs of others; it need not be there.
 
     Raises:
         ConfigurationError: `malformed-hsm-config`.
@@ -25,16 +26,20 @@ class HsmConfig:
     token_serial: str | None = None
     log_label: str = "chopmark-log"
     cosigner_label: str = "chopmark-cosigner"
+    witness_label: str = "chopmark-witness"
 
     def __post_init__(self) -> None:
         if not self.module.startswith("/"):
             raise _malformed(f"the path of the module is not absolute: {self.module!r}")
         if not self.token_label and not self.token_serial:
             raise _malformed("neither the label nor the serial number of the token is given")
-        if not self.log_label or not self.cosigner_label:
+        labels = {self.log_label, self.cosigner_label, self.witness_label}
+        if not all(labels):
             raise _malformed("a key label is empty")
-        if self.log_label == self.cosigner_label:
-            raise _malformed("the log key and the cosigner key have one label")
+        if len(labels) != 3:
+            raise _malformed(
+                "two of the log key, the cosigner key and the witness key have one label"
+            )
 
     @property
     def token_name(self) -> str:

@@ -3,21 +3,22 @@
 ready → away      any PKCS#11 error while signing, when opening anew at once does not help, or a
                   signature that is not good
 away → ready      opening anew (C_Finalize, C_Initialize, login, keys found again) gives the same
-                  two keys, and a signature that verifies; tried by the calls that come, once a
-                  second at most
+                  two keys, and a signature that verifies or a head mark; tried by the calls that
+                  come, once a second at most
 any → latched     the PIN is refused, or one wrong try is left; nothing is tried until a restart
 """
 
 import hashlib
 import logging
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import Mechanism
 
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.keys import VerifierKey
+from chopmark.core.mark import HeadMark
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import (
     RETRY_AFTER,
@@ -28,11 +29,13 @@ from chopmark.hsm.errors import (
     latched,
 )
 from chopmark.hsm.keys import HsmKey
+from chopmark.hsm.mark import read_mark, write_mark
 from chopmark.hsm.module import Module
 from chopmark.hsm.token import OpenToken, open_token, read_public, warn_of
 
+T = TypeVar("T")
 State = Literal["ready", "away", "latched"]
-Role = Literal["log", "cosigner"]
+Role = Literal["log", "cosigner", "witness"]
 
 _log: Final = logging.getLogger("chopmark.hsm")
 _FAULTS: Final = (PKCS11Error, TokenFaultError)
@@ -72,6 +75,7 @@ class Device:
         self.reason: str | None = None
         self.outages = 0
         self.label = config.token_label or ""
+        self.witness_key: VerifierKey | None = None
         self._module = Module(config.module, late=known is not None)
         try:
             self._start(known)
@@ -86,21 +90,29 @@ class Device:
         Raises:
             TryAgainError: `hsm-away`, `pin-latched`.
         """
-        self._module.assert_owner()
-        token = self._token or self._open_if_due()
-        try:
-            return _sign(getattr(token, role), message)
-        except _FAULTS as error:
-            was_ready = self.state == "ready"
-            self._lose(describe(error))
-            if not was_ready:
-                raise away(describe(error)) from error
-        token = self._open_again()
-        try:
-            return _sign(getattr(token, role), message)
-        except _FAULTS as error:
-            self._lose(describe(error))
-            raise away(describe(error)) from error
+        return self._use(lambda token: _sign(getattr(token, role), message))
+
+    def read_mark(self) -> HeadMark | None:
+        """The head mark, or None if the token has none.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`.
+            RefusedError: `bad-mark`.
+        """
+        mark = self._use(lambda token: read_mark(token.session, self._config, self._origin))
+        self.confirm()
+        return mark
+
+    def write_mark(self, mark: HeadMark, after: HeadMark | None) -> None:
+        """Put a head mark in the place of the one before it; trying again is harmless.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`.
+            RefusedError: `mark-moved`, `bad-mark`.
+            ConfigurationError: `mark-refused`.
+        """
+        self._use(lambda token: write_mark(token.session, self._config, mark, after))
+        self.confirm()
 
     def confirm(self) -> None:
         """A signature made since the last opening has verified: the outage is over."""
@@ -117,12 +129,30 @@ class Device:
         self._token = None
         self._module.close()
 
+    def _use(self, call: Callable[[OpenToken], T]) -> T:
+        """Do something with the open token; if that fails, once more with it opened anew."""
+        self._module.assert_owner()
+        token = self._token or self._open_if_due()
+        try:
+            return call(token)
+        except _FAULTS as error:
+            was_ready = self.state == "ready"
+            self._lose(describe(error))
+            if not was_ready:
+                raise away(describe(error)) from error
+        token = self._open_again()
+        try:
+            return call(token)
+        except _FAULTS as error:
+            self._lose(describe(error))
+            raise away(describe(error)) from error
+
     def _start(self, known: tuple[VerifierKey, VerifierKey] | None) -> None:
         try:
             token = open_token(self._module, self._config, self._origin, self._pin)
             self.label = token.label
             self.log_key, self.cosigner_key = token.log.verifier, token.cosigner.verifier
-            self._token = token
+            self._take(token)
         except PinRefusedError as refused:
             self._latch(refused.reason)
             self._start_latched(refused.reason, known)
@@ -165,8 +195,13 @@ class Device:
         except (*_FAULTS, ChopmarkError, OSError) as error:
             self.reason = describe(error)
             raise away(self.reason) from error
-        self._token, self.label, self.warning = token, token.label, warn_of(self._module)
+        self._take(token)
+        self.label, self.warning = token.label, warn_of(self._module)
         return token
+
+    def _take(self, token: OpenToken) -> None:
+        self._token = token
+        self.witness_key = token.witness.verifier if token.witness is not None else None
 
     def _check_same(self, token: OpenToken) -> None:
         if (token.log.verifier, token.cosigner.verifier) != (self.log_key, self.cosigner_key):
@@ -194,7 +229,9 @@ def _may_be_late(error: Exception) -> bool:
     )
 
 
-def _sign(key: HsmKey, message: bytes) -> bytes:
+def _sign(key: HsmKey | None, message: bytes) -> bytes:
+    if key is None:
+        raise TokenFaultError("the key is not there any more")
     ecdsa = key.mechanism is Mechanism.ECDSA
     data = hashlib.sha256(message).digest() if ecdsa else message
     if ecdsa and len(data) != 32:  # SoftHSM signs "digests" of any length

@@ -53,6 +53,27 @@ def cosigner_name(origin: str) -> str:
     return f"{origin}/cosigner"
 
 
+def witness_name(origin: str) -> str:
+    """The name of the key by which a gateway cosigns logs that are no member's."""
+    return f"{origin}/witness"
+
+
+def find_witness(session: Session, config: HsmConfig, origin: str) -> VerifierKey | None:
+    """The public half of the witness key, if the token has one.
+
+    Raises:
+        ConfigurationError: `ambiguous-key`, `unfit-key`: C2SP has Ed25519 cosignatures only.
+        PKCS11Error: the token does not answer.
+    """
+    if not find_objects(session, ObjectClass.PUBLIC_KEY, config.witness_label):
+        return None
+    public = _find(session, ObjectClass.PUBLIC_KEY, config.witness_label)
+    key = read_verifier(public, witness_name(origin))
+    if key.type != ED25519:
+        raise _unfit(config.witness_label, "a witness cosigns by Ed25519")
+    return VerifierKey(key.name, COSIGNATURE, key.public)
+
+
 def find_verifiers(
     session: Session, config: HsmConfig, origin: str
 ) -> tuple[VerifierKey, VerifierKey]:

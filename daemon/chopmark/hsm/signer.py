@@ -10,9 +10,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from chopmark.core.checkpoint import Checkpoint, check_origin, parse_checkpoint
-from chopmark.core.errors import TryAgainError
+from chopmark.core.checkpoint import (
+    Checkpoint,
+    check_origin,
+    parse_checkpoint,
+    read_checkpoint,
+)
+from chopmark.core.errors import MissingError, TryAgainError
 from chopmark.core.keys import VerifierKey, cosigned_message
+from chopmark.core.mark import HeadMark
 from chopmark.core.note import Signature
 from chopmark.core.text import MAX_INT
 from chopmark.hsm.config import HsmConfig
@@ -43,8 +49,14 @@ class HsmSigner:
         self._thread = thread
         self._device = device
         self._config = config
-        self._counts = {"checkpoints": 0, "cosignatures": 0, "bad_signatures": 0}
+        self._counts = {
+            "checkpoints": 0,
+            "cosignatures": 0,
+            "foreign_cosignatures": 0,
+            "bad_signatures": 0,
+        }
         self._silent = False
+        self._closing = False
 
     @property
     def log_key(self) -> VerifierKey:
@@ -122,21 +134,77 @@ class HsmSigner:
         self._counts["cosignatures"] += 1
         return _to_signature(self.cosigner_key, payload)
 
+    async def read_mark(self) -> HeadMark | None:
+        """The head mark in the token, or None if it has none.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`.
+            RefusedError: `bad-mark`: what stands in its place is no mark of our log.
+        """
+        return await self._call(self._device.read_mark)
+
+    async def write_mark(self, mark: HeadMark, after: HeadMark | None) -> None:
+        """Put a head mark in the place of the one before it; trying again is harmless.
+
+        Args:
+            mark: the new one.
+            after: what must be in the token now.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`: it may have been written.
+            RefusedError: `mark-moved`: another mark is there; `bad-mark`.
+            ConfigurationError: `mark-refused`: this token takes no such object.
+        """
+        await self._call(self._device.write_mark, mark, after)
+
+    @property
+    def witness_key(self) -> VerifierKey | None:
+        """The key that cosigns logs of others, if the token has one; None while it was not seen."""
+        return self._device.witness_key
+
+    async def cosign_foreign(self, checkpoint: Checkpoint, time: int) -> Signature:
+        """Cosign a head of a log that is no member's, as of `time`, by the witness key.
+
+        Raises:
+            MissingError: `no-witness-key`.
+            TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`: nothing was signed.
+            ValueError: it is a head of our own log, or the time is not one.
+        """
+        key, text = self._device.witness_key, _encode(checkpoint, read_checkpoint)
+        if key is None:
+            hint = "make one with `chopmark witness init`, and start the gateway again"
+            raise MissingError("no-witness-key", "the token has no witness key", hint=hint)
+        if checkpoint.origin == self.log_key.name or not 0 < time <= MAX_INT:
+            raise ValueError(f"not to be cosigned: {checkpoint.origin} as of {time}")
+        prefix = time.to_bytes(8, "big")
+        payload = await self._sign(
+            "witness", cosigned_message(time, text), text, prefix, Turn.REFRESH
+        )
+        self._counts["foreign_cosignatures"] += 1
+        return _to_signature(key, payload)
+
     async def close(self) -> None:
         """Log out and end the thread, after the signatures that wait. Ends the signer.
 
         A token that does not answer is left as it is.
         """
+        self._closing = True
         try:
             with suppress(TryAgainError):
-                await self._call(self._device.close)
+                await self._call(self._device.close, turn=Turn.CLOSE)
         finally:
             self._thread.stop()
 
     async def _sign(
         self, role: Role, message: bytes, text: bytes, prefix: bytes, turn: Turn
     ) -> bytes:
-        key = self.log_key if role == "log" else self.cosigner_key
+        if self._closing:  # a more urgent turn than the close's must not come before it
+            raise RuntimeError("the signer was stopped")
+        device = self._device
+        keys = {"log": device.log_key, "cosigner": device.cosigner_key}
+        key = keys.get(role) or device.witness_key
+        if key is None:
+            raise away("the witness key is not there any more")
         for _ in range(_TRIES):
             raw = await self._call(self._device.sign, role, message, turn=turn)
             payload = prefix + (encode_ecdsa(raw) if key.is_p256 else raw)
@@ -202,13 +270,13 @@ async def open_signer(
     return HsmSigner(thread, device, config)
 
 
-def _encode(checkpoint: Checkpoint) -> bytes:
+def _encode(checkpoint: Checkpoint, parse: Callable[[str], Checkpoint] = parse_checkpoint) -> bytes:
     # Exactly this class, and only if its text reads back as itself: a crafted origin or a
     # subclass must not turn a checkpoint into another thing that a key signs.
     if type(checkpoint) is not Checkpoint:
         raise TypeError(f"a Checkpoint is signed, and nothing else: {type(checkpoint).__name__}")
     text = checkpoint.encode()
-    if parse_checkpoint(text) != checkpoint:
+    if parse(text) != checkpoint:
         raise ValueError("this checkpoint does not read back as itself")
     return text.encode()
 

@@ -16,7 +16,7 @@ from pkcs11.types import Session, Token
 from chopmark.core.keys import VerifierKey
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import PIN_ERRORS, PinRefusedError, describe
-from chopmark.hsm.keys import HsmKey, find_private, find_verifiers
+from chopmark.hsm.keys import HsmKey, find_private, find_verifiers, find_witness
 from chopmark.hsm.module import Module
 
 _ON_DISK: Final = ("SoftHSM", "tpm2-software")
@@ -31,10 +31,11 @@ class OpenToken:
     label: str
     log: HsmKey
     cosigner: HsmKey
+    witness: HsmKey | None = None
 
 
 def open_token(module: Module, config: HsmConfig, origin: str, pin: Callable[[], str]) -> OpenToken:
-    """Log in, and find both keys.
+    """Log in, and find both keys, and the witness key if there is one.
 
     Raises:
         PinRefusedError: the PIN is wrong or locked; it must not be tried again.
@@ -42,15 +43,18 @@ def open_token(module: Module, config: HsmConfig, origin: str, pin: Callable[[],
         ChopmarkError: what finding the token and its keys raises.
     """
     token = module.find_token(config)
-    session = login(module, token, pin)
+    writable = not token.flags & TokenFlag.WRITE_PROTECTED  # the head mark is written
+    session = login(module, token, pin, rw=writable)
     try:
         log, cosigner = find_verifiers(session, config, origin)
         log_key = find_private(session, config.log_label, log)
         cosigner_key = find_private(session, config.cosigner_label, cosigner)
+        witness = find_witness(session, config, origin)
+        witness_key = find_private(session, config.witness_label, witness) if witness else None
     except BaseException:
         module.stop()
         raise
-    return OpenToken(session, token.label, log_key, cosigner_key)
+    return OpenToken(session, token.label, log_key, cosigner_key, witness_key)
 
 
 def login(module: Module, token: Token, pin: Callable[[], str], *, rw: bool = False) -> Session:

@@ -18,6 +18,7 @@ from chopmark.core.keys import VerifierKey
 from chopmark.core.merkle import HASH, leaf_hash
 from chopmark.core.tiles import WIDTH, Frontier, parse_bundle
 from chopmark.ledger.index_check import IndexCheck
+from chopmark.ledger.pruning import pad, pruned_ranges, read_prefixes
 from chopmark.ledger.schema import connect, tile_id
 from chopmark.ledger.store import LogState, read_row, read_state
 from chopmark.ledger.summary import Gist, digest_prefix, summarise
@@ -49,6 +50,7 @@ class _Check:
     roots: dict[int, bytes] = field(default_factory=dict)
     unfinished: dict[tuple[int, int], bytes] = field(default_factory=dict)
     tiles: int = 0
+    pruned: set[int] = field(default_factory=set)
     index: IndexCheck | None = None
 
     def find(self, code: str, message: str) -> None:
@@ -62,6 +64,7 @@ def check_store(
     log_key: VerifierKey,
     cosigner_key: VerifierKey,
     progress: Progress | None = None,
+    pruned: list[tuple[int, int]] | None = None,
 ) -> list[Finding]:
     """Check one log's database and its digest index.
 
@@ -72,6 +75,8 @@ def check_store(
         log_key: the key that must have signed its head.
         cosigner_key: the key that must have signed its heartbeat.
         progress: told (entries checked, entries in all).
+        pruned: gets the runs of entries [start, end) whose bodies were taken out by rule: of these
+            the hashes are checked, and what stayed of their digests. None where that is damage.
 
     Returns:
         What is wrong; empty for a sound ledger.
@@ -84,6 +89,11 @@ def check_store(
             db.execute("BEGIN")  # one snapshot
             check = _Check(db, read_state(db), findings, index=index)
             _check_all(check, log_key, cosigner_key, progress)
+            runs = pruned_ranges(sorted(check.pruned))
+            if pruned is not None:
+                pruned += runs
+            for start, end in runs if pruned is None else ():
+                check.find("pruned", f"the entries {start} to {end - 1} are not in this log")
     except (ChopmarkError, sqlite3.Error) as error:
         findings.append(Finding("unreadable", f"{path}: {error}"))
     return findings
@@ -163,16 +173,18 @@ def _check_entries(
         row = check.db.execute(
             "SELECT entries, made_first, made_last, kinds FROM bundle WHERE n = ?", (n,)
         ).fetchone()
+        count = min(WIDTH, size - n * WIDTH)
+        if row and not row[0] and _check_pruned(check, n, row, wanted):
+            continue
         try:
             entries = parse_bundle(row[0]) if row else []
         except ChopmarkError:
             entries = []
-        count = min(WIDTH, size - n * WIDTH)
         if len(entries) != count:
             check.find("bad-bundle", f"bundle {n} does not hold the {count} entries it should")
             return
         _check_bundle(check, n, entries, row[1:])
-        _grow(check, n * WIDTH, entries, wanted)
+        _grow(check, n * WIDTH, [leaf_hash(entry) for entry in entries], wanted)
         if progress:
             progress(n * WIDTH + count, size)
     if check.made_last != check.state.made_last:
@@ -180,6 +192,23 @@ def _check_entries(
     stored = check.db.execute("SELECT count(*) FROM bundle").fetchone()[0]
     if stored != max(0, -(-size // WIDTH)):
         check.find("bad-bundle", f"there are {stored} bundles for {size} entries")
+
+
+def _check_pruned(
+    check: _Check, n: int, row: tuple[bytes, int, int, str], wanted: dict[int, tuple[bytes, str]]
+) -> bool:
+    """A bundle whose entries were taken out by rule: its leaves are those that stayed."""
+    prefixes = read_prefixes(check.db, n)
+    tile = check.db.execute("SELECT hashes FROM tile WHERE id = ?", (tile_id(0, n),)).fetchone()
+    if prefixes is None or len(prefixes) != WIDTH or not tile or len(tile[0]) != WIDTH * HASH:
+        return False
+    check.pruned.add(n)
+    check.made_last = max(check.made_last, row[2])
+    if check.index is not None:
+        check.index.add(n * WIDTH, pad(prefixes))
+    leaves = [tile[0][at : at + HASH] for at in range(0, WIDTH * HASH, HASH)]
+    _grow(check, n * WIDTH, leaves, wanted)
+    return True
 
 
 def _check_bundle(check: _Check, n: int, entries: list[bytes], row: tuple[int, int, str]) -> None:
@@ -208,16 +237,19 @@ def _note_grave(check: _Check, target: int, source: int) -> None:
     """A grave revocation stands under its target's digest too."""
     query = "SELECT entries FROM bundle WHERE n = ?"
     row = check.db.execute(query, (target // WIDTH,)).fetchone()
-    digest = summarise(parse_bundle(row[0])[target % WIDTH]).sha256
+    prefixes = None if row[0] else read_prefixes(check.db, target // WIDTH)
+    if prefixes is None:
+        digest = summarise(parse_bundle(row[0])[target % WIDTH]).sha256
+    else:
+        digest = prefixes[target % WIDTH]
     if digest is not None:
         check.graves.add((digest_prefix(digest), target, source))
 
 
 def _grow(
-    check: _Check, start: int, entries: list[bytes], wanted: dict[int, tuple[bytes, str]]
+    check: _Check, start: int, leaves: list[bytes], wanted: dict[int, tuple[bytes, str]]
 ) -> None:
     """Add leaves to the tree, stopping at each size whose root somebody signed."""
-    leaves = [leaf_hash(entry) for entry in entries]
     stops = sorted(s for s in wanted if start < s < start + len(leaves))
     for left, right in zip([start, *stops], [*stops, start + len(leaves)], strict=True):
         for level, index, hashes in check.tree.append(leaves[left - start : right - start]):
@@ -257,12 +289,14 @@ def _check_tile(check: _Check, level: int, index: int, hashes: bytes) -> None:
 
 def _check_references(check: _Check) -> None:
     rows = check.db.execute("SELECT * FROM reference").fetchall()
+    rows = [row for row in rows if row[1] // WIDTH not in check.pruned]
     for row in check.references.symmetric_difference(rows):
         check.find("bad-reference", f"the reference of entry {row[1]} to {row[0]} is not stored so")
 
 
 def _check_graves(check: _Check) -> None:
     rows = check.db.execute("SELECT prefix, target, source FROM grave").fetchall()
+    rows = [row for row in rows if row[2] // WIDTH not in check.pruned]
     for row in check.graves.symmetric_difference(rows):
         message = f"the revocation of {row[1]} by {row[2]} is not stored under its digest"
         check.find("bad-reference", message)

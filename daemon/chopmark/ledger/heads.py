@@ -47,6 +47,11 @@ class Heads:
             del self.waiting[max(self.waiting, key=self._is_dispensable)]
         return None
 
+    @property
+    def newest(self) -> Seen | None:
+        """The largest that waits."""
+        return self.waiting[max(self.waiting)] if self.waiting else None
+
     def up_to(self, size: int) -> list[Seen]:
         """Those that can be compared with a replica of `size` entries."""
         return [seen for seen in self.waiting.values() if seen.head.size <= size]

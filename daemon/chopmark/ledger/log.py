@@ -1,5 +1,6 @@
 """One log as the rest of the gateway sees it: writer, reader and digest index together."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,7 @@ from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.columns import Columns
 from chopmark.ledger.filler import Filler
 from chopmark.ledger.index import MAX_FOUND, DigestIndex
+from chopmark.ledger.pruning import PREFIX, PrunedError
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.requests import Part
 from chopmark.ledger.store import LogState, Store
@@ -50,6 +52,7 @@ class Log:
             undo.pop_all()
         self._writing = Worker(f"write-{path.stem}")
         self._reading = reading
+        self._moved = asyncio.Event()
 
     @property
     def state(self) -> LogState:
@@ -62,6 +65,11 @@ class Log:
         return self.state.head.origin
 
     @property
+    def path(self) -> Path:
+        """The database."""
+        return self._store.path
+
+    @property
     def signed_size(self) -> int:
         """Size of the newest signed head."""
         return self.state.head.size
@@ -70,6 +78,11 @@ class Log:
     def head_note(self) -> bytes | None:
         """The note of that head; None before the first."""
         return self.state.note
+
+    @property
+    def seen_notes(self) -> list[bytes]:
+        """The newest witnessed head: who asks may find its own cosignature there."""
+        return [self.state.witnessed_note] if self.state.witnessed_note else []
 
     @property
     def index(self) -> DigestIndex:
@@ -87,7 +100,18 @@ class Log:
 
     async def write(self, call: Callable[[Store], T]) -> T:
         """Run a call on the writer's thread."""
-        return await self._writing.run(call, self._store)
+        signed = self.signed_size
+        try:
+            return await self._writing.run(call, self._store)
+        finally:
+            if self.signed_size != signed:
+                self._moved.set()
+                self._moved = asyncio.Event()
+
+    async def grown(self, size: int) -> None:
+        """Return once the newest signed head covers more than `size` entries."""
+        while self.signed_size <= size:
+            await self._moved.wait()
 
     async def read(self, call: Callable[[Reader, LogState], T]) -> T:
         """Run a call on the readers' thread, with the newest durable state."""
@@ -110,8 +134,10 @@ class Log:
         self._index.put_many(start, digests)
         return reached
 
-    def find(self, digest: bytes) -> list[tuple[int, bytes]]:
+    def find(self, digest: bytes) -> list[tuple[int, bytes | None]]:
         """Signed entries that name this SHA-256, newest first. Call it on the readers' thread.
+
+        Of one whose body was pruned there is None: eight bytes of its digest are this one's.
 
         Of very many the newest are given, and with them those that were gravely revoked: these
         win over the others, and no number of newer attestations may hide one.
@@ -131,11 +157,18 @@ class Log:
             if len(page) < MAX_FOUND or len(found) >= MAX_FOUND:
                 break
             below = page[0]
-        return sorted(found.items(), reverse=True)
+        return sorted(found.items(), key=lambda one: one[0], reverse=True)
 
-    def _matches(self, digest: bytes, known: Sequence[int]) -> Iterator[tuple[int, bytes]]:
-        entries = ((i, self._reader.entry(i)) for i in known)
-        return ((i, entry) for i, entry in entries if summarise(entry).sha256 == digest)
+    def _matches(self, digest: bytes, known: Sequence[int]) -> Iterator[tuple[int, bytes | None]]:
+        for index in known:
+            try:
+                entry = self._reader.entry(index)
+            except PrunedError as error:
+                if error.prefix == digest[:PREFIX]:
+                    yield index, None
+            else:
+                if summarise(entry).sha256 == digest:
+                    yield index, entry
 
     async def close(self) -> None:
         """Finish what was begun, and close the files, each on the thread that uses it."""

@@ -4,10 +4,10 @@ Every call sees committed data only. Use a reader on one thread.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from chopmark.core.columns import Columns, parse_columns
 from chopmark.core.errors import InternalError, MalformedError, MissingError
@@ -15,13 +15,15 @@ from chopmark.core.merkle import HASH, fold_range, inclusion_proof, leaf_hash, r
 from chopmark.core.package import MAX_BUNDLE, Package, cut_runs
 from chopmark.core.proof import Extra, Proof
 from chopmark.core.text import MAX_INT
-from chopmark.core.tiles import WIDTH, encode_bundle, read_tile_node
+from chopmark.core.tiles import WIDTH, TileName, encode_bundle, read_tile_node, tile_width
+from chopmark.ledger.pruning import PrunedError, pad, read_prefixes
 from chopmark.ledger.requests import Part
 from chopmark.ledger.schema import connect, tile_id
 from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import REVOCATION, SUPERSESSION, digest_prefix, summarise_columns
 from chopmark.ledger.witnessed import EXISTED_BY
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 NODES: Final = 4096
@@ -31,6 +33,9 @@ _ENTRY: Final = (
     "SELECT b.entries, t.hashes FROM bundle b LEFT JOIN tile t ON t.id = b.n WHERE b.n = ?"
 )
 """A bundle and its leaves: at level 0 tiles have the numbers of bundles."""
+_BUNDLE: Final = "SELECT entries FROM bundle WHERE n = ?"
+_BUNDLES: Final = "SELECT n, entries FROM bundle WHERE n BETWEEN ? AND ? ORDER BY n"
+_PRUNED: Final = "SELECT n FROM pruned WHERE n BETWEEN ? AND ? ORDER BY n LIMIT 1"
 _SOME: Final = "SELECT 1 FROM reference LIMIT 1"
 _GRAVE: Final = (
     "SELECT r.source, r.reason, r.made_at FROM grave g JOIN reference r USING (target, source)"
@@ -71,9 +76,13 @@ class Reader:
         """The entries [start, end).
 
         Raises:
-            MissingError: `no-such-entry` if the log does not hold them all.
+            MissingError: `no-such-entry` if the log does not hold them all; `pruned`.
         """
-        return _cut([list(columns) for columns in self._bundles(start, end)], start, end)
+        try:
+            return _cut([list(columns) for columns in self._bundles(start, end)], start, end)
+        except MissingError:
+            self._check_there(start, end)
+            raise
 
     def digests(self, start: int, end: int) -> list[bytes | None]:
         """Of the entries [start, end) what the digest index is made of.
@@ -81,14 +90,14 @@ class Reader:
         Raises:
             MissingError: `no-such-entry` if the log does not hold them all.
         """
-        bundles = self._bundles(start, end)
-        return _cut([summarise_columns(columns).digests for columns in bundles], start, end)
+        rows = self._query(_BUNDLES, (start // WIDTH, (end - 1) // WIDTH))
+        return _cut([self._digests_of(*row) for row in rows], start, end)
 
     def entry(self, index: int) -> bytes:
         """One entry, compared with its leaf in the tree: no verdict rests on a damaged one.
 
         Raises:
-            MissingError: `no-such-entry`.
+            MissingError: `no-such-entry`, `pruned`.
             InternalError: `damaged-ledger`.
         """
         number, position = divmod(index, WIDTH)
@@ -96,6 +105,8 @@ class Reader:
         if not rows:
             raise MissingError("no-such-entry", f"the log does not hold the entry {index}")
         bundle, leaves = rows[0]
+        if not bundle:
+            self._check_there(index, index + 1)
         leaf = leaves[position * HASH : (position + 1) * HASH] if leaves else b""
         # Entries are mostly of one length. Wherever bytes with this hash are found, they are it.
         step = 2 + int.from_bytes(bundle[:2], "big")
@@ -167,6 +178,27 @@ class Reader:
         left = b"".join(self.left_hashes(start))
         return Package(state.head.origin, start, bundle, left, right, state.note), count
 
+    def tile(self, name: TileName, state: LogState) -> bytes:
+        """A tile or an entry bundle (C2SP tlog-tiles), as far as the state's head covers it.
+
+        Of a tile that has grown since, the narrower ones are still there: they are its beginning.
+
+        Raises:
+            MissingError: `no-such-tile`.
+            InternalError: `damaged-ledger`.
+        """
+        if name.width > tile_width(name.level or 0, name.index, state.head.size):
+            raise MissingError("no-such-tile", f"the signed head does not reach {name.encode()}")
+        if name.level is None:
+            start = name.index * WIDTH
+            return self._columns(start, start + name.width).bundle()
+        wanted = tile_id(name.level, name.index)
+        rows = self._query("SELECT hashes FROM tile WHERE id = ?", (wanted,))
+        hashes: bytes = rows[0][0][: name.width * HASH] if rows else b""
+        if len(hashes) != name.width * HASH:
+            raise InternalError("damaged-ledger", f"{self._path} lacks {name.encode()}")
+        return hashes
+
     def references(self, target: int, size: int) -> tuple[tuple[int, int, int] | None, int]:
         """What the first `size` entries say about an attestation.
 
@@ -225,6 +257,23 @@ class Reader:
             self._plain_below = size
         return size <= self._plain_below
 
+    def look(
+        self,
+        call: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Read what lies beside the entries, by a call that only selects.
+
+        Raises:
+            InternalError: `damaged-ledger`.
+        """
+        try:
+            return call(self._db, *args, **kwargs)
+        except sqlite3.DatabaseError as error:
+            message = f"{self._path} cannot be read: {error}"
+            raise InternalError("damaged-ledger", message) from error
+
     def close(self) -> None:
         """Close the connection."""
         self._db.close()
@@ -244,26 +293,51 @@ class Reader:
 
     def _bundles(self, start: int, end: int) -> Iterator[Columns]:
         """The bundles in which the entries [start, end) lie."""
-        query = "SELECT entries FROM bundle WHERE n BETWEEN ? AND ? ORDER BY n"
-        rows = self._query(query, (start // WIDTH, (end - 1) // WIDTH))
-        return (self._parse(row[0]) for row in rows)
+        rows = self._query(_BUNDLES, (start // WIDTH, (end - 1) // WIDTH))
+        return (self._parse(entries) for _, entries in rows)
+
+    def _digests_of(self, number: int, entries: bytes) -> Sequence[bytes | None]:
+        prefixes = None if entries else read_prefixes(self._db, number)
+        if prefixes is not None:
+            return pad(prefixes)
+        return summarise_columns(self._parse(entries)).digests
+
+    def _check_there(self, start: int, end: int) -> None:
+        """Refuse entries whose bodies were taken out.
+
+        Raises:
+            PrunedError: `pruned`.
+        """
+        first = start // WIDTH
+        gone = self._query(_PRUNED, (first, (end - 1) // WIDTH))
+        if gone:
+            number = gone[0][0]
+            index = max(start, number * WIDTH)
+            prefixes = read_prefixes(self._db, number) or []
+            raise PrunedError(index, next(iter(prefixes[index % WIDTH :]), None))
 
     def _bundle(self, start: int, end: int) -> tuple[bytes, int]:
         """Entries of one bundle from `start` on, at most to `end`, that fit a package."""
-        rows = self._query("SELECT entries FROM bundle WHERE n = ?", (start // WIDTH,))
+        rows = self._query(_BUNDLE, (start // WIDTH,))
         stored = rows[0][0] if rows else b""
-        if end - start == WIDTH and rows and len(stored) <= MAX_BUNDLE:
+        if end - start == WIDTH and 0 < len(stored) <= MAX_BUNDLE:
             return stored, WIDTH  # the log has it all: it travels as it lies
-        columns = self._parse(stored)
-        first = start - start % WIDTH
-        wanted = columns.cut(start - first, end - first)
-        if len(wanted) != end - start:
-            raise MissingError("no-such-entry", f"the log does not hold the entries {start}-{end}")
+        wanted = self._columns(start, end)
         bundle = wanted.bundle()  # a join, as entries are mostly alike
         if len(bundle) <= MAX_BUNDLE:
             return bundle, len(wanted)
         _, entries = next(cut_runs(start, list(wanted)))
         return encode_bundle(entries), len(entries)
+
+    def _columns(self, start: int, end: int) -> Columns:
+        """The entries [start, end) of one bundle."""
+        rows = self._query(_BUNDLE, (start // WIDTH,))
+        first = start - start % WIDTH
+        wanted = self._parse(rows[0][0] if rows else b"").cut(start - first, end - first)
+        if len(wanted) != end - start:
+            self._check_there(start, end)
+            raise MissingError("no-such-entry", f"the log does not hold the entries {start}-{end}")
+        return wanted
 
     def _parse(self, bundle: bytes) -> Columns:
         try:

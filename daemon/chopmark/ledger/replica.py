@@ -130,6 +130,13 @@ class Replica:
         """The note of that head."""
         return self.log.head_note
 
+    @property
+    def seen_notes(self) -> list[bytes]:
+        """The newest head seen above that one, and one that contradicts it."""
+        above = self._heads.newest
+        notes = (above.note if above else None, self.log.state.fork_note)
+        return [note for note in notes if note]
+
     async def package(self, start: int) -> tuple[bytes, int]:
         """See `Log.package`."""
         return await self.log.package(start)

@@ -75,7 +75,12 @@ CREATE TABLE request (
   PRIMARY KEY (id, first)
 ) STRICT, WITHOUT ROWID;
 """
-_TRUST: Final = tables.WITNESS + tables.EVIDENCE + tables.EPOCH + tables.ROSTER
+_TRUST: Final = "".join(
+    (
+        *(tables.WITNESS, tables.EVIDENCE, tables.EPOCH),
+        *(tables.ROSTER, tables.RETENTION, tables.AUDIT),
+    )
+)
 _MIGRATIONS: Final = (_TABLES, _REQUESTS, _TRUST)
 """Script i takes a database from version i to i + 1."""
 

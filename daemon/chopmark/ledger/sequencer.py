@@ -16,7 +16,7 @@ from typing import Any, Final
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.columns import Columns, frame_entries, make_columns
 from chopmark.core.draft import Draft, Drafts, Recorded
-from chopmark.core.entry import Revocation, encode_entry
+from chopmark.core.entry import Adoption, Commitment, Revocation, encode_entry
 from chopmark.core.errors import ChopmarkError, RefusedError, TryAgainError
 from chopmark.core.note import Note
 from chopmark.core.ports import Clock, Signer
@@ -31,8 +31,10 @@ MAX_BATCH: Final = 16_384
 RETRY: Final = 1.0
 """Seconds between attempts to sign while the HSM is away."""
 
-Item = Draft | Drafts | tuple[int, int]
-"""An attestation to make, or many; or a revocation as (target, reason)."""
+Make = Callable[[int], Adoption | Commitment]
+"""Makes an entry of the time at which it is made."""
+Item = Draft | Drafts | tuple[int, int] | Make
+"""An attestation to make, or many; a revocation as (target, reason); or what makes an entry."""
 
 
 @dataclass(slots=True)
@@ -47,7 +49,9 @@ class _Run:
     """Entries."""
 
     def __post_init__(self) -> None:
-        self.count = sum(1 if isinstance(item, tuple) else len(item) for item in self.items)
+        self.count = sum(
+            len(item) if isinstance(item, Draft | Drafts) else 1 for item in self.items
+        )
 
 
 @dataclass(slots=True)
@@ -117,6 +121,7 @@ class Sequencer:
         self.on_head: Callable[[], None] = lambda: None
         self.room: Callable[[], Awaitable[None]] = _no_wait
         self.refuse: Callable[[int], ChopmarkError | None] = lambda _waiting: None
+        self.permitted: Callable[[], Awaitable[None]] = _no_wait
 
     @property
     def waiting(self) -> int:
@@ -247,11 +252,13 @@ class Sequencer:
             await self._unsigned.wait()
             self._unsigned.clear()
             while self._log.state.note is None or self._log.state.head != self._reached:
+                await self.permitted()
                 await self._sign(self._reached)
 
     async def _sign(self, head: Checkpoint) -> None:
         try:
             signature = await self._signer.sign_checkpoint(head)
+            await self.permitted()  # what was signed while that ended is not shown to anybody
             note = Note(head.encode(), (signature,)).encode()
             # Entries may have been appended meanwhile: the head is of the tree as it was then.
             await self._log.write(lambda store: store.move_head(head, note))
@@ -306,17 +313,24 @@ def _make_all(items: Sequence[Item], made_at: int) -> list[Columns]:
     made: list[Columns] = []
     for alike, group in groupby(items, _terms):
         if alike is None:
-            revocations = [Revocation(made_at, *item) for item in group if isinstance(item, tuple)]
-            made.append(frame_entries([encode_entry(entry) for entry in revocations]))
+            entries = [_make(item, made_at) for item in group]
+            made.append(frame_entries([encode_entry(entry) for entry in entries if entry]))
         else:
-            drafts = [item for item in group if not isinstance(item, tuple)]
+            drafts = [item for item in group if isinstance(item, Draft | Drafts)]
             made.append(make_columns(_join(drafts), made_at))
     return made
 
 
+def _make(item: Item, made_at: int) -> Adoption | Commitment | Revocation | None:
+    """An entry that is no attestation."""
+    if isinstance(item, Draft | Drafts):
+        return None
+    return Revocation(made_at, *item) if isinstance(item, tuple) else item(made_at)
+
+
 def _terms(item: Item) -> tuple[object, ...] | None:
-    """What an attestation says besides its digests; None for a revocation."""
-    if isinstance(item, tuple):
+    """What an attestation says besides its digests; None for whatever else."""
+    if not isinstance(item, Draft | Drafts):
         return None
     return item.kind, item.valid_until, item.supersedes, item.sm3 is None
 

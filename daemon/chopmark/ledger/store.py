@@ -22,6 +22,7 @@ from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.merkle import EMPTY_ROOT, HASH
 from chopmark.core.tiles import WIDTH, Frontier, parse_bundle
 from chopmark.ledger.bundles import Bundle, Filling, fill, load_bundle
+from chopmark.ledger.pruning import read_prefixes
 from chopmark.ledger.requests import Part, find_end, forget_old, write_parts
 from chopmark.ledger.schema import connect, creating, damage_named, tile_id
 from chopmark.ledger.summary import Reference, Summary, digest_prefix, summarise
@@ -262,15 +263,18 @@ class Store:
     def _find_digests(self, graves: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
         """What was revoked gravely stands under its digest: it must be found whatever else is."""
         for target, source in graves:
-            digest = summarise(self._read_entry(target)).sha256
+            digest = self._read_digest(target)
             if digest is not None:
                 yield target, source, digest_prefix(digest)
 
-    def _read_entry(self, index: int) -> bytes:
-        """An entry that is stored, or has just been written in this transaction."""
+    def _read_digest(self, index: int) -> bytes | None:
+        """Of an entry that is stored, or has just been written; a prefix if its body was pruned."""
         query = "SELECT entries FROM bundle WHERE n = ?"
         row = self._db.execute(query, (index // WIDTH,)).fetchone()
-        return parse_bundle(row[0])[index % WIDTH]
+        prefixes = None if row[0] else read_prefixes(self._db, index // WIDTH)
+        if prefixes is not None:
+            return prefixes[index % WIDTH]
+        return summarise(parse_bundle(row[0])[index % WIDTH]).sha256
 
     def _swap_state(self, state: LogState) -> None:
         old, new = self.state, state

@@ -5,6 +5,28 @@
 
 from typing import Final
 
+AUDIT: Final = """
+CREATE TABLE audit_day (
+  number INTEGER PRIMARY KEY,
+  date TEXT NOT NULL,
+  first INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  root BLOB NOT NULL,
+  chain BLOB NOT NULL,
+  entry INTEGER,
+  pruned_at INTEGER
+) STRICT;
+CREATE TABLE audit_record (
+  number INTEGER PRIMARY KEY,
+  date TEXT NOT NULL,
+  salt BLOB NOT NULL,
+  record BLOB NOT NULL,
+  chain BLOB NOT NULL
+) STRICT;
+"""
+"""`audit_day`: the days that are over, the index of each one's entry in our log, and when (ms) its
+records were taken out. `audit_record`: the records; those after the last day are today's."""
+
 WITNESS: Final = """
 CREATE TABLE cosigner (
   origin TEXT NOT NULL,
@@ -39,9 +61,14 @@ CREATE TABLE epoch (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   current BLOB,
   next BLOB,
-  clean INTEGER NOT NULL
+  clean INTEGER NOT NULL,
+  seen_note BLOB,
+  barred TEXT
 ) STRICT;
 """
+"""`epoch`: what the token's head mark is compared with, and whether the last run stopped in order.
+`seen_note`: a head of ours, seen elsewhere, that the log does not cover or contradicts. `barred`:
+why nothing may be signed under this origin any more; see `ledger.epoch`."""
 
 ROSTER: Final = """
 CREATE TABLE roster (
@@ -56,3 +83,11 @@ CREATE TABLE roster_signed (
   digest BLOB NOT NULL
 ) STRICT;
 """
+
+RETENTION: Final = """
+CREATE TABLE pruned (
+  n INTEGER PRIMARY KEY,
+  prefixes BLOB NOT NULL
+) STRICT;
+"""
+"""Bundles of a replica whose entries were taken out; of each entry eight bytes of its digest."""

@@ -2,8 +2,9 @@
 
 Rules (C2SP tlog-witness; design, "Cosigning"):
 1. One row for each log and cosigner key: the newest head cosigned, and when.
-2. Never a smaller size than the row's, never another root at its size; the time never goes back.
-   The row itself is compared in the transaction that moves it, whatever this process remembers.
+2. Never a smaller size than the row's, never another root at its size. The row itself is compared
+   in the transaction that moves it, whatever this process remembers. The time never goes back,
+   unless the clock had been so far ahead that nobody took what it said.
 3. Sign, store, publish, in this order: a signature whose row was not stored leaves nobody's hands.
 4. A refresh, the same head at a later time, moves no row: nothing would be lost with it.
 5. One signature at a time for each log.
@@ -13,6 +14,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import ChopmarkError, InternalError, RefusedError, TryAgainError
@@ -22,12 +24,13 @@ from chopmark.core.ports import Signer
 from chopmark.ledger.log import Log
 from chopmark.ledger.store import Store
 
-_MOVE = (
+MAX_AHEAD: Final = 60
+"""Seconds by which a time may be ahead of a reader's clock: later ones are discarded by all."""
+_MOVE: Final = (
     "INSERT INTO cosigner (origin, vkey, size, root, time, note) VALUES (?, ?, ?, ?, ?, ?)"
     " ON CONFLICT (origin, vkey) DO UPDATE SET"
     " size = excluded.size, root = excluded.root, time = excluded.time, note = excluded.note"
-    " WHERE excluded.time >= time AND"
-    " (excluded.size > size OR (excluded.size = size AND excluded.root = root))"
+    " WHERE excluded.size > size OR (excluded.size = size AND excluded.root = root)"
 )
 
 
@@ -84,7 +87,9 @@ class Cosigner:
             if last is not None:
                 _check(last, head)
             refresh = last is not None and last.head == head
-            time = now if last is None else max(now, last.time)
+            time = now
+            if last is not None and last.time <= now + MAX_AHEAD:
+                time = max(now, last.time)
             signature = await self._signer.cosign(head, time, refresh=refresh)
             made = Cosigned(head, time, note.with_signature(signature).encode())
             if not refresh:

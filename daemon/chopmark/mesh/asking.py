@@ -8,7 +8,7 @@ from chopmark.core.errors import MissingError, UnreachableError
 from chopmark.mesh import topics
 from chopmark.mesh.broker import Message
 from chopmark.mesh.links import Links
-from chopmark.mesh.messages import Request, parse_error
+from chopmark.mesh.messages import HeadRequest, Request, parse_error
 
 ANSWER: Final = 5.0
 """Seconds to wait for a reply before another peer is asked."""
@@ -56,8 +56,10 @@ class Asker:
         if waiting is not None and topic == message.topic and not waiting.done():
             waiting.set_result(message.payload)
 
-    async def ask(self, peer: str, request: Request) -> bytes:
-        """The package that a peer sends.
+    async def ask(
+        self, peer: str, request: Request | HeadRequest, patience: float = ANSWER
+    ) -> bytes:
+        """What a peer answers: a package, or heads.
 
         Raises:
             UnreachableError: `no-reply`, or no broker is connected.
@@ -68,7 +70,7 @@ class Asker:
         self._waiting[correlation] = topics.reply(self._me, peer), waiting
         topic, route = topics.request(peer, self._me), self._routes.to(peer)
         try:
-            async with asyncio.timeout(ANSWER):
+            async with asyncio.timeout(patience):
                 data = request.encode()
                 await self._links.send(route, topic, data, correlation, int(ANSWER))
                 payload = await waiting

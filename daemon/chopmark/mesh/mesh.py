@@ -10,7 +10,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from chopmark.core.errors import ChopmarkError, MalformedError
+from chopmark.core.errors import (
+    ChopmarkError,
+    MalformedError,
+    MissingError,
+    UnreachableError,
+)
 from chopmark.mesh import topics
 from chopmark.mesh.asking import Asker, Routes
 from chopmark.mesh.broker import Broker, Message, Will
@@ -20,7 +25,14 @@ from chopmark.mesh.lanes import Holder
 from chopmark.mesh.link import Link
 from chopmark.mesh.links import Links
 from chopmark.mesh.live import Printer, Publisher
-from chopmark.mesh.messages import Status, parse_status
+from chopmark.mesh.messages import (
+    HeadRequest,
+    HeadsSeen,
+    Request,
+    Status,
+    parse_heads,
+    parse_status,
+)
 from chopmark.mesh.news import News
 from chopmark.mesh.pace import Pace
 from chopmark.mesh.peer import Peer
@@ -32,6 +44,8 @@ MAX_SIZES: Final = 100
 """Logs in a status: more would not fit a small message. They are hints."""
 MAX_ALL_UNVERIFIED: Final = 32 * 1024 * 1024
 """Bytes of unverified packages of all peers together; each has an equal share of it."""
+HEADS_WAIT: Final = 2.0
+"""Seconds to wait for heads: a small answer, asked for again while nobody gives it."""
 LOOK: Final = 1.0
 """Seconds between two looks at the pace while no peer says anything."""
 
@@ -114,6 +128,30 @@ class Mesh:
         It is published again now and then, and whenever a broker is connected again.
         """
         self._news.tell(topic, payload)
+
+    async def ask_heads(self, peer: str) -> HeadsSeen:
+        """The newest heads of our own log that a peer has seen; they are not verified.
+
+        Raises:
+            ChopmarkError: it does not answer, or not with heads.
+        """
+        return parse_heads(await self._asker.ask(peer, HeadRequest(self._own.origin), HEADS_WAIT))
+
+    async def fetch(self, member: str, start: int) -> bytes:
+        """The package of a peer's log that begins at `start`, from whoever has it.
+
+        Raises:
+            UnreachableError: `no-reply`: nobody has sent it.
+            MissingError: `not-there`: those who answer do not have it.
+        """
+        log = self.peers[member].log
+        failure: ChopmarkError = UnreachableError("no-reply", "no broker is connected")
+        for holder in self._holders(log):
+            try:
+                return await self._asker.ask(holder.name, Request(log.origin, start, start + 1))
+            except (MissingError, UnreachableError) as error:
+                failure = error
+        raise failure
 
     def lags(self) -> Mapping[str, int]:
         """Entries of our log that each peer that counts for our pace lacks."""

@@ -15,6 +15,10 @@ PROTOCOL: Final = 1
 MAX_SMALL: Final = 8 * 1024
 """Bytes of the largest unsigned message."""
 ERROR: Final = "error"
+HELD: Final = "held"
+SEEN: Final = "seen"
+MAX_SEEN: Final = 4
+MAX_HEADS_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,39 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadRequest:
+    """Send the newest signed heads of a log that you have seen, from whatever side."""
+
+    origin: str
+
+    def encode(self) -> bytes:
+        """The request's bytes."""
+        return encode_cbor({0: self.origin, 3: True})
+
+
+@dataclass(frozen=True, slots=True)
+class HeadsSeen:
+    """The answer: notes of a log's heads.
+
+    Attributes:
+        held: the newest whose entries are all held, if any.
+        seen: further ones, seen above it or contradicting it.
+    """
+
+    held: bytes | None
+    seen: tuple[bytes, ...] = ()
+
+    @property
+    def notes(self) -> tuple[bytes, ...]:
+        """All of them."""
+        return (self.held, *self.seen) if self.held else self.seen
+
+    def encode(self) -> bytes:
+        """The answer's bytes."""
+        return encode_cbor({HELD: self.held or b"", SEEN: list(self.seen[:MAX_SEEN])})
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What a gateway says about itself: online, protocol version, log sizes by origin."""
 
@@ -42,14 +79,17 @@ class Status:
         return encode_cbor({0: self.online, 1: PROTOCOL, 2: dict(self.sizes)})
 
 
-def parse_request(data: bytes) -> Request:
-    """Read a request.
+def parse_request(data: bytes) -> Request | HeadRequest:
+    """Read a request, for a package or for heads.
 
     Raises:
         MalformedError: `malformed-request`.
     """
     value = _decode(data)
     origin, start, size = value.get(0), value.get(1), value.get(2)
+    if isinstance(origin, str) and value.get(3) is True:
+        check_origin(origin)
+        return HeadRequest(origin)
     if not isinstance(origin, str) or not _is_size(start) or not _is_size(size):
         raise MalformedError("malformed-request", "a request has an origin, a start and a size")
     check_origin(origin)
@@ -69,6 +109,21 @@ def parse_status(data: bytes) -> Status:
     if any(not isinstance(o, str) or not _is_size(s) for o, s in sizes.items()):
         raise MalformedError("malformed-status", "a status has sizes by origin")
     return Status(online, sizes)
+
+
+def parse_heads(data: bytes) -> HeadsSeen:
+    """Read the answer to a question for heads; none of its notes is verified.
+
+    Raises:
+        MalformedError: `malformed-heads`.
+    """
+    value = decode_cbor(data) if len(data) <= MAX_HEADS_BYTES else None
+    held, seen = (value.get(HELD), value.get(SEEN)) if isinstance(value, dict) else (None, None)
+    if not isinstance(held, bytes) or not isinstance(seen, list) or len(seen) > MAX_SEEN:
+        raise MalformedError("malformed-heads", "an answer has the head held and a few more")
+    if not all(isinstance(note, bytes) for note in seen):
+        raise MalformedError("malformed-heads", "an answer has heads as notes")
+    return HeadsSeen(held or None, tuple(seen))
 
 
 def encode_error(code: str) -> bytes:

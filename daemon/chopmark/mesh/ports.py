@@ -1,5 +1,6 @@
 """What the mesh needs from the ledger; `ledger` has it, `service` brings the two together."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from chopmark.core.errors import ChopmarkError
@@ -21,6 +22,11 @@ class HeldLog(Protocol):
     @property
     def head_note(self) -> bytes | None:
         """The note of that head; None before the first."""
+        ...
+
+    @property
+    def seen_notes(self) -> Sequence[bytes]:
+        """Further signed heads of it that were seen: above that one, or contradicting it."""
         ...
 
     async def package(self, start: int) -> tuple[bytes, int]:

@@ -14,7 +14,7 @@ from chopmark.mesh import topics
 from chopmark.mesh.asking import ANSWER
 from chopmark.mesh.broker import Message
 from chopmark.mesh.links import Links
-from chopmark.mesh.messages import encode_error, parse_request
+from chopmark.mesh.messages import HeadRequest, HeadsSeen, encode_error, parse_request
 from chopmark.mesh.ports import HeldLog
 from chopmark.mesh.recent import Recent
 from chopmark.mesh.turns import Turns
@@ -81,7 +81,9 @@ class Server:
             return encode_error(error.code)
         try:
             log = self._logs.get(request.origin)
-            if log is None or log.signed_size < request.size:
+            if log is not None and isinstance(request, HeadRequest):
+                return HeadsSeen(log.head_note, tuple(log.seen_notes)).encode()
+            if log is None or isinstance(request, HeadRequest) or log.signed_size < request.size:
                 return encode_error("not-there")
             payload, _ = await log.package(request.start)
         except ChopmarkError as error:

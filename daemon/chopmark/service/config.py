@@ -1,6 +1,7 @@
 """Finding, reading and checking a gateway's configuration, before anything is started."""
 
 import os
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +46,11 @@ def load_config(path: Path) -> Config:
     except ConfigurationError as error:
         message = f"{path}: {error.message}"
         raise ConfigurationError(error.code, message, hint=error.hint) from error
+
+
+def read_fingerprint(path: Path) -> str:
+    """SHA-256 of a configuration file as it is, in hexadecimal; raises as `load_config`."""
+    return sha256(_read(path)).hexdigest()
 
 
 def parse_config(data: bytes) -> Config:

@@ -1,13 +1,14 @@
 """What must hold for a configuration beyond the types of its keys, checked before all else.
 
 1. State, module and socket are absolute paths; the socket's fits into a socket address.
-2. One token is named, by label or by serial number; the two keys have different labels.
+2. One token is named, by label or by serial number; the keys have different labels.
 3. The PIN's credential is a plain file name.
 4. `listen` is a loopback address and a port, for the API and for metrics; not the same twice.
 5. Issuing stops above the alarm, and soon enough that there is room to sign what was appended.
-6. There are 1 to 8 brokers, each once.
+6. What is over is kept for a day at least. There are 1 to 8 brokers, each once.
 7. The tables under `kinds` are named by kinds.
-8. This gateway and its peers keep the rules of `config_peers`.
+8. This gateway and its peers keep the rules of `config_peers`, logs of others those of
+   `config_witness`.
 """
 
 import ipaddress
@@ -16,13 +17,24 @@ from pathlib import Path
 from typing import Final
 
 from chopmark.core.member import check_kind
-from chopmark.service.config_model import Api, Broker, Config, Hsm, Metrics, Storage
+from chopmark.service.config_model import (
+    Api,
+    Broker,
+    Config,
+    Hsm,
+    Metrics,
+    Retention,
+    Storage,
+)
 from chopmark.service.config_peers import check_foreign, check_names, check_peers
 from chopmark.service.config_tree import apply_check, wrong_value
+from chopmark.service.config_witness import check_witness_logs
 
 MAX_SOCKET_PATH: Final = 107
 """Bytes: sun_path of unix(7) has 108 with the closing NUL."""
 MAX_STOP: Final = 0.99
+MIN_RETENTION: Final = 86_400
+MAX_RETENTION: Final = 3_155_760_000
 MAX_TOKEN_LABEL: Final = 32
 """Bytes of a token's label in CK_TOKEN_INFO (PKCS#11)."""
 MAX_TOKEN_SERIAL: Final = 16
@@ -46,11 +58,13 @@ def check_config(config: Config) -> None:
     _check_api(config.api)
     _check_metrics(config.metrics, config.api)
     _check_storage(config.storage)
+    _check_retention(config.retention)
     _check_brokers(config.broker)
     for kind in config.kinds:
         apply_check(f"kinds.{kind}", check_kind, kind)
     for where, peer in check_peers(config.peer):
         check_foreign(where, peer, config.gateway)
+    check_witness_logs(config)
 
 
 def _check_hsm(hsm: Hsm) -> None:
@@ -63,8 +77,11 @@ def _check_hsm(hsm: Hsm) -> None:
         _check_label("hsm.token_serial", hsm.token_serial, MAX_TOKEN_SERIAL)
     _check_label("hsm.log_label", hsm.log_label, MAX_KEY_LABEL)
     _check_label("hsm.cosigner_label", hsm.cosigner_label, MAX_KEY_LABEL)
+    _check_label("hsm.witness_label", hsm.witness_label, MAX_KEY_LABEL)
     if hsm.log_label == hsm.cosigner_label:
         raise wrong_value("hsm.cosigner_label", "the same as log_label, of another key")
+    if hsm.witness_label in (hsm.log_label, hsm.cosigner_label):
+        raise wrong_value("hsm.witness_label", "the same as that of another key")
     if not _FILE_NAME.fullmatch(hsm.pin_credential):
         hint = "the name in LoadCredential= of the unit, such as hsm-pin; never the PIN itself"
         raise wrong_value("hsm.pin_credential", "not a plain file name", hint=hint)
@@ -94,6 +111,12 @@ def _check_storage(storage: Storage) -> None:
         raise wrong_value("storage.stop", f"more than {MAX_STOP}", hint=hint)
     if storage.alarm >= storage.stop:
         raise wrong_value("storage.alarm", "not below storage.stop")
+
+
+def _check_retention(retention: Retention) -> None:
+    if retention.after is not None and not MIN_RETENTION <= retention.after <= MAX_RETENTION:
+        hint = f"{MIN_RETENTION} (a day) to {MAX_RETENTION} (100 years); without it, never"
+        raise wrong_value("retention.after", "not a time after which to remove", hint=hint)
 
 
 def _is_loopback(listen: str) -> bool:

@@ -14,6 +14,7 @@ from msgspec import Meta
 from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.member import Member
 from chopmark.core.quorum import WitnessRule
+from chopmark.core.text import parse_hash
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Kinds = tuple[str, ...]
@@ -54,6 +55,9 @@ class Hsm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     cosigner_label: Annotated[
         str, Meta(description="CKA_LABEL of the key that cosigns heads of logs")
     ] = "chopmark-cosigner"
+    witness_label: Annotated[
+        str, Meta(description="CKA_LABEL of the key for logs of others, if there is one")
+    ] = "chopmark-witness"
     pin_credential: Annotated[
         str, Meta(description="file name of the PIN in $CREDENTIALS_DIRECTORY")
     ] = "hsm-pin"
@@ -112,6 +116,35 @@ class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ] = "synchronised"
 
 
+class WitnessLog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[[witness.log]]`: a log of others, no member's, that this gateway cosigns."""
+
+    origin: Annotated[str, Meta(description="the log's origin, as its checkpoints name it")]
+    vkey: Annotated[str, Meta(description="verifier key of the log")]
+    size: Annotated[
+        int | None, Meta(description="a size that is known to be right…", examples=[20852014])
+    ] = None
+    root: Annotated[
+        str | None,
+        Meta(
+            description="…and the root hash there, in base64; without them the first one counts",
+            examples=["CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I="],
+        ),
+    ] = None
+
+    @property
+    def log_key(self) -> VerifierKey:
+        """The log's key, for a checked configuration."""
+        return parse_vkey(self.vkey)
+
+    @property
+    def pin(self) -> tuple[int, bytes] | None:
+        """Size and root, for a checked configuration."""
+        if self.size is None or self.root is None:
+            return None
+        return self.size, parse_hash(self.root, "the root")
+
+
 class Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[witness]`: whose countersignatures make an attestation witnessed."""
 
@@ -121,10 +154,31 @@ class Witness(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             description="quorum: more than half of each jurisdiction's other institutions, or none"
         ),
     ] = "jurisdictions"
+    log: tuple[WitnessLog, ...] = ()
 
     def parsed(self) -> WitnessRule | None:
         """The rule; None demands no quorum."""
         return None if self.rule == "none" else WitnessRule()
+
+
+class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[start]`: what must be known before anything is signed."""
+
+    alone: Annotated[
+        bool, Meta(description="sign without a peer's word on how far our log had come")
+    ] = False
+
+
+class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[retention]`: how long replicas keep what is over."""
+
+    after: Annotated[
+        int | None,
+        Meta(
+            description="seconds after all validity has ended at which bodies go; none: never",
+            examples=[31_536_000],
+        ),
+    ] = None
 
 
 class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -176,6 +230,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     storage: Storage = Storage()
     clock: Clock = Clock()
     witness: Witness = Witness()
+    start: Start = Start()
+    retention: Retention = Retention()
     broker: tuple[Broker, ...]
     kinds: dict[str, Kind] = {}
     peer: tuple[Peer, ...] = ()
@@ -198,6 +254,11 @@ def _address(listen: str) -> tuple[str, int]:
 def cosigner_name(origin: str) -> str:
     """Key name of the cosigner of the gateway whose log is `origin`."""
     return f"{origin}/cosigner"
+
+
+def witness_name(origin: str) -> str:
+    """Key name of the witness for logs of others; no policy may contain a key of this name."""
+    return f"{origin}/witness"
 
 
 def make_member(section: Gateway | Peer, log: VerifierKey, cosigner: VerifierKey) -> Member:

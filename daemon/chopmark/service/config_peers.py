@@ -49,8 +49,8 @@ def check_peers(peers: Sequence[Peer]) -> list[NamedMember]:
     for position, peer in enumerate(peers, 1):
         where = f"peer[{position}]"
         check_names(where, peer)
-        log = _parse_key(f"{where}.log_vkey", peer.log_vkey)
-        cosigner = _parse_key(f"{where}.cosigner_vkey", peer.cosigner_vkey)
+        log = parse_key(f"{where}.log_vkey", peer.log_vkey)
+        cosigner = parse_key(f"{where}.cosigner_vkey", peer.cosigner_vkey)
         members.append((where, make_member(peer, log, cosigner)))
     check_members(members)
     return members
@@ -111,7 +111,12 @@ def _check_keys(where: str, member: Member) -> None:
         raise wrong_value(where, "log key and cosigner key are one and the same key")
 
 
-def _parse_key(where: str, text: str) -> VerifierKey:
+def parse_key(where: str, text: str) -> VerifierKey:
+    """A vkey in the file.
+
+    Raises:
+        ConfigurationError: `config-value`.
+    """
     try:
         return parse_vkey(text)
     except MalformedError as error:

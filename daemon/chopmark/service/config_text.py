@@ -36,11 +36,14 @@ def render_config(config: Config) -> str:
         _section("[api]", config.api),
         _section("[metrics]", config.metrics),
         _section("[storage]", config.storage),
+        _section("[retention]", config.retention),
         _section("[clock]", config.clock),
         _section("[witness]", config.witness),
+        _section("[start]", config.start),
         *(_section("[[broker]]", broker) for broker in config.broker),
         *([] if config.kinds else [KINDS_EXAMPLE]),
         *(_section(f"[kinds.{_key(name)}]", kind) for name, kind in config.kinds.items()),
+        *(_section("[[witness.log]]", log) for log in config.witness.log),
         PEERS_HINT,
         *(_section("[[peer]]", peer, comments=False) for peer in config.peer),
     ]
@@ -64,6 +67,8 @@ def render_peer(member: Member) -> str:
 def _section(title: str, section: msgspec.Struct, *, comments: bool = True) -> str:
     lines = [title]
     for field in msgspec.structs.fields(section):
+        if _is_blocks(field.type):
+            continue
         meta = _described(field.type) if comments else None
         if meta is not None and meta.description:
             lines.extend(f"# {line}" for line in textwrap.wrap(meta.description, _WIDTH))
@@ -73,6 +78,12 @@ def _section(title: str, section: msgspec.Struct, *, comments: bool = True) -> s
         elif meta is not None and meta.examples:
             lines.append(f"# {field.name} = {_value(meta.examples[0])}")
     return "\n".join(lines) + "\n"
+
+
+def _is_blocks(kind: object) -> bool:
+    """Whether a field is tables, which stand in sections of their own."""
+    inner = get_args(kind)[:1]
+    return any(isinstance(one, type) and issubclass(one, msgspec.Struct) for one in inner)
 
 
 def _described(kind: object) -> msgspec.Meta | None:
@@ -88,6 +99,8 @@ def _key(name: str) -> str:
 def _value(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(_value(item) for item in value)}]"
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, int | float):
         return str(value)
     return _string(str(value) if isinstance(value, Path) else value)

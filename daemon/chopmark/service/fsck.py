@@ -5,11 +5,12 @@ the ledger was made: the HSM is not asked, and the daemon compares them when it 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chopmark.core.errors import ForbiddenError, InternalError, MissingError
 from chopmark.core.keys import VerifierKey
+from chopmark.ledger.audit_check import check_audit
 from chopmark.ledger.fsck import Finding, check_store
 from chopmark.ledger.store import read_keys
 from chopmark.service.config_model import Config
@@ -22,13 +23,15 @@ Progress = Callable[[int, int], None]
 class Check:
     """One ledger to check: whose log, its files, and the keys that must have signed it.
 
-    `keys` is None for our own: those for which the ledger was made.
+    `keys` is None for our own: those for which the ledger was made. `pruned` gets the runs of
+    entries [start, end) of a replica whose bodies were taken out by rule, which is no damage.
     """
 
     member: str
     path: Path
     index: Path
     keys: tuple[VerifierKey, VerifierKey] | None = None
+    pruned: list[tuple[int, int]] = field(default_factory=list)
 
     def run(self, progress: Progress | None = None) -> list[Finding]:
         """Check it; `progress` is told (entries checked, entries in all)."""
@@ -36,7 +39,9 @@ class Check:
             log_key, cosigner_key = self.keys or read_keys(self.path)
         except InternalError as error:  # so damaged that it does not say whose it is
             return [Finding("unreadable", error.message)]
-        return check_store(self.path, self.index, log_key, cosigner_key, progress)
+        pruned = self.pruned if self.keys else None  # our own log is never pruned
+        found = check_store(self.path, self.index, log_key, cosigner_key, progress, pruned)
+        return found if self.keys else found + check_audit(self.path).findings
 
 
 def plan_checks(config: Config, member: str | None = None) -> list[Check]:

@@ -9,7 +9,7 @@ from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.entry import REASONS
 from chopmark.core.errors import MissingError, RefusedError
 from chopmark.core.member import Member
-from chopmark.core.ports import Clock
+from chopmark.core.ports import AuditSink, Clock, NoAudit
 from chopmark.core.proof import Proof
 from chopmark.core.verdict import Verdict
 from chopmark.ledger.log import Log
@@ -18,7 +18,9 @@ from chopmark.ledger.requests import Claim
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import is_attestation, is_revocable
+from chopmark.service.auditing import noted
 from chopmark.service.compact import compare, make_end, read_runs
+from chopmark.service.following import Following
 from chopmark.service.signing import Signing
 from chopmark.service.verifier import Verifier
 
@@ -63,6 +65,8 @@ class GatewayService:
         self._reporter = reporter
         self._clock = clock
         self._identity = _identify(own)
+        self._following = Following()
+        self.audit: AuditSink = NoAudit()
         self.evidence = evidence
 
     def now_ms(self) -> int:
@@ -130,6 +134,10 @@ class GatewayService:
         Raises:
             RefusedError: `no-such-attestation`, `no-such-reason`; and what `record` raises.
         """
+        work = self._revoke(index, reason, seconds)
+        return await noted(self.audit, "revocation", work, index=index, reason=reason)
+
+    async def _revoke(self, index: int, reason: int, seconds: float) -> Recorded:
         if not 0 <= reason < len(REASONS):
             hint = ", ".join(f"{code} {text}" for code, text in enumerate(REASONS))
             raise RefusedError("no-such-reason", f"there is no reason {reason}", hint=hint)
@@ -198,6 +206,18 @@ class GatewayService:
             return (reader.entries(start, end) if start < end else []), state.head.size
 
         return await self._log(member).read(read)
+
+    async def wait_entry(self, member: str, index: int, seconds: float) -> None:
+        """Wait until a signed head covers this index of a log, or time is up, or we stop.
+
+        Raises:
+            MissingError: `no-such-member`.
+        """
+        await self._following.wait(self._log(member), index, seconds)
+
+    def stop_waiting(self) -> None:
+        """Let requests go that wait for entries: they must not hold up the end."""
+        self._following.stop()
 
     def policy(self, member: str) -> str:
         """The trust policy for a member's log."""

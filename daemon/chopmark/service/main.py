@@ -12,11 +12,13 @@ from typing import Any, Final
 
 import chopmark
 from chopmark.api.app import create_app
+from chopmark.api.audit import make_audit_routes
 from chopmark.api.metrics import LIMITS, create_metrics_app
 from chopmark.api.refusals import quieten
 from chopmark.api.server import serve
 from chopmark.core.errors import ChopmarkError
-from chopmark.service.config import DEFAULT_PATH, Config, find_config, load_config
+from chopmark.service.audit_book import Book
+from chopmark.service.config import DEFAULT_PATH, Config, find_config, load_config, read_fingerprint
 from chopmark.service.logs import set_up_logging
 from chopmark.service.notify import feed_watchdog, notify_ready, notify_status, notify_stopping
 from chopmark.service.runtime import run_loop, settle
@@ -42,15 +44,17 @@ def run() -> None:
     set_up_logging()
     exit_code = 0
     try:
-        run_loop(_main(load_config(find_config(arguments.config))))
+        path = find_config(arguments.config)
+        run_loop(_main(load_config(path), read_fingerprint(path)))
     except* ChopmarkError as group:
         exit_code = _give_up(_first(group.exceptions))
     sys.exit(exit_code)
 
 
-async def _main(config: Config) -> None:
+async def _main(config: Config, fingerprint: str = "") -> None:
     async with AsyncExitStack() as stack:
         parts = await build(config, stack)
+        parts.auditing.fingerprint = fingerprint
         settle()
         stopped = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -62,7 +66,10 @@ async def _main(config: Config) -> None:
                 running = _start(config, parts, tasks)
                 await stopped.wait()
                 notify_stopping()
+                parts.gateway.stop_waiting()
                 await _stop(running)
+            await parts.auditing.stop()
+            await parts.standing.leave()
         finally:
             LOG.info("stopped")
 
@@ -70,11 +77,15 @@ async def _main(config: Config) -> None:
 def _start(config: Config, parts: Parts, tasks: asyncio.TaskGroup) -> dict[str, asyncio.Task[None]]:
     health = _Health(parts)
     jobs = {
+        "standing": parts.standing.run(),
         "sequencer": parts.sequencer.run(),
         "mesh": parts.mesh.run(),
         "trust": parts.trust.run(),
         "api": _serve_api(config, parts),
+        "submissions": parts.submissions.run(),
+        "retention": parts.retention.run(),
         "storage": parts.storage.run(),
+        "audit": parts.auditing.run(),
         "clock": parts.guard.run(),
         "event-loop-lag": parts.lag.run(),
         "health": health.run(),
@@ -86,7 +97,8 @@ def _start(config: Config, parts: Parts, tasks: asyncio.TaskGroup) -> dict[str, 
 
 
 def _serve_api(config: Config, parts: Parts) -> Coroutine[Any, Any, None]:
-    app, api = create_app(parts.gateway), config.api
+    more = [*parts.routes, *make_audit_routes(Book(parts.log, parts.auditing))]
+    app, api = create_app(parts.gateway, more=more), config.api
     return serve(app, api.socket, api.listen_address, refusals=parts.refusals)
 
 

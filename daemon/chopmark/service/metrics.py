@@ -25,6 +25,7 @@ from chopmark.ledger.blame import Blame
 from chopmark.ledger.replica import Replica
 from chopmark.mesh.mesh import Mesh
 from chopmark.service.looplag import BOUNDS, LoopLag
+from chopmark.service.standing import STATES as STANDINGS
 from chopmark.service.storage import Storage
 
 Series = Mapping[Any, float]
@@ -81,6 +82,7 @@ class GatewayCollector(Collector):
         yield _gauge("clock_timestamp_seconds", about, self._clock.now_ms() / 1000)
         yield from self._guarded(status["clock"])
         yield from self._log(status)
+        yield from self._witnessed(status)
         yield from self._hsm(status)
         yield from self._links(status)
         yield from self._peers(status)
@@ -99,6 +101,9 @@ class GatewayCollector(Collector):
 
     def _log(self, status: Mapping[str, Any]) -> Iterator[Metric]:
         counters = status["counters"]
+        standing = {(): status["standing"]["state"]}
+        about = "1 for whether our own log may be signed"
+        yield _states("standing", about, STANDINGS, standing, ())
         yield _gauge("log_entries", "Durable entries of our own log", status["size"])
         signed = status["head"]["size"]
         yield _gauge("log_signed_entries", "Entries that our newest signed head covers", signed)
@@ -108,12 +113,27 @@ class GatewayCollector(Collector):
         yield _counter("appends", "Transactions that appended entries", counters["appends"])
         yield _counter("signed_heads", "Heads of our own log signed", counters["heads"])
 
+    def _witnessed(self, status: Mapping[str, Any]) -> Iterator[Metric]:
+        """How our log is countersigned; nothing where no quorum is demanded."""
+        witnessed = status["witnessed"]
+        if witnessed["state"] == "none":
+            return
+        about = "Entries that our newest head with a quorum covers"
+        yield _gauge("log_witnessed_entries", about, witnessed["size"])
+        missing = witnessed["state"] == "missing"
+        yield _gauge("quorum_missing", "1 if the quorum did not come in time", missing)
+        signed = status["head"]["size"]
+        lags = {(peer,): signed - seen["size"] for peer, seen in witnessed["cosigned"].items()}
+        about = "Signed entries of our log that a witness has not countersigned"
+        yield _gauges("witness_lag_entries", about, ("peer",), lags)
+
     def _hsm(self, status: Mapping[str, Any]) -> Iterator[Metric]:
         hsm, counters = status["hsm"], status["counters"]
         yield _states("hsm_state", "1 for the state of the HSM", HSM_STATES, {(): hsm["state"]}, ())
         made = {
             ("checkpoint",): counters["checkpoints"],
             ("cosignature",): counters["cosignatures"],
+            ("foreign-cosignature",): counters["foreign_cosignatures"],
         }
         yield _counters("hsm_signatures", "Signatures made by the HSM", ("type",), made)
         bad = counters["bad_signatures"]
@@ -144,6 +164,7 @@ class GatewayCollector(Collector):
         gauges = {
             "entries": ("Entries of a peer's log that are held", "size"),
             "signed_entries": ("Entries held that a head of the peer covers", "head_size"),
+            "witnessed_entries": ("Entries held that a quorum has cosigned", "witnessed_size"),
             "missing_entries": ("Entries under a head of the peer that are not held", "missing"),
         }
         for name, (about, key) in gauges.items():

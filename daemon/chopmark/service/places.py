@@ -24,6 +24,11 @@ def old_index_files(state: Path, member: str) -> list[Path]:
     return [folder / f"{member}.db{suffix}" for suffix in ("", "-wal", "-shm")]
 
 
+def recovery_path(state: Path) -> Path:
+    """Database of our own log while it is taken back from the peers."""
+    return state / "recovery" / "log.db"
+
+
 def pending_path(state: Path) -> Path:
     """Note of an `init` that is not finished."""
     return state / "init.pending"

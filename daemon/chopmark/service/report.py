@@ -19,6 +19,7 @@ from chopmark.mesh.peer import Peer
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.forks import Forks
 from chopmark.service.looplag import LoopLag
+from chopmark.service.standing import Standing
 from chopmark.service.storage import Storage
 from chopmark.service.trust import Trust
 
@@ -40,6 +41,7 @@ class Report:
         forks: Forks,
         guard: ClockGuard,
         trust: Trust,
+        standing: Standing,
     ) -> None:
         self._own = own
         self._log = log
@@ -53,6 +55,7 @@ class Report:
         self._forks = forks
         self._guard = guard
         self._trust = trust
+        self._standing = standing
 
     def status(self) -> dict[str, Any]:
         """State of the gateway."""
@@ -75,6 +78,7 @@ class Report:
                 "note": (state.note or b"").decode(),
             },
             "witnessed": self._trust.describe(state.head.size, state.witnessed_size),
+            "standing": self._standing.describe(),
             "hsm": self._hsm(),
             "broker": self._broker(),
             "brokers": self._brokers(),
@@ -98,7 +102,8 @@ class Report:
         state = self._log.state
         unwitnessed = self._trust.alarms(state.head.size, state.witnessed_size)
         forks, clock = self._forks.alarms(), self._guard.alarms()
-        return self._storage.alarms() + unwitnessed + forks + clock
+        own = self._standing.alarms() + self._storage.alarms()
+        return own + unwitnessed + forks + clock
 
     def not_ready(self) -> list[str]:
         """Why attesting does not work at present; empty when it does."""
@@ -107,6 +112,8 @@ class Report:
             reasons.append(f"HSM {self._signer.state}: {self._signer.reason}")
         elif self._sequencer.stalled:
             reasons.append(f"signing is stalled: {self._sequencer.stalled}")
+        elif (refusal := self._standing.may_sign()) is not None:
+            reasons.append(refusal.message)
         if not self._storage.issuing:
             reasons.append(f"the disk is {self._storage.space.part:.1%} full: nothing is issued")
         if (wrong := self._guard.refuse(0)) is not None:

@@ -12,7 +12,12 @@ def hsm_config(config: Config) -> HsmConfig:
     """What the HSM's module needs to know."""
     hsm = config.hsm
     return HsmConfig(
-        str(hsm.module), hsm.token_label, hsm.token_serial, hsm.log_label, hsm.cosigner_label
+        str(hsm.module),
+        hsm.token_label,
+        hsm.token_serial,
+        hsm.log_label,
+        hsm.cosigner_label,
+        hsm.witness_label,
     )
 
 
@@ -34,3 +39,10 @@ def create_token_keys(
     from chopmark.hsm.ceremony import create_keys  # noqa: PLC0415 - loads the PKCS#11 library
 
     return create_keys(hsm_config(config), config.gateway.origin, pin, cosigner)
+
+
+def create_token_witness_key(config: Config, pin: Callable[[], str]) -> VerifierKey:
+    """Make the witness key in the token that the configuration names; see `create_witness_key`."""
+    from chopmark.hsm.witness_key import create_witness_key  # noqa: PLC0415 - as above
+
+    return create_witness_key(hsm_config(config), config.gateway.origin, pin)

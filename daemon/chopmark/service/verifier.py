@@ -8,17 +8,20 @@ from functools import cached_property, lru_cache
 from chopmark.api.ports import Asked
 from chopmark.core.check import compare, facts_from_proof, read_attestation
 from chopmark.core.checkpoint import open_checkpoint
+from chopmark.core.entry import GRAVE_REASONS
 from chopmark.core.errors import MalformedError, MissingError, TryAgainError
-from chopmark.core.judge import decide
+from chopmark.core.judge import decide, with_pruned
 from chopmark.core.keys import VerifierKey
 from chopmark.core.member import Member
+from chopmark.core.merkle import leaf_hash
 from chopmark.core.policy import NONE, Policy
 from chopmark.core.proof import Proof, parse_extra, parse_proof
 from chopmark.core.quorum import Generated
-from chopmark.core.verdict import Facts, Issuer, Match, Revoked, Source, Verdict
+from chopmark.core.verdict import Facts, Issuer, Match, Pruned, Revoked, Source, Verdict
 from chopmark.ledger.forks import Stop, good_size
 from chopmark.ledger.gather import Gather
 from chopmark.ledger.log import Log
+from chopmark.ledger.pruning import PrunedError
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.store import LogState
 from chopmark.ledger.worker import Worker
@@ -55,8 +58,9 @@ Times = Mapping[str, int | None]
 """By origin, the time (ms) up to which each log was known to be complete."""
 
 
-Found = tuple[list[Facts], int | None]
-"""Facts, and the time (ms) up to which all logs that were searched are known to be complete."""
+Found = tuple[list[Facts], int | None, list[Pruned]]
+"""Facts, the time (ms) up to which all logs that were searched are known to be complete, and what
+may be of the document but has no body any more."""
 
 
 class Verifier:
@@ -74,6 +78,7 @@ class Verifier:
         self._max_age = max_age
         self._policies = policies or {}
         self._cosigners = lru_cache(maxsize=64)(_read_cosigners)
+        self.on_pruned: Callable[[str, int], None] = lambda _origin, _index: None
 
     def policy(self, origin: str) -> Policy:
         """The policy for a log.
@@ -94,10 +99,13 @@ class Verifier:
             MalformedError: if the proof cannot be read at all.
         """
         proof = parse_proof(asked.proof) if asked.proof is not None else None
-        facts, as_of = await self._searches.ask((asked, proof))
+        facts, as_of, pruned = await self._searches.ask((asked, proof))
+        for one in pruned:
+            self.on_pruned(one.issuer.origin, one.index)
         if proof is not None:
             await self._observe(proof)
-        return decide(facts, asked.question, as_of)
+        _check_here(pruned)
+        return with_pruned(decide(facts, asked.question, as_of), pruned, asked.question)
 
     async def _observe(self, proof: Proof) -> None:
         """Let the replica know of a proof, as of any head that is shown to us."""
@@ -126,8 +134,11 @@ class Verifier:
         """
         now = asked.question.now
         times = {origin: shelf.as_of(now) for origin, shelf in self._shelves.items()}
-        facts = self._gather(asked, proof, times)
-        return facts, self._as_of(asked, times)
+        pruned: list[Pruned] = []
+        facts = self._gather(asked, proof, times, pruned)
+        known = {(fact.issuer.origin, fact.index) for fact in facts}
+        unknown = [one for one in pruned if (one.issuer.origin, one.index) not in known]
+        return facts, self._as_of(asked, times), unknown
 
     def _as_of(self, asked: Asked, times: Times) -> int | None:
         """Time up to which every log that could hold the document is known to be complete."""
@@ -140,29 +151,43 @@ class Verifier:
         known = [time for time in asked_of if time is not None]
         return min(known) if known and len(known) == len(asked_of) else None
 
-    def _gather(self, asked: Asked, proof: Proof | None, times: Times) -> list[Facts]:
-        """All facts, one for each attestation; what was pointed at comes first and stays."""
+    def _gather(
+        self, asked: Asked, proof: Proof | None, times: Times, pruned: list[Pruned]
+    ) -> list[Facts]:
+        """All facts, one for each attestation; what was pointed at comes first and stays.
+
+        What has no body any more goes into `pruned`.
+        """
         facts: list[Facts] = []
         if proof is not None:
             fact = self._from_proof(proof, asked)
             known = fact.entry is not None
             facts.append(replace(fact, as_of=times[fact.issuer.origin]) if known else fact)
         if asked.reference is not None:
-            facts += self._from_reference(*asked.reference, asked, times)
+            facts += self._from_reference(*asked.reference, asked, times, pruned)
         if asked.digests is not None:
             for shelf in self._shelves.values():
-                found = shelf.log.find(asked.digests.sha256)
-                facts += [self._facts(shelf, *one, asked, times) for one in found]
+                for index, entry in shelf.log.find(asked.digests.sha256):
+                    if entry is None:
+                        pruned.append(_prune(shelf, index))
+                    else:
+                        facts.append(self._facts(shelf, index, entry, asked, times))
         if len(facts) < 2:
             return facts
         unique = {(fact.issuer.origin, fact.index): fact for fact in reversed(facts)}
         return list(unique.values())
 
-    def _from_reference(self, origin: str, index: int, asked: Asked, times: Times) -> list[Facts]:
+    def _from_reference(
+        self, origin: str, index: int, asked: Asked, times: Times, pruned: list[Pruned]
+    ) -> list[Facts]:
         shelf = self._shelves.get(origin)
         if shelf is None or not 0 <= index < shelf.log.signed_size:
             return []
-        entry = shelf.log.read_now(lambda reader, _: reader.entry(index))
+        try:
+            entry = shelf.log.read_now(lambda reader, _: reader.entry(index))
+        except PrunedError:
+            pruned.append(replace(_prune(shelf, index), must_wait=True))
+            return []
         return [replace(self._facts(shelf, index, entry, asked, times), referred=True)]
 
     def _from_proof(self, proof: Proof, asked: Asked) -> Facts:
@@ -284,13 +309,30 @@ def _read_references(shelf: Shelf, index: int) -> tuple[Revoked | None, int | No
     return Revoked(*revoked) if revoked else None, newer if newer >= 0 else None
 
 
+def _check_here(pruned: Iterable[Pruned]) -> None:
+    """What decides must be here first.
+
+    Raises:
+        TryAgainError: `pruned`.
+    """
+    if any(one.must_wait for one in pruned):
+        message = "the body of an attestation that decides was removed here: it is fetched again"
+        raise TryAgainError("pruned", message, hint="ask again in a moment", retry_after=5)
+
+
+def _prune(shelf: Shelf, index: int) -> Pruned:
+    revoked, _ = _read_references(shelf, index)
+    grave = revoked is not None and revoked.reason in GRAVE_REASONS
+    return Pruned(shelf.issuer, index, must_wait=grave)
+
+
 def _contradiction(reader: Reader, state: LogState, proof: Proof) -> str | None:
     """Whether a proof's signed head and entry are those of the log that we hold."""
     head = proof.checkpoint()
     if head.size <= state.head.size and reader.root_at(head.size) != head.root:
         return "its log shows two histories: the proof's checkpoint is not the one held here"
     if proof.index < state.head.size:
-        held = reader.entry(proof.index)
-        if held != parse_extra(proof.extra).entry:
+        leaf = reader.node(0, proof.index)  # stays though the entry's body may be pruned
+        if leaf != leaf_hash(parse_extra(proof.extra).entry):
             return "its log shows two histories: another entry is held here at that index"
     return None

@@ -1,17 +1,20 @@
 """Builds the gateway's parts from its configuration, and closes them again."""
 
-import fcntl
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager, suppress
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TextIO
 
+from litestar.handlers import BaseRouteHandler
+
+from chopmark.api.problems import REFUSED
 from chopmark.api.refusals import Refusals
+from chopmark.api.submissions import make_witness_routes
+from chopmark.api.tiles import make_tile_route
 from chopmark.core.errors import (
     ConfigurationError,
-    ExistsError,
     InternalError,
     MissingError,
     TryAgainError,
@@ -33,6 +36,7 @@ from chopmark.ledger.worker import Worker
 from chopmark.mesh import topics
 from chopmark.mesh.link import Broker, Link
 from chopmark.mesh.mesh import Mesh
+from chopmark.service.auditing import Auditing, watch_parts
 from chopmark.service.clock import SystemClock
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.config import Config, own_member
@@ -40,15 +44,22 @@ from chopmark.service.credentials import read_pin
 from chopmark.service.forks import Forks, OwnHeads
 from chopmark.service.gates import first_refusal
 from chopmark.service.gateway import GatewayService
+from chopmark.service.locking import lock_state, refusal_named
 from chopmark.service.looplag import LoopLag
+from chopmark.service.marks import Marks
 from chopmark.service.metrics import GatewayCollector, Metrics
 from chopmark.service.places import index_path, log_path, old_index_files, replica_path
 from chopmark.service.report import Report
+from chopmark.service.retention import Retention
 from chopmark.service.signing import Signing
+from chopmark.service.standing import Standing
 from chopmark.service.storage import Storage
+from chopmark.service.submissions import Own, Submissions
+from chopmark.service.tiles import TileService
 from chopmark.service.token import hsm_config
 from chopmark.service.trust import Trust, make_policies
 from chopmark.service.verifier import Shelf, Verifier
+from chopmark.service.witnessed import foreign_logs, member_log
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +69,7 @@ class Outside:
     clock: Clock = field(default_factory=SystemClock)
     open_index: Callable[[Path], DigestIndex] = DigestIndex
     make_link: Callable[..., Link] = Link
+    random: Callable[[int], bytes] = secrets.token_bytes
     make_guard: Callable[[str, str, Clock], ClockGuard] = ClockGuard
 
 
@@ -77,6 +89,11 @@ class Parts:
     refusals: Refusals
     metrics: Metrics
     trust: Trust
+    standing: Standing
+    routes: Sequence[BaseRouteHandler]
+    submissions: Submissions
+    retention: Retention
+    auditing: Auditing
 
 
 async def build(config: Config, stack: AsyncExitStack) -> Parts:
@@ -91,9 +108,9 @@ async def build(config: Config, stack: AsyncExitStack) -> Parts:
     """
     state = config.gateway.state
     if not log_path(state).exists():
-        hint = "create it with `chopmark init`"
+        hint = "create it with `chopmark init`, or take a lost one back with `chopmark recover`"
         raise MissingError("no-ledger", f"there is no ledger in {state}", hint=hint)
-    stack.callback(_lock(state).close)
+    stack.callback(lock_state(state).close)
     reading = Worker("read")
     stack.callback(reading.close)
     signer = await open_signer(
@@ -126,24 +143,6 @@ async def open_parts(
     return parts
 
 
-def _lock(state: Path) -> TextIO:
-    """Hold the state folder; the kernel lets go of it when this process ends, however it ends.
-
-    Raises:
-        ExistsError: `already-running`.
-        InternalError: `state-refused`.
-    """
-    with _refusal_named(state):
-        file = (state / "lock").open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        file.close()
-        message = f"another gateway is running on {state}"
-        raise ExistsError("already-running", message, hint="stop it first") from error
-    return file
-
-
 def _assemble(
     config: Config,
     own: Member,
@@ -157,10 +156,20 @@ def _assemble(
 ) -> Parts:
     clock = outside.clock
     sequencer = Sequencer(log, signer, clock)
+    marks = Marks(log, signer, outside.random)
+    standing = Standing(
+        log,
+        own.log_key,
+        marks,
+        [peer.id for peer in config.peers],
+        lambda: signer.warning,
+        alone=config.start.alone,
+    )
     blame = Blame()
     guard = outside.make_guard(config.clock.require, own.institution, clock)
     guard.look()
-    sequencer.refuse = first_refusal(storage.refuse, guard.refuse)
+    sequencer.refuse = first_refusal(standing.refuse, storage.refuse, guard.refuse)
+    sequencer.permitted = standing.permitted
     forks = Forks(own, log, {replica.origin: replica for replica in replicas}, clock)
     for replica in replicas:
         replica.admit = storage.admit
@@ -178,10 +187,18 @@ def _assemble(
         {**trust.handlers, "evidence": forks.take},
     )
     trust.join(mesh)
+    trust.cosigner.may_cosign = standing.may_sign
+    standing.ask, standing.on_standing = mesh.ask_heads, mesh.head_moved
     forks.tell = lambda payload: mesh.tell(topics.evidence(own.id), payload)
-    forks.observe_own = OwnHeads(own, log, forks).observe
+    own_heads = OwnHeads(own, log, forks)
+
+    async def observe_own(note: bytes) -> None:
+        await standing.observe_own_head(note)
+        await own_heads.observe(note)
+
+    forks.observe_own = observe_own
     if trust.quorum is not None:
-        trust.quorum.observe_own_head = forks.observe_own
+        trust.quorum.observe_own_head = observe_own
     signing = Signing(log, reading)
     witnessing = None
     if trust.quorum is not None:
@@ -195,9 +212,12 @@ def _assemble(
     sequencer.on_head, sequencer.room = head_moved, mesh.room
     shelves = [_shelve_own(own, log, forks), *map(_shelve, replicas)]
     verifier = Verifier(shelves, reading, config.max_age, trust.policies)
+    retention = Retention(replicas, clock, config.retention.after, mesh.fetch)
+    verifier.on_pruned = retention.want
     lag, refusals = LoopLag(), Refusals()
     report = Report(
-        own, log, sequencer, signer, mesh, replicas, clock, storage, lag, forks, guard, trust
+        *(own, log, sequencer, signer, mesh, replicas, clock, storage, lag),
+        *(forks, guard, trust, standing),
     )
     collector = GatewayCollector(
         report.status, replicas, mesh, storage, lag, refusals, clock, blame
@@ -206,11 +226,47 @@ def _assemble(
     gateway = GatewayService(
         own, sequencer, logs, signing, verifier, report, clock, forks.describe, witnessing
     )
-    metrics = Metrics(collector)
+    witness = _make_witness(config, own, observe_own, log, signer, replicas, clock, trust)
+    routes = [make_tile_route(TileService(logs)), *make_witness_routes(witness, gateway)]
+    auditing = gateway.audit = Auditing(log, sequencer, clock, outside.random)
+    auditing.refused = lambda: REFUSED + refusals.early()
+    watch_parts(auditing, signer, storage, guard, replicas, standing)
     return Parts(
-        *(gateway, sequencer, mesh, forks, guard, report),
-        *(log, storage, lag, refusals, metrics, trust),
+        gateway=gateway,
+        sequencer=sequencer,
+        mesh=mesh,
+        forks=forks,
+        guard=guard,
+        report=report,
+        log=log,
+        storage=storage,
+        lag=lag,
+        refusals=refusals,
+        metrics=Metrics(collector),
+        trust=trust,
+        standing=standing,
+        routes=routes,
+        submissions=witness,
+        retention=retention,
+        auditing=auditing,
     )
+
+
+def _make_witness(
+    config: Config,
+    own: Member,
+    observe_own: Callable[[bytes], Awaitable[None]],
+    log: Log,
+    signer: HsmSigner,
+    replicas: Sequence[Replica],
+    clock: Clock,
+    trust: Trust,
+) -> Submissions:
+    """What cosigns heads that are handed in by HTTP."""
+    members = [member_log(replica, trust.cosigner) for replica in replicas]
+    known = [*members, *foreign_logs(log, config.witness.log, signer)]
+    ours = Own(own.origin, (own.log_key,), observe_own)
+    return Submissions(ours, lambda: known, clock, trust.cosigner.may_cosign)
 
 
 async def _watch(config: Config, log: Log, stack: AsyncExitStack) -> Storage:
@@ -228,6 +284,7 @@ async def make_heartbeat(log: Log, cosigner: Cosigner, clock: Clock) -> bytes:
     Raises:
         TryAgainError: while the HSM is away, no head was signed yet, or the clock stands at or
             before 1970, where no cosignature has a time (C2SP tlog-cosignature).
+        ChopmarkError: what `Cosigner.may_cosign` gives.
     """
     state = log.state
     if state.note is None:
@@ -282,7 +339,7 @@ class _Files:
         index = index_path(self.state, member.id)
         _make_folder(index.parent)
         for old in old_index_files(self.state, member.id):
-            with _refusal_named(old):
+            with refusal_named(old):
                 old.unlink(missing_ok=True)
         log = await open_log(path, index, self.reading, self.open_index)
         self.stack.push_async_callback(log.close)
@@ -290,20 +347,5 @@ class _Files:
 
 
 def _make_folder(path: Path) -> None:
-    with _refusal_named(path):
+    with refusal_named(path):
         path.mkdir(mode=0o700, exist_ok=True)
-
-
-@contextmanager
-def _refusal_named(path: Path) -> Iterator[None]:
-    """Turn what the system says of our state folder into our own error.
-
-    Raises:
-        InternalError: `state-refused`.
-    """
-    try:
-        yield
-    except OSError as error:
-        message = f"{path} cannot be used: {error}"
-        hint = "is the disk in order, and is this the user of the daemon?"
-        raise InternalError("state-refused", message, hint=hint) from error

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -239,3 +240,10 @@ def test_the_issuers_institution_alone_is_never_a_quorum(
         return
 
     assert policy.quorum == NONE or not policy.is_satisfied(keys(*own))
+
+
+def test_key_for_logs_of_others_is_in_no_policy() -> None:
+    foreign = replace(HK, cosigner_key=cosigner(f"{HK.origin}/witness", 9).vkey)
+    with pytest.raises(RefusedError) as caught:
+        generate_policy(SZ, [SZ, foreign, MO], DEFAULT)
+    assert caught.value.code == "witness-key"

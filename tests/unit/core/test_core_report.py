@@ -68,6 +68,7 @@ def test_report_of_a_valid_attestation_says_everything() -> None:
                 "digests_checked": ["sha256", "sm3"],
             }
         ],
+        "pruned": [],
     }
 
 

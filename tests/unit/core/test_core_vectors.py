@@ -9,19 +9,23 @@ import pytest
 
 import make_vectors
 import trees
+from chopmark.core.audit import START, Day, encode_record, link, parse_record, salted_leaf
+from chopmark.core.audit_proof import parse_audit_proof, verify_audit_proof
 from chopmark.core.checkpoint import open_checkpoint
 from chopmark.core.compact import AnswerReader, End, Failure, Unsigned, parse_header
 from chopmark.core.digest import blind
 from chopmark.core.entry import parse_entry
-from chopmark.core.errors import MalformedError
+from chopmark.core.errors import ChopmarkError, MalformedError
 from chopmark.core.evidence import check_evidence, parse_evidence
 from chopmark.core.keys import parse_vkey
+from chopmark.core.mark import parse_mark
 from chopmark.core.merkle import root_from_inclusion, verify_consistency
 from chopmark.core.note import parse_note, verify_note
 from chopmark.core.package import parse_package, verify_package
 from chopmark.core.policy import Policy, parse_policy
 from chopmark.core.proof import parse_proof, verify_proof
 from chopmark.core.prover import RunProver
+from chopmark.core.submission import parse_submission
 from chopmark.core.tiles import parse_bundle, parse_tile_name
 
 FILES = [
@@ -33,7 +37,10 @@ FILES = [
     "proof",
     "policy",
     "tiles",
+    "head-mark",
     "evidence",
+    "witness",
+    "audit",
 ]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {
@@ -64,6 +71,30 @@ def read_note(case: Case) -> list[list[Any]]:
     note = parse_note(case["note"].encode())
     assert note.encode() == case["note"].encode()
     return [[one.key.name, one.time] for one in verify_note(note, keys)]
+
+
+@pytest.mark.parametrize("case", cases("witness", "cases"))
+def test_witness_vector(case: Case) -> None:
+    vectors = VECTORS["witness"]
+    assert status_of(case["request"].encode(), vectors) == case["status"]
+    if case["name"] == "larger size":
+        note = case["request"].partition("\n\n")[2] + vectors["answer"]["line"]
+        key = parse_vkey(vectors["witness"])
+        verified = verify_note(parse_note(note.encode()), (key,))
+        assert [one.time for one in verified] == [vectors["answer"]["time"]]
+
+
+def status_of(request: bytes, vectors: dict[str, Any]) -> int:
+    key, last = parse_vkey(vectors["log"]), vectors["cosigned"]
+    try:
+        asked = parse_submission(request)
+        if asked.checkpoint.origin != key.name:
+            return 404
+        asked.check_signature([key])
+        asked.check_step(last["size"], bytes.fromhex(last["root"]))
+    except ChopmarkError as error:
+        return error.status
+    return 200
 
 
 @pytest.mark.parametrize("case", cases("note", "good"))
@@ -236,6 +267,47 @@ def test_bad_policy_vector(case: Case) -> None:
     assert code_of(lambda bad: parse_policy(bad["policy"].encode()), case) == case["code"]
 
 
+def read_audit_proof(case: Case) -> dict[str, Any]:
+    policy = Policy((parse_vkey(VECTORS["audit"]["log"]),))
+    proof = parse_audit_proof(case["proof"].encode())
+    proven = verify_audit_proof(proof, policy)
+    return {"record": asdict(proven.record), "entry": proven.proven.index}
+
+
+def test_audit_proof_vector() -> None:
+    case = VECTORS["audit"]["good"][0]
+    found = read_audit_proof(case)
+    record = VECTORS["audit"]["records"][case["record"]]["fields"]
+    assert found == {"record": record, "entry": case["entry"]}
+
+
+@pytest.mark.parametrize("case", cases("audit", "bad"))
+def test_bad_audit_proof_vector(case: Case) -> None:
+    assert code_of(read_audit_proof, case) == case["code"]
+
+
+def test_audit_record_vectors() -> None:
+    for case in VECTORS["audit"]["records"]:
+        record = parse_record(bytes.fromhex(case["hex"]))
+        assert asdict(record) == case["fields"]
+        assert encode_record(record).hex() == case["hex"]
+
+
+def test_audit_chain_and_day_vectors() -> None:
+    chain, leaves = START, []
+    for case in VECTORS["audit"]["leaves"]:
+        leaves.append(salted_leaf(bytes.fromhex(case["salt"]), bytes.fromhex(case["record"])))
+        chain = link(chain, leaves[-1])
+        assert (leaves[-1].hex(), chain.hex()) == (case["leaf"], case["chain"])
+    for case in VECTORS["audit"]["days"]:
+        root = trees.root(leaves[case["first"] : case["first"] + case["count"]])
+        last = VECTORS["audit"]["leaves"][case["first"] + case["count"] - 1]
+        assert (root.hex(), last["chain"]) == (case["root"], case["chain"])
+        hashes = (bytes.fromhex(case["root"]), bytes.fromhex(case["chain"]))
+        day = Day(case["number"], case["date"], case["first"], case["count"], *hashes)
+        assert day.value().hex() == case["value"]
+
+
 def test_tree_vectors() -> None:
     vectors = VECTORS["tiles"]
     leaves = [bytes.fromhex(value) for value in vectors["leaves"]]
@@ -280,7 +352,10 @@ EXAMPLES = {
     "compact": VECTORS["compact"]["headers"][0]["hex"],
     "proof": VECTORS["proof"]["good"][0]["proof"],
     "policy": VECTORS["policy"]["good"][0]["policy"],
+    "audit": VECTORS["audit"]["good"][0]["proof"],
     "tiles": "tile/0/x001/x234/067",
+    "head-mark": VECTORS["head-mark"]["good"][0]["hex"],
+    "witness": VECTORS["witness"]["cases"][-1]["request"],
     "evidence": VECTORS["evidence"]["good"][1]["evidence"],
 }
 
@@ -289,7 +364,31 @@ EXAMPLES = {
 def test_page_begins_with_an_example_that_is_a_vector(name: str) -> None:
     page = (PAGES / f"{name}.md").read_text("utf-8")
     example = page.split("```")[1].partition("\n")[2]
-    is_text = name in {"note", "checkpoint", "proof", "policy", "evidence"}
-    shown = example if is_text else "".join(example.split())
+    text = {"note", "checkpoint", "proof", "policy", "witness", "evidence", "audit"}
+    shown = example if name in text else "".join(example.split())
     assert EXAMPLES[name] in shown
     assert f"vectors/{name}.json" in page
+
+
+def read_mark(case: Case) -> dict[str, Any]:
+    mark = parse_mark(bytes.fromhex(case["hex"]))
+    assert mark.encode().hex() == case["hex"]
+    head = mark.head
+    return {
+        "origin": head.origin,
+        "size": head.size,
+        "root": head.root.hex(),
+        "counter": mark.counter,
+        "epoch": mark.epoch.hex(),
+        "clean": mark.clean,
+    }
+
+
+@pytest.mark.parametrize("case", cases("head-mark", "good"))
+def test_mark_vector(case: Case) -> None:
+    assert read_mark(case).items() <= case.items()
+
+
+@pytest.mark.parametrize("case", cases("head-mark", "bad"))
+def test_bad_mark_vector(case: Case) -> None:
+    assert code_of(read_mark, case) == case["code"]

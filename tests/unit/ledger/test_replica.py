@@ -264,6 +264,18 @@ async def test_other_head_that_lay_ahead_stops_the_replica_once_it_is_there(
     await assert_stopped(replica, tmp_path)
 
 
+async def test_origin_is_told_of_heads_that_lie_ahead_or_contradict(
+    replica: Replica, source: Source
+) -> None:
+    await replica.ingest(source.packages(size=100))
+    assert replica.seen_notes == []
+    await replica.observe_head(source.note(200))
+    await replica.observe_head(source.note(300))
+    assert replica.seen_notes == [source.note(300)]
+    await replica.observe_head(forged(7).note(100))
+    assert replica.seen_notes == [source.note(300), forged(7).note(100)]
+
+
 async def test_two_heads_of_one_size_stop_the_replica_before_it_is_there(
     replica: Replica, source: Source, tmp_path: Path
 ) -> None:

@@ -95,6 +95,16 @@ async def test_time_does_not_go_back_with_the_clock(log: Log) -> None:
     assert (await cosigner.cosign(*head(6), NOW - 50)).time == NOW
 
 
+async def test_time_of_a_clock_that_was_far_ahead_is_not_kept_to(log: Log) -> None:
+    """Nobody takes a cosignature of the future: heartbeats would go unheard until then."""
+    cosigner = await open_cosigner(log, SoftSigner())
+    await cosigner.cosign(*head(5), NOW + 86_400)
+
+    assert (await cosigner.cosign(*head(5), NOW)).time == NOW
+    assert (await cosigner.cosign(*head(6), NOW + 1)).time == NOW + 1
+    assert (await open_cosigner(log, SoftSigner())).last(PEER) == cosigner.last(PEER)
+
+
 async def test_row_is_compared_where_it_is_stored(log: Log) -> None:
     """Though this process remembers nothing of what another has cosigned."""
     forgetful = Cosigner(log, SoftSigner(), {})

@@ -9,11 +9,15 @@ from chopmark.core.cbor import encode_cbor
 from chopmark.core.errors import MalformedError
 from chopmark.core.text import MAX_INT
 from chopmark.mesh.messages import (
+    MAX_SEEN,
     MAX_SMALL,
+    HeadRequest,
+    HeadsSeen,
     Request,
     Status,
     encode_error,
     parse_error,
+    parse_heads,
     parse_request,
     parse_status,
 )
@@ -28,6 +32,33 @@ STATUS = Status(online=True, sizes={ORIGIN: 7, "bank-hk.example/hk-1": 0})
 def test_request_comes_back_as_itself() -> None:
     assert parse_request(REQUEST.encode()) == REQUEST
     assert parse_request(Request(ORIGIN, MAX_INT, MAX_INT).encode()).start == MAX_INT
+
+
+def test_question_for_heads_and_its_answer_come_back_as_themselves() -> None:
+    assert parse_request(HeadRequest(ORIGIN).encode()) == HeadRequest(ORIGIN)
+    for heads in (HeadsSeen(None), HeadsSeen(b"one"), HeadsSeen(b"one", (b"two", b"three"))):
+        assert parse_heads(heads.encode()) == heads
+    assert HeadsSeen(b"one", (b"two",)).notes == (b"one", b"two")
+    assert HeadsSeen(None, (b"two",)).notes == (b"two",)
+    assert len(parse_heads(HeadsSeen(None, (b"x",) * 9).encode()).seen) == MAX_SEEN
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        [],
+        {"held": b""},
+        {"held": "", "seen": []},
+        {"held": b"", "seen": b""},
+        {"held": b"", "seen": [1]},
+        {"held": b"", "seen": [b"x"] * (MAX_SEEN + 1)},
+        {"held": b"x" * 70_000, "seen": []},
+    ],
+)
+def test_heads_that_are_none_are_refused(value: object) -> None:
+    with pytest.raises(MalformedError):
+        parse_heads(encode_cbor(value))
 
 
 def test_status_comes_back_as_itself() -> None:
@@ -53,6 +84,9 @@ def test_status_of_a_hundred_logs_is_a_small_message() -> None:
         {0: ORIGIN, 1: True, 2: 1},
         {0: ORIGIN, 1: "1", 2: 1},
         {0: "Not an origin", 1: 1, 2: 1},
+        {0: "Not an origin", 3: True},
+        {0: ORIGIN, 3: 1},
+        {3: True},
         {0: "chopmark/x", 1: 1, 2: 1},
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from chopmark.core.errors import InternalError
 from chopmark.mesh.broker import Message
 from chopmark.mesh.links import Links
-from chopmark.mesh.messages import Request, parse_error
+from chopmark.mesh.messages import HeadRequest, HeadsSeen, Request, parse_error, parse_heads
 from chopmark.mesh.serving import MAX_OF_ONE, MAX_REQUESTS, Server
 from chopmark.mesh.topics import parse_topic, reply, request
 from meshes import FakeLink, FakeLog, fake, fake_links, live, running
@@ -60,9 +60,22 @@ async def test_request_is_answered_to_its_asker(links: Links, link: FakeLink) ->
     assert not sent.retain
 
 
+async def test_question_for_heads_is_answered_with_all_that_was_seen(
+    links: Links, link: FakeLink
+) -> None:
+    log = FakeLog(SZ, size=30)
+    log.seen_notes = [b"a head above it"]
+    server = serving(links, log)
+    async with running(server.run()):
+        asked(server, HeadRequest(SZ).encode())
+        heads = parse_heads((await link.next()).payload)
+    assert heads == HeadsSeen(log.head_note, (b"a head above it",))
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [
+        (HeadRequest(HK).encode(), "not-there"),
         (Request(HK, 0, 1).encode(), "not-there"),
         (Request(SZ, 0, 31).encode(), "not-there"),
         (Request(SZ, 30, 30).encode(), "not-signed"),

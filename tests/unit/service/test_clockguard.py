@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -237,3 +238,11 @@ def test_kernel_says(
 def test_this_machines_kernel_answers() -> None:
     assert isinstance(read_kernel().synchronised, bool)
     assert read_boottime() > 0
+
+
+def test_unit_lets_the_daemon_ask_the_kernel() -> None:
+    unit = (Path(__file__).parents[3] / "systemd" / "chopmark.service").read_text("utf-8")
+    lines = unit.splitlines()
+    assert "SystemCallFilter=adjtimex clock_adjtime" in lines
+    assert not [line for line in lines if line.startswith("ProtectClock=")]
+    assert "CapabilityBoundingSet=" in lines, "nor may it set the clock"

@@ -1,24 +1,34 @@
 """`chopmark fsck`: whether everything on disk is what was signed."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from chopmark.cli.context import Given
 from chopmark.cli.terminal import clean, say, say_json, styled
+from chopmark.core.errors import UsageError
+from chopmark.ledger.fsck import Finding
+from chopmark.service.backup import check_backup
 from chopmark.service.fsck import Check, plan_checks
 
 FINDINGS: Final = 10
 """Exit code when something is wrong."""
 
 
-def fsck(*, member: str | None = None, options: Given) -> int:
+def fsck(*, member: str | None = None, backup: Path | None = None, options: Given) -> int:
     """Check everything on disk: entries, trees, signatures and indices. Changes nothing.
 
     May run beside the gateway. The exit code is 0 if all is well, and 10 with findings.
 
     Args:
         member: Check only the log of this member id: this gateway's own, or a replica.
+        backup: Check this file that `chopmark backup` has made, and nothing else; it needs no
+            configuration.
     """
+    if backup is not None:
+        if member is not None:
+            raise UsageError("usage", "--member and --backup exclude each other")
+        return FINDINGS if _check_backup(backup, options) else 0
     checks = plan_checks(options.load_config(), member)
     counts = [_run(check, options) for check in checks]
     return FINDINGS if any(counts) else 0
@@ -27,12 +37,30 @@ def fsck(*, member: str | None = None, options: Given) -> int:
 def _run(check: Check, options: Given) -> int:
     with options.meter(f"checking {check.member}", 1, unit="entries") as meter:
         findings = check.run(meter.reach)
+    return _show(check.member, check.path, findings, options, check.pruned)
+
+
+def _check_backup(path: Path, options: Given) -> int:
+    with options.meter("checking the backup", 1, unit="entries") as meter:
+        whose, findings = check_backup(path, meter.reach)
+    return _show(whose, path, findings, options)
+
+
+def _show(
+    whose: str,
+    path: Path,
+    findings: Sequence[Finding],
+    options: Given,
+    pruned: Sequence[tuple[int, int]] = (),
+) -> int:
     if options.json:
         described = [{"code": one.code, "message": one.message} for one in findings]
-        say_json({"id": check.member, "path": str(check.path), "findings": described})
+        say_json({"id": whose, "path": str(path), "findings": described, "pruned": pruned})
         return len(findings)
     result = styled(_count(findings), "red" if findings else "green")
-    say(styled(check.member, "bold"), "  ", clean(check.path), "  ", result)
+    say(styled(whose, "bold"), "  ", clean(path), "  ", result)
+    for start, end in pruned:
+        say("  ", styled(f"pruned by rule: entries {start} to {end - 1}", "dim"))
     for one in findings:
         say("  ", styled(one.code, "red"), "  ", clean(one.message))
     return len(findings)

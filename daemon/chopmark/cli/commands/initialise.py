@@ -1,24 +1,19 @@
 """`chopmark init`: set a gateway up."""
 
 import os
-import sys
-from getpass import getpass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from chopmark.cli.context import Given
+from chopmark.cli.pin import pin_source
 from chopmark.cli.terminal import clean, say, say_fields, say_json, styled
-from chopmark.core.errors import ConfigurationError, UsageError
+from chopmark.core.errors import UsageError
 from chopmark.service.config_model import Api, Broker, Clock, Config, Gateway, Hsm, Metrics
-from chopmark.service.credentials import DIRECTORY_VARIABLE, read_pin
 from chopmark.service.initialise import Initialised
 from chopmark.service.initialise import initialise as set_up
 from chopmark.service.token import create_token_keys
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def initialise(
@@ -90,7 +85,7 @@ def initialise(
         broker=(_read_broker(broker),),
     )
     path = options.config_path().absolute()
-    pin = _pin_source(config)
+    pin = pin_source(config)
     made = set_up(path, config, lambda: create_token_keys(config, pin, cosigner_key))
     _show(made, config, options)
     return 0
@@ -101,16 +96,6 @@ def _read_broker(text: str) -> Broker:
     if not host or not port.isascii() or not port.isdecimal() or not 1 <= int(port) <= 65535:
         raise UsageError("bad-broker", f"not HOST:PORT: {text!r}", hint="such as 127.0.0.1:1883")
     return Broker(host=host.strip("[]"), port=int(port))
-
-
-def _pin_source(config: Config) -> "Callable[[], str]":
-    """Where the PIN comes from; never the command line, which every user of a machine can read."""
-    if os.environ.get(DIRECTORY_VARIABLE):
-        return lambda: read_pin(config)
-    if not sys.stdin.isatty():
-        hint = f"put it into $CREDENTIALS_DIRECTORY/{config.hsm.pin_credential}, or use a terminal"
-        raise ConfigurationError("pin-missing", "nowhere to get the token's PIN from", hint=hint)
-    return lambda: getpass(f"PIN of token {config.hsm.token_label}: ")
 
 
 def _show(made: Initialised, config: Config, options: Given) -> None:

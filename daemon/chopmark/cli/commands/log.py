@@ -46,13 +46,14 @@ def _show(entries: list[dict[str, Any]], options: Given) -> int:
         say_json(entries)
     elif entries:
         headings = ("index", "made at", "type", "kind", "SHA-256")
-        say_table(headings, [_row(entry) for entry in entries], whole=headings[:4])
+        say_table(headings, [describe_row(entry) for entry in entries], whole=headings[:4])
     else:
         say(styled("no entries", "dim"))
     return 0
 
 
-def _row(entry: dict[str, Any]) -> list[object]:
+def describe_row(entry: dict[str, Any]) -> list[object]:
+    """An entry in words: index, time, type, kind, and what else there is."""
     digests = entry.get("digests") or {}
     digest = str(digests.get("sha256", ""))
     return [

@@ -64,6 +64,9 @@ def _fields(state: dict[str, Any]) -> Iterator[tuple[str, object]]:
     yield "institution", f"{state.get('institution')} ({state.get('jurisdiction')})"
     yield "log", state["origin"]
     yield "entries", state.get("size")
+    standing = state.get("standing") or {}
+    if standing.get("state") in ("behind", "confirming"):
+        yield "signing", f"{standing['state']}: {standing.get('reason')}"
     disk = state.get("storage")
     if isinstance(disk, dict):
         yield "disk", _disk(disk)

@@ -1,0 +1,95 @@
+"""`GET /v1/audit`: the audit log, and the proof of one of its records.
+
+It says who did what, so only the unix socket shows it: anybody on the machine may open the port.
+"""
+
+from typing import Any, Protocol
+
+import msgspec
+from litestar import MediaType, Request, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from chopmark.api.guard import is_unix
+from chopmark.api.models import AuditQuery, read_query
+from chopmark.core.errors import ForbiddenError
+from chopmark.core.text import parse_decimal
+
+
+class RecordOut(msgspec.Struct):
+    """One record; `chain` is that of the record, in hexadecimal."""
+
+    number: int
+    time: str
+    actor: str
+    action: str
+    outcome: str
+    about: dict[str, str | int]
+    chain: str
+
+
+class DayOut(msgspec.Struct):
+    """A day that is over; `entry` is the index of its entry in our log, once that is there."""
+
+    number: int
+    date: str
+    first: int
+    count: int
+    root: str
+    chain: str
+    value: str
+    entry: int | None
+    pruned: bool
+
+
+class AuditOut(msgspec.Struct):
+    """Records in their order, the days that they or the date asked for belong to, and the end.
+
+    `next` is the number that the next record will have, `chain` that of the newest one.
+    """
+
+    records: list[RecordOut]
+    days: list[DayOut]
+    next: int
+    chain: str
+
+
+class AuditBook(Protocol):
+    """The audit log, to be read; `service` provides it."""
+
+    async def page(self, date: str | None, after: int, limit: int) -> AuditOut:
+        """Records with a number above `after`, of one date or of all, at most `limit`."""
+        ...
+
+    async def proof(self, number: int) -> bytes:
+        """The proof of a record (docs/formats/audit.md).
+
+        Raises:
+            MissingError: `no-such-record`, `day-not-logged`, `record-pruned`, `not-signed`.
+        """
+        ...
+
+
+def make_audit_routes(book: AuditBook) -> list[HTTPRouteHandler]:
+    """The routes in front of an audit log."""
+
+    @get("/v1/audit")
+    async def read_audit(request: Request[Any, Any, Any]) -> AuditOut:
+        """Records of a day, or from a number on."""
+        _check_caller(request)
+        query = read_query(request.scope["query_string"], AuditQuery)
+        return await book.page(query.day, query.after, query.limit)
+
+    @get("/v1/audit/proofs/{number:str}", media_type=MediaType.TEXT)
+    async def read_audit_proof(request: Request[Any, Any, Any], number: FromPath[str]) -> bytes:
+        """The proof of one record as text."""
+        _check_caller(request)
+        return await book.proof(parse_decimal(number, "the number of a record"))
+
+    return [read_audit, read_audit_proof]
+
+
+def _check_caller(request: Request[Any, Any, Any]) -> None:
+    if not is_unix(request.scope.get("server")):
+        message = "the audit log is shown on the gateway's unix socket only"
+        raise ForbiddenError("unix-socket-only", message, hint="call it with --gateway unix:PATH")

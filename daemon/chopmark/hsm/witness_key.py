@@ -1,0 +1,75 @@
+"""Making the witness key in the token, of a gateway that may run for years already."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from pkcs11.exceptions import MechanismInvalid, PKCS11Error
+from pkcs11.mechanisms import KeyType
+from pkcs11.types import Session
+
+from chopmark.core.checkpoint import check_origin
+from chopmark.core.errors import ConfigurationError, MissingError
+from chopmark.core.keys import VerifierKey
+from chopmark.hsm.ceremony import check_absent, destroy, generate
+from chopmark.hsm.config import HsmConfig
+from chopmark.hsm.errors import PinRefusedError, TokenFaultError, away, describe
+from chopmark.hsm.keys import find_private, find_verifiers, find_witness
+from chopmark.hsm.module import Module
+from chopmark.hsm.token import login
+
+
+def create_witness_key(config: HsmConfig, origin: str, pin: Callable[[], str]) -> VerifierKey:
+    """Generate the witness key (Ed25519) in the token that has the gateway's other two.
+
+    Blocks until done; the module must not be in use in this process.
+
+    Args:
+        config: which module, token and labels.
+        origin: of our log; names the key.
+        pin: gives the PIN; called once.
+
+    Raises:
+        ExistsError: `key-exists`.
+        ConfigurationError: `no-hsm-module`, `no-such-token`, `ambiguous-token`, `pin-refused`,
+            `no-such-mechanism`, `key-not-protected`.
+        MissingError: `no-such-key` if it is not the gateway's token.
+        TryAgainError: `hsm-away`.
+    """
+    check_origin(origin)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hsm") as executor:
+        return executor.submit(_run, config, origin, pin).result()
+
+
+def _run(config: HsmConfig, origin: str, pin: Callable[[], str]) -> VerifierKey:
+    module = Module(config.module)
+    try:
+        return _create(login(module, module.find_token(config), pin, rw=True), config, origin)
+    except PinRefusedError as refused:
+        hint = "put the right PIN into the credential `hsm-pin`; a token locks after a few tries"
+        raise ConfigurationError("pin-refused", refused.reason, hint=hint) from refused
+    except MechanismInvalid as error:
+        message = "the token cannot make an Ed25519 key, and C2SP has no witness without one"
+        raise ConfigurationError("no-such-mechanism", message) from error
+    except (PKCS11Error, TokenFaultError) as error:
+        raise away(describe(error)) from error
+    finally:
+        module.close()
+
+
+def _create(session: Session, config: HsmConfig, origin: str) -> VerifierKey:
+    find_verifiers(session, config, origin)
+    check_absent(session, config.witness_label)
+    made = generate(session, config.witness_label, KeyType.EC_EDWARDS)
+    try:
+        return _read_back(session, config, origin)
+    except BaseException:
+        destroy(list(made))
+        raise
+
+
+def _read_back(session: Session, config: HsmConfig, origin: str) -> VerifierKey:
+    key = find_witness(session, config, origin)
+    if key is None:
+        raise MissingError("no-such-key", "the token does not keep the key that it made")
+    find_private(session, config.witness_label, key)
+    return key

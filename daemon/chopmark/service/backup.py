@@ -1,0 +1,53 @@
+"""`chopmark backup`: what no other gateway could give back, as one file.
+
+That is `log.db`: our own log, what we have cosigned, epochs, members and evidence. Replicas and
+indices fill themselves again. A backup is put back by `chopmark recover` and by nothing else: a
+ledger of yesterday, just copied back, would sign other entries where today's stand with the peers.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from chopmark.client.files import making_new
+from chopmark.core.errors import InternalError, MissingError
+from chopmark.ledger.backup import Copied, copy_store
+from chopmark.ledger.fsck import Finding, check_store
+from chopmark.ledger.store import read_keys
+from chopmark.service.config_model import Config
+from chopmark.service.places import log_path
+
+MODE: Final = 0o600
+"""No key is in it, but all that this institution has ever attested."""
+Progress = Callable[[int, int], None]
+
+
+def back_up(config: Config, target: Path, progress: Progress | None = None) -> Copied:
+    """Copy the ledger into a new file, durable once this returns; the gateway may be running.
+
+    Raises:
+        ExistsError: `file-exists`; nothing is ever overwritten.
+        MissingError: `no-ledger`, `no-such-folder`.
+        ForbiddenError: `folder-forbidden`.
+        InternalError: `not-copied`, `damaged-ledger`, `write-failed`.
+    """
+    path = log_path(config.gateway.state)
+    if not path.exists():
+        raise MissingError("no-ledger", f"there is no ledger at {path}")
+    with making_new(target, MODE) as unfinished:
+        return copy_store(path, unfinished, progress)
+
+
+def check_backup(path: Path, progress: Progress | None = None) -> tuple[str, list[Finding]]:
+    """Check a backup by itself, under the keys that it names; gives the log's origin as well.
+
+    Raises:
+        MissingError: `no-such-file`.
+    """
+    if not path.is_file():
+        raise MissingError("no-such-file", f"no such file: {path}")
+    try:
+        keys = read_keys(path)
+    except InternalError as error:  # so damaged that it does not say whose it is
+        return "unknown", [Finding("unreadable", error.message)]
+    return keys[0].name, check_store(path, None, *keys, progress)

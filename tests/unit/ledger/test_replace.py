@@ -1,0 +1,103 @@
+"""Putting a recovered ledger in its place."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.errors import InternalError
+from chopmark.ledger.epoch import Epochs
+from chopmark.ledger.replace import Cosigned, load_epochs, put_epochs, replace_ledger
+from chopmark.ledger.store import Store
+from ledgers import attestations, make_store, sign
+
+EPOCHS = Epochs(current=b"e" * 16, clean=True)
+
+
+def make(path: Path, count: int) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    store = make_store(path, attestations(count))
+    sign(store)
+    store.close()
+    return path
+
+
+def size(path: Path) -> int:
+    store = Store(path)
+    store.close()
+    return store.size
+
+
+def note_roster(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("INSERT INTO roster_signed VALUES (3, x'01')")
+
+
+def rosters(path: Path) -> list[tuple[int, bytes]]:
+    with closing(sqlite3.connect(path)) as db:
+        return list(db.execute("SELECT * FROM roster_signed"))
+
+
+def test_old_ledger_is_kept_and_what_lies_beside_it_is_taken_over(tmp_path: Path) -> None:
+    old, new = make(tmp_path / "log.db", 3), make(tmp_path / "recovery" / "log.db", 9)
+    note_roster(old)
+    (tmp_path / "index").mkdir()
+    kept = replace_ledger(old, new, EPOCHS, tmp_path / "index")
+    assert kept == tmp_path / "log.db.replaced-1"
+    assert (size(kept), size(old)) == (3, 9)
+    assert rosters(old) == [(3, b"\1")]
+    assert load_epochs(old) == EPOCHS
+    assert not (tmp_path / "index").exists()
+    assert not new.exists()
+
+
+def test_ledger_that_is_gone_or_damaged_is_no_hindrance(tmp_path: Path) -> None:
+    old, new = tmp_path / "log.db", make(tmp_path / "recovery" / "log.db", 4)
+    assert replace_ledger(old, new, EPOCHS, tmp_path / "index") is None
+    old.write_bytes(b"no database at all, but some bytes of one" * 100)
+    make(new, 6)
+    kept = replace_ledger(old, new, EPOCHS, tmp_path / "index")
+    assert kept is not None
+    assert size(old) == 6
+    make(new, 7)
+    assert replace_ledger(old, new, EPOCHS, tmp_path / "index") == tmp_path / "log.db.replaced-2"
+
+
+def test_kill_before_the_last_step_is_made_good_by_calling_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = make(tmp_path / "log.db", 3), make(tmp_path / "recovery" / "log.db", 9)
+    with monkeypatch.context() as patch:
+        patch.setattr("chopmark.ledger.replace.shutil.rmtree", refuse)
+        with pytest.raises(InternalError) as caught:
+            replace_ledger(old, new, EPOCHS, tmp_path / "index")
+        assert caught.value.code == "not-replaced"
+    assert not old.exists()
+    assert replace_ledger(old, new, EPOCHS, tmp_path / "index") is None
+    assert size(old) == 9
+
+
+def refuse(*_: object, **__: object) -> None:
+    raise OSError("refused")
+
+
+def test_what_we_cosigned_is_never_forgotten_by_a_smaller_head(tmp_path: Path) -> None:
+    path = make(tmp_path / "log.db", 1)
+    head = Checkpoint("bank-hk.example/hk-1", 7, b"\1" * 32)
+    for size, time in ((7, 50), (5, 90), (9, 20)):
+        floor = Cosigned(replace(head, size=size), "key", time, b"note %d" % size)
+        put_epochs(path, Epochs(), [floor])
+    with closing(sqlite3.connect(path)) as db:
+        rows = list(db.execute("SELECT size, time, note FROM cosigner"))
+    assert rows == [(9, 50, b"note 9")]
+
+
+def test_row_is_put_and_read(tmp_path: Path) -> None:
+    path = make(tmp_path / "log.db", 1)
+    assert load_epochs(path) == Epochs()
+    put_epochs(path, Epochs(barred="it was recovered"))
+    assert load_epochs(path) == Epochs(barred="it was recovered")
+    assert load_epochs(tmp_path / "none.db") is None

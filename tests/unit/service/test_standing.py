@@ -1,0 +1,380 @@
+"""Which ledgers may be signed: every crash of a start, restored disks, tokens and peers."""
+
+import asyncio
+import shutil
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from chopmark.core.errors import ChopmarkError, UnreachableError
+from chopmark.ledger import epoch
+from chopmark.ledger.log import Log
+from chopmark.ledger.store import Store
+from chopmark.mesh.messages import HeadsSeen
+from chopmark.service import standing as standing_module
+from chopmark.service.marks import Marks
+from chopmark.service.standing import Standing
+from ledgers import LOG, Source, append, attestations, opened, sign
+from softtoken import PowerCutError, SoftToken
+
+ENTRIES = attestations(9)
+SOURCE = Source(ENTRIES)
+
+
+@pytest.fixture(autouse=True)
+def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standing_module, "RETRY", 0.01)
+
+
+@dataclass
+class Box:
+    """A state folder and a token, started as often as a test likes."""
+
+    folder: Path
+    token: SoftToken = field(default_factory=SoftToken)
+    peers: dict[str, HeadsSeen | None] = field(default_factory=dict)
+    alone: bool = False
+    warning: str | None = None
+
+    @asynccontextmanager
+    async def started(self) -> AsyncIterator["Run"]:
+        async with opened(self.folder) as log:
+            marks = Marks(log, self.token)
+            made = Standing(
+                log, LOG.vkey, marks, list(self.peers), lambda: self.warning, alone=self.alone
+            )
+            made.ask = self.ask
+            running = asyncio.create_task(made.run())
+            try:
+                yield Run(made, log, running)
+            finally:
+                running.cancel()
+                with suppress(asyncio.CancelledError, PowerCutError):
+                    await running
+
+    async def ask(self, peer: str) -> HeadsSeen:
+        answer = self.peers[peer]
+        if answer is None:
+            raise UnreachableError("no-reply", f"{peer} does not answer")
+        return answer
+
+    async def decide(self) -> str:
+        """Start, and stop by pulling the plug: what it came to."""
+        async with self.started() as run:
+            await run.standing.settled()
+            return run.standing.state
+
+    async def live(self, size: int, *, clean: bool = False) -> None:
+        """A run that signs up to so many entries."""
+        async with self.started() as run:
+            await run.standing.permitted()
+            await run.sign(size)
+            if clean:
+                await run.standing.leave()
+
+    def keep(self, name: str) -> None:
+        """Keep a copy of the disk."""
+        with sqlite3.connect(self.folder / "log.db") as db:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        db.close()
+        shutil.copytree(self.folder, self.folder.parent / name)
+
+    def restore(self, name: str) -> None:
+        shutil.rmtree(self.folder)
+        shutil.copytree(self.folder.parent / name, self.folder)
+
+
+@dataclass
+class Run:
+    standing: Standing
+    log: Log
+    task: asyncio.Task[None]
+
+    async def sign(self, size: int) -> None:
+        def work(store: Store) -> None:
+            if store.size < size:
+                append(store, ENTRIES[store.size : size])
+            sign(store)
+
+        await self.log.write(work)
+
+    def refusal(self) -> ChopmarkError:
+        error = self.standing.may_sign()
+        assert error is not None
+        return error
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    (tmp_path / "state").mkdir()
+    return Box(tmp_path / "state")
+
+
+async def test_first_start_founds_the_mark(box: Box) -> None:
+    assert await box.decide() == "standing"
+    assert box.token.mark is not None
+    assert (box.token.mark.counter, box.token.mark.head.size) == (1, 0)
+
+
+async def test_each_start_writes_another_epoch(box: Box) -> None:
+    await box.live(2)
+    first = box.token.mark
+    await box.live(3)
+    assert first is not None
+    assert box.token.mark is not None
+    assert box.token.mark.epoch != first.epoch
+    assert box.token.mark.counter > first.counter
+
+
+@pytest.mark.parametrize("size", [0, 3])
+@pytest.mark.parametrize("where", ["settle", "before", "after", "finish"])
+async def test_crash_at_any_step_of_a_start_is_no_fault(
+    box: Box, where: str, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if size:
+        await box.live(size)
+    with monkeypatch.context() as patch:
+        if where in ("before", "after"):
+            box.token.cut = where
+        else:
+            patch.setattr(f"chopmark.service.marks.{where}", fail)
+        async with box.started() as run:
+            with pytest.raises(PowerCutError):
+                await run.task
+            assert run.refusal().code == "confirming"
+    box.token.cut = ""
+    box.alone = True
+    for _ in range(2):
+        assert await box.decide() == "standing"
+
+
+def fail(*_: object) -> None:
+    raise PowerCutError
+
+
+async def test_database_put_back_is_behind_and_says_so(box: Box) -> None:
+    await box.live(2)
+    box.keep("old")
+    await box.live(5, clean=True)
+    box.restore("old")
+    async with box.started() as run:
+        await run.standing.settled()
+        error = run.refusal()
+        assert (error.code, error.status, error.exit_code) == ("log-behind", 503, 75)
+        assert "has signed 5 entries, and here are 2" in error.message
+        assert "chopmark recover" in error.hint
+        assert run.standing.refuse(1) is not None
+        assert [alarm["code"] for alarm in run.standing.alarms()] == ["log-behind"]
+        assert run.standing.describe()["state"] == "behind"
+
+
+async def test_database_put_back_is_behind_though_nothing_was_signed_since(box: Box) -> None:
+    await box.live(2)
+    box.keep("old")
+    await box.live(2)
+    box.restore("old")
+    async with box.started() as run:
+        await run.standing.settled()
+        assert "another copy of this ledger" in run.refusal().message
+
+
+async def test_second_box_with_the_token_is_fenced(box: Box) -> None:
+    await box.live(2)
+    box.keep("second")
+    second = replace(box, folder=box.folder.parent / "second")
+    assert await box.decide() == "standing"
+    assert await second.decide() == "behind"
+
+
+async def test_first_box_notices_that_a_second_one_took_the_token(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing_module, "MARK", 0.01)
+    async with box.started() as run:
+        await run.standing.permitted()
+        assert box.token.mark is not None
+        box.token.mark = replace(box.token.mark, epoch=b"x" * 16, counter=99)
+        await run.sign(4)
+        await until(lambda: run.standing.state == "behind")
+        assert "another gateway" in run.refusal().message
+
+
+async def test_other_root_at_the_size_of_the_mark_is_behind(box: Box) -> None:
+    await box.live(3)
+    assert box.token.mark is not None
+    other = replace(box.token.mark.head, size=3, root=b"\1" * 32)
+    box.token.mark = replace(box.token.mark, head=other)
+    async with box.started() as run:
+        await run.standing.settled()
+        assert "another root at 3" in run.refusal().message
+
+
+async def test_token_that_lost_its_mark_is_behind(box: Box) -> None:
+    await box.live(3)
+    box.token.mark = None
+    assert await box.decide() == "behind"
+
+
+async def test_ledger_from_before_marks_is_taken_over(box: Box) -> None:
+    async with opened(box.folder) as log:
+        await Run(None, log, None).sign(4)  # type: ignore[arg-type]
+    box.peers = {"hk-1": None}
+    async with box.started() as run:
+        await until(lambda: "did not stop in order" in run.refusal().message)
+        box.peers["hk-1"] = HeadsSeen(SOURCE.note(4))
+        await run.standing.permitted()
+    assert box.token.mark is not None
+    assert box.token.mark.head.size == 4
+
+
+async def test_start_after_a_clean_stop_asks_nobody(box: Box) -> None:
+    box.peers = {"hk-1": None}
+    await box.live(3, clean=True)
+    assert await box.decide() == "standing"
+
+
+async def test_stop_with_entries_that_are_not_signed_is_not_an_orderly_one(box: Box) -> None:
+    async with box.started() as run:
+        await run.standing.permitted()
+        await run.sign(3)
+        await run.log.write(lambda store: append(store, ENTRIES[3:5]))
+        await run.standing.leave()
+    assert box.token.mark is not None
+    assert (box.token.mark.head.size, box.token.mark.clean) == (3, False)
+    box.peers = {"hk-1": None}
+    async with box.started() as run:
+        await until(lambda: "did not stop in order" in run.refusal().message)
+
+
+async def test_start_after_a_kill_waits_for_a_peer(box: Box) -> None:
+    box.peers = {"hk-1": None, "mo-1": None}
+    await box.live(3)
+    async with box.started() as run:
+        await until(lambda: "no peer has confirmed" in run.refusal().message)
+        assert (run.refusal().code, run.refusal().status) == ("confirming", 503)
+        assert "alone = true" in run.refusal().hint
+        box.peers["mo-1"] = HeadsSeen(None)  # it knows nothing, and that says nothing
+        await asyncio.sleep(0.05)
+        assert run.standing.state == "confirming"
+        box.peers["mo-1"] = HeadsSeen(SOURCE.note(2))
+        await run.standing.permitted()
+        assert run.standing.may_sign() is None
+
+
+async def test_token_on_the_disk_of_the_ledger_has_each_start_confirmed(box: Box) -> None:
+    box.peers, box.warning = {"hk-1": HeadsSeen(None)}, "SoftHSM keeps its objects on this disk"
+    await box.live(3, clean=True)
+    async with box.started() as run:
+        await until(lambda: "SoftHSM" in run.refusal().message)
+        box.peers["hk-1"] = HeadsSeen(SOURCE.note(3))
+        await run.standing.permitted()
+
+
+async def test_who_starts_alone_asks_nobody(box: Box) -> None:
+    box.peers, box.alone, box.warning = {"hk-1": None}, True, "SoftHSM"
+    await box.live(3)
+    assert await box.decide() == "standing"
+
+
+@pytest.mark.parametrize("held", [True, False])
+async def test_peer_that_has_seen_more_shows_a_restored_disk_and_token(
+    box: Box, *, held: bool
+) -> None:
+    await box.live(2)
+    seen = HeadsSeen(SOURCE.note(6)) if held else HeadsSeen(SOURCE.note(2), (SOURCE.note(6),))
+    box.peers = {"hk-1": seen}
+    assert await box.decide() == "behind"
+    box.peers, box.alone = {}, True
+    assert await box.decide() == "behind"  # what was seen once is not forgotten
+
+
+async def test_head_that_contradicts_the_log_ends_the_signing(box: Box) -> None:
+    other = Source(attestations(3, 50))
+    async with box.started() as run:
+        await run.standing.permitted()
+        await run.sign(4)
+        await run.standing.observe_own_head(SOURCE.note(4))
+        assert run.standing.state == "standing"
+        await run.standing.observe_own_head(other.note())
+        assert run.standing.state == "behind"
+        assert "another root at 3" in run.refusal().message
+
+
+async def test_head_that_our_key_has_not_signed_is_refused(box: Box) -> None:
+    async with box.started() as run:
+        await run.standing.permitted()
+        with pytest.raises(ChopmarkError):
+            await run.standing.observe_own_head(SOURCE.note(6).replace(b"\n6\n", b"\n7\n"))
+        assert run.standing.state == "standing"
+
+
+async def test_token_without_room_for_a_mark_signs_with_an_alarm(box: Box) -> None:
+    box.token.refuses = True
+    for _ in range(2):
+        async with box.started() as run:
+            await run.standing.permitted()
+            assert [alarm["code"] for alarm in run.standing.alarms()] == ["mark-refused"]
+            assert run.standing.describe()["rollback_protection"] is False
+
+
+async def test_token_that_has_a_mark_and_takes_no_other_signs_nothing(box: Box) -> None:
+    await box.live(2)
+    box.token.refuses = True
+    async with box.started() as run:
+        await until(lambda: run.refusal().code == "mark-refused")
+        box.token.refuses = False
+        await run.standing.permitted()
+
+
+async def test_token_that_is_away_is_waited_for(box: Box) -> None:
+    box.token.away = True
+    async with box.started() as run:
+        await until(lambda: run.refusal().code == "hsm-away")
+        box.token.away = False
+        await run.standing.permitted()
+
+
+async def test_mark_follows_the_head_and_rests_with_it(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standing_module, "MARK", 0.01)
+    async with box.started() as run:
+        await run.standing.permitted()
+        await run.sign(4)
+        await until(lambda: box.token.mark is not None and box.token.mark.head.size == 4)
+        writes = box.token.writes
+        await asyncio.sleep(0.05)
+        assert box.token.writes == writes
+
+
+async def test_write_that_was_not_waited_for_is_found_again(box: Box) -> None:
+    async with box.started() as run:
+        await run.standing.permitted()
+        await run.sign(4)
+        box.token.cut = "after"
+        with pytest.raises(PowerCutError):
+            await run.standing._marks.write()
+        box.token.cut = ""
+        await run.standing.leave()
+    assert box.token.mark is not None
+    assert box.token.mark.clean
+    assert await box.decide() == "standing"
+
+
+async def test_barred_log_is_never_signed(box: Box) -> None:
+    async with opened(box.folder) as log:
+        row = epoch.Epochs(barred="it was recovered, and its origin is retired")
+        await log.write(lambda store: store.change(lambda db: epoch.write_epochs(db, row)))
+    async with box.started() as run:
+        await run.standing.settled()
+        assert "its origin is retired" in run.refusal().message
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.005)
