@@ -331,17 +331,17 @@ class Peers:
             self.asked.append((peer, wanted.start))
             log = self._logs.get(peer)
             if log is not None:
-                self._asker.take_reply(await self._reply(sent, log, wanted))
+                self._asker.take_reply(await self._reply(peer, sent, log, wanted))
 
-    async def _reply(self, sent: Sent, log: FakeLog, wanted: Request) -> Any:
+    async def _reply(self, peer: str, sent: Sent, log: FakeLog, wanted: Request) -> Any:
         try:
             payload, _ = await log.package(wanted.start)
         except MissingError as error:
             payload = encode_error(error.code)
-        return answer_of(payload, sent.correlation)
+        return answer_of(payload, sent.correlation, peer)
 
 
-def answer_of(payload: bytes, correlation: bytes | None) -> Any:
-    """An answer of sz-1, as a link hands it over."""
-    topic = topics.reply("me", "sz-1")
+def answer_of(payload: bytes, correlation: bytes | None, peer: str = "sz-1") -> Any:
+    """A peer's answer, as a link hands it over."""
+    topic = topics.reply("me", peer)
     return Message(topic, payload, correlation, retain=False, mid=1, release=lambda: None)

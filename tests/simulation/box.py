@@ -19,7 +19,7 @@ from chopmark.core.errors import ChopmarkError, InternalError
 from chopmark.core.mark import HeadMark
 from chopmark.core.policy import Policy
 from chopmark.core.proof import parse_proof
-from chopmark.core.verdict import Issuer, Match, Question
+from chopmark.core.verdict import Issuer, Match, Question, Verdict
 from chopmark.ledger.worker import Worker
 from chopmark.service.config_model import Config, Witness
 from chopmark.service.wiring import Outside, Parts, open_parts
@@ -150,6 +150,9 @@ class Life:
         box.oracle.answered_signed(box.origin, end)
         proof = await gateway.proof(box.id, recorded.start)
         self._check_proof(proof, recorded.start, items[0])
+        if gateway.demands_quorum() and await gateway.wait_witnessed(end - 1, seconds):
+            proof = await gateway.proof(box.id, recorded.start)
+            self._check_proof(proof, recorded.start, items[0], witnessed=True)
         return proof
 
     async def verify(self, digest: bytes, proof: bytes | None) -> None:
@@ -164,6 +167,12 @@ class Life:
             box.world.note(b"verdict", box.id, verdict.word)
             box.oracle.verdicts.append(Given(box.id, digest, verdict, before, self._sizes()))
 
+    async def ask(self, digest: bytes, issuer: str) -> Verdict:
+        """What it says of a document of an issuer that one expects."""
+        question = Question(self.box.clock.now_ms(), expect_issuer=issuer)
+        task = self._spawn(self.parts.gateway.verify(Asked(Digests(digest), None, None, question)))
+        return await task
+
     def _sizes(self) -> dict[str, int]:
         return {log.origin: log.signed_size for log in self.logs()}
 
@@ -173,18 +182,40 @@ class Life:
             digests = [item for item in items if isinstance(item, bytes)]
             self.box.oracle.refusals += [(self.box.origin, one) for one in digests]
 
-    def _check_proof(self, data: bytes, index: int, item: Item) -> None:
+    def _check_proof(self, data: bytes, index: int, item: Item, *, witnessed: bool = False) -> None:
         if not isinstance(item, bytes):
             return
         box = self.box
         proof = parse_proof(data)
         policy = Policy((box.keys.log_key,))
+        if witnessed:
+            policy = self.parts.trust.policy(box.origin)
         issuer = Issuer(box.id, box.origin, box.origin, "HK")
         facts = facts_from_proof(proof, policy, Digests(item), issuer, lambda _: True)
         if facts.problem or facts.match != Match.ALL or facts.index != index:
             box.oracle.fail(1, f"the proof of entry {index} of {box.origin} does not hold")
+        if witnessed and facts.quorum != "reached":
+            box.oracle.fail(12, f"the proof of entry {index} of {box.origin} has no quorum")
 
     # What it holds
+
+    def replicas(self) -> list[Any]:
+        """Its replicas."""
+        return [peer.log for peer in self.parts.mesh.peers.values()] if self.parts else []
+
+    def has_counted(self, name: str) -> bool:
+        """Whether its metrics name a peer that misbehaves."""
+        if self.parts is None:
+            return False
+        status = next(one for one in self.parts.report.peers() if one["id"] == name)
+        return status["state"] == "failed" or name in self.blamed()
+
+    def blamed(self, only: str = "") -> set[str]:
+        """Whom its metrics say to have sent what is of no use; a wrong clock is another matter."""
+        counted = (key for replica in self.replicas() for key in replica.blame.counts)
+        return {
+            name for name, cause in counted if cause == only or (not only and cause != "bad-time")
+        }
 
     def logs(self) -> list[Any]:
         """Our own log and the replicas'."""
@@ -202,6 +233,14 @@ class Life:
             if log.origin != self.box.origin:
                 size = cosigned.head.size if cosigned else 0
                 self.box.oracle.row_held(self.box.origin, log.origin, size, after=after)
+
+    def root_held(self, origin: str, size: int) -> bytes | None:
+        """Root of the first entries of a log, as they are held; None if there are fewer."""
+        log = next(log for log in self.logs() if log.origin == origin)
+        if log.state.size < size:
+            return None
+        root: bytes = log.read_now(lambda reader, _: reader.root_at(size))
+        return root
 
     @staticmethod
     def entries(log: Any) -> list[bytes]:

@@ -14,18 +14,24 @@ import pytest
 
 from chopmark.core import follow
 from chopmark.core.draft import Recorded
-from chopmark.core.errors import ChopmarkError
-from chopmark.ledger import epoch, schema, sequencer, witness
+from chopmark.core.errors import ChopmarkError, InternalError
+from chopmark.core.keys import VerifierKey
+from chopmark.ledger import blame as ledger_blame
+from chopmark.ledger import epoch, replica, schema, sequencer, witness
+from chopmark.ledger import heads as ledger_heads
 from chopmark.ledger.filler import Filler
+from chopmark.ledger.heads import Heads
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import Store
 from chopmark.ledger.witness import Cosigner
-from chopmark.mesh import catchup
+from chopmark.mesh import catchup, unverified
+from chopmark.mesh.asking import Asker
 from chopmark.mesh.intake import Intake
+from chopmark.mesh.mesh import Mesh
 from chopmark.mesh.news import Board
-from chopmark.mesh.unverified import next_bundle
+from chopmark.mesh.unverified import Unverified, next_bundle
 from chopmark.service import marks
 from chopmark.service.standing import Standing
 from chopmark.service.witnessing import Witness
@@ -185,6 +191,88 @@ def cosigns_whatever_is_announced(patch: Patch) -> None:
     patch.setattr(witness, "_check", lambda _last, _head: None)
     patch.setattr(Witness, "_is_due", lambda _self, _head: True)
 
+
+# What only an attacker brings to light
+
+
+def trusts_the_signatures_of_a_peer(patch: Patch) -> None:
+    """It looks who is said to have signed, and does not check."""
+
+    def verify(self: Any, _text: bytes, payload: bytes) -> int:
+        return int.from_bytes(payload[:8], "big") if self.is_cosigner else 0
+
+    patch.setattr(VerifierKey, "verify", verify)
+
+
+def believes_heartbeats_from_the_future(patch: Patch) -> None:
+    patch.setattr(replica, "CLOCK_SKEW", 2**64)
+
+
+def blames_the_issuer_for_what_another_sent(patch: Patch) -> None:
+    drop = Replica.drop
+    patch.setattr(Replica, "drop", lambda self, error, _sender="": drop(self, error))
+
+
+def keeps_every_head_that_it_is_shown(patch: Patch) -> None:
+    patch.setattr(ledger_heads, "MAX_HEADS", 10**9)
+    patch.setattr(Heads, "_is_dispensable", lambda _self, size: (True, size))
+
+
+def takes_messages_of_any_size(patch: Patch) -> None:
+    patch.setattr(unverified, "MAX_PIECES", 10**9)
+    patch.setattr(Unverified, "_account", lambda _self, _piece, _size: None)
+
+
+def takes_an_answer_from_whoever_gives_it(patch: Patch) -> None:
+    def take_reply(self: Any, message: Any) -> None:
+        _, waiting = self._waiting.get(message.correlation or b"", ("", None))
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message.payload)
+
+    patch.setattr(Asker, "take_reply", take_reply)
+
+
+def holds_up_the_link_with_what_seems_to_follow(patch: Patch) -> None:
+    patch.setattr(Unverified, "_settle_behind_holes", lambda _self, _size: None)
+
+
+def logs_each_bad_message(patch: Patch) -> None:
+    patch.setattr(ledger_blame, "PAUSE", 0.0)
+
+
+def believes_the_sizes_in_a_status(patch: Patch) -> None:
+    """What a peer says that it holds is taken for what there is."""
+    take = Mesh._take_status
+
+    def believe(self: Any, peer: Any, number: int, payload: bytes) -> None:
+        take(self, peer, number, payload)
+        for other in self.peers.values():
+            size = peer.sizes.get(other.log.origin, 0)
+            other.log._target = max(other.log._target, size)
+
+    patch.setattr(Mesh, "_take_status", believe)
+
+
+def ends_when_a_note_is_bad(patch: Patch) -> None:
+    def drop(_self: Any, error: ChopmarkError, _sender: str = "") -> None:
+        raise InternalError(error.code, error.message) from error
+
+    patch.setattr(Replica, "drop", drop)
+
+
+ATTACKED: dict[Callable[[Patch], None], int] = {
+    trusts_the_signatures_of_a_peer: 40,
+    believes_heartbeats_from_the_future: 12,
+    blames_the_issuer_for_what_another_sent: 107,
+    keeps_every_head_that_it_is_shown: 22,
+    takes_messages_of_any_size: 5,
+    takes_an_answer_from_whoever_gives_it: 264,
+    holds_up_the_link_with_what_seems_to_follow: 1092,
+    logs_each_bad_message: 4,
+    believes_the_sizes_in_a_status: 22,
+    ends_when_a_note_is_bad: 40,
+}
+"""Each with a seed from which on it is found soon: few attackers do what it takes."""
 
 BUGS: tuple[Callable[[Patch], None], ...] = (
     answers_before_the_commit,

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -72,7 +73,7 @@ class SimSigner:
     """Implements `core.ports.Signer` for one life of a gateway."""
 
     hsm: Hsm
-    owner: object = field(repr=False)
+    owner: Any = field(repr=False)
     warning: str | None = None
 
     @property
@@ -97,7 +98,8 @@ class SimSigner:
         refresh: bool = False,  # noqa: ARG002 - it has no queue
     ) -> Signature:
         await self._turn()
-        self.hsm.oracle.head_cosigned(self.log_key.name, checkpoint, time)
+        held = self.owner.root_held(checkpoint.origin, checkpoint.size)
+        self.hsm.oracle.head_cosigned(self.log_key.name, checkpoint, time, held)
         message = cosigned_message(time, checkpoint.encode().encode())
         payload = time.to_bytes(8, "big") + self.hsm.keys.cosigner.sign(message)
         return Signature(self.cosigner_key.name, _key_id(self.cosigner_key), payload)

@@ -31,12 +31,14 @@ class Sent:
     payload: bytes
     correlation: bytes | None = None
     retain: bool = False
+    by: str = ""
 
 
 class Watched(Message):
-    """A message, and how many entries of its log were held when it came."""
+    """A message, who wrote it, and how many entries of its log were held when it came."""
 
     held = -1
+    by = ""
 
 
 @dataclass
@@ -68,6 +70,7 @@ class SimBroker:
         self.cuts: set[tuple[str, str]] = set()
         self.routes: set[tuple[str, str]] = set()
         self.messages = 0
+        self.ears: list[Callable[[str, Sent], None]] = []
         self.watch: Callable[[str, Message], None] = lambda _client, _message: None
 
     def later(self, call: Callable[..., None], *args: Any) -> None:
@@ -103,13 +106,19 @@ class SimBroker:
         self.trace(b"take", sent.topic.encode(), sent.payload)
         if sent.retain:
             self.retained[sent.topic] = sent
+        for ear in self.ears:
+            ear(sender, sent)
         for client, session in self.sessions.items():
             if not session.matches(sent.topic) or (sender, client) in self.routes:
                 continue
             copies = 0 if self.random.random() < self.loss else 1
             copies += self.random.random() < self.double
             for _ in range(copies):
-                self.later(self._queue, session, Sent(sent.topic, sent.payload, sent.correlation))
+                self.later(
+                    self._queue,
+                    session,
+                    Sent(sent.topic, sent.payload, sent.correlation, by=sender),
+                )
 
     def acknowledge(self, client: str, number: int) -> None:
         """A client has acknowledged a message."""
@@ -175,6 +184,7 @@ class Line:
             mid=number,
             release=lambda: self._release(message),
         )
+        message.by = sent.by
         self.held.append(message)
         self.inbox.put_nowait(message)
         self.broker.watch(self.client, message)
@@ -309,7 +319,17 @@ class SimLink:
 
     async def _consume(self, line: Line) -> None:
         while (message := await line.inbox.get()) is not None:
-            await self._on_message(message)
+            if _is_oversized(message):
+                self.counters.dropped += 1
+                message.acknowledge()
+            else:
+                await self._on_message(message)
+
+
+def _is_oversized(message: Message) -> bool:
+    """What the real link throws away."""
+    too_long = len(message.correlation or b"") > DEFAULT_LIMITS.correlation
+    return too_long or len(message.payload) > DEFAULT_LIMITS.payload
 
 
 def _give_up(line: Line, answer: asyncio.Future[None]) -> None:

@@ -6,7 +6,7 @@
 2. A log key never signs two heads of one size with different roots.
 3. What a gateway held durably it still holds after any crash; heads and as-of times never go back.
 4. A live message whose entries continue the replica is acknowledged only when they are durable,
-   unless the same, or an answer that begins there too, has come as well.
+   unless the same, or something else that says it begins there too, has come as well.
 5. A replica is a prefix of its issuer's log. Once faults end it is all of it.
 6. If the issuer was forked (restored from an old disk, it signed on), a replica is a prefix of one
    history, never a mix; it holds the newest or has stopped, and keeps the evidence, for good.
@@ -20,21 +20,29 @@
     and follows that issuer no more.
 11. A gateway whose disk was put back to one from before its last start, and whose token was not,
     signs and cosigns nothing any more.
-12. A cosigner never signs two heads of one log and size with different roots, and what it has
-    cosigned never goes back, unless its own disk was an old one.
+12. A cosigner signs no head but one that its gateway holds in full. No cosigner key signs two roots
+    of one size of a log; of what was published none is smaller than what it signed before, and what
+    it has cosigned by its own rows never goes back, unless its disk was an old one. A proof that is
+    said to be witnessed has its quorum. Once faults end every log is witnessed, and its replicas
+    know.
+13. With an attacker among the members all of this holds of the others, and once access rules are in
+    force what they attested is `valid` as of then; none of them is said to have forked its log or
+    sent what does not verify; what is kept of what comes is bounded, each gateway's journal has one
+    line a minute for each kind of trouble with a peer, and its metrics name the attacker.
 """
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from random import Random
 from typing import Any
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.draft import Recorded
 from chopmark.core.entry import GRAVE_REASONS, Attestation, Revocation, parse_entry
 from chopmark.core.errors import ChopmarkError
-from chopmark.core.package import parse_package
+from chopmark.core.package import parse_package, peek_run
 from chopmark.core.tiles import parse_bundle
 from chopmark.core.verdict import Judgement, Source, Verdict, Word
 
@@ -92,6 +100,15 @@ class History:
             return entry.sha256
         return (entry.target, entry.reason) if isinstance(entry, Revocation) else None
 
+    def standing(self, random: Random) -> bytes | None:
+        """A digest that was attested here once, and that nothing has ended."""
+        found = [
+            digest
+            for digest, where in self.where.items()
+            if len(where) == 1 and where[0] not in self.ended
+        ]
+        return random.choice(found) if found else None
+
     def is_ended(self, index: int, size: int) -> bool:
         """Whether the first `size` entries revoke or supersede an attestation."""
         return any(source < size for source, _ in self.ended.get(index, ()))
@@ -132,18 +149,28 @@ class Oracle:
     floors: dict[tuple[str, str], Floor] = field(default_factory=dict)
     verdicts: list[Given] = field(default_factory=list)
     histories: dict[str, list[History]] = field(default_factory=lambda: defaultdict(list))
-    cosigned: dict[tuple[str, str], dict[int, bytes]] = field(
-        default_factory=lambda: defaultdict(dict)
-    )
     rows: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     restored: set[str] = field(default_factory=set)
     behind: set[str] = field(default_factory=set)
     junk: set[bytes] = field(default_factory=set)
     unsteady: set[str] = field(default_factory=set)
+    cosigned: dict[tuple[str, str], list[tuple[int, bytes, int]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    published: dict[tuple[str, str], set[tuple[int, bytes, int]]] = field(
+        default_factory=lambda: defaultdict(set)
+    )
+    attackers: set[str] = field(default_factory=set)
+    tainted: set[str] = field(default_factory=set)
 
     def fail(self, rule: int, message: str) -> None:
         """Note that a rule does not hold."""
         self.violations.append(f"rule {rule}: {message}")
+
+    @property
+    def old_disks(self) -> set[str]:
+        """Logs whose gateways go on from a disk that was put back."""
+        return self.restored | self.behind
 
     # While it runs
 
@@ -155,15 +182,33 @@ class Oracle:
         if known != head.root and head.origin not in self.restored:
             self.fail(2, f"two signed heads of {head.origin} have size {head.size}")
 
-    def head_cosigned(self, witness: str, head: Checkpoint, time: int) -> None:
-        """The cosigner of the log `witness` has vouched for a head of its own or another log."""
-        if witness in self.behind:
-            self.fail(11, f"{witness} vouched for {head.origin} on a disk that was put back")
-        if head.origin == witness:
-            self.beats[head.origin].append((time, head.size))
-        known = self.cosigned[witness, head.origin].setdefault(head.size, head.root)
-        if known != head.root and witness not in self.restored:
-            self.fail(12, f"{witness} cosigned two heads of {head.origin} of size {head.size}")
+    def head_cosigned(self, by: str, head: Checkpoint, time: int, held: bytes | None) -> None:
+        """The cosigner key of `by` has signed: a head of its own log, or of another.
+
+        Args:
+            by: whose cosigner it is.
+            head: what it has signed.
+            time: seconds since the epoch.
+            held: root of what its gateway holds at that size; None if that is less.
+        """
+        if by in self.behind:
+            self.fail(11, f"{by} vouched for {head.origin} on a disk that was put back")
+        if held != head.root:
+            self.fail(12, f"{by} cosigned {head.origin} at {head.size}, and does not hold it")
+        if head.origin == by:
+            self.beats[by].append((time, head.size))
+        made = self.cosigned[by, head.origin]
+        other = any(size == head.size and root != head.root for size, root, _ in made)
+        if other and by not in self.restored:
+            self.fail(12, f"{by} cosigned two heads of {head.origin} of size {head.size}")
+        made.append((head.size, head.root, time))
+
+    def cosignature_seen(self, by: str, head: Checkpoint, time: int) -> None:
+        """A cosignature has been published."""
+        made = (head.size, head.root, time)
+        if made not in self.cosigned[by, head.origin]:
+            self.fail(12, f"{by} has not cosigned what bears its name: {head}")
+        self.published[by, head.origin].add(made)
 
     def row_held(self, witness: str, origin: str, size: int, *, after: bool) -> None:
         """What a cosigner has cosigned of a log; see `held`."""
@@ -172,6 +217,13 @@ class Oracle:
             self.fail(12, f"{witness} had cosigned {origin} at {floor}, and now at {size}")
         if not after:
             self.rows[witness, origin] = size
+
+    def check_cosigners(self) -> None:
+        """Rule 12, by the order in which the keys have signed what was published."""
+        for (by, origin), made in self.cosigned.items():
+            sizes = [one[0] for one in made if one in self.published[by, origin]]
+            if sizes != sorted(sizes) and by not in self.restored:
+                self.fail(12, f"{by} has cosigned a smaller head of {origin} after a larger")
 
     def recorded(self, origin: str, recorded: Recorded, items: Sequence[Item]) -> None:
         """A client was told that its items are recorded."""
@@ -205,9 +257,14 @@ class Oracle:
     def watched(self, life: Any, replicas: Mapping[str, Any], message: Any) -> None:
         """A message has come to a gateway, or is acknowledged by it."""
         kind = message.topic.split("/")[3]
-        run = _run_of(message.payload) if kind in ("entries", "reply") else None
-        replica = None if run is None else replicas.get(run[0])
-        if run is None or replica is None:
+        if kind not in ("entries", "reply"):
+            return
+        run = _run_of(message.payload)
+        if run is None or message.payload in self.junk:
+            self._note_junk(life, replicas, message)
+            return
+        replica = replicas.get(run[0])
+        if replica is None or message.by in self.attackers:
             return
         origin, start, end = run
         held = replica.log.state.size
@@ -215,12 +272,22 @@ class Oracle:
             message.held = held
             life.came[origin, start] += 1
             return
-        if message.payload in self.junk:
-            return
+        if message.topic.split("/")[2] in self.tainted:
+            return  # another's junk may have been there first
         due = start <= message.held and replica.conflict is None and life.came[origin, start] == 1
         if kind == "entries" and due and held < end:
             box = life.box.id
             self.fail(4, f"{box} acknowledged entries up to {end} of {origin}, has {held}")
+
+    @staticmethod
+    def _note_junk(life: Any, replicas: Mapping[str, Any], message: Any) -> None:
+        """What cannot be read, or lies elsewhere, may still take the place of what is good.
+
+        A gateway keeps the first of two that begin at one entry, and asks for the other again.
+        """
+        run = peek_run(message.payload)
+        if run is not None and not message.acknowledged:
+            life.came.update((origin, run[0]) for origin in replicas)  # its own cannot be trusted
 
     def restore(self, box: str, history: History) -> None:
         """A gateway's disk is put back: what it told before belongs to another history."""
@@ -301,13 +368,13 @@ class Oracle:
             self._check_judgement(given, judgement)
         word = given.verdict.word
         for origin, size in given.before.items():
-            for branch in self.histories[origin] if origin not in self.restored else ():
+            for branch in self.histories.get(origin, ()) if origin not in self.restored else ():
                 covered = any(index < size for index in branch.where.get(given.digest, ()))
                 if word == Word.UNKNOWN and covered:
                     self.fail(8, f"{given.box} did not know what it had of {origin}")
         best = [j for j in given.verdict.judgements if j.word == word]
-        if word in FRESH and len(best) == 1:
-            origin = best[0].facts.issuer.origin
+        origin = best[0].facts.issuer.origin if len(best) == 1 else ""
+        if word in FRESH and origin in self.histories:
             graves = [
                 b.is_grave(given.digest, given.before[origin]) for b in self.histories[origin]
             ]
@@ -316,9 +383,9 @@ class Oracle:
 
     def _check_judgement(self, given: Given, judgement: Judgement) -> None:
         facts, word = judgement.facts, judgement.word
-        if word not in KNOWN:
-            return
         origin, index = facts.issuer.origin, facts.index
+        if word not in KNOWN or facts.issuer.id in self.attackers:
+            return
         branches = [b for b in self.histories[origin] if b.says(index) == given.digest]
         stored = facts.source != Source.PROOF
         if not branches or (stored and index >= given.after[origin]):

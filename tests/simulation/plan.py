@@ -3,8 +3,11 @@
 Each seed has some faults only, so that no kind of fault hides behind another.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
+
+from simulation.attacker import ATTACKS, REPLIES
+from simulation.attacker import LIKELY as LIKELY_ATTACKS
 
 FAULTS = (
     "kill",
@@ -21,6 +24,10 @@ FAULTS = (
 )
 
 _LIKELY = {"fork": 0.25}
+WITNESSED = 0.4
+"""Part of the seeds whose clocks are right in which heads need a quorum."""
+ATTACKED = 0.1
+"""Part of the seeds in which one of the members is an attacker."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,27 @@ class Plan:
     offsets: tuple[int, ...]
     witnessed: bool
     put_back: bool = False
+    attacks: tuple[str, ...] = ()
+    attack_count: int = 0
+    attack_replies: tuple[str, ...] = ()
+    attack_race: float = 0.0
+    attack_spoof: bool = False
+
+
+def add_attacks(plan: Plan, random: Random) -> Plan:
+    """Draw what the attacker does, if there is one: it is in the place of a gateway."""
+    if random.random() >= ATTACKED:
+        return plan
+    chosen = tuple(one for one in ATTACKS if random.random() < LIKELY_ATTACKS.get(one, 0.3))
+    return replace(
+        plan,
+        gateways=plan.gateways - 1,
+        attacks=chosen or (random.choice(ATTACKS),),
+        attack_count=random.choice((5, 15, 30)),
+        attack_replies=tuple(random.sample(REPLIES, random.randint(1, 3))),
+        attack_race=random.choice((0, 0.2, 0.9)),
+        attack_spoof=random.random() < 0.4,
+    )
 
 
 def draw_plan(random: Random) -> Plan:
@@ -69,5 +97,5 @@ def draw_plan(random: Random) -> Plan:
         offsets=tuple(random.randint(-2000, 2000) for _ in range(gateways)),
         put_back="fork" not in chosen and random.random() < 0.2,
         # What clocks do to entries must not hide behind what they do to quorums.
-        witnessed=random.random() < 0.4 and "clock" not in chosen,
+        witnessed=random.random() < WITNESSED and "clock" not in chosen,
     )

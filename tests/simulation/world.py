@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import hashlib
-import logging
 import os
 import shutil
 import tempfile
@@ -20,6 +19,9 @@ import msgspec
 from chopmark.core import checkpoint
 from chopmark.core import keys as core_keys
 from chopmark.core.audit import date_of
+from chopmark.core.checkpoint import parse_checkpoint
+from chopmark.core.note import parse_note
+from chopmark.core.verdict import Word
 from chopmark.ledger import audit
 from chopmark.ledger.audit_check import check_audit
 from chopmark.ledger.fsck import check_store
@@ -27,21 +29,26 @@ from chopmark.ledger.store import create_store
 from chopmark.service import auditing
 from chopmark.service import config_model as model
 from chopmark.service.places import log_path, replica_path
+from simulation.attacker import Attacker
+from simulation.bounds import Journal, check_life
 from simulation.box import PATIENCE, Box, Life
 from simulation.chaos import Chaos
 from simulation.clients import Clients
 from simulation.disk import simulated_disks
-from simulation.hsm import Keys
+from simulation.hsm import START, Keys
 from simulation.loop import MAX_STEPS, SimLoop
 from simulation.malice import Malice
-from simulation.network import SimBroker
+from simulation.network import Sent, SimBroker
 from simulation.oracle import History, Oracle, ViolationError
-from simulation.plan import Plan, draw_plan
+from simulation.plan import Plan, add_attacks, draw_plan
 
 NAMES = ("sz-1", "hk-1", "mo-1", "hk-2", "gz-1")
+ATTACKER = "xx-1"
 CONVERGED = 240.0
 """Virtual seconds after the last fault in which everybody must have everything."""
 LOOK = 0.5
+MOST_AHEAD = 60
+"""Seconds by which a peer's clock may be ahead; ours never jumped."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class World:
     """All parts of one seed."""
 
     def __init__(self, seed: int, folder: Path) -> None:
-        self.plan: Plan = draw_plan(Random(f"plan {seed}"))  # noqa: S311 - no secret
+        self.plan = _plan(seed)
         self.random = Random(f"run {seed}")  # noqa: S311 - no secret
         self.loop = SimLoop(self.random)
         self.loop.call_delay = self.plan.call
@@ -78,7 +85,15 @@ class World:
         self.tasks: list[asyncio.Task[Any]] = []
         self.entries = 0
         self.calm = False
+        self.calm_since = 0
         self.clients = Clients(self)
+        self.journal = Journal(self.loop)
+        if self.plan.witnessed:
+            self.broker.ears.append(self._hear_note)
+        self.attacker: Attacker | None = None
+        if self.plan.attacks:
+            self.attacker = Attacker(self, ATTACKER, _keys(ATTACKER))
+            self.oracle.attackers.add(ATTACKER)
 
     def trace(self, *parts: bytes) -> None:
         """Make what happens part of the run's hash."""
@@ -101,6 +116,7 @@ class World:
         chaos, clients = Chaos(self), self.clients
         busy = [self.spawn(chaos.run())]
         busy += [self.spawn(clients.run()) for _ in range(self.plan.clients)]
+        attack = self.spawn(self.attacker.run()) if self.attacker else None
         if self.malice.active:
             busy.append(self.spawn(self.malice.run()))
         if "fork" in self.plan.faults:
@@ -112,13 +128,25 @@ class World:
             task.cancel()
         await asyncio.wait(busy)
         self.calm = True
+        self.calm_since = START // 1000 + int(self.loop.now) + 1
         chaos.heal()
         for box in self.boxes:
             await box.life.answer()
+        if self.attacker is not None:  # new heads are vouched for at once: no need to wait long
+            for box in self.issuers:
+                await clients.attest(box)
         await self._converge()
         await clients.verify_all()
         await self._converge()  # a proof that was presented may be of another history
+        if not self.oracle.violations:  # else nobody waited for the gateways to have everything
+            await self._end(machines, attack)
+
+    async def _end(self, machines: list[Any], attack: asyncio.Task[Any] | None) -> None:
+        """Everything is judged, stopped, and judged again by what is on the disks."""
         self._judge()
+        if attack is not None:
+            await self._judge_attack()
+            attack.cancel()
         for box in self.boxes:
             await box.stop()
         await asyncio.wait(machines)
@@ -135,20 +163,110 @@ class World:
         if any(life is None or not life.serving for life in lives):
             return False
         own = {life.parts.log.origin: life.parts.log for life in lives}
-        replicas = [p.log for life in lives for p in life.parts.mesh.peers.values()]
+        behind = self.oracle.behind  # peers lack what was recorded there, and never signed
+        replicas = [r for life in lives for r in life.replicas() if r.origin in own]
         if not all(map(_is_logged, lives)):
             return False
         if len({frozenset(k for k, v in _accused(life).items() if v) for life in lives}) > 1:
             return False  # it is on its way
         signed = all(
-            origin in self.oracle.behind or (log.state.note and log.state.size == log.signed_size)
+            origin in behind or (log.state.note and log.state.size == log.signed_size)
             for origin, log in own.items()
         )
-        behind = self.oracle.behind  # peers lack what was recorded there, and never signed
-        return signed and all(
-            replica.origin in behind or _is_done(replica, own[replica.origin])
-            for replica in replicas
-        )
+        heard = [replica for replica in replicas if replica.origin not in behind]
+        done = signed and all(_is_done(replica, own[replica.origin]) for replica in heard)
+        done = done and all(self._is_witnessed(log) for log in own.values())
+        done = done and all(self._is_witnessed(replica.log) for replica in replicas)
+        return done and (self.attacker is None or self._is_aware(lives, heard))
+
+    def _is_witnessed(self, log: Any) -> bool:
+        """Whether it is witnessed, or need not be."""
+        return bool(log.state.witnessed_size >= log.state.head.size) or not self._has_witnesses
+
+    @property
+    def _has_witnesses(self) -> bool:
+        """Whether a quorum must come: of those who were not put back."""
+        return self.plan.witnessed and not self.oracle.old_disks
+
+    def _hear_note(self, sender: str, sent: Sent) -> None:
+        """Rule 12: the cosignatures of honest members, as they are published."""
+        honest = any(sender == box.id for box in self.boxes)
+        if not honest or sent.topic.split("/")[3] not in ("checkpoint", "cosignature"):
+            return
+        note = parse_note(sent.payload)
+        head = parse_checkpoint(note.text)
+        boxes = {box.keys.cosigner_key.name: box for box in self.boxes}
+        for line in note.signatures:
+            box = boxes.get(line.name)
+            if box is None or head.origin in self.oracle.restored:
+                continue
+            self.oracle.cosignature_seen(box.origin, head, int.from_bytes(line.payload[:8], "big"))
+            logs = box.life.logs() if box.life and box.life.serving else ()
+            held = [log.state.size for log in logs if log.origin == head.origin]
+            if box.origin not in self.oracle.old_disks and held and held[0] < head.size:
+                self.oracle.fail(12, f"{box.id} has cosigned {head}, and holds {held[0]} entries")
+
+    def _is_aware(self, lives: list[Any], replicas: list[Any]) -> bool:
+        """Whether all have heard from one another since access rules hold, and of the attacker."""
+        stopped = (replica.conflict is not None for replica in replicas)
+        times = (replica.log.state.seen_time for replica in replicas)
+        fresh = all(t >= self.calm_since or s for t, s in zip(times, stopped, strict=True))
+        return fresh and all(life.has_counted(ATTACKER) for life in lives)
+
+    async def _judge_attack(self) -> None:
+        """Rule 13: what can be seen of it at the end."""
+        for box in self.boxes:
+            if box.life is None or not box.life.has_counted(ATTACKER):
+                self.oracle.fail(13, f"{box.id} has counted nothing against the attacker")
+            else:
+                self._judge_replicas(box)
+                for origin in sorted(set(self.oracle.histories) - self.oracle.old_disks):
+                    await self._judge_fresh(box, origin)
+        for text in self.journal.floods() if not self.oracle.old_disks else ():
+            self.oracle.fail(13, text)
+
+    def _judge_replicas(self, box: Box) -> None:
+        """Nobody is blamed for another, nothing is awaited in vain, and no time lies ahead."""
+        if not self.malice.active and not self.oracle.old_disks:
+            spoofed = self.plan.attack_race and self.plan.attack_spoof
+            answers = set() if spoofed else box.life.blamed("bad-answer")
+            for name in sorted((box.life.blamed() - self.oracle.tainted | answers) - {ATTACKER}):
+                self.oracle.fail(13, f"{box.id} blames {name}")
+        for one in box.life.replicas():
+            if one.missing and one.peer != ATTACKER and one.origin not in self.oracle.old_disks:
+                self.oracle.fail(13, f"{box.id} waits for {one.missing} entries of {one.origin}")
+            ahead = one.log.state.seen_time - box.clock.now_ms() // 1000
+            if ahead > MOST_AHEAD and not {box.origin, one.origin} & self.oracle.unsteady:
+                self.oracle.fail(13, f"{box.id} has a time {ahead} s ahead of {one.origin}")
+
+    async def _judge_fresh(self, box: Box, origin: str) -> None:
+        """What stands in an honest member's log is valid, and as of now."""
+        digest = self.oracle.histories[origin][-1].standing(self.random)
+        if digest is None:
+            return
+        verdict = await box.life.ask(digest, origin)
+        if {box.origin, origin} & self.oracle.unsteady and verdict.word == Word.VALID_AS_OF:
+            return  # a clock was wrong when it took a time from the future
+        if verdict.word == Word.UNWITNESSED and not self._has_witnesses:
+            return
+        stale = box.origin != origin and (verdict.as_of or 0) < self.calm_since * 1000
+        if verdict.word != Word.VALID or stale:
+            text = f"{verdict.word} as of {verdict.as_of}, access rules hold since"
+            self.oracle.fail(13, f"{box.id} said of {origin} {text} {self.calm_since}")
+
+    def size_of(self, origin: str) -> int:
+        """Entries of a log, as whoever reads along may know."""
+        if self.attacker is not None and origin == self.attacker.log.origin:
+            return self.attacker.log.size
+        life = next(box.life for box in self.boxes if box.origin == origin)
+        return life.parts.log.signed_size if life and life.parts else 0
+
+    def check_bounds(self) -> None:
+        """Rule 13: what is kept of what comes."""
+        for box in self.boxes:
+            if box.life is not None and box.life.serving:
+                for text in check_life(box.life):
+                    self.oracle.fail(13, f"{box.id}: {text}")
 
     def _judge(self) -> None:
         lives = [box.life for box in self.boxes if box.life and box.life.serving]
@@ -165,6 +283,10 @@ class World:
                 if log.origin not in known:  # its issuer is not up
                     continue
                 self.oracle.check_replica(life.box.id, log.origin, life.entries(log), log.state)
+                if not self._is_witnessed(log):
+                    text = f"{log.state.head.size} entries of {log.origin} are not witnessed"
+                    self.oracle.fail(12, f"{text}, as {life.box.id} knows")
+        self.oracle.check_cosigners()
 
     def _check_disks(self) -> None:
         for box in self.boxes:
@@ -187,16 +309,18 @@ class World:
 
     def _watch(self, client: str, message: Any) -> None:
         """A message has come, or is being acknowledged."""
+        if not message.topic.endswith("/entries") and "/reply/" not in message.topic:
+            return
         life = next(box.life for box in self.boxes if box.id == client)
         if life is not None and life.serving:
-            replicas = {peer.log.origin: peer.log for peer in life.parts.mesh.peers.values()}
-            self.oracle.watched(life, replicas, message)
+            self.oracle.watched(life, {log.origin: log for log in life.replicas()}, message)
 
     def _make_box(self, name: str, folder: Path) -> Box:
         number = NAMES.index(name)
         home = folder / name
-        shutil.copytree(_templates(self.plan.gateways) / name, home / "0")
-        config = _configs(self.plan.gateways)[name]
+        names = NAMES[: self.plan.gateways] + (ATTACKER,) * bool(self.plan.attacks)
+        shutil.copytree(_templates(names) / name, home / "0")
+        config = _configs(names)[name]
         if "fork" in self.plan.faults or self.plan.put_back:  # peers are not to help
             config = msgspec.structs.replace(config, start=model.Start(alone=True))
         box = Box(self, config, _keys(name), home, self.plan.hsm)
@@ -235,8 +359,8 @@ def run_seed(seed: int) -> Result:
     """Run one seed; what went wrong is in the result."""
     folder = _scratch() / str(seed)
     shutil.rmtree(folder, ignore_errors=True)
-    with simulated_disks(), _quiet():
-        world = World(seed, folder)
+    world = World(seed, folder)
+    with simulated_disks(), _quiet(), world.journal:
         try:
             world.loop.run_until_complete(world.run())
         except Exception as error:  # noqa: BLE001 - a run that ends so is a failure like any other
@@ -245,6 +369,16 @@ def run_seed(seed: int) -> Result:
             world.end()
             shutil.rmtree(folder, ignore_errors=True)
     return world.result(seed)
+
+
+def has_attacker(seed: int) -> bool:
+    """Whether a member of this seed is an attacker."""
+    return bool(_plan(seed).attacks)
+
+
+def _plan(seed: int) -> Plan:
+    plan = draw_plan(Random(f"plan {seed}"))  # noqa: S311 - no secret
+    return add_attacks(plan, Random(f"attack {seed}"))  # noqa: S311 - no secret
 
 
 def check_seed(seed: int) -> Result:
@@ -262,8 +396,9 @@ def check_seed(seed: int) -> Result:
 
 def _accused(life: Any) -> dict[str, Any]:
     """Why each log is not followed any more by a gateway that holds evidence against it."""
-    forks = life.parts.forks
-    return {log.origin: forks.of(log.origin) for log in life.logs()}
+    forks, attackers = life.parts.forks, life.box.oracle.attackers
+    logs = [log for log in life.logs() if log.origin.rpartition("/")[2] not in attackers]
+    return {log.origin: forks.of(log.origin) for log in logs}
 
 
 def _is_done(replica: Any, own: Any) -> bool:
@@ -286,7 +421,7 @@ def _is_logged(life: Any) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the log; each note is read, and each signature checked, once (by all its bytes).
+    """Each note is read, and each signature checked, once (by all its bytes).
 
     The date is looked at every two seconds: runs are short.
     """
@@ -294,12 +429,10 @@ def _quiet() -> Iterator[None]:
     minute, auditing.MINUTE = auditing.MINUTE, 2
     core_keys._verify_ed25519 = lru_cache(maxsize=4096)(verify)
     checkpoint.parse_note = lru_cache(maxsize=1024)(parse)
-    logging.disable(logging.CRITICAL)
     gc.disable()
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
         core_keys._verify_ed25519, checkpoint.parse_note = verify, parse
         auditing.MINUTE = minute
         gc.enable()
@@ -334,12 +467,13 @@ def _scratch() -> Path:
 
 @cache
 def _keys(name: str) -> Keys:
-    return Keys(f"bank-{name[:2]}.example/{name}", NAMES.index(name) + 1)
+    number = len(NAMES) if name == ATTACKER else NAMES.index(name)
+    return Keys(f"bank-{name[:2]}.example/{name}", number + 1)
 
 
 @cache
-def _configs(count: int) -> dict[str, model.Config]:
-    peers = {name: _peer(name) for name in NAMES[:count]}
+def _configs(names: tuple[str, ...]) -> dict[str, model.Config]:
+    peers = {name: _peer(name) for name in names}
     return {
         name: model.Config(
             gateway=model.Gateway(
@@ -371,12 +505,12 @@ def _peer(name: str) -> model.Peer:
 
 
 @cache
-def _templates(count: int) -> Path:
+def _templates(names: tuple[str, ...]) -> Path:
     """The state folder of each gateway before its first start."""
-    root = _scratch() / f"templates-{count}"
-    for name in NAMES[:count]:
+    root = _scratch() / "-".join(["templates", *names])
+    for name in names:
         state = root / name
-        for other in NAMES[:count]:
+        for other in names:
             path = log_path(state) if other == name else replica_path(state, other)
             path.parent.mkdir(parents=True, exist_ok=True)
             create_store(path, _keys(other).log_key, _keys(other).cosigner_key)

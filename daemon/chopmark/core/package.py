@@ -111,7 +111,8 @@ def peek_run(data: bytes) -> tuple[int, int] | None:
         count = _count(data[at : at + size], size)
     except (IndexError, ValueError):
         return None
-    return (start, start + count) if count and start <= MAX_INT - WIDTH else None
+    fits = 0 < count <= WIDTH and start <= MAX_INT - WIDTH
+    return (start, start + count) if fits else None
 
 
 def verify_package(

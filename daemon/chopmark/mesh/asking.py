@@ -40,7 +40,7 @@ class Asker:
         self._me = me
         self._links = links
         self._routes = routes
-        self._waiting: dict[bytes, asyncio.Future[bytes]] = {}
+        self._waiting: dict[bytes, tuple[str, asyncio.Future[bytes]]] = {}
 
     @property
     def reachable(self) -> bool:
@@ -48,9 +48,12 @@ class Asker:
         return bool(self._links.connected)
 
     def take_reply(self, message: Message) -> None:
-        """Hand a reply to whoever waits for it; late, foreign and second ones are dropped."""
-        waiting = self._waiting.get(message.correlation or b"")
-        if waiting is not None and not waiting.done():
+        """Hand a reply to whoever waits for it; late, foreign and second ones are dropped.
+
+        A peer that read along must not answer in the place of the one that was asked.
+        """
+        topic, waiting = self._waiting.get(message.correlation or b"", ("", None))
+        if waiting is not None and topic == message.topic and not waiting.done():
             waiting.set_result(message.payload)
 
     async def ask(
@@ -64,7 +67,7 @@ class Asker:
         """
         correlation = secrets.token_bytes(16)
         waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self._waiting[correlation] = waiting
+        self._waiting[correlation] = topics.reply(self._me, peer), waiting
         topic, route = topics.request(peer, self._me), self._routes.to(peer)
         try:
             async with asyncio.timeout(patience):

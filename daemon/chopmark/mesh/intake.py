@@ -128,7 +128,8 @@ class Intake:
         payloads, senders = [one.payload for one in group], [one.helper for one in group]
         await insist(lambda: self._log.ingest(payloads, senders))
         helper = self.unverified.done(self._log.size)
-        if helper and not self._log.paused:  # what there was no room for was not looked at
+        # What there was no room for was not looked at; a fork is no fault of who shows it.
+        if helper and not self._log.paused and self._log.conflict is None:
             self.blame(helper)
         self.changed()
 

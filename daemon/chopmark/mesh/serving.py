@@ -1,9 +1,11 @@
-"""Answers the requests of peers from what we hold: our own log, and every replica."""
+"""Answers the requests of peers from what we hold: our own log, and every replica.
+
+Peers are served by turns, so that one who asks for much holds up nobody but himself.
+"""
 
 import asyncio
 import contextlib
 import logging
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -15,6 +17,7 @@ from chopmark.mesh.links import Links
 from chopmark.mesh.messages import HeadRequest, HeadsSeen, encode_error, parse_request
 from chopmark.mesh.ports import HeldLog
 from chopmark.mesh.recent import Recent
+from chopmark.mesh.turns import Turns
 
 LOG: Final = logging.getLogger("chopmark.mesh")
 
@@ -41,8 +44,7 @@ class Server:
         self._me = me
         self._links = links
         self._logs = logs
-        self._requests: asyncio.Queue[tuple[str, int, Message]] = asyncio.Queue(MAX_REQUESTS)
-        self._waiting: Counter[str] = Counter()
+        self._requests: Turns[tuple[int, Message]] = Turns(MAX_REQUESTS, MAX_OF_ONE)
         self._recent = Recent(MAX_REMEMBERED)
         self.dropped = 0
         self.repeated = 0
@@ -53,12 +55,9 @@ class Server:
         key = (asker, message.correlation)
         if message.correlation is not None and not self._recent.add(key):
             self.repeated += 1
-        elif self._requests.full() or self._waiting[asker] >= MAX_OF_ONE:
+        elif not self._requests.put(asker, (number, message)):
             self._recent.discard(key)
             self.dropped += 1
-        else:
-            self._waiting[asker] += 1
-            self._requests.put_nowait((asker, number, message))
 
     async def run(self) -> None:
         """Answer for ever."""
@@ -68,8 +67,7 @@ class Server:
 
     async def _serve(self) -> None:
         while True:
-            asker, number, message = await self._requests.get()
-            self._waiting[asker] -= 1
+            asker, (number, message) = await self._requests.get()
             payload = await self._answer(asker, message.payload)
             topic = topics.reply(asker, self._me)
             with contextlib.suppress(ChopmarkError):  # the link reports its own outages

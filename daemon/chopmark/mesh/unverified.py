@@ -6,6 +6,7 @@ Rules:
 2. Of two that begin at the same entry one is kept: an answer to our own question before anything
    else, otherwise the first.
 3. `next_group` gives what continues the log, in order; the rest waits until the hole is filled.
+4. What waits behind a hole is acknowledged, or it would keep out what fills the hole.
 """
 
 from collections.abc import Iterator, Sequence
@@ -108,6 +109,7 @@ class Unverified:
         for piece in used + bad:
             self._remove(piece)
             piece.settle()
+        self._settle_behind_holes(size)
         return bad[0].helper if bad else None
 
     def runs(self) -> list[tuple[int, int]]:
@@ -139,6 +141,18 @@ class Unverified:
         self._pieces.clear()
         self._taken = {}
         self.bytes = self.answers = 0
+
+    def _settle_behind_holes(self, size: int) -> None:
+        """Acknowledge what seemed to follow on what was of no use: it can be asked for.
+
+        A link hands over no more than so many messages that are not acknowledged, and what is
+        missing is to come by it.
+        """
+        for start in sorted(self._pieces):
+            piece = self._pieces[start]
+            if start > size:
+                piece.settle()
+            size = max(size, piece.end) if start <= size else size
 
     def _remove(self, piece: Piece) -> None:
         del self._pieces[piece.start]

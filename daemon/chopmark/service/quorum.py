@@ -34,6 +34,9 @@ MAX_HEADS: Final = 8
 """Heads whose cosignatures are kept: the largest. Witnesses cosign announced ones only."""
 MAX_AHEAD: Final = 60
 """Seconds by which a cosignature's time may be ahead of our clock."""
+AGAIN: Final = 30.0
+"""Seconds after which a quiet log's newest witnessed head, or the one that waits for its quorum, is
+told once more: brokers lose messages, and need not retain any."""
 LATE: Final = 1.0
 """Seconds in which cosignatures beyond the quorum are gathered, to be stored in one go."""
 
@@ -94,9 +97,15 @@ class Quorum:
         return self._patience > PATIENCE
 
     async def run(self) -> None:
-        """Keep what comes after a quorum, for ever."""
+        """Keep what comes after a quorum, and tell it again when nothing comes, for ever."""
         while True:
-            await self._late.wait()
+            # Not `wait_for`: in Python 3.11 it may swallow a cancellation, and never end.
+            try:
+                async with asyncio.timeout(AGAIN):
+                    await self._late.wait()
+            except TimeoutError:
+                self.tell_again()
+                continue
             await asyncio.sleep(LATE)
             self._late.clear()
             newest = self._heads.get(self._log.state.witnessed_size)

@@ -97,7 +97,15 @@ class Witness:
             quorate = self._quorate
             if quorate is None or head.checkpoint.size >= quorate.checkpoint.size:
                 self._quorate = head
+        elif self._cosigner.key not in {v.key for v in head.verified}:
+            self._tell_lost(head)
         self._due.set()
+
+    def _tell_lost(self, head: SignedCheckpoint) -> None:
+        """Publish our cosignature again if its owner, who has no quorum, does not have it."""
+        last = self._cosigner.last(self._replica.origin)
+        if last is not None and last.head == head.checkpoint and not self._replica.frozen:
+            self._tell(self._topic, last.note)
 
     async def _keep_quorate(self) -> None:
         """Store what a quorum has cosigned as soon as we hold it."""

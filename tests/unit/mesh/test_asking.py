@@ -83,6 +83,16 @@ async def test_replies_that_nobody_waits_for_are_dropped(link: FakeLink, asker: 
     asker.take_reply(answer_of(b"late", sent.correlation))
 
 
+async def test_answer_of_another_peer_than_was_asked_is_dropped(
+    link: FakeLink, asker: Asker
+) -> None:
+    task = asyncio.create_task(asker.ask("sz-1", Request(SZ, 0, 1)))
+    sent = await link.next("request")
+    asker.take_reply(answer_of(b"false", sent.correlation, "mo-1"))
+    asker.take_reply(answer_of(b"true", sent.correlation, "sz-1"))
+    assert await task == b"true"
+
+
 async def test_peer_without_the_package_says_so(link: FakeLink, asker: Asker) -> None:
     async with running(Peers(link, asker, sz_1=FakeLog(SZ)).run()):
         with pytest.raises(MissingError):
@@ -122,8 +132,8 @@ async def test_peer_never_heard_of_is_asked_over_every_broker_and_the_first_answ
     task = asyncio.create_task(asker.ask("mo-1", Request(SZ, 0, 1)))
     first, second = await fake(links, 0).next(), await fake(links, 1).next()
     assert first.correlation == second.correlation
-    asker.take_reply(answer_of(b"first", first.correlation))
-    asker.take_reply(answer_of(b"second", first.correlation))
+    asker.take_reply(answer_of(b"first", first.correlation, "mo-1"))
+    asker.take_reply(answer_of(b"second", first.correlation, "mo-1"))
     assert await task == b"first"
 
 
@@ -131,7 +141,7 @@ async def test_broker_that_takes_nothing_holds_up_no_question(links: Links, aske
     fake(links, 0).gate.clear()
     task = asyncio.create_task(asker.ask("mo-1", Request(SZ, 0, 1)))
     sent = await fake(links, 1).next()
-    asker.take_reply(answer_of(b"package", sent.correlation))
+    asker.take_reply(answer_of(b"package", sent.correlation, "mo-1"))
     assert await task == b"package"
 
 

@@ -63,9 +63,19 @@ def test_what_was_of_use_is_acknowledged_and_what_lies_behind_a_bad_one_is_kept(
     made.next_group(0)
     assert made.done(10) == "mo-1"
     assert good.message is None
-    assert behind.message is not None
+    assert behind.message is None, "it is acknowledged: what fills the hole may need its place"
     assert made.runs() == [(20, 30)]
     assert made.bytes == 100
+
+
+def test_what_seemed_to_follow_on_a_bad_one_is_acknowledged_and_kept() -> None:
+    """Or a peer that says that its packages follow on one another would stop up the link."""
+    bad, behind, farther = piece(0, 10), piece(10, 20), piece(20, 30)
+    made = buffer(bad, behind, farther)
+    made.next_group(0)
+    made.done(0)
+    assert (behind.message, farther.message) == (None, None)
+    assert made.runs() == [(10, 20), (20, 30)]
 
 
 def test_nobody_is_blamed_for_the_hole_behind_a_package_that_said_too_much() -> None:
@@ -183,4 +193,5 @@ def test_package_cut_short_or_without_entries_has_no_run() -> None:
     bundle_end = whole.index(b"head") - 6
     assert all(peek_run(whole[:length]) is None for length in range(bundle_end))
     assert peek_run(live(SZ, 5, 5)) is None
+    assert peek_run(live(SZ, 0, WIDTH + 1)) is None
     assert peek_run(live(SZ, 2**63 - 1, 2**63)) is None
