@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from chopmark.core.errors import MissingError
-from chopmark.ledger.schema import connect
+from chopmark.ledger.schema import connect, damage_named
 
 Role = Literal["log", "cosigner"]
 
@@ -55,9 +55,12 @@ def apply_due(path: Path) -> None:
 
     The head's note by the key before is dropped: the new key signs the same head at once.
     """
-    with closing(connect(path)) as db:
+    with closing(connect(path)) as db, damage_named(path):
+        due = db.execute("SELECT vkey, role FROM token_key WHERE due = 1").fetchall()
+        if not due:  # as at nearly every start: then nothing is written
+            return
         db.execute("BEGIN IMMEDIATE")
-        for vkey, role in db.execute("SELECT vkey, role FROM token_key WHERE due = 1").fetchall():
+        for vkey, role in due:
             column = "log_vkey" if role == "log" else "cosigner_vkey"
             db.execute(f"UPDATE log SET {column} = ?", (vkey,))  # noqa: S608 - our own column names
             db.execute("UPDATE log SET head_note = NULL, seen_time = 0, seen_note = NULL")
@@ -67,7 +70,7 @@ def apply_due(path: Path) -> None:
 
 def read_labels(path: Path) -> dict[Role, str]:
     """The labels of the keys in use, of those that are not the first ones."""
-    with closing(connect(path, read_only=True)) as db:
+    with closing(connect(path, read_only=True)) as db, damage_named(path):
         rows = db.execute(
             "SELECT role, label FROM token_key, log WHERE vkey IN (log_vkey, cosigner_vkey)"
         )
