@@ -204,6 +204,9 @@ class FakeLog:
     async def ingest(self, payloads: Sequence[bytes]) -> int:
         await self.gate.wait()
         self._fail()
+        if self.paused:
+            self._note_change()
+            return 0
         before = self.size
         for payload in payloads:
             origin, start, end = range_of(payload)

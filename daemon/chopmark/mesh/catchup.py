@@ -88,9 +88,13 @@ class CatchUp:
             except TimeoutError:
                 self._news_due = True
             self._due.clear()
-            wanted = self._log.conflict is None and not self._log.paused
-            if not await self._is_progressing() and wanted:
+            if not await self._is_progressing() and self._wanted:
                 await self._catch_up()
+
+    @property
+    def _wanted(self) -> bool:
+        """Whether what comes would be taken: the log is followed, and there is room for it."""
+        return self._log.conflict is None and not self._log.paused
 
     async def _is_progressing(self) -> bool:
         """Whether live packages are coming in; then they bring what is missing."""
@@ -108,7 +112,7 @@ class CatchUp:
         self._news_due |= 0 < self._log.missing <= self._log.size - self._log.signed_size
         try:
             async with asyncio.TaskGroup() as tasks:
-                while self._log.conflict is None:
+                while self._wanted:
                     self.running = bool(self._log.missing)
                     self._ask_more(tasks)
                     if not self._asked and not self._intake.busy:

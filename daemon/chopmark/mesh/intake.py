@@ -119,7 +119,7 @@ class Intake:
     async def _store(self, payloads: list[bytes]) -> None:
         await insist(lambda: self._log.ingest(payloads))
         helper = self.unverified.done(self._log.size)
-        if helper:
+        if helper and not self._log.paused:  # what there was no room for was not looked at
             self.blame(helper)
         self.changed()
 

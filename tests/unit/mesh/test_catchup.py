@@ -14,7 +14,18 @@ from chopmark.mesh.intake import Intake
 from chopmark.mesh.lanes import MAX_WINDOW, Holder
 from chopmark.mesh.links import Links
 from chopmark.mesh.topics import entries, parse_topic
-from meshes import FakeLink, FakeLog, Peers, answer_of, fake, fake_links, live, request_of, running
+from meshes import (
+    FakeLink,
+    FakeLog,
+    Peers,
+    answer_of,
+    fake,
+    fake_links,
+    live,
+    request_of,
+    running,
+    until,
+)
 
 SZ = "bank-sz.example/sz-1"
 
@@ -295,6 +306,25 @@ async def test_what_nobody_has_is_asked_for_again(link: FakeLink, asker: Asker) 
                 await asyncio.sleep(0.001)
         origin.size = 100
         await made.log.until(lambda: made.log.size == 100)
+
+
+async def test_catch_up_ends_while_there_is_no_room_and_blames_nobody(
+    link: FakeLink, asker: Asker
+) -> None:
+    size = 200 * WIDTH
+    made = following(followed(target=size), asker, "sz-1", "hk-1")
+    blamed: list[str] = []
+    made.intake.blame = blamed.append
+    peers = Peers(link, asker, sz_1=source(size), hk_1=source(size))
+    async with running(peers.run(), *made.jobs()):
+        await made.log.until(lambda: made.log.size >= 20 * WIDTH)
+        made.log.paused = True
+        await until(lambda: not made.catch_up.running)
+        assert (made.catch_up.in_flight, blamed) == (0, [])
+        made.log.paused = False
+        made.catch_up.wake()
+        await made.log.until(lambda: made.log.size == size)
+    assert blamed == []
 
 
 async def test_disk_that_refuses_is_asked_again(
