@@ -71,7 +71,8 @@ def test_issuer_with_a_full_disk_refuses_and_keeps_every_answer(cluster: Cluster
             (disk / "ballast").write_bytes(bytes(BALLAST))
             fill(client, disk)
             assert client.verify(first) == "valid"
-            assert Client(shenzhen).verify(first) == "valid"
+            receiver = Client(shenzhen)
+            shenzhen.wait_for(lambda: receiver.verify(first) == "valid", "to hear of a full issuer")
             (disk / "ballast").unlink()
             check_healing(client)
             shenzhen.wait_for_head(hong_kong, len(client.answers))
