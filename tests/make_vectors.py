@@ -34,7 +34,7 @@ from chopmark.core.entry import (
 from chopmark.core.evidence import Branch, Evidence, Subject, differing_heads, make_evidence
 from chopmark.core.mark import HeadMark
 from chopmark.core.merkle import EMPTY_ROOT, range_nodes
-from chopmark.core.note import Note
+from chopmark.core.note import Note, Signature
 from chopmark.core.package import Package
 from chopmark.core.policy import Policy
 from chopmark.core.proof import Extra, Proof
@@ -42,7 +42,7 @@ from chopmark.core.prover import RunProver
 from chopmark.core.tiles import encode_bundle
 from mutations import flipped
 from rostervectors import roster
-from softkeys import cosigner, ed25519_key, log_key, sign_head
+from softkeys import cosigner, ed25519_key, log_key, p256_cosigner, sign_head
 
 FOLDER = Path(__file__).parent.parent / "docs" / "formats" / "vectors"
 ORIGIN = "bank-hk.example/hk-1"
@@ -73,11 +73,16 @@ def note() -> Vectors:
     text = "An example.\n\nIts text has a blank line.\n"
     signed = Note(text, (LOG.sign(text), PLAIN.sign(text), SZ.sign(text, TIME))).encode().decode()
     line = "— x AAAAAAA=\n"
-    keys = [key.vkey.encode() for key in (LOG, PLAIN, SZ)]
+    p256 = p256_cosigner("bank-mo.example/mo-1/cosigner", 6)
+    ours = Note(text, (p256.sign(text, TIME),)).encode().decode()
+    later = Signature(p256.name, p256.vkey.key_id, (TIME + 1).to_bytes(8, "big"))
+    forged = replace(later, payload=later.payload + p256.sign(text, TIME).payload[8:])
+    keys = [key.vkey.encode() for key in (LOG, PLAIN, SZ, p256)]
     verified = [[LOG.name, 0], [PLAIN.name, 0], [SZ.name, TIME]]
     bad = {
         "text changed": (signed.replace("An", "Another", 1), "bad-signature"),
         "no signature of a known key": (f"text\n\n{line}", "no-known-signature"),
+        "time changed, type 0xff": (Note(text, (forged,)).encode().decode(), "bad-signature"),
         "carriage return": (signed.replace("example.\n", "example.\r\n", 1), "malformed-note"),
         "tab": (signed.replace(" example", "\texample", 1), "malformed-note"),
         "no blank line": (f"text\n{line}", "malformed-note"),
@@ -93,7 +98,8 @@ def note() -> Vectors:
     return {
         "keys": keys,
         "good": [
-            {"name": "three types of key", "note": signed, "text": text, "verified": verified}
+            {"name": "three types of key", "note": signed, "text": text, "verified": verified},
+            {"name": "type 0xff", "note": ours, "text": text, "verified": [[p256.name, TIME]]},
         ],
         "bad": [{"name": name, "note": bad[name][0], "code": bad[name][1]} for name in bad],
     }

@@ -11,8 +11,10 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "daemon")]
@@ -20,16 +22,26 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "daemon")]
 from simulation import world  # noqa: E402 - the path comes first
 from simulation.world import Result, run_seed  # noqa: E402
 
+Bug = Callable[[pytest.MonkeyPatch], None]
 SHOWN = 10
 """Bad seeds after which a run gives up."""
 
 
-def run_all(seeds: Iterable[int], processes: int | None = None) -> Iterator[Result]:
-    """Results of seeds as they come, from all processors."""
+def run_all(
+    seeds: Iterable[int], processes: int | None = None, bug: Bug | None = None
+) -> Iterator[Result]:
+    """Results of seeds as they come, from all processors; of gateways that have a bug, if given."""
     count = processes or len(os.sched_getaffinity(0))
     context = multiprocessing.get_context("spawn")  # no state of the parent can leak into a run
-    with world.scratch(), context.Pool(count, world.use_scratch, (world.SCRATCH[0],)) as pool:
+    with world.scratch(), context.Pool(count, _prepare, (world.SCRATCH[0], bug)) as pool:
         yield from pool.imap_unordered(run_seed, seeds, chunksize=8)
+
+
+def _prepare(folder: Path, bug: Bug | None) -> None:
+    """In each process, before its first seed. A bug stays for as long as the process does."""
+    world.use_scratch(folder)
+    if bug is not None:
+        bug(pytest.MonkeyPatch())
 
 
 def explain(result: Result) -> str:
