@@ -165,7 +165,8 @@ class World:
         own = {life.parts.log.origin: life.parts.log for life in lives}
         behind = self.oracle.behind  # peers lack what was recorded there, and never signed
         replicas = [r for life in lives for r in life.replicas() if r.origin in own]
-        if not all(map(_is_logged, lives)):
+        whole = [life for life in lives if life.box.origin not in self.oracle.old_disks]
+        if not all(map(_is_logged, whole)):  # with an old disk nothing may be written
             return False
         if len({frozenset(k for k, v in _accused(life).items() if v) for life in lives}) > 1:
             return False  # it is on its way
