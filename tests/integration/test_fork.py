@@ -44,12 +44,16 @@ class Split:
         attest(self.shenzhen, some_document("head above it"))
         for receiver in (self.hong_kong, self.macao):
             receiver.wait_for_head(self.shenzhen, 4)
+            receiver.wait_for(lambda one=receiver: self._is_vouched(one), "to hear a heartbeat")
         self.shenzhen.stop()
         copy(self.shenzhen.folder, self.folder / "kept")
         self.go_on(self.cluster.broker, LEFT, self.hong_kong)
         copy(self.folder / "kept", self.shenzhen.folder)
         self.go_on(self.other, RIGHT, self.macao)
         return self
+
+    def _is_vouched(self, receiver: Gateway) -> bool:
+        return receiver.peer(self.shenzhen)["as_of"] is not None
 
     def go_on(self, broker: Broker, document: bytes, receiver: Gateway) -> None:
         """Run one history towards one broker."""
