@@ -1,7 +1,9 @@
 """Settings that every test shares."""
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # The same examples each time, so that a failure is one for everybody; `ci` looks further.
@@ -14,3 +16,12 @@ settings.register_profile(
 )
 settings.register_profile("ci", settings.get_profile("quick"), derandomize=False, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+CORE = Path(__file__).parent / "unit" / "core"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Core is covered by its own tests; under the tracer the others take half as long again."""
+    for item in items:
+        if not item.path.is_relative_to(CORE):
+            item.add_marker(pytest.mark.no_cover)

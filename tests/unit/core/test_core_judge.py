@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chopmark.core.entry import Attestation
-from chopmark.core.judge import decide, judge
+from chopmark.core.judge import decide, judge, with_pruned
 from chopmark.core.verdict import (
     DEFAULT_MAX_AGE,
     EXIT,
@@ -15,6 +15,7 @@ from chopmark.core.verdict import (
     Facts,
     Issuer,
     Match,
+    Pruned,
     Question,
     Revoked,
     Source,
@@ -422,6 +423,21 @@ def test_warning_is_said_unless_nothing_is_to_be_relied_on() -> None:
     untrusted = judge(replace(warned, problem="a signature is bad"), ASK)
     assert "Warning" not in untrusted.sentence
     assert "Warning" not in judge(GOOD, ASK).sentence
+
+
+def test_pruned_match_is_told_of_and_leaves_the_word() -> None:
+    valid = decide([GOOD], ASK, NOW)
+    told = with_pruned(valid, [Pruned(HK2, 7)], ASK)
+    assert (told.word, told.pruned) == (valid.word, (Pruned(HK2, 7),))
+    assert f"{HK2.origin}#7" in told.sentence
+    assert with_pruned(valid, [], ASK) == valid
+
+
+@pytest.mark.parametrize(("expected", "told"), [("hk-2", 1), ("Bank HK", 1), ("hk-1", 0)])
+def test_pruned_match_of_another_issuer_is_not_told_of(expected: str, told: int) -> None:
+    asked = Question(NOW, expect_issuer=expected)
+    verdict = with_pruned(decide([], asked, NOW), [Pruned(HK2, 7)], asked)
+    assert len(verdict.pruned) == told
 
 
 PAGE = (Path(__file__).parents[3] / "docs" / "verdicts.md").read_text("utf-8")

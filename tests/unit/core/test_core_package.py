@@ -17,10 +17,12 @@ from chopmark.core.package import (
     Package,
     cut_runs,
     parse_package,
+    peek_run,
     verify_package,
 )
 from chopmark.core.text import MAX_INT
 from chopmark.core.tiles import WIDTH, encode_bundle
+from meshes import live
 from mutations import flipped, is_canonical, mutated
 from softkeys import cosigner, log_key, sign_head
 
@@ -258,3 +260,38 @@ def test_cut_runs_cuts_a_full_bundle_of_the_largest_entries_in_two() -> None:
         (512, 38),
     ]
     assert list(cut_runs(7, [])) == []
+
+
+# What a package says of itself
+
+
+@pytest.mark.parametrize("start", [0, 23, 24, 255, 256, 65_535, 65_536, 2**32, 2**62])
+@pytest.mark.parametrize("origin", ["a.example/x", "b" * 50 + ".example/sz-1"])
+def test_run_is_read_from_the_beginning_of_a_package(start: int, origin: str) -> None:
+    for count in (1, 10, 256):
+        assert peek_run(live(origin, start, start + count)) == (start, start + count)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\xa6", b"\xa6\x00", b"\xa0", b"junk that is long enough", b"\xa6\x00\x7f" + b"x" * 99],
+)
+def test_what_is_no_package_has_no_run(data: bytes) -> None:
+    assert peek_run(data) is None
+
+
+@pytest.mark.parametrize("lengths", [[1, 2], [2, 1], [1, 1, 240], [0, 0], [3], [1] * 255 + [2]])
+def test_run_is_counted_whatever_the_lengths_of_its_entries(lengths: list[int]) -> None:
+    bundle = encode_bundle([bytes(length) for length in lengths])
+    made = Package(ORIGIN, 7, bundle, b"", b"", b"note")
+    assert peek_run(made.encode()) == (7, 7 + len(lengths))
+    assert peek_run(Package(ORIGIN, 7, bundle + b"\x00", b"", b"", b"note").encode()) is None
+
+
+def test_package_cut_short_or_without_entries_has_no_run() -> None:
+    whole = live(ORIGIN, 0, 10)
+    bundle_end = whole.index(b"head") - 6
+    assert all(peek_run(whole[:length]) is None for length in range(bundle_end))
+    assert peek_run(live(ORIGIN, 5, 5)) is None
+    assert peek_run(live(ORIGIN, 0, WIDTH + 1)) is None
+    assert peek_run(live(ORIGIN, 2**63 - 1, 2**63)) is None

@@ -1,7 +1,6 @@
 import pytest
 
-from chopmark.core.package import Package, peek_run
-from chopmark.core.tiles import WIDTH, encode_bundle
+from chopmark.core.tiles import WIDTH
 from chopmark.mesh.broker import Message
 from chopmark.mesh.unverified import (
     MAX_GROUP,
@@ -11,9 +10,6 @@ from chopmark.mesh.unverified import (
     holes,
     next_bundle,
 )
-from meshes import live
-
-SZ = "bank-sz.example/sz-1"
 
 
 def message() -> Message:
@@ -160,38 +156,3 @@ def test_holes_are_asked_for_bundle_by_bundle(
 
 def test_next_bundle_begins_where_no_package_goes_beyond() -> None:
     assert [next_bundle(index) for index in (0, 255, 256)] == [WIDTH, WIDTH, 2 * WIDTH]
-
-
-# What a package says of itself
-
-
-@pytest.mark.parametrize("start", [0, 23, 24, 255, 256, 65_535, 65_536, 2**32, 2**62])
-@pytest.mark.parametrize("origin", ["a.example/x", "b" * 50 + ".example/sz-1"])
-def test_run_is_read_from_the_beginning_of_a_package(start: int, origin: str) -> None:
-    for count in (1, 10, 256):
-        assert peek_run(live(origin, start, start + count)) == (start, start + count)
-
-
-@pytest.mark.parametrize(
-    "data",
-    [b"", b"\xa6", b"\xa6\x00", b"\xa0", b"junk that is long enough", b"\xa6\x00\x7f" + b"x" * 99],
-)
-def test_what_is_no_package_has_no_run(data: bytes) -> None:
-    assert peek_run(data) is None
-
-
-@pytest.mark.parametrize("lengths", [[1, 2], [2, 1], [1, 1, 240], [0, 0], [3], [1] * 255 + [2]])
-def test_run_is_counted_whatever_the_lengths_of_its_entries(lengths: list[int]) -> None:
-    bundle = encode_bundle([bytes(length) for length in lengths])
-    package = Package(SZ, 7, bundle, b"", b"", b"note")
-    assert peek_run(package.encode()) == (7, 7 + len(lengths))
-    assert peek_run(Package(SZ, 7, bundle + b"\x00", b"", b"", b"note").encode()) is None
-
-
-def test_package_cut_short_or_without_entries_has_no_run() -> None:
-    whole = live(SZ, 0, 10)
-    bundle_end = whole.index(b"head") - 6
-    assert all(peek_run(whole[:length]) is None for length in range(bundle_end))
-    assert peek_run(live(SZ, 5, 5)) is None
-    assert peek_run(live(SZ, 0, WIDTH + 1)) is None
-    assert peek_run(live(SZ, 2**63 - 1, 2**63)) is None
