@@ -4,6 +4,7 @@ Reading is strict: what was parsed encodes to the same bytes again, or it is ref
 split at its last blank line. Unknown keys are ignored; a known key's bad signature voids the note.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -12,6 +13,7 @@ from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.keys import VerifierKey, check_key_name
 from chopmark.core.text import encode_base64, parse_base64, parse_utf8
 
+_CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f]")
 MAX_SIGNATURES: Final = 64
 """Signature lines accepted in one note (C2SP demands at least 16)."""
 MAX_NOTE: Final = 60 * 1024
@@ -71,7 +73,7 @@ def parse_note(data: bytes) -> Note:
     if len(data) > MAX_NOTE:
         raise MalformedError("malformed-note", f"a note of {len(data)} bytes is too large")
     text = parse_utf8(data, "a note")
-    if any(character < " " and character != "\n" for character in text):
+    if _CONTROL.search(text):
         raise MalformedError("malformed-note", "a note contains a control character")
     body, blank, lines = text.rpartition("\n\n")
     if not blank or not lines.endswith("\n"):
