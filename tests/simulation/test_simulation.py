@@ -9,8 +9,8 @@ import pytest
 
 from simulation.run import explain, run_all
 
-SEEDS = 600
-CHUNK = 100
+SEEDS = 2000
+CHUNK = 200
 RUN = Path(__file__).with_name("run.py")
 
 
