@@ -8,7 +8,7 @@ signed; the keys come from the token, so that the database may be gone altogethe
 3. If the ledger here covers all of them, it stays. Otherwise the log is fetched into
    `<state>/recovery/log.db`, up to the newest head that a peer holds; that resumes anywhere.
 4. Of each peer's log the largest head that carries our cosignature is looked up, so that nothing
-   smaller is cosigned from now on.
+   smaller is cosigned from now on. Of logs of others nobody knows: see `ledger.floors`.
 5. `recovery_rule` decides. The ledger takes its place in each case (`ledger.replace`): where the
    origin must not go on it is barred, and serves proofs of what it holds.
 """
@@ -30,6 +30,7 @@ from chopmark.core.errors import (
     RefusedError,
     UnreachableError,
 )
+from chopmark.core.keys import VerifierKey
 from chopmark.core.mark import HeadMark
 from chopmark.core.member import Member
 from chopmark.hsm.signer import open_signer
@@ -76,6 +77,7 @@ class Recovered:
         answered: ids of the peers that have answered.
         beyond: notes of heads that our key has signed and that the ledger lacks or contradicts.
         kept: where the old database is kept, if it was replaced.
+        floors_lost: no log of others is cosigned until an operator says from where.
     """
 
     origin: str
@@ -86,6 +88,7 @@ class Recovered:
     answered: tuple[str, ...]
     beyond: tuple[bytes, ...]
     kept: Path | None
+    floors_lost: bool = False
 
 
 async def recover(
@@ -120,7 +123,9 @@ async def recover(
             hint += "lost too, name them in the configuration"
             raise ConfigurationError("no-peers", "there is no [[peer]] to ask", hint=hint)
         mark = await signer.read_mark()
-        return await _Recovery(config, own, peers, mark, patience, watch or Watch()).run()
+        witness = signer.witness_key
+        recovery = _Recovery(config, own, peers, mark, patience, watch or Watch(), witness)
+        return await recovery.run()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +156,8 @@ class _Recovery:
     mark: HeadMark | None
     patience: float
     watch: Watch
+    witness: VerifierKey | None = None
+    lost: bool = False
     reading: Worker = field(default_factory=lambda: Worker("read"))
 
     async def run(self) -> Recovered:
@@ -187,6 +194,7 @@ class _Recovery:
             answered=heads.answered,
             beyond=tuple(one.encode() for one in ledger.beyond),
             kept=kept,
+            floors_lost=self.lost,
         )
 
     async def _check_keys(self, place: Path) -> None:
@@ -310,13 +318,24 @@ class _Recovery:
         epochs = Epochs(current=epoch, clean=judgement.fate is Fate.GOES_ON)
         if judgement.reasons:
             epochs = Epochs(current=epoch, barred="; ".join(judgement.reasons))
+        lost = self._find_lost(place, fresh)
+        self.lost = lost is not None
         if fresh is None:
-            put_epochs(place, epochs, floors)
+            put_epochs(place, epochs, floors, lost)
             return None
         index = index_path(self.config.gateway.state, self.own.id)
-        kept = replace_ledger(place, fresh, epochs, index, floors)
+        kept = replace_ledger(place, fresh, epochs, index, floors, lost)
         shutil.rmtree(fresh.parent, ignore_errors=True)
         return kept
+
+    def _find_lost(self, place: Path, fresh: Path | None) -> str | None:
+        """The key for logs of others, unless the database is the one that last ran with it."""
+        if self.witness is None:
+            return None
+        there = load_epochs(place) if fresh is None else None
+        if there is not None and there.fits(self.mark.epoch if self.mark else None):
+            return None
+        return self.witness.encode()
 
 
 @dataclass(frozen=True, slots=True)

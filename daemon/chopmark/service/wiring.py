@@ -42,6 +42,7 @@ from chopmark.service.clock import SystemClock
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.config import Config, own_member
 from chopmark.service.credentials import read_pin
+from chopmark.service.floors import tell_lost
 from chopmark.service.forks import Forks, OwnHeads
 from chopmark.service.gates import first_refusal
 from chopmark.service.gateway import GatewayService
@@ -151,6 +152,7 @@ async def open_parts(
     trust = Trust(members.own, log, replicas, policies, cosigner, outside.clock)
     parts = _assemble(config, rosters, signer, log, replicas, reading, outside, storage, trust)
     await parts.forks.start()
+    await tell_lost(log, config.witness.log)
     return parts
 
 
