@@ -244,7 +244,7 @@ def test_witness_floor_is_named_once_something_is_lost(
     for wrong in ((), ("--size", 7), ("--size", -1), ("--root", root), ("--checkpoint", path)):
         assert run(*floor, *wrong).code in (64, 65)
     done = run(*floor, "--size", 7, "--root", root, "--json")
-    assert (done.code, done.json()) == (0, {"origin": key.name, "size": 7, "root": root})
+    assert (done.code, json.loads(done.out)) == (0, {"origin": key.name, "size": 7, "root": root})
     assert "from 9 entries on" in run(*floor, "--size", 9, "--root", root).out
 
 
