@@ -125,6 +125,8 @@ def _copy_rest(db: sqlite3.Connection, old: Path) -> None:
             db.execute(f"INSERT OR IGNORE INTO main.{name} SELECT * FROM old.{name}")  # noqa: S608 - our own table names
         except sqlite3.Error:
             continue
+    # A day whose entry the new log does not have is logged again.
+    db.execute("UPDATE audit_day SET entry = NULL WHERE entry >= (SELECT size FROM log)")
     db.execute("DETACH old")
 
 

@@ -15,6 +15,7 @@ from chopmark.ledger.backup import Copied, copy_store
 from chopmark.ledger.cosigned_check import check_cosigned
 from chopmark.ledger.fsck import Finding, check_store
 from chopmark.ledger.store import read_keys
+from chopmark.service.audit_local import noting
 from chopmark.service.config_model import Config
 from chopmark.service.fsck import read_listed
 from chopmark.service.places import log_path
@@ -36,8 +37,11 @@ def back_up(config: Config, target: Path, progress: Progress | None = None) -> C
     path = log_path(config.gateway.state)
     if not path.exists():
         raise MissingError("no-ledger", f"there is no ledger at {path}")
-    with making_new(target, MODE) as unfinished:
-        return copy_store(path, unfinished, progress)
+    with noting(path, "ledger.copied", file=str(target)) as about:
+        with making_new(target, MODE) as unfinished:
+            made = copy_store(path, unfinished, progress)
+        about["entries"] = made.state.size
+    return made
 
 
 def check_backup(path: Path, progress: Progress | None = None) -> tuple[str, list[Finding]]:

@@ -45,6 +45,7 @@ from chopmark.ledger.worker import Worker
 from chopmark.mesh.broker import Broker
 from chopmark.mesh.fetching import Fetch
 from chopmark.mesh.messages import HeadsSeen
+from chopmark.service.audit_local import noting
 from chopmark.service.background import beside
 from chopmark.service.clock import SystemClock
 from chopmark.service.config import Config
@@ -130,7 +131,12 @@ async def recover(
         mark = await signer.read_mark()
         witness = signer.witness_key
         recovery = _Recovery(config, own, keys, peers, mark, patience, watch or Watch(), witness)
-        return await recovery.run()
+        with noting(log_path(state), "ledger.recovered") as about:
+            made = await recovery.run()
+            about |= {"result": made.judgement.fate.value, "entries": made.head.size}
+            if made.kept is not None:
+                about["kept"] = str(made.kept)
+        return made
 
 
 @dataclass(frozen=True, slots=True)

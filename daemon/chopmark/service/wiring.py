@@ -50,6 +50,7 @@ from chopmark.service.locking import lock_state, refusal_named
 from chopmark.service.looplag import LoopLag
 from chopmark.service.marks import Marks
 from chopmark.service.metrics import GatewayCollector, Metrics
+from chopmark.service.noted import NotedKeys, NotedRosters, noted_evidence
 from chopmark.service.places import index_path, log_path, old_index_files, replica_path
 from chopmark.service.report import Report
 from chopmark.service.retention import Retention
@@ -224,17 +225,18 @@ def _assemble(
     collector = GatewayCollector(
         report.status, replicas, mesh, storage, lag, refusals, clock, blame
     )
+    auditing = Auditing(log, sequencer, clock, outside.random)
+    auditing.refused = lambda: REFUSED + refusals.early()
     rotation = Rotation(config, log, signer, rosters)
     logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
     gateway = GatewayService(
-        *(own, sequencer, logs, signing, verifier, report, clock, rosters, rotation),
-        forks.describe,
+        *(own, sequencer, logs, signing, verifier, report, clock),
+        *(NotedRosters(rosters, auditing), NotedKeys(rotation, auditing)),
+        noted_evidence(forks.describe, auditing),
         witnessing,
     )
     witness = _make_witness(config, own, observe_own, log, signer, replicas, clock, trust)
     routes = [make_tile_route(TileService(logs)), *make_witness_routes(witness, gateway)]
-    auditing = Auditing(log, sequencer, clock, outside.random)
-    auditing.refused = lambda: REFUSED + refusals.early()
     gateway.audit = rosters.audit = auditing
     watch_parts(auditing, signer, storage, guard, replicas, standing)
     return Parts(
