@@ -220,7 +220,7 @@ def _assemble(
     lag, refusals = LoopLag(), Refusals()
     report = Report(
         *(own, log, sequencer, signer, mesh, replicas, clock, storage, lag),
-        *(forks, guard, trust, standing, rosters),
+        *(forks, guard, trust, standing, rosters, retention),
     )
     collector = GatewayCollector(
         report.status, replicas, mesh, storage, lag, refusals, clock, blame
