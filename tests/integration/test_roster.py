@@ -261,6 +261,9 @@ def test_lost_database_comes_back_with_the_keys_that_took_over(made: Cluster) ->
     hk, others = made["hk-1"], [made["sz-1"], made["gz-1"]]
     keys, size = used(hk), hk.get("/v1/status")["size"]
     post(hk, "keys/generate", role="log")  # signs nothing: it is not mistaken for the newest
+    noted = {one["action"] for one in hk.get("/v1/audit?after=-1&limit=1000")["records"]}
+    assert {"roster.signed", "roster.pinned"} <= noted
+    assert {"key.generated", "key.activated", "key.retired"} <= noted
     hk.add_peers(others)
     for other in others:
         seen = lambda one=other: peers(one).get("hk-1", {}).get("head_size", 0) >= size  # noqa: E731
@@ -274,4 +277,6 @@ def test_lost_database_comes_back_with_the_keys_that_took_over(made: Cluster) ->
     hk.launch()
     hk.wait_for(hk.is_ready, "to be ready")
     assert used(hk) == keys
+    (record, *_) = hk.get("/v1/audit?after=-1")["records"]
+    assert (record["action"], record["about"]["result"]) == ("ledger.recovered", "goes-on")
     assert len(hk.get("/v1/keys")) == 3

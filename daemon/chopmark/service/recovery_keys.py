@@ -7,7 +7,8 @@ first ones alone, the peers are asked what was signed:
    one, the later.
 2. The cosigner key is the one whose cosignature has the latest time. Its name stands beside the
    cosignature, and nowhere in the token.
-3. Where nothing is seen by any of them, it is what a ledger on the disk names, or the first.
+3. Where nothing is seen by any of them, it is what a ledger on the disk names, or the first, or if
+   that is not there any more the last.
 
 Nothing is believed but signatures that verify by a key in the token.
 """
@@ -91,10 +92,15 @@ def choose(config: Config, usual: HsmConfig, token: TokenKeys, notes: Iterable[b
     second = max(names, key=lambda one: (names[one][0], one.number), default=None)
     labels: dict[Role, str] = {"log": usual.log_label, "cosigner": usual.cosigner_label}
     name = usual.cosigner_name
+    if log is None and usual.log_label not in {one.label for one in token.log}:
+        log = token.log[-1]
     if log is not None:
         labels["log"] = log.label
     if second is not None:
         labels["cosigner"], name = second.label, names[second][1]
+    elif usual.cosigner_label not in {one.label for one in token.cosigner}:
+        last = token.cosigner[-1]  # names and labels are numbered alike
+        labels["cosigner"], name = last.label, f"{origin}/cosigner-{last.number}"
     made: list[tuple[str, Role, str]] = []
     made += [(one.key.encode(), "log", one.label) for one in token.log if one.number > FIRST]
     made += [

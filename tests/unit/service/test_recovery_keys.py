@@ -75,6 +75,14 @@ def test_cosignature_under_a_name_that_is_not_ours_counts_for_nothing() -> None:
     assert chosen(cosigned(9, COSIGNERS[2]))[1:] == ("chopmark-cosigner", None)
 
 
+def test_last_keys_go_on_where_nobody_saw_any_and_the_first_are_gone() -> None:
+    token = TokenKeys(TOKEN.log[1:], TOKEN.cosigner[1:])
+    made = choose(CONFIG, hsm_config(CONFIG), token, []).hsm
+    assert (made.log_label, made.cosigner_label, made.cosigner_name) == (
+        "chopmark-log-3", "chopmark-cosigner-3", f"{ORIGIN}/cosigner-3",
+    )  # fmt: skip
+
+
 def test_later_keys_are_listed_with_their_labels_and_names() -> None:
     notes = [own(9, LOGS[1]), cosigned(9, COSIGNERS[1])]
     assert choose(CONFIG, hsm_config(CONFIG), TOKEN, notes).made == (
