@@ -309,6 +309,12 @@ class SocketGateway:
             "pace": {"slowed": True, "bound": 131_072, "lags": {"sz-1": 140_000}},
             "storage": {"used": 0.915, "free_bytes": 8_500_000_000, "days_left": 12.5},
             "alarms": self.alarms,
+            "retention": {
+                "after": 31_536_000,
+                "last_run": "2026-11-22T13:00:00.000Z",
+                "next_run": None,
+                "removed": {"sz-1": {"bundles": 64, "entries": 16_384}, "mo-1": {"entries": 0}},
+            },
             "event_loop": {"lag_ms_max_minute": 3.2},
             "peers": self._peers(),
         }

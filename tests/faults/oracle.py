@@ -25,10 +25,12 @@ from chopmark.core.errors import ChopmarkError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.proof import parse_proof
 from chopmark.core.tiles import WIDTH
+from chopmark.ledger.cosigned_check import check_cosigned
 from chopmark.ledger.fsck import check_store
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.schema import connect
 from chopmark.ledger.store import LogState, read_keys, read_state
+from chopmark.service.fsck import read_listed
 from chopmark.service.places import index_path, log_path
 
 
@@ -128,6 +130,8 @@ def check_peer(peer: dict[str, Any]) -> list[str]:
 
 
 def _fsck(state: Path) -> Iterator[str]:
+    for finding in check_cosigned(log_path(state), read_listed(log_path(state))):
+        yield f"fsck {state}: {finding.code}: {finding.message}"
     for path in [log_path(state), *sorted((state / "replica").glob("*.db"))]:
         try:
             keys = read_keys(path)

@@ -35,10 +35,11 @@ from chopmark.ledger import tail
 from chopmark.ledger.replica import Replica
 from chopmark.service.config import Config, parse_config
 from chopmark.service.credentials import read_pin
+from chopmark.service.heartbeat import make_heartbeat
 from chopmark.service.initialise import initialise
 from chopmark.service.places import index_path, log_path
 from chopmark.service.token import create_token_keys
-from chopmark.service.wiring import Parts, build, make_heartbeat
+from chopmark.service.wiring import Parts, build
 from configs import BASE, peer_block
 from ledgers import COSIGNER, LOG, Source, attestations, revocation
 

@@ -37,11 +37,12 @@ from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.store import create_store
 from chopmark.ledger.worker import Worker
-from chopmark.service import wiring
 from chopmark.service.clock import SystemClock
 from chopmark.service.config import find_config, load_config
+from chopmark.service.heartbeat import make_heartbeat
+from chopmark.service.parts.opening import make_folder
 from chopmark.service.places import index_path, replica_path
-from chopmark.service.wiring import Parts, build, make_heartbeat
+from chopmark.service.wiring import Parts, build
 from rig.token import MODULE
 
 COPY = "copy"
@@ -148,7 +149,7 @@ async def open_copy(parts: Parts, state: Path, reading: Worker) -> Log:
     path = replica_path(state, COPY)
     own = parts.gateway._own
     if not path.exists():
-        wiring._make_folder(path.parent)
+        make_folder(path.parent)
         create_store(path, own.log_key, own.cosigner_key)
     return await open_log(path, index_path(state, COPY), reading)
 

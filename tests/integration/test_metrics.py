@@ -16,8 +16,9 @@ ABSENT = {
     "chopmark_log_witnessed_entries",
     "chopmark_quorum_missing",
     "chopmark_witness_lag_entries",
+    "chopmark_retention_after_seconds",
 }
-"""Not there while the disk does not grow, and where no quorum is demanded."""
+"""Not there while the disk does not grow, where no quorum is demanded, and without a rule."""
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 

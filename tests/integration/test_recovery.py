@@ -173,8 +173,10 @@ def test_deleted_database_comes_back_and_every_earlier_proof_holds(pair: Cluster
     shenzhen.wait_for_head(hong_kong, size)
     assert hong_kong.stop() == 0
     shutil.rmtree(hong_kong.state)
+    hong_kong.cli("witness", "init")
     report = recover(hong_kong, 0)
     assert (report["result"], report["head"]["size"]) == ("goes-on", size)
+    assert report["floors_lost"], "the token has a key of which nobody else knows what it signed"
     assert floors(hong_kong) == {shenzhen.who.origin: cosigned}
     assert hong_kong.cli("fsck").returncode == 0
     hong_kong.start()

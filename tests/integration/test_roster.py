@@ -1,6 +1,7 @@
 """Rosters among real gateways: founding, joining, two texts of one version, emergency keys."""
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -253,3 +254,29 @@ def enforce(made: Cluster, path: Path, *options: str) -> None:
     for name in ("sz-1", "hk-1", "gz-1"):
         wait_for_version(made[name], version)
         made[name].wait_for(made[name].is_ready, "to be ready")
+
+
+def test_lost_database_comes_back_with_the_keys_that_took_over(made: Cluster) -> None:
+    """The first keys are destroyed, and the labels of the later ones are lost."""
+    hk, others = made["hk-1"], [made["sz-1"], made["gz-1"]]
+    keys, size = used(hk), hk.get("/v1/status")["size"]
+    post(hk, "keys/generate", role="log")  # signs nothing: it is not mistaken for the newest
+    noted = {one["action"] for one in hk.get("/v1/audit?after=-1&limit=1000")["records"]}
+    assert {"roster.signed", "roster.pinned"} <= noted
+    assert {"key.generated", "key.activated", "key.retired"} <= noted
+    hk.add_peers(others)
+    for other in others:
+        seen = lambda one=other: peers(one).get("hk-1", {}).get("head_size", 0) >= size  # noqa: E731
+        other.wait_for(seen, "to hold all of hk-1")
+    hk.stop()
+    shutil.rmtree(hk.state)
+    done = hk.cli("recover", "--json", check=False)
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["head"]["size"]) == (0, size), report
+    hk.cli("fsck")
+    hk.launch()
+    hk.wait_for(hk.is_ready, "to be ready")
+    assert used(hk) == keys
+    (record, *_) = hk.get("/v1/audit?after=-1")["records"]
+    assert (record["action"], record["about"]["result"]) == ("ledger.recovered", "goes-on")
+    assert len(hk.get("/v1/keys")) == 3

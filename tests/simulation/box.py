@@ -22,7 +22,8 @@ from chopmark.core.proof import parse_proof
 from chopmark.core.verdict import Issuer, Match, Question, Verdict
 from chopmark.ledger.worker import Worker
 from chopmark.service.config_model import Config, Witness
-from chopmark.service.wiring import Outside, Parts, open_parts
+from chopmark.service.parts.outside import Outside
+from chopmark.service.wiring import Parts, open_parts
 from simulation.disk import Disk
 from simulation.hsm import Hsm, SimClock, SimSigner
 from simulation.index import Kept, SimIndex

@@ -24,6 +24,7 @@ from chopmark.core.note import parse_note
 from chopmark.core.verdict import Word
 from chopmark.ledger import audit
 from chopmark.ledger.audit_check import check_audit
+from chopmark.ledger.cosigned_check import check_cosigned
 from chopmark.ledger.fsck import check_store
 from chopmark.ledger.store import create_store
 from chopmark.service import auditing
@@ -291,6 +292,7 @@ class World:
 
     def _check_disks(self) -> None:
         for box in self.boxes:
+            self._check_rows(box)
             for other in self.issuers:  # the others' logs are empty
                 own = other is box
                 path = log_path(box.folder) if own else replica_path(box.folder, other.id)
@@ -300,6 +302,16 @@ class World:
                 for finding in found:
                     if not (finding.code == "fork" and forked and not own):
                         self.oracle.fail(9, f"{box.id} of {other.id}: {finding}")
+
+    def _check_rows(self, box: Box) -> None:
+        """What its cosigner has cosigned, as `chopmark fsck` does."""
+        others = [one for one in self.issuers if one is not box]
+        keys = {one.origin: (one.keys.log_key,) for one in self.issuers}
+        held = {one.origin: replica_path(box.folder, one.id) for one in others}
+        for finding in check_cosigned(log_path(box.folder), keys, held):
+            forked = any(f" {origin} at " in finding.message for origin in self.oracle.restored)
+            if not (finding.code in ("cosigner-contradicts", "cosigner-beyond") and forked):
+                self.oracle.fail(9, f"{box.id}: {finding}")
 
     def _collect(self) -> None:
         for task in self.tasks:

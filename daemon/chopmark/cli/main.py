@@ -74,7 +74,7 @@ GROUPS: Final = {
     ),
     "witness": (
         "Cosign logs that are no member's, for anybody (C2SP tlog-witness).",
-        {"init": "witness:initialise"},
+        {"init": "witness:initialise", "floor": "witness:floor"},
     ),
     "log": ("Look into a ledger.", {"show": "log:show", "follow": "follow:follow"}),
     "config": ("Look at the configuration.", {"check": "config:check"}),

@@ -31,10 +31,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong: a stable code, and a sentence that says where."""
+    """One thing that is wrong: a stable code, a sentence that says where, and what to do."""
 
     code: str
     message: str
+    hint: str | None = None
 
 
 @dataclass(slots=True)

@@ -106,6 +106,12 @@ def restore_bundle(db: sqlite3.Connection, number: int, columns: Columns) -> boo
     return True
 
 
+def count_pruned(db: sqlite3.Connection) -> int:
+    """Bundles whose bodies are not here at present."""
+    count: int = db.execute("SELECT count(*) FROM pruned").fetchone()[0]
+    return count
+
+
 def pruned_ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
     """Bundles as runs of entries [start, end)."""
     runs: list[tuple[int, int]] = []

@@ -9,6 +9,7 @@
 import os
 import shutil
 import sqlite3
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from typing import Final
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import ChopmarkError, InternalError
 from chopmark.ledger.epoch import Epochs, read_epochs, write_epochs
+from chopmark.ledger.floors import lose
 from chopmark.ledger.schema import connect, damage_named
 
 _OF_THE_LOG: Final = (
@@ -51,14 +53,21 @@ class Cosigned:
     note: bytes
 
 
-def put_epochs(path: Path, epochs: Epochs, floors: Sequence[Cosigned] = ()) -> None:
+def put_epochs(
+    path: Path, epochs: Epochs, floors: Sequence[Cosigned] = (), lost: str | None = None
+) -> None:
     """Write the rows of a database that no gateway has open; see `replace_ledger`."""
     with closing(connect(path)) as db, damage_named(path):
-        _write(db, epochs, floors)
+        _write(db, epochs, floors, lost)
 
 
 def replace_ledger(
-    old: Path, new: Path, epochs: Epochs, index: Path, floors: Sequence[Cosigned] = ()
+    old: Path,
+    new: Path,
+    epochs: Epochs,
+    index: Path,
+    floors: Sequence[Cosigned] = (),
+    lost: str | None = None,
 ) -> Path | None:
     """Put `new` in the place of `old`; gives the name under which that was kept, if it was there.
 
@@ -68,6 +77,7 @@ def replace_ledger(
         epochs: the row that it gets.
         index: the digest index of the old one, which is derived and goes.
         floors: heads that we have cosigned: nothing smaller is cosigned from now on.
+        lost: the key whose rows nobody can give back; see `ledger.floors`.
 
     Raises:
         InternalError: `not-replaced`: the disk refused; try again.
@@ -76,7 +86,7 @@ def replace_ledger(
         with closing(connect(new)) as db, damage_named(new):
             if old.exists():
                 _copy_rest(db, old)
-            _write(db, epochs, floors)
+            _write(db, epochs, floors, lost)
             db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         kept = _put_away(old) if old.exists() else None
         shutil.rmtree(index, ignore_errors=True)
@@ -88,9 +98,13 @@ def replace_ledger(
     return kept
 
 
-def _write(db: sqlite3.Connection, epochs: Epochs, floors: Sequence[Cosigned]) -> None:
+def _write(
+    db: sqlite3.Connection, epochs: Epochs, floors: Sequence[Cosigned], lost: str | None
+) -> None:
     db.execute("BEGIN IMMEDIATE")
     write_epochs(db, epochs)
+    if lost is not None:
+        lose(db, lost, int(time.time()))
     for one in floors:
         head = one.head
         db.execute(_RAISE, (head.origin, one.vkey, head.size, head.root, one.time, one.note))
@@ -111,6 +125,8 @@ def _copy_rest(db: sqlite3.Connection, old: Path) -> None:
             db.execute(f"INSERT OR IGNORE INTO main.{name} SELECT * FROM old.{name}")  # noqa: S608 - our own table names
         except sqlite3.Error:
             continue
+    # A day whose entry the new log does not have is logged again.
+    db.execute("UPDATE audit_day SET entry = NULL WHERE entry >= (SELECT size FROM log)")
     db.execute("DETACH old")
 
 

@@ -6,11 +6,13 @@ whose labels the configuration has.
 """
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Literal
 
 from chopmark.core.errors import MissingError
+from chopmark.core.keys import VerifierKey
 from chopmark.ledger.schema import connect, damage_named
 
 Role = Literal["log", "cosigner"]
@@ -75,3 +77,31 @@ def read_labels(path: Path) -> dict[Role, str]:
             "SELECT role, label FROM token_key, log WHERE vkey IN (log_vkey, cosigner_vkey)"
         )
         return dict(rows.fetchall())
+
+
+def put_keys(
+    path: Path,
+    log_key: VerifierKey,
+    cosigner_key: VerifierKey,
+    made: Sequence[tuple[str, Role, str]],
+) -> None:
+    """Say in a recovered ledger which keys are in use, and what the later ones' labels are.
+
+    Args:
+        path: the database, which no gateway has open.
+        log_key: signs from now on.
+        cosigner_key: cosigns from now on.
+        made: vkey, role and label of keys that were made after the first ones.
+    """
+    used = (log_key.encode(), cosigner_key.encode())
+    with closing(connect(path)) as db, damage_named(path):
+        db.execute("BEGIN IMMEDIATE")
+        for vkey, role, label in made:
+            db.execute("DELETE FROM token_key WHERE vkey = ? OR label = ?", (vkey, label))
+            add_key(db, vkey, role, label)
+        db.execute("UPDATE token_key SET due = 0")
+        before = db.execute("SELECT log_vkey, cosigner_vkey FROM log").fetchone()
+        if before != used:  # the key before has signed the notes; the new one signs the same head
+            db.execute("UPDATE log SET log_vkey = ?, cosigner_vkey = ?", used)
+            db.execute("UPDATE log SET head_note = NULL, seen_time = 0, seen_note = NULL")
+        db.execute("COMMIT")

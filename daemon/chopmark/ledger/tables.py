@@ -37,6 +37,18 @@ CREATE TABLE cosigner (
   note BLOB NOT NULL,
   PRIMARY KEY (origin, vkey)
 ) STRICT;
+CREATE TABLE floors_lost (
+  vkey TEXT PRIMARY KEY,
+  since INTEGER NOT NULL
+) STRICT;
+CREATE TABLE floor (
+  origin TEXT NOT NULL,
+  vkey TEXT NOT NULL,
+  size INTEGER NOT NULL,
+  root BLOB NOT NULL,
+  confirmed_at INTEGER NOT NULL,
+  PRIMARY KEY (origin, vkey)
+) STRICT;
 CREATE TABLE witnessed (
   size INTEGER PRIMARY KEY,
   time INTEGER NOT NULL
@@ -45,6 +57,8 @@ ALTER TABLE log ADD COLUMN witnessed_size INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE log ADD COLUMN witnessed_note BLOB;
 """
 """`cosigner`: the newest head that each cosigner key of ours has cosigned of each log.
+`floors_lost`: keys whose rows were lost with a disk, and when (seconds); `floor`: from where such a
+key goes on, as an operator has said; see `ledger.floors`.
 `witnessed`: by which time (seconds) a quorum had cosigned the log at a size."""
 
 EVIDENCE: Final = """

@@ -1,5 +1,6 @@
-"""The audit log without the daemon: notes of local commands, days taken out, an older log kept."""
+"""The audit log without the daemon: notes of local commands, and days taken out."""
 
+import logging
 import os
 import secrets
 import sqlite3
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from chopmark.core.audit import SALT, Record, shorten
-from chopmark.core.errors import TryAgainError
+from chopmark.core.errors import ChopmarkError, MissingError, TryAgainError
 from chopmark.ledger import audit as table
 from chopmark.ledger.audit import Logged
 from chopmark.ledger.schema import connect
 
+LOG: Final = logging.getLogger("chopmark.audit")
 _HINT: Final = "is the disk full, or the ledger in use? the same command may be given again"
 
 
@@ -34,6 +36,31 @@ def note_locally(path: Path, action: str, *, outcome: str = "done", **about: str
     """
     with changing(path) as db:
         add_note(db, action, outcome=outcome, **about)
+
+
+@contextmanager
+def noting(path: Path, action: str, **about: str | int) -> Iterator[dict[str, str | int]]:
+    """Make a record of what is done within, and of how it ends; what is done is never held up.
+
+    Args:
+        path: database of our own log; where there is none, or it takes nothing, that is logged.
+        action: what is done.
+        about: what it is about; what comes to be known within is put into what this gives.
+    """
+    outcome = "broken-off"
+    try:
+        yield about
+        outcome = "done"
+    except ChopmarkError as error:
+        outcome = error.code
+        raise
+    finally:
+        try:
+            note_locally(path, action, outcome=outcome, **about)
+        except MissingError:
+            LOG.debug("%s: there is no audit log at %s", action, path)
+        except ChopmarkError as error:
+            LOG.warning("%s is not in the audit log: %s", action, error, extra={"code": error.code})
 
 
 def add_note(
@@ -82,22 +109,3 @@ def take_out(path: Path, days: Sequence[Logged], before: str, digest: str) -> No
         records = sum(one.day.count for one in days)
         count = len(days)
         add_note(db, "audit.pruned", before=before, days=count, records=records, sha256=digest)
-
-
-def carry_over(old: Path, new: sqlite3.Connection, size: int) -> None:
-    """Go on with the audit log of an older database of the same gateway.
-
-    Call it within a transaction on a database whose audit log is empty, as `chopmark recover`
-    makes it. A day whose entry the new log does not have is logged again.
-
-    Args:
-        old: the older database; it is only read.
-        new: the new database.
-        size: entries that the new log has in common with the older one.
-    """
-    with closing(connect(old, read_only=True)) as db:
-        days = db.execute("SELECT * FROM audit_day ORDER BY number").fetchall()
-        new.executemany("INSERT INTO audit_day VALUES (?, ?, ?, ?, ?, ?, ?, ?)", days)
-        rows = db.execute("SELECT * FROM audit_record ORDER BY number")
-        new.executemany("INSERT INTO audit_record VALUES (?, ?, ?, ?, ?)", rows)
-    new.execute("UPDATE audit_day SET entry = NULL WHERE entry >= ?", (size,))

@@ -12,9 +12,12 @@ from typing import Final
 from chopmark.client.files import making_new
 from chopmark.core.errors import InternalError, MissingError
 from chopmark.ledger.backup import Copied, copy_store
+from chopmark.ledger.cosigned_check import check_cosigned
 from chopmark.ledger.fsck import Finding, check_store
 from chopmark.ledger.store import read_keys
+from chopmark.service.audit_local import noting
 from chopmark.service.config_model import Config
+from chopmark.service.fsck import read_listed
 from chopmark.service.places import log_path
 
 MODE: Final = 0o600
@@ -34,12 +37,17 @@ def back_up(config: Config, target: Path, progress: Progress | None = None) -> C
     path = log_path(config.gateway.state)
     if not path.exists():
         raise MissingError("no-ledger", f"there is no ledger at {path}")
-    with making_new(target, MODE) as unfinished:
-        return copy_store(path, unfinished, progress)
+    with noting(path, "ledger.copied", file=str(target)) as about:
+        with making_new(target, MODE) as unfinished:
+            made = copy_store(path, unfinished, progress)
+        about["entries"] = made.state.size
+    return made
 
 
 def check_backup(path: Path, progress: Progress | None = None) -> tuple[str, list[Finding]]:
     """Check a backup by itself, under the keys that it names; gives the log's origin as well.
+
+    Of what our cosigners' rows say of others' logs, it tells whether it is what was signed.
 
     Raises:
         MissingError: `no-such-file`.
@@ -50,4 +58,5 @@ def check_backup(path: Path, progress: Progress | None = None) -> tuple[str, lis
         keys = read_keys(path)
     except InternalError as error:  # so damaged that it does not say whose it is
         return "unknown", [Finding("unreadable", error.message)]
-    return keys[0].name, check_store(path, None, *keys, progress)
+    found = check_store(path, None, *keys, progress)
+    return keys[0].name, found + check_cosigned(path, read_listed(path))

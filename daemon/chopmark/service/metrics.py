@@ -91,6 +91,7 @@ class GatewayCollector(Collector):
         yield from self._disk(status)
         yield from self._loop()
         yield from _roster(status["roster"])
+        yield from _retention(status["retention"])
 
     def _guarded(self, clock: Mapping[str, Any]) -> Iterator[Metric]:
         about = "1 if the kernel says that its clock is synchronised"
@@ -302,3 +303,21 @@ def _roster(roster: Mapping[str, Any]) -> Iterator[Metric]:
     yield _gauge("roster_stale", about, bool(roster.get("stale")))
     about = "1 if there are two valid texts of one version, and none is pinned"
     yield _gauge("roster_conflict", about, roster["conflict"] is not None)
+
+
+def _retention(retention: Mapping[str, Any]) -> Iterator[Metric]:
+    """What is removed from replicas, by which rule, and when."""
+    if retention["after"] is not None:
+        about = "Time after the end of all validity at which bodies of entries are removed"
+        yield _gauge("retention_after_seconds", about, retention["after"])
+    for name in ("last_run", "next_run"):
+        time = datetime.fromisoformat(retention[name] or _EPOCH).timestamp()
+        about = "When it was looked for what is over, or will be, since the epoch; 0 without one"
+        yield _gauge(f"retention_{name}_timestamp_seconds", about, time)
+    for what in ("bundles", "entries"):
+        removed = {(peer,): counts[what] for peer, counts in retention["removed"].items()}
+        about = f"{what.capitalize()} of a replica whose bodies are removed at present"
+        yield _gauges(f"retention_pruned_{what}", about, ("peer",), removed)
+    removed_now, restored = retention["ranges_removed"], retention["ranges_restored"]
+    yield _counter("retention_removed_ranges", "Ranges removed since the start", removed_now)
+    yield _counter("retention_restored_ranges", "Ranges fetched again since then", restored)

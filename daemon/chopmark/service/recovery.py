@@ -1,25 +1,26 @@
 """Takes our own log back from the peers' replicas, and decides whether its origin may go on.
 
 The daemon is stopped meanwhile. Everything is verified under checkpoints that our own log key has
-signed; the keys come from the token, so that the database may be gone altogether.
+signed; the keys come from the token (`recovery_keys` finds those in use), so that the database may
+be gone altogether.
 
 1. The token is read: keys and head mark. No key is made, and the mark stays as it is.
 2. Every peer is asked for the newest heads of our log that it has seen.
 3. If the ledger here covers all of them, it stays. Otherwise the log is fetched into
    `<state>/recovery/log.db`, up to the newest head that a peer holds; that resumes anywhere.
 4. Of each peer's log the largest head that carries our cosignature is looked up, so that nothing
-   smaller is cosigned from now on.
+   smaller is cosigned from now on. Of logs of others nobody knows: see `ledger.floors`.
 5. `recovery_rule` decides. The ledger takes its place in each case (`ledger.replace`): where the
    origin must not go on it is barred, and serves proofs of what it holds.
 """
 
 import asyncio
 import shutil
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from chopmark.core.checkpoint import Checkpoint, SignedCheckpoint
 from chopmark.core.errors import (
@@ -30,6 +31,7 @@ from chopmark.core.errors import (
     RefusedError,
     UnreachableError,
 )
+from chopmark.core.keys import VerifierKey
 from chopmark.core.mark import HeadMark
 from chopmark.core.member import Member
 from chopmark.hsm.signer import open_signer
@@ -37,20 +39,22 @@ from chopmark.ledger.epoch import Epochs
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replace import Cosigned, load_epochs, put_epochs, replace_ledger
 from chopmark.ledger.replica import Replica
+from chopmark.ledger.rotation import put_keys
 from chopmark.ledger.store import create_store, read_keys
 from chopmark.ledger.worker import Worker
 from chopmark.mesh.broker import Broker
 from chopmark.mesh.fetching import Fetch
 from chopmark.mesh.messages import HeadsSeen
+from chopmark.service.audit_local import noting
+from chopmark.service.background import beside
 from chopmark.service.clock import SystemClock
 from chopmark.service.config import Config
 from chopmark.service.locking import lock_state
 from chopmark.service.membership import read_membership
 from chopmark.service.places import index_path, log_path, recovery_path
+from chopmark.service.recovery_keys import Chosen, choose_keys
 from chopmark.service.recovery_rule import Fate, Judgement, judge
-from chopmark.service.token import present_hsm_config
 
-T = TypeVar("T")
 LOOK: Final = 0.2
 """Seconds between two looks at how far it has come."""
 
@@ -76,6 +80,7 @@ class Recovered:
         answered: ids of the peers that have answered.
         beyond: notes of heads that our key has signed and that the ledger lacks or contradicts.
         kept: where the old database is kept, if it was replaced.
+        floors_lost: no log of others is cosigned until an operator says from where.
     """
 
     origin: str
@@ -86,6 +91,7 @@ class Recovered:
     answered: tuple[str, ...]
     beyond: tuple[bytes, ...]
     kept: Path | None
+    floors_lost: bool = False
 
 
 async def recover(
@@ -110,17 +116,27 @@ async def recover(
         state = config.gateway.state
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         stack.callback(lock_state(state).close)
-        signer = await open_signer(present_hsm_config(config), config.gateway.origin, pin)
+        keys = await choose_keys(config, patience)
+        signer = await open_signer(keys.hsm, config.gateway.origin, pin)
         stack.push_async_callback(signer.close)
         members = read_membership(config, signer.log_key, signer.cosigner_key)
-        own = replace(members.own, state="active")  # what it has signed is to be taken back
+        more = tuple({*members.own.more_log_keys, *keys.log_keys} - {signer.log_key})
+        # What it has signed is to be taken back, by whichever key.
+        own = replace(members.own, state="active", more_log_keys=more)
         peers = tuple(peer for peer in members.peers if peer.state != "left")
         if not peers:
             hint = "a ledger without peers comes back from a backup only; with a roster that is "
             hint += "lost too, name them in the configuration"
             raise ConfigurationError("no-peers", "there is no [[peer]] to ask", hint=hint)
         mark = await signer.read_mark()
-        return await _Recovery(config, own, peers, mark, patience, watch or Watch()).run()
+        witness = signer.witness_key
+        recovery = _Recovery(config, own, keys, peers, mark, patience, watch or Watch(), witness)
+        with noting(log_path(state), "ledger.recovered") as about:
+            made = await recovery.run()
+            about |= {"result": made.judgement.fate.value, "entries": made.head.size}
+            if made.kept is not None:
+                about["kept"] = str(made.kept)
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +163,13 @@ class _Recovery:
 
     config: Config
     own: Member
+    keys: Chosen
     peers: tuple[Member, ...]
     mark: HeadMark | None
     patience: float
     watch: Watch
+    witness: VerifierKey | None = None
+    lost: bool = False
     reading: Worker = field(default_factory=lambda: Worker("read"))
 
     async def run(self) -> Recovered:
@@ -163,21 +182,22 @@ class _Recovery:
         place, fresh = log_path(self.config.gateway.state), recovery_path(self.config.gateway.state)
         await self._check_keys(place)
         fresh.parent.mkdir(mode=0o700, exist_ok=True)
-        if not fresh.exists():
-            create_store(fresh, self.own.log_key, self.own.cosigner_key)
+        await self.reading.run(self._create, fresh)
         log = await open_log(fresh, fresh.parent / "index", self.reading)
         try:
             replica = Replica(self.own, log, SystemClock())
             brokers = [Broker(one.host, one.port) for one in self.config.broker]
             peers = [peer.id for peer in self.peers]
             fetch = Fetch(self.own.id, brokers, peers, replica)
-            heads, here = await _beside(fetch.run(), self._fetch(fetch, replica, place))
+            heads, here = await beside(fetch.run(), self._fetch(fetch, replica, place))
             ledger = here or await _describe(log, heads)
         finally:
             await log.close()
         judgement = self._judge(ledger, heads, place if here else None)
         floors = self._find_floors(fetch)
         kept = self._put(place, None if here else fresh, judgement, floors)
+        if self.keys.made is not None:
+            put_keys(place, self.own.log_key, self.own.cosigner_key, self.keys.made)
         return Recovered(
             origin=self.own.origin,
             head=ledger.head,
@@ -187,7 +207,17 @@ class _Recovery:
             answered=heads.answered,
             beyond=tuple(one.encode() for one in ledger.beyond),
             kept=kept,
+            floors_lost=self.lost,
         )
+
+    def _create(self, fresh: Path) -> None:
+        """Where an earlier call has begun, go on, unless it took other keys."""
+        wanted = (self.own.log_key, self.own.cosigner_key)
+        if fresh.exists() and read_keys(fresh) != wanted:
+            shutil.rmtree(fresh.parent)
+            fresh.parent.mkdir(mode=0o700)
+        if not fresh.exists():
+            create_store(fresh, *wanted)
 
     async def _check_keys(self, place: Path) -> None:
         """Refuse a ledger of another token; one that cannot be read is as good as none."""
@@ -195,9 +225,10 @@ class _Recovery:
             keys = await self.reading.run(read_keys, place)
         except (InternalError, MissingError):
             return
-        if keys != (self.own.log_key, self.own.cosigner_key):
+        if not {key.public for key in keys} <= self.keys.public:
             message = f"{place} was made for other keys than those in the token"
-            raise ConfigurationError("keys-changed", message, hint="is this the right token?")
+            hint = "is this the right token? a copy of before its keys were replaced is moved away"
+            raise ConfigurationError("keys-changed", message, hint=hint)
 
     async def _fetch(
         self, fetch: Fetch, replica: Replica, place: Path
@@ -310,13 +341,24 @@ class _Recovery:
         epochs = Epochs(current=epoch, clean=judgement.fate is Fate.GOES_ON)
         if judgement.reasons:
             epochs = Epochs(current=epoch, barred="; ".join(judgement.reasons))
+        lost = self._find_lost(place, fresh)
+        self.lost = lost is not None
         if fresh is None:
-            put_epochs(place, epochs, floors)
+            put_epochs(place, epochs, floors, lost)
             return None
         index = index_path(self.config.gateway.state, self.own.id)
-        kept = replace_ledger(place, fresh, epochs, index, floors)
+        kept = replace_ledger(place, fresh, epochs, index, floors, lost)
         shutil.rmtree(fresh.parent, ignore_errors=True)
         return kept
+
+    def _find_lost(self, place: Path, fresh: Path | None) -> str | None:
+        """The key for logs of others, unless the database is the one that last ran with it."""
+        if self.witness is None:
+            return None
+        there = load_epochs(place) if fresh is None else None
+        if there is not None and there.fits(self.mark.epoch if self.mark else None):
+            return None
+        return self.witness.encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,17 +383,3 @@ async def _find_beyond(log: Log, heads: list[Checkpoint]) -> set[Checkpoint]:
         return {one for one in heads if one.size > size or reader.root_at(one.size) != one.root}
 
     return await log.read(lambda reader, state: look(reader, state.head.size))
-
-
-async def _beside(background: Coroutine[Any, Any, None], work: Coroutine[Any, Any, T]) -> T:
-    """Do some work while something else runs, which must not end before."""
-    behind, front = asyncio.create_task(background), asyncio.create_task(work)
-    try:
-        await asyncio.wait({behind, front}, return_when=asyncio.FIRST_COMPLETED)
-        if not front.done():
-            behind.result()
-        return await front
-    finally:
-        for task in (behind, front):
-            task.cancel()
-        await asyncio.gather(behind, front, return_exceptions=True)

@@ -25,6 +25,7 @@ def describe(made: Recovered) -> dict[str, Any]:
         "silent": list(judgement.silent),
         "lost": _lost(made) if judgement.fate is Fate.RETIRED else None,
         "kept": str(made.kept) if made.kept else None,
+        "floors_lost": made.floors_lost,
     }
 
 

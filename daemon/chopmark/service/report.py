@@ -19,6 +19,7 @@ from chopmark.mesh.peer import Peer
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.forks import Forks
 from chopmark.service.looplag import LoopLag
+from chopmark.service.retention import Retention
 from chopmark.service.rosters import Rosters
 from chopmark.service.standing import Standing
 from chopmark.service.storage import Storage
@@ -44,6 +45,7 @@ class Report:
         trust: Trust,
         standing: Standing,
         rosters: Rosters,
+        retention: Retention,
     ) -> None:
         self._own = own
         self._log = log
@@ -59,6 +61,7 @@ class Report:
         self._trust = trust
         self._standing = standing
         self._rosters = rosters
+        self._retention = retention
 
     def status(self) -> dict[str, Any]:
         """State of the gateway."""
@@ -90,6 +93,7 @@ class Report:
             "storage": self._storage.describe(),
             "alarms": self.alarms(),
             "roster": self._rosters.describe(),
+            "retention": self._retention.describe(),
             "event_loop": {"lag_ms_max_minute": round(self._lag.worst() * 1000, 1)},
             "intake": {"entries": self._sequencer.waiting},
             "clock": self._guard.describe(),

@@ -11,14 +11,21 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from chopmark.core.columns import Columns, frame_entries, parse_columns
 from chopmark.core.errors import ChopmarkError, InternalError, RefusedError
 from chopmark.core.package import parse_package
 from chopmark.core.ports import Clock
 from chopmark.core.tiles import WIDTH
-from chopmark.ledger.pruning import RANGE, is_prunable, prune_range, restore_bundle
+from chopmark.core.wording import format_time
+from chopmark.ledger.pruning import (
+    RANGE,
+    count_pruned,
+    is_prunable,
+    prune_range,
+    restore_bundle,
+)
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.replica import Replica
 
@@ -57,15 +64,32 @@ class Retention:
         self._wanted: dict[tuple[str, int], None] = {}
         self._due = asyncio.Event()
         self._kept: dict[tuple[str, int], float] = {}
+        self._removed: dict[str, int] = {}
+        self._last_ms: int | None = None
+        self._next_ms: int | None = None
         self.pruned = 0
         self.restored = 0
 
     async def run(self) -> None:
         """Prune and fetch for ever."""
+        for replica in self._replicas.values():
+            await self._count(replica)
         async with asyncio.TaskGroup() as tasks:
             if self._after is not None:
                 tasks.create_task(self._prune_for_ever(self._after), name="prune")
             tasks.create_task(self._restore_for_ever(), name="refetch")
+
+    def describe(self) -> dict[str, Any]:
+        """The rule in force, when it was looked and will be, and what is removed, as JSON."""
+        removed = {peer: {"bundles": n, "entries": n * WIDTH} for peer, n in self._removed.items()}
+        return {
+            "after": self._after,
+            "last_run": _format(self._last_ms),
+            "next_run": _format(self._next_ms),
+            "removed": removed,
+            "ranges_removed": self.pruned,
+            "ranges_restored": self.restored,
+        }
 
     def want(self, origin: str, index: int) -> None:
         """An entry was asked for whose body was removed: have its range fetched again."""
@@ -84,6 +108,7 @@ class Retention:
                 done += await _prune_one(replica, number, limit)
                 await asyncio.sleep(BREATH)
         self.pruned += done
+        await self._count(replica)
         return done
 
     async def restore(self, replica: Replica, number: int) -> None:
@@ -96,9 +121,15 @@ class Retention:
         for bundle in range(number * RANGE, (number + 1) * RANGE):
             await _put_back(replica, bundle, await self._bundle(replica, bundle))
         self.restored += 1
+        await self._count(replica)
+
+    async def _count(self, replica: Replica) -> None:
+        """Know how many bundles are removed, whatever rule they were removed by."""
+        count = await replica.log.read(lambda reader, _: reader.look(count_pruned))
+        self._removed[replica.peer] = count
 
     async def _prune_for_ever(self, after: int) -> None:
-        await asyncio.sleep(FIRST)
+        await self._rest(FIRST)
         while True:
             for replica in self._replicas.values():
                 try:
@@ -108,7 +139,13 @@ class Retention:
                     raise
                 except ChopmarkError as error:  # the disk has no room, or too much waits
                     LOG.warning("nothing is removed from %s now: %s", replica.origin, error)
-            await asyncio.sleep(PAUSE)
+            self._last_ms = self._clock.now_ms()
+            await self._rest(PAUSE)
+
+    async def _rest(self, seconds: float) -> None:
+        self._next_ms = self._clock.now_ms() + int(seconds * 1000)
+        await asyncio.sleep(seconds)
+        self._next_ms = None
 
     async def _restore_for_ever(self) -> None:
         while True:
@@ -171,6 +208,10 @@ def _look(path: Path, number: int, limit: int) -> bool:
 def _prune(db: sqlite3.Connection, number: int, limit: int) -> int:
     """On the writer's thread, where nothing comes between looking and removing."""
     return prune_range(db, number) if is_prunable(db, number, limit) else 0
+
+
+def _format(time: int | None) -> str | None:
+    return None if time is None else format_time(time)
 
 
 def _now() -> float:

@@ -58,7 +58,11 @@ class Desk(Protocol):
         ...
 
     async def last(self) -> Cosigned | None:
-        """The newest checkpoint cosigned; None before the first."""
+        """The newest checkpoint cosigned; None before the first.
+
+        Raises:
+            TryAgainError: `floor-unknown`: it was lost, and no operator has said from where.
+        """
         ...
 
     async def cosign(
@@ -127,7 +131,7 @@ class Submissions:
     clock: Clock
     may_cosign: Callable[[], ChopmarkError | None] = lambda: None
     _turns: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
-    _reported: set[str] = field(default_factory=set)
+    _reported: set[tuple[str, str]] = field(default_factory=set)
     _failed: asyncio.Event = field(default_factory=asyncio.Event)
     _failure: InternalError | None = None
 
@@ -146,7 +150,8 @@ class Submissions:
 
         Raises:
             ChopmarkError: with the status of the protocol; see `core.submission`.
-            TryAgainError: `not-replicated`, `witness-away`, `clock-wrong`, and what signing raises.
+            TryAgainError: `not-replicated`, `witness-away`, `clock-wrong`, and what `Desk.last`
+                and signing raise.
         """
         asked = parse_submission(body)
         witnessed = await self._find(asked)
@@ -204,7 +209,7 @@ class Submissions:
         """One at a time for each log; others may move the row all the same."""
         head, desk = asked.checkpoint, witnessed.desk
         while True:
-            before = await desk.last()
+            before = await self._last(witnessed)
             last = before or witnessed.start
             self._check_step(asked, last)
             refusal = self.may_cosign()
@@ -212,22 +217,33 @@ class Submissions:
                 raise refusal
             await witnessed.hold(head)
             time = self._time(last)
-            if before is not None and (before.size, before.time) == (head.size, time):
-                return before  # one each second is as fresh as it gets
+            if last.note and (last.size, last.time) == (head.size, time):
+                return last  # one each second is as fresh as it gets
             row = await desk.cosign(head, note, before, time)
             if row is not None:
                 return row
+
+    async def _last(self, witnessed: Witnessed) -> Cosigned | None:
+        try:
+            return await witnessed.desk.last()
+        except TryAgainError as error:
+            if error.code == "floor-unknown":
+                self._report(witnessed.origin, error)
+            raise
 
     def _check_step(self, asked: Submission, last: Cosigned) -> None:
         try:
             asked.check_step(last.size, last.root)
         except RefusedError as error:
-            origin = asked.checkpoint.origin
-            if origin not in self._reported:  # once for each log: this may come without end
-                self._reported.add(origin)
-                code = {"code": error.code}
-                LOG.warning("a signed head of %s was refused: %s", origin, error, extra=code)
+            self._report(asked.checkpoint.origin, error)
             raise
+
+    def _report(self, origin: str, error: ChopmarkError) -> None:
+        """Once for each log and cause: this may come without end."""
+        if (origin, error.code) not in self._reported:
+            self._reported.add((origin, error.code))
+            code = {"code": error.code}
+            LOG.warning("a signed head of %s was refused: %s", origin, error, extra=code)
 
     def _time(self, last: Cosigned) -> int:
         time = self.clock.now_ms() // 1000

@@ -9,6 +9,7 @@ from chopmark.core.keys import VerifierKey
 from chopmark.hsm.config import HsmConfig
 from chopmark.ledger.rotation import Role, read_labels
 from chopmark.ledger.store import read_keys
+from chopmark.service.audit_local import noting
 from chopmark.service.config_model import Config
 from chopmark.service.places import log_path
 
@@ -69,4 +70,7 @@ def create_token_witness_key(config: Config, pin: Callable[[], str]) -> Verifier
     """Make the witness key in the token that the configuration names; see `create_witness_key`."""
     from chopmark.hsm.witness_key import create_witness_key  # noqa: PLC0415 - as above
 
-    return create_witness_key(present_hsm_config(config), config.gateway.origin, pin)
+    with noting(log_path(config.gateway.state), "key.generated", role="witness") as about:
+        key = create_witness_key(present_hsm_config(config), config.gateway.origin, pin)
+        about["vkey"] = key.encode()
+    return key

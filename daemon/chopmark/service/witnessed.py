@@ -10,7 +10,8 @@ from chopmark.core.errors import RefusedError, TryAgainError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.note import Note, Signature
 from chopmark.core.ports import WitnessSigner
-from chopmark.ledger.cosigned import Cosigned, move_cosigned, read_cosigned
+from chopmark.ledger.cosigned import Cosigned
+from chopmark.ledger.floors import move_last, read_last
 from chopmark.ledger.log import Log
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.replica import Replica
@@ -45,9 +46,13 @@ class RowDesk:
         return self.own()
 
     async def last(self) -> Cosigned | None:
-        """The newest checkpoint cosigned."""
+        """The newest checkpoint cosigned.
+
+        Raises:
+            TryAgainError: `floor-unknown`; see `ledger.floors`.
+        """
         origin, vkey = self.origin, self._vkey()
-        return await self.log.read(lambda reader, _: reader.look(read_cosigned, origin, vkey))
+        return await self.log.read(lambda reader, _: reader.look(read_last, origin, vkey))
 
     async def cosign(
         self, head: Checkpoint, note: Note, before: Cosigned | None, time: int
@@ -63,7 +68,7 @@ class RowDesk:
         after = Cosigned(head.size, head.root, time, signed)
         origin, vkey = self.origin, self._vkey()
         moved = await self.log.write(
-            lambda store: store.change(lambda db: move_cosigned(db, origin, vkey, before, after))
+            lambda store: store.change(lambda db: move_last(db, origin, vkey, before, after))
         )
         return after if moved else None
 

@@ -14,8 +14,10 @@ from chopmark.core.entry import Commitment, encode_entry
 from chopmark.core.errors import TryAgainError
 from chopmark.ledger import audit as table
 from chopmark.ledger.audit_check import check_audit
+from chopmark.ledger.epoch import Epochs
+from chopmark.ledger.replace import replace_ledger
 from chopmark.ledger.store import Store, create_store
-from chopmark.service.audit_local import carry_over, changing, note_locally
+from chopmark.service.audit_local import note_locally
 from commandline import Run
 from configs import BASE
 from ledgers import KEYS, LOG, append, sign
@@ -182,9 +184,8 @@ def test_audit_log_goes_on_in_a_recovered_ledger(ledger: Path, recovered: Path) 
     with closing(Store(ledger)) as old, closing(Store(recovered)) as new:
         day = old.change(table.read_days)[0].day
         append(new, [encode_entry(Commitment(audits.NOW, 5, day.value()))])
-    with changing(recovered) as db:
-        carry_over(ledger, db, 1)
-    report = check_audit(recovered)
+    replace_ledger(ledger, recovered, Epochs(), recovered.with_name("index"))
+    report = check_audit(ledger)
     assert (report.findings, report.days, report.logged, report.records) == ([], 3, 1, 6)
-    note_locally(recovered, "recover.done")
-    assert check_audit(recovered).findings == []
+    note_locally(ledger, "recover.done")
+    assert check_audit(ledger).findings == []

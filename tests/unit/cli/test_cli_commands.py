@@ -147,6 +147,7 @@ def test_status_shows_disk_lag_and_alarms(run: Run, gateway: SocketGateway) -> N
     assert "91.5% used, 8.5 GB free, full in 12.5 days at this rate" in quiet
     assert "at most 3.2 ms late" in quiet
     assert "ALARM" not in quiet
+    assert "365 days after validity has ended; entries removed: 16384 of sz-1; looked 20" in quiet
     message = "the disk is 91.5% full: issuing stops at 97%"
     gateway.alarms = [{"code": "storage-alarm", "message": message, "hint": "free\x1b space"}]
     done = run("status")

@@ -10,12 +10,15 @@ import pytest
 
 from chopmark.core.errors import ConfigurationError, ExistsError, InternalError
 from chopmark.core.keys import VerifierKey
+from chopmark.core.text import encode_base64
+from chopmark.ledger.epoch import Epochs
+from chopmark.ledger.replace import put_epochs
 from chopmark.ledger.store import create_store, read_keys
 from chopmark.service.config import load_config, parse_config
 from chopmark.service.config_model import Config
 from chopmark.service.initialise import Initialised, initialise
 from commandline import Run
-from configs import BASE, cosigner, p256, peer_block
+from configs import BASE, cosigner, ed25519, p256, peer_block
 from socketgateway import SocketGateway
 
 ORIGIN = "bank-hk.example/hk-1"
@@ -221,6 +224,28 @@ def test_config_check_names_what_is_wrong(run: Run, tmp_path: Path) -> None:
     assert done.code == 78
     assert "`gateway.jurisdicton`" in done.err
     assert "did you mean `jurisdiction`?" in done.err
+
+
+def test_witness_floor_is_named_once_something_is_lost(
+    run: Run, tmp_path: Path, state: Path
+) -> None:
+    key, other = ed25519("log.example/others", "log"), cosigner(f"{ORIGIN}/witness", "w")
+    path, ledger = tmp_path / "gateway.toml", state / "log.db"
+    path.write_text(
+        BASE.replace('jurisdiction = "HK"', f'jurisdiction = "HK"\nstate = "{state}"')
+        + f'[[witness.log]]\norigin = "{key.name}"\nvkey = "{key.encode()}"\n'
+    )
+    state.mkdir()
+    create_store(ledger, *KEYS)
+    root = encode_base64(b"r" * 32)
+    floor = ("witness", "floor", "--config", path, key.name)
+    assert run(*floor, "--size", 7, "--root", root).code == 65
+    put_epochs(ledger, Epochs(), (), other.encode())
+    for wrong in ((), ("--size", 7), ("--size", -1), ("--root", root), ("--checkpoint", path)):
+        assert run(*floor, *wrong).code in (64, 65)
+    done = run(*floor, "--size", 7, "--root", root, "--json")
+    assert (done.code, json.loads(done.out)) == (0, {"origin": key.name, "size": 7, "root": root})
+    assert "from 9 entries on" in run(*floor, "--size", 9, "--root", root).out
 
 
 def test_fsck_of_a_sound_ledger_is_0(run: Run, path: Path, config: Config, token: Token) -> None:

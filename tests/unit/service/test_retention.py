@@ -28,6 +28,7 @@ from chopmark.ledger.store import Store
 from chopmark.ledger.worker import Worker
 from chopmark.service.retention import SPAN, Retention
 from chopmark.service.verifier import Shelf, Verifier
+from meshes import until
 from softkeys import sign_head
 
 DAY = 86_400
@@ -279,3 +280,27 @@ async def run_until(box: Box, condition: Callable[[], object]) -> None:
         task.cancel()
         with suppress(asyncio.CancelledError, ChopmarkError):
             await task
+
+
+async def test_status_says_what_is_removed_and_when(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chopmark.service.retention.FIRST", 0.0)
+    async with boxed(tmp_path, OVER) as box:
+        peer, after = box.replica.peer, 30 * DAY
+        retention = Retention([box.replica], ledgers.Clock(), after, box.fetch)
+        assert retention.describe()["last_run"] is None
+        running = asyncio.create_task(retention.run())
+        try:
+            await until(lambda: retention.describe()["last_run"])
+            told = retention.describe()
+            assert (told["after"], told["ranges_removed"]) == (after, 1)
+            assert told["removed"] == {peer: {"bundles": 64, "entries": SPAN}}
+            assert told["last_run"] < told["next_run"]
+            await retention.restore(box.replica, 0)
+            told = retention.describe()
+            assert (told["removed"][peer]["entries"], told["ranges_restored"]) == (0, 1)
+        finally:
+            running.cancel()
+            with suppress(asyncio.CancelledError):
+                await running

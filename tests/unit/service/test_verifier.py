@@ -23,8 +23,8 @@ from chopmark.ledger.replica import Replica
 from chopmark.ledger.store import Store, create_store
 from chopmark.ledger.witness import open_cosigner
 from chopmark.ledger.worker import Worker
+from chopmark.service.heartbeat import make_heartbeat
 from chopmark.service.verifier import Shelf, Verifier
-from chopmark.service.wiring import make_heartbeat
 from ledgers import NOW, Clock, SoftSigner, member
 from softkeys import SoftKey, cosigner, log_key, sign_head
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from chopmark.cli.context import Given
-from chopmark.cli.terminal import clean, say, say_json, styled
+from chopmark.cli.terminal import clean, say, say_json, say_prose, styled
 from chopmark.core.errors import UsageError
 from chopmark.ledger.fsck import Finding
 from chopmark.service.backup import check_backup
@@ -54,7 +54,7 @@ def _show(
     pruned: Sequence[tuple[int, int]] = (),
 ) -> int:
     if options.json:
-        described = [{"code": one.code, "message": one.message} for one in findings]
+        described = [_describe(one) for one in findings]
         say_json({"id": whose, "path": str(path), "findings": described, "pruned": pruned})
         return len(findings)
     result = styled(_count(findings), "red" if findings else "green")
@@ -63,7 +63,14 @@ def _show(
         say("  ", styled(f"pruned by rule: entries {start} to {end - 1}", "dim"))
     for one in findings:
         say("  ", styled(one.code, "red"), "  ", clean(one.message))
+        if one.hint:
+            say_prose(f"hint: {one.hint}", indent=4)
     return len(findings)
+
+
+def _describe(finding: Finding) -> dict[str, str]:
+    described = {"code": finding.code, "message": finding.message}
+    return described | ({"hint": finding.hint} if finding.hint else {})
 
 
 def _count(findings: Sequence[object]) -> str:

@@ -37,6 +37,12 @@ _NEXT: Final = {
     ),
 }
 
+_FLOORS: Final = (
+    "then, for each [[witness.log]]: how far it was cosigned is lost, and it is not cosigned until "
+    "you say from where. Ask its operator for its newest checkpoint, and give it to `chopmark "
+    "witness floor`"
+)
+
 
 def recover(
     *,
@@ -81,6 +87,8 @@ def recover(
         state = config.gateway.state
         say_prose(f"if the daemon runs as user chopmark: chown -R chopmark: {state}", indent=0)
     say_prose(f"next: {_NEXT[result]}", indent=0)
+    if made.floors_lost and config.witness.log:
+        say_prose(_FLOORS, indent=0)
     return EXITS[result]
 
 

@@ -7,6 +7,7 @@ from chopmark.cli.context import Given
 from chopmark.cli.terminal import clean, say, say_fields, say_json, say_prose, say_table, styled
 
 _COLOURS = {"ready": "green", "degraded": "yellow"}
+_LOOKS = (("looked", "last_run"), ("looks again", "next_run"))
 _LINKS = {"True": "online", "False": "offline"}
 
 
@@ -76,6 +77,7 @@ def _fields(state: dict[str, Any]) -> Iterator[tuple[str, object]]:
     witnessed = state.get("witnessed")
     if isinstance(witnessed, dict):
         yield "witnessed", _witnessed(witnessed)
+    yield "retention", _retention(state.get("retention") or {})
     for name in ("hsm", "broker", "pace", "clock", "counters"):
         parts = state.get(f"{name}s") if name == "broker" else [state.get(name)]
         for part in parts if isinstance(parts, list) else [state.get(name)]:
@@ -94,6 +96,21 @@ def _witnessed(part: dict[str, Any]) -> str:
     each = [f"{peer} at {seen.get('size')}" for peer, seen in (part.get("cosigned") or {}).items()]
     behind = f", {part['lag']} entries wait" if part.get("lag") else ""
     return ", ".join([f"{part.get('state')} at {part.get('size')}{behind}", *each])
+
+
+def _retention(part: dict[str, Any]) -> str | None:
+    """The rule, what it has removed, and when it is looked; nothing without a rule."""
+    if part.get("after") is None:
+        return None
+    rule = f"{part['after'] / 86_400:g} days after validity has ended"
+    removed = [
+        f"{counts.get('entries')} of {peer}"
+        for peer, counts in (part.get("removed") or {}).items()
+        if counts.get("entries")
+    ]
+    what = f"entries removed: {', '.join(removed)}" if removed else "nothing is removed"
+    times = [f"{word} {part[key]}" for word, key in _LOOKS if part.get(key)]
+    return "; ".join([rule, what, *times])
 
 
 def _pace(part: dict[str, Any]) -> str:

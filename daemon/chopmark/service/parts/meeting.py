@@ -1,0 +1,81 @@
+"""What meets the other gateways: the mesh, and what is compared of all that they show."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+
+from chopmark.ledger.blame import Blame
+from chopmark.mesh import topics
+from chopmark.mesh.link import Broker
+from chopmark.mesh.mesh import Mesh
+from chopmark.service.forks import Forks, OwnHeads
+from chopmark.service.heartbeat import make_heartbeat
+from chopmark.service.parts.issuing import Issuing
+from chopmark.service.parts.opening import Opened
+from chopmark.service.roster_start import make_record
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """The mesh, and what others did wrong.
+
+    Attributes:
+        observe_own: told each head of our own log that anybody shows.
+    """
+
+    mesh: Mesh
+    forks: Forks
+    blame: Blame
+    observe_own: Callable[[bytes], Awaitable[None]]
+
+
+def make_meeting(opened: Opened, issuing: Issuing) -> Meeting:
+    """Bring them together."""
+    own, replicas = opened.own, opened.replicas
+    forks = Forks(own, opened.log, {one.origin: one for one in replicas}, opened.clock)
+    blame = Blame()
+    for replica in replicas:
+        replica.admit = opened.storage.admit
+        replica.on_evidence = forks.found
+        replica.blame = blame
+        replica.on_heartbeat = partial(issuing.guard.heard, replica.member)
+    mesh = _make_mesh(opened, forks)
+    _join(opened, issuing, mesh)
+    forks.tell = lambda payload: mesh.tell(topics.evidence(own.id), payload)
+    forks.observe_own = _make_observer(opened, issuing, forks)
+    if opened.trust.quorum is not None:
+        opened.trust.quorum.observe_own_head = forks.observe_own
+    return Meeting(mesh, forks, blame, forks.observe_own)
+
+
+def _make_mesh(opened: Opened, forks: Forks) -> Mesh:
+    log, trust = opened.log, opened.trust
+    return Mesh(
+        opened.own.id,
+        [Broker(broker.host, broker.port) for broker in opened.config.broker],
+        log,
+        opened.replicas,
+        lambda: make_heartbeat(log, trust.cosigner, opened.clock),
+        opened.outside.make_link,
+        {**trust.handlers, "evidence": forks.take, "roster": opened.rosters.take},
+    )
+
+
+def _join(opened: Opened, issuing: Issuing, mesh: Mesh) -> None:
+    """Give the mesh to those who tell others something, or ask them."""
+    opened.trust.join(mesh)
+    opened.rosters.tell = mesh.tell
+    opened.rosters.record = make_record(issuing.sequencer)
+    issuing.standing.ask, issuing.standing.on_standing = mesh.ask_heads, mesh.head_moved
+
+
+def _make_observer(
+    opened: Opened, issuing: Issuing, forks: Forks
+) -> Callable[[bytes], Awaitable[None]]:
+    own_heads = OwnHeads(opened.own, opened.log, forks)
+
+    async def observe(note: bytes) -> None:
+        await issuing.standing.observe_own_head(note)
+        await own_heads.observe(note)
+
+    return observe
