@@ -5,7 +5,7 @@
 2. Its log is frozen here, for good, though our own replica has seen one history only.
 3. It is stored in `log.db`, and published, so that every member learns of it from every other.
 4. Of one log two pieces are kept at most: the first, and the one with the smallest head. What a
-   forger adds takes neither room nor work.
+   forger adds takes neither room nor work. Those that officers have released stay beside them.
 5. Evidence against our own log is no peer's fault: the owner of the log is told.
 """
 
@@ -46,6 +46,7 @@ from chopmark.ledger.reader import Reader
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.store import LogState
 from chopmark.mesh.topics import Topic
+from chopmark.service.releases import Releases
 
 LOG: Final = logging.getLogger("chopmark.forks")
 ObserveOwn = Callable[[bytes], Awaitable[None]]
@@ -62,6 +63,7 @@ class Forks:
         clock: tells when it was found.
 
     Attributes:
+        releases: by which officers have let forked logs be followed again.
         tell: publishes the evidence that we hold.
         observe_own: told the heads in evidence against our own log.
     """
@@ -75,6 +77,7 @@ class Forks:
         self._clock = clock
         self._kept: dict[bytes, tuple[Kept, Fork]] = {}
         self._turn = asyncio.Lock()
+        self.releases = Releases(own, log, replicas, clock)
         self.tell: Callable[[bytes], None] = lambda _: None
         self.observe_own: ObserveOwn = _ignore
 
@@ -86,6 +89,7 @@ class Forks:
                 self._kept[kept.digest] = kept, self._check(kept.text)
             except MalformedError as error:  # its log's member has gone, or has another key now
                 LOG.warning("evidence about %s is not used: %s", kept.origin, error.message)
+        await self.releases.start(self.find)
         for origin in {fork.origin for _, fork in self._kept.values()}:
             with suppress(TryAgainError):  # it is frozen all the same
                 await self._freeze(origin)
@@ -158,9 +162,18 @@ class Forks:
             self._publish()
         return True
 
+    async def release(self, data: bytes) -> dict[str, Any]:
+        """Take a release by two officers; see `Releases.apply`."""
+        return await self.releases.apply(data, self.find)
+
+    def find(self, digest: bytes) -> Fork | None:
+        """The fork that evidence with this digest proves, if we hold it."""
+        held = self._kept.get(digest)
+        return None if held is None else held[1]
+
     def of(self, origin: str) -> Stop | None:
         """Why a log is frozen by what we hold of it; with the smallest size, and the first time."""
-        pieces = [(kept, fork) for kept, fork in self._kept.values() if fork.origin == origin]
+        pieces = self._freezing(origin)
         if not pieces:
             return None
         fork = min((fork for _, fork in pieces), key=lambda one: one.below)
@@ -181,6 +194,7 @@ class Forks:
                 message = f"{replica.origin} contradicts its replica: {replica.conflict}"
                 hint = "call its operator: its key has signed two histories; `chopmark evidence`"
                 alarms.append({"code": "fork", "message": message, "hint": hint})
+            alarms += self.releases.alarms(replica)
         if (own := self.of(self._own.origin)) is not None:
             hint = "stop this gateway: was an old disk restored, or is the key used elsewhere?"
             message = f"our own log is forked: {own.reason}"
@@ -189,8 +203,8 @@ class Forks:
 
     async def _keep(self, fork: Fork, found_at: int) -> bool:
         """Store, freeze and say so; nothing if it says no more than what is held."""
-        of = [(kept, one) for kept, one in self._kept.values() if one.origin == fork.origin]
-        if any(one.below <= fork.below for _, one in of):
+        of = self._freezing(fork.origin)
+        if any(one.below <= fork.below for _, one in of) or self.releases.is_over(fork):
             return False
         text, digest = fork.evidence.encode(), fork.evidence.digest
         kept = Kept(digest, fork.origin, found_at, text)
@@ -204,6 +218,11 @@ class Forks:
             extra = {"code": "fork"}
             LOG.error("%s is forked: heads of sizes %s differ", fork.origin, sizes, extra=extra)
         return True
+
+    def _freezing(self, origin: str) -> list[tuple[Kept, Fork]]:
+        """The evidence about a log that officers have not released."""
+        pieces = [held for held in self._kept.values() if held[1].origin == origin]
+        return [held for held in pieces if not self.releases.is_released(held[0].digest)]
 
     async def _forget(self, digest: bytes) -> None:
         await self._log.write(lambda store: store.change(lambda db: remove_evidence(db, digest)))
@@ -247,6 +266,7 @@ class Forks:
             "number": evidence.number,
             "heads": [{"size": head.size, "root": encode_base64(head.root)} for head in heads],
             "evidence": kept.text.decode(),
+            "released": self.releases.describe(kept.digest),
         }
 
 

@@ -50,6 +50,7 @@ from chopmark.service.looplag import LoopLag
 from chopmark.service.marks import Marks
 from chopmark.service.metrics import GatewayCollector, Metrics
 from chopmark.service.places import index_path, log_path, old_index_files, replica_path
+from chopmark.service.releases import set_aside_released
 from chopmark.service.report import Report
 from chopmark.service.retention import Retention
 from chopmark.service.roster_start import make_record, open_rosters
@@ -143,6 +144,7 @@ async def open_parts(
     members = rosters.membership
     policies = policies_of(members, config)
     storage = await _watch(config, log, stack)
+    await set_aside_released(log, state, members.peers)
     replicas = [
         Replica(peer, await files.open_replica(peer), outside.clock) for peer in members.peers
     ]
@@ -173,7 +175,7 @@ def _assemble(
     guard.look()
     sequencer.refuse = first_refusal(standing.refuse, members.refuse, storage.refuse, guard.refuse)
     sequencer.permitted = standing.permitted
-    forks = Forks(own, log, {replica.origin: replica for replica in replicas}, clock)
+    forks = _make_forks(own, log, replicas, clock, rosters)
     for replica in replicas:
         replica.admit = storage.admit
         replica.on_evidence = forks.found
@@ -210,7 +212,7 @@ def _assemble(
         mesh.head_moved()
 
     sequencer.on_head, sequencer.room = head_moved, mesh.room
-    shelves = [_shelve_own(own, log, forks), *map(_shelve, replicas)]
+    shelves = [_shelve_own(own, log, forks), *(_shelve(one, forks) for one in replicas)]
     verifier = Verifier(shelves, reading, members.max_age, trust.policies)
     retention = Retention(replicas, clock, config.retention.after, mesh.fetch)
     verifier.on_pruned = retention.want
@@ -225,15 +227,14 @@ def _assemble(
     rotation = Rotation(config, log, signer, rosters)
     logs = {own.id: log} | {replica.peer: replica.log for replica in replicas}
     gateway = GatewayService(
-        *(own, sequencer, logs, signing, verifier, report, clock, rosters, rotation),
-        forks.describe,
+        *(own, sequencer, logs, signing, verifier, report, clock, rosters, rotation, forks),
         witnessing,
     )
     witness = _make_witness(config, own, observe_own, log, signer, replicas, clock, trust)
     routes = [make_tile_route(TileService(logs)), *make_witness_routes(witness, gateway)]
     auditing = Auditing(log, sequencer, clock, outside.random)
     auditing.refused = lambda: REFUSED + refusals.early()
-    gateway.audit = rosters.audit = auditing
+    gateway.audit = rosters.audit = forks.releases.audit = auditing
     watch_parts(auditing, signer, storage, guard, replicas, standing)
     return Parts(
         gateway=gateway,
@@ -255,6 +256,16 @@ def _assemble(
         auditing=auditing,
         rosters=rosters,
     )
+
+
+def _make_forks(
+    own: Member, log: Log, replicas: Sequence[Replica], clock: Clock, rosters: Rosters
+) -> Forks:
+    """Who keeps evidence; officers of the roster in force may release what it freezes."""
+    forks = Forks(own, log, {replica.origin: replica for replica in replicas}, clock)
+    forks.releases.officers = rosters.officers
+    forks.releases.changed = rosters.changed.set
+    return forks
 
 
 def _make_standing(
@@ -328,9 +339,13 @@ async def make_heartbeat(log: Log, cosigner: Cosigner, clock: Clock) -> bytes:
     return note
 
 
-def _shelve(replica: Replica) -> Shelf:
+def _shelve(replica: Replica, forks: Forks) -> Shelf:
     member, log = replica.member, replica.log
-    return Shelf(member, log, Source.REPLICA, lambda: replica.stopped, replica.observe_proof)
+    return Shelf(
+        *(member, log, Source.REPLICA, lambda: replica.stopped, replica.observe_proof),
+        lambda: forks.releases.warning(member.origin),
+        lambda head: (head.size, head.root) in replica.rejected,
+    )
 
 
 def _shelve_own(own: Member, log: Log, forks: Forks) -> Shelf:
