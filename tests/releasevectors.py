@@ -35,9 +35,6 @@ def release() -> dict[str, Any]:
         "leading zero": (text.replace("keep 7", "keep 07"), "malformed-number"),
         "carriage returns": (text.replace("\n", "\r\n"), "malformed-release"),
     }
-    written = {
-        n: one if isinstance(one, str) else one.encode().decode() for n, (one, _) in bad.items()
-    }
     return {
         "officers": [msgspec.to_builtins(one) for one in OFFICERS],
         "good": [
@@ -53,5 +50,11 @@ def release() -> dict[str, Any]:
                 "reason": made.reason,
             }
         ],
-        "bad": [{"name": n, "release": written[n], "code": code} for n, (_, code) in bad.items()],
+        "bad": [
+            {"name": n, "release": _write(one), "code": code} for n, (one, code) in bad.items()
+        ],
     }
+
+
+def _write(made: SignedRelease | str) -> str:
+    return made if isinstance(made, str) else made.encode().decode()

@@ -124,6 +124,11 @@ def _show(one: Mapping[str, Any]) -> None:
         ("differ in", f"{about} {one['number']}"),
         ("digest", one["digest"]),
     ]
+    released = one.get("released")
+    if released:
+        kept = released["kept"]
+        fields.append(("released by", released["officers"]))
+        fields.append(("kept", f"{kept['size']} ({kept['root']}): {released['reason']}"))
     say_fields(fields)
 
 
