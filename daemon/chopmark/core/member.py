@@ -145,6 +145,22 @@ class Member:
             return signed
         raise _past_key(self.origin, head.size)
 
+    def open_accused(self, note: bytes) -> SignedCheckpoint:
+        """Read a head that evidence shows: a key that has ended is answerable for what it signed.
+
+        But only up to its last size, whatever the root, be the member active or not: larger heads
+        may be by whoever has found it since.
+
+        Raises:
+            ChopmarkError: what `open_checkpoint` raises; RefusedError: `past-key`.
+        """
+        signed, signing = self.read_head(note)
+        last = {one.key: one.size for one in self.past_log_keys}
+        size = signed.checkpoint.size
+        if any(key not in last or size <= last[key] for key in signing):
+            return signed
+        raise _past_key(self.origin, size)
+
 
 def _past_key(origin: str, size: int) -> RefusedError:
     message = f"a head of {origin} at {size} by a key that may not sign it any more"

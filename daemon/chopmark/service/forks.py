@@ -1,7 +1,8 @@
 """Evidence of forks: kept, told to everyone, and acted upon.
 
 1. Evidence is taken from our own replicas, from what peers publish, and from whoever has two notes.
-   It is checked under the key that is pinned for the log, whoever brought it.
+   It is checked under the keys that the log has or had, whoever brought it; heads of a key that
+   has ended count up to its last size.
 2. Its log is frozen here, for good, though our own replica has seen one history only.
 3. It is stored in `log.db`, and published, so that every member learns of it from every other.
 4. Of one log two pieces are kept at most: the first, and the one with the smallest head. What a
@@ -21,7 +22,7 @@ from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, Tr
 from chopmark.core.evidence import (
     Evidence,
     Fork,
-    check_evidence,
+    check_heads,
     differing_heads,
     encode_bulletin,
     parse_bulletin,
@@ -30,21 +31,17 @@ from chopmark.core.evidence import (
 from chopmark.core.member import Member
 from chopmark.core.note import parse_note
 from chopmark.core.ports import Clock
-from chopmark.core.refute import refute_head
 from chopmark.core.text import encode_base64
 from chopmark.core.wording import format_time
 from chopmark.ledger.forks import (
     Kept,
     Stop,
     add_evidence,
-    find_evidence,
     read_evidence,
     remove_evidence,
 )
 from chopmark.ledger.log import Log
-from chopmark.ledger.reader import Reader
 from chopmark.ledger.replica import Replica
-from chopmark.ledger.store import LogState
 from chopmark.mesh.topics import Topic
 from chopmark.service.releases import Releases
 
@@ -137,8 +134,8 @@ class Forks:
         """
         self._member(origin)
         first, second = (parse_checkpoint(parse_note(n).text) for n in (first_note, second_note))
-        if first.size == second.size:
-            await self.found(differing_heads(first_note, second_note))
+        if first.size == second.size and first != second:
+            await self.add(differing_heads(first_note, second_note).encode())
             return
         for note in (first_note, second_note):
             if origin == self._own.origin:
@@ -150,7 +147,8 @@ class Forks:
         """Take evidence from anywhere; whether it was new.
 
         Raises:
-            MalformedError: what `parse_evidence` and `check_evidence` raise; `unknown-log`.
+            MalformedError: what `parse_evidence`, `check_heads` and `open_accused` raise;
+                `unknown-log`.
             TryAgainError: `not-recorded`, `storage-full`; it may be offered again.
         """
         if hashlib.sha256(text).digest() in self._kept:  # every peer tells it again now and then
@@ -244,7 +242,7 @@ class Forks:
 
     def _check(self, text: bytes) -> Fork:
         evidence = parse_evidence(text)
-        return check_evidence(evidence, self._member(evidence.origin).log_key)
+        return check_heads(evidence, self._member(evidence.origin).open_accused)
 
     def _member(self, origin: str) -> Member:
         if origin == self._own.origin:
@@ -268,38 +266,6 @@ class Forks:
             "evidence": kept.text.decode(),
             "released": self.releases.describe(kept.digest),
         }
-
-
-class OwnHeads:
-    """Compares heads of our own log that others show us with the log itself."""
-
-    def __init__(self, own: Member, log: Log, forks: Forks) -> None:
-        self._own = own
-        self._log = log
-        self._forks = forks
-
-    async def observe(self, note: bytes) -> None:
-        """Take the note of a head.
-
-        Raises:
-            ChopmarkError: what `open_checkpoint` raises; `not-recorded` if the disk refused.
-        """
-        signed, _ = self._own.read_head(note)
-        head, text = signed.checkpoint, signed.encode()
-        if head.size > self._log.state.size:
-            message = "a head of our own log beyond what we hold: size %d"
-            LOG.error(message, head.size, extra={"code": "own-head"})
-            return
-
-        def compare(reader: Reader, state: LogState) -> tuple[bool, Evidence | None]:
-            refuted = find_evidence(reader, state, None, lambda ours: refute_head(ours, head, text))
-            return reader.root_at(head.size) == head.root, refuted
-
-        same, evidence = await self._log.read(compare)
-        if not same:
-            LOG.error("our own key has signed another head of size %d", head.size)
-        if evidence is not None and self._forks.of(self._own.origin) is None:
-            await self._forks.found(evidence)
 
 
 async def _ignore(_note: bytes) -> None:

@@ -268,7 +268,7 @@ class Releases:
         if any(head in held.heads for held in self.of(replica.origin)):
             return True
         try:
-            replica.member.read_vouched(note)
+            replica.member.open_accused(note)
         except RefusedError as error:
             return error.code == "past-key"
         return False

@@ -42,13 +42,14 @@ from chopmark.service.clock import SystemClock
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.config import Config, own_member
 from chopmark.service.credentials import read_pin
-from chopmark.service.forks import Forks, OwnHeads
+from chopmark.service.forks import Forks
 from chopmark.service.gates import first_refusal
 from chopmark.service.gateway import GatewayService
 from chopmark.service.locking import lock_state, refusal_named
 from chopmark.service.looplag import LoopLag
 from chopmark.service.marks import Marks
 from chopmark.service.metrics import GatewayCollector, Metrics
+from chopmark.service.own_heads import OwnHeads
 from chopmark.service.places import index_path, log_path, old_index_files, replica_path
 from chopmark.service.releases import set_aside_released
 from chopmark.service.report import Report
