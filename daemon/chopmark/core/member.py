@@ -48,6 +48,7 @@ class Member:
         more_cosigner_keys: the same of its cosigner.
         past_log_keys: keys that signed its checkpoints once.
         past_cosigner_keys: cosigner keys that have retired, and when (seconds since the epoch).
+        successor: origin of the log in which its institution goes on, once this one has ended.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Member:
     more_cosigner_keys: tuple[VerifierKey, ...] = ()
     past_log_keys: tuple[PastKey, ...] = ()
     past_cosigner_keys: tuple[tuple[VerifierKey, int], ...] = ()
+    successor: str | None = None
 
     @property
     def is_active(self) -> bool:

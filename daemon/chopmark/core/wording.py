@@ -31,6 +31,8 @@ def _format_second(seconds: int) -> str:
 def explain(word: Word, facts: Facts, question: Question) -> str:
     """The sentence for one attestation."""
     sentence = _SENTENCES[word](facts, question)
+    if facts.issuer.successor is not None:
+        sentence += f" This ledger has ended; {facts.issuer.successor} is its successor."
     return sentence if facts.warning is None else f"{sentence} Warning: {facts.warning}."
 
 

@@ -49,7 +49,7 @@ class Shelf:
     def issuer(self) -> Issuer:
         """The issuer as verdicts name it."""
         m = self.member
-        return Issuer(m.id, m.origin, m.institution, m.jurisdiction)
+        return Issuer(m.id, m.origin, m.institution, m.jurisdiction, m.successor)
 
     def as_of(self, now: int) -> int | None:
         """Time (ms) up to which this log is known to be complete; our own always is."""

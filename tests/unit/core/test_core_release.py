@@ -2,17 +2,23 @@
 
 import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from chopmark.client.officers import add_signature, read_release
 from chopmark.core.checkpoint import Checkpoint
-from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError
+from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.officers import check_officers, fingerprint
 from chopmark.core.release import OfficerSignature, Release, SignedRelease, parse_release
 from chopmark.core.roster import Officer
-from officers import CHAN, HO, LEE, OFFICERS, Person, signed_by
+from officers import CHAN, DAY, HO, ISSUED, LEE, OFFICERS, Person, signed_by
 
 TIME = 1_800_000_000
 RELEASE = Release(b"e" * 32, Checkpoint("bank-sz.example/sz-1", 7, b"r" * 32), TIME, "an old disk")
@@ -141,19 +147,56 @@ def test_officer_may_sign_with_openssl(tmp_path: Path, sort: str) -> None:
     subject = "/CN=Lee Siu Ming"
     openssl("req", "-x509", "-key", key, "-subj", subject, "-days", 900, "-out", certificate)
     file = tmp_path / "release"
-    now = replace(RELEASE, time=1_800_000_000)
-    file.write_bytes(signed_by(now, CHAN).encode())
+    # openssl lets a certificate begin today, whenever that is.
+    later = int(max(datetime.now(UTC) + DAY, ISSUED + DAY).timestamp())
+    file.write_bytes(signed_by(replace(RELEASE, time=later), CHAN).encode())
     text = b"".join(file.read_bytes().splitlines(keepends=True)[:6])
     made.write_bytes(openssl("dgst", "-sha256", "-sign", key, stdin=text))
     signed = add_signature(file, certificate, None, made)
     assert read_release(file) == signed
     der = openssl("x509", "-in", certificate, "-outform", "DER")
     lee = Officer(name="Lee Siu Ming", institution="bank-hk", certificate=fingerprint(der))
-    # The certificate begins today, whenever that is.
-    with pytest.raises(ChopmarkError) as caught:
-        check_officers(replace(signed, signatures=signed.signatures), (CHAN.listed,))
-    assert caught.value.code == "unknown-officer"
+    assert check_officers(signed, (CHAN.listed, lee)) == (CHAN.listed, lee)
     assert lee.certificate == fingerprint(signed.signatures[1].certificate)
     made.write_bytes(openssl("dgst", "-sha256", "-sign", key, stdin=text + b"x"))
     with pytest.raises(RefusedError):
         add_signature(file, certificate, None, made)
+
+
+def certify(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Lee")])
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else SHA256()
+    made = x509.CertificateBuilder(name, name, key.public_key(), 1)
+    made = made.not_valid_before(ISSUED).not_valid_after(ISSUED + 900 * DAY)
+    return made.sign(key, algorithm).public_bytes(Encoding.DER)
+
+
+def with_third(certificate: bytes, signature: bytes) -> tuple[SignedRelease, tuple[Officer, ...]]:
+    lee = Officer(name="Lee", institution="bank-hk", certificate=fingerprint(certificate))
+    one = OfficerSignature(certificate, signature)
+    return signed_by(RELEASE, CHAN).with_signature(one), (CHAN.listed, lee)
+
+
+def test_officer_may_have_an_ed25519_key() -> None:
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(b"k" * 32)
+    good = with_third(certify(key), key.sign(RELEASE.encode().encode()))
+    assert len(check_officers(*good)) == 2
+    with pytest.raises(RefusedError):
+        check_officers(*with_third(certify(key), key.sign(b"another text")))
+
+
+def test_officer_needs_a_key_of_size() -> None:
+    key = rsa.generate_private_key(65537, 1024)  # noqa: S505 - too small on purpose
+    signature = key.sign(RELEASE.encode().encode(), PKCS1v15(), SHA256())
+    with pytest.raises(MalformedError) as caught:
+        check_officers(*with_third(certify(key), signature))
+    assert caught.value.code == "malformed-certificate"
+
+
+def test_certificate_with_a_key_of_an_unknown_sort_is_refused() -> None:
+    sort = bytes.fromhex("06072a8648ce3d0201")
+    assert CHAN.certificate.count(sort) == 1
+    strange = CHAN.certificate.replace(sort, sort[:-1] + b"\x7f")
+    with pytest.raises(MalformedError) as caught:
+        check_officers(*with_third(strange, b"s"))
+    assert caught.value.code == "malformed-certificate"

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ from chopmark.core.evidence import Branch, Subject, differing_heads, encode_bull
 from chopmark.core.member import Member
 from chopmark.core.merkle import consistency_proof, inclusion_proof
 from chopmark.core.proof import Extra, Proof
+from chopmark.core.report import describe
 from chopmark.core.roster import Institution, ListedKey, ListedMember, make_member
 from chopmark.core.text import encode_base64
 from chopmark.core.verdict import Question, Verdict, Word
@@ -182,3 +184,26 @@ async def test_other_history_by_such_a_key_freezes_nothing(gateway: Gateway) -> 
     assert (gateway.stored, gateway.replica.conflict) == (0, None)
     with pytest.raises(ChopmarkError):
         await gateway.forks.report(ORIGIN, OURS.note(200), THEIRS.note(200))
+
+
+async def test_entries_of_an_origin_that_has_ended_stay_good_and_name_its_successor(
+    gateway: Gateway,
+) -> None:
+    """The roster has retired it at the head that is held here."""
+    successor = "bank-sz.example/sz-2"
+    gateway.replica.member = replace(
+        gateway.peer, state="left", successor=successor, log_key=OLD.vkey
+    )
+    replica = gateway.replica
+    reading = Worker("verify")
+    gateway.stack.callback(reading.close)
+    shelf = Shelf(replica.member, replica.log, Where.REPLICA, lambda: replica.stopped)
+    verifier = Verifier([shelf], reading, lambda _: 86_400)
+    for proof in (None, prove(OURS, 7, LAST)):
+        asked = Asked(Digests(digest(7)), proof, None, Question(NOW))
+        verdict = await verifier.verify(asked)
+        assert verdict.word in (Word.VALID, Word.VALID_AS_OF)
+        assert verdict.sentence.endswith(f"ended; {successor} is its successor.")
+        assert describe(verdict, None)["attestations"][0]["successor"] == successor
+    beyond = Asked(Digests(digest(120)), prove(OURS, 120, 200), None, Question(NOW))
+    assert (await verifier.verify(beyond)).word is Word.UNTRUSTED
