@@ -190,7 +190,7 @@ class Forks:
         for replica in self._replicas.values():
             if replica.conflict:
                 message = f"{replica.origin} contradicts its replica: {replica.conflict}"
-                hint = "call its operator: its key has signed two histories; `chopmark evidence`"
+                hint = "call its operator; `chopmark evidence show` has the proof"
                 alarms.append({"code": "fork", "message": message, "hint": hint})
             alarms += self.releases.alarms(replica)
         if (own := self.of(self._own.origin)) is not None:

@@ -17,7 +17,17 @@ from chopmark.core.merkle import leaf_hash
 from chopmark.core.policy import NONE, Policy
 from chopmark.core.proof import Proof, parse_extra, parse_proof
 from chopmark.core.quorum import Generated
-from chopmark.core.verdict import Facts, Issuer, Match, Pruned, Revoked, Source, Verdict
+from chopmark.core.verdict import (
+    Facts,
+    Issuer,
+    Match,
+    Pruned,
+    Question,
+    Revoked,
+    Source,
+    Verdict,
+    Word,
+)
 from chopmark.ledger.forks import Stop, good_size
 from chopmark.ledger.gather import Gather
 from chopmark.ledger.log import Log
@@ -109,7 +119,28 @@ class Verifier:
         if proof is not None:
             await self._observe(proof)
         _check_here(pruned)
-        return with_pruned(decide(facts, asked.question, as_of), pruned, asked.question)
+        verdict = with_pruned(decide(facts, asked.question, as_of), pruned, asked.question)
+        return self._warn_unknown(verdict, asked.question)
+
+    def _warn_unknown(self, verdict: Verdict, question: Question) -> Verdict:
+        """Nothing may be known here because it was in a history that officers have not kept."""
+        if verdict.word is not Word.UNKNOWN:
+            return verdict
+        told = [
+            f" Warning about {shelf.member.origin}: {warning}."
+            for shelf in self._asked_of(question)
+            if (warning := shelf.warning()) is not None
+        ]
+        return replace(verdict, sentence=verdict.sentence + "".join(told)) if told else verdict
+
+    def _asked_of(self, question: Question) -> list[Shelf]:
+        """The logs that could hold what is asked for."""
+        expected = question.expect_issuer
+        return [
+            shelf
+            for shelf in self._shelves.values()
+            if expected in (None, shelf.member.id, shelf.member.origin, shelf.member.institution)
+        ]
 
     async def _observe(self, proof: Proof) -> None:
         """Let the replica know of a proof, as of any head that is shown to us."""
@@ -146,12 +177,7 @@ class Verifier:
 
     def _as_of(self, asked: Asked, times: Times) -> int | None:
         """Time up to which every log that could hold the document is known to be complete."""
-        expected = asked.question.expect_issuer
-        asked_of = [
-            times[shelf.member.origin]
-            for shelf in self._shelves.values()
-            if expected in (None, shelf.member.id, shelf.member.origin, shelf.member.institution)
-        ]
+        asked_of = [times[shelf.member.origin] for shelf in self._asked_of(asked.question)]
         known = [time for time in asked_of if time is not None]
         return min(known) if known and len(known) == len(asked_of) else None
 

@@ -125,6 +125,14 @@ async def test_verdict_that_is_not_good_says_so_too(frozen: Box) -> None:
     assert again.replica.conflict is None, "a proof under the rejected head freezes nothing"
 
 
+async def test_document_that_is_unknown_may_have_been_in_the_history_not_kept(frozen: Box) -> None:
+    assert "Warning" not in (await frozen.verify(9999)).sentence
+    await frozen.forks.release(signed_by(release(frozen, KEPT), CHAN, LEE).encode())
+    verdict = await (await restart(frozen)).verify(9999)
+    assert verdict.word is Word.UNKNOWN
+    assert f"Warning about {ORIGIN}" in verdict.sentence
+
+
 async def test_same_pair_freezes_nothing_any_more_and_another_fork_does(frozen: Box) -> None:
     await frozen.forks.release(signed_by(release(frozen, KEPT), CHAN, LEE).encode())
     again = await restart(frozen)
