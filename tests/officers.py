@@ -16,7 +16,7 @@ from chopmark.core.roster import Officer
 from softkeys import SoftKey
 
 DAY = timedelta(days=1)
-ISSUED = datetime(2026, 11, 1, tzinfo=UTC)
+ISSUED = datetime(2020, 1, 1, tzinfo=UTC)
 _DETERMINISTIC = ec.ECDSA(SHA256(), deterministic_signing=True)
 
 
@@ -27,7 +27,7 @@ class Person:
     name: str
     seed: int
     bank: str = "bank-hk"
-    days: int = 3650
+    days: int = 10_900
 
     @cached_property
     def key(self) -> ec.EllipticCurvePrivateKey:

@@ -167,7 +167,7 @@ def certify(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Lee")])
     algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else SHA256()
     made = x509.CertificateBuilder(name, name, key.public_key(), 1)
-    made = made.not_valid_before(ISSUED).not_valid_after(ISSUED + 900 * DAY)
+    made = made.not_valid_before(ISSUED).not_valid_after(ISSUED + 10_900 * DAY)
     return made.sign(key, algorithm).public_bytes(Encoding.DER)
 
 
