@@ -214,9 +214,6 @@ class FakeGateway:
         assert 0 < seconds <= 60
         self.waited.append(index)
 
-    def evidence(self) -> list[dict[str, Any]]:
-        return [{"id": "sz-1", "digest": "00"}]
-
     def policy(self, member: str) -> str:
         if member != WHO.id:
             raise MissingError("no-such-log", f"no log of {member}")

@@ -41,6 +41,7 @@ from chopmark.core.proof import Extra, Proof
 from chopmark.core.prover import RunProver
 from chopmark.core.tiles import encode_bundle
 from mutations import flipped
+from releasevectors import release
 from rostervectors import roster
 from softkeys import cosigner, ed25519_key, log_key, p256_cosigner, sign_head
 
@@ -64,7 +65,7 @@ def make_all() -> dict[str, Vectors]:
     """Content of each file by its name."""
     makers = (
         *(note, checkpoint, entry, package, compact, proof, policy, tiles),
-        *(witness, evidence, head_mark, audit, roster),
+        *(witness, evidence, head_mark, audit, roster, release),
     )
     return {maker.__name__.replace("_", "-"): maker() for maker in makers}
 

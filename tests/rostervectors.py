@@ -8,7 +8,7 @@ from chopmark.core.note import Note
 from chopmark.core.roster import Fingerprint, ListedKey, Roster, Witness, WitnessGroup
 from chopmark.core.roster_text import encode_roster
 from chopmark.core.text import encode_base64
-from rosters import HK, SZ, following, founding, rich, signed, with_member
+from rosters import HK, SZ, Keys, following, founding, rich, signed, with_member
 from softkeys import log_key
 
 
@@ -20,6 +20,7 @@ def roster() -> dict[str, Any]:
         "founding": (first, None),
         "second version": (second, first),
         "four members": (rich(), None),
+        "successor": (succeeded(second), first),
     }
     text = encode_roster(second)
     bad = {
@@ -31,6 +32,10 @@ def roster() -> dict[str, Any]:
         "number in quotes": (resigned(text.replace("= 2\n", '= "2"\n', 1)), "malformed-roster"),
         "other text before": (
             resigned(text.replace(second.previous or "", "0" * 64)),
+            "bad-roster",
+        ),
+        "successor that is no member": (
+            resigned(encode_roster(succeeded(second)).replace('"mo-2"\nkinds', '"mo-3"\nkinds')),
             "bad-roster",
         ),
         "threshold of 4": (resigned(text.replace("threshold = 2", "threshold = 4")), "bad-roster"),
@@ -71,6 +76,15 @@ def everything() -> Roster:
     members = with_member(made, "hk-1", log_key=(key, *kept), tls="cd" * 32, chain="0xab12")
     groups = (WitnessGroup(jurisdictions=("CN", "HK"), threshold="majority"),)
     return replace(made, member=members, witness=Witness(group=groups))
+
+
+def succeeded(roster: Roster) -> Roster:
+    """mo-1 has ended, and goes on as mo-2."""
+    key = roster.member[2].log_key[0]
+    root = encode_base64(bytes(range(32)))
+    ended = replace(key, state="retired", last_size=70312, last_root=root)
+    members = with_member(roster, "mo-1", state="left", successor="mo-2", log_key=(ended,))
+    return replace(roster, member=(*members, Keys("mo-2", "MO", 5).listed()))
 
 
 def resigned(text: str) -> str:

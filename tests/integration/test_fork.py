@@ -12,7 +12,10 @@ from typing import Any
 import pytest
 from documents import attest, some_document, verify
 
+from chopmark.client.officers import add_signature
 from chopmark.core.evidence import parse_evidence
+from chopmark.core.roster import Fingerprint
+from officers import CHAN, LEE
 from rig.broker import Broker
 from rig.gateway import Cluster, Gateway
 
@@ -63,6 +66,13 @@ class Split:
         attest(self.shenzhen, some_document(f"behind {document!r}"))
         receiver.wait_for_head(self.shenzhen, 6)
         self.shenzhen.stop()
+
+    def branch_of_left(self, found: dict[str, Any]) -> str:
+        """Which head in evidence is that of hk-1: 1 or 2."""
+        with self.hong_kong.client() as client:
+            note = client.get("/log/sz-1/checkpoint").text
+        roots = [head["root"] for head in found["heads"]]
+        return str(1 + next(n for n, root in enumerate(roots) if root in note))
 
     def attest(self, document: bytes) -> None:
         self.made[document] = attest(self.shenzhen, document)
@@ -162,3 +172,54 @@ def test_published_evidence_freezes_the_log_elsewhere_and_lasts(split: Split) ->
     assert macao.peer(split.shenzhen)["state"] == "failed"
     assert verify(macao, some_document(f"behind {RIGHT!r}"))["verdict"] == "untrusted"
     assert "Warning:" in verify(macao, COMMON)["sentence"]
+
+
+def pin_officers(gateway: Gateway, others: tuple[Gateway, ...], folder: Path) -> None:
+    """Found a roster at one gateway, with two officers."""
+    folder.mkdir()
+    options: list[str] = []
+    for one in (gateway, *others):
+        block = folder / f"{one.folder.name}.toml"
+        block.write_text(one.cli("peers", "export").stdout)
+        options += ["--join", str(block)]
+    bank = gateway.who.origin.partition(".")[0]
+    for person in (CHAN, LEE):
+        path = folder / f"{person.seed}.crt"
+        path.write_bytes(person.certificate)
+        options += ["--officer", f"{person.name}={bank}={path}"]
+    text = folder / "roster"
+    gateway.cli("roster", "propose", str(text), "--first", *options)
+    words = Fingerprint(text.read_text()).words
+    gateway.cli("roster", "sign", str(text))
+    gateway.cli("roster", "pin", str(text), words)
+    gateway.wait_for(lambda: gateway.get("/v1/roster")["pinned"], "to have the roster")
+
+
+def test_two_officers_release_the_replica_while_the_gateway_runs(
+    split: Split, tmp_path: Path
+) -> None:
+    """mo-1 holds the right branch; its officers keep the left one, which hk-1 has."""
+    macao, hong_kong = split.macao, split.hong_kong
+    pin_officers(macao, (split.shenzhen, hong_kong), tmp_path / "roster")
+    [found] = evidence(macao)
+    file = tmp_path / "release"
+    options = ("--keep", split.branch_of_left(found), "--reason", "an old disk")
+    macao.cli("evidence", "release", found["digest"][:8], str(file), *options)
+    assert "No attestation" in verify(macao, LEFT)["sentence"]
+    certificate, key = tmp_path / "crt", tmp_path / "key"
+    certificate.write_bytes(CHAN.certificate)
+    key.write_bytes(CHAN.pem)
+    macao.cli("evidence", "sign", str(file), "--certificate", str(certificate), "--key", str(key))
+    refused = macao.cli("evidence", "release", "--apply", str(file), check=False)
+    assert (refused.returncode, "two different officers" in refused.stderr) == (65, True)
+    certificate.write_bytes(LEE.certificate)
+    key.write_bytes(LEE.pem)
+    add_signature(file, certificate, key, None)
+    macao.cli("evidence", "release", "--apply", str(file))
+    macao.wait_for(lambda: macao.peer(split.shenzhen)["head_size"] == 6, "to fetch it again")
+    assert (macao.folder / "state/replica/sz-1.db.released-1").exists()
+    verdict = verify(macao, LEFT)
+    assert "an old disk" in verdict["attestations"][0]["warning"]
+    assert evidence(macao)[0]["released"]["reason"] == "an old disk"
+    actions = {one["action"]: one for one in macao.get("/v1/audit")["records"]}
+    assert actions["fork.released"]["about"]["origin"] == split.shenzhen.who.origin

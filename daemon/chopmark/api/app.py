@@ -12,6 +12,7 @@ from chopmark.api.attestations import attest
 from chopmark.api.batch import make_batch_route
 from chopmark.api.compact import make_compact_route
 from chopmark.api.entries import read_entries
+from chopmark.api.evidence import read_evidence, release_fork
 from chopmark.api.guard import LocalOnly
 from chopmark.api.keys import activate_key, generate_key, read_keys, retire_key
 from chopmark.api.limits import ApiLimits
@@ -23,7 +24,6 @@ from chopmark.api.revocations import revoke
 from chopmark.api.roster import pin_roster, publish_roster, read_roster, sign_roster
 from chopmark.api.short import ShortRoutes
 from chopmark.api.state import (
-    read_evidence,
     read_export,
     read_health,
     read_peers,
@@ -89,6 +89,7 @@ def create_app(
             post_json("/v1/roster/versions", publish_roster, gateway, bounds),
             post_json("/v1/roster/pin", pin_roster, gateway, bounds),
             read_roster,
+            post_json("/v1/evidence/releases", release_fork, gateway, bounds),
             post_json("/v1/keys/generate", generate_key, gateway, bounds),
             post_json("/v1/keys/activate", activate_key, gateway, bounds),
             post_json("/v1/keys/retire", retire_key, gateway, bounds),

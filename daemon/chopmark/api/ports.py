@@ -3,7 +3,7 @@
 Every method may raise a `ChopmarkError`; the API maps it to problem details and does nothing else.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
@@ -101,12 +101,29 @@ class Keys(Protocol):
         ...
 
 
+class Forks(Protocol):
+    """The evidence of forks that this gateway holds."""
+
+    def describe(self) -> list[dict[str, Any]]:
+        """All of it, as JSON (docs/api.md)."""
+        ...
+
+    async def release(self, data: bytes) -> dict[str, Any]:
+        """Follow a forked log again, as two officers have signed."""
+        ...
+
+
 class Gateway(Protocol):
     """The gateway's own log, its replicas, and its state."""
 
     @property
     def rosters(self) -> Rosters:
         """The roster."""
+        ...
+
+    @property
+    def forks(self) -> Forks:
+        """The evidence of forks."""
         ...
 
     @property
@@ -217,11 +234,6 @@ class Gateway(Protocol):
 
     def policy(self, member: str) -> str:
         """The trust policy for a member's log, as tlog-policy text."""
-        ...
-
-    @property
-    def evidence(self) -> Callable[[], list[dict[str, Any]]]:
-        """Gives the evidence of forks that this gateway holds, as JSON (docs/api.md)."""
         ...
 
     def status(self) -> dict[str, Any]:

@@ -26,12 +26,6 @@ async def read_peers(gateway: GatewayDep) -> list[dict[str, Any]]:
     return gateway.peers()
 
 
-@get("/v1/evidence")
-async def read_evidence(gateway: GatewayDep) -> list[dict[str, Any]]:
-    """Evidence of forks that this gateway holds."""
-    return gateway.evidence()
-
-
 @get("/v1/policy", media_type=MediaType.TEXT)
 async def read_policy(request: Request[Any, Any, Any], gateway: GatewayDep) -> str:
     """The tlog-policy under which proofs of a log are checked; without `id`, of our own."""

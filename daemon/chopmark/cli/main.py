@@ -46,8 +46,13 @@ GROUPS: Final = {
         {"list": "peers:list_peers", "export": "peers:export", "policy": "peers:policy"},
     ),
     "evidence": (
-        "Show evidence that a log was forked (show), and check it on any machine (check).",
-        {"show": "evidence:show", "check": "evidence:check"},
+        "Evidence that a log was forked: show and check it; release what it has frozen.",
+        {
+            "show": "evidence:show",
+            "check": "evidence:check",
+            "release": "release:release",
+            "sign": "release:sign",
+        },
     ),
     "roster": (
         "Who the members are, and what it takes to change that.",

@@ -169,6 +169,11 @@ class GatewayClient:
         """Evidence of forks that the gateway holds (docs/api.md)."""
         return read_objects(self._http.get_json("/v1/evidence"))
 
+    def release(self, data: bytes) -> Json:
+        """Have a forked log followed again, as two officers have signed (docs/api.md)."""
+        answer = self._http.post_json("/v1/evidence/releases", {"release": _text(data)})
+        return read_object(answer, "origin", "officers")
+
     def policy(self, member: str | None = None) -> bytes:
         """The trust policy for the gateway's own log, or for a peer's."""
         return self._http.get("/v1/policy", {"id": member} if member else None)

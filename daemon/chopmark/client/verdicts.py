@@ -44,6 +44,7 @@ class AttestationReport(TypedDict):
     source: str
     problem: str | None
     warning: str | None
+    successor: str | None
     digests_checked: list[str]
 
 

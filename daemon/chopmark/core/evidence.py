@@ -9,7 +9,7 @@ Rules:
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -168,7 +168,20 @@ def check_evidence(evidence: Evidence, log_key: VerifierKey) -> Fork:
             `no-known-signature` if the log has not signed both.
         MalformedError: `malformed-checkpoint` if a head is of another log.
     """
-    first, second = (open_checkpoint(branch.note, log_key) for branch in evidence.branches)
+    return check_heads(evidence, lambda note: open_checkpoint(note, log_key))
+
+
+def check_heads(evidence: Evidence, open_head: Callable[[bytes], SignedCheckpoint]) -> Fork:
+    """The same, where a log has or had several keys.
+
+    Args:
+        evidence: what was read.
+        open_head: reads a note that one of them has signed and may have, or raises.
+
+    Raises:
+        MalformedError: as `check_evidence`, and what `open_head` raises.
+    """
+    first, second = (open_head(branch.note) for branch in evidence.branches)
     if evidence.branches[0].value == evidence.branches[1].value:
         raise RefusedError("no-fork", "both heads say the same: this proves nothing")
     for branch, signed in zip(evidence.branches, (first, second), strict=True):

@@ -48,6 +48,7 @@ class Member:
         more_cosigner_keys: the same of its cosigner.
         past_log_keys: keys that signed its checkpoints once.
         past_cosigner_keys: cosigner keys that have retired, and when (seconds since the epoch).
+        successor: origin of the log in which its institution goes on, once this one has ended.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Member:
     more_cosigner_keys: tuple[VerifierKey, ...] = ()
     past_log_keys: tuple[PastKey, ...] = ()
     past_cosigner_keys: tuple[tuple[VerifierKey, int], ...] = ()
+    successor: str | None = None
 
     @property
     def is_active(self) -> bool:
@@ -144,6 +146,22 @@ class Member:
         if any(key not in past or past[key].vouches_for(head.size, head.root) for key in signing):
             return signed
         raise _past_key(self.origin, head.size)
+
+    def open_accused(self, note: bytes) -> SignedCheckpoint:
+        """Read a head that evidence shows: a key that has ended is answerable for what it signed.
+
+        But only up to its last size, whatever the root, be the member active or not: larger heads
+        may be by whoever has found it since.
+
+        Raises:
+            ChopmarkError: what `open_checkpoint` raises; RefusedError: `past-key`.
+        """
+        signed, signing = self.read_head(note)
+        last = {one.key: one.size for one in self.past_log_keys}
+        size = signed.checkpoint.size
+        if any(key not in last or size <= last[key] for key in signing):
+            return signed
+        raise _past_key(self.origin, size)
 
 
 def _past_key(origin: str, size: int) -> RefusedError:

@@ -52,6 +52,7 @@ def _judgement(judgement: Judgement, digests: Digests | None) -> dict[str, Any]:
         "source": str(facts.source),
         "problem": facts.problem,
         "warning": facts.warning,
+        "successor": issuer.successor,
         "digests_checked": _checked(facts, digests),
     }
 

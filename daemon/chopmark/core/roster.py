@@ -6,6 +6,7 @@ spelling. Here is what it says; `roster_text` reads and writes it, `roster_rules
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Final, Literal
 
@@ -62,6 +63,7 @@ class ListedMember(_Part, frozen=True, kw_only=True):
 
     Attributes:
         institution: id of the institution that owns it.
+        successor: of one that has left: id of the member in whose log its institution goes on.
         tls: SHA-256 of the public key of its TLS identity, 64 lower-case hexadecimal digits.
         chain: its account on a chain, such as `0x…`.
         emergency: vkey of the offline key that may suspend this member's keys, and nothing else.
@@ -71,6 +73,7 @@ class ListedMember(_Part, frozen=True, kw_only=True):
     origin: str
     institution: str
     state: MemberState = "active"
+    successor: str | None = None
     kinds: tuple[str, ...]
     tls: str | None = None
     chain: str | None = None
@@ -172,7 +175,14 @@ class Roster(_Part, frozen=True, kw_only=True):
     def members(self) -> tuple[Member, ...]:
         """Every member, those that are suspended or have left too."""
         institutions = {one.id: one for one in self.institution}
-        return tuple(make_member(one, institutions[one.institution]) for one in self.member)
+        origins = {one.id: one.origin for one in self.member}
+        return tuple(
+            replace(
+                make_member(one, institutions[one.institution]),
+                successor=None if one.successor is None else origins[one.successor],
+            )
+            for one in self.member
+        )
 
     def rule(self) -> WitnessRule:
         """The witness rule."""

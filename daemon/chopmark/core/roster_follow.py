@@ -1,9 +1,10 @@
 """Which roster may follow another one, and who must have signed it.
 
-7. Its number is one higher, it names the SHA-256 of the text before, and was not issued earlier.
-8. No member and no key vanishes, and no id or origin passes on: who leaves is listed as `left`.
-   A key that is not active stays so, with the same last head; who has left stays away.
-9. More than half of the institutions of the version before, and the threshold that it names, have
+8. Its number is one higher, it names the SHA-256 of the text before, and was not issued earlier.
+9. No member and no key vanishes, and no id or origin passes on: who leaves is listed as `left`.
+   A key that is not active stays so, with the same last head; who has left stays away, and a
+   successor that was named stays.
+10. More than half of the institutions of the version before, and the threshold that it names, have
    signed, each by an active log key of an active member.
 """
 
@@ -68,7 +69,7 @@ def open_roster(data: bytes, before: Roster | None = None) -> SignedRoster:
 
 
 def check_successor(signed: SignedRoster, before: SignedRoster) -> None:
-    """Rules 7 to 9, for a roster that `open_roster` has read with the version before it.
+    """Rules 8 to 10, for a roster that `open_roster` has read with the version before it.
 
     Raises:
         RefusedError: `bad-roster`; `roster-unsigned`.
@@ -78,7 +79,7 @@ def check_successor(signed: SignedRoster, before: SignedRoster) -> None:
 
 
 def check_change(roster: Roster, before: SignedRoster) -> None:
-    """Rules 7 and 8.
+    """Rules 8 and 9.
 
     Raises:
         RefusedError: `bad-roster`.
@@ -96,7 +97,7 @@ def check_change(roster: Roster, before: SignedRoster) -> None:
 
 
 def check_signed(signed: SignedRoster, judge: Roster) -> None:
-    """Rule 9.
+    """Rule 10.
 
     Raises:
         RefusedError: `roster-unsigned`, saying how many are missing.
@@ -134,6 +135,8 @@ def _check_kept(before: ListedMember, after: ListedMember | None) -> None:
     demand(after.origin == before.origin, f"{where}: another origin than {before.origin}")
     demand(after.institution == before.institution, f"{where}: of another institution")
     demand(before.state != "left" or after.state == "left", f"{where} has left")
+    kept = before.successor in (None, after.successor)
+    demand(kept, f"{where}: another successor than {before.successor}")
     for old in (*before.log_key, *before.cosigner_key):
         new = [one for one in (*after.log_key, *after.cosigner_key) if one.vkey == old.vkey]
         demand(len(new) == 1, f"{where}: the key {old.vkey[:80]} is missing")

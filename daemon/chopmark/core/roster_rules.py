@@ -10,7 +10,9 @@
    each, while one takes over. A log key that is not active says which head was its last, a
    cosigner key since when it is not.
 5. The threshold is 1 to the number of institutions that vote.
-6. Of the witness groups each jurisdiction is in one at most, and in whatever institution's log:
+6. Who names a successor has left, with the last head of every log key, for another member of its
+   institution; nobody is a successor of itself, by however many steps.
+7. Of the witness groups each jurisdiction is in one at most, and in whatever institution's log:
    each group can be satisfied, and one of them needs more than half of its institutions.
 """
 
@@ -51,7 +53,7 @@ _HEX: Final = frozenset("0123456789abcdef")
 
 
 def check_roster(roster: Roster) -> None:
-    """Rules 1 to 6.
+    """Rules 1 to 7.
 
     Raises:
         RefusedError: `bad-roster`, saying what and where.
@@ -69,6 +71,8 @@ def check_roster(roster: Roster) -> None:
     _check_unique("origin", (one.origin for one in roster.member))
     keys = chain.from_iterable(one.keys() for one in roster.member)
     _check_unique("public key", (key.public.hex() for key in keys))
+    for member in roster.member:
+        _check_successor(member, roster)
     demand(1 <= roster.threshold <= len(roster.voters()), "threshold: 1 to all institutions")
     _check_witnesses(roster)
 
@@ -135,6 +139,24 @@ def _check_member(member: ListedMember, roster: Roster) -> None:
         good = (key.name, key.type) == (f"{member.origin}/emergency", ED25519)
         demand(good, f"{where}: emergency: an Ed25519 key named {member.origin}/emergency")
     _check_states(where, member)
+
+
+def _check_successor(member: ListedMember, roster: Roster) -> None:
+    if member.successor is None:
+        return
+    where = f"member {member.id[:40]!r}: successor"
+    named = roster.find(member.successor)
+    if named is None:
+        raise refused(f"{where}: no such member")
+    demand(named.institution == member.institution, f"{where}: of another institution")
+    ended = all(one.state != "active" for one in member.log_key)
+    demand(member.state == "left" and ended, f"{where}: it has not left, with its log keys ended")
+    seen = {member.id}
+    while named is not None and named.successor is not None:
+        demand(named.id not in seen, f"{where}: it leads back")
+        seen.add(named.id)
+        named = roster.find(named.successor)
+    demand(named is None or named.id not in seen, f"{where}: it leads back")
 
 
 def _check_states(where: str, member: ListedMember) -> None:

@@ -86,6 +86,8 @@ class Issuer:
     origin: str
     institution: str
     jurisdiction: str
+    successor: str | None = None
+    """Origin of the log in which the institution goes on, if this one has ended."""
 
 
 @dataclass(frozen=True, slots=True)

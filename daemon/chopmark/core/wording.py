@@ -31,8 +31,9 @@ def _format_second(seconds: int) -> str:
 def explain(word: Word, facts: Facts, question: Question) -> str:
     """The sentence for one attestation."""
     sentence = _SENTENCES[word](facts, question)
-    warned = facts.warning is not None and word is not Word.UNTRUSTED
-    return f"{sentence} Warning: {facts.warning}." if warned else sentence
+    if facts.issuer.successor is not None:
+        sentence += f" This ledger has ended; {facts.issuer.successor} is its successor."
+    return sentence if facts.warning is None else f"{sentence} Warning: {facts.warning}."
 
 
 def explain_ambiguous(institutions: Iterable[str]) -> str:

@@ -6,7 +6,8 @@ Rules:
 2. The replica only grows, one bundle after the other; what is held already is not stored again.
 3. Its head moves when the entries reach the size of a signed checkpoint, in the same transaction.
 4. A signed head that contradicts what we hold stops the replica, for good: it is reported, kept
-   as evidence (`forks`), and never followed.
+   as evidence (`forks`), and never followed. Two officers may release it (`releases`): then the
+   head that they have rejected is refused, and any other that contradicts stops it again.
 5. The as-of time is the newest time at which the peer's cosigner vouched for a head that we hold.
 6. Every signed head that comes, from whatever side, is compared: at once, or once we hold as much.
 """
@@ -80,6 +81,7 @@ class Replica:
         policy: whose cosignatures of its heads are known, and which of them are a quorum.
         on_announced: told each head that its owner announces.
         on_grown: called after entries may have been stored.
+        rejected: sizes and roots of signed heads that officers have rejected.
     """
 
     def __init__(self, member: Member, log: Log, clock: Clock) -> None:
@@ -95,10 +97,11 @@ class Replica:
         self.policy = Policy((member.log_key,))
         self.on_announced: Callable[[SignedCheckpoint], None] = lambda _head: None
         self.on_grown: Callable[[], None] = _nothing
+        self.rejected: frozenset[tuple[int, bytes]] = frozenset()
         self._clock = clock
         self._target = log.state.size
         self._heads = Heads()
-        self._open = lru_cache(maxsize=64)(self._open_note)
+        self._opened = lru_cache(maxsize=64)(self._open_note)
         self._tail: Anchor | None = None
         self._against: tuple[bytes, Refute] | None = None
         if log.state.fork_note is not None:
@@ -273,6 +276,15 @@ class Replica:
             note = stop.evidence.branches[1].note
             await self.log.write(lambda store: keep_stop(store, note, None))
 
+    async def resume(self) -> None:
+        """Follow the log again; the parts of a gateway have just been made.
+
+        Raises:
+            TryAgainError: `not-recorded` if the disk refused.
+        """
+        await self.log.write(lambda store: store.forget_fork())
+        self.stopped = None
+
     def drop(self, error: ChopmarkError, sender: str = "") -> None:
         """Count a message that was refused; what another member sent is no fault of the log's own.
 
@@ -284,6 +296,15 @@ class Replica:
         if sender in ("", self.peer):
             self.counters.dropped += 1
             self.problem = error.message
+
+    def _open(self, note: bytes) -> SignedCheckpoint:
+        """Read a note of the log; every head comes in through here."""
+        signed = self._opened(note)
+        head = signed.checkpoint
+        if (head.size, head.root) in self.rejected:
+            message = f"a head of {self.origin} at {head.size} of the branch that was not kept"
+            raise RefusedError("rejected-head", message, hint="`chopmark evidence show`")
+        return signed
 
     def _open_note(self, note: bytes) -> SignedCheckpoint:
         return self.member.open_head(note, tuple(self.policy.witnesses.values()))

@@ -216,6 +216,11 @@ class Store:
         if self.state.fork_note is None:
             self._move(replace(self.state, fork_note=note))
 
+    def forget_fork(self) -> None:
+        """Forget that head, as officers or the roster say that it does not count."""
+        if self.state.fork_note is not None:
+            self._move(replace(self.state, fork_note=None))
+
     def change(self, call: Callable[[sqlite3.Connection], T]) -> T:
         """Run a call in one durable transaction: what lies beside the entries.
 

@@ -68,7 +68,17 @@ CREATE TABLE evidence (
   found_at INTEGER NOT NULL,
   text BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE release (
+  evidence BLOB PRIMARY KEY,
+  origin TEXT NOT NULL,
+  officers TEXT NOT NULL,
+  applied_at INTEGER NOT NULL,
+  refetch INTEGER NOT NULL,
+  text BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 """
+"""`release`: by which two officers have let a log be followed again though it was forked, and
+whether our replica, which held the other branch, is still to be set aside."""
 
 EPOCH: Final = """
 CREATE TABLE epoch (

@@ -1,11 +1,12 @@
 """Evidence of forks: kept, told to everyone, and acted upon.
 
 1. Evidence is taken from our own replicas, from what peers publish, and from whoever has two notes.
-   It is checked under the key that is pinned for the log, whoever brought it.
+   It is checked under the keys that the log has or had, whoever brought it; heads of a key that
+   has ended count up to its last size.
 2. Its log is frozen here, for good, though our own replica has seen one history only.
 3. It is stored in `log.db`, and published, so that every member learns of it from every other.
 4. Of one log two pieces are kept at most: the first, and the one with the smallest head. What a
-   forger adds takes neither room nor work.
+   forger adds takes neither room nor work. Those that officers have released stay beside them.
 5. Evidence against our own log is no peer's fault: the owner of the log is told.
 """
 
@@ -21,7 +22,7 @@ from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, Tr
 from chopmark.core.evidence import (
     Evidence,
     Fork,
-    check_evidence,
+    check_heads,
     differing_heads,
     encode_bulletin,
     parse_bulletin,
@@ -30,22 +31,19 @@ from chopmark.core.evidence import (
 from chopmark.core.member import Member
 from chopmark.core.note import parse_note
 from chopmark.core.ports import Clock
-from chopmark.core.refute import refute_head
 from chopmark.core.text import encode_base64
 from chopmark.core.wording import format_time
 from chopmark.ledger.forks import (
     Kept,
     Stop,
     add_evidence,
-    find_evidence,
     read_evidence,
     remove_evidence,
 )
 from chopmark.ledger.log import Log
-from chopmark.ledger.reader import Reader
 from chopmark.ledger.replica import Replica
-from chopmark.ledger.store import LogState
 from chopmark.mesh.topics import Topic
+from chopmark.service.releases import Releases
 
 LOG: Final = logging.getLogger("chopmark.forks")
 ObserveOwn = Callable[[bytes], Awaitable[None]]
@@ -62,6 +60,7 @@ class Forks:
         clock: tells when it was found.
 
     Attributes:
+        releases: by which officers have let forked logs be followed again.
         tell: publishes the evidence that we hold.
         observe_own: told the heads in evidence against our own log.
     """
@@ -75,6 +74,7 @@ class Forks:
         self._clock = clock
         self._kept: dict[bytes, tuple[Kept, Fork]] = {}
         self._turn = asyncio.Lock()
+        self.releases = Releases(own, log, replicas, clock)
         self.tell: Callable[[bytes], None] = lambda _: None
         self.observe_own: ObserveOwn = _ignore
 
@@ -86,6 +86,7 @@ class Forks:
                 self._kept[kept.digest] = kept, self._check(kept.text)
             except MalformedError as error:  # its log's member has gone, or has another key now
                 LOG.warning("evidence about %s is not used: %s", kept.origin, error.message)
+        await self.releases.start(self.find)
         for origin in {fork.origin for _, fork in self._kept.values()}:
             with suppress(TryAgainError):  # it is frozen all the same
                 await self._freeze(origin)
@@ -133,8 +134,8 @@ class Forks:
         """
         self._member(origin)
         first, second = (parse_checkpoint(parse_note(n).text) for n in (first_note, second_note))
-        if first.size == second.size:
-            await self.found(differing_heads(first_note, second_note))
+        if first.size == second.size and first != second:
+            await self.add(differing_heads(first_note, second_note).encode())
             return
         for note in (first_note, second_note):
             if origin == self._own.origin:
@@ -146,7 +147,8 @@ class Forks:
         """Take evidence from anywhere; whether it was new.
 
         Raises:
-            MalformedError: what `parse_evidence` and `check_evidence` raise; `unknown-log`.
+            MalformedError: what `parse_evidence`, `check_heads` and `open_accused` raise;
+                `unknown-log`.
             TryAgainError: `not-recorded`, `storage-full`; it may be offered again.
         """
         if hashlib.sha256(text).digest() in self._kept:  # every peer tells it again now and then
@@ -158,9 +160,18 @@ class Forks:
             self._publish()
         return True
 
+    async def release(self, data: bytes) -> dict[str, Any]:
+        """Take a release by two officers; see `Releases.apply`."""
+        return await self.releases.apply(data, self.find)
+
+    def find(self, digest: bytes) -> Fork | None:
+        """The fork that evidence with this digest proves, if we hold it."""
+        held = self._kept.get(digest)
+        return None if held is None else held[1]
+
     def of(self, origin: str) -> Stop | None:
         """Why a log is frozen by what we hold of it; with the smallest size, and the first time."""
-        pieces = [(kept, fork) for kept, fork in self._kept.values() if fork.origin == origin]
+        pieces = self._freezing(origin)
         if not pieces:
             return None
         fork = min((fork for _, fork in pieces), key=lambda one: one.below)
@@ -179,8 +190,9 @@ class Forks:
         for replica in self._replicas.values():
             if replica.conflict:
                 message = f"{replica.origin} contradicts its replica: {replica.conflict}"
-                hint = "call its operator: its key has signed two histories; `chopmark evidence`"
+                hint = "call its operator; `chopmark evidence show` has the proof"
                 alarms.append({"code": "fork", "message": message, "hint": hint})
+            alarms += self.releases.alarms(replica)
         if (own := self.of(self._own.origin)) is not None:
             hint = "stop this gateway: was an old disk restored, or is the key used elsewhere?"
             message = f"our own log is forked: {own.reason}"
@@ -189,8 +201,8 @@ class Forks:
 
     async def _keep(self, fork: Fork, found_at: int) -> bool:
         """Store, freeze and say so; nothing if it says no more than what is held."""
-        of = [(kept, one) for kept, one in self._kept.values() if one.origin == fork.origin]
-        if any(one.below <= fork.below for _, one in of):
+        of = self._freezing(fork.origin)
+        if any(one.below <= fork.below for _, one in of) or self.releases.is_over(fork):
             return False
         text, digest = fork.evidence.encode(), fork.evidence.digest
         kept = Kept(digest, fork.origin, found_at, text)
@@ -204,6 +216,11 @@ class Forks:
             extra = {"code": "fork"}
             LOG.error("%s is forked: heads of sizes %s differ", fork.origin, sizes, extra=extra)
         return True
+
+    def _freezing(self, origin: str) -> list[tuple[Kept, Fork]]:
+        """The evidence about a log that officers have not released."""
+        pieces = [held for held in self._kept.values() if held[1].origin == origin]
+        return [held for held in pieces if not self.releases.is_released(held[0].digest)]
 
     async def _forget(self, digest: bytes) -> None:
         await self._log.write(lambda store: store.change(lambda db: remove_evidence(db, digest)))
@@ -225,7 +242,7 @@ class Forks:
 
     def _check(self, text: bytes) -> Fork:
         evidence = parse_evidence(text)
-        return check_evidence(evidence, self._member(evidence.origin).log_key)
+        return check_heads(evidence, self._member(evidence.origin).open_accused)
 
     def _member(self, origin: str) -> Member:
         if origin == self._own.origin:
@@ -247,39 +264,8 @@ class Forks:
             "number": evidence.number,
             "heads": [{"size": head.size, "root": encode_base64(head.root)} for head in heads],
             "evidence": kept.text.decode(),
+            "released": self.releases.describe(kept.digest),
         }
-
-
-class OwnHeads:
-    """Compares heads of our own log that others show us with the log itself."""
-
-    def __init__(self, own: Member, log: Log, forks: Forks) -> None:
-        self._own = own
-        self._log = log
-        self._forks = forks
-
-    async def observe(self, note: bytes) -> None:
-        """Take the note of a head.
-
-        Raises:
-            ChopmarkError: what `open_checkpoint` raises; `not-recorded` if the disk refused.
-        """
-        signed, _ = self._own.read_head(note)
-        head, text = signed.checkpoint, signed.encode()
-        if head.size > self._log.state.size:
-            message = "a head of our own log beyond what we hold: size %d"
-            LOG.error(message, head.size, extra={"code": "own-head"})
-            return
-
-        def compare(reader: Reader, state: LogState) -> tuple[bool, Evidence | None]:
-            refuted = find_evidence(reader, state, None, lambda ours: refute_head(ours, head, text))
-            return reader.root_at(head.size) == head.root, refuted
-
-        same, evidence = await self._log.read(compare)
-        if not same:
-            LOG.error("our own key has signed another head of size %d", head.size)
-        if evidence is not None and self._forks.of(self._own.origin) is None:
-            await self._forks.found(evidence)
 
 
 async def _ignore(_note: bytes) -> None:

@@ -1,9 +1,9 @@
 """The gateway as the API sees it: our log, the replicas and the HSM brought together."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from chopmark.api.ports import Asked, Awaited, Identity, Keys, Rosters, Until
+from chopmark.api.ports import Asked, Awaited, Forks, Identity, Keys, Rosters, Until
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.entry import REASONS
@@ -55,7 +55,7 @@ class GatewayService:
         clock: Clock,
         rosters: Rosters,
         rotation: Keys,
-        evidence: Callable[[], list[dict[str, Any]]] = list,
+        forks: Forks,
         witnessing: Signing | None = None,
     ) -> None:
         self.rosters = rosters
@@ -71,7 +71,7 @@ class GatewayService:
         self._identity = _identify(own)
         self._following = Following()
         self.audit: AuditSink = NoAudit()
-        self.evidence = evidence
+        self.forks = forks
 
     def now_ms(self) -> int:
         """The clock."""

@@ -154,6 +154,8 @@ def _refuse(
     if not mine.is_active:
         message = f"{own.origin} is {mine.state}, as the roster or its own emergency key says"
         hint = "a later version of the roster can take it back, with another emergency key"
+        if mine.successor is not None:
+            hint = f"its successor is {mine.successor}: nothing is issued here any more"
         return ForbiddenError("member-suspended", message, hint=hint)
     past = {one.key for one in mine.past_log_keys}
     good = log_key in set(mine.log_keys) - past and cosigner_key in mine.cosigner_keys

@@ -1,12 +1,11 @@
 """What operators do to roster and keys through the gateway, each with its note in the audit log."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Literal
 
 from chopmark.api.identity import CALLER
-from chopmark.api.ports import Keys, Rosters
+from chopmark.api.ports import Forks, Keys, Rosters
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.ports import AuditSink
 from chopmark.service.auditing import noted
@@ -64,18 +63,24 @@ class NotedKeys:
         return await noted(self.audit, "key.retired", self.inner.retire(vkey), vkey=vkey)
 
 
-def noted_evidence(
-    describe: Callable[[], list[dict[str, Any]]], audit: AuditSink
-) -> Callable[[], list[dict[str, Any]]]:
-    """What describes evidence, with a note of who has seen some."""
+@dataclass(frozen=True, slots=True)
+class NotedForks:
+    """Implements `api.ports.Forks` by another one, which notes releases itself."""
 
-    def show() -> list[dict[str, Any]]:
-        found = describe()
+    inner: Forks
+    audit: AuditSink
+
+    def describe(self) -> list[dict[str, Any]]:
+        """See `Forks.describe`, with a note of who has seen some."""
+        found = self.inner.describe()
         if found:  # where there is none, a look at it is no event
-            audit.note("evidence.shown", actor=CALLER.get() or "unknown", count=len(found))
+            actor = CALLER.get() or "unknown"
+            self.audit.note("evidence.shown", actor=actor, count=len(found))
         return found
 
-    return show
+    async def release(self, data: bytes) -> dict[str, Any]:
+        """See `Forks.release`."""
+        return await self.inner.release(data)
 
 
 def _digest(data: bytes) -> str:

@@ -205,6 +205,7 @@ class Report:
             "institution": member.institution,
             "jurisdiction": member.jurisdiction,
             "membership": member.state,
+            "successor": member.successor,
             "kinds": sorted(member.kinds),
             "size": state.size,
             "head_size": state.head.size,

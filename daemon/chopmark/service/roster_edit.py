@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from chopmark.core.errors import MissingError, RefusedError
 from chopmark.core.member import Member
-from chopmark.core.roster import Institution, ListedKey, ListedMember, Roster
+from chopmark.core.roster import Institution, ListedKey, ListedMember, Officer, Roster
 from chopmark.core.roster_follow import SignedRoster
 from chopmark.core.text import encode_base64
 
@@ -85,6 +85,12 @@ def change(roster: Roster, member: str, **changes: Any) -> Roster:
         raise MissingError("no-such-member", f"the roster has no member {member!r}")
     changed = (replace(one, **changes) if one.id == member else one for one in roster.member)
     return replace(roster, member=tuple(changed))
+
+
+def add_officer(roster: Roster, name: str, institution: str, certificate: str) -> Roster:
+    """Name one more person who may release a replica, by the SHA-256 of the certificate."""
+    officer = Officer(name=name, institution=institution, certificate=certificate)
+    return replace(roster, officer=(*roster.officer, officer))
 
 
 def add_key(roster: Roster, member: str, vkey: ListedKey) -> Roster:

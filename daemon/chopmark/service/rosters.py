@@ -29,7 +29,7 @@ from chopmark.core.errors import (
 from chopmark.core.member import Member
 from chopmark.core.note import DASH, Note, parse_note
 from chopmark.core.ports import AuditSink, Clock, NoAudit, Signer
-from chopmark.core.roster import Fingerprint, Roster
+from chopmark.core.roster import Fingerprint, Officer, Roster
 from chopmark.core.roster_follow import SignedRoster, check_change, check_successor, open_roster
 from chopmark.core.roster_message import make_message, parse_message
 from chopmark.core.roster_rules import check_roster
@@ -102,6 +102,10 @@ class Rosters:
     def current(self) -> SignedRoster | None:
         """The version in force."""
         return self._chain[max(self._chain)] if self._chain else None
+
+    def officers(self) -> tuple[Officer, ...] | None:
+        """Those whom the version in force names; None without one."""
+        return None if self.current is None else self.current.roster.officer
 
     async def run(self) -> None:
         """Look after it for ever."""

@@ -7,6 +7,7 @@ from functools import cached_property, lru_cache
 
 from chopmark.api.ports import Asked
 from chopmark.core.check import compare, facts_from_proof, read_attestation
+from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.entry import GRAVE_REASONS
 from chopmark.core.errors import MalformedError, MissingError, RefusedError, TryAgainError
 from chopmark.core.judge import decide, with_pruned
@@ -16,7 +17,17 @@ from chopmark.core.merkle import leaf_hash
 from chopmark.core.policy import NONE, Policy
 from chopmark.core.proof import Proof, parse_extra, parse_proof
 from chopmark.core.quorum import Generated
-from chopmark.core.verdict import Facts, Issuer, Match, Pruned, Revoked, Source, Verdict
+from chopmark.core.verdict import (
+    Facts,
+    Issuer,
+    Match,
+    Pruned,
+    Question,
+    Revoked,
+    Source,
+    Verdict,
+    Word,
+)
 from chopmark.ledger.forks import Stop, good_size
 from chopmark.ledger.gather import Gather
 from chopmark.ledger.log import Log
@@ -32,6 +43,8 @@ class Shelf:
 
     Attributes:
         observe_proof: told each proof of this log that is presented.
+        warning: what every verdict about this log says, if there is something to say.
+        rejects: whether a signed head is of a branch that officers have not kept.
     """
 
     member: Member
@@ -39,12 +52,14 @@ class Shelf:
     source: Source
     stopped: Callable[[], Stop | None] = lambda: None
     observe_proof: Callable[[Proof], Awaitable[None]] | None = None
+    warning: Callable[[], str | None] = lambda: None
+    rejects: Callable[[Checkpoint], bool] = lambda _head: False
 
     @cached_property
     def issuer(self) -> Issuer:
         """The issuer as verdicts name it."""
         m = self.member
-        return Issuer(m.id, m.origin, m.institution, m.jurisdiction)
+        return Issuer(m.id, m.origin, m.institution, m.jurisdiction, m.successor)
 
     def as_of(self, now: int) -> int | None:
         """Time (ms) up to which this log is known to be complete; our own always is."""
@@ -104,7 +119,28 @@ class Verifier:
         if proof is not None:
             await self._observe(proof)
         _check_here(pruned)
-        return with_pruned(decide(facts, asked.question, as_of), pruned, asked.question)
+        verdict = with_pruned(decide(facts, asked.question, as_of), pruned, asked.question)
+        return self._warn_unknown(verdict, asked.question)
+
+    def _warn_unknown(self, verdict: Verdict, question: Question) -> Verdict:
+        """Nothing may be known here because it was in a history that officers have not kept."""
+        if verdict.word is not Word.UNKNOWN:
+            return verdict
+        told = [
+            f" Warning about {shelf.member.origin}: {warning}."
+            for shelf in self._asked_of(question)
+            if (warning := shelf.warning()) is not None
+        ]
+        return replace(verdict, sentence=verdict.sentence + "".join(told)) if told else verdict
+
+    def _asked_of(self, question: Question) -> list[Shelf]:
+        """The logs that could hold what is asked for."""
+        expected = question.expect_issuer
+        return [
+            shelf
+            for shelf in self._shelves.values()
+            if expected in (None, shelf.member.id, shelf.member.origin, shelf.member.institution)
+        ]
 
     async def _observe(self, proof: Proof) -> None:
         """Let the replica know of a proof, as of any head that is shown to us."""
@@ -141,12 +177,7 @@ class Verifier:
 
     def _as_of(self, asked: Asked, times: Times) -> int | None:
         """Time up to which every log that could hold the document is known to be complete."""
-        expected = asked.question.expect_issuer
-        asked_of = [
-            times[shelf.member.origin]
-            for shelf in self._shelves.values()
-            if expected in (None, shelf.member.id, shelf.member.origin, shelf.member.institution)
-        ]
+        asked_of = [times[shelf.member.origin] for shelf in self._asked_of(asked.question)]
         known = [time for time in asked_of if time is not None]
         return min(known) if known and len(known) == len(asked_of) else None
 
@@ -171,10 +202,19 @@ class Verifier:
                         pruned.append(_prune(shelf, index))
                     else:
                         facts.append(self._facts(shelf, index, entry, asked, times))
+        facts = [self._warn(fact) for fact in facts]
         if len(facts) < 2:
             return facts
         unique = {(fact.issuer.origin, fact.index): fact for fact in reversed(facts)}
         return list(unique.values())
+
+    def _warn(self, facts: Facts) -> Facts:
+        """Add what every verdict about this log says."""
+        shelf = self._shelves.get(facts.issuer.origin)
+        said = shelf.warning() if shelf is not None else None
+        if said is None:
+            return facts
+        return replace(facts, warning=f"{facts.warning}; {said}" if facts.warning else said)
 
     def _from_reference(
         self, origin: str, index: int, asked: Asked, times: Times, pruned: list[Pruned]
@@ -209,7 +249,8 @@ class Verifier:
         contradiction = shelf.log.read_now(lambda r, s: _contradiction(r, s, proof))
         covered = facts.index < shelf.log.signed_size
         source = shelf.source if covered else facts.source
-        problem = facts.problem or contradiction or _unvouched(shelf, proof)
+        problem = facts.problem or _rejected(shelf, proof) or contradiction
+        problem = problem or _unvouched(shelf, proof)
         if facts.quorum == "missing" and covered and problem is None:
             facts = self._with_quorum(shelf, facts)  # it may have come since the proof was made
         elif shelf.member.origin in self._policies:
@@ -275,7 +316,7 @@ class Verifier:
         if witnessed is not None and witnessed[0] < stop.below:
             early = stop.found_at is None or witnessed[1] <= stop.found_at
             good = max(good, witnessed[0] if early else 0)
-        if facts.index >= good:
+        if facts.index >= good or facts.problem is not None:
             return replace(facts, problem=facts.problem or stop.reason)
         how = "countersigned" if quorum else "held here"
         warning = (
@@ -306,6 +347,13 @@ def _read_references(shelf: Shelf, index: int) -> tuple[Revoked | None, int | No
     size = state.size if shelf.source is Source.OWN else state.head.size
     revoked, newer = shelf.log.read_now(lambda reader, _: reader.references(index, size))
     return Revoked(*revoked) if revoked else None, newer if newer >= 0 else None
+
+
+def _rejected(shelf: Shelf, proof: Proof) -> str | None:
+    """Whether officers have rejected a head."""
+    if not shelf.rejects(proof.checkpoint()):
+        return None
+    return "its head is of the history that was not kept when its forked ledger was released"
 
 
 def _unvouched(shelf: Shelf, proof: Proof) -> str | None:

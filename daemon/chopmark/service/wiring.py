@@ -30,7 +30,7 @@ from chopmark.service.gateway import GatewayService
 from chopmark.service.locking import lock_state
 from chopmark.service.looplag import LoopLag
 from chopmark.service.metrics import Metrics
-from chopmark.service.noted import NotedKeys, NotedRosters, noted_evidence
+from chopmark.service.noted import NotedForks, NotedKeys, NotedRosters
 from chopmark.service.parts.answering import Answering, make_answering
 from chopmark.service.parts.issuing import Issuing, make_issuing
 from chopmark.service.parts.meeting import Meeting, make_meeting
@@ -163,7 +163,7 @@ def _make_gateway(
         *(opened.own, issuing.sequencer, answering.logs, answering.signing, answering.verifier),
         *(overseeing.report, opened.clock),
         *(NotedRosters(rosters, auditing), NotedKeys(rotation, auditing)),
-        noted_evidence(meeting.forks.describe, auditing),
+        NotedForks(meeting.forks, auditing),
         answering.witnessing,
     )
     gateway.audit = auditing

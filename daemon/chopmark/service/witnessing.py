@@ -55,6 +55,7 @@ class Witness:
         self._quorate: SignedCheckpoint | None = None
         self._due = asyncio.Event()
         self.cosigned = 0
+        self._checked = False
         replica.on_announced, replica.on_grown = self._take, self._due.set
 
     async def run(self) -> None:
@@ -123,10 +124,29 @@ class Witness:
         head, replica = self._announced, self._replica
         if head is None or not self._is_due(head) or not await replica.agrees(head.checkpoint):
             return
+        if not self._checked:
+            self._checked = await self._check_last()
+            if not self._checked:
+                return
         made = await self._cosigner.cosign(head.checkpoint, head.log_note(), self._now())
         self.cosigned += 1
         if not replica.frozen:  # it may have come up while the HSM signed
             self._tell(self._topic, made.note)
+
+    async def _check_last(self) -> bool:
+        """Whether what we cosigned last is held here; if not, nothing more is cosigned.
+
+        A replica may be another history than it was: its file was moved away, or officers have
+        released it. A witness never cosigns two. Once is enough, as replicas only grow.
+        """
+        last = self._cosigner.last(self._replica.origin)
+        if last is None or await self._replica.agrees(last.head):
+            return True
+        origin, size = self._replica.origin, last.head.size
+        message = "%s is not cosigned: we have cosigned another history of it, at %d"
+        LOG.error(message, origin, size, extra={"code": "cosigned-another"})
+        self._announced = None
+        return False
 
     def _is_due(self, head: SignedCheckpoint) -> bool:
         last = self._cosigner.last(self._replica.origin)

@@ -231,3 +231,12 @@ def test_peers_tells_below_the_table_why_a_replica_stands_still(
     monkeypatch.setattr("chopmark.client.gateway.GatewayClient.peers", lambda _: [peer])
     assert run("peers").out.endswith("\nsz-1 failed: two signed heads of size 2 differ\n")
     assert gateway.requests == []
+
+
+@pytest.mark.usefixtures("gateway")
+def test_peers_names_the_successor_of_a_log_that_has_ended(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peer = {"id": "sz-1", "state": "following", "successor": "bank-sz.example/sz-2"}
+    monkeypatch.setattr("chopmark.client.gateway.GatewayClient.peers", lambda _: [peer])
+    assert run("peers").out.endswith("sz-1 has ended: bank-sz.example/sz-2 is its successor\n")

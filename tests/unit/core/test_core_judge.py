@@ -416,12 +416,12 @@ def test_a_revoked_sentence_without_its_revocation_is_our_fault() -> None:
         explain(Word.REVOKED, GOOD, ASK)
 
 
-def test_warning_is_said_unless_nothing_is_to_be_relied_on() -> None:
+def test_warning_is_said_whatever_the_word() -> None:
     warned = replace(GOOD, warning="its log was forked later")
     assert judge(warned, ASK).word is Word.VALID
     assert judge(warned, ASK).sentence.endswith(" Warning: its log was forked later.")
     untrusted = judge(replace(warned, problem="a signature is bad"), ASK)
-    assert "Warning" not in untrusted.sentence
+    assert untrusted.sentence.endswith(" Warning: its log was forked later.")
     assert "Warning" not in judge(GOOD, ASK).sentence
 
 

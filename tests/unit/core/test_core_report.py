@@ -65,6 +65,7 @@ def test_report_of_a_valid_attestation_says_everything() -> None:
                 "source": "replica",
                 "problem": None,
                 "warning": None,
+                "successor": None,
                 "digests_checked": ["sha256", "sm3"],
             }
         ],

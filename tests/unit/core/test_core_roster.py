@@ -115,6 +115,64 @@ GOOD = {
 }
 
 
+HK_2 = Keys("hk-2", "HK", 7)
+HK_3 = Keys("hk-3", "HK", 8)
+
+
+def goes_on(*more: ListedMember, **changes: object) -> Roster:
+    """hk-1 has ended, and goes on as hk-2."""
+    ended: dict[str, object] = {"state": "left", "log_key": (old(HK_LOG),), "successor": "hk-2"}
+    roster = hk(**(ended | changes))
+    return replace(roster, member=(*roster.member, HK_2.listed(), *more))
+
+
+def ended(keys: Keys, successor: str) -> ListedMember:
+    listed = keys.listed()
+    return replace(listed, state="left", log_key=(old(listed.log_key[0]),), successor=successor)
+
+
+def test_successor_is_named_by_its_origin() -> None:
+    members = {one.id: one for one in goes_on().members()}
+    assert members["hk-1"].successor == HK_2.origin
+    assert members["hk-2"].successor is None
+
+
+def test_successor_that_was_named_stays() -> None:
+    before = goes_on(HK_3.listed())
+    text = following(before)
+    check_change(text, opened(before))
+    for other in ("hk-3", None):
+        changed = replace(text, member=with_member(text, "hk-1", successor=other))
+        check_roster(changed)
+        with pytest.raises(RefusedError):
+            check_change(changed, opened(before))
+    later = following(replace(before, member=with_member(before, "hk-1", successor=None)))
+    named = replace(later, member=with_member(later, "hk-1", successor="hk-2"))
+    check_change(named, opened(replace(before, member=with_member(before, "hk-1", successor=None))))
+
+
+SUCCESSORS = {
+    "unknown": goes_on(successor="hk-9"),
+    "itself": goes_on(successor="hk-1"),
+    "of another institution": goes_on(successor="sz-1"),
+    "of an active member": goes_on(state="active", log_key=(old(HK_LOG), NEW_LOG)),
+    "of a suspended member": goes_on(state="suspended"),
+    "of one whose key has not ended": goes_on(log_key=(HK_LOG,)),
+    "leads back": replace(goes_on(), member=(*goes_on().member[:-1], ended(HK_2, "hk-1"))),
+    "leads into a ring": replace(
+        goes_on(), member=(*goes_on().member[:-1], ended(HK_2, "hk-3"), ended(HK_3, "hk-2"))
+    ),
+}
+
+
+@pytest.mark.parametrize("roster", SUCCESSORS.values(), ids=SUCCESSORS)
+def test_successor_is_refused(roster: Roster) -> None:
+    with pytest.raises(RefusedError) as caught:
+        check_roster(roster)
+    assert caught.value.code == "bad-roster"
+    assert "successor" in caught.value.message
+
+
 @pytest.mark.parametrize("roster", GOOD.values(), ids=GOOD)
 def test_good_rosters_read_back_as_themselves(roster: Roster) -> None:
     text = encode_roster(roster)

@@ -21,10 +21,13 @@ from chopmark.core.keys import parse_vkey
 from chopmark.core.mark import parse_mark
 from chopmark.core.merkle import root_from_inclusion, verify_consistency
 from chopmark.core.note import parse_note, verify_note
+from chopmark.core.officers import check_officers
 from chopmark.core.package import parse_package, verify_package
 from chopmark.core.policy import Policy, parse_policy
 from chopmark.core.proof import parse_proof, verify_proof
 from chopmark.core.prover import RunProver
+from chopmark.core.release import parse_release
+from chopmark.core.roster import Officer
 from chopmark.core.roster_follow import SignedRoster, check_successor, open_roster
 from chopmark.core.submission import parse_submission
 from chopmark.core.suspension import open_suspension
@@ -44,6 +47,7 @@ FILES = [
     "roster",
     "witness",
     "audit",
+    "release",
 ]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {
@@ -389,6 +393,7 @@ EXAMPLES = {
     "head-mark": VECTORS["head-mark"]["good"][0]["hex"],
     "witness": VECTORS["witness"]["cases"][-1]["request"],
     "evidence": VECTORS["evidence"]["good"][1]["evidence"],
+    "release": VECTORS["release"]["good"][0]["release"],
 }
 
 
@@ -396,7 +401,17 @@ EXAMPLES = {
 def test_page_begins_with_an_example_that_is_a_vector(name: str) -> None:
     page = (PAGES / f"{name}.md").read_text("utf-8")
     example = page.split("```")[1].partition("\n")[2]
-    text = {"note", "checkpoint", "proof", "policy", "witness", "evidence", "audit", "roster"}
+    text = {
+        "note",
+        "checkpoint",
+        "proof",
+        "policy",
+        "witness",
+        "evidence",
+        "audit",
+        "roster",
+        "release",
+    }
     shown = example if name in text else "".join(example.split())
     assert EXAMPLES[name] in shown
     assert f"vectors/{name}.json" in page
@@ -424,3 +439,25 @@ def test_mark_vector(case: Case) -> None:
 @pytest.mark.parametrize("case", cases("head-mark", "bad"))
 def test_bad_mark_vector(case: Case) -> None:
     assert code_of(read_mark, case) == case["code"]
+
+
+RELEASERS = [Officer(**one) for one in VECTORS["release"]["officers"]]
+
+
+@pytest.mark.parametrize("case", cases("release", "good"))
+def test_good_release_is_taken(case: Case) -> None:
+    signed = parse_release(case["release"].encode())
+    release = signed.release
+    assert list(check_officers(signed, RELEASERS)) == RELEASERS
+    assert release.encode() == case["signed"]
+    assert (release.kept.origin, release.evidence.hex()) == (case["origin"], case["evidence"])
+    assert (release.kept.size, release.kept.root.hex()) == (case["size"], case["root"])
+    assert (release.time, release.reason) == (case["time"], case["reason"])
+
+
+@pytest.mark.parametrize("case", cases("release", "bad"))
+def test_bad_release_is_refused(case: Case) -> None:
+    def read(one: Case) -> None:
+        check_officers(parse_release(one["release"].encode()), RELEASERS)
+
+    assert code_of(read, case) == case["code"]

@@ -17,7 +17,8 @@ from chopmark.ledger.replica import Replica
 from chopmark.ledger.store import create_store
 from chopmark.ledger.worker import Worker
 from chopmark.mesh.topics import Topic
-from chopmark.service.forks import Forks, OwnHeads
+from chopmark.service.forks import Forks
+from chopmark.service.own_heads import OwnHeads
 from ledgers import NOW, ORIGIN, Clock, Source, attestations, member
 from softkeys import cosigner, log_key, sign_head
 
@@ -42,13 +43,14 @@ class Gateway:
         self.stack = stack
         self.clock = Clock()
         self.own = member(OWN_KEY, OWN_COSIGNER)
+        self.peer = member()
         self.told: list[bytes] = []
 
     async def open(self) -> "Gateway":
         reading = Worker("read")
         self.stack.callback(reading.close)
         self.log = await self._log("log", reading, OWN_KEY.vkey, OWN_COSIGNER.vkey)
-        peer = member()
+        peer = self.peer
         held = await self._log("peer", reading, peer.log_key, peer.cosigner_key)
         self.replica = Replica(peer, held, self.clock)
         self.forks = Forks(self.own, self.log, {ORIGIN: self.replica}, self.clock)

@@ -4,7 +4,8 @@ import sqlite3
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -17,7 +18,7 @@ from chopmark.ledger.audit_check import check_audit
 from chopmark.service.audit_local import noting
 from chopmark.service.backup import back_up
 from chopmark.service.config import parse_config
-from chopmark.service.noted import NotedKeys, NotedRosters, noted_evidence
+from chopmark.service.noted import NotedForks, NotedKeys, NotedRosters
 from configs import BASE
 
 TEXT = b"chopmark/roster/v1\nand so on\n"
@@ -95,7 +96,7 @@ async def test_each_act_is_noted_with_who_and_how_it_ended(refuses: bool) -> Non
 
 def test_evidence_is_noted_where_there_is_some() -> None:
     sink, found = Sink(), list[dict[str, Any]]()
-    show = noted_evidence(lambda: found, sink)
+    show = NotedForks(cast(Any, SimpleNamespace(describe=lambda: found)), sink).describe
     assert (show(), sink.told) == ([], [])
     found.append({"id": "sz-1"})
     assert show() == found

@@ -286,6 +286,31 @@ async def test_witness_cosigns_no_head_that_was_not_announced(watcher: Watcher) 
     assert watcher.sizes() == [100]
 
 
+async def test_witness_whose_replica_is_another_history_than_it_cosigned_stays_silent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The replica's file was moved away, and what came in its place is not what it was."""
+    one, other = Source(attestations(300)), Source([b"another", *attestations(299)])
+    signer, told = SoftSigner(HK_KEY, HK_SECOND), list[int]()
+    async with opened(tmp_path, "own") as own:
+        for name, source, count in (("a", one, 1), ("b", other, 1), ("c", one, 2)):
+            async with opened(tmp_path, name) as log:
+                replica = Replica(SZ, log, Clock())
+                tell = lambda _topic, note: told.append(int(note.split()[1]))  # noqa: E731 - as above
+                cosigner = await open_cosigner(own, signer)
+                witness = Witness("hk-1", replica, cosigner, Clock(), tell)
+                size = 100 if name == "a" else 300
+                await replica.ingest(source.packages(size=size))
+                await replica.observe_announced(sign_head(source.head(size), LOG))
+                async with running(witness.run()):
+                    await until(
+                        lambda c=count, n=name: len(told) >= c and (n != "b" or caplog.records)
+                    )
+            assert len(told) == count
+    assert told == [100, 300]
+    assert "another history" in caplog.text
+
+
 async def test_witness_cosigns_nothing_of_a_log_that_contradicts_itself(watcher: Watcher) -> None:
     await watcher.replica.ingest(watcher.source.packages(0, 300))
     other = Checkpoint(ORIGIN, 300, bytes(32))

@@ -1,6 +1,7 @@
 """`chopmark evidence`: proof that a log's key has signed two histories."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,8 +10,10 @@ from chopmark.cli.terminal import say, say_fields, say_json, say_prose, styled
 from chopmark.core.errors import MalformedError, MissingError, UsageError
 
 if TYPE_CHECKING:
+    from chopmark.core.checkpoint import SignedCheckpoint
     from chopmark.core.evidence import Evidence, Fork
-    from chopmark.core.keys import VerifierKey
+
+    OpenHead = Callable[[bytes], SignedCheckpoint]
 
 CONVICTS: Final = 10
 """Exit code where evidence is good: there is a finding."""
@@ -41,7 +44,7 @@ def check(
 ) -> int:
     """Check evidence offline; the exit code is 10 if it convicts, and 65 if it does not.
 
-    Without --key and --policy the key comes from this gateway's configuration.
+    Without --key and --policy the keys come from this gateway's roster or configuration.
 
     Args:
         file: The evidence.
@@ -51,7 +54,7 @@ def check(
     from chopmark.core.evidence import parse_evidence
 
     evidence = parse_evidence(_read(file))
-    fork = _convict(evidence, _find_keys(evidence.origin, key, policy, options))
+    fork = _convict(evidence, _find_openers(evidence.origin, key, policy, options))
     if options.json:
         heads = [one.checkpoint for one in (fork.first, fork.second)]
         sizes = [{"size": head.size, "root": head.root.hex()} for head in heads]
@@ -62,33 +65,38 @@ def check(
     return CONVICTS
 
 
-def _convict(evidence: "Evidence", keys: "list[VerifierKey]") -> "Fork":
+def _convict(evidence: "Evidence", openers: "list[OpenHead]") -> "Fork":
     """Check under each key: a log that changed its key may be named with several."""
-    from chopmark.core.evidence import check_evidence
+    from chopmark.core.evidence import check_heads
 
-    for log_key in keys[:-1]:
+    for open_head in openers[:-1]:
         try:
-            return check_evidence(evidence, log_key)
+            return check_heads(evidence, open_head)
         except MalformedError:
             continue
-    return check_evidence(evidence, keys[-1])
+    return check_heads(evidence, openers[-1])
 
 
-def _find_keys(
+def _find_openers(
     origin: str, key: str | None, policy: Path | None, options: Options
-) -> "list[VerifierKey]":
+) -> "list[OpenHead]":
+    """What reads a head of the log: by a key that was given, or as the roster here says."""
+    from chopmark.core.checkpoint import open_checkpoint
     from chopmark.core.keys import parse_vkey
     from chopmark.core.policy import parse_policy
+    from chopmark.service.membership import read_peers
 
     if key is not None and policy is not None:
         raise UsageError("usage", "--key and --policy both name the key", hint="give one")
     if key is not None:
-        return [parse_vkey(key)]
+        return [partial(open_checkpoint, log_key=parse_vkey(key))]
+    found: list[OpenHead]
     if policy is not None:
-        keys = list(parse_policy(_read(policy)).logs)
+        logs = [log for log in parse_policy(_read(policy)).logs if log.name == origin]
+        found = [partial(open_checkpoint, log_key=log) for log in logs]
     else:
-        keys = [peer.log_key for peer in options.load_config().peers]
-    found = [one for one in keys if one.name == origin]
+        peers = read_peers(options.load_config())
+        found = [peer.open_accused for peer in peers if peer.origin == origin]
     if not found:
         hint = "give its key: --key VKEY"
         raise MissingError("unknown-log", f"the key of {origin} is not known here", hint=hint)
@@ -124,6 +132,11 @@ def _show(one: Mapping[str, Any]) -> None:
         ("differ in", f"{about} {one['number']}"),
         ("digest", one["digest"]),
     ]
+    released = one.get("released")
+    if released:
+        kept = released["kept"]
+        fields.append(("released by", released["officers"]))
+        fields.append(("kept", f"{kept['size']} ({kept['root']}): {released['reason']}"))
     say_fields(fields)
 
 

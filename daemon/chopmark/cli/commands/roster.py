@@ -54,6 +54,8 @@ def propose(
     suspend: Many = None,
     resume: Many = None,
     leave: Many = None,
+    successor: Many = None,
+    officer: Many = None,
     add_key: Many = None,
     retire_key: Many = None,
     compromised_key: Many = None,
@@ -77,6 +79,8 @@ def propose(
         suspend: Member id whose keys are to count no more.
         resume: Member id that is to be active again.
         leave: Member id that leaves, for good.
+        successor: OLD=NEW: member OLD leaves, and goes on as NEW; end its log keys with it.
+        officer: NAME=INSTITUTION=FILE: a person who may release a replica, and the certificate.
         add_key: ID=VKEY: a further key of a member, which signs beside the one it has.
         retire_key: ID=KEYID for a cosigner key, ID=KEYID=SIZE=ROOT for a log key.
         compromised_key: The same of a key that is in other hands.
@@ -105,6 +109,8 @@ def propose(
         for name, vkey in keys.items():
             made = edit.change(made, name, emergency=vkey)
         made = _change_states(made, suspend=suspend, resume=resume, leave=leave)
+        made = _name_successors(made, successor or [])
+        made = _add_officers(made, officer or [])
         for name, vkey in map(_pair, add_key or []):
             made = edit.add_key(made, name, ListedKey(vkey=vkey))
         for ended in retire_key or []:
@@ -262,6 +268,27 @@ def _change_states(roster: "Roster", **states: list[str] | None) -> "Roster":
     return roster
 
 
+def _name_successors(roster: "Roster", given: list[str]) -> "Roster":
+    from chopmark.service.roster_edit import change
+
+    for member, successor in map(_pair, given):
+        roster = change(roster, member, state="left", successor=successor)
+    return roster
+
+
+def _add_officers(roster: "Roster", given: list[str]) -> "Roster":
+    from chopmark.client.officers import read_certificate
+    from chopmark.core.officers import fingerprint
+    from chopmark.service.roster_edit import add_officer
+
+    for text in given:
+        name, rest = _pair(text)
+        institution, path = _pair(rest)
+        certificate = fingerprint(read_certificate(Path(path)))
+        roster = add_officer(roster, name, institution, certificate)
+    return roster
+
+
 def _pair(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     if not equals:
@@ -325,7 +352,7 @@ def _show_roster(opened: "SignedRoster") -> None:
             member.id,
             banks[member.institution].name,
             banks[member.institution].jurisdiction,
-            member.state,
+            f"{member.state}, now {member.successor}" if member.successor else member.state,
             ", ".join(member.kinds),
             ", ".join(
                 f"{one.key.key_id.hex()} {one.state}"

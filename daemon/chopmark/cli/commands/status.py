@@ -44,6 +44,8 @@ def show_peers(peers: list[dict[str, Any]]) -> None:
     for peer in peers:
         if peer.get("reason"):
             say_prose(f"{peer['id']} {peer.get('state')}: {peer['reason']}", indent=0)
+        if peer.get("successor"):
+            say_prose(f"{peer['id']} has ended: {peer['successor']} is its successor", indent=0)
 
 
 def _row(peer: dict[str, Any]) -> list[object]:

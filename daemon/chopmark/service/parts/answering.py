@@ -56,7 +56,7 @@ def make_answering(opened: Opened, issuing: Issuing, meeting: Meeting) -> Answer
 
 def _make_verifier(opened: Opened, meeting: Meeting) -> tuple[Verifier, Retention]:
     """What is asked for and was removed comes back, so that these two go together."""
-    shelves = [_shelve_own(opened, meeting), *map(_shelve, opened.replicas)]
+    shelves = [_shelve_own(opened, meeting), *(_shelve(one, meeting) for one in opened.replicas)]
     verifier = Verifier(shelves, opened.reading, opened.members.max_age, opened.trust.policies)
     after, fetch = opened.config.retention.after, meeting.mesh.fetch
     retention = Retention(opened.replicas, opened.clock, after, fetch)
@@ -64,9 +64,13 @@ def _make_verifier(opened: Opened, meeting: Meeting) -> tuple[Verifier, Retentio
     return verifier, retention
 
 
-def _shelve(replica: Replica) -> Shelf:
+def _shelve(replica: Replica, meeting: Meeting) -> Shelf:
     member, log = replica.member, replica.log
-    return Shelf(member, log, Source.REPLICA, lambda: replica.stopped, replica.observe_proof)
+    return Shelf(
+        *(member, log, Source.REPLICA, lambda: replica.stopped, replica.observe_proof),
+        warning=lambda: meeting.forks.releases.warning(member.origin),
+        rejects=lambda head: (head.size, head.root) in replica.rejected,
+    )
 
 
 def _shelve_own(opened: Opened, meeting: Meeting) -> Shelf:

@@ -8,8 +8,9 @@ from chopmark.ledger.blame import Blame
 from chopmark.mesh import topics
 from chopmark.mesh.link import Broker
 from chopmark.mesh.mesh import Mesh
-from chopmark.service.forks import Forks, OwnHeads
+from chopmark.service.forks import Forks
 from chopmark.service.heartbeat import make_heartbeat
+from chopmark.service.own_heads import OwnHeads
 from chopmark.service.parts.issuing import Issuing
 from chopmark.service.parts.opening import Opened
 from chopmark.service.roster_start import make_record
@@ -32,7 +33,7 @@ class Meeting:
 def make_meeting(opened: Opened, issuing: Issuing) -> Meeting:
     """Bring them together."""
     own, replicas = opened.own, opened.replicas
-    forks = Forks(own, opened.log, {one.origin: one for one in replicas}, opened.clock)
+    forks = _make_forks(opened)
     blame = Blame()
     for replica in replicas:
         replica.admit = opened.storage.admit
@@ -46,6 +47,15 @@ def make_meeting(opened: Opened, issuing: Issuing) -> Meeting:
     if opened.trust.quorum is not None:
         opened.trust.quorum.observe_own_head = forks.observe_own
     return Meeting(mesh, forks, blame, forks.observe_own)
+
+
+def _make_forks(opened: Opened) -> Forks:
+    """Who keeps evidence; officers of the roster in force may release what it freezes."""
+    followed = {replica.origin: replica for replica in opened.replicas}
+    forks = Forks(opened.own, opened.log, followed, opened.clock)
+    forks.releases.officers = opened.rosters.officers
+    forks.releases.changed = opened.rosters.changed.set
+    return forks
 
 
 def _make_mesh(opened: Opened, forks: Forks) -> Mesh:

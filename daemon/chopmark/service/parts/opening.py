@@ -20,6 +20,7 @@ from chopmark.service.locking import refusal_named
 from chopmark.service.membership import Membership
 from chopmark.service.parts.outside import Outside
 from chopmark.service.places import index_path, log_path, old_index_files, replica_path
+from chopmark.service.releases import set_aside_released
 from chopmark.service.roster_start import open_rosters
 from chopmark.service.rosters import Rosters
 from chopmark.service.storage import Storage
@@ -72,6 +73,7 @@ async def open_ledgers(
     members = rosters.membership
     policies = policies_of(members, config)
     storage = await _watch(config, log, stack)
+    await set_aside_released(log, state, members.peers)
     replicas = [
         Replica(peer, await files.open_replica(peer), outside.clock) for peer in members.peers
     ]

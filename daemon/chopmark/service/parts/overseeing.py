@@ -51,15 +51,17 @@ def make_overseeing(
         *(report.status, opened.replicas, meeting.mesh, opened.storage, lag, refusals),
         *(opened.clock, meeting.blame),
     )
-    auditing = _make_auditing(opened, issuing, refusals)
+    auditing = _make_auditing(opened, issuing, meeting, refusals)
     return Overseeing(report, Metrics(collector), auditing, lag, refusals)
 
 
-def _make_auditing(opened: Opened, issuing: Issuing, refusals: Refusals) -> Auditing:
+def _make_auditing(
+    opened: Opened, issuing: Issuing, meeting: Meeting, refusals: Refusals
+) -> Auditing:
     random = opened.outside.random
     auditing = Auditing(opened.log, issuing.sequencer, opened.clock, random)
     auditing.refused = lambda: REFUSED + refusals.early()
-    opened.rosters.audit = auditing
+    opened.rosters.audit = meeting.forks.releases.audit = auditing
     watched = (opened.signer, opened.storage, issuing.guard, opened.replicas, issuing.standing)
     watch_parts(auditing, *watched)
     return auditing

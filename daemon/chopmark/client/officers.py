@@ -1,0 +1,87 @@
+"""An officer's signature below a release: by a key in a file, or made elsewhere."""
+
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+
+from chopmark.client.files import read_bounded, replace_file
+from chopmark.core.errors import MalformedError
+from chopmark.core.officers import check_signature
+from chopmark.core.release import MAX_RELEASE, OfficerSignature, SignedRelease, parse_release
+
+_MAX_FILE: Final = 16 * 1024
+
+
+def read_release(path: Path) -> SignedRelease:
+    """Read a release file.
+
+    Raises:
+        MissingError: `no-such-file`; MalformedError: `malformed-release`.
+    """
+    return parse_release(read_bounded(path, MAX_RELEASE))
+
+
+def read_certificate(path: Path) -> bytes:
+    """DER bytes of a certificate in a file, PEM or DER.
+
+    Raises:
+        MissingError: `no-such-file`; MalformedError: `malformed-certificate`.
+    """
+    data = read_bounded(path, _MAX_FILE)
+    try:
+        load = (
+            x509.load_pem_x509_certificate if b"-----" in data else x509.load_der_x509_certificate
+        )
+        return load(data).public_bytes(Encoding.DER)
+    except ValueError as error:
+        message = f"{path} holds no X.509 certificate"
+        raise MalformedError("malformed-certificate", message) from error
+
+
+def sign_text(text: str, key: Path) -> bytes:
+    """Sign a release's text with a private key in a PEM file.
+
+    Raises:
+        MissingError: `no-such-file`; MalformedError: `malformed-key`.
+    """
+    try:
+        private = load_pem_private_key(read_bounded(key, _MAX_FILE), None)
+    except (ValueError, TypeError) as error:
+        hint = "is it encrypted? sign with openssl then, and give --signature"
+        message = f"{key} holds no private key in PEM that can be read"
+        raise MalformedError("malformed-key", message, hint=hint) from error
+    data = text.encode()
+    if isinstance(private, ec.EllipticCurvePrivateKey):
+        return private.sign(data, ec.ECDSA(SHA256()))
+    if isinstance(private, rsa.RSAPrivateKey):
+        return private.sign(data, PKCS1v15(), SHA256())
+    if isinstance(private, ed25519.Ed25519PrivateKey):
+        return private.sign(data)
+    raise MalformedError("malformed-key", f"{key} is neither an ECDSA, Ed25519 nor RSA key")
+
+
+def add_signature(
+    path: Path, certificate: Path, key: Path | None, signature: Path | None
+) -> SignedRelease:
+    """Put an officer's signature below a release, once it is known to be good.
+
+    Raises:
+        MissingError: `no-such-file`; MalformedError: a file is not what it should be.
+        RefusedError: `bad-signature`.
+    """
+    signed = read_release(path)
+    text = signed.release.encode()
+    made = read_bounded(signature, _MAX_FILE) if signature else b""
+    if key is not None:
+        made = sign_text(text, key)
+    one = OfficerSignature(read_certificate(certificate), made)
+    check_signature(text, one)
+    whole = signed if one in signed.signatures else signed.with_signature(one)
+    parse_release(whole.encode())
+    replace_file(path, whole.encode())
+    return whole
