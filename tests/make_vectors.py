@@ -313,6 +313,8 @@ def compact() -> Vectors:
         "cut short": ([*log.runs], "malformed-compact"),
         "two ends": ([*log.runs, end, end], "malformed-compact"),
     }
+    limited = compactlog.made(-3, 5)
+    unlimited = replace(limited.add_run(2, MADE_AT + 1000), valid_until=None)
     whole = Header(compactlog.REQUEST, "k", MADE_AT, with_sm3=True, offset=2, total=9)
     return {
         "log": compactlog.LOG.vkey.encode(),
@@ -330,6 +332,12 @@ def compact() -> Vectors:
         "digests": log.digests.hex(),
         "answer": answered([*log.runs, end]),
         "proofs": [proven.encode().decode() for proven in prove(log).proofs()],
+        "validity_set": {
+            "digests": limited.digests.hex(),
+            "answer": answered([*limited.runs, limited.end()]),
+            "proofs": [proven.encode().decode() for proven in prove(limited).proofs()],
+            "bad": answered([limited.runs[0], unlimited, limited.end()]),
+        },
         "others": {
             "not signed in time": answered([first, Unsigned()]),
             "failed": answered([first, Failure("queue-full", "too many", "send less", 1)]),

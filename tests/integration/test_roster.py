@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +84,9 @@ def wait_for_version(gateway: Gateway, version: int) -> None:
     gateway.wait_for(reached, f"to adopt version {version}")
 
 
-def attest(gateway: Gateway, number: int) -> httpx.Response:
+def attest(gateway: Gateway, number: int, kind: str = "document") -> httpx.Response:
     with gateway.client() as client:
-        body = {"digests": {"sha256": f"{number:064x}"}, "wait": 5}
+        body = {"digests": {"sha256": f"{number:064x}"}, "kind": kind, "wait": 5}
         return client.post("/v1/attestations", json=body)
 
 
@@ -231,6 +232,27 @@ def test_log_and_cosigner_key_are_replaced_while_the_gateway_runs(
     assert verdict["verdict"] not in ("untrusted", "mismatch", "unknown"), verdict
     for gateway in (hk, sz):
         gateway.cli("fsck")
+
+
+def test_catalogue_of_a_new_version_holds_at_once(made: Cluster, tmp_path: Path) -> None:
+    hk = made["hk-1"]
+    assert attest(hk, 8000).status_code == 201
+    draft = tmp_path / "draft"
+    made["sz-1"].cli("roster", "propose", str(draft))
+    draft.write_text(f'{draft.read_text()}\n[[kind]]\nname = "deposit"\nvalidity = 3600\n')
+    enforce(made, tmp_path / "kinds", "--draft", str(draft))
+    refused = attest(hk, 8001)
+    assert (refused.status_code, refused.json()["code"]) == (422, "kind-not-in-catalogue")
+    assert refused.json()["hint"] == "it may attest: deposit"
+    done = attest(hk, 8002, "deposit").json()
+    made_at, until = map(datetime.fromisoformat, (done["made_at"], done["valid_until"]))
+    assert timedelta(minutes=59) < until - made_at <= timedelta(hours=1)
+    lines = "".join(json.dumps({"sha256": f"{n:064x}", "kind": "deposit"}) + "\n" for n in (1, 2))
+    with hk.client() as client:
+        batch = client.post("/v1/attestations:batch", content=lines).text.splitlines()
+    index = json.loads(batch[1])["index"]
+    entry = hk.get(f"/v1/entries?id=hk-1&after={index - 1}&limit=1")["entries"][0]
+    assert entry["valid_until"] is not None
 
 
 def used(gateway: Gateway) -> set[str]:

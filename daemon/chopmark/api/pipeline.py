@@ -17,6 +17,7 @@ from chopmark.api.limits import ApiLimits
 from chopmark.api.lines import (
     Fault,
     LineSplitter,
+    Terms,
     cut_lines,
     decode_lines,
     fault_of,
@@ -200,7 +201,7 @@ class Pipeline:
         if (alike := read_alike(block, self._limits.line, check)) is not None:
             return faults, [alike]
         decoded = decode_lines(block, self._limits.line)
-        checked: dict[tuple[str, str | None], int | None] = {}
+        checked: dict[Terms, int | None] = {}
         for offset, line in enumerate(decoded):
             if isinstance(line, Fault):
                 faults[offset] = line

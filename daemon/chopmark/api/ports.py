@@ -122,10 +122,11 @@ class Gateway(Protocol):
         """Who we are."""
         ...
 
-    def check_draft(self, draft: Draft) -> None:
-        """Refuse kinds that this gateway may not issue, and validity that has ended already.
+    def check_draft(self, draft: Draft) -> int | None:
+        """Refuse what the catalogue of kinds does; gives the end of validity that is to be set.
 
-        Looks at `kind` and `valid_until` only: a batch asks once for each pair of them.
+        Looks at `kind`, `valid_until` and whether `sm3` is there: a batch asks once for each
+        three of them.
         """
         ...
 

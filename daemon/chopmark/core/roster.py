@@ -17,7 +17,6 @@ from chopmark.core.member import Member, PastKey
 from chopmark.core.proquint import spell
 from chopmark.core.quorum import WitnessRule
 from chopmark.core.text import parse_hash
-from chopmark.core.verdict import DEFAULT_MAX_AGE
 
 HEADER: Final = "chopmark/roster/v1"
 MAX_DAYS: Final = 400
@@ -102,14 +101,14 @@ class CatalogueKind(_Part, frozen=True, kw_only=True):
     """What holds for one kind of document.
 
     Attributes:
-        max_age: seconds for which an answer is fresh.
+        max_age: seconds for which an answer is fresh; without it the reader's configuration says.
         validity: seconds for which an attestation may be valid at most, if there is a bound.
         blinded: whether attestations must be blinded.
         digests: algorithms that an attestation must name.
     """
 
     name: str
-    max_age: int = DEFAULT_MAX_AGE
+    max_age: int | None = None
     validity: int | None = None
     blinded: bool = False
     digests: tuple[Literal["sha256", "sm3"], ...] = ("sha256",)
@@ -182,7 +181,7 @@ class Roster(_Part, frozen=True, kw_only=True):
         )
 
     def max_age(self, kind: str) -> int | None:
-        """Seconds for which an answer about a kind is fresh, if the catalogue has the kind."""
+        """Seconds for which an answer about a kind is fresh, if the catalogue says."""
         return next((one.max_age for one in self.kind if one.name == kind), None)
 
     def expires_in(self, now: datetime) -> float:

@@ -99,9 +99,9 @@ def _check_institutions(roster: Roster) -> None:
 def _check_kind(kind: CatalogueKind) -> None:
     where = f"kind {kind.name[:40]!r}"
     _apply(where, check_kind, kind.name)
-    demand(1 <= kind.max_age <= MAX_SECONDS, f"{where}: max_age: seconds from 1 on")
-    bounded = kind.validity is None or 1 <= kind.validity <= MAX_SECONDS
-    demand(bounded, f"{where}: validity: seconds from 1 on")
+    for name, seconds in (("max_age", kind.max_age), ("validity", kind.validity)):
+        bounded = seconds is None or 1 <= seconds <= MAX_SECONDS
+        demand(bounded, f"{where}: {name}: seconds from 1 on")
     good = kind.digests in (("sha256",), ("sha256", "sm3"))
     demand(good, f'{where}: digests: ["sha256"] or ["sha256", "sm3"]')
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from chopmark.api.ports import Asked, Awaited, Identity, Keys, Rosters, Until
+from chopmark.core.catalogue import Catalogue
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.entry import REASONS
@@ -57,7 +58,9 @@ class GatewayService:
         rotation: Keys,
         evidence: Callable[[], list[dict[str, Any]]] = list,
         witnessing: Signing | None = None,
+        catalogue: Catalogue | None = None,
     ) -> None:
+        self._catalogue = Catalogue(own) if catalogue is None else catalogue
         self.rosters = rosters
         self.rotation = rotation
         self._own = own
@@ -81,18 +84,13 @@ class GatewayService:
         """Who we are."""
         return self._identity
 
-    def check_draft(self, draft: Draft) -> None:
-        """Refuse kinds that we may not issue, and validity that has ended already.
+    def check_draft(self, draft: Draft) -> int | None:
+        """Refuse what the catalogue of kinds does; gives the end of validity to be set.
 
         Raises:
-            RefusedError: `kind-not-allowed`, `already-expired`.
+            RefusedError: see `Catalogue.check`.
         """
-        if not self._own.may_issue(draft.kind):
-            message = f"this gateway may not attest the kind {draft.kind}"
-            hint = f"it may attest: {', '.join(sorted(self._own.kinds))}"
-            raise RefusedError("kind-not-allowed", message, hint=hint)
-        if draft.valid_until is not None and draft.valid_until <= self._clock.now_ms():
-            raise RefusedError("already-expired", "`valid_until` lies in the past")
+        return self._catalogue.check(draft, self._clock.now_ms())
 
     async def check_supersedes(self, index: int) -> None:
         """Refuse a supersession of anything but an earlier attestation of our log.
@@ -124,7 +122,8 @@ class GatewayService:
         """Append part of a request as one run; see `Sequencer.record`."""
         claim = Claim(header.request, first)
         recorded = await self._sequencer.record([drafts], seconds, claim)
-        return Run(first, recorded.start, recorded.count, recorded.made_at)
+        end = drafts.valid_until if header.valid_until is None else None  # set by the catalogue
+        return Run(first, recorded.start, recorded.count, recorded.made_at, end)
 
     async def end_compact(self, runs: Sequence[Run]) -> End | None:
         """The end of an answer; see `service.compact.make_end`."""

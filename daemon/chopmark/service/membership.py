@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+from chopmark.core.catalogue import Catalogue
 from chopmark.core.errors import ChopmarkError, ForbiddenError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.member import Member
@@ -46,6 +47,11 @@ class Membership:
     def signed(self) -> SignedRoster | None:
         """The roster in force."""
         return self.chain[-1] if self.chain else None
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What we may attest, by the catalogue of the roster in force."""
+        return Catalogue(self.own, () if self.signed is None else self.signed.roster.kind)
 
     def refuse(self, _waiting: int) -> ChopmarkError | None:
         """For `Sequencer.refuse`."""

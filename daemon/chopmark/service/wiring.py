@@ -228,6 +228,7 @@ def _assemble(
         *(own, sequencer, logs, signing, verifier, report, clock, rosters, rotation),
         forks.describe,
         witnessing,
+        members.catalogue,
     )
     witness = _make_witness(config, own, observe_own, log, signer, replicas, clock, trust)
     routes = [make_tile_route(TileService(logs)), *make_witness_routes(witness, gateway)]

@@ -7,11 +7,13 @@ from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
+from msgspec.structs import replace
 
+from chopmark.core.draft import Draft
 from chopmark.core.entry import Adoption
 from chopmark.core.errors import ChopmarkError, ExistsError, MissingError, RefusedError
 from chopmark.core.note import parse_note
-from chopmark.core.roster import Fingerprint, Roster
+from chopmark.core.roster import CatalogueKind, Fingerprint, Roster
 from chopmark.core.roster_message import make_message, parse_message
 from chopmark.core.roster_text import encode_roster
 from chopmark.ledger import rosters as table
@@ -123,6 +125,18 @@ async def test_nothing_is_taken_before_a_version_is_pinned(box: Box) -> None:
         await box.rosters.publish(signed(FIRST))
     assert box.rosters.show()["pinned"] is False
     assert box.rosters.current is None
+
+
+async def test_catalogue_goes_before_the_configuration_where_it_says_a_maximum_age(
+    box: Box,
+) -> None:
+    kinds = (CatalogueKind(name="deposit"), CatalogueKind(name="diploma", max_age=172_800))
+    rosters = await box.pin(replace(FIRST, kind=kinds))
+    found = [rosters.membership.max_age(kind) for kind in ("deposit", "diploma", "other")]
+    assert found == [86_400, 172_800, 86_400]
+    assert rosters.membership.catalogue.check(Draft(bytes(32), "diploma"), 1) is None
+    with pytest.raises(RefusedError, match="catalogue"):
+        rosters.membership.catalogue.check(Draft(bytes(32), "other"), 1)
 
 
 async def test_pin_demands_the_fingerprint_and_lasts(box: Box) -> None:
