@@ -67,10 +67,15 @@ def facts_from_proof(
     if entry is None:
         return replace(unproven, problem=problem)
     if not may_issue(entry.kind):
-        problem = f"{issuer.institution} is not entitled to attest the kind {entry.kind}"
+        problem = not_entitled(issuer, entry.kind)
     match = compare(entry, digests, issuer.origin, proven.extra.salt)
     known = replace(unproven, entry=entry, problem=problem, match=match)
     return _with_witnesses(known, proven, policy)
+
+
+def not_entitled(issuer: Issuer, kind: str) -> str:
+    """The problem of an entry whose issuer may not attest its kind."""
+    return f"{issuer.institution} is not entitled to attest the kind {kind}"
 
 
 def _with_witnesses(facts: Facts, proven: Proven, policy: Policy) -> Facts:

@@ -48,6 +48,7 @@ from chopmark.service.gateway import GatewayService
 from chopmark.service.locking import lock_state, refusal_named
 from chopmark.service.looplag import LoopLag
 from chopmark.service.marks import Marks
+from chopmark.service.membership import Membership
 from chopmark.service.metrics import GatewayCollector, Metrics
 from chopmark.service.places import index_path, log_path, old_index_files, replica_path
 from chopmark.service.report import Report
@@ -210,7 +211,7 @@ def _assemble(
         mesh.head_moved()
 
     sequencer.on_head, sequencer.room = head_moved, mesh.room
-    shelves = [_shelve_own(own, log, forks), *map(_shelve, replicas)]
+    shelves = [_shelve_own(members, log, forks), *(_shelve(members, one) for one in replicas)]
     verifier = Verifier(shelves, reading, members.max_age, trust.policies)
     retention = Retention(replicas, clock, config.retention.after, mesh.fetch)
     verifier.on_pruned = retention.want
@@ -329,16 +330,25 @@ async def make_heartbeat(log: Log, cosigner: Cosigner, clock: Clock) -> bytes:
     return note
 
 
-def _shelve(replica: Replica) -> Shelf:
-    member, log = replica.member, replica.log
-    return Shelf(member, log, Source.REPLICA, lambda: replica.stopped, replica.observe_proof)
+def _shelve(members: Membership, replica: Replica) -> Shelf:
+    return Shelf(
+        replica.member,
+        replica.log,
+        Source.REPLICA,
+        lambda: replica.stopped,
+        replica.observe_proof,
+        members.entitlement(replica.member),
+    )
 
 
-def _shelve_own(own: Member, log: Log, forks: Forks) -> Shelf:
+def _shelve_own(members: Membership, log: Log, forks: Forks) -> Shelf:
+    own = members.own
+
     async def observe(proof: Proof) -> None:
         await forks.observe_own(proof.note)
 
-    return Shelf(own, log, Source.OWN, lambda: forks.of(own.origin), observe)
+    stopped, entitlement = lambda: forks.of(own.origin), members.entitlement(own)
+    return Shelf(own, log, Source.OWN, stopped, observe, entitlement)
 
 
 @dataclass(frozen=True, slots=True)
