@@ -5,7 +5,7 @@ It enforces the contract of `chopmark.api.ports`: a call that the real gateway w
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -69,6 +69,7 @@ class FakeGateway:
         self.signer.set()
         self._terms: set[tuple[str, int | None]] = set()
         self._superseded: set[int] = set()
+        self.waited_kinds: set[str] = set()
 
     def now_ms(self) -> int:
         return NOW
@@ -177,10 +178,14 @@ class FakeGateway:
     def demands_quorum(self) -> bool:
         return self.witnessing is not None
 
-    async def wait_witnessed(self, index: int, seconds: float) -> bool:
+    async def wait_witnessed(self, index: int, seconds: float, kinds: Collection[str] = ()) -> bool:
+        self.waited_kinds = set(kinds)
         return await self.wait_signed(index, seconds) and self.witnessing is not False
 
-    async def awaited_proof(self, index: int, until: Until, seconds: float) -> Awaited:
+    async def awaited_proof(
+        self, index: int, until: Until, seconds: float, kind: str = ""
+    ) -> Awaited:
+        self.waited_kinds = {kind}
         if not await self.wait_signed(index, seconds):
             return Awaited("recorded")
         proof = await self.proof(WHO.id, index)

@@ -43,7 +43,8 @@ async def attest(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
     deadline = Deadline(asked.wait)
     draft = _draft(asked, gateway)
     recorded = await _record(gateway, limits, draft, asked.wait)
-    awaited = await wait_for_proof(gateway, recorded.start, asked.until, deadline.left())
+    left = deadline.left()
+    awaited = await wait_for_proof(gateway, recorded.start, asked.until, left, asked.kind)
     return _answer(gateway, asked, draft, recorded, awaited)
 
 

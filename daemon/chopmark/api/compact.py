@@ -91,7 +91,7 @@ class _Compact:
                 await self._output.write(b"".join([run.encode() for run in self._runs]))
             await self._compare(header)
             await self._record_all(header, tasks)
-            last = await self._end()
+            last = await self._end(header.kind)
         except ChopmarkError as error:
             if not self._output.started:
                 return error
@@ -185,14 +185,14 @@ class _Compact:
                     raise TryAgainError(_MOVED, error.message, retry_after=1) from error
                 before = None
 
-    async def _end(self) -> bytes:
+    async def _end(self, kind: str) -> bytes:
         if self._runs:
             last = self._runs[-1].start + self._runs[-1].count - 1
             deadline = Deadline(self._wait)
             if not await self._gateway.wait_signed(last, self._wait):
                 return Unsigned().encode()
             if self._until == "witnessed":  # if it does not come, the signed head will do
-                await self._gateway.wait_witnessed(last, deadline.left())
+                await self._gateway.wait_witnessed(last, deadline.left(), {kind})
         end = await self._gateway.end_compact(self._runs)
         record = (end or Unsigned()).encode()
         if len(record) > MAX_RECORD:

@@ -222,7 +222,7 @@ class Pipeline:
             if self._failure is not None or not drafts:
                 return Settled(first, count, faults, failure=self._failure)
             recorded = await self._record(drafts)
-            state = await self._wait(recorded)
+            state = await self._wait(recorded, {draft.kind for draft in drafts})
             provisional = state == "signed" and self._gateway.demands_quorum()
             return Settled(first, count, faults, recorded, state, provisional)
         except ChopmarkError as error:
@@ -233,14 +233,14 @@ class Pipeline:
             self._settling -= 1
             self._touch()
 
-    async def _wait(self, recorded: Recorded) -> str:
-        """How far a run has come by the time that the client waits."""
+    async def _wait(self, recorded: Recorded, kinds: set[str]) -> str:
+        """How far a run of these kinds has come by the time that the client waits."""
         deadline = Deadline(self._query.wait)
         if not await is_signed(self._gateway, recorded, deadline.left()):
             return "recorded"
         if self._query.until == "signed" or not self._gateway.demands_quorum():
             return "signed"
-        witnessed = await is_witnessed(self._gateway, recorded, deadline.left())
+        witnessed = await is_witnessed(self._gateway, recorded, deadline.left(), kinds)
         return "witnessed" if witnessed else "signed"
 
     async def _record(self, drafts: Sequence[Draft | Drafts]) -> Recorded:

@@ -97,6 +97,13 @@ class Institution(_Part, frozen=True, kw_only=True):
     jurisdiction: str
 
 
+class NotaryGroup(_Part, frozen=True, kw_only=True):
+    """Institutions, by id, so many of which must have cosigned besides the quorum."""
+
+    institutions: tuple[str, ...]
+    threshold: int
+
+
 class CatalogueKind(_Part, frozen=True, kw_only=True):
     """What holds for one kind of document.
 
@@ -105,6 +112,7 @@ class CatalogueKind(_Part, frozen=True, kw_only=True):
         validity: seconds for which an attestation may be valid at most, if there is a bound.
         blinded: whether attestations must be blinded.
         digests: algorithms that an attestation must name.
+        notary: who else must have cosigned, if anybody.
     """
 
     name: str
@@ -112,6 +120,7 @@ class CatalogueKind(_Part, frozen=True, kw_only=True):
     validity: int | None = None
     blinded: bool = False
     digests: tuple[Literal["sha256", "sm3"], ...] = ("sha256",)
+    notary: NotaryGroup | None = None
 
 
 class WitnessGroup(_Part, frozen=True, kw_only=True):
@@ -174,10 +183,18 @@ class Roster(_Part, frozen=True, kw_only=True):
         return tuple(make_member(one, institutions[one.institution]) for one in self.member)
 
     def rule(self) -> WitnessRule:
-        """The witness rule."""
+        """The witness rule, with the notaries of each kind."""
         groups = () if self.witness is None else self.witness.group
+        names = {one.id: one.name for one in self.institution}
         return WitnessRule(
-            tuple(quorum.WitnessGroup(one.jurisdictions, one.threshold) for one in groups)
+            tuple(quorum.WitnessGroup(one.jurisdictions, one.threshold) for one in groups),
+            tuple(
+                quorum.Notaries(
+                    kind.name, tuple(names[one] for one in notary.institutions), notary.threshold
+                )
+                for kind in self.kind
+                if (notary := kind.notary) is not None
+            ),
         )
 
     def max_age(self, kind: str) -> int | None:

@@ -10,7 +10,9 @@
    each, while one takes over. A log key that is not active says which head was its last, a
    cosigner key since when it is not.
 5. The threshold is 1 to the number of institutions that vote.
-6. Of the witness groups each jurisdiction is in one at most, and in whatever institution's log:
+6. A kind's notaries are institutions of the roster; as many as are needed are active, the
+   institution of each active member that may issue the kind left out.
+7. Of the witness groups each jurisdiction is in one at most, and in whatever institution's log:
    each group can be satisfied, and one of them needs more than half of its institutions.
 """
 
@@ -22,6 +24,7 @@ from chopmark.core.checkpoint import check_origin
 from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.keys import ECDSA_P256, ED25519, VerifierKey, parse_vkey
 from chopmark.core.member import (
+    ANY_KIND,
     check_institution,
     check_jurisdiction,
     check_kind,
@@ -51,7 +54,7 @@ _HEX: Final = frozenset("0123456789abcdef")
 
 
 def check_roster(roster: Roster) -> None:
-    """Rules 1 to 6.
+    """Rules 1 to 7.
 
     Raises:
         RefusedError: `bad-roster`, saying what and where.
@@ -60,6 +63,7 @@ def check_roster(roster: Roster) -> None:
     _check_institutions(roster)
     for kind in roster.kind:
         _check_kind(kind)
+        _check_notaries(kind, roster)
     _check_unique("kind", (kind.name for kind in roster.kind))
     for officer in roster.officer:
         _check_officer(officer, roster)
@@ -104,6 +108,23 @@ def _check_kind(kind: CatalogueKind) -> None:
         demand(bounded, f"{where}: {name}: seconds from 1 on")
     good = kind.digests in (("sha256",), ("sha256", "sm3"))
     demand(good, f'{where}: digests: ["sha256"] or ["sha256", "sm3"]')
+
+
+def _check_notaries(kind: CatalogueKind, roster: Roster) -> None:
+    if kind.notary is None:
+        return
+    where = f"kind {kind.name!r}: notary"
+    wanted, threshold = kind.notary.institutions, kind.notary.threshold
+    known = {one.id for one in roster.institution}
+    demand(known.issuperset(wanted), f"{where}: no such institution")
+    demand(len(set(wanted)) == len(wanted), f"{where}: an institution occurs twice")
+    demand(1 <= threshold <= len(wanted), f"{where}: threshold: 1 to all of its institutions")
+    active = {one.institution for one in roster.member if one.state == "active"}
+    for member in roster.member:
+        if member.state == "active" and {kind.name, ANY_KIND}.intersection(member.kinds):
+            left = active.intersection(wanted) - {member.institution}
+            enough = len(left) >= threshold
+            demand(enough, f"{where}: {member.id} may issue it, and has {len(left)} notaries")
 
 
 def _check_officer(officer: Officer, roster: Roster) -> None:

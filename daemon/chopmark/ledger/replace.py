@@ -21,7 +21,7 @@ from chopmark.ledger.epoch import Epochs, read_epochs, write_epochs
 from chopmark.ledger.schema import connect, damage_named
 
 _OF_THE_LOG: Final = (
-    *("log", "bundle", "tile", "reference", "grave", "request", "witnessed", "epoch"),
+    *("log", "bundle", "tile", "reference", "grave", "request", "witnessed", "notarised", "epoch"),
 )
 """Tables that the entries fill, or the token: the old ones say nothing about the new log."""
 _RAISE: Final = (

@@ -74,9 +74,8 @@ def make_end(reader: Reader, state: LogState, runs: Sequence[Run]) -> End | None
     It is under the newest head that a quorum has cosigned if that covers them, as for a proof.
     """
     last = max((run.start + run.count for run in runs), default=0)
-    size, note = state.witnessed_size, state.witnessed_note
-    if note is None or last > size:
-        size, note = state.head.size, state.note
+    kind = reader.kind(runs[0].start) if runs and state.notarised else ""
+    size, note = state.covering(last - 1, kind)
     if note is None:
         return None
     places = beside(runs, size)

@@ -1,6 +1,6 @@
 """The gateway as the API sees it: our log, the replicas and the HSM brought together."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from chopmark.api.ports import Asked, Awaited, Identity, Keys, Rosters, Until
@@ -20,6 +20,7 @@ from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import is_attestation, is_revocable
 from chopmark.service.auditing import noted
+from chopmark.service.awaiting import Awaiting
 from chopmark.service.compact import compare, make_end, read_runs
 from chopmark.service.following import Following
 from chopmark.service.signing import Signing
@@ -57,7 +58,7 @@ class GatewayService:
         rosters: Rosters,
         rotation: Keys,
         evidence: Callable[[], list[dict[str, Any]]] = list,
-        witnessing: Signing | None = None,
+        witnessing: Awaiting | None = None,
         catalogue: Catalogue | None = None,
     ) -> None:
         self._catalogue = Catalogue(own) if catalogue is None else catalogue
@@ -156,18 +157,20 @@ class GatewayService:
         """Whether the policy of our log demands that others cosign it."""
         return self._witnessing is not None
 
-    async def wait_witnessed(self, index: int, seconds: float) -> bool:
-        """Wait until a quorum has cosigned a head over an index; at once if none is demanded."""
+    async def wait_witnessed(self, index: int, seconds: float, kinds: Collection[str] = ()) -> bool:
+        """Wait until entries of these kinds are witnessed; at once if no quorum is demanded."""
         if self._witnessing is None:
             return await self.wait_signed(index, seconds)
-        return await self._witnessing.wait(index, seconds)
+        return await self._witnessing.wait(index, seconds, kinds)
 
-    async def awaited_proof(self, index: int, until: Until, seconds: float) -> Awaited:
+    async def awaited_proof(
+        self, index: int, until: Until, seconds: float, kind: str = ""
+    ) -> Awaited:
         """The proof of an entry of our log, once it is signed or witnessed."""
         if self._witnessing is None:
             return Awaited.signed(await self._signing.proof(index, seconds))
         if until == "witnessed":
-            proof = await self._witnessing.proof(index, seconds)
+            proof = await self._witnessing.proof(index, seconds, kind)
             if proof is not None:
                 return Awaited("witnessed", proof)
             seconds = 0

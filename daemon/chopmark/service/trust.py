@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from chopmark.core.errors import ConfigurationError, RefusedError
@@ -46,7 +47,8 @@ def policies_of(membership: Membership, config: Config) -> Policies:
     """The policy of each log, by the rule of the roster, or without one of the configuration.
 
     A roster was checked before it was adopted, but emergency keys may have suspended members since
-    whom its groups count on: then each jurisdiction that is left is a group.
+    whom its groups count on: then each jurisdiction that is left is a group. Notaries stay what
+    they are: where too few are left, nothing of their kind is witnessed.
 
     Raises:
         ConfigurationError: `witness-rule`.
@@ -54,11 +56,12 @@ def policies_of(membership: Membership, config: Config) -> Policies:
     own, peers = membership.own, membership.peers
     if membership.signed is None:
         return make_policies(own, peers, config.witness.parsed())
+    rule = membership.signed.roster.rule()
     try:
-        return make_policies(own, peers, membership.signed.roster.rule())
+        return make_policies(own, peers, rule)
     except ConfigurationError as error:
         LOG.error("%s", error.message, extra={"code": error.code})  # noqa: TRY400 - expected
-        return make_policies(own, peers, WitnessRule())
+        return make_policies(own, peers, replace(rule, groups=()))
 
 
 class Trust:

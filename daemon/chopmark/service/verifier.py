@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from chopmark.api.ports import Asked
-from chopmark.core.check import compare, facts_from_proof, not_entitled, read_attestation
+from chopmark.core.check import (
+    compare,
+    facts_from_proof,
+    lacks_notaries,
+    not_entitled,
+    read_attestation,
+)
 from chopmark.core.entitlement import Entitlement, Term
 from chopmark.core.entry import GRAVE_REASONS
 from chopmark.core.errors import MalformedError, MissingError, RefusedError, TryAgainError
@@ -251,18 +257,25 @@ class Verifier:
     def _with_quorum(self, shelf: Shelf, facts: Facts) -> Facts:
         """Add what is known here of the quorum over an entry that is held here."""
         policy = self.policy(shelf.member.origin)
-        if policy.quorum == NONE:
+        kind = "" if facts.entry is None else facts.entry.kind
+        if policy.for_kind(kind).quorum == NONE:
             return facts
         state = shelf.log.state
         if facts.index >= state.witnessed_size or state.witnessed_note is None:
-            return replace(facts, quorum="missing")
+            return replace(facts, quorum="missing", notaries=None)
+        note = state.witnessed_note
+        if kind in policy.notaries:
+            size, note = state.notarised.get(kind, (0, b""))
+            if facts.index >= size:
+                return lacks_notaries(facts, policy)
         by = shelf.log.read_now(lambda reader, _: reader.existed_by(facts.index))
         keys = tuple(policy.witnesses.values())
         return replace(
             facts,
             quorum="reached",
             existed_by=None if by is None else by * 1000,
-            witnesses=self._cosigners(state.witnessed_note, shelf.member, keys),
+            notaries=None,
+            witnesses=self._cosigners(note, shelf.member, keys),
             dropped=self._policies[shelf.member.origin].dropped,
         )
 

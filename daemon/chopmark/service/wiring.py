@@ -38,6 +38,7 @@ from chopmark.mesh import topics
 from chopmark.mesh.link import Broker, Link
 from chopmark.mesh.mesh import Mesh
 from chopmark.service.auditing import Auditing, watch_parts
+from chopmark.service.awaiting import Awaiting
 from chopmark.service.clock import SystemClock
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.config import Config, own_member
@@ -274,11 +275,11 @@ def _make_standing(
     )
 
 
-def _make_witnessing(log: Log, reading: Worker, trust: Trust) -> Signing | None:
+def _make_witnessing(log: Log, reading: Worker, trust: Trust) -> Awaiting | None:
     """Who waits for quorums, where our policy demands one."""
     if trust.quorum is None:
         return None
-    witnessing = Signing(log, reading, lambda: log.state.witnessed_size)
+    witnessing = Awaiting(log, reading, trust.quorum.policy.notaries)
     trust.quorum.on_witnessed = witnessing.head_moved
     return witnessing
 

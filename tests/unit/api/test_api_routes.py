@@ -63,6 +63,13 @@ async def test_attest_waits_for_the_quorum_where_one_is_demanded(
     assert "provisional" not in answer.json()
 
 
+async def test_attest_waits_for_the_notaries_of_its_kind(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    await attest(client, kind="diploma")
+    assert gateway.waited_kinds == {"diploma"}
+
+
 @pytest.mark.parametrize(("until", "status"), [("witnessed", 202), ("signed", 201)])
 async def test_attest_says_that_a_proof_without_its_quorum_is_provisional(
     client: httpx.AsyncClient, gateway: FakeGateway, until: str, status: int

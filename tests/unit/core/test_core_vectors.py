@@ -274,6 +274,15 @@ def test_policy_vector(case: Case) -> None:
             assert policy.is_satisfied(policy.witnesses[name] for name in names) is expected
 
 
+@pytest.mark.parametrize("case", cases("policy", "notaries"))
+def test_policy_vector_of_a_kind(case: Case) -> None:
+    policy = parse_policy(case["policy"].encode())
+    for sort, expected in (("reached_by", True), ("not_reached_by", False)):
+        for names in case[sort]:
+            keys = [policy.witnesses[name] for name in names]
+            assert policy.for_kind(case["kind"]).is_satisfied(keys) is expected
+
+
 @pytest.mark.parametrize("case", cases("policy", "bad"))
 def test_bad_policy_vector(case: Case) -> None:
     assert code_of(lambda bad: parse_policy(bad["policy"].encode()), case) == case["code"]
