@@ -71,7 +71,8 @@ class Policy:
     def describe_notaries(self, kind: str) -> str:
         """The notaries of a kind, for people."""
         threshold, names = self.notaries[kind]
-        return f"{threshold} of {', '.join(name.removesuffix('/cosigner') for name in names)}"
+        called = ", ".join(name.removesuffix("/cosigner") for name in names)
+        return f"{threshold} of {called or 'nobody'}"
 
     def log_key(self, origin: str) -> VerifierKey | None:
         """The key of the log with this origin."""

@@ -103,6 +103,11 @@ class Quorum:
         """Whether the last head that was announced did not get its quorum in time."""
         return self._patience > PATIENCE
 
+    @property
+    def unnotarised(self) -> list[str]:
+        """Kinds whose notaries were late, and were not heard of since."""
+        return [kind for kind in self.policy.notaries if kind not in self._expected()]
+
     async def run(self) -> None:
         """Keep what comes after a quorum, and tell it again when nothing comes, for ever."""
         while True:
@@ -235,8 +240,11 @@ class Quorum:
         state = self._log.state
         if state.witnessed_size < size:
             return False
-        kinds = self.policy.notarised(set(self.policy.witnesses.values()) - self._absent)
-        return all(state.notarised.get(kind, (0, b""))[0] >= size for kind in kinds)
+        return all(state.notarised.get(kind, (0, b""))[0] >= size for kind in self._expected())
+
+    def _expected(self) -> tuple[str, ...]:
+        """The kinds whose notaries are waited for."""
+        return self.policy.notarised(set(self.policy.witnesses.values()) - self._absent)
 
     async def _keep(self, one: Cosignatures) -> None:
         """Store a quorum, then tell."""

@@ -85,6 +85,7 @@ class Trust:
     ) -> None:
         self.policies = policies
         self.cosigner = cosigner
+        self._origin = own.origin
         self._dropped = policies[own.origin].dropped
         self._mesh: Mesh | None = None
         for replica in replicas:
@@ -137,11 +138,13 @@ class Trust:
 
     def alarms(self, size: int, witnessed: int) -> list[dict[str, str]]:
         """What an operator must look after."""
+        missing = [] if self.quorum is None else self.quorum.unnotarised
+        found = [_lacks_notaries(self.policy(self._origin), kind) for kind in missing]
         if self.describe(size, witnessed)["state"] != "missing":
-            return []
+            return found
         message = f"{size - witnessed} entries wait for the quorum: their proofs are provisional"
         hint = "are the peers that must countersign connected? `chopmark peers list` shows them"
-        return [{"code": "quorum-missing", "message": message, "hint": hint}]
+        return [{"code": "quorum-missing", "message": message, "hint": hint}, *found]
 
     def join(self, mesh: Mesh) -> None:
         """Publish through this mesh from now on."""
@@ -169,3 +172,9 @@ class Trust:
     def _tell(self, topic: str, payload: bytes) -> None:
         if self._mesh is not None:
             self._mesh.tell(topic, payload)
+
+
+def _lacks_notaries(policy: Policy, kind: str) -> dict[str, str]:
+    message = f"what is attested of the kind {kind} waits for its notaries"
+    hint = f"is there {policy.describe_notaries(kind)} among those that are connected?"
+    return {"code": "notary-missing", "message": message, "hint": hint}

@@ -182,6 +182,8 @@ def test_notaries_are_needed_where_no_quorum_is() -> None:
 def test_notaries_of_whom_there_are_too_few_are_never_there() -> None:
     policy = parse(THREE + f"{NOTARY} diploma 2 C\nquorum A\n")
     assert policy.notarised(WITNESSES) == ()
+    nobody = parse(f"{NOTARY} diploma 1\nquorum none\n")
+    assert nobody.describe_notaries("diploma") == "1 of nobody"
 
 
 @given(mutated((LOG_LINE + THREE + "group g 2 A B C\nquorum g\n").encode()))
