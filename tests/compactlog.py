@@ -7,7 +7,7 @@ from hashlib import sha256
 
 import trees
 from chopmark.core.checkpoint import Checkpoint, open_checkpoint
-from chopmark.core.compact import End, Header, Run, beside
+from chopmark.core.compact import End, Header, Run, beside, of_run
 from chopmark.core.entry import Attestation, encode_entry
 from chopmark.core.merkle import range_nodes
 from softkeys import log_key, sign_head
@@ -40,14 +40,14 @@ class CompactLog:
         at = len(self.leaves)
         self.leaves += [trees.leaf(b"other %d" % number) for number in range(at, at + count)]
 
-    def add_run(self, count: int) -> Run:
-        """The next digests of the request."""
+    def add_run(self, count: int, valid_until: int | None = None) -> Run:
+        """The next digests of the request, maybe with an end of validity that the gateway set."""
         first = self.runs[-1].first + self.runs[-1].count if self.runs else self.header.offset
-        run = Run(first, len(self.leaves), count, MADE_AT + len(self.runs))
+        run = Run(first, len(self.leaves), count, MADE_AT + len(self.runs), valid_until)
         some = digests(count, self.header.width, first)
         for at in range(0, len(some), self.header.width):
             sm3 = some[at + 32 : at + 64] if self.header.with_sm3 else None
-            header = self.header
+            header = of_run(self.header, run)
             entry = Attestation(
                 run.made_at, some[at : at + 32], header.kind, sm3, header.valid_until
             )

@@ -5,13 +5,13 @@ It enforces the contract of `chopmark.api.ports`: a call that the real gateway w
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chopmark.api.ports import Asked, Awaited, Identity, Until
 from chopmark.core.columns import make_columns
-from chopmark.core.compact import End, Header, Run, beside, make_drafts
+from chopmark.core.compact import End, Header, Run, beside, make_drafts, of_run
 from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.entry import Attestation, Revocation, encode_entry, parse_entry
 from chopmark.core.errors import ChopmarkError, MissingError, RefusedError
@@ -20,6 +20,9 @@ from chopmark.core.verdict import Facts, Issuer, Match, Source, Verdict
 
 NOW = 1_795_352_400_000
 """2026-11-22T13:00:00Z"""
+YEARLY = "kyc-report"
+"""A kind that the catalogue demands SM3 of, and a validity of a year."""
+YEAR = 365 * 86_400_000
 WHO = Identity(
     "hk-1",
     "bank-hk.example/hk-1",
@@ -66,6 +69,7 @@ class FakeGateway:
         self.signer.set()
         self._terms: set[tuple[str, int | None]] = set()
         self._superseded: set[int] = set()
+        self.waited_kinds: set[str] = set()
 
     def now_ms(self) -> int:
         return NOW
@@ -73,12 +77,18 @@ class FakeGateway:
     def identity(self) -> Identity:
         return WHO
 
-    def check_draft(self, draft: Draft) -> None:
+    def check_draft(self, draft: Draft) -> int | None:
         if draft.kind == "credit-report":
             raise RefusedError("kind-not-allowed", f"may not issue {draft.kind}")
         if draft.valid_until is not None and draft.valid_until <= NOW:
             raise RefusedError("already-expired", "the validity has ended already")
-        self._terms.add((draft.kind, draft.valid_until))
+        end = draft.valid_until
+        if draft.kind == YEARLY:
+            if draft.sm3 is None:
+                raise RefusedError("digest-missing", "SM3 is due")
+            end = NOW + YEAR if end is None else end
+        self._terms.add((draft.kind, end))
+        return end
 
     async def check_supersedes(self, index: int) -> None:
         self._superseded.add(index)
@@ -111,13 +121,14 @@ class FakeGateway:
     async def record_compact(
         self, header: Header, first: int, drafts: Drafts, seconds: float
     ) -> Run:
-        assert (drafts.kind, drafts.valid_until) == (header.kind, header.valid_until)
+        assert drafts.kind == header.kind
         recorded = await self.record([drafts], seconds)
         runs = self.requests.setdefault(header.request, [])
         if first != (runs[-1].first + runs[-1].count if runs else 0):
             del self.leaves[recorded.start :]
             raise RefusedError("request-moved", f"not {first}")
-        runs.append(Run(first, recorded.start, recorded.count, recorded.made_at))
+        end = drafts.valid_until if header.valid_until is None else None
+        runs.append(Run(first, recorded.start, recorded.count, recorded.made_at, end))
         return runs[-1]
 
     async def request_runs(self, header: Header) -> list[Run]:
@@ -125,14 +136,14 @@ class FakeGateway:
         if header.offset > sum(run.count for run in runs):
             raise RefusedError("compact-gap", "less is recorded")
         cut = [(run, min(run.count, max(0, header.offset - run.first))) for run in runs]
-        made = [Run(r.first + n, r.start + n, r.count - n, r.made_at) for r, n in cut]
+        made = [replace(r, first=r.first + n, start=r.start + n, count=r.count - n) for r, n in cut]
         return [run for run in made if run.count]
 
     async def compare_compact(self, header: Header, run: Run, digests: bytes) -> None:
         assert digests
         count = len(digests) // header.width
         assert count <= run.count
-        wanted = list(make_columns(make_drafts(header, digests), run.made_at))
+        wanted = list(make_columns(make_drafts(of_run(header, run), digests), run.made_at))
         if self.leaves[run.start : run.start + count] != wanted:
             raise RefusedError("compact-mismatch", "another digest")
 
@@ -167,10 +178,14 @@ class FakeGateway:
     def demands_quorum(self) -> bool:
         return self.witnessing is not None
 
-    async def wait_witnessed(self, index: int, seconds: float) -> bool:
+    async def wait_witnessed(self, index: int, seconds: float, kinds: Collection[str] = ()) -> bool:
+        self.waited_kinds = set(kinds)
         return await self.wait_signed(index, seconds) and self.witnessing is not False
 
-    async def awaited_proof(self, index: int, until: Until, seconds: float) -> Awaited:
+    async def awaited_proof(
+        self, index: int, until: Until, seconds: float, kind: str = ""
+    ) -> Awaited:
+        self.waited_kinds = {kind}
         if not await self.wait_signed(index, seconds):
             return Awaited("recorded")
         proof = await self.proof(WHO.id, index)

@@ -314,6 +314,8 @@ def compact() -> Vectors:
         "cut short": ([*log.runs], "malformed-compact"),
         "two ends": ([*log.runs, end, end], "malformed-compact"),
     }
+    limited = compactlog.made(-3, 5)
+    unlimited = replace(limited.add_run(2, MADE_AT + 1000), valid_until=None)
     whole = Header(compactlog.REQUEST, "k", MADE_AT, with_sm3=True, offset=2, total=9)
     return {
         "log": compactlog.LOG.vkey.encode(),
@@ -331,6 +333,12 @@ def compact() -> Vectors:
         "digests": log.digests.hex(),
         "answer": answered([*log.runs, end]),
         "proofs": [proven.encode().decode() for proven in prove(log).proofs()],
+        "validity_set": {
+            "digests": limited.digests.hex(),
+            "answer": answered([*limited.runs, limited.end()]),
+            "proofs": [proven.encode().decode() for proven in prove(limited).proofs()],
+            "bad": answered([limited.runs[0], unlimited, limited.end()]),
+        },
         "others": {
             "not signed in time": answered([first, Unsigned()]),
             "failed": answered([first, Failure("queue-full", "too many", "send less", 1)]),
@@ -439,6 +447,7 @@ def policy() -> Vectors:
     sz, mo = SZ.vkey.encode(), MO.vkey.encode()
     two = f"witness sz {sz}\nwitness mo {mo}\n"
     log = f"log {LOG.vkey.encode()}\n"
+    notary = "# chopmark/notary/v1"
     good = {
         "two of two": (POLICY.encode(), [["sz", "mo"]], [[], ["sz"], ["mo"]]),
         "none": (f"{log}quorum none\n", [[]], []),
@@ -473,11 +482,22 @@ def policy() -> Vectors:
         "threshold beyond the members": f"{two}group g 3 sz mo\nquorum none\n",
         "group without members": "group g any\nquorum none\n",
         "unknown word": "notary sz\nquorum none\n",
+        "notaries not defined": f"{two}{notary} diploma 1 hk\nquorum sz\n",
+        "notaries of a kind twice": f"{two}{notary} k 1 sz\n{notary} k 1 mo\nquorum sz\n",
     }
+    notarised = f"{two}{notary} diploma 1 sz mo\n{notary} deed 2 sz mo\nquorum sz\n"
     return {
         "good": [
             {"name": name, "policy": text, "reached_by": enough, "not_reached_by": few}
             for name, (text, enough, few) in good.items()
+        ],
+        "notaries": [
+            {"policy": notarised, "kind": kind, "reached_by": enough, "not_reached_by": few}
+            for kind, enough, few in (
+                ("diploma", [["sz"], ["sz", "mo"]], [[], ["mo"]]),
+                ("deed", [["sz", "mo"]], [["sz"], ["mo"]]),
+                ("letter", [["sz"]], [["mo"]]),
+            )
         ],
         "bad": [{"name": n, "policy": t, "code": "malformed-policy"} for n, t in bad.items()],
     }

@@ -12,6 +12,7 @@ from chopmark.core.roster import (
     Institution,
     ListedKey,
     ListedMember,
+    NotaryGroup,
     Officer,
     Roster,
     Witness,
@@ -108,6 +109,10 @@ def rich() -> Roster:
             CatalogueKind(name="bank-statement", max_age=3600),
             CatalogueKind(
                 name="kyc-report", validity=31_536_000, blinded=True, digests=("sha256", "sm3")
+            ),
+            CatalogueKind(
+                name="diploma",
+                notary=NotaryGroup(institutions=("bank-sz", "bank-hk"), threshold=1),
             ),
         ),
         officer=(Officer(name="Chan Tai Man", institution="bank-hk", certificate="ab" * 32),),

@@ -3,7 +3,9 @@
 import json
 import shutil
 import threading
+import tomllib
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +86,11 @@ def wait_for_version(gateway: Gateway, version: int) -> None:
     gateway.wait_for(reached, f"to adopt version {version}")
 
 
-def attest(gateway: Gateway, number: int) -> httpx.Response:
+def attest(
+    gateway: Gateway, number: int, kind: str = "document", wait: float = 5
+) -> httpx.Response:
     with gateway.client() as client:
-        body = {"digests": {"sha256": f"{number:064x}"}, "wait": 5}
+        body = {"digests": {"sha256": f"{number:064x}"}, "kind": kind, "wait": wait}
         return client.post("/v1/attestations", json=body)
 
 
@@ -232,6 +236,49 @@ def test_log_and_cosigner_key_are_replaced_while_the_gateway_runs(
     assert verdict["verdict"] not in ("untrusted", "mismatch", "unknown"), verdict
     for gateway in (hk, sz):
         gateway.cli("fsck")
+
+
+def test_catalogue_of_a_new_version_holds_at_once(made: Cluster, tmp_path: Path) -> None:
+    hk = made["hk-1"]
+    assert attest(hk, 8000).status_code == 201
+    draft = tmp_path / "draft"
+    made["sz-1"].cli("roster", "propose", str(draft))
+    held = tomllib.loads(draft.read_text().partition("\n")[2])
+    banks = [one["institution"] for one in held["member"] if one["id"] in ("hk-1", "gz-1")]
+    draft.write_text(
+        f'{draft.read_text()}\n[[kind]]\nname = "deposit"\nvalidity = 3600\n'
+        f'[[kind]]\nname = "deed"\n[kind.notary]\ninstitutions = {banks}\nthreshold = 1\n'
+    )
+    enforce(made, tmp_path / "kinds", "--draft", str(draft))
+    refused = attest(hk, 8001)
+    assert (refused.status_code, refused.json()["code"]) == (422, "kind-not-in-catalogue")
+    assert refused.json()["hint"] == "it may attest: deed, deposit"
+    done = attest(hk, 8002, "deposit").json()
+    made_at, until = map(datetime.fromisoformat, (done["made_at"], done["valid_until"]))
+    assert timedelta(minutes=59) < until - made_at <= timedelta(hours=1)
+    lines = "".join(json.dumps({"sha256": f"{n:064x}", "kind": "deposit"}) + "\n" for n in (1, 2))
+    with hk.client() as client:
+        batch = client.post("/v1/attestations:batch", content=lines).text.splitlines()
+    index = json.loads(batch[1])["index"]
+    entry = hk.get(f"/v1/entries?id=hk-1&after={index - 1}&limit=1")["entries"][0]
+    assert entry["valid_until"] is not None
+
+
+def test_kind_with_a_notary_is_witnessed_with_it(made: Cluster, tmp_path: Path) -> None:
+    hk, sz = made["hk-1"], made["sz-1"]
+    done = attest(hk, 9000, "deed", wait=30).json()
+    assert done["state"] == "witnessed"
+    notary = made["gz-1"].who.origin
+    assert f"\n— {notary}/cosigner " in done["proof"]
+    policy, proof = tmp_path / "policy", tmp_path / "proof"
+    policy.write_text(sz.cli("roster", "export-policy", "hk-1").stdout)
+    proof.write_text(done["proof"])
+    assert f"# chopmark/notary/v1 deed 1 {notary}/cosigner\n" in policy.read_text()
+    check = ("--json", "verify", "--proof", str(proof), "--policy", str(policy))
+    assert json.loads(sz.cli(*check, check=False).stdout)["verdict"] == "attestation-only"
+    lines = done["proof"].splitlines(keepends=True)
+    proof.write_text("".join(one for one in lines if not one.startswith(f"— {notary}/")))
+    assert json.loads(sz.cli(*check, check=False).stdout)["verdict"] == "unwitnessed"
 
 
 def used(gateway: Gateway) -> set[str]:

@@ -20,6 +20,8 @@ from chopmark.core.wording import format_time
 class AttestationOut(msgspec.Struct, omit_defaults=True):
     """An attestation that is recorded.
 
+    `valid_until` is there if it ends, be it by the catalogue of kinds.
+
     `proof` is there once it is signed; `provisional` if that lacks the quorum that is demanded.
     """
 
@@ -32,31 +34,38 @@ class AttestationOut(msgspec.Struct, omit_defaults=True):
     digests: dict[str, str]
     proof: str | None = None
     provisional: bool = False
+    valid_until: str | None = None
 
 
 async def attest(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
     """Attest one document."""
     asked = read_body(body, AttestationIn)
     deadline = Deadline(asked.wait)
-    recorded = await _record(gateway, limits, _draft(asked), asked.wait)
-    awaited = await wait_for_proof(gateway, recorded.start, asked.until, deadline.left())
-    return _answer(gateway, asked, recorded, awaited)
+    draft = _draft(asked, gateway)
+    recorded = await _record(gateway, limits, draft, asked.wait)
+    left = deadline.left()
+    awaited = await wait_for_proof(gateway, recorded.start, asked.until, left, asked.kind)
+    return _answer(gateway, asked, draft, recorded, awaited)
 
 
 async def _record(gateway: Gateway, limits: ApiLimits, draft: Draft, wait: float) -> Recorded:
-    gateway.check_draft(draft)
     if draft.supersedes is not None:
         await gateway.check_supersedes(draft.supersedes)
     return await gateway.record([draft], max(wait, limits.least_record))
 
 
-def _draft(asked: AttestationIn) -> Draft:
+def _draft(asked: AttestationIn, gateway: Gateway) -> Draft:
+    """What is asked for, with the end of validity that the catalogue of kinds may set."""
     digests = asked.digests.decoded()
     until = None if asked.valid_until is None else parse_time(asked.valid_until, "valid_until")
-    return Draft(digests.sha256, asked.kind, digests.sm3, until, asked.supersedes)
+    draft = Draft(digests.sha256, asked.kind, digests.sm3, until, asked.supersedes)
+    end = gateway.check_draft(draft)
+    return draft if end == until else msgspec.structs.replace(draft, valid_until=end)
 
 
-def _answer(gateway: Gateway, asked: AttestationIn, recorded: Recorded, awaited: Awaited) -> Answer:
+def _answer(
+    gateway: Gateway, asked: AttestationIn, draft: Draft, recorded: Recorded, awaited: Awaited
+) -> Answer:
     who = gateway.identity()
     content = AttestationOut(
         who.id,
@@ -68,6 +77,7 @@ def _answer(gateway: Gateway, asked: AttestationIn, recorded: Recorded, awaited:
         _echo(asked.digests),
         None if awaited.proof is None else awaited.proof.decode(),
         awaited.provisional,
+        None if draft.valid_until is None else format_time(draft.valid_until),
     )
     short = awaited.proof is None or (awaited.provisional and asked.until == "witnessed")
     location = f"/v1/proofs/{who.id}/{recorded.start}"

@@ -19,6 +19,9 @@ from chopmark.core.errors import ChopmarkError, MalformedError
 
 MALFORMED: Final = "malformed-line"
 
+Terms = tuple[str, str | None, bool]
+"""Kind, `valid_until`, and whether there is no SM3 digest: lines of equal terms are alike."""
+
 _Digest = Annotated[str, Meta(min_length=64, max_length=64)]
 """The length; `_unhex` sees to the characters, faster than a pattern would."""
 
@@ -95,7 +98,7 @@ def decode_lines(block: bytes, limit: int) -> list[Line | Fault]:
     return [_decode_line(line, limit) for line in lines]
 
 
-def read_alike(block: bytes, limit: int, check: Callable[[Draft], None]) -> Drafts | None:
+def read_alike(block: bytes, limit: int, check: Callable[[Draft], int | None]) -> Drafts | None:
     """The drafts of good lines that differ in nothing but their SHA-256, as most do.
 
     The first line is decoded; the others must be the same bytes around 64 other digits. That
@@ -104,7 +107,7 @@ def read_alike(block: bytes, limit: int, check: Callable[[Draft], None]) -> Draf
     Args:
         block: lines, each with its line feed.
         limit: bytes that a line may have.
-        check: raises for a kind or end of validity that is refused.
+        check: see `Gateway.check_draft`.
 
     Returns:
         The drafts; None if not all lines are so, or one is bad.
@@ -129,28 +132,27 @@ def read_alike(block: bytes, limit: int, check: Callable[[Draft], None]) -> Draf
 
 
 def make_draft(
-    line: Line, checked: dict[tuple[str, str | None], int | None], check: Callable[[Draft], None]
+    line: Line, checked: dict[Terms, int | None], check: Callable[[Draft], int | None]
 ) -> Draft:
     """The draft that a line asks for.
 
     Args:
         line: a decoded line.
-        checked: end of validity (ms) for each kind and `valid_until` that has passed `check`.
-        check: raises for a kind or end of validity that is refused.
+        checked: end of validity (ms) for all terms that have passed `check`.
+        check: see `Gateway.check_draft`.
 
     Raises:
         ChopmarkError: what is wrong with the line.
     """
     sha256 = _unhex(line.sha256, "sha256")
     sm3 = None if line.sm3 is None else _unhex(line.sm3, "sm3")
-    terms = (line.kind, line.valid_until)
+    terms = (line.kind, line.valid_until, sm3 is None)
     if terms not in checked:
         if not KIND.fullmatch(line.kind):
             raise MalformedError(MALFORMED, f"`kind` is not a kind: {line.kind[:40]!r}")
         text = line.valid_until
         until = None if text is None else parse_time(text, "valid_until")
-        check(Draft(sha256, line.kind, sm3, until))
-        checked[terms] = until
+        checked[terms] = check(Draft(sha256, line.kind, sm3, until))
     return Draft(sha256, line.kind, sm3, checked[terms], line.supersedes)
 
 

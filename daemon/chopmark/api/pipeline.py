@@ -17,6 +17,7 @@ from chopmark.api.limits import ApiLimits
 from chopmark.api.lines import (
     Fault,
     LineSplitter,
+    Terms,
     cut_lines,
     decode_lines,
     fault_of,
@@ -200,7 +201,7 @@ class Pipeline:
         if (alike := read_alike(block, self._limits.line, check)) is not None:
             return faults, [alike]
         decoded = decode_lines(block, self._limits.line)
-        checked: dict[tuple[str, str | None], int | None] = {}
+        checked: dict[Terms, int | None] = {}
         for offset, line in enumerate(decoded):
             if isinstance(line, Fault):
                 faults[offset] = line
@@ -221,7 +222,7 @@ class Pipeline:
             if self._failure is not None or not drafts:
                 return Settled(first, count, faults, failure=self._failure)
             recorded = await self._record(drafts)
-            state = await self._wait(recorded)
+            state = await self._wait(recorded, {draft.kind for draft in drafts})
             provisional = state == "signed" and self._gateway.demands_quorum()
             return Settled(first, count, faults, recorded, state, provisional)
         except ChopmarkError as error:
@@ -232,14 +233,14 @@ class Pipeline:
             self._settling -= 1
             self._touch()
 
-    async def _wait(self, recorded: Recorded) -> str:
-        """How far a run has come by the time that the client waits."""
+    async def _wait(self, recorded: Recorded, kinds: set[str]) -> str:
+        """How far a run of these kinds has come by the time that the client waits."""
         deadline = Deadline(self._query.wait)
         if not await is_signed(self._gateway, recorded, deadline.left()):
             return "recorded"
         if self._query.until == "signed" or not self._gateway.demands_quorum():
             return "signed"
-        witnessed = await is_witnessed(self._gateway, recorded, deadline.left())
+        witnessed = await is_witnessed(self._gateway, recorded, deadline.left(), kinds)
         return "witnessed" if witnessed else "signed"
 
     async def _record(self, drafts: Sequence[Draft | Drafts]) -> Recorded:

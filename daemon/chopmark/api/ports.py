@@ -3,7 +3,7 @@
 Every method may raise a `ChopmarkError`; the API maps it to problem details and does nothing else.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
@@ -139,10 +139,11 @@ class Gateway(Protocol):
         """Who we are."""
         ...
 
-    def check_draft(self, draft: Draft) -> None:
-        """Refuse kinds that this gateway may not issue, and validity that has ended already.
+    def check_draft(self, draft: Draft) -> int | None:
+        """Refuse what the catalogue of kinds does; gives the end of validity that is to be set.
 
-        Looks at `kind` and `valid_until` only: a batch asks once for each pair of them.
+        Looks at `kind`, `valid_until` and whether `sm3` is there: a batch asks once for each
+        three of them.
         """
         ...
 
@@ -200,13 +201,19 @@ class Gateway(Protocol):
         """Whether the policy of our log demands that others cosign it."""
         ...
 
-    async def wait_witnessed(self, index: int, seconds: float) -> bool:
-        """As `wait_signed`, until a quorum has cosigned such a head, where one is demanded."""
+    async def wait_witnessed(self, index: int, seconds: float, kinds: Collection[str] = ()) -> bool:
+        """As `wait_signed`, until a quorum has cosigned such a head, where one is demanded.
+
+        And until the notaries of these kinds of documents have, where they demand some.
+        """
         ...
 
-    async def awaited_proof(self, index: int, until: Until, seconds: float) -> Awaited:
+    async def awaited_proof(
+        self, index: int, until: Until, seconds: float, kind: str = ""
+    ) -> Awaited:
         """The proof of an entry of our log, once it has come so far, or time has run out.
 
+        Witnessed is what a quorum has cosigned, and the notaries of its kind if it demands some.
         Where no quorum is demanded, nothing comes after `signed`. Raises for an entry that is
         signed and whose proof cannot be read.
         """

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Collection
 
 from chopmark.api.ports import Awaited, Gateway, Until
 from chopmark.core.draft import Recorded
@@ -22,10 +23,12 @@ async def is_signed(gateway: Gateway, recorded: Recorded, seconds: float) -> boo
         return False
 
 
-async def is_witnessed(gateway: Gateway, recorded: Recorded, seconds: float) -> bool:
-    """Wait until a quorum has cosigned a head over all of a run; as `is_signed`."""
+async def is_witnessed(
+    gateway: Gateway, recorded: Recorded, seconds: float, kinds: Collection[str]
+) -> bool:
+    """Wait until a quorum has cosigned a head over all of a run of these kinds; as `is_signed`."""
     try:
-        return await gateway.wait_witnessed(recorded.start + recorded.count - 1, seconds)
+        return await gateway.wait_witnessed(recorded.start + recorded.count - 1, seconds, kinds)
     except ChopmarkError as error:
         _log.warning("entry %d is not witnessed yet: %s", recorded.start, error)
         return False
@@ -42,10 +45,12 @@ async def is_signed_before_stop(gateway: Gateway, recorded: Recorded, seconds: f
         return False
 
 
-async def wait_for_proof(gateway: Gateway, index: int, until: Until, seconds: float) -> Awaited:
+async def wait_for_proof(
+    gateway: Gateway, index: int, until: Until, seconds: float, kind: str
+) -> Awaited:
     """The proof of our own entry once it has come so far; `recorded` if it cannot be had now."""
     try:
-        return await gateway.awaited_proof(index, until, seconds)
+        return await gateway.awaited_proof(index, until, seconds, kind)
     except asyncio.CancelledError:  # a stop of the server, as in `is_signed_before_stop`
         return Awaited("recorded")
     except ChopmarkError as error:

@@ -116,7 +116,7 @@ class _Work:
         if prover is None:
             message = f"all {request.total} documents are recorded, but not signed yet"
             raise TryAgainError("not-signed", message)
-        self._state = state_of(prover.note, gateway.policy())
+        self._state = state_of(prover.note, gateway.policy(), self._bulk.kind)
         if self._state == "provisional" and self._bulk.until == "witnessed":
             message = f"all {request.total} documents are signed, but not witnessed yet"
             raise TryAgainError("not-witnessed", message)

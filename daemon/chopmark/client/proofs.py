@@ -51,19 +51,26 @@ def lacks_quorum(proof: Proof, policy: bytes) -> bool:
         UnreachableError: `bad-answer` if proof or policy of the gateway do not hold.
     """
     try:
-        return not verify_proof(proof, parse_policy(policy)).quorum
+        rule = parse_policy(policy)
+        proven = verify_proof(proof, rule)
+        entry, _ = read_attestation(proven.extra.entry)
+        full = rule if entry is None else rule.for_kind(entry.kind)
+        return not full.is_satisfied(one.key for one in proven.head.verified)
     except MalformedError as error:
         raise bad_answer() from error
 
 
-def state_of(note: bytes, policy: bytes) -> str:
-    """How far a signed head has come: `witnessed`, `provisional`, or `signed` without a quorum.
+def state_of(note: bytes, policy: bytes, kind: str) -> str:
+    """How far a signed head has come for a kind of document.
+
+    Returns:
+        `witnessed`, `provisional`, or `signed` where no quorum is demanded.
 
     Raises:
         UnreachableError: `bad-answer` if note or policy of the gateway do not hold.
     """
     try:
-        rule = parse_policy(policy)
+        rule = parse_policy(policy).for_kind(kind)
         if rule.quorum == NONE:
             return "signed"
         head = open_checkpoint(note, rule.logs[0], tuple(rule.witnesses.values()))

@@ -67,14 +67,31 @@ def facts_from_proof(
     if entry is None:
         return replace(unproven, problem=problem)
     if not may_issue(entry.kind):
-        problem = f"{issuer.institution} is not entitled to attest the kind {entry.kind}"
+        problem = not_entitled(issuer, entry.kind)
     match = compare(entry, digests, issuer.origin, proven.extra.salt)
     known = replace(unproven, entry=entry, problem=problem, match=match)
     return _with_witnesses(known, proven, policy)
 
 
+def not_entitled(issuer: Issuer, kind: str) -> str:
+    """The problem of an entry whose issuer may not attest its kind."""
+    return f"{issuer.institution} is not entitled to attest the kind {kind}"
+
+
+def lacks_notaries(facts: Facts, policy: Policy) -> Facts:
+    """The facts of an entry that has its quorum, and not the notaries that its kind demands."""
+    kind = "" if facts.entry is None else facts.entry.kind
+    return replace(facts, quorum="missing", notaries=policy.describe_notaries(kind))
+
+
 def _with_witnesses(facts: Facts, proven: Proven, policy: Policy) -> Facts:
+    kind = "" if facts.entry is None else facts.entry.kind
     state = "none" if policy.quorum == NONE else "reached" if proven.quorum else "missing"
+    full = policy.for_kind(kind)
+    if proven.quorum and not full.is_satisfied(one.key for one in proven.head.verified):
+        facts, state = lacks_notaries(facts, policy), "missing"
+    elif proven.quorum and full.quorum != NONE:
+        state = "reached"
     by = proven.existed_by
     cosigned = tuple((v.key.name, v.time * 1000) for v in proven.head.verified if v.time)
     existed_by = by * 1000 if by is not None else None

@@ -6,7 +6,7 @@ many bytes of deterministic CBOR.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from chopmark.core.cbor import decode_cbor, encode_cbor
@@ -71,16 +71,20 @@ class Run:
         start: index in the log of that one.
         count: how many.
         made_at: their common time, ms since the Unix epoch.
+        valid_until: the end of their validity (ms), where the request named none and the gateway
+            has set one by the catalogue of kinds.
     """
 
     first: int
     start: int
     count: int
     made_at: int
+    valid_until: int | None = None
 
     def encode(self) -> bytes:
         """The run as a record."""
-        return _frame({0: 1, 1: self.first, 2: self.start, 3: self.count, 4: self.made_at})
+        values = (1, self.first, self.start, self.count, self.made_at, self.valid_until)
+        return _frame({key: value for key, value in enumerate(values) if value is not None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +255,11 @@ class AnswerReader:
         self._free = run.start + run.count
 
 
+def of_run(header: Header, run: Run) -> Header:
+    """The header of a run, with the end of validity that the gateway has set, if it has."""
+    return header if run.valid_until is None else replace(header, valid_until=run.valid_until)
+
+
 def make_drafts(header: Header, digests: bytes) -> Drafts:
     """What a request asks for, from its header and some of its digests, whole ones."""
     sha256, sm3 = digests, None
@@ -284,11 +293,11 @@ def _frame(value: object) -> bytes:
 
 
 def _parse_run(value: dict[object, object]) -> Run:
-    _check_keys(value, {0, 1, 2, 3, 4})
+    _check_keys(value, {0, 1, 2, 3, 4}, {5})
     first, start, count, made_at = (_uint(value[key], "part of a run") for key in range(1, 5))
     if count == 0 or max(first, start) > MAX_INT - count:
         raise MalformedError(CODE, "a run is empty, or beyond what a log can hold")
-    return Run(first, start, count, made_at)
+    return Run(first, start, count, made_at, _uint(value[5], "valid until") if 5 in value else None)
 
 
 def _parse_end(value: dict[object, object]) -> End:

@@ -40,9 +40,14 @@ class Cosignatures:
         return policy.existed_by(Verified(key, time) for key, (time, _) in self.lines.items())
 
     def note(self, policy: Policy) -> bytes:
-        """The note: the log's signature, a minimal quorum, then others as they fit; by time."""
+        """The note: the log's signature, a minimal quorum, notaries, then others as they fit."""
         by_time = sorted(self.lines, key=lambda key: self.lines[key][0])
         quorum = minimal_quorum(policy, by_time)
-        others = [key for key in by_time if key not in quorum]
-        lines = [self.lines[key][1] for key in (*quorum, *others)]
+        notaries = [
+            key
+            for kind in policy.notarised(by_time)
+            for key in minimal_quorum(policy.for_kind(kind), by_time)
+        ]
+        keys = dict.fromkeys((*quorum, *notaries, *by_time))
+        lines = [self.lines[key][1] for key in keys]
         return Note(self.head.encode(), (self.log, *lines[: MAX_LINES - 1])).encode()

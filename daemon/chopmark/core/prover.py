@@ -13,7 +13,7 @@ from typing import Final
 
 from chopmark.core.checkpoint import Checkpoint, SignedCheckpoint
 from chopmark.core.columns import make_columns
-from chopmark.core.compact import End, Header, Run, beside, make_drafts, stretches
+from chopmark.core.compact import End, Header, Run, beside, make_drafts, of_run, stretches
 from chopmark.core.entry import template
 from chopmark.core.errors import RefusedError
 from chopmark.core.merkle import HASH, fold_range, node_hash, range_nodes
@@ -150,11 +150,12 @@ class RunProver:
     def _add_leaves(self, run: Run, leaves: bytearray) -> None:
         end = run.first + run.count
         for first in range(run.first, end, _BLOCK):
-            drafts = make_drafts(self._header, self._part(first, min(_BLOCK, end - first)))
+            digests = self._part(first, min(_BLOCK, end - first))
+            drafts = make_drafts(of_run(self._header, run), digests)
             leaves += b"".join(make_columns(drafts, run.made_at).leaves())
 
     def _entry(self, run: Run, number: int) -> bytes:
-        header = self._header
+        header = of_run(self._header, run)
         before, between, after = template(
             run.made_at, header.kind, header.valid_until, None, with_sm3=header.with_sm3
         )

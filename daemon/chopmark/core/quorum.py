@@ -9,6 +9,8 @@ Rules (docs/formats/policy.md):
 4. A quorum has at most 14 cosignatures, so that with the log's it fits a note that we publish.
 5. Whoever stands in no group is a witness all the same, whom the quorum does not need.
 6. Without another institution there is no quorum to demand: `quorum none`.
+7. A kind may demand notaries besides: so many of some institutions, the issuer's left out. They
+   may vote in the quorum too. Where too few are left, nothing of this kind is ever witnessed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -50,10 +52,26 @@ class WitnessGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class Notaries:
+    """Institutions, so many of which must have cosigned what is attested of a kind.
+
+    Attributes:
+        kind: of documents.
+        institutions: by name.
+        threshold: how many.
+    """
+
+    kind: str
+    institutions: tuple[str, ...]
+    threshold: int
+
+
+@dataclass(frozen=True, slots=True)
 class WitnessRule:
     """The mandatory groups; without any, each jurisdiction is one that needs a majority."""
 
     groups: tuple[WitnessGroup, ...] = ()
+    notaries: tuple[Notaries, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +125,13 @@ def generate(issuer: Member, members: Iterable[Member], rule: WitnessRule | None
     witnesses = {key.name: key for member in voters for key in member.all_cosigner_keys}
     _check_names(witnesses)
     log = issuer.log_keys
-    if rule is None or not voters:
+    if rule is None:
         return Generated(Policy(log))
+    if not voters:
+        nobody: tuple[str, ...] = ()
+        return Generated(
+            Policy(log, notaries={one.kind: (one.threshold, nobody) for one in rule.notaries})
+        )
     groups = check_rule(rule).groups or _each_jurisdiction([issuer, *voters])
     ballots = {jurisdiction: _Ballot(g) for g in groups for jurisdiction in g.jurisdictions}
     mandatory = [ballots[group.jurisdictions[0]] for group in groups]
@@ -116,9 +139,10 @@ def generate(issuer: Member, members: Iterable[Member], rule: WitnessRule | None
         ballots |= dict.fromkeys(ballot.group.jurisdictions, ballot)
     inner = _cast(voters, ballots)
     kept = [ballot for ballot in mandatory if ballot.votes]
-    _check_kept(issuer, kept)
+    notaries = {one.kind: (one.threshold, _call(one, voters, inner)) for one in rule.notaries}
+    _check_kept(issuer, kept, sum(needed for needed, _ in set(notaries.values())))
     return Generated(
-        Policy(log, witnesses, inner | _outer(kept), QUORUM),
+        Policy(log, witnesses, inner | _outer(kept), QUORUM, notaries),
         tuple(ballot.group.name for ballot in mandatory if not ballot.votes),
     )
 
@@ -207,12 +231,28 @@ def _vote(
     return name
 
 
+def _call(
+    notaries: Notaries, voters: Collection[Member], inner: dict[str, tuple[int, tuple[str, ...]]]
+) -> tuple[str, ...]:
+    """The names of the notaries' votes; an institution with more gateways is a group of them."""
+    votes: list[str] = []
+    for institution in notaries.institutions:
+        gateways = [member for member in voters if member.institution == institution]
+        names = tuple(key.name for member in gateways for key in member.all_cosigner_keys)
+        known = next((name for name, (_, of) in inner.items() if of == names), None)
+        if len(names) > 1 and known is None:
+            known = f"notary-{'-or-'.join(member.id for member in gateways)}"
+            inner[known] = (1, names)
+        votes += [known] if known is not None else names
+    return tuple(votes)
+
+
 def _outer(kept: Sequence[_Ballot]) -> dict[str, tuple[int, tuple[str, ...]]]:
     groups = {ballot.group.name: (ballot.needed, tuple(ballot.votes)) for ballot in kept}
     return {**groups, QUORUM: (len(groups), tuple(groups))}
 
 
-def _check_kept(issuer: Member, kept: Sequence[_Ballot]) -> None:
+def _check_kept(issuer: Member, kept: Sequence[_Ballot], notaries: int) -> None:
     for ballot in kept:
         if ballot.needed > len(ballot.votes):
             message = (
@@ -227,7 +267,7 @@ def _check_kept(issuer: Member, kept: Sequence[_Ballot]) -> None:
         )
         hint = 'give one group that holds others than the issuer the threshold "majority"'
         raise RefusedError("no-common-quorum", message, hint=hint)
-    total = sum(ballot.needed for ballot in kept)
+    total = sum(ballot.needed for ballot in kept) + notaries
     if total > MAX_QUORUM:
         message = f"a quorum of {total} cosignatures does not fit a note, which has {MAX_QUORUM}"
         raise RefusedError("quorum-too-large", message, hint=_CUT)

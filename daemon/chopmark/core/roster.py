@@ -18,7 +18,6 @@ from chopmark.core.member import Member, PastKey
 from chopmark.core.proquint import spell
 from chopmark.core.quorum import WitnessRule
 from chopmark.core.text import parse_hash
-from chopmark.core.verdict import DEFAULT_MAX_AGE
 
 HEADER: Final = "chopmark/roster/v1"
 MAX_DAYS: Final = 400
@@ -101,21 +100,30 @@ class Institution(_Part, frozen=True, kw_only=True):
     jurisdiction: str
 
 
+class NotaryGroup(_Part, frozen=True, kw_only=True):
+    """Institutions, by id, so many of which must have cosigned besides the quorum."""
+
+    institutions: tuple[str, ...]
+    threshold: int
+
+
 class CatalogueKind(_Part, frozen=True, kw_only=True):
     """What holds for one kind of document.
 
     Attributes:
-        max_age: seconds for which an answer is fresh.
+        max_age: seconds for which an answer is fresh; without it the reader's configuration says.
         validity: seconds for which an attestation may be valid at most, if there is a bound.
         blinded: whether attestations must be blinded.
         digests: algorithms that an attestation must name.
+        notary: who else must have cosigned, if anybody.
     """
 
     name: str
-    max_age: int = DEFAULT_MAX_AGE
+    max_age: int | None = None
     validity: int | None = None
     blinded: bool = False
     digests: tuple[Literal["sha256", "sm3"], ...] = ("sha256",)
+    notary: NotaryGroup | None = None
 
 
 class WitnessGroup(_Part, frozen=True, kw_only=True):
@@ -185,14 +193,22 @@ class Roster(_Part, frozen=True, kw_only=True):
         )
 
     def rule(self) -> WitnessRule:
-        """The witness rule."""
+        """The witness rule, with the notaries of each kind."""
         groups = () if self.witness is None else self.witness.group
+        names = {one.id: one.name for one in self.institution}
         return WitnessRule(
-            tuple(quorum.WitnessGroup(one.jurisdictions, one.threshold) for one in groups)
+            tuple(quorum.WitnessGroup(one.jurisdictions, one.threshold) for one in groups),
+            tuple(
+                quorum.Notaries(
+                    kind.name, tuple(names[one] for one in notary.institutions), notary.threshold
+                )
+                for kind in self.kind
+                if (notary := kind.notary) is not None
+            ),
         )
 
     def max_age(self, kind: str) -> int | None:
-        """Seconds for which an answer about a kind is fresh, if the catalogue has the kind."""
+        """Seconds for which an answer about a kind is fresh, if the catalogue says."""
         return next((one.max_age for one in self.kind if one.name == kind), None)
 
     def expires_in(self, now: datetime) -> float:

@@ -12,6 +12,8 @@
 5. The threshold is 1 to the number of institutions that vote.
 6. Who names a successor has left, with the last head of every log key, for another member of its
    institution; nobody is a successor of itself, by however many steps.
+7. A kind's notaries are institutions of the roster; as many as are needed are active, the
+   institution of each active member that may issue the kind left out.
 7. Of the witness groups each jurisdiction is in one at most, and in whatever institution's log:
    each group can be satisfied, and one of them needs more than half of its institutions.
 """
@@ -24,6 +26,7 @@ from chopmark.core.checkpoint import check_origin
 from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.keys import ECDSA_P256, ED25519, VerifierKey, parse_vkey
 from chopmark.core.member import (
+    ANY_KIND,
     check_institution,
     check_jurisdiction,
     check_kind,
@@ -62,6 +65,7 @@ def check_roster(roster: Roster) -> None:
     _check_institutions(roster)
     for kind in roster.kind:
         _check_kind(kind)
+        _check_notaries(kind, roster)
     _check_unique("kind", (kind.name for kind in roster.kind))
     for officer in roster.officer:
         _check_officer(officer, roster)
@@ -103,11 +107,28 @@ def _check_institutions(roster: Roster) -> None:
 def _check_kind(kind: CatalogueKind) -> None:
     where = f"kind {kind.name[:40]!r}"
     _apply(where, check_kind, kind.name)
-    demand(1 <= kind.max_age <= MAX_SECONDS, f"{where}: max_age: seconds from 1 on")
-    bounded = kind.validity is None or 1 <= kind.validity <= MAX_SECONDS
-    demand(bounded, f"{where}: validity: seconds from 1 on")
+    for name, seconds in (("max_age", kind.max_age), ("validity", kind.validity)):
+        bounded = seconds is None or 1 <= seconds <= MAX_SECONDS
+        demand(bounded, f"{where}: {name}: seconds from 1 on")
     good = kind.digests in (("sha256",), ("sha256", "sm3"))
     demand(good, f'{where}: digests: ["sha256"] or ["sha256", "sm3"]')
+
+
+def _check_notaries(kind: CatalogueKind, roster: Roster) -> None:
+    if kind.notary is None:
+        return
+    where = f"kind {kind.name!r}: notary"
+    wanted, threshold = kind.notary.institutions, kind.notary.threshold
+    known = {one.id for one in roster.institution}
+    demand(known.issuperset(wanted), f"{where}: no such institution")
+    demand(len(set(wanted)) == len(wanted), f"{where}: an institution occurs twice")
+    demand(1 <= threshold <= len(wanted), f"{where}: threshold: 1 to all of its institutions")
+    active = {one.institution for one in roster.member if one.state == "active"}
+    for member in roster.member:
+        if member.state == "active" and {kind.name, ANY_KIND}.intersection(member.kinds):
+            left = active.intersection(wanted) - {member.institution}
+            enough = len(left) >= threshold
+            demand(enough, f"{where}: {member.id} may issue it, and has {len(left)} notaries")
 
 
 def _check_officer(officer: Officer, roster: Roster) -> None:

@@ -127,6 +127,7 @@ class Facts:
         revoked: the effective revocation, if any.
         superseded_by: index of the attestation that replaced this one.
         quorum: `none`, `reached` or `missing`.
+        notaries: those that the kind demands besides, if nothing but they is missing, in words.
         existed_by: time by which the quorum had cosigned.
         witnesses: who cosigned, and when.
         dropped: groups of the policy that leaving out the issuer has emptied.
@@ -150,6 +151,7 @@ class Facts:
     as_of: int | None = None
     max_age: int = DEFAULT_MAX_AGE
     warning: str | None = None
+    notaries: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,6 +114,12 @@ def _expired(facts: Facts, _: Question) -> str:
 
 
 def _unwitnessed(facts: Facts, _: Question) -> str:
+    if facts.notaries is not None and facts.entry is not None:
+        return (
+            f"{facts.issuer.institution} has signed this attestation and the quorum has "
+            f"countersigned it, but not the notaries that the kind {facts.entry.kind} needs "
+            f"({facts.notaries}): try again later."
+        )
     return (
         f"{facts.issuer.institution} has signed this attestation, but not enough institutions "
         "have countersigned it yet: try again later."

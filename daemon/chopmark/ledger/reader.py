@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
 from chopmark.core.columns import Columns, parse_columns
-from chopmark.core.entry import Adoption, parse_entry
+from chopmark.core.entry import Adoption, Attestation, parse_entry
 from chopmark.core.errors import InternalError, MalformedError, MissingError
 from chopmark.core.merkle import HASH, fold_range, inclusion_proof, leaf_hash, read_range
 from chopmark.core.package import MAX_BUNDLE, Package, cut_runs
@@ -149,21 +149,29 @@ class Reader:
         return read_range(0, size, self.node)
 
     def proof(self, index: int, state: LogState) -> Proof:
-        """Proof of an entry under the newest head that a quorum has cosigned, if that covers it.
+        """Proof of an entry under the newest head that notaries or a quorum have cosigned.
 
-        Otherwise it is under the newest signed head, and provisional where a quorum is demanded.
+        If none covers it, it is under the newest signed head, and provisional where a quorum is
+        demanded; see `LogState.covering`.
 
         Raises:
             MissingError: `not-signed` if no head covers it.
         """
-        size, note = state.witnessed_size, state.witnessed_note
-        if index >= size:
-            size, note = state.head.size, state.note
+        kind = self.kind(index) if state.notarised and 0 <= index < state.head.size else ""
+        size, note = state.covering(index, kind)
         if note is None or not 0 <= index < size:
             raise MissingError("not-signed", f"no signed head covers entry {index} yet")
         hashes = inclusion_proof(index, size, self._cached_node)
         extra = Extra(self.entry(index))
         return Proof(index, hashes, note, extra.encode())
+
+    def kind(self, index: int) -> str:
+        """The kind of an attestation; empty of other entries."""
+        try:
+            entry = parse_entry(self.entry(index))
+        except MalformedError:  # it means nothing, and lies under heads all the same
+            return ""
+        return entry.kind if isinstance(entry, Attestation) else ""
 
     def proofs(self, indexes: Iterable[int], state: LogState) -> list[Proof]:
         """Proofs of entries; what they have in common is read once.

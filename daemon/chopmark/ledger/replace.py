@@ -23,7 +23,7 @@ from chopmark.ledger.floors import lose
 from chopmark.ledger.schema import connect, damage_named
 
 _OF_THE_LOG: Final = (
-    *("log", "bundle", "tile", "reference", "grave", "request", "witnessed", "epoch"),
+    *("log", "bundle", "tile", "reference", "grave", "request", "witnessed", "notarised", "epoch"),
 )
 """Tables that the entries fill, or the token: the old ones say nothing about the new log."""
 _RAISE: Final = (

@@ -25,21 +25,24 @@ class Held:
         conflict: the version of which there are two texts and none is pinned, or None.
         rivals: SHA-256 of the texts of that version.
         suspensions: notes by the vkey of the emergency key.
+        times: when each of `notes` came in force here, in seconds since the Unix epoch.
     """
 
     notes: tuple[bytes, ...]
     conflict: int | None
     rivals: tuple[bytes, ...]
     suspensions: tuple[tuple[str, bytes], ...]
+    times: tuple[int, ...] = ()
 
 
 def read_held(db: sqlite3.Connection) -> Held:
     """What the database holds now."""
     rows = db.execute(
-        "SELECT version, note FROM roster WHERE adopted_at IS NOT NULL"
+        "SELECT version, note, adopted_at FROM roster WHERE adopted_at IS NOT NULL"
         " ORDER BY version, coalesce(pinned_at, 0), adopted_at"
     )
-    notes = tuple(dict(rows.fetchall()).values())  # of rivals the one pinned last
+    # Of rivals the one pinned last.
+    adopted = {version: (note, time) for version, note, time in rows}.values()
     found = db.execute(
         "SELECT version FROM roster GROUP BY version"
         " HAVING count(*) > 1 AND count(pinned_at) = 0 ORDER BY version LIMIT 1"
@@ -47,7 +50,13 @@ def read_held(db: sqlite3.Connection) -> Held:
     conflict = found[0] if found else None
     rivals = db.execute("SELECT digest FROM roster WHERE version = ?", (conflict,))
     suspensions = db.execute("SELECT vkey, note FROM suspension ORDER BY vkey")
-    return Held(notes, conflict, tuple(row[0] for row in rivals), tuple(suspensions))
+    return Held(
+        tuple(note for note, _ in adopted),
+        conflict,
+        tuple(row[0] for row in rivals),
+        tuple(suspensions),
+        tuple(time for _, time in adopted),
+    )
 
 
 def record_signing(db: sqlite3.Connection, version: int, digest: bytes) -> None:

@@ -9,9 +9,9 @@ Rules:
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -45,6 +45,8 @@ class LogState:
         fork_note: a signed head of this log that contradicts it, once one was seen.
         witnessed_size: of the newest head that a quorum has cosigned (`witnessed`).
         witnessed_note: its note, with the quorum's cosignatures.
+        notarised: by kind of document, size and note of the newest such head that the notaries of
+            the kind have cosigned too, where it demands some.
     """
 
     size: int
@@ -56,6 +58,19 @@ class LogState:
     fork_note: bytes | None = None
     witnessed_size: int = 0
     witnessed_note: bytes | None = None
+    notarised: Mapping[str, tuple[int, bytes]] = field(default_factory=dict)
+
+    def covering(self, index: int, kind: str) -> tuple[int, bytes | None]:
+        """Size and note of the head that says most of an entry of this kind.
+
+        The notaries' if it covers the entry, or else the quorum's, or else the newest signed one.
+        """
+        notarised = self.notarised.get(kind)
+        if notarised is not None and index < notarised[0]:
+            return notarised
+        if self.witnessed_note is not None and index < self.witnessed_size:
+            return self.witnessed_size, self.witnessed_note
+        return self.head.size, self.note
 
 
 class Appended(NamedTuple):
@@ -109,7 +124,10 @@ def read_state(db: sqlite3.Connection) -> LogState:
         "size, origin, head_size, head_root, head_note, seen_time, seen_note, made_last, fork_note,"
         " witnessed_size, witnessed_note",
     )
-    return LogState(row[0], Checkpoint(*row[1:4]), *row[4:])
+    rows = db.execute("SELECT kind, size, note FROM notarised")
+    notarised = {kind: (size, note) for kind, size, note in rows}
+    state = LogState(row[0], Checkpoint(*row[1:4]), *row[4:])
+    return replace(state, notarised=notarised)
 
 
 def read_row(db: sqlite3.Connection, columns: str) -> tuple[Any, ...]:

@@ -53,13 +53,19 @@ CREATE TABLE witnessed (
   size INTEGER PRIMARY KEY,
   time INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE notarised (
+  kind TEXT PRIMARY KEY,
+  size INTEGER NOT NULL,
+  note BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 ALTER TABLE log ADD COLUMN witnessed_size INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE log ADD COLUMN witnessed_note BLOB;
 """
 """`cosigner`: the newest head that each cosigner key of ours has cosigned of each log.
 `floors_lost`: keys whose rows were lost with a disk, and when (seconds); `floor`: from where such a
 key goes on, as an operator has said; see `ledger.floors`.
-`witnessed`: by which time (seconds) a quorum had cosigned the log at a size."""
+`witnessed`: by which time (seconds) a quorum had cosigned the log at a size. `notarised`: by kind
+of document, the newest head that its notaries had cosigned too."""
 
 EVIDENCE: Final = """
 CREATE TABLE evidence (

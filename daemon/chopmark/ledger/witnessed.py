@@ -5,6 +5,7 @@ between two rows existed by the later one's time: at most ten seconds more than 
 """
 
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -18,7 +19,9 @@ EXISTED_BY: Final = "SELECT time FROM witnessed WHERE size > ? ORDER BY size LIM
 """The time by which a quorum had cosigned a head over the entry of an index."""
 
 
-def move_witnessed(store: Store, size: int, time: int, note: bytes) -> None:
+def move_witnessed(
+    store: Store, size: int, time: int, note: bytes, kinds: Sequence[str] = ()
+) -> None:
     """Store a head that a quorum has cosigned; one that brings nothing new changes nothing.
 
     Args:
@@ -26,16 +29,29 @@ def move_witnessed(store: Store, size: int, time: int, note: bytes) -> None:
         size: of the head.
         time: seconds since the epoch by which the quorum had cosigned it.
         note: the head's note with the quorum's cosignatures.
+        kinds: of documents whose notaries have cosigned it too.
 
     Raises:
         TryAgainError: `not-recorded`, `storage-full`; nothing was changed.
         InternalError: `commit-unknown`; the process must end.
     """
     state = store.state
-    if size < state.witnessed_size or note == state.witnessed_note:
+    ahead = size >= state.witnessed_size and note != state.witnessed_note
+    fresh = [kind for kind in kinds if state.notarised.get(kind, (0, b""))[0] < size]
+    if not ahead and not fresh:
         return
-    store.change(lambda db: _move(db, size, time, note))
-    store.state = replace(store.state, witnessed_size=size, witnessed_note=note)
+
+    def move(db: sqlite3.Connection) -> None:
+        if ahead:
+            _move(db, size, time, note)
+        for kind in fresh:
+            db.execute("INSERT OR REPLACE INTO notarised VALUES (?, ?, ?)", (kind, size, note))
+
+    store.change(move)
+    notarised = {**state.notarised, **dict.fromkeys(fresh, (size, note))}
+    store.state = replace(store.state, notarised=notarised)
+    if ahead:
+        store.state = replace(store.state, witnessed_size=size, witnessed_note=note)
 
 
 def _move(db: sqlite3.Connection, size: int, time: int, note: bytes) -> None:

@@ -1,11 +1,12 @@
 """What our ledger says about a request in compact form; on the readers' thread."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from chopmark.core.columns import make_columns
-from chopmark.core.compact import End, Header, Run, beside, make_drafts
-from chopmark.core.entry import template
+from chopmark.core.compact import End, Header, Run, beside, make_drafts, of_run
+from chopmark.core.entry import Attestation, parse_entry, template
 from chopmark.core.errors import RefusedError
 from chopmark.core.merkle import HASH, read_range
 from chopmark.ledger.reader import Reader
@@ -28,16 +29,28 @@ def read_runs(reader: Reader, header: Header) -> list[Run]:
         message = f"less of this request is recorded than the {header.offset} that were sent before"
         hint = "send it from offset 0; requests are forgotten after 30 days"
         raise RefusedError("compact-gap", message, hint=hint)
-    runs = [Run(*part) for part in parts]
+    runs = [_with_end(reader, header, Run(*part)) for part in parts]
     if runs:
         _check_terms(reader, header, runs[0])
     cut = [cut_run(run, max(0, header.offset - run.first)) for run in runs]
     return [run for run in cut if run.count > 0]
 
 
+def _with_end(reader: Reader, header: Header, run: Run) -> Run:
+    """A run with the end of validity that it has, where the header names none.
+
+    It is the one that the catalogue of kinds had set; by now the catalogue may be another.
+    """
+    if header.valid_until is not None:
+        return run
+    entry = parse_entry(reader.entry(run.start))
+    end = entry.valid_until if isinstance(entry, Attestation) else None
+    return run if end is None else replace(run, valid_until=end)
+
+
 def cut_run(run: Run, count: int) -> Run:
     """A run without its first digests."""
-    return Run(run.first + count, run.start + count, run.count - count, run.made_at)
+    return replace(run, first=run.first + count, start=run.start + count, count=run.count - count)
 
 
 def compare(reader: Reader, header: Header, run: Run, digests: bytes) -> None:
@@ -47,7 +60,7 @@ def compare(reader: Reader, header: Header, run: Run, digests: bytes) -> None:
         RefusedError: `compact-mismatch`.
     """
     count = len(digests) // header.width
-    wanted = list(make_columns(make_drafts(header, digests), run.made_at))
+    wanted = list(make_columns(make_drafts(of_run(header, run), digests), run.made_at))
     held = reader.entries(run.start, run.start + count)
     if held != wanted:
         at = next(at for at in range(count) if held[at] != wanted[at])
@@ -61,9 +74,8 @@ def make_end(reader: Reader, state: LogState, runs: Sequence[Run]) -> End | None
     It is under the newest head that a quorum has cosigned if that covers them, as for a proof.
     """
     last = max((run.start + run.count for run in runs), default=0)
-    size, note = state.witnessed_size, state.witnessed_note
-    if note is None or last > size:
-        size, note = state.head.size, state.note
+    kind = reader.kind(runs[0].start) if runs and state.notarised else ""
+    size, note = state.covering(last - 1, kind)
     if note is None:
         return None
     places = beside(runs, size)
@@ -74,6 +86,7 @@ def make_end(reader: Reader, state: LogState, runs: Sequence[Run]) -> End | None
 def _check_terms(reader: Reader, header: Header, run: Run) -> None:
     """The run's first entry must be what the header asks for, whatever its digests are."""
     entry = reader.entry(run.start)
+    header = of_run(header, run)
     before, between, after = template(
         run.made_at, header.kind, header.valid_until, None, with_sm3=header.with_sm3
     )

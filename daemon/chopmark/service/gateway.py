@@ -1,9 +1,10 @@
 """The gateway as the API sees it: our log, the replicas and the HSM brought together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from chopmark.api.ports import Asked, Awaited, Forks, Identity, Keys, Rosters, Until
+from chopmark.core.catalogue import Catalogue
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.entry import REASONS
@@ -19,6 +20,7 @@ from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import is_attestation, is_revocable
 from chopmark.service.auditing import noted
+from chopmark.service.awaiting import Awaiting
 from chopmark.service.compact import compare, make_end, read_runs
 from chopmark.service.following import Following
 from chopmark.service.signing import Signing
@@ -56,8 +58,10 @@ class GatewayService:
         rosters: Rosters,
         rotation: Keys,
         forks: Forks,
-        witnessing: Signing | None = None,
+        witnessing: Awaiting | None = None,
+        catalogue: Catalogue | None = None,
     ) -> None:
+        self._catalogue = Catalogue(own) if catalogue is None else catalogue
         self.rosters = rosters
         self.rotation = rotation
         self._own = own
@@ -81,18 +85,13 @@ class GatewayService:
         """Who we are."""
         return self._identity
 
-    def check_draft(self, draft: Draft) -> None:
-        """Refuse kinds that we may not issue, and validity that has ended already.
+    def check_draft(self, draft: Draft) -> int | None:
+        """Refuse what the catalogue of kinds does; gives the end of validity to be set.
 
         Raises:
-            RefusedError: `kind-not-allowed`, `already-expired`.
+            RefusedError: see `Catalogue.check`.
         """
-        if not self._own.may_issue(draft.kind):
-            message = f"this gateway may not attest the kind {draft.kind}"
-            hint = f"it may attest: {', '.join(sorted(self._own.kinds))}"
-            raise RefusedError("kind-not-allowed", message, hint=hint)
-        if draft.valid_until is not None and draft.valid_until <= self._clock.now_ms():
-            raise RefusedError("already-expired", "`valid_until` lies in the past")
+        return self._catalogue.check(draft, self._clock.now_ms())
 
     async def check_supersedes(self, index: int) -> None:
         """Refuse a supersession of anything but an earlier attestation of our log.
@@ -124,7 +123,8 @@ class GatewayService:
         """Append part of a request as one run; see `Sequencer.record`."""
         claim = Claim(header.request, first)
         recorded = await self._sequencer.record([drafts], seconds, claim)
-        return Run(first, recorded.start, recorded.count, recorded.made_at)
+        end = drafts.valid_until if header.valid_until is None else None  # set by the catalogue
+        return Run(first, recorded.start, recorded.count, recorded.made_at, end)
 
     async def end_compact(self, runs: Sequence[Run]) -> End | None:
         """The end of an answer; see `service.compact.make_end`."""
@@ -157,18 +157,20 @@ class GatewayService:
         """Whether the policy of our log demands that others cosign it."""
         return self._witnessing is not None
 
-    async def wait_witnessed(self, index: int, seconds: float) -> bool:
-        """Wait until a quorum has cosigned a head over an index; at once if none is demanded."""
+    async def wait_witnessed(self, index: int, seconds: float, kinds: Collection[str] = ()) -> bool:
+        """Wait until entries of these kinds are witnessed; at once if no quorum is demanded."""
         if self._witnessing is None:
             return await self.wait_signed(index, seconds)
-        return await self._witnessing.wait(index, seconds)
+        return await self._witnessing.wait(index, seconds, kinds)
 
-    async def awaited_proof(self, index: int, until: Until, seconds: float) -> Awaited:
+    async def awaited_proof(
+        self, index: int, until: Until, seconds: float, kind: str = ""
+    ) -> Awaited:
         """The proof of an entry of our log, once it is signed or witnessed."""
         if self._witnessing is None:
             return Awaited.signed(await self._signing.proof(index, seconds))
         if until == "witnessed":
-            proof = await self._witnessing.proof(index, seconds)
+            proof = await self._witnessing.proof(index, seconds, kind)
             if proof is not None:
                 return Awaited("witnessed", proof)
             seconds = 0

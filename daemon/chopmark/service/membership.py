@@ -10,6 +10,8 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+from chopmark.core.catalogue import Catalogue
+from chopmark.core.entitlement import Entitlement, Term, entitle
 from chopmark.core.errors import ChopmarkError, ForbiddenError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.member import Member
@@ -34,6 +36,7 @@ class Membership:
         chain: the versions of the roster that are held, the one in force last.
         refusal: why this gateway may not issue, or None.
         max_age: seconds for which an answer about a kind is fresh.
+        times: when each version of `chain` came in force here, in seconds.
     """
 
     own: Member
@@ -41,11 +44,25 @@ class Membership:
     chain: tuple[SignedRoster, ...]
     refusal: ChopmarkError | None
     max_age: Callable[[str], int]
+    times: tuple[int, ...] = ()
 
     @property
     def signed(self) -> SignedRoster | None:
         """The roster in force."""
         return self.chain[-1] if self.chain else None
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """What we may attest, by the catalogue of the roster in force."""
+        return Catalogue(self.own, () if self.signed is None else self.signed.roster.kind)
+
+    def entitlement(self, member: Member) -> Entitlement:
+        """What a member may issue, and might by older versions."""
+        if self.signed is None or find_own(self.signed.roster, member) is None:
+            return Entitlement([Term(0, 0, member.kinds)])
+        rosters = (one.roster for one in self.chain)
+        times = (1000 * time for time in self.times)
+        return entitle(member.id, zip(rosters, times, strict=True))
 
     def refuse(self, _waiting: int) -> ChopmarkError | None:
         """For `Sequencer.refuse`."""
@@ -86,7 +103,7 @@ def form_membership(
         known = roster.max_age(kind)
         return config.max_age(kind) if known is None else known
 
-    return Membership(own, peers, chain, refusal, max_age)
+    return Membership(own, peers, chain, refusal, max_age, held.times)
 
 
 def read_peers(config: Config) -> tuple[Member, ...]:

@@ -3,12 +3,15 @@
 A head is announced, and the next one only when that one has its quorum, or after a while: under
 load the witnesses thus meet on the same heads. While no quorum comes the while grows longer, so
 that slow witnesses find each other too; peers hear of newer heads by packages and heartbeats.
+
+Where kinds demand notaries, a head waits for these too, but not for those that were late before and
+were not heard of since.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -86,6 +89,10 @@ class Quorum:
         self._announced: SignedCheckpoint | None = None
         self._patience = PATIENCE
         self._settled = asyncio.Event()
+        self._notaries = {
+            key for _, names in policy.notaries.values() for key in _expand(policy, names)
+        }
+        self._absent: set[VerifierKey] = set()
         self._late = asyncio.Event()
         self.on_witnessed: Callable[[], None] = lambda: None
         self.observe_own_head: Callable[[bytes], Awaitable[None]] = _ignore
@@ -95,6 +102,11 @@ class Quorum:
     def unreachable(self) -> bool:
         """Whether the last head that was announced did not get its quorum in time."""
         return self._patience > PATIENCE
+
+    @property
+    def unnotarised(self) -> list[str]:
+        """Kinds whose notaries were late, and were not heard of since."""
+        return [kind for kind in self.policy.notaries if kind not in self._expected()]
 
     async def run(self) -> None:
         """Keep what comes after a quorum, and tell it again when nothing comes, for ever."""
@@ -118,12 +130,15 @@ class Quorum:
         head = open_checkpoint(note, self._own.log_key)
         self._announced = head
         self._settled.clear()
-        if self._log.state.witnessed_size >= head.checkpoint.size:
+        if self._is_settled(head.checkpoint.size):
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._patience):
                 await self._settled.wait()
-        if self._settled.is_set():
+        if self._log.state.witnessed_size >= head.checkpoint.size:
+            if not self._settled.is_set():
+                known = self._heads.get(head.checkpoint.size)
+                self._absent |= self._notaries - (known.lines.keys() if known else set())
             self._patience = PATIENCE
             return
         self._patience = min(2 * self._patience, MAX_PATIENCE)
@@ -176,6 +191,7 @@ class Quorum:
         self, sender: str, key: VerifierKey, time: int, signed: SignedCheckpoint
     ) -> None:
         head = signed.checkpoint
+        self._absent.discard(key)
         before = self.seen.get(sender, Seen(0, 0))
         self.seen[sender] = Seen(max(before.size, head.size), max(before.time, time))
         if head.size < max(1, self._log.state.witnessed_size):
@@ -185,12 +201,13 @@ class Quorum:
         one = self._heads.get(head.size)
         if one is None:
             one = Cosignatures(head, lines[log_key.name, log_key.key_id])
+            self._recall(one)
             self._heads[head.size] = one
             if len(self._heads) > MAX_HEADS:
                 del self._heads[min(self._heads)]
         if not one.add(key, time, lines[key.name, key.key_id]):
             return
-        if head.size == self._log.state.witnessed_size:
+        if head.size == self._log.state.witnessed_size and not self._completes(one):
             self._late.set()
         elif one.existed_by(self.policy) is not None:
             try:
@@ -199,20 +216,60 @@ class Quorum:
                 del one.lines[key]  # it is offered again
                 raise
 
+    def _recall(self, one: Cosignatures) -> None:
+        """Add what is stored of a head, be it from before a start: more may come of it."""
+        state = self._log.state
+        if one.head.size != state.witnessed_size or state.witnessed_note is None:
+            return
+        keys = tuple(self.policy.witnesses.values())
+        held, _ = self._own.read_head(state.witnessed_note, keys)
+        lines = {(line.name, line.key_id): line for line in held.lines()}
+        for verified in held.verified:
+            if verified.key in keys:
+                line = lines[verified.key.name, verified.key.key_id]
+                one.add(verified.key, verified.time, line)
+
+    def _completes(self, one: Cosignatures) -> bool:
+        """Whether a head has the notaries of a kind, and that is not stored yet."""
+        held = self._log.state.notarised
+        kinds = self.policy.notarised(one.lines)
+        return any(held.get(kind, (0, b""))[0] < one.head.size for kind in kinds)
+
+    def _is_settled(self, size: int) -> bool:
+        """Whether nobody is waited for any more who has not cosigned a head of this size."""
+        state = self._log.state
+        if state.witnessed_size < size:
+            return False
+        return all(state.notarised.get(kind, (0, b""))[0] >= size for kind in self._expected())
+
+    def _expected(self) -> tuple[str, ...]:
+        """The kinds whose notaries are waited for."""
+        return self.policy.notarised(set(self.policy.witnesses.values()) - self._absent)
+
     async def _keep(self, one: Cosignatures) -> None:
         """Store a quorum, then tell."""
         by = one.existed_by(self.policy)
         if by is None:
             return
         size, note = one.head.size, one.note(self.policy)
-        await self._log.write(lambda store: move_witnessed(store, size, by, note))
+        kinds = self.policy.notarised(one.lines)
+        await self._log.write(lambda store: move_witnessed(store, size, by, note, kinds))
         for older in [other for other in self._heads if other < size]:
             del self._heads[older]
         self.on_witnessed()
         self._tell(self._topic, note)
         announced = self._announced
-        if announced is not None and size >= announced.checkpoint.size:
+        if announced is not None and self._is_settled(announced.checkpoint.size):
             self._settled.set()
+
+
+def _expand(policy: Policy, names: Iterable[str]) -> Iterator[VerifierKey]:
+    """The keys of witnesses, and of the groups among these names."""
+    for name in names:
+        if name in policy.witnesses:
+            yield policy.witnesses[name]
+        else:
+            yield from _expand(policy, policy.groups[name][1])
 
 
 async def _ignore(_note: bytes) -> None:

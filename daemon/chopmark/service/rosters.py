@@ -48,6 +48,7 @@ from chopmark.service.membership import (
     open_held,
     suspended,
 )
+from chopmark.service.roster_pin import open_pinned, store_pinned
 from chopmark.service.roster_report import Alarm, behind, conflict, expiry, show
 
 LOG: Final = logging.getLogger("chopmark.roster")
@@ -176,24 +177,11 @@ class Rosters:
             MalformedError, RefusedError: it breaks a rule of rosters; `wrong-fingerprint`;
                 `roster-older`.
         """
-        text = parse_note(data).text
-        if not Fingerprint(text).matches(fingerprint):
-            hint = f"it is {Fingerprint(text).words}; ask the one who sent it, by another way"
-            raise RefusedError("wrong-fingerprint", "the fingerprint is another one", hint=hint)
-        signed = self._open_pinned(data)
-        version = signed.roster.version
-        decides = version == self.held.conflict
-        if self.current is not None and version < self.current.roster.version and not decides:
-            message = f"version {self.current.roster.version} is in force: it never goes back"
-            raise RefusedError("roster-older", message)
+        signed = open_pinned(data, fingerprint, self._chain, self.held)
         time = self.clock.now_ms() // 1000
-        other = self._chain.get(version, signed)
 
         def store_it(db: Any) -> None:
-            if decides and other.digest != signed.digest:
-                table.forget_above(db, version)
-            table.keep(db, version, signed.digest, signed.encode())
-            table.pin(db, version, signed.digest, time)
+            store_pinned(db, signed, self._chain, self.held, time)
 
         async with self._turn:
             await self.log.write(lambda store: store.change(store_it))
@@ -347,12 +335,6 @@ class Rosters:
         if self.current is None:
             raise MissingError("no-roster", "no version of the roster was pinned here")
         return self.current.roster
-
-    def _open_pinned(self, data: bytes) -> SignedRoster:
-        """A version that an operator pins: by the one before it where that is held."""
-        version = parse_roster(parse_note(data).text).version
-        before = self._chain.get(version - 1)
-        return open_roster(data, None if before is None else before.roster)
 
     def _check_conflict(self) -> None:
         alarm = conflict(self.held)

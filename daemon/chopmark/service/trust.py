@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from chopmark.core.errors import ConfigurationError, RefusedError
@@ -46,7 +47,8 @@ def policies_of(membership: Membership, config: Config) -> Policies:
     """The policy of each log, by the rule of the roster, or without one of the configuration.
 
     A roster was checked before it was adopted, but emergency keys may have suspended members since
-    whom its groups count on: then each jurisdiction that is left is a group.
+    whom its groups count on: then each jurisdiction that is left is a group. Notaries stay what
+    they are: where too few are left, nothing of their kind is witnessed.
 
     Raises:
         ConfigurationError: `witness-rule`.
@@ -54,11 +56,12 @@ def policies_of(membership: Membership, config: Config) -> Policies:
     own, peers = membership.own, membership.peers
     if membership.signed is None:
         return make_policies(own, peers, config.witness.parsed())
+    rule = membership.signed.roster.rule()
     try:
-        return make_policies(own, peers, membership.signed.roster.rule())
+        return make_policies(own, peers, rule)
     except ConfigurationError as error:
         LOG.error("%s", error.message, extra={"code": error.code})  # noqa: TRY400 - expected
-        return make_policies(own, peers, WitnessRule())
+        return make_policies(own, peers, replace(rule, groups=()))
 
 
 class Trust:
@@ -82,6 +85,7 @@ class Trust:
     ) -> None:
         self.policies = policies
         self.cosigner = cosigner
+        self._origin = own.origin
         self._dropped = policies[own.origin].dropped
         self._mesh: Mesh | None = None
         for replica in replicas:
@@ -134,11 +138,13 @@ class Trust:
 
     def alarms(self, size: int, witnessed: int) -> list[dict[str, str]]:
         """What an operator must look after."""
+        missing = [] if self.quorum is None else self.quorum.unnotarised
+        found = [_lacks_notaries(self.policy(self._origin), kind) for kind in missing]
         if self.describe(size, witnessed)["state"] != "missing":
-            return []
+            return found
         message = f"{size - witnessed} entries wait for the quorum: their proofs are provisional"
         hint = "are the peers that must countersign connected? `chopmark peers list` shows them"
-        return [{"code": "quorum-missing", "message": message, "hint": hint}]
+        return [{"code": "quorum-missing", "message": message, "hint": hint}, *found]
 
     def join(self, mesh: Mesh) -> None:
         """Publish through this mesh from now on."""
@@ -166,3 +172,9 @@ class Trust:
     def _tell(self, topic: str, payload: bytes) -> None:
         if self._mesh is not None:
             self._mesh.tell(topic, payload)
+
+
+def _lacks_notaries(policy: Policy, kind: str) -> dict[str, str]:
+    message = f"what is attested of the kind {kind} waits for its notaries"
+    hint = f"is there {policy.describe_notaries(kind)} among those that are connected?"
+    return {"code": "notary-missing", "message": message, "hint": hint}

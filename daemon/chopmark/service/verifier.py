@@ -6,8 +6,15 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 from chopmark.api.ports import Asked
-from chopmark.core.check import compare, facts_from_proof, read_attestation
+from chopmark.core.check import (
+    compare,
+    facts_from_proof,
+    lacks_notaries,
+    not_entitled,
+    read_attestation,
+)
 from chopmark.core.checkpoint import Checkpoint
+from chopmark.core.entitlement import Entitlement, Term
 from chopmark.core.entry import GRAVE_REASONS
 from chopmark.core.errors import MalformedError, MissingError, RefusedError, TryAgainError
 from chopmark.core.judge import decide, with_pruned
@@ -45,6 +52,7 @@ class Shelf:
         observe_proof: told each proof of this log that is presented.
         warning: what every verdict about this log says, if there is something to say.
         rejects: whether a signed head is of a branch that officers have not kept.
+        entitlement: what the member may issue, and might; without it what it may now.
     """
 
     member: Member
@@ -54,12 +62,18 @@ class Shelf:
     observe_proof: Callable[[Proof], Awaitable[None]] | None = None
     warning: Callable[[], str | None] = lambda: None
     rejects: Callable[[Checkpoint], bool] = lambda _head: False
+    entitlement: Entitlement | None = None
 
     @cached_property
     def issuer(self) -> Issuer:
         """The issuer as verdicts name it."""
         m = self.member
         return Issuer(m.id, m.origin, m.institution, m.jurisdiction, m.successor)
+
+    @cached_property
+    def entitled(self) -> Entitlement:
+        """What the member may issue, and might."""
+        return self.entitlement or Entitlement([Term(0, 0, self.member.kinds)])
 
     def as_of(self, now: int) -> int | None:
         """Time (ms) up to which this log is known to be complete; our own always is."""
@@ -237,10 +251,11 @@ class Verifier:
             problem = f"the log {origin} belongs to no member that is known here"
             nothing = Facts(stranger, proof.index, None, Source.PROOF, Match.NO_DOCUMENT)
             return replace(nothing, referred=True, problem=problem)
-        may_issue = shelf.member.may_issue
         policy = self.policy(origin)
-        facts = facts_from_proof(proof, policy, asked.digests, shelf.issuer, may_issue)
-        return self._with_replica(shelf, facts, proof)
+        # Whether it might issue this kind rests on what is known of the entry here: see below.
+        facts = facts_from_proof(proof, policy, asked.digests, shelf.issuer, lambda _: True)
+        facts = self._with_replica(shelf, facts, proof)
+        return _entitle(shelf, facts, asked.question.now)
 
     def _with_replica(self, shelf: Shelf, facts: Facts, proof: Proof) -> Facts:
         """Add what the replica knows about a proven attestation; compare the two histories."""
@@ -264,8 +279,6 @@ class Verifier:
         issuer, source = shelf.issuer, shelf.source
         if entry is None:
             return Facts(issuer, index, entry, source, Match.NO_DOCUMENT, problem=problem)
-        if not shelf.member.may_issue(entry.kind):
-            problem = f"{issuer.institution} is not entitled to attest the kind {entry.kind}"
         revoked, superseded_by = _read_references(shelf, index)
         facts = Facts(
             issuer,
@@ -279,23 +292,31 @@ class Verifier:
             as_of=times[issuer.origin],
             max_age=self._max_age(entry.kind),
         )
-        return self._doubt(shelf, self._with_quorum(shelf, facts))
+        facts = self._doubt(shelf, self._with_quorum(shelf, facts))
+        return _entitle(shelf, facts, asked.question.now)
 
     def _with_quorum(self, shelf: Shelf, facts: Facts) -> Facts:
         """Add what is known here of the quorum over an entry that is held here."""
         policy = self.policy(shelf.member.origin)
-        if policy.quorum == NONE:
+        kind = "" if facts.entry is None else facts.entry.kind
+        if policy.for_kind(kind).quorum == NONE:
             return facts
         state = shelf.log.state
         if facts.index >= state.witnessed_size or state.witnessed_note is None:
-            return replace(facts, quorum="missing")
+            return replace(facts, quorum="missing", notaries=None)
+        note = state.witnessed_note
+        if kind in policy.notaries:
+            size, note = state.notarised.get(kind, (0, b""))
+            if facts.index >= size:
+                return lacks_notaries(facts, policy)
         by = shelf.log.read_now(lambda reader, _: reader.existed_by(facts.index))
         keys = tuple(policy.witnesses.values())
         return replace(
             facts,
             quorum="reached",
             existed_by=None if by is None else by * 1000,
-            witnesses=self._cosigners(state.witnessed_note, shelf.member, keys),
+            notaries=None,
+            witnesses=self._cosigners(note, shelf.member, keys),
             dropped=self._policies[shelf.member.origin].dropped,
         )
 
@@ -330,6 +351,24 @@ class Verifier:
         kind = facts.entry.kind if facts.entry else ""
         max_age = self._max_age(kind)
         return replace(facts, revoked=revoked, superseded_by=superseded_by, max_age=max_age)
+
+
+def _entitle(shelf: Shelf, facts: Facts, now: int) -> Facts:
+    """Add the problem if the issuer might not issue the kind when it did."""
+    entry = facts.entry
+    if entry is None or facts.problem is not None:
+        return facts
+    time = facts.existed_by
+    if time is None:
+        time = entry.made_at if facts.quorum == "none" else now
+
+    def adopted() -> int:
+        found = shelf.log.read_now(lambda reader, _: reader.adopted(facts.index))
+        return 0 if found is None else found.version
+
+    if shelf.entitled.covers(entry.kind, time, adopted):
+        return facts
+    return replace(facts, problem=not_entitled(shelf.issuer, entry.kind))
 
 
 def _read_cosigners(

@@ -165,6 +165,7 @@ def _make_gateway(
         *(NotedRosters(rosters, auditing), NotedKeys(rotation, auditing)),
         NotedForks(meeting.forks, auditing),
         answering.witnessing,
+        opened.members.catalogue,
     )
     gateway.audit = auditing
     return gateway

@@ -94,11 +94,14 @@ class Witness:
         announced = self._announced
         if announced is None or head.checkpoint.size >= announced.checkpoint.size:
             self._announced = head
-        if policy.quorum != NONE and policy.is_satisfied(v.key for v in head.verified):
+        keys = {v.key for v in head.verified}
+        reached = policy.quorum != NONE and policy.is_satisfied(keys)
+        if reached:
             quorate = self._quorate
             if quorate is None or head.checkpoint.size >= quorate.checkpoint.size:
                 self._quorate = head
-        elif self._cosigner.key not in {v.key for v in head.verified}:
+        complete = reached and len(policy.notarised(keys)) == len(policy.notaries)
+        if not complete and self._cosigner.key not in keys:
             self._tell_lost(head)
         self._due.set()
 
@@ -116,7 +119,8 @@ class Witness:
         by = replica.policy.existed_by(head.verified)
         if by is not None and by <= self._now() + MAX_AHEAD:
             size, note = head.checkpoint.size, head.encode()
-            await replica.log.write(lambda store: move_witnessed(store, size, by, note))
+            kinds = replica.policy.notarised(v.key for v in head.verified)
+            await replica.log.write(lambda store: move_witnessed(store, size, by, note, kinds))
         if self._quorate is head:
             self._quorate = None
 

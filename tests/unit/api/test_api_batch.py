@@ -119,6 +119,7 @@ BAD = [
     (line(1, valid_until="tomorrow"), "malformed-time"),
     (line(1, valid_until="2026-01-01T00:00:00Z"), "already-expired"),
     (line(1, kind="credit-report"), "kind-not-allowed"),
+    (line(1, kind="kyc-report"), "digest-missing"),
     (line(1, kind="x" * 2000), "malformed-line"),
     (b"x" * 1025 + b"\n", "malformed-line"),
     (b'{"sha256":"' + b"a" * 3_000_000 + b'"}\n', "malformed-line"),

@@ -24,7 +24,7 @@ from chopmark.core.compact import (
 from chopmark.core.draft import Draft, Drafts
 from chopmark.core.entry import Attestation, parse_entry
 from chopmark.core.errors import ChopmarkError, RefusedError, TryAgainError
-from fakegateway import NOW, FakeGateway
+from fakegateway import NOW, YEAR, YEARLY, FakeGateway
 
 HEADER = Header(bytes(16), "bank-statement")
 LIMITS = ApiLimits(compact_group=4)
@@ -95,6 +95,19 @@ async def test_sm3_and_validity_reach_the_entries() -> None:
     entry = parse_entry(gateway.leaves[5])
     assert isinstance(entry, Attestation)
     assert entry.valid_until == NOW + 5
+
+
+async def test_runs_tell_the_validity_that_the_catalogue_sets() -> None:
+    gateway = FakeGateway()
+    header = Header(bytes(16), YEARLY, with_sm3=True)
+    runs, _ = await ask(gateway, digests(6, 64), header)
+    assert runs == [Run(0, 0, 4, NOW, NOW + YEAR), Run(4, 4, 2, NOW, NOW + YEAR)]
+    entry = parse_entry(gateway.leaves[5])
+    assert isinstance(entry, Attestation)
+    assert entry.valid_until == NOW + YEAR
+    again, _ = await ask(gateway, digests(6, 64), header)
+    assert again == runs
+    assert len(gateway.leaves) == 6
 
 
 async def test_body_in_pieces_of_any_size_is_answered_as_it_comes() -> None:
@@ -269,6 +282,7 @@ async def problem(gateway: FakeGateway, body: bytes, query: str = "") -> dict[st
         (replace(HEADER, offset=1).encode() + bytes(32), 422, "compact-gap"),
         (Header(bytes(16), "credit-report").encode() + bytes(32), 422, "kind-not-allowed"),
         (Header(bytes(16), "k", NOW).encode() + bytes(32), 422, "already-expired"),
+        (Header(bytes(16), YEARLY).encode() + bytes(32), 422, "digest-missing"),
         (HEADER.encode() + bytes(31), 400, "malformed-compact"),
     ],
 )

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark.api.lines import cut_lines, decode_lines, make_draft, read_alike
+from chopmark.api.lines import Terms, cut_lines, decode_lines, make_draft, read_alike
 from chopmark.core.draft import Draft, Drafts
 from chopmark.core.errors import RefusedError
 from ledgers import digest
@@ -19,11 +19,15 @@ def block(*rests: str) -> bytes:
     return b"".join(line(number, rest) for number, rest in enumerate(rests))
 
 
-def allow(_draft: Draft) -> None:
-    pass
+def allow(draft: Draft) -> int | None:
+    return draft.valid_until
 
 
-def refuse(draft: Draft) -> None:
+def until_9(_draft: Draft) -> int | None:
+    return 9
+
+
+def refuse(draft: Draft) -> int | None:
     raise RefusedError("kind-not-allowed", f"no {draft.kind}")
 
 
@@ -37,6 +41,31 @@ def test_lines_that_differ_in_their_digest_only_are_read_together(rest: str, cou
     each = [make_draft(one, {}, allow) for one in decode_lines(block(rest) * count, LIMIT)]  # type: ignore[arg-type]
     joined = b"".join(map(digest, range(count)))
     assert read == Drafts(joined, each[0].kind, valid_until=each[0].valid_until)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_lines_get_the_end_of_validity_that_the_check_sets(count: int) -> None:
+    read = read_alike(block(*[""] * count), LIMIT, until_9)
+    assert read is not None
+    assert read.valid_until == 9
+    checked: dict[Terms, int | None] = {}
+    made = [make_draft(one, checked, until_9) for one in decode_lines(block("") * count, LIMIT)]  # type: ignore[arg-type]
+    assert [one.valid_until for one in made] == [9] * count
+    assert checked == {("document", None, True): 9}, "asked once"
+
+
+def test_lines_with_and_without_sm3_are_checked_apart() -> None:
+    checked: dict[Terms, int | None] = {}
+    asked: list[bool] = []
+
+    def check(draft: Draft) -> int | None:
+        asked.append(draft.sm3 is None)
+        return None
+
+    lines = decode_lines(block("", f',"sm3":"{digest(9).hex()}"', ""), LIMIT)
+    for one in lines:
+        make_draft(one, checked, check)  # type: ignore[arg-type]
+    assert asked == [True, False]
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,16 @@ from base64 import b64encode
 import httpx
 import pytest
 
-from chopmark.core.entry import Adoption, Commitment, Revocation, encode_entry
+from chopmark.core.entry import (
+    Adoption,
+    Attestation,
+    Commitment,
+    Revocation,
+    encode_entry,
+    parse_entry,
+)
 from chopmark.core.errors import InternalError, TryAgainError
-from fakegateway import NOW, WHO, FakeGateway
+from fakegateway import NOW, WHO, YEAR, YEARLY, FakeGateway
 
 SHA = hashlib.sha256(b"document").hexdigest()
 SM3 = "ab" * 32
@@ -54,6 +61,13 @@ async def test_attest_waits_for_the_quorum_where_one_is_demanded(
     answer = await attest(client)
     assert (answer.status_code, answer.json()["state"]) == (201, "witnessed")
     assert "provisional" not in answer.json()
+
+
+async def test_attest_waits_for_the_notaries_of_its_kind(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    await attest(client, kind="diploma")
+    assert gateway.waited_kinds == {"diploma"}
 
 
 @pytest.mark.parametrize(("until", "status"), [("witnessed", 202), ("signed", 201)])
@@ -121,6 +135,24 @@ async def test_attest_refuses_a_kind_with_422(
 ) -> None:
     answer = await attest(client, kind="credit-report")
     assert (answer.status_code, answer.json()["code"]) == (422, "kind-not-allowed")
+    assert not gateway.leaves
+
+
+async def test_attest_sets_and_tells_the_validity_of_the_catalogue(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    answer = await attest(client, kind=YEARLY, digests={"sha256": SHA, "sm3": SM3})
+    assert answer.json()["valid_until"] == "2027-11-22T13:00:00.000Z"
+    entry = parse_entry(gateway.leaves[0])
+    assert isinstance(entry, Attestation)
+    assert entry.valid_until == NOW + YEAR
+
+
+async def test_attest_refuses_a_kind_without_the_digests_that_it_needs(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    answer = await attest(client, kind=YEARLY)
+    assert (answer.status_code, answer.json()["code"]) == (422, "digest-missing")
     assert not gateway.leaves
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from chopmark.core.errors import ConfigurationError, ExistsError, InternalError
 from chopmark.core.keys import VerifierKey
+from chopmark.core.roster import Fingerprint
+from chopmark.core.roster_text import encode_roster
 from chopmark.core.text import encode_base64
 from chopmark.ledger.epoch import Epochs
 from chopmark.ledger.replace import put_epochs
@@ -17,8 +19,10 @@ from chopmark.ledger.store import create_store, read_keys
 from chopmark.service.config import load_config, parse_config
 from chopmark.service.config_model import Config
 from chopmark.service.initialise import Initialised, initialise
+from chopmark.service.membership import read_peers
 from commandline import Run
 from configs import BASE, cosigner, ed25519, p256, peer_block
+from rosters import HK, founding, signed
 from socketgateway import SocketGateway
 
 ORIGIN = "bank-hk.example/hk-1"
@@ -355,3 +359,19 @@ def test_init_of_keys_for_another_ledger_is_refused(path: Path, config: Config) 
     other = (p256("bank-mo.example/mo-1", 4), KEYS[1])
     with pytest.raises(ConfigurationError):
         initialise(path, config, lambda: other)
+
+
+def test_roster_is_pinned_before_the_first_start(run: Run, tmp_path: Path) -> None:
+    state, path, note = tmp_path / "state", tmp_path / "gateway.toml", tmp_path / "roster-1"
+    state.mkdir()
+    create_store(state / "log.db", HK.log.vkey, HK.cosigner.vkey)
+    path.write_text(BASE.replace('id = "hk-1"', f'id = "hk-1"\nstate = "{state}"'))
+    note.write_bytes(signed(founding()))
+    pin = ("--config", str(path), "roster", "pin", str(note), "--offline")
+    refused = run(*pin, "0" * 64)
+    assert (refused.code, "another one" in refused.err) == (65, True)
+    words = Fingerprint(encode_roster(founding())).words
+    done = run(*pin, words)
+    assert done.code == 0
+    assert words in done.out
+    assert [peer.id for peer in read_peers(load_config(path))] == ["sz-1", "mo-1"]

@@ -201,3 +201,35 @@ def test_facts_from_proof_without_an_entry_cannot_be_had() -> None:
     note = sign_head(Checkpoint(ORIGIN, 1, bytes(32)), LOG)
     with pytest.raises(MalformedError):
         facts_from_proof(Proof(0, (), note), POLICY, DOCUMENT, ISSUER, lambda _: True)
+
+
+MO = cosigner("bank-c.example/mo-1/cosigner", 4)
+NOTARISED = Policy(
+    (LOG.vkey,), {"hk": HK.vkey, "mo": MO.vkey}, {}, "hk", {"document": (1, ("mo",))}
+)
+
+
+@pytest.mark.parametrize(
+    ("cosigned", "quorum", "notaries"),
+    [
+        ({HK: 7, MO: 9}, "reached", None),
+        ({HK: 7}, "missing", "1 of mo"),
+        ({MO: 9}, "missing", None),
+    ],
+)
+def test_proof_of_a_kind_with_notaries_needs_them_besides_the_quorum(
+    cosigned: dict[SoftKey, int], quorum: str, notaries: str | None
+) -> None:
+    found = facts(encode_entry(ENTRY), policy=NOTARISED, cosigned=cosigned)
+    assert (found.quorum, found.notaries) == (quorum, notaries)
+
+
+def test_proof_of_another_kind_needs_no_notary() -> None:
+    entry = encode_entry(replace(ENTRY, kind="letter"))
+    assert facts(entry, policy=NOTARISED, kinds="letter").quorum == "reached"
+
+
+def test_notaries_make_a_quorum_where_the_policy_demands_no_other() -> None:
+    policy = replace(NOTARISED, quorum="none")
+    assert facts(encode_entry(ENTRY), policy=policy).quorum == "missing"
+    assert facts(encode_entry(ENTRY), policy=policy, cosigned={MO: 9}).quorum == "reached"

@@ -1,5 +1,7 @@
 """Cosignatures of one head, and the note that is made of them."""
 
+from dataclasses import replace
+
 from chopmark.core.checkpoint import Checkpoint, open_checkpoint
 from chopmark.core.cosigned import MAX_LINES, Cosignatures
 from chopmark.core.note import parse_note
@@ -35,6 +37,17 @@ def test_note_has_the_log_first_then_a_minimal_quorum_then_others_as_they_fit() 
     assert len(names) == MAX_LINES
     assert names[:3] == [ORIGIN, WITNESSES[15].name, WITNESSES[16].name]
     assert set(names[3:]) == {key.name for key in WITNESSES[:12]}
+
+
+def test_note_has_the_notaries_among_the_first() -> None:
+    made = collect({key: 100 + n for n, key in enumerate(WITNESSES)})
+    notary = WITNESSES[19]
+    asked = replace(policy(1, WITNESSES[15]), notaries={"diploma": (1, (notary.name,))})
+
+    names = [line.name for line in parse_note(made.note(asked)).signatures]
+
+    assert len(names) == MAX_LINES
+    assert names[1:3] == [WITNESSES[15].name, notary.name]
 
 
 def test_note_verifies_with_all_its_lines() -> None:

@@ -29,6 +29,8 @@ def parse(text: str) -> Policy:
     return parse_policy(text.encode("utf-8", "surrogateescape"))
 
 
+NOTARY = "# chopmark/notary/v1"
+
 GOOD = {
     "quorum alone": "quorum none\n",
     "log": LOG_LINE + "quorum none\n",
@@ -53,6 +55,12 @@ GOOD = {
     "group any 2 all 2\nquorum any\n",
     "name with a no-break space": f"witness a\u00a0b {A}\nquorum a\u00a0b\n",
     "name with a line separator": f"witness a\u2028b\u0085 {A}\nquorum a\u2028b\u0085\n",
+    "notaries": THREE + f"group g any A B\n{NOTARY} diploma 1 C\nquorum g\n",
+    "notaries that vote in the quorum": THREE + f"group g any A B\n{NOTARY} k 2 A g\nquorum g\n",
+    "more notaries than there are": THREE + f"{NOTARY} k 2 A\n{NOTARY} l 1\nquorum A\n",
+    "notaries after the quorum": THREE + "quorum none\n#\tchopmark/notary/v1 k  1 A\n",
+    "comments that are nearly of notaries": "#chopmark/notary/v1 k\n# chopmark/notary/v2 k\n"
+    "# a chopmark/notary/v1 k 1\nquorum none\n",
     "K and the Kelvin sign": f"witness K {A}\nwitness \u212a {B}\nquorum K\n",
 }
 BAD = {
@@ -111,6 +119,15 @@ BAD = {
     "threshold in capitals": THREE + "group g ANY A B\nquorum none\n",
     "key with octets": f"witness A \udcff{A}\nquorum none\n",
     "key name with octets": "log a\udcff+00000000+AQ==\nquorum none\n",
+    "notaries of no kind": THREE + f"{NOTARY}\nquorum A\n",
+    "notaries without a number": THREE + f"{NOTARY} k\nquorum A\n",
+    "notaries of what is no kind": THREE + f"{NOTARY} K 1 A\nquorum A\n",
+    "notaries twice": THREE + f"{NOTARY} k 1 A\n{NOTARY} k 1 B\nquorum A\n",
+    "notary twice": THREE + f"{NOTARY} k 1 A A\nquorum A\n",
+    "notary not defined": THREE + f"{NOTARY} k 1 D\nquorum A\n",
+    "no notaries due": THREE + f"{NOTARY} k 0 A\nquorum A\n",
+    "notaries due in words": THREE + f"{NOTARY} k any A\nquorum A\n",
+    "notaries that are no comment": THREE + "chopmark/notary/v1 k 1 A\nquorum A\n",
     "larger than the most": "#" * MAX_POLICY + "\nquorum none\n",
 }
 
@@ -132,6 +149,41 @@ def test_policy_refuses(text: str) -> None:
 def test_policy_error_names_the_line() -> None:
     with pytest.raises(MalformedError, match="policy line 3: expected 'Z' defined before"):
         parse(LOG_LINE + "\nquorum Z\n")
+
+
+NOTARISED = parse(THREE + f"group g 2 A B\n{NOTARY} diploma 1 B C\nquorum g\n")
+
+
+def test_kind_with_notaries_needs_them_besides_the_quorum() -> None:
+    a, b, c = WITNESSES[:3]
+    full = NOTARISED.for_kind("diploma")
+    assert not full.is_satisfied([a])
+    assert not full.is_satisfied([b, c])
+    assert full.is_satisfied([a, b]), "who votes in the quorum may be a notary too"
+    apart = parse(THREE + f"group g any A B\n{NOTARY} diploma 1 C\nquorum g\n")
+    assert apart.is_satisfied([a, b])
+    assert not apart.for_kind("diploma").is_satisfied([a, b])
+    assert apart.for_kind("diploma").is_satisfied([a, c])
+    assert (apart.notarised([a, b]), apart.notarised([a, c])) == ((), ("diploma",))
+    assert apart.describe_notaries("diploma") == "1 of C"
+
+
+def test_other_kinds_need_the_quorum_only() -> None:
+    assert NOTARISED.for_kind("letter") is NOTARISED
+    assert NOTARISED.is_satisfied(WITNESSES[:2])
+
+
+def test_notaries_are_needed_where_no_quorum_is() -> None:
+    policy = parse(THREE + f"{NOTARY} diploma 1 C\nquorum none\n")
+    assert not policy.for_kind("diploma").is_satisfied(WITNESSES[:2])
+    assert policy.for_kind("diploma").is_satisfied(WITNESSES[2:3])
+
+
+def test_notaries_of_whom_there_are_too_few_are_never_there() -> None:
+    policy = parse(THREE + f"{NOTARY} diploma 2 C\nquorum A\n")
+    assert policy.notarised(WITNESSES) == ()
+    nobody = parse(f"{NOTARY} diploma 1\nquorum none\n")
+    assert nobody.describe_notaries("diploma") == "1 of nobody"
 
 
 @given(mutated((LOG_LINE + THREE + "group g 2 A B C\nquorum g\n").encode()))

@@ -14,6 +14,7 @@ from chopmark.core.member import Member
 from chopmark.core.policy import NONE, Policy, parse_policy
 from chopmark.core.quorum import (
     MAX_QUORUM,
+    Notaries,
     WitnessGroup,
     WitnessRule,
     generate,
@@ -40,6 +41,9 @@ def make(number: int, jurisdiction: str = "HK", institution: str | None = None) 
 
 
 SZ, HK, MO = make(1, "CN"), make(2, "HK"), make(3, "MO")
+
+
+HK_NAME = HK.cosigner_key.name
 
 
 def keys(*members: Member) -> list[VerifierKey]:
@@ -253,3 +257,45 @@ def test_key_for_logs_of_others_is_in_no_policy(kind: str) -> None:
     with pytest.raises(RefusedError) as caught:
         generate_policy(SZ, [SZ, foreign, MO], DEFAULT)
     assert caught.value.code == "witness-key"
+
+
+def notarised(*banks: str, threshold: int = 1) -> WitnessRule:
+    return WitnessRule(notaries=(Notaries("diploma", banks, threshold),))
+
+
+def test_notaries_are_witnesses_of_whom_so_many_must_cosign() -> None:
+    third = make(5, "MO")
+    policy = generate_policy(SZ, [SZ, HK, MO, third], notarised("Bank 3", "Bank 5", threshold=2))
+    assert parse_policy(policy.encode().encode()) == policy
+    assert not policy.for_kind("diploma").is_satisfied(keys(HK, MO))
+    assert policy.for_kind("diploma").is_satisfied(keys(HK, MO, third))
+
+
+def test_issuer_is_no_notary_of_its_own() -> None:
+    rule = notarised("Bank 1", "Bank 2")
+    assert generate_policy(SZ, [SZ, HK, MO], rule).notaries == {"diploma": (1, (HK_NAME,))}
+    alone = generate_policy(SZ, [SZ, HK, MO], notarised("Bank 1"))
+    assert alone.notaries == {"diploma": (1, ())}
+    assert not alone.for_kind("diploma").is_satisfied(keys(HK, MO))
+    assert generate_policy(SZ, [SZ], rule).notaries == {"diploma": (1, ())}
+
+
+@pytest.mark.parametrize("groups", [(), (WitnessGroup(("MO",)),)])
+def test_notary_with_two_gateways_counts_once(groups: tuple[WitnessGroup, ...]) -> None:
+    """Whether it votes in a group of the quorum or in none."""
+    second = make(7, "HK", institution="Bank 2")
+    rule = replace(notarised("Bank 2", "Bank 3", threshold=2), groups=groups)
+    policy = generate_policy(SZ, [SZ, HK, second, MO], rule)
+    assert parse_policy(policy.encode().encode()) == policy
+    full = policy.for_kind("diploma")
+    assert not full.is_satisfied(keys(HK, second))
+    assert full.is_satisfied(keys(second, MO))
+
+
+def test_quorum_and_notaries_must_fit_a_note() -> None:
+    others = [make(10 + number, "HK") for number in range(25)]
+    banks = [other.institution for other in others]
+    assert generate_policy(SZ, others, notarised(*banks, threshold=1))
+    with pytest.raises(RefusedError) as caught:
+        generate_policy(SZ, others, notarised(*banks, threshold=2))
+    assert caught.value.code == "quorum-too-large"

@@ -12,11 +12,13 @@ from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError
 from chopmark.core.merkle import EMPTY_ROOT
 from chopmark.core.note import MAX_NOTE, Note
 from chopmark.core.proquint import spell
+from chopmark.core.quorum import generate_policy
 from chopmark.core.roster import (
     CatalogueKind,
     Fingerprint,
     ListedKey,
     ListedMember,
+    NotaryGroup,
     Officer,
     Roster,
     Witness,
@@ -54,6 +56,10 @@ NEW_COSIGNER = ListedKey(vkey=p256_cosigner(f"{HK.origin}/cosigner-2", 9).vkey.e
 
 def hk(**changes: object) -> Roster:
     return replace(FOUNDING, member=with_member(FOUNDING, "hk-1", **changes))
+
+
+def notaries(institutions: tuple[str, ...], threshold: int = 1) -> Roster:
+    return kinds(notary=NotaryGroup(institutions=institutions, threshold=threshold))
 
 
 def kinds(**changes: object) -> Roster:
@@ -264,6 +270,15 @@ BAD = {
     "name of a kind": kinds(name="K"),
     "age of 0": kinds(max_age=0),
     "validity of 0": kinds(validity=0),
+    "notary that is no institution": notaries(("bank-sz", "x")),
+    "notary twice": notaries(("bank-sz", "bank-sz")),
+    "no notaries": notaries((), 0),
+    "more notaries than there are": notaries(("bank-sz", "bank-hk", "bank-mo"), 4),
+    "no notary for one who may issue": notaries(("bank-sz",)),
+    "too few notaries for one who may issue": notaries(("bank-sz", "bank-hk", "bank-mo"), 3),
+    "notary that is not active": replace(
+        notaries(("bank-sz", "bank-mo")), member=with_member(FOUNDING, "mo-1", state="suspended")
+    ),
     "digests without SHA-256": kinds(digests=("sm3",)),
     "officer without a name": officer(name=""),
     "officer of nobody": officer(institution="x"),
@@ -500,3 +515,16 @@ def test_one_flipped_bit_of_a_note_is_never_accepted(keys: Keys, position: int) 
     data[position % len(data)] ^= 1
     with pytest.raises(ChopmarkError):
         open_roster(bytes(data))
+
+
+def test_notaries_of_a_kind_are_in_the_policies() -> None:
+    made = notaries(("bank-sz", "bank-hk"))
+    members = made.members()
+    found = [generate_policy(one, members, made.rule()).notaries["k"] for one in members]
+    sz, hk = (f"{one.origin}/cosigner" for one in (SZ, HK))
+    assert found == [(1, (hk,)), (1, (sz,)), (1, (sz, hk))]
+
+
+def test_notary_that_may_not_issue_the_kind_needs_no_other() -> None:
+    made = notaries(("bank-sz",))
+    check_roster(replace(made, member=with_member(made, "sz-1", kinds=("letter",))))

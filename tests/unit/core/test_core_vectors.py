@@ -176,7 +176,7 @@ def test_bad_package_vector(case: Case) -> None:
     assert code_of(read_package, case) == case["code"]
 
 
-def read_answer(answer: str) -> RunProver:
+def read_answer(answer: str, digests: str | None = None) -> RunProver:
     vectors = VECTORS["compact"]
     key = parse_vkey(vectors["log"])
     header = parse_header(bytes.fromhex(vectors["headers"][0]["hex"])[4:])
@@ -184,8 +184,8 @@ def read_answer(answer: str) -> RunProver:
     runs = list(reader.feed(bytes.fromhex(answer)))
     last = reader.finish()
     assert isinstance(last, End)
-    digests = bytes.fromhex(vectors["digests"])
-    return RunProver(header, digests, runs, last, lambda note: open_checkpoint(note, key))
+    data = bytes.fromhex(digests or vectors["digests"])
+    return RunProver(header, data, runs, last, lambda note: open_checkpoint(note, key))
 
 
 @pytest.mark.parametrize("case", cases("compact", "headers"))
@@ -208,6 +208,15 @@ def test_compact_vector() -> None:
     policy = Policy((parse_vkey(vectors["log"]),))
     for text in made:
         verify_proof(parse_proof(text.encode()), policy)
+
+
+def test_compact_vector_with_a_validity_that_the_gateway_has_set() -> None:
+    case = VECTORS["compact"]["validity_set"]
+    prover = read_answer(case["answer"], case["digests"])
+    assert [proof.encode().decode() for proof in prover.proofs()] == case["proofs"]
+    with pytest.raises(MalformedError) as caught:
+        read_answer(case["bad"], case["digests"])
+    assert caught.value.code == "bad-compact"
 
 
 @pytest.mark.parametrize("case", cases("compact", "bad"))
@@ -267,6 +276,15 @@ def test_policy_vector(case: Case) -> None:
     for sort, expected in (("reached_by", True), ("not_reached_by", False)):
         for names in case[sort]:
             assert policy.is_satisfied(policy.witnesses[name] for name in names) is expected
+
+
+@pytest.mark.parametrize("case", cases("policy", "notaries"))
+def test_policy_vector_of_a_kind(case: Case) -> None:
+    policy = parse_policy(case["policy"].encode())
+    for sort, expected in (("reached_by", True), ("not_reached_by", False)):
+        for names in case[sort]:
+            keys = [policy.witnesses[name] for name in names]
+            assert policy.for_kind(case["kind"]).is_satisfied(keys) is expected
 
 
 @pytest.mark.parametrize("case", cases("policy", "bad"))

@@ -10,7 +10,9 @@ import pytest
 
 from chopmark.core.checkpoint import open_checkpoint
 from chopmark.core.compact import End, Header, Run, make_drafts
+from chopmark.core.entry import Attestation, parse_entry
 from chopmark.core.errors import RefusedError
+from chopmark.core.proof import parse_extra
 from chopmark.core.prover import RunProver
 from chopmark.ledger.log import Log
 from chopmark.ledger.requests import Claim
@@ -121,12 +123,33 @@ async def test_request_keeps_to_its_terms(desk: Desk, *, with_sm3: bool) -> None
     for changed in (
         replace(header, kind="kyd"),
         replace(header, kind="ky"),
-        replace(header, valid_until=None),
         replace(header, valid_until=NOW + 2),
         replace(header, with_sm3=not with_sm3),
     ):
         assert await refused(desk.runs(changed)) == "compact-mismatch"
         assert await refused(desk.runs(replace(changed, offset=5))) == "compact-mismatch"
+
+
+async def test_request_that_named_no_validity_is_told_what_was_set(desk: Desk) -> None:
+    await desk.record(replace(HEADER, valid_until=NOW + 1), 0, 5)
+    await desk.record(replace(HEADER, valid_until=NOW + 2), 5, 20)
+    asked = replace(HEADER, valid_until=None)
+    runs = await desk.runs(asked)
+    assert runs == [Run(0, 0, 5, NOW, NOW + 1), Run(5, 5, 20, NOW, NOW + 2)]
+    assert await desk.runs(replace(asked, offset=7)) == [Run(7, 7, 18, NOW, NOW + 2)]
+    await desk.compare(asked, runs[1], digests(20, first=5))
+    assert await refused(desk.compare(asked, runs[1], digests(20, first=6))) == "compact-mismatch"
+    assert await desk.sequencer.wait_signed(24, 30)
+    end = await desk.end(runs)
+    assert end is not None
+    open_note = partial(open_checkpoint, log_key=LOG.vkey)
+    prover = RunProver(asked, digests(25), runs, end, open_note)
+    entry = parse_entry(parse_extra(prover.proof(7).extra).entry)
+    assert isinstance(entry, Attestation)
+    assert entry.valid_until == NOW + 2
+    wrong = [runs[0], replace(runs[1], valid_until=NOW + 1)]
+    with pytest.raises(RefusedError, match="root"):
+        RunProver(asked, digests(25), wrong, end, open_note)
 
 
 @pytest.mark.parametrize("width", [32, 64])

@@ -7,11 +7,20 @@ from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
+from msgspec.structs import replace
 
+from chopmark.core.draft import Draft
 from chopmark.core.entry import Adoption
 from chopmark.core.errors import ChopmarkError, ExistsError, MissingError, RefusedError
 from chopmark.core.note import parse_note
-from chopmark.core.roster import Fingerprint, Roster
+from chopmark.core.roster import (
+    CatalogueKind,
+    Fingerprint,
+    NotaryGroup,
+    Roster,
+    Witness,
+    WitnessGroup,
+)
 from chopmark.core.roster_message import make_message, parse_message
 from chopmark.core.roster_text import encode_roster
 from chopmark.ledger import rosters as table
@@ -22,6 +31,7 @@ from chopmark.mesh.topics import Topic
 from chopmark.service.config import Config
 from chopmark.service.membership import form_membership
 from chopmark.service.rosters import Rosters
+from chopmark.service.trust import policies_of
 from ledgers import Clock
 from rosters import (
     GZ,
@@ -123,6 +133,36 @@ async def test_nothing_is_taken_before_a_version_is_pinned(box: Box) -> None:
         await box.rosters.publish(signed(FIRST))
     assert box.rosters.show()["pinned"] is False
     assert box.rosters.current is None
+
+
+async def test_catalogue_goes_before_the_configuration_where_it_says_a_maximum_age(
+    box: Box,
+) -> None:
+    kinds = (CatalogueKind(name="deposit"), CatalogueKind(name="diploma", max_age=172_800))
+    rosters = await box.pin(replace(FIRST, kind=kinds))
+    found = [rosters.membership.max_age(kind) for kind in ("deposit", "diploma", "other")]
+    assert found == [86_400, 172_800, 86_400]
+    assert rosters.membership.catalogue.check(Draft(bytes(32), "diploma"), 1) is None
+    with pytest.raises(RefusedError, match="catalogue"):
+        rosters.membership.catalogue.check(Draft(bytes(32), "other"), 1)
+
+
+async def test_suspension_of_a_notary_leaves_its_kind_without_witnesses(box: Box) -> None:
+    notary = NotaryGroup(institutions=("bank-hk", "bank-sz"), threshold=1)
+    roster = replace(
+        FIRST,
+        kind=(CatalogueKind(name="deed", notary=notary),),
+        witness=Witness(group=(WitnessGroup(jurisdictions=("CN", "HK", "MO"), threshold=2),)),
+    )
+    rosters = await box.pin(roster)
+    before = policies_of(rosters.membership, make_config(box.folder))[SZ.origin].policy
+    assert before.notaries == {"deed": (1, (f"{HK.origin}/cosigner",))}
+    await take(rosters, stops=(HK.suspend(),))
+    rosters = await box.reopen()
+    after = policies_of(rosters.membership, make_config(box.folder))[SZ.origin].policy
+    assert after.notaries == {"deed": (1, ())}
+    assert after.is_satisfied([MO.cosigner.vkey])
+    assert not after.for_kind("deed").is_satisfied([MO.cosigner.vkey, HK.cosigner.vkey])
 
 
 async def test_pin_demands_the_fingerprint_and_lasts(box: Box) -> None:

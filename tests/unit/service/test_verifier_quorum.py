@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,10 @@ import pytest
 from chopmark.api.ports import Asked
 from chopmark.core.columns import frame_entries
 from chopmark.core.digest import Digests
+from chopmark.core.entitlement import Entitlement, Term
+from chopmark.core.entry import Adoption, encode_entry
 from chopmark.core.policy import Policy
-from chopmark.core.quorum import Generated, WitnessRule, generate
+from chopmark.core.quorum import Generated, WitnessGroup, WitnessRule, generate
 from chopmark.core.verdict import Question, Source, Verdict, Word
 from chopmark.ledger.forks import Stop
 from chopmark.ledger.log import Log
@@ -37,6 +40,24 @@ class Desk:
     def __init__(self, log: Log, reading: Worker) -> None:
         self.log, self.reading = log, reading
         self.policies = {ORIGIN: generate(SZ, [SZ, HK, MO], WitnessRule())}
+        self.entitlement: Entitlement | None = None
+
+    def lose_the_kind(self, second: int) -> None:
+        """From then on the roster does not let the member issue any kind."""
+        self.entitlement = Entitlement(
+            [Term(1, 0, frozenset({"*"})), Term(2, second * 1000, frozenset())]
+        )
+
+    def demand(self, second: SoftKey) -> None:
+        """Of the kind of all documents here this notary is demanded."""
+        known = self.policies[ORIGIN]
+        policy = replace(known.policy, notaries={KIND: (1, (second.name,))})
+        self.policies[ORIGIN] = replace(known, policy=policy)
+
+    async def adopt(self, version: int) -> None:
+        entry = encode_entry(Adoption(NOW, version, bytes(32)))
+        await self.log.write(lambda _: self.log.append_now([frame_entries([entry])]))
+        await self.log.write(self._sign)
 
     async def grow(self, count: int) -> bytes:
         size = self.log.state.size
@@ -52,12 +73,13 @@ class Desk:
     async def witness(self, cosigned: dict[SoftKey, int]) -> None:
         head = self.log.state.head
         note = sign_head(head, LOG, cosigned)
+        kinds = self.policies[ORIGIN].policy.notarised(key.vkey for key in cosigned)
         await self.log.write(
-            lambda store: move_witnessed(store, head.size, max(cosigned.values()), note)
+            lambda store: move_witnessed(store, head.size, max(cosigned.values()), note, kinds)
         )
 
     async def ask(self, number: int | None, proof: bytes | None = None) -> Verdict:
-        shelf = Shelf(SZ, self.log, Source.REPLICA)
+        shelf = Shelf(SZ, self.log, Source.REPLICA, entitlement=self.entitlement)
         verifier = Verifier([shelf], self.reading, lambda _: 86_400, self.policies)
         digests = None if number is None else Digests(digest(number))
         return await verifier.verify(Asked(digests, proof, None, Question(NOW + 10_000)))
@@ -72,6 +94,9 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         yield made
 
 
+KIND = "kyc-report"  # of the documents with odd numbers
+GZ_SECOND = cosigner("bank-gz.example/gz-1/cosigner", 8)
+GZ = member(log_key("bank-gz.example/gz-1", 7), GZ_SECOND, jurisdiction="CN")
 BOTH = {HK_SECOND: SECONDS + 1, MO_SECOND: SECONDS + 3}
 
 
@@ -113,6 +138,82 @@ async def test_provisional_proof_is_completed_by_what_is_held_here(desk: Desk) -
     verdict = await desk.ask(3, proof)
     assert verdict.word == Word.VALID
     assert verdict.judgements[0].facts.existed_by == (SECONDS + 3) * 1000
+
+
+async def test_kind_that_was_lost_since_does_not_void_what_was_issued_before(desk: Desk) -> None:
+    await desk.witness(BOTH)
+    proof = await desk.log.read(lambda reader, state: reader.proof(1, state).encode())
+    desk.lose_the_kind(SECONDS + 100)
+    assert (await desk.ask(1)).word == Word.VALID
+    assert (await desk.ask(1, proof)).word == Word.VALID
+
+
+@pytest.mark.parametrize("with_proof", [False, True])
+async def test_kind_that_was_lost_before_a_quorum_saw_it_is_untrusted(
+    desk: Desk, *, with_proof: bool
+) -> None:
+    await desk.witness(BOTH)
+    desk.lose_the_kind(SECONDS - 100)
+    proof = await desk.log.read(lambda reader, state: reader.proof(1, state).encode())
+    verdict = await desk.ask(1, proof if with_proof else None)
+    assert verdict.word == Word.UNTRUSTED
+    assert "is not entitled to attest the kind" in verdict.sentence
+
+
+async def test_kind_that_was_lost_counts_from_the_adoption_in_the_issuers_log_on(
+    desk: Desk,
+) -> None:
+    await desk.adopt(2)
+    await desk.grow(1)
+    await desk.witness(BOTH)
+    desk.lose_the_kind(SECONDS + 3)  # within the minute in which a version spreads
+    assert (await desk.ask(1)).word == Word.VALID
+    assert (await desk.ask(4)).word == Word.UNTRUSTED
+
+
+async def test_kind_that_was_lost_is_untrusted_while_no_quorum_has_come(desk: Desk) -> None:
+    desk.lose_the_kind(SECONDS - 100)
+    assert (await desk.ask(1)).word == Word.UNTRUSTED
+
+
+async def test_kind_that_needs_a_notary_is_unwitnessed_without_it(desk: Desk) -> None:
+    desk.policies[ORIGIN] = generate(
+        SZ, [SZ, HK, MO, GZ], WitnessRule((WitnessGroup(("HK", "MO")),))
+    )
+    desk.demand(GZ_SECOND)
+    await desk.witness(BOTH)
+    proof = await desk.log.read(lambda reader, state: reader.proof(1, state).encode())
+    for answer in (await desk.ask(1), await desk.ask(1, proof)):
+        assert (answer.word, answer.judgements[0].facts.quorum) == (Word.UNWITNESSED, "missing")
+        assert "not the notaries that the kind" in answer.sentence
+        assert "(1 of bank-gz.example/gz-1)" in answer.sentence
+    await desk.witness(BOTH | {GZ_SECOND: SECONDS + 4})
+    verdict = await desk.ask(1)
+    assert verdict.word == Word.VALID
+    assert "bank-gz.example/gz-1" in verdict.sentence
+    assert (await desk.ask(1, proof)).word == Word.VALID, "it is completed by what is held here"
+    complete = await desk.log.read(lambda reader, state: reader.proof(1, state).encode())
+    assert GZ_SECOND.name.encode() in complete
+    # A newer head that the notary has not seen takes nothing from what it has.
+    await desk.grow(1)
+    await desk.witness(BOTH)
+    assert (await desk.ask(1)).word == Word.VALID
+    assert (await desk.ask(3)).word == Word.UNWITNESSED
+    assert await desk.log.read(lambda reader, state: reader.proof(1, state).encode()) == complete
+
+
+async def test_notary_alone_is_no_quorum(desk: Desk) -> None:
+    desk.demand(HK_SECOND)
+    await desk.witness({HK_SECOND: SECONDS})
+    assert desk.log.state.notarised == {}
+
+
+async def test_other_kinds_need_no_notary(desk: Desk) -> None:
+    known = desk.policies[ORIGIN]
+    policy = replace(known.policy, notaries={"diploma": (1, ())})
+    desk.policies[ORIGIN] = replace(known, policy=policy)
+    await desk.witness(BOTH)
+    assert (await desk.ask(1)).word == Word.VALID
 
 
 async def test_complete_proof_has_its_own_date(desk: Desk) -> None:

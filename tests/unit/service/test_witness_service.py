@@ -10,7 +10,8 @@ import pytest
 from chopmark.core.checkpoint import Checkpoint, open_checkpoint
 from chopmark.core.errors import RefusedError, TryAgainError
 from chopmark.core.note import parse_note
-from chopmark.core.quorum import WitnessRule, generate_policy
+from chopmark.core.policy import Policy
+from chopmark.core.quorum import Notaries, WitnessGroup, WitnessRule, generate_policy
 from chopmark.ledger.log import Log
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.witness import open_cosigner
@@ -54,11 +55,12 @@ class Owner:
     told: list[tuple[str, bytes]] = field(default_factory=list)
     moved: list[int] = field(default_factory=list)
     shown: list[bytes] = field(default_factory=list)
+    policy: Policy = POLICY
 
     def __post_init__(self) -> None:
         known = {"hk-1": HK.cosigner_keys, "mo-1": MO.cosigner_keys}
         tell = lambda topic, note: self.told.append((topic, note))  # noqa: E731 - as short as it gets
-        self.quorum = Quorum(SZ, self.log, POLICY, known, Clock(), tell)
+        self.quorum = Quorum(SZ, self.log, self.policy, known, Clock(), tell)
         self.quorum.on_witnessed = lambda: self.moved.append(self.log.state.witnessed_size)
         self.quorum.observe_own_head = self.observe
 
@@ -127,6 +129,76 @@ async def test_head_that_is_not_ours_is_shown_to_who_compares_and_refused(
         await owner.take("hk-1", HK_SECOND, Checkpoint(ORIGIN, size, bytes(32)))
     assert refused.value.code == "not-our-head"
     assert len(owner.shown) == 1
+
+
+NOTARISED = generate_policy(
+    SZ,
+    [SZ, HK, MO],
+    WitnessRule((WitnessGroup(("HK",)),), (Notaries("diploma", (MO.institution,), 1),)),
+)
+"""Hong Kong is the quorum, and Macao the notary of diplomas."""
+
+
+@pytest.fixture
+async def notarised(owner: Owner) -> Owner:
+    return Owner(owner.log, policy=NOTARISED)
+
+
+async def test_notary_that_comes_after_the_quorum_is_stored_and_told_at_once(
+    notarised: Owner,
+) -> None:
+    log, head = notarised.log, notarised.log.state.head
+    await notarised.take("hk-1", HK_SECOND, head)
+    assert (log.state.witnessed_size, log.state.notarised) == (5, {})
+    await notarised.take("mo-1", MO_SECOND, head, SECONDS + 1)
+    note = log.state.witnessed_note
+    assert log.state.notarised == {"diploma": (5, note)}
+    assert notarised.moved == [5, 5]
+    assert notarised.told[-1] == ("chopmark/v1/sz-1/checkpoint", note)
+    assert note is not None
+    assert MO_SECOND.name.encode() in note
+
+
+async def test_notary_without_the_quorum_is_nothing_yet(notarised: Owner) -> None:
+    await notarised.take("mo-1", MO_SECOND, notarised.log.state.head)
+    assert (notarised.log.state.witnessed_size, notarised.log.state.notarised) == (0, {})
+
+
+async def test_notary_that_comes_after_a_restart_completes_what_is_stored(
+    notarised: Owner,
+) -> None:
+    head = notarised.log.state.head
+    await notarised.take("hk-1", HK_SECOND, head)
+    again = Owner(notarised.log, policy=NOTARISED)
+    await again.take("mo-1", MO_SECOND, head)
+    assert again.log.state.notarised["diploma"][0] == 5
+
+
+async def test_head_waits_for_its_notary_but_not_for_one_that_is_away(
+    notarised: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, quorum = notarised.log, notarised.quorum
+    waiting = asyncio.create_task(quorum.announced(log.state.note or b""))
+    await asyncio.sleep(0)
+    await notarised.take("hk-1", HK_SECOND, log.state.head)
+    assert not waiting.done()
+    await notarised.take("mo-1", MO_SECOND, log.state.head)
+    await waiting
+    monkeypatch.setattr(quorum_module, "PATIENCE", 0.001)
+    quorum._patience = 0.001
+    note = await notarised.grow(1)
+    await notarised.take("hk-1", HK_SECOND, log.state.head)
+    await quorum.announced(note)  # it was late
+    assert quorum.unnotarised == ["diploma"]
+    quorum._patience = 60.0
+    note = await notarised.grow(1)
+    await notarised.take("hk-1", HK_SECOND, log.state.head)
+    async with asyncio.timeout(30):
+        await quorum.announced(note)  # nobody waits for it now
+    assert log.state.notarised["diploma"][0] == 5
+    await notarised.take("mo-1", MO_SECOND, log.state.head)  # it is back
+    assert log.state.notarised["diploma"][0] == 7
+    assert not quorum.unnotarised
 
 
 async def test_one_witness_twice_is_no_quorum(owner: Owner) -> None:

@@ -1,5 +1,6 @@
 """`chopmark roster`: who the members are, and what it takes to change that."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,7 +9,7 @@ from cyclopts import Parameter
 
 from chopmark.cli.commands.peers import policy
 from chopmark.cli.context import Given, Options
-from chopmark.cli.terminal import say, say_fields, say_json, say_table, styled
+from chopmark.cli.terminal import say, say_fields, say_json, say_prose, say_table, styled
 from chopmark.client.files import read_bounded, replace_file, write_new
 from chopmark.core.errors import MissingError, UsageError
 from chopmark.core.note import MAX_NOTE
@@ -163,7 +164,7 @@ def publish(file: Path, /, *, options: Given) -> int:
     return _report(answer, options)
 
 
-def pin(file: Path, fingerprint: str, /, *, options: Given) -> int:
+def pin(file: Path, fingerprint: str, /, *, offline: Flag = False, options: Given) -> int:
     """Put a version in force because you have its fingerprint from somebody you trust.
 
     It is how a gateway gets its first roster, and how one of two texts of a version is chosen.
@@ -171,9 +172,21 @@ def pin(file: Path, fingerprint: str, /, *, options: Given) -> int:
     Args:
         file: The note.
         fingerprint: In hexadecimal or in words.
+        offline: The gateway does not run, as before its first start: it will start with this
+            version. Needs its configuration.
     """
+    data = read_bounded(file, MAX_NOTE)
+    if offline:
+        from chopmark.service.roster_pin import pin_offline
+
+        config = options.load_config()
+        _report(pin_offline(config, data, fingerprint), options)
+        if os.geteuid() == 0 and not options.json:
+            state = config.gateway.state
+            say_prose(f"if the daemon runs as user chopmark: chown -R chopmark: {state}", indent=0)
+        return 0
     with options.connect() as gateway:
-        answer = gateway.pin_roster(read_bounded(file, MAX_NOTE), fingerprint)
+        answer = gateway.pin_roster(data, fingerprint)
     return _report(answer, options)
 
 

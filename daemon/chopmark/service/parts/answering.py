@@ -7,6 +7,7 @@ from chopmark.core.proof import Proof
 from chopmark.core.verdict import Source
 from chopmark.ledger.log import Log
 from chopmark.ledger.replica import Replica
+from chopmark.service.awaiting import Awaiting
 from chopmark.service.parts.issuing import Issuing
 from chopmark.service.parts.meeting import Meeting
 from chopmark.service.parts.opening import Opened
@@ -33,7 +34,7 @@ class Answering:
     verifier: Verifier
     retention: Retention
     signing: Signing
-    witnessing: Signing | None
+    witnessing: Awaiting | None
     submissions: Submissions
     logs: Mapping[str, Log]
 
@@ -56,7 +57,10 @@ def make_answering(opened: Opened, issuing: Issuing, meeting: Meeting) -> Answer
 
 def _make_verifier(opened: Opened, meeting: Meeting) -> tuple[Verifier, Retention]:
     """What is asked for and was removed comes back, so that these two go together."""
-    shelves = [_shelve_own(opened, meeting), *(_shelve(one, meeting) for one in opened.replicas)]
+    shelves = [
+        _shelve_own(opened, meeting),
+        *(_shelve(one, opened, meeting) for one in opened.replicas),
+    ]
     verifier = Verifier(shelves, opened.reading, opened.members.max_age, opened.trust.policies)
     after, fetch = opened.config.retention.after, meeting.mesh.fetch
     retention = Retention(opened.replicas, opened.clock, after, fetch)
@@ -64,12 +68,13 @@ def _make_verifier(opened: Opened, meeting: Meeting) -> tuple[Verifier, Retentio
     return verifier, retention
 
 
-def _shelve(replica: Replica, meeting: Meeting) -> Shelf:
+def _shelve(replica: Replica, opened: Opened, meeting: Meeting) -> Shelf:
     member, log = replica.member, replica.log
     return Shelf(
         *(member, log, Source.REPLICA, lambda: replica.stopped, replica.observe_proof),
         warning=lambda: meeting.forks.releases.warning(member.origin),
         rejects=lambda head: (head.size, head.root) in replica.rejected,
+        entitlement=opened.members.entitlement(member),
     )
 
 
@@ -79,15 +84,18 @@ def _shelve_own(opened: Opened, meeting: Meeting) -> Shelf:
     async def observe(proof: Proof) -> None:
         await meeting.observe_own(proof.note)
 
-    return Shelf(own, opened.log, Source.OWN, lambda: forks.of(own.origin), observe)
+    return Shelf(
+        *(own, opened.log, Source.OWN, lambda: forks.of(own.origin), observe),
+        entitlement=opened.members.entitlement(own),
+    )
 
 
-def _make_witnessing(opened: Opened) -> Signing | None:
+def _make_witnessing(opened: Opened) -> Awaiting | None:
     """Who waits for quorums, where our policy demands one."""
     log, quorum = opened.log, opened.trust.quorum
     if quorum is None:
         return None
-    witnessing = Signing(log, opened.reading, lambda: log.state.witnessed_size)
+    witnessing = Awaiting(log, opened.reading, quorum.policy.notaries)
     quorum.on_witnessed = witnessing.head_moved
     return witnessing
 
