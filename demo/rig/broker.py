@@ -1,18 +1,21 @@
 """A real Mosquitto on a free loopback port, in a folder of its own."""
 
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 _DEADLINE = 10.0
 _HOST = "127.0.0.1"
+_PORTS = (16384, 32768)
 
 
 class BrokerFailedError(RuntimeError):
@@ -29,11 +32,16 @@ def find_mosquitto() -> str:
 
 
 def free_port() -> int:
-    """A TCP port on loopback that nobody listened on a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((_HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on loopback that nobody listened on a moment ago.
+
+    It lies below those that the kernel gives to connections: one of these could take it while
+    a program that had it starts again.
+    """
+    while True:
+        port = random.randrange(*_PORTS)  # noqa: S311 - no secret
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((_HOST, port))
+            return port
 
 
 class Broker:

@@ -92,7 +92,9 @@ def test_log_of_others_is_cosigned_by_the_key_that_witness_init_made(cluster: Cl
 
 
 def following(gateway: Gateway, *options: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "chopmark.cli.main", "log", "follow", "--json", *options]
+    # Whoever runs the tests in the background of a shell has SIGINT ignored, and so would it.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "chopmark.cli.main"]
+    command += ["log", "follow", "--json", *options]
     environment = gateway.environment()
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 

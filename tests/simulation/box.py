@@ -46,6 +46,7 @@ class Life:
         self.disk = Disk(folder, world.random, world.trace)
         self._context = contextvars.copy_context()
         self._context.run(OWNER.set, self)
+        self._times: dict[str, int] = {}
         self._calls: set[asyncio.Task[Any]] = set()
         self.came: Counter[tuple[str, int]] = Counter()  # packages, by where they begin
         self.main = self._spawn(self._run())
@@ -234,6 +235,14 @@ class Life:
             if log.origin != self.box.origin:
                 size = cosigned.head.size if cosigned else 0
                 self.box.oracle.row_held(self.box.origin, log.origin, size, after=after)
+
+    def note_times(self) -> None:
+        """Rule 3, while it runs: no as-of time goes back."""
+        for log in self.logs():
+            before, now = self._times.get(log.origin, 0), log.state.seen_time
+            if now < before:
+                self.box.oracle.fail(3, f"{self.box.id}: {log.origin} as of {now}, was {before}")
+            self._times[log.origin] = now
 
     def root_held(self, origin: str, size: int) -> bytes | None:
         """Root of the first entries of a log, as they are held; None if there are fewer."""

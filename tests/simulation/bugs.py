@@ -272,23 +272,24 @@ ATTACKED: dict[Callable[[Patch], None], int] = {
     believes_the_sizes_in_a_status: 22,
     ends_when_a_note_is_bad: 40,
 }
-"""Each with a seed from which on it is found soon: few attackers do what it takes."""
+"""The same among seeds with an attacker, few of whom do what it takes."""
 
-BUGS: tuple[Callable[[Patch], None], ...] = (
-    answers_before_the_commit,
-    forgets_the_signed_head,
-    commits_without_waiting_for_the_disk,
-    takes_a_failed_commit_for_undone,
-    compares_nothing_with_what_it_holds,
-    forgets_the_evidence,
-    lets_older_heads_move_the_as_of_time,
-    acknowledges_before_it_is_durable,
-    skips_a_bundle_in_catch_up,
-    ignores_revocations,
-    leaves_the_end_out_of_the_index,
-    lets_time_go_back,
-    swallows_a_cancellation,
-    signs_whatever_its_token_remembers,
-    forgets_what_it_has_cosigned,
-    cosigns_whatever_is_announced,
-)
+BUGS: dict[Callable[[Patch], None], int] = {
+    answers_before_the_commit: 18,
+    forgets_the_signed_head: 0,
+    commits_without_waiting_for_the_disk: 0,
+    takes_a_failed_commit_for_undone: 17,
+    compares_nothing_with_what_it_holds: 0,
+    forgets_the_evidence: 0,
+    lets_older_heads_move_the_as_of_time: 0,
+    acknowledges_before_it_is_durable: 0,
+    skips_a_bundle_in_catch_up: 0,
+    ignores_revocations: 0,
+    leaves_the_end_out_of_the_index: 9,
+    lets_time_go_back: 0,
+    swallows_a_cancellation: 0,
+    signs_whatever_its_token_remembers: 19,
+    forgets_what_it_has_cosigned: 0,
+    cosigns_whatever_is_announced: 0,
+}
+"""Each with a seed from which on it is found soon."""

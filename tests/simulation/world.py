@@ -322,9 +322,11 @@ class World:
 
     def _watch(self, client: str, message: Any) -> None:
         """A message has come, or is being acknowledged."""
+        life = next(box.life for box in self.boxes if box.id == client)
+        if life is not None and life.serving:
+            life.note_times()
         if not message.topic.endswith("/entries") and "/reply/" not in message.topic:
             return
-        life = next(box.life for box in self.boxes if box.id == client)
         if life is not None and life.serving:
             self.oracle.watched(life, {log.origin: log for log in life.replicas()}, message)
 
