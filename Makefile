@@ -28,7 +28,8 @@ demo: ## three gateways here [DOC=file to attest, ONCE=1: end by itself]
 
 test: setup lint ## everything: linters, types, layers, all tests, core coverage
 	@mkdir -p $(dir $(LOG))
-	@$(BIN)/pytest -n $(JOBS) --dist loadfile --cov --durations=25 2>&1 | tee $(LOG)
+	@# in the order of collection: the faults, which take longest, first
+	@$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --durations=25 2>&1 | tee $(LOG)
 	@tail -n 1 $(LOG)
 
 faults: setup ## long: kills, failing calls and networks, power cuts, full disks, clocks [KILLS=500, SEED]
