@@ -144,9 +144,13 @@ class Intake:
                 self.unverified.discard(piece)
 
     async def _take_notes(self) -> None:
-        """Take checkpoint and heartbeat; what is bad is counted and dropped."""
-        while self._notes:
-            kind, message = self._notes.popitem()
+        """Take checkpoint and heartbeat; what is bad is counted and dropped.
+
+        What comes meanwhile waits for its turn after the packages: who sends notes without end
+        must not hold them up.
+        """
+        notes, self._notes = self._notes, {}
+        for kind, message in notes.items():
             observe = self._log.observe_head if kind[1] else self._log.observe_announced
             if kind == ("cosignature", ""):
                 observe = self._log.observe_cosignature

@@ -204,7 +204,7 @@ class Quorum:
             self._recall(one)
             self._heads[head.size] = one
             if len(self._heads) > MAX_HEADS:
-                del self._heads[min(self._heads)]
+                del self._heads[min(self._heads.keys() - self._awaited)]
         if not one.add(key, time, lines[key.name, key.key_id]):
             return
         if head.size == self._log.state.witnessed_size and not self._completes(one):
@@ -215,6 +215,11 @@ class Quorum:
             except TryAgainError:
                 del one.lines[key]  # it is offered again
                 raise
+
+    @property
+    def _awaited(self) -> set[int]:
+        """Size of the head that was announced: cosignatures of others must not oust it."""
+        return set() if self._announced is None else {self._announced.checkpoint.size}
 
     def _recall(self, one: Cosignatures) -> None:
         """Add what is stored of a head, be it from before a start: more may come of it."""

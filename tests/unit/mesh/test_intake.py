@@ -69,6 +69,27 @@ async def test_package_that_says_that_it_lies_far_ahead_hides_no_hole(
         await until(lambda: log.missing)
 
 
+async def test_notes_without_end_do_not_hold_up_packages(log: FakeLog, intake: Intake) -> None:
+    """Whenever one was looked at there is another one, of another witness."""
+    shown = 0
+    observe = log.observe_head
+
+    async def flood(note: bytes) -> None:
+        nonlocal shown
+        shown += 1
+        if log.size < 10 and shown < 1000:
+            if shown == 3:
+                taken(intake, ENTRIES, live(SZ, 0, 10))
+            taken(intake, Topic("sz-1", "cosignature", f"w-{shown % 2}"), b"note %d" % shown)
+        await observe(note)
+
+    log.observe_head = flood  # type: ignore[method-assign]
+    taken(intake, Topic("sz-1", "cosignature", "w-0"), b"note 0")
+    async with running(intake.run()):
+        await until(lambda: log.size == 10)
+    assert shown < 10
+
+
 async def test_what_is_no_package_is_counted_and_acknowledged(log: FakeLog, intake: Intake) -> None:
     assert taken(intake, ENTRIES, b"junk").acknowledged
     assert [error.code for error in log.dropped] == ["malformed-package"]

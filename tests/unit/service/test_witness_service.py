@@ -230,6 +230,19 @@ async def test_heads_whose_cosignatures_are_kept_are_bounded(owner: Owner) -> No
     assert owner.log.state.witnessed_size == heads[-1].size
 
 
+async def test_cosignatures_of_other_heads_do_not_oust_the_announced_one(owner: Owner) -> None:
+    head, note = owner.log.state.head, owner.log.state.note
+    assert note is not None
+    waiting = asyncio.create_task(owner.quorum.announced(note))
+    await owner.take("mo-1", MO_SECOND, head)
+    for _ in range(quorum_module.MAX_HEADS + 2):
+        await owner.grow(1)
+        await owner.take("mo-1", MO_SECOND, owner.log.state.head)
+    await owner.take("hk-1", HK_SECOND, head)
+    assert owner.log.state.witnessed_size == head.size
+    await waiting
+
+
 async def test_cosignature_is_offered_again_after_the_disk_refused(
     owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
