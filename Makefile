@@ -28,7 +28,7 @@ demo: ## three gateways here [DOC=file to attest, ONCE=1: end by itself]
 
 test: setup lint ## everything: linters, types, layers, all tests, core coverage
 	@mkdir -p $(dir $(LOG))
-	@# in the order of collection: the faults, which take longest, first
+	@# in the order of collection: what takes longest comes first
 	@$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --durations=25 2>&1 | tee $(LOG)
 	@tail -n 1 $(LOG)
 

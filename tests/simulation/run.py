@@ -39,6 +39,7 @@ def run_all(
 
 def _prepare(folder: Path, bug: Bug | None) -> None:
     """In each process, before its first seed. A bug stays for as long as the process does."""
+    os.nice(10)  # they run for minutes beside tests on real clocks
     world.use_scratch(folder)
     if bug is not None:
         bug(pytest.MonkeyPatch())
