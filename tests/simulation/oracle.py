@@ -152,6 +152,8 @@ class Oracle:
     rows: dict[tuple[str, str], int] = field(default_factory=lambda: defaultdict(int))
     restored: set[str] = field(default_factory=set)
     behind: set[str] = field(default_factory=set)
+    fenced: set[str] = field(default_factory=set)
+    """Logs put back with their tokens whose gateways have noticed: they sign nothing any more."""
     junk: set[bytes] = field(default_factory=set)
     unsteady: set[str] = field(default_factory=set)
     cosigned: dict[tuple[str, str], list[tuple[int, bytes, int]]] = field(
@@ -337,7 +339,8 @@ class Oracle:
         if frozen and origin not in self.restored:
             self.fail(6, f"{box} says that {origin} was forked")
         # What was recorded on a disk that was put back may never be signed: peers lack it then.
-        excused = origin in self.behind - self.restored or (origin in self.restored and behind)
+        unsigned = self.behind - self.restored | self.fenced
+        excused = origin in unsigned or (origin in self.restored and behind)
         if not whole and not frozen and not excused:
             text = f"{len(entries)} of {len(newest.raw)} entries, head {state.head.size}"
             self.fail(5, f"{box} has {text} of {origin} once faults have ended")

@@ -164,7 +164,9 @@ class World:
         if any(life is None or not life.serving for life in lives):
             return False
         own = {life.parts.log.origin: life.parts.log for life in lives}
-        behind = self.oracle.behind  # peers lack what was recorded there, and never signed
+        noticed = {life.box.origin for life in lives if life.parts.standing.state == "behind"}
+        self.oracle.fenced = self.oracle.restored & noticed
+        behind = self.oracle.behind | self.oracle.fenced  # peers lack what was never signed there
         replicas = [r for life in lives for r in life.replicas() if r.origin in own]
         whole = [life for life in lives if life.box.origin not in self.oracle.old_disks]
         if not all(map(_is_logged, whole)):  # with an old disk nothing may be written

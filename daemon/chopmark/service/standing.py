@@ -219,8 +219,9 @@ class Standing:
             try:
                 await self._look()
             except TryAgainError as error:
-                self._refusal = error
-                await asyncio.sleep(RETRY)
+                if not self._is_behind():
+                    self._refusal = error
+                    await asyncio.sleep(RETRY)
             except RefusedError as error:
                 self._fall(error.message)
         self._settled.set()
@@ -277,6 +278,8 @@ class Standing:
 
     async def _confirm(self, why: str) -> None:
         """Ask all peers until one has answered with a head of ours, which the ledger covers."""
+        if self._is_behind():  # somebody showed a head while the token was read
+            return
         self._refusal = _confirming(f"no peer has confirmed our log since the start: {why}")
         LOG.warning("%s", self._refusal, extra={"code": "confirming"})
         async with asyncio.TaskGroup() as tasks:

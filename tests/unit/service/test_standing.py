@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from chopmark.core.errors import ChopmarkError, UnreachableError
+from chopmark.core.mark import HeadMark
 from chopmark.core.member import Member, PastKey
 from chopmark.ledger import epoch
+from chopmark.ledger.epoch import Epochs
 from chopmark.ledger.log import Log
 from chopmark.ledger.store import Store
 from chopmark.mesh.messages import HeadsSeen
@@ -294,6 +296,24 @@ async def test_peer_that_has_seen_more_shows_a_restored_disk_and_token(
     assert await box.decide() == "behind"
     box.peers, box.alone = {}, True
     assert await box.decide() == "behind"  # what was seen once is not forgotten
+
+
+async def test_head_shown_while_the_token_is_read_is_what_the_refusal_names(box: Box) -> None:
+    await box.live(2)
+    box.peers, box.warning = {"hk-1": None}, "SoftHSM"
+    async with box.started() as run:
+        read = run.standing._marks.read
+
+        async def interrupted() -> tuple[HeadMark | None, Epochs]:
+            found = await read()
+            await run.standing.observe_own_head(SOURCE.note(6))
+            return found
+
+        run.standing._marks.read = interrupted  # type: ignore[method-assign]
+        await run.standing.settled()
+        for _ in range(20):  # let it go on: nothing that it waits for now takes time
+            await asyncio.sleep(0)
+        assert run.refusal().code == "log-behind"
 
 
 async def test_head_that_contradicts_the_log_ends_the_signing(box: Box) -> None:
