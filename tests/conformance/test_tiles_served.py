@@ -58,10 +58,10 @@ async def test_log_is_audited_from_its_prefix_alone_at_every_edge(tmp_path: Path
     async with ledgers.opened(tmp_path) as log, serving(log) as client:
         for number, size in enumerate(SIZES):
             await grow(log, size)
-            audited = await audit(client, SIZES[: number if size < 65_536 else 0])
+            older = SIZES[:number] if size < 65_536 else (*SIZES, 65_535, 65_536)
+            audited = await audit(client, older)
             assert audited.size == size
         assert audited.entries == ledgers.attestations(size)
-        await audit(client, (*SIZES, 65_535, 65_536))
 
 
 async def test_auditor_finds_one_flipped_bit(tmp_path: Path) -> None:

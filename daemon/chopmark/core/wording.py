@@ -155,7 +155,7 @@ def _quorum(facts: Facts) -> str:
     """Who stands behind the date, and who could not: nobody must take it for more than it is."""
     if facts.quorum != "reached":
         return _NO_QUORUM if facts.quorum == "none" else ""
-    names = " and ".join(name.removesuffix("/cosigner") for name, _ in facts.witnesses)
+    names = " and ".join(sorted(name.removesuffix("/cosigner") for name, _ in facts.witnesses))
     by = f" Countersigned by {names}." if names else ""
     if not facts.dropped:
         return by

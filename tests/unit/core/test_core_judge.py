@@ -440,6 +440,20 @@ def test_pruned_match_of_another_issuer_is_not_told_of(expected: str, told: int)
     assert len(verdict.pruned) == told
 
 
+def test_successor_of_a_ledger_that_has_ended_is_named() -> None:
+    ended = replace(GOOD, issuer=replace(HK, successor="bank-hk.example/hk-9"))
+    assert judge(ended, ASK).word is Word.VALID
+    assert "bank-hk.example/hk-9 is its successor" in judge(ended, ASK).sentence
+    assert "successor" not in judge(GOOD, ASK).sentence
+
+
+def test_notaries_that_are_missing_are_named() -> None:
+    lacking = replace(GOOD, quorum="missing", existed_by=None, notaries="Bank MO")
+    assert judge(lacking, ASK).word is Word.UNWITNESSED
+    assert "(Bank MO)" in judge(lacking, ASK).sentence
+    assert "notaries" not in judge(replace(lacking, notaries=None), ASK).sentence
+
+
 PAGE = (Path(__file__).parents[3] / "docs" / "verdicts.md").read_text("utf-8")
 
 

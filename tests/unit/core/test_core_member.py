@@ -166,3 +166,14 @@ def test_gateway_of_a_suspended_member_reads_what_its_keys_vouch_for() -> None:
     with pytest.raises(RefusedError) as error:
         member.read_vouched(sign_head(beyond, OLD))
     assert error.value.code == "past-key"
+
+
+def test_key_that_has_ended_is_answerable_up_to_its_last_size() -> None:
+    at_last, beyond = Checkpoint(ORIGIN, 7, bytes(32)), Checkpoint(ORIGIN, 8, bytes(32))
+    for state in ("active", "left"):
+        member = replace(rotating(), state=state)
+        for head, key in ((at_last, OLD), (HEAD, NOW), (beyond, NEXT)):
+            assert member.open_accused(sign_head(head, key)).checkpoint == head
+        with pytest.raises(RefusedError) as error:
+            member.open_accused(sign_head(beyond, OLD))
+        assert error.value.code == "past-key"
