@@ -48,6 +48,7 @@ class Member:
         more_cosigner_keys: the same of its cosigner.
         past_log_keys: keys that signed its checkpoints once.
         past_cosigner_keys: cosigner keys that have retired, and when (seconds since the epoch).
+        stolen_cosigner_keys: cosigner keys of which nothing counts, not even what they once said.
         successor: origin of the log in which its institution goes on, once this one has ended.
     """
 
@@ -63,6 +64,7 @@ class Member:
     more_cosigner_keys: tuple[VerifierKey, ...] = ()
     past_log_keys: tuple[PastKey, ...] = ()
     past_cosigner_keys: tuple[tuple[VerifierKey, int], ...] = ()
+    stolen_cosigner_keys: tuple[VerifierKey, ...] = ()
     successor: str | None = None
 
     @property
@@ -97,6 +99,11 @@ class Member:
     def all_cosigner_keys(self) -> tuple[VerifierKey, ...]:
         """Those, and the ones that have retired."""
         return (*self.cosigner_keys, *(key for key, _ in self.past_cosigner_keys))
+
+    @property
+    def known_cosigner_keys(self) -> tuple[VerifierKey, ...]:
+        """Those, and the stolen ones: files that were made for one of these are its files still."""
+        return (*self.all_cosigner_keys, *self.stolen_cosigner_keys)
 
     def read_head(
         self, note: bytes, others: tuple[VerifierKey, ...] = ()

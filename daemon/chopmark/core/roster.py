@@ -266,6 +266,9 @@ def make_member(listed: ListedMember, institution: Institution) -> Member:
             for one in listed.cosigner_key
             if one.state == "retired" and one.since is not None
         ),
+        stolen_cosigner_keys=tuple(
+            one.key for one in listed.cosigner_key if one.state == "compromised"
+        ),
     )
 
 

@@ -96,7 +96,7 @@ class Rotation:
         """What a key is for, and its label; of the first ones the configuration has it."""
         hsm = self.config.hsm
         own = self.rosters.membership.own
-        past: list[VerifierKey] = [*own.log_keys, *own.all_cosigner_keys]
+        past: list[VerifierKey] = [*own.log_keys, *own.known_cosigner_keys]
         made = await self.log.write(lambda store: store.change(table.list_keys))
         known = {one for one, _, _ in made}
         key = next((one for one in past if one.encode() == vkey and vkey not in known), None)
@@ -115,6 +115,6 @@ class Rotation:
         made = await self.log.write(lambda store: store.change(table.list_keys))
         own = self.rosters.membership.own
         names = {vkey.partition("+")[0] for vkey, _, _ in made}
-        names |= {key.name for key in own.all_cosigner_keys}
+        names |= {key.name for key in own.known_cosigner_keys}
         numbered = (f"{own.origin}/cosigner-{number}" for number in range(2, 1000))
         return next(name for name in numbered if name not in names)
