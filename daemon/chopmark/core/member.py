@@ -154,6 +154,19 @@ class Member:
             return signed
         raise _past_key(self.origin, head.size)
 
+    def read_counted(self, note: bytes) -> SignedCheckpoint | None:
+        """The same; None if only a key has signed that may not: such a head counts for nothing.
+
+        Raises:
+            ChopmarkError: what `open_checkpoint` raises.
+        """
+        try:
+            return self.read_vouched(note)
+        except RefusedError as error:
+            if error.code != "past-key":
+                raise
+            return None
+
     def open_accused(self, note: bytes) -> SignedCheckpoint:
         """Read a head that evidence shows: a key that has ended is answerable for what it signed.
 
