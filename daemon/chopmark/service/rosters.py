@@ -31,7 +31,7 @@ from chopmark.core.note import DASH, Note, parse_note
 from chopmark.core.ports import AuditSink, Clock, NoAudit, Signer
 from chopmark.core.roster import Fingerprint, Officer, Roster
 from chopmark.core.roster_follow import SignedRoster, check_change, check_successor, open_roster
-from chopmark.core.roster_message import make_message, parse_message
+from chopmark.core.roster_message import RosterMessage, make_message, parse_message
 from chopmark.core.roster_rules import check_roster
 from chopmark.core.roster_text import parse_roster
 from chopmark.core.suspension import HEADER as SUSPENSION
@@ -117,18 +117,29 @@ class Rosters:
                 await asyncio.sleep(LOOK)
 
     async def take(self, _sender: str, _topic: Topic, payload: bytes) -> None:
-        """Take what a peer publishes; raises as `mesh.bulletins.Handler`."""
+        """Take what a peer publishes; what is good is kept, whatever else is there.
+
+        Raises:
+            ChopmarkError: the first that was wrong; as `mesh.bulletins.Handler`.
+        """
         if self.current is None:
             raise MissingError("no-roster", "no version of the roster was pinned here")
         try:
-            message = parse_message(payload)
-            for note in message.rosters:
-                await self._offer(note)
-            for note in message.suspensions:
-                await self._suspend(note)
+            await self._take_all(parse_message(payload))
         except MalformedError:
             self.counters.refused += 1
             raise
+
+    async def _take_all(self, message: RosterMessage) -> None:
+        wrong: MalformedError | None = None
+        calls = [(self._offer, note) for note in message.rosters]
+        for call, note in calls + [(self._suspend, note) for note in message.suspensions]:
+            try:
+                await call(note)
+            except MalformedError as error:
+                wrong = wrong or error
+        if wrong is not None:
+            raise wrong
 
     async def sign(self, data: bytes) -> bytes:
         """Sign a text of the roster; gives the note with our line among those it had.
