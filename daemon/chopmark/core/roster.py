@@ -156,8 +156,8 @@ class Roster(_Part, frozen=True, kw_only=True):
 
     Attributes:
         previous: SHA-256 of the text of the version before, in hexadecimal; none of version 1.
-        issued: from when on it holds.
-        expires: until when.
+        issued: when it was proposed; gateways adopt no version before that time by their clocks.
+        expires: until when it should be followed by another; it holds after that too, and warns.
         threshold: institutions that must sign the next version, besides being more than half.
     """
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -382,6 +383,20 @@ async def test_expiry_is_told_a_month_before(box: Box, days: int, code: str | No
     end = int(FIRST.expires.timestamp() * 1000)
     rosters.clock = Clock(end + days * 86_400_000)
     assert [alarm["code"] for alarm in rosters.alarms()] == ([code] if code else [])
+
+
+async def test_version_from_the_future_is_taken_when_its_time_has_come(box: Box) -> None:
+    rosters = await box.pin()
+    early = replace(SECOND, issued=SECOND.issued + timedelta(days=300))
+    at = int(early.issued.timestamp() * 1000)
+    rosters.clock = Clock(at - 60_001)
+    assert await refused(rosters, signed(early)) == "roster-early"
+    with pytest.raises(RefusedError):
+        await rosters.publish(signed(early))
+    assert rosters.show()["version"] == 1
+    rosters.clock = Clock(at - 60_000)
+    await take(rosters, signed(early))
+    assert rosters.show()["version"] == 2
 
 
 async def test_signature_of_a_stranger_is_not_kept(box: Box) -> None:
