@@ -125,10 +125,15 @@ async def test_further_keys_are_made_and_destroyed_beside_those_in_use(box: Box)
         assert (log.type, second.type) == (ECDSA_P256, COSIGNATURE)
         assert len({key.public for key in (*box.keys, log, second)}) == 4
         assert (await signer.generate("log", ORIGIN, "chopmark-log"))[0] == "chopmark-log-3"
-        await signer.destroy(label)
+        with pytest.raises(MissingError):
+            await signer.destroy(label, box.keys[0])
+        await signer.destroy(label, log)
+        await signer.destroy(label, log)
+        await signer.destroy(other, second)
+        assert (await signer.generate("cosigner", second.name, "cosigner"))[0] == other
         assert (await signer.generate("log", ORIGIN, "chopmark-log"))[0] == label
         with pytest.raises(ValueError, match="in use"):
-            await signer.destroy(box.config.log_label)
+            await signer.destroy(box.config.log_label, box.keys[0])
         await signer.sign_checkpoint(HEAD)
 
 

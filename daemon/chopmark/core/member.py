@@ -48,6 +48,7 @@ class Member:
         more_cosigner_keys: the same of its cosigner.
         past_log_keys: keys that signed its checkpoints once.
         past_cosigner_keys: cosigner keys that have retired, and when (seconds since the epoch).
+        stolen_cosigner_keys: cosigner keys of which nothing counts, not even what they once said.
         successor: origin of the log in which its institution goes on, once this one has ended.
     """
 
@@ -63,6 +64,7 @@ class Member:
     more_cosigner_keys: tuple[VerifierKey, ...] = ()
     past_log_keys: tuple[PastKey, ...] = ()
     past_cosigner_keys: tuple[tuple[VerifierKey, int], ...] = ()
+    stolen_cosigner_keys: tuple[VerifierKey, ...] = ()
     successor: str | None = None
 
     @property
@@ -97,6 +99,11 @@ class Member:
     def all_cosigner_keys(self) -> tuple[VerifierKey, ...]:
         """Those, and the ones that have retired."""
         return (*self.cosigner_keys, *(key for key, _ in self.past_cosigner_keys))
+
+    @property
+    def known_cosigner_keys(self) -> tuple[VerifierKey, ...]:
+        """Those, and the stolen ones: files that were made for one of these are its files still."""
+        return (*self.all_cosigner_keys, *self.stolen_cosigner_keys)
 
     def read_head(
         self, note: bytes, others: tuple[VerifierKey, ...] = ()
@@ -146,6 +153,19 @@ class Member:
         if any(key not in past or past[key].vouches_for(head.size, head.root) for key in signing):
             return signed
         raise _past_key(self.origin, head.size)
+
+    def read_counted(self, note: bytes) -> SignedCheckpoint | None:
+        """The same; None if only a key has signed that may not: such a head counts for nothing.
+
+        Raises:
+            ChopmarkError: what `open_checkpoint` raises.
+        """
+        try:
+            return self.read_vouched(note)
+        except RefusedError as error:
+            if error.code != "past-key":
+                raise
+            return None
 
     def open_accused(self, note: bytes) -> SignedCheckpoint:
         """Read a head that evidence shows: a key that has ended is answerable for what it signed.

@@ -156,8 +156,8 @@ class Roster(_Part, frozen=True, kw_only=True):
 
     Attributes:
         previous: SHA-256 of the text of the version before, in hexadecimal; none of version 1.
-        issued: from when on it holds.
-        expires: until when.
+        issued: when it was proposed; gateways adopt no version before that time by their clocks.
+        expires: until when it should be followed by another; it holds after that too, and warns.
         threshold: institutions that must sign the next version, besides being more than half.
     """
 
@@ -265,6 +265,9 @@ def make_member(listed: ListedMember, institution: Institution) -> Member:
             (one.key, int(one.since.timestamp()))
             for one in listed.cosigner_key
             if one.state == "retired" and one.since is not None
+        ),
+        stolen_cosigner_keys=tuple(
+            one.key for one in listed.cosigner_key if one.state == "compromised"
         ),
     )
 

@@ -1,10 +1,10 @@
 """Which roster may follow another one, and who must have signed it.
 
-8. Its number is one higher, it names the SHA-256 of the text before, and was not issued earlier.
-9. No member and no key vanishes, and no id or origin passes on: who leaves is listed as `left`.
+9. Its number is one higher, it names the SHA-256 of the text before, and was not issued earlier.
+10. No member and no key vanishes, and no id or origin passes on: who leaves is listed as `left`.
    A key that is not active stays so, with the same last head; who has left stays away, and a
    successor that was named stays.
-10. More than half of the institutions of the version before, and the threshold that it names, have
+11. More than half of the institutions of the version before, and the threshold that it names, have
    signed, each by an active log key of an active member.
 """
 
@@ -69,7 +69,7 @@ def open_roster(data: bytes, before: Roster | None = None) -> SignedRoster:
 
 
 def check_successor(signed: SignedRoster, before: SignedRoster) -> None:
-    """Rules 8 to 10, for a roster that `open_roster` has read with the version before it.
+    """Rules 9 to 11, for a roster that `open_roster` has read with the version before it.
 
     Raises:
         RefusedError: `bad-roster`; `roster-unsigned`.
@@ -79,7 +79,7 @@ def check_successor(signed: SignedRoster, before: SignedRoster) -> None:
 
 
 def check_change(roster: Roster, before: SignedRoster) -> None:
-    """Rules 8 and 9.
+    """Rules 9 and 10.
 
     Raises:
         RefusedError: `bad-roster`.
@@ -97,7 +97,7 @@ def check_change(roster: Roster, before: SignedRoster) -> None:
 
 
 def check_signed(signed: SignedRoster, judge: Roster) -> None:
-    """Rule 10.
+    """Rule 11.
 
     Raises:
         RefusedError: `roster-unsigned`, saying how many are missing.

@@ -14,13 +14,13 @@ from chopmark.core.errors import MalformedError
 MAX_MESSAGE: Final = 64_000
 """Bytes: with the topic it must fit the 64 KiB that every broker takes."""
 MAX_SUSPENSIONS: Final = 4
-"""Suspensions that travel; those of more members come as the roster takes them up."""
+"""Suspensions that travel: those that the roster has not taken up yet, the newest ones."""
 MAX_VERSIONS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class RosterMessage:
-    """Notes, the newest version last."""
+    """Notes, the newest version and the newest suspension last."""
 
     rosters: tuple[bytes, ...]
     suspensions: tuple[bytes, ...] = ()

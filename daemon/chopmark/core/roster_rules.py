@@ -14,7 +14,7 @@
    institution; nobody is a successor of itself, by however many steps.
 7. A kind's notaries are institutions of the roster; as many as are needed are active, the
    institution of each active member that may issue the kind left out.
-7. Of the witness groups each jurisdiction is in one at most, and in whatever institution's log:
+8. Of the witness groups each jurisdiction is in one at most, and in whatever institution's log:
    each group can be satisfied, and one of them needs more than half of its institutions.
 """
 
@@ -56,7 +56,7 @@ _HEX: Final = frozenset("0123456789abcdef")
 
 
 def check_roster(roster: Roster) -> None:
-    """Rules 1 to 7.
+    """Rules 1 to 8.
 
     Raises:
         RefusedError: `bad-roster`, saying what and where.

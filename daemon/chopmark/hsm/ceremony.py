@@ -11,7 +11,7 @@ from pkcs11.mechanisms import KeyType, Mechanism
 from pkcs11.types import Object, Session
 
 from chopmark.core.checkpoint import check_origin
-from chopmark.core.errors import ConfigurationError, ExistsError
+from chopmark.core.errors import ConfigurationError, ExistsError, MissingError
 from chopmark.core.keys import VerifierKey
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import PinRefusedError, TokenFaultError, away, describe
@@ -22,6 +22,7 @@ from chopmark.hsm.keys import (
     find_private,
     find_verifier,
     find_verifiers,
+    read_verifier,
 )
 from chopmark.hsm.module import Module
 from chopmark.hsm.token import login
@@ -130,15 +131,21 @@ def generate_key(
     return verifier
 
 
-def destroy_key(session: Session, label: str) -> None:
-    """Destroy a key pair, for good.
+def destroy_key(session: Session, label: str, key: VerifierKey) -> None:
+    """Destroy a key pair, for good, if it is there.
 
     Raises:
         PKCS11Error: the token does not answer.
+        MissingError: `no-such-key`: another key has this label, and stays.
     """
+    for public in find_objects(session, ObjectClass.PUBLIC_KEY, label):
+        if read_verifier(public, key.name).public != key.public:
+            message = f"the key {label!r} in the token is another one than {key.encode()}"
+            hint = "it is destroyed already; `chopmark hsm keys` lists what there is"
+            raise MissingError("no-such-key", message, hint=hint)
     for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
-        for key in find_objects(session, kind, label):
-            key.destroy()
+        for half in find_objects(session, kind, label):
+            half.destroy()
 
 
 def is_free(session: Session, label: str) -> bool:

@@ -140,16 +140,17 @@ class Device:
 
         return self._with_token(make)
 
-    def destroy(self, label: str) -> None:
-        """Destroy a key, for good.
+    def destroy(self, label: str, key: VerifierKey) -> None:
+        """Destroy a key, for good, if it is there.
 
         Raises:
             TryAgainError: `hsm-away`, `pin-latched`.
+            MissingError: `no-such-key`: another key has this label.
             ValueError: it is in use.
         """
         if label in (self._config.log_label, self._config.cosigner_label):
             raise ValueError(f"the key {label} is in use")
-        self._with_token(lambda token: destroy_key(token.session, label))
+        self._with_token(lambda token: destroy_key(token.session, label, key))
 
     def _with_token(self, call: Callable[[OpenToken], T]) -> T:
         self._module.assert_owner()

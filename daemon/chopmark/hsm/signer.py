@@ -158,9 +158,14 @@ class HsmSigner:
         """
         return await self._call(self._device.generate, role, name, base)
 
-    async def destroy(self, label: str) -> None:
-        """Destroy a key that is not in use, for good; raises as `generate`."""
-        await self._call(self._device.destroy, label)
+    async def destroy(self, label: str, key: VerifierKey) -> None:
+        """Destroy a key that is not in use, for good, if it is there.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`.
+            MissingError: `no-such-key`: another key has this label.
+        """
+        await self._call(self._device.destroy, label, key)
 
     async def read_mark(self) -> HeadMark | None:
         """The head mark in the token, or None if it has none.

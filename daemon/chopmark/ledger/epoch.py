@@ -82,6 +82,11 @@ def stop_clean(db: sqlite3.Connection) -> None:
     db.execute("UPDATE epoch SET clean = 1")
 
 
+def forget_seen(db: sqlite3.Connection, note: bytes) -> None:
+    """Forget that head: the roster has ended the key that signed it, below it."""
+    db.execute("UPDATE epoch SET seen_note = NULL WHERE seen_note = ?", (note,))
+
+
 def keep_seen(db: sqlite3.Connection, note: bytes) -> None:
     """Keep a head of ours that the log does not cover, so that a restart does not forget it."""
     write_epochs(db, replace(read_epochs(db), seen_note=note))

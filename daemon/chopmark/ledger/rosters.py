@@ -24,7 +24,7 @@ class Held:
         notes: the version in force and those before it, oldest first, one of each version.
         conflict: the version of which there are two texts and none is pinned, or None.
         rivals: SHA-256 of the texts of that version.
-        suspensions: notes by the vkey of the emergency key.
+        suspensions: notes by the vkey of the emergency key, the one that came last at the end.
         times: when each of `notes` came in force here, in seconds since the Unix epoch.
     """
 
@@ -49,7 +49,7 @@ def read_held(db: sqlite3.Connection) -> Held:
     ).fetchone()
     conflict = found[0] if found else None
     rivals = db.execute("SELECT digest FROM roster WHERE version = ?", (conflict,))
-    suspensions = db.execute("SELECT vkey, note FROM suspension ORDER BY vkey")
+    suspensions = db.execute("SELECT vkey, note FROM suspension ORDER BY rowid")
     return Held(
         tuple(note for note, _ in adopted),
         conflict,

@@ -1,4 +1,4 @@
-"""The gateway's clock: the system's. What guards it against jumps will stand here too."""
+"""The gateway's clock: the system's. `clockguard` guards it against jumps."""
 
 import time
 

@@ -123,7 +123,7 @@ def plan_checks(config: Config, member: str | None = None) -> list[Check]:
     checks = {own: Check(own, log_path(state), index_path(state, own), others=others)}
     for peer in peers:
         path, keys = replica_path(state, peer.id), (peer.log_key, peer.cosigner_key)
-        also = tuple({*peer.log_keys, *peer.all_cosigner_keys}.difference(keys))
+        also = tuple({*peer.log_keys, *peer.known_cosigner_keys}.difference(keys))
         checks[peer.id] = Check(peer.id, path, index_path(state, peer.id), keys, also)
     if member is not None and member not in checks:
         hint = f"known here: {', '.join(checks)}"

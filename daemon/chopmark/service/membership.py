@@ -138,9 +138,10 @@ def open_held(note: bytes) -> SignedRoster:
 
 
 def suspended(roster: Roster, held: Held) -> set[str]:
-    """Ids of the members whose emergency key, as the roster names it, has suspended them."""
+    """Ids of members that the roster calls active, and their emergency key has suspended."""
     stopped = {vkey for vkey, _ in held.suspensions}
-    return {one.id for one in roster.member if one.emergency in stopped}
+    active = (one for one in roster.member if one.state == "active")
+    return {one.id for one in active if one.emergency in stopped}
 
 
 def find_own(roster: Roster, own: Member) -> ListedMember | None:

@@ -248,22 +248,26 @@ class _Recovery:
         return heads, here
 
     def _read(self, found: Mapping[str, HeadsSeen], epochs: Epochs | None) -> _Heads:
-        """Open the notes, and what was shown to us before; what is not signed is no answer."""
+        """Open the notes, and what was shown to us before; what is not signed is no answer.
+
+        A head that a thief has signed with a key that the roster has ended since is no head.
+        """
         held: dict[str, SignedCheckpoint] = {}
-        seen: list[SignedCheckpoint] = []
+        seen: list[SignedCheckpoint | None] = []
         if epochs is not None and epochs.seen_note is not None:
-            seen.append(self.own.read_vouched(epochs.seen_note))
+            seen.append(self.own.read_counted(epochs.seen_note))
         answered = []
         for peer, answer in found.items():
             try:
-                notes = [self.own.read_vouched(note) for note in answer.seen]
-                if answer.held is not None:
-                    held[peer] = self.own.read_vouched(answer.held)
+                notes = [self.own.read_counted(note) for note in answer.seen]
+                newest = None if answer.held is None else self.own.read_counted(answer.held)
             except ChopmarkError:
                 continue
+            if newest is not None:
+                held[peer] = newest
             seen += notes
             answered.append(peer)
-        return _Heads(held, tuple(seen), tuple(answered))
+        return _Heads(held, tuple(one for one in seen if one is not None), tuple(answered))
 
     async def _try_local(self, place: Path, heads: _Heads) -> "_Ledger | None":
         """The ledger that is there, if it lacks nothing of what peers hold, or None."""

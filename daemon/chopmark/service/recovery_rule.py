@@ -3,7 +3,8 @@
 The same origin goes on only if nothing can have been signed beyond the recovered head:
 1. the head mark in the token was written at an orderly stop,
 2. the recovered head equals it, in size and root,
-3. every institution has answered with the newest heads of our log that it has seen, and
+3. every institution with a gateway that is active has answered, by such a one, with the newest
+   heads of our log that it has seen, and
 4. none of these lies above the recovered head, or contradicts it.
 Otherwise the roster retires the origin at the recovered head, and names a successor. If only 3 is
 missing, the answers that are missing can still come.
@@ -55,7 +56,7 @@ def judge(
         mark: the head mark in the token.
         head: the newest signed head of the recovered ledger.
         beyond: heads that our key has signed and that the ledger lacks or contradicts.
-        answered: of each peer, whether it has.
+        answered: of each peer, whether it has; those that are suspended are not waited for.
         own_institution: whose answer is not counted.
     """
     reasons = [*_marked(mark, head), *(_lacks(one, head) for one in beyond)]
@@ -88,7 +89,8 @@ def _lacks(seen: Checkpoint, head: Checkpoint) -> str:
 
 
 def _silent(answered: Mapping[Member, bool], own: str) -> tuple[str, ...]:
-    """Institutions none of whose gateways has answered."""
-    institutions = {member.institution for member in answered if member.institution != own}
-    spoken = {member.institution for member, has in answered.items() if has}
+    """Institutions with active gateways none of which has answered."""
+    counted = [one for one in answered if one.is_active and one.institution != own]
+    institutions = {member.institution for member in counted}
+    spoken = {member.institution for member in counted if answered[member]}
     return tuple(sorted(institutions - spoken))

@@ -2,7 +2,8 @@
 
 Rules:
 1. Without a pinned version nothing is taken from peers: an operator pins one by its fingerprint.
-2. A version that follows the one in force by the rules is kept and adopted, whoever brings it.
+2. A version that follows the one in force by the rules is kept and adopted, whoever brings it, but
+   not before it is issued by our clock: until then it is refused, and comes again.
 3. A second valid text of a version is kept as evidence; from then on nothing is adopted or signed
    until an operator pins one of the two.
 4. Of each version one text is signed (`ledger.rosters`).
@@ -31,12 +32,13 @@ from chopmark.core.note import DASH, Note, parse_note
 from chopmark.core.ports import AuditSink, Clock, NoAudit, Signer
 from chopmark.core.roster import Fingerprint, Officer, Roster
 from chopmark.core.roster_follow import SignedRoster, check_change, check_successor, open_roster
-from chopmark.core.roster_message import make_message, parse_message
+from chopmark.core.roster_message import RosterMessage, make_message, parse_message
 from chopmark.core.roster_rules import check_roster
 from chopmark.core.roster_text import parse_roster
 from chopmark.core.suspension import HEADER as SUSPENSION
 from chopmark.core.suspension import SignedSuspension, open_suspension
 from chopmark.core.text import parse_utf8
+from chopmark.core.wording import format_time
 from chopmark.ledger import rosters as table
 from chopmark.ledger.log import Log
 from chopmark.ledger.rosters import Held
@@ -52,6 +54,8 @@ from chopmark.service.roster_pin import open_pinned, store_pinned
 from chopmark.service.roster_report import Alarm, behind, conflict, expiry, show
 
 LOG: Final = logging.getLogger("chopmark.roster")
+AHEAD: Final = 60
+"""Seconds by which the clock of who proposes a version may go before ours."""
 LOOK: Final = 1.0
 """Seconds between two looks at what peers have adopted."""
 RECORD: Final = 10.0
@@ -117,18 +121,29 @@ class Rosters:
                 await asyncio.sleep(LOOK)
 
     async def take(self, _sender: str, _topic: Topic, payload: bytes) -> None:
-        """Take what a peer publishes; raises as `mesh.bulletins.Handler`."""
+        """Take what a peer publishes; what is good is kept, whatever else is there.
+
+        Raises:
+            ChopmarkError: the first that was wrong; as `mesh.bulletins.Handler`.
+        """
         if self.current is None:
             raise MissingError("no-roster", "no version of the roster was pinned here")
         try:
-            message = parse_message(payload)
-            for note in message.rosters:
-                await self._offer(note)
-            for note in message.suspensions:
-                await self._suspend(note)
+            await self._take_all(parse_message(payload))
         except MalformedError:
             self.counters.refused += 1
             raise
+
+    async def _take_all(self, message: RosterMessage) -> None:
+        wrong: MalformedError | None = None
+        calls = [(self._offer, note) for note in message.rosters]
+        for call, note in calls + [(self._suspend, note) for note in message.suspensions]:
+            try:
+                await call(note)
+            except MalformedError as error:
+                wrong = wrong or error
+        if wrong is not None:
+            raise wrong
 
     async def sign(self, data: bytes) -> bytes:
         """Sign a text of the roster; gives the note with our line among those it had.
@@ -267,7 +282,16 @@ class Rosters:
                 raise RefusedError("roster-gap", message, hint="ask for the versions between")
             signed = open_roster(data, before.roster)
             check_successor(signed, before)
+            if roster.version not in self._chain:
+                self._check_issued(roster)
             await self._keep(signed)
+
+    def _check_issued(self, roster: Roster) -> None:
+        if roster.issued.timestamp() > self.clock.now_ms() / 1000 + AHEAD:
+            issued = format_time(int(roster.issued.timestamp() * 1000))
+            message = f"version {roster.version} of the roster is issued in the future: {issued}"
+            hint = "see whether this gateway's clock is right, or publish it again at that time"
+            raise RefusedError("roster-early", message, hint=hint)
 
     async def _keep(self, signed: SignedRoster) -> None:
         version, note = signed.roster.version, signed.encode()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from chopmark.core.errors import RefusedError
-from chopmark.core.keys import VerifierKey
+from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.hsm.signer import HsmSigner
 from chopmark.ledger import rotation as table
 from chopmark.ledger.log import Log
@@ -80,29 +80,37 @@ class Rotation:
         """Destroy a key in the token, for good.
 
         Raises:
-            MissingError: `no-such-key`.
+            MissingError: `no-such-key`, also of one that is destroyed already.
             RefusedError: `key-in-use`: it signs, or the roster says that it may.
         """
-        _, label = await self._find(vkey)
+        key, label = await self._find(vkey)
         used = (self.signer.log_key.encode(), self.signer.cosigner_key.encode())
         if vkey in used or self._state(vkey) == "active":
             hint = "activate another one, and have the roster end this one"
             raise RefusedError("key-in-use", "this key is in use", hint=hint)
-        await self.signer.destroy(label)
+        await self.signer.destroy(label, key)
         await self.log.write(lambda store: store.change(lambda db: table.forget_key(db, vkey)))
         return await self.keys()
 
-    async def _find(self, vkey: str) -> tuple[Role, str]:
-        """What a key is for, and its label; of the first ones the configuration has it."""
-        hsm = self.config.hsm
+    async def _find(self, vkey: str) -> tuple[VerifierKey, str]:
+        """A key and its label; of the first ones the configuration has it.
+
+        While a first one is in use no other key can have been it: that one is gone.
+        """
+        hsm, signer = self.config.hsm, self.signer
         own = self.rosters.membership.own
-        past: list[VerifierKey] = [*own.log_keys, *own.all_cosigner_keys]
+        past: list[VerifierKey] = [*own.log_keys, *own.known_cosigner_keys]
         made = await self.log.write(lambda store: store.change(table.list_keys))
         known = {one for one, _, _ in made}
         key = next((one for one in past if one.encode() == vkey and vkey not in known), None)
         if key is not None:
-            return ("cosigner", hsm.cosigner_label) if key.is_cosigner else ("log", hsm.log_label)
-        return await self.log.write(lambda store: store.change(lambda db: table.find_key(db, vkey)))
+            used = signer.cosigner_key if key.is_cosigner else signer.log_key
+            if key == used or used.encode() in known:
+                return key, hsm.cosigner_label if key.is_cosigner else hsm.log_label
+        _, label = await self.log.write(
+            lambda store: store.change(lambda db: table.find_key(db, vkey))
+        )
+        return parse_vkey(vkey), label
 
     def _state(self, vkey: str) -> str | None:
         """What the roster says of a key of ours."""
@@ -115,6 +123,6 @@ class Rotation:
         made = await self.log.write(lambda store: store.change(table.list_keys))
         own = self.rosters.membership.own
         names = {vkey.partition("+")[0] for vkey, _, _ in made}
-        names |= {key.name for key in own.all_cosigner_keys}
+        names |= {key.name for key in own.known_cosigner_keys}
         numbered = (f"{own.origin}/cosigner-{number}" for number in range(2, 1000))
         return next(name for name in numbered if name not in names)

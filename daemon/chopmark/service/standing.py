@@ -27,7 +27,7 @@ from chopmark.core.errors import (
 )
 from chopmark.core.mark import HeadMark
 from chopmark.core.member import Member
-from chopmark.ledger.epoch import Epochs, keep_seen
+from chopmark.ledger.epoch import Epochs, forget_seen, keep_seen
 from chopmark.ledger.log import Log
 from chopmark.mesh.messages import HeadsSeen
 from chopmark.service.marks import Marks, is_clean
@@ -242,8 +242,8 @@ class Standing:
         if epochs.barred is not None:
             return epochs.barred
         if epochs.seen_note is not None:
-            seen = self._own.read_vouched(epochs.seen_note).checkpoint
-            if (reason := await self._compare(seen, SEEN)) is not None:
+            reason = await self._compare_seen(epochs.seen_note)
+            if reason is not None:
                 return reason
         if mark is not None:
             reason = await self._compare(mark.head, "the head mark in the token")
@@ -255,6 +255,14 @@ class Standing:
                 if mark
                 else "the token has lost its head mark, or is another one than before"
             )
+        return None
+
+    async def _compare_seen(self, note: bytes) -> str | None:
+        seen = self._own.read_counted(note)
+        if seen is not None:
+            return await self._compare(seen.checkpoint, SEEN)
+        with suppress(TryAgainError):  # it counts for nothing, kept or not
+            await self._log.write(lambda store: store.change(lambda db: forget_seen(db, note)))
         return None
 
     async def _compare(self, head: Checkpoint, source: str) -> str | None:
@@ -301,7 +309,8 @@ class Standing:
     async def _is_confirmed_by(self, peer: str) -> bool:
         """Whether a peer has answered with a head of ours, or needs none as none was signed."""
         try:
-            notes = (await self.ask(peer)).notes
+            answer = (await self.ask(peer)).notes
+            notes = [note for note in answer if self._own.read_counted(note) is not None]
             for note in notes:
                 await self.observe_own_head(note)
         except InternalError:

@@ -491,6 +491,10 @@ def test_members_have_the_keys_of_the_roster() -> None:
     assert member.cosigner_keys == (NEW_COSIGNER.key,)
     assert member.all_cosigner_keys == (NEW_COSIGNER.key, HK_COSIGNER.key)
     assert member.past_cosigner_keys == ((HK_COSIGNER.key, int(SINCE.timestamp())),)
+    stolen = replace(HK_COSIGNER, state="compromised", since=SINCE)
+    robbed = hk(cosigner_key=(stolen, NEW_COSIGNER)).members()[1]
+    assert robbed.all_cosigner_keys == (NEW_COSIGNER.key,)
+    assert robbed.known_cosigner_keys == (NEW_COSIGNER.key, HK_COSIGNER.key)
     two = hk(log_key=(HK_LOG, NEW_LOG), cosigner_key=(HK_COSIGNER, NEW_COSIGNER)).members()[1]
     assert two.log_keys == (HK_LOG.key, NEW_LOG.key)
     assert two.cosigner_keys == (HK_COSIGNER.key, NEW_COSIGNER.key)

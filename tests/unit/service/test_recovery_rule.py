@@ -29,6 +29,18 @@ def test_institution_that_is_silent_is_waited_for() -> None:
     assert (made.fate, made.silent) == (Fate.WAITING, ("Bank of Hong Kong",))
 
 
+def test_institution_that_is_suspended_is_not_waited_for() -> None:
+    stopped = {replace(MO, state="suspended"): False}
+    assert judge(MARK, HEAD, [], {HK: True} | stopped, OWN).fate is Fate.GOES_ON
+    made = judge(MARK, HEAD, [], {HK: False} | stopped, OWN)
+    assert (made.fate, made.silent) == (Fate.WAITING, ("Bank of Hong Kong",))
+
+
+def test_gateway_that_is_suspended_does_not_answer_for_an_active_one() -> None:
+    answered = {replace(HK, state="suspended"): True, HK2: False, MO: True}
+    assert judge(MARK, HEAD, [], answered, OWN).silent == ("Bank of Hong Kong",)
+
+
 @pytest.mark.parametrize(
     ("mark", "why"),
     [

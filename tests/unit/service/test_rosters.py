@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -300,6 +301,34 @@ async def test_emergency_key_suspends_until_the_roster_names_another(box: Box) -
     assert rosters.membership.peers[0].is_active
 
 
+SIX = [Keys(f"{place}-7", "CN", seed) for seed, place in enumerate("fbdace", 11)]
+"""In this order they are suspended: the name that comes first is neither the first nor the last."""
+LARGE = founding((*THREE, *SIX))
+
+
+async def test_newest_suspensions_travel_that_the_roster_has_not_taken_up(box: Box) -> None:
+    rosters = await box.pin(LARGE)
+    for keys in SIX:
+        await rosters.publish(keys.suspend())
+    rosters = await box.reopen()
+    rosters._publish()
+    assert parse_message(box.told[-1]).suspensions == tuple(one.suspend() for one in SIX[-4:])
+    listed = with_member(LARGE, SIX[-1].id, state="suspended")
+    await take(rosters, signed(following(LARGE, THREE, member=listed), (*THREE, *SIX)))
+    assert parse_message(box.told[-1]).suspensions == tuple(one.suspend() for one in SIX[-5:-1])
+    assert rosters.show()["suspended"] == sorted(one.id for one in SIX[:-1])
+
+
+async def test_suspension_is_read_though_a_roster_before_it_is_refused(box: Box) -> None:
+    rosters = await box.pin()
+    forged = MO.suspend().replace(b"mo-1", b"sz-1")
+    with pytest.raises(RefusedError) as error:
+        await take(rosters, signed(THIRD), stops=(forged, HK.suspend()))
+    assert error.value.code == "roster-gap", "the first that was wrong"
+    assert rosters.counters.refused == 1
+    assert (await box.reopen()).show()["suspended"] == ["hk-1"]
+
+
 async def test_own_gateway_that_is_suspended_issues_nothing(box: Box) -> None:
     rosters = await box.pin()
     await rosters.publish(SZ.suspend())
@@ -354,6 +383,20 @@ async def test_expiry_is_told_a_month_before(box: Box, days: int, code: str | No
     end = int(FIRST.expires.timestamp() * 1000)
     rosters.clock = Clock(end + days * 86_400_000)
     assert [alarm["code"] for alarm in rosters.alarms()] == ([code] if code else [])
+
+
+async def test_version_from_the_future_is_taken_when_its_time_has_come(box: Box) -> None:
+    rosters = await box.pin()
+    early = replace(SECOND, issued=SECOND.issued + timedelta(days=300))
+    at = int(early.issued.timestamp() * 1000)
+    rosters.clock = Clock(at - 60_001)
+    assert await refused(rosters, signed(early)) == "roster-early"
+    with pytest.raises(RefusedError):
+        await rosters.publish(signed(early))
+    assert rosters.show()["version"] == 1
+    rosters.clock = Clock(at - 60_000)
+    await take(rosters, signed(early))
+    assert rosters.show()["version"] == 2
 
 
 async def test_signature_of_a_stranger_is_not_kept(box: Box) -> None:

@@ -316,6 +316,38 @@ async def test_head_shown_while_the_token_is_read_is_what_the_refusal_names(box:
         assert run.refusal().code == "log-behind"
 
 
+def ended(size: int) -> Member:
+    """Our log, whose key was stolen: the roster has ended it at a size, and names another."""
+    last = PastKey(LOG.vkey, size, SOURCE.head(size).root)
+    return replace(member(), log_key=log_key(LOG.name, 77).vkey, past_log_keys=(last,))
+
+
+@pytest.mark.parametrize(("size", "state"), [(2, "standing"), (6, "behind")])
+async def test_thiefs_head_counts_for_nothing_once_the_key_has_ended_below_it(
+    box: Box, size: int, state: str
+) -> None:
+    await box.live(2)
+    async with box.started() as run:
+        await run.standing.permitted()
+        await run.standing.observe_own_head(SOURCE.note(6))
+        assert run.standing.state == "behind"
+    box.own, box.alone = ended(size), True
+    assert await box.decide() == state
+    box.own = member()  # it was forgotten, or is kept
+    assert await box.decide() == state
+
+
+async def test_peer_that_shows_a_thiefs_head_too_confirms_with_the_other(box: Box) -> None:
+    await box.live(2)
+    box.own = ended(2)
+    box.peers = {"hk-1": HeadsSeen(SOURCE.note(6))}
+    async with box.started() as run:
+        assert not await run.standing._is_confirmed_by("hk-1"), "it has shown no head that counts"
+        assert run.standing.state == "confirming"
+        box.peers["hk-1"] = HeadsSeen(SOURCE.note(2), (SOURCE.note(6),))
+        await run.standing.permitted()
+
+
 async def test_head_that_contradicts_the_log_ends_the_signing(box: Box) -> None:
     other = Source(attestations(3, 50))
     async with box.started() as run:

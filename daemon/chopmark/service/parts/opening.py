@@ -120,7 +120,7 @@ class _Files:
 
     async def open(self, path: Path, member: Member) -> Log:
         log_key, cosigner_key = await self.reading.run(read_keys, path)
-        if log_key not in member.log_keys or cosigner_key not in member.all_cosigner_keys:
+        if log_key not in member.log_keys or cosigner_key not in member.known_cosigner_keys:
             message = f"{path} was made for other keys than those of {member.origin}"
             hint = "is this the right token, and the right [[peer]] block?"
             raise ConfigurationError("keys-changed", message, hint=hint)
