@@ -61,6 +61,14 @@ def put_epochs(
         _write(db, epochs, floors, lost)
 
 
+def raise_floors(path: Path, floors: Sequence[Cosigned]) -> None:
+    """Raise the cosigner's rows of a database that no gateway has open, and nothing else."""
+    with closing(connect(path)) as db, damage_named(path):
+        db.execute("BEGIN IMMEDIATE")
+        _raise(db, floors)
+        db.execute("COMMIT")
+
+
 def replace_ledger(
     old: Path,
     new: Path,
@@ -105,10 +113,14 @@ def _write(
     write_epochs(db, epochs)
     if lost is not None:
         lose(db, lost, int(time.time()))
+    _raise(db, floors)
+    db.execute("COMMIT")
+
+
+def _raise(db: sqlite3.Connection, floors: Sequence[Cosigned]) -> None:
     for one in floors:
         head = one.head
         db.execute(_RAISE, (head.origin, one.vkey, head.size, head.root, one.time, one.note))
-    db.execute("COMMIT")
 
 
 def _copy_rest(db: sqlite3.Connection, old: Path) -> None:

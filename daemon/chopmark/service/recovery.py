@@ -37,8 +37,9 @@ from chopmark.core.member import Member
 from chopmark.hsm.signer import open_signer
 from chopmark.ledger.epoch import Epochs
 from chopmark.ledger.log import Log, open_log
-from chopmark.ledger.replace import Cosigned, load_epochs, put_epochs, replace_ledger
+from chopmark.ledger.replace import Cosigned, load_epochs, put_epochs, raise_floors, replace_ledger
 from chopmark.ledger.replica import Replica
+from chopmark.ledger.returned import open_cosigned
 from chopmark.ledger.rotation import put_keys
 from chopmark.ledger.store import create_store, read_keys
 from chopmark.ledger.worker import Worker
@@ -325,17 +326,18 @@ class _Recovery:
 
     def _open(self, note: bytes, peer: Member) -> Cosigned | None:
         key = self.own.cosigner_key
-        try:
-            signed, _ = peer.read_head(note, (key,))
-        except ChopmarkError:
+        opened = open_cosigned(peer, note, key)
+        if opened is None:
             return None
-        time = next((one.time for one in signed.verified if one.key == key), 0)
-        return Cosigned(signed.checkpoint, key.encode(), time, signed.encode()) if time else None
+        signed, time = opened
+        return Cosigned(signed.checkpoint, key.encode(), time, signed.encode())
 
     def _put(
         self, place: Path, fresh: Path | None, judgement: Judgement, floors: Sequence[Cosigned]
     ) -> Path | None:
         if judgement.fate is Fate.WHOLE:
+            # An older copy of the same run is whole too, and its rows say too little.
+            raise_floors(place, floors)
             return None
         epoch = self.mark.epoch if self.mark else None
         epochs = Epochs(current=epoch, clean=judgement.fate is Fate.GOES_ON)

@@ -10,9 +10,15 @@ import pytest
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import InternalError
 from chopmark.ledger.epoch import Epochs
-from chopmark.ledger.replace import Cosigned, load_epochs, put_epochs, replace_ledger
+from chopmark.ledger.replace import Cosigned, load_epochs, put_epochs, raise_floors, replace_ledger
 from chopmark.ledger.store import Store
-from ledgers import attestations, make_store, sign
+from chopmark.service.config import parse_config
+from chopmark.service.recovery import Watch, _Recovery
+from chopmark.service.recovery_keys import Chosen
+from chopmark.service.recovery_rule import Fate, Judgement
+from chopmark.service.token import hsm_config
+from configs import BASE
+from ledgers import attestations, make_store, member, sign
 
 EPOCHS = Epochs(current=b"e" * 16, clean=True)
 
@@ -101,3 +107,31 @@ def test_row_is_put_and_read(tmp_path: Path) -> None:
     put_epochs(path, Epochs(barred="it was recovered"))
     assert load_epochs(path) == Epochs(barred="it was recovered")
     assert load_epochs(tmp_path / "none.db") is None
+
+
+def test_floors_are_raised_and_the_epochs_stay(tmp_path: Path) -> None:
+    path = make(tmp_path / "log.db", 1)
+    put_epochs(path, EPOCHS)
+    head = Checkpoint("bank-hk.example/hk-1", 7, b"\1" * 32)
+    for size in (7, 5):
+        raise_floors(path, [Cosigned(replace(head, size=size), "key", 50, b"note %d" % size)])
+    with closing(sqlite3.connect(path)) as db:
+        assert list(db.execute("SELECT size, note FROM cosigner")) == [(7, b"note 7")]
+    assert load_epochs(path) == EPOCHS
+
+
+def test_recovery_raises_the_rows_of_a_ledger_that_is_whole(tmp_path: Path) -> None:
+    """An older copy of the same run is whole too."""
+    path = make(tmp_path / "log.db", 1)
+    put_epochs(path, EPOCHS)
+    config, own = parse_config(BASE.encode()), member()
+    keys = Chosen(hsm_config(config), (), frozenset(), None)
+    recovery = _Recovery(config, own, keys, (), None, 1.0, Watch())
+    floor = Cosigned(Checkpoint("bank-hk.example/hk-1", 7, b"\1" * 32), "key", 50, b"note")
+    try:
+        assert recovery._put(path, None, Judgement(Fate.WHOLE, (), ()), [floor]) is None
+    finally:
+        recovery.reading.close()
+    with closing(sqlite3.connect(path)) as db:
+        assert list(db.execute("SELECT size FROM cosigner")) == [(7,)]
+    assert load_epochs(path) == EPOCHS
