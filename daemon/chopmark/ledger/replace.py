@@ -20,6 +20,7 @@ from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import ChopmarkError, InternalError
 from chopmark.ledger.epoch import Epochs, read_epochs, write_epochs
 from chopmark.ledger.floors import lose
+from chopmark.ledger.rosters import lose_signed
 from chopmark.ledger.schema import connect, damage_named
 
 _OF_THE_LOG: Final = (
@@ -67,6 +68,12 @@ def raise_floors(path: Path, floors: Sequence[Cosigned]) -> None:
         db.execute("BEGIN IMMEDIATE")
         _raise(db, floors)
         db.execute("COMMIT")
+
+
+def note_signed_lost(path: Path) -> None:
+    """Note in a database that no gateway has open that rosters may have been signed beyond it."""
+    with closing(connect(path)) as db, damage_named(path):
+        lose_signed(db, int(time.time()))
 
 
 def replace_ledger(

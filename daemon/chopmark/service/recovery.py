@@ -37,7 +37,14 @@ from chopmark.core.member import Member
 from chopmark.hsm.signer import open_signer
 from chopmark.ledger.epoch import Epochs
 from chopmark.ledger.log import Log, open_log
-from chopmark.ledger.replace import Cosigned, load_epochs, put_epochs, raise_floors, replace_ledger
+from chopmark.ledger.replace import (
+    Cosigned,
+    load_epochs,
+    note_signed_lost,
+    put_epochs,
+    raise_floors,
+    replace_ledger,
+)
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.returned import open_cosigned
 from chopmark.ledger.rotation import put_keys
@@ -343,7 +350,10 @@ class _Recovery:
         epochs = Epochs(current=epoch, clean=judgement.fate is Fate.GOES_ON)
         if judgement.reasons:
             epochs = Epochs(current=epoch, barred="; ".join(judgement.reasons))
-        lost = self._find_lost(place, fresh)
+        lost = None
+        if self._is_older(place, fresh):
+            note_signed_lost(place if fresh is None else fresh)
+            lost = self.witness.encode() if self.witness is not None else None
         self.lost = lost is not None
         if fresh is None:
             put_epochs(place, epochs, floors, lost)
@@ -353,14 +363,10 @@ class _Recovery:
         shutil.rmtree(fresh.parent, ignore_errors=True)
         return kept
 
-    def _find_lost(self, place: Path, fresh: Path | None) -> str | None:
-        """The key for logs of others, unless the database is the one that last ran with it."""
-        if self.witness is None:
-            return None
+    def _is_older(self, place: Path, fresh: Path | None) -> bool:
+        """Whether the database is not the one that last ran with this token."""
         there = load_epochs(place) if fresh is None else None
-        if there is not None and there.fits(self.mark.epoch if self.mark else None):
-            return None
-        return self.witness.encode()
+        return there is None or not there.fits(self.mark.epoch if self.mark else None)
 
 
 @dataclass(frozen=True, slots=True)
