@@ -52,6 +52,11 @@ def wait_for_standing(gateway: Gateway, state: str) -> None:
     gateway.wait_for(lambda: standing(gateway) == state, f"to be {state}")
 
 
+def wait_for_cosigned(gateway: Gateway, peer: Gateway, size: int) -> None:
+    is_there = lambda: gateway.peer(peer)["cosigned_size"] == size  # noqa: E731 - as short as it gets
+    gateway.wait_for(is_there, "to have cosigned its peer's head")
+
+
 def wait_for_good(gateway: Gateway, document: bytes) -> None:
     """Its peers may have to tell it again what they have cosigned."""
     what = "to know the document, with its quorum"
@@ -103,6 +108,9 @@ def test_restored_disk_is_behind_says_why_and_is_recovered(pair: Cluster) -> Non
     document = some_document("not in the copy")
     attest(hong_kong, document)
     attest_many(hong_kong, 20)
+    attest(shenzhen, some_document("cosigned, and not in the copy"))
+    cosigned = shenzhen.get("/v1/status")["size"]
+    wait_for_cosigned(hong_kong, shenzhen, cosigned)
     size = hong_kong.get("/v1/status")["size"]
     shenzhen.wait_for_head(hong_kong, size)
     hong_kong.stop()
@@ -113,6 +121,7 @@ def test_restored_disk_is_behind_says_why_and_is_recovered(pair: Cluster) -> Non
     assert problem["code"] == "log-behind"
     assert f"signed {size} entries" in str(problem["detail"])
     assert "chopmark recover" in str(problem["hint"])
+    wait_for_cosigned(hong_kong, shenzhen, cosigned)  # by what the broker has kept
     status = hong_kong.cli("status").stdout
     assert "ALARM" in status
     assert "behind" in status
@@ -121,7 +130,10 @@ def test_restored_disk_is_behind_says_why_and_is_recovered(pair: Cluster) -> Non
     report = recover(hong_kong, 0)
     assert report["result"] == "goes-on"
     assert Path(report["kept"]).exists()
+    with closing(sqlite3.connect(hong_kong.state / "log.db")) as db, db:
+        db.execute("DELETE FROM cosigner")  # as in an older copy of the same run
     assert recover(hong_kong, 0)["result"] == "whole"
+    assert floors(hong_kong) == {shenzhen.who.origin: cosigned}
     hong_kong.start()
     wait_for_good(hong_kong, document)
     assert attest(hong_kong, some_document("after the recovery"))["index"] == size
@@ -163,9 +175,7 @@ def test_deleted_database_comes_back_and_every_earlier_proof_holds(pair: Cluster
     hong_kong.wait_for(hong_kong.is_ready, "to be ready")
     attest(shenzhen, some_document("cosigned by Hong Kong"))
     cosigned = shenzhen.get("/v1/status")["size"]
-    hong_kong.wait_for(
-        lambda: hong_kong.peer(shenzhen)["cosigned_size"] == cosigned, "to cosign its peer's head"
-    )
+    wait_for_cosigned(hong_kong, shenzhen, cosigned)
     document = some_document("before the loss")
     proof = attest(hong_kong, document)["proof"]
     attest_many(hong_kong, 600)

@@ -68,8 +68,11 @@ class Rosters(Protocol):
         """The version in force as JSON (docs/api.md)."""
         ...
 
-    async def sign(self, data: bytes) -> bytes:
-        """Sign a text, or one more line under a note; gives the note. One text of a version."""
+    async def sign(self, data: bytes, *, confirmed: bool = False) -> bytes:
+        """Sign a text, or one more line under a note; gives the note. One text of a version.
+
+        `confirmed`: nothing else of this version was signed, though the record may be lost.
+        """
         ...
 
     async def publish(self, data: bytes) -> dict[str, Any]:

@@ -18,6 +18,13 @@ class RosterBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     note: str
 
 
+class SignBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A text or note of a roster, and whether an operator vouches for a record that is lost."""
+
+    note: str
+    confirm_lost: bool = False
+
+
 class PinBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A note, and its fingerprint as the operator knows it from elsewhere."""
 
@@ -33,7 +40,8 @@ async def read_roster(gateway: GatewayDep) -> dict[str, Any]:
 
 async def sign_roster(body: bytes, gateway: Gateway, _limits: ApiLimits) -> Answer:
     """Sign a text of the roster: `POST /v1/roster/signatures`."""
-    note = await gateway.rosters.sign(read_body(body, RosterBody).note.encode())
+    asked = read_body(body, SignBody)
+    note = await gateway.rosters.sign(asked.note.encode(), confirmed=asked.confirm_lost)
     return Answer(201, {"note": note.decode()})
 
 

@@ -182,9 +182,13 @@ class GatewayClient:
         """The version of the roster that is in force, as JSON (docs/api.md)."""
         return read_object(self._http.get_json("/v1/roster"))
 
-    def sign_roster(self, data: bytes) -> bytes:
-        """Have a text or note of the roster signed; gives the note with one line more."""
-        answer = self._http.post_json("/v1/roster/signatures", {"note": _text(data)})
+    def sign_roster(self, data: bytes, *, confirm_lost: bool = False) -> bytes:
+        """Have a text or note of the roster signed; gives the note with one line more.
+
+        `confirm_lost`: no other text of this version was signed, though the record may be lost.
+        """
+        body = {"note": _text(data)} | ({"confirm_lost": True} if confirm_lost else {})
+        answer = self._http.post_json("/v1/roster/signatures", body)
         return str(read_object(answer, "note")["note"]).encode()
 
     def publish_roster(self, data: bytes) -> Json:

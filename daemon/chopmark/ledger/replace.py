@@ -20,6 +20,7 @@ from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import ChopmarkError, InternalError
 from chopmark.ledger.epoch import Epochs, read_epochs, write_epochs
 from chopmark.ledger.floors import lose
+from chopmark.ledger.rosters import lose_signed
 from chopmark.ledger.schema import connect, damage_named
 
 _OF_THE_LOG: Final = (
@@ -59,6 +60,20 @@ def put_epochs(
     """Write the rows of a database that no gateway has open; see `replace_ledger`."""
     with closing(connect(path)) as db, damage_named(path):
         _write(db, epochs, floors, lost)
+
+
+def raise_floors(path: Path, floors: Sequence[Cosigned]) -> None:
+    """Raise the cosigner's rows of a database that no gateway has open, and nothing else."""
+    with closing(connect(path)) as db, damage_named(path):
+        db.execute("BEGIN IMMEDIATE")
+        _raise(db, floors)
+        db.execute("COMMIT")
+
+
+def note_signed_lost(path: Path) -> None:
+    """Note in a database that no gateway has open that rosters may have been signed beyond it."""
+    with closing(connect(path)) as db, damage_named(path):
+        lose_signed(db, int(time.time()))
 
 
 def replace_ledger(
@@ -105,10 +120,14 @@ def _write(
     write_epochs(db, epochs)
     if lost is not None:
         lose(db, lost, int(time.time()))
+    _raise(db, floors)
+    db.execute("COMMIT")
+
+
+def _raise(db: sqlite3.Connection, floors: Sequence[Cosigned]) -> None:
     for one in floors:
         head = one.head
         db.execute(_RAISE, (head.origin, one.vkey, head.size, head.root, one.time, one.note))
-    db.execute("COMMIT")
 
 
 def _copy_rest(db: sqlite3.Connection, old: Path) -> None:

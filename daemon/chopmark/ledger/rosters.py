@@ -1,7 +1,10 @@
 """Rosters in our own `log.db`: what was seen, adopted, pinned and signed.
 
 Rules:
-1. Of each version at most one text is signed: it is recorded before the key is asked.
+1. Of each version at most one text is signed: it is recorded before the key is asked. Where that
+   record may be lost, as after a recovery with an older database or none, a version that may have
+   been signed before is refused until an operator says that it was not. What follows a version
+   issued after the recovery cannot have been.
 2. The newest adopted version is in force, and stays so over restarts. It never goes back.
 3. Two valid texts of one version are kept both. Until an operator pins one of them no version is
    adopted, and none signed.
@@ -59,12 +62,34 @@ def read_held(db: sqlite3.Connection) -> Held:
     )
 
 
-def record_signing(db: sqlite3.Connection, version: int, digest: bytes) -> None:
+def lose_signed(db: sqlite3.Connection, time: int) -> None:
+    """What was signed before `time`, in seconds, may be more than the database says."""
+    db.execute("INSERT OR REPLACE INTO roster_lost VALUES (1, ?)", (time,))
+
+
+def record_signing(
+    db: sqlite3.Connection, version: int, digest: bytes, issued: int, *, confirmed: bool = False
+) -> None:
     """Record which text of a version we sign; the same one may be signed again.
 
+    Args:
+        db: our own log's database.
+        version: the number of the version.
+        digest: SHA-256 of its text.
+        issued: when the version in force was issued, in seconds since 1970; 0 without one.
+        confirmed: an operator says that no other text of this version was signed here.
+
     Raises:
-        ExistsError: `roster-signed`: another text of this version was signed.
+        ExistsError: `roster-signed`: another text of this version was signed; `roster-lost`: it may
+            have been, as the record was lost with a disk.
     """
+    row = db.execute("SELECT 1 FROM roster_signed WHERE version = ?", (version,)).fetchone()
+    lost = db.execute("SELECT 1 FROM roster_lost WHERE since >= ?", (issued,)).fetchone()
+    if row is None and lost is not None and not confirmed:
+        message = f"what was signed here of version {version} may be lost with a disk"
+        hint = "ask the other institutions for a text of this version with our signature, and sign "
+        hint += "that one; if nobody has another one: `chopmark roster sign --confirm-lost`"
+        raise ExistsError("roster-lost", message, hint=hint)
     db.execute("INSERT OR IGNORE INTO roster_signed VALUES (?, ?)", (version, digest))
     row = db.execute("SELECT digest FROM roster_signed WHERE version = ?", (version,)).fetchone()
     if row[0] != digest:

@@ -113,6 +113,10 @@ CREATE TABLE roster_signed (
   version INTEGER PRIMARY KEY,
   digest BLOB NOT NULL
 ) STRICT;
+CREATE TABLE roster_lost (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  since INTEGER NOT NULL
+) STRICT;
 CREATE TABLE token_key (
   vkey TEXT PRIMARY KEY,
   role TEXT NOT NULL,
@@ -125,7 +129,8 @@ CREATE TABLE suspension (
 ) STRICT;
 """
 """`roster`: every valid version that was seen, and when (seconds) it was adopted, or pinned by an
-operator. `roster_signed`: the one text of a version that we have signed. `token_key`: keys
+operator. `roster_signed`: the one text of a version that we have signed; `roster_lost`: when
+(seconds) rows of it may have been lost with a disk. `token_key`: keys
 that were made in the token after the first ones, their labels, and
 whether they are to sign from the next start of the parts on. `suspension`: by the
 emergency key (its vkey) that has signed it."""

@@ -8,9 +8,12 @@ Rules (C2SP tlog-witness; design, "Cosigning"):
 3. Sign, store, publish, in this order: a signature whose row was not stored leaves nobody's hands.
 4. A refresh, the same head at a later time, moves no row: nothing would be lost with it.
 5. One signature at a time for each log.
+6. The row is raised to what a cosignature of ours says that comes back from a broker, before
+   anything more is signed: the row may lie on a disk that was put back. It is never lowered.
 """
 
 import asyncio
+import logging
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,11 +22,14 @@ from typing import Final
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import ChopmarkError, InternalError, RefusedError, TryAgainError
 from chopmark.core.keys import VerifierKey
+from chopmark.core.member import Member
 from chopmark.core.note import Note
 from chopmark.core.ports import Signer
 from chopmark.ledger.log import Log
+from chopmark.ledger.returned import Returned, open_cosigned
 from chopmark.ledger.store import Store
 
+LOG: Final = logging.getLogger("chopmark.witness")
 MAX_AHEAD: Final = 60
 """Seconds by which a time may be ahead of a reader's clock: later ones are discarded by all."""
 _MOVE: Final = (
@@ -54,6 +60,7 @@ class Cosigner:
         self._log = log
         self._signer = signer
         self._rows = rows
+        self._returned = Returned()
         self._busy: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.may_cosign: Callable[[], ChopmarkError | None] = lambda: None
 
@@ -66,6 +73,26 @@ class Cosigner:
         """The newest head of a log that was cosigned."""
         return self._rows.get(origin)
 
+    def take_back(self, member: Member, note: bytes) -> None:
+        """Take a note of a member's log on which our cosignature came back; not verified yet."""
+        last = self._rows.get(member.origin)
+        if last is None or last.note != note:
+            self._returned.add(member, note)
+
+    def may_tell(self, origin: str) -> bool:
+        """Whether the row of a log is known to be the newest: an older one must not cover it."""
+        return self.may_cosign() is None and not self._returned.waits(origin)
+
+    async def settle(self, origin: str) -> bool:
+        """Raise the row of a log to what has come back; whether it has moved.
+
+        Raises:
+            TryAgainError: the disk refused.
+            InternalError: `cosigner-moved`.
+        """
+        async with self._busy[origin]:
+            return await self._settle(origin)
+
     async def cosign(self, head: Checkpoint, note: Note, now: int) -> Cosigned:
         """Cosign a head that this gateway holds in full; what comes back may be published.
 
@@ -77,12 +104,16 @@ class Cosigner:
         Raises:
             RefusedError: `cosigned-larger`, `cosigned-another`: nothing was signed.
             TryAgainError: the HSM is away, or the disk refused; nothing may be published.
+                `cosigner-raised`: nothing was signed; look at `last` again.
             ChopmarkError: what `may_cosign` gives.
             InternalError: `cosigner-moved`: another process wrote the row; the process must end.
         """
         async with self._busy[head.origin]:
             if (refusal := self.may_cosign()) is not None:
                 raise refusal
+            if await self._settle(head.origin):
+                message = f"more of {head.origin} was cosigned than its row said"
+                raise TryAgainError("cosigner-raised", message, retry_after=1)
             last = self._rows.get(head.origin)
             if last is not None:
                 _check(last, head)
@@ -96,6 +127,30 @@ class Cosigner:
                 await self._store(made)
             self._rows[head.origin] = made
             return made
+
+    async def _settle(self, origin: str) -> bool:
+        moved = False
+        while (found := self._returned.first(origin)) is not None:
+            member, note = found
+            opened = open_cosigned(member, note, self.key)
+            if opened is not None:
+                signed, time = opened
+                made = Cosigned(signed.checkpoint, time, signed.encode())
+                moved = await self._raise(made) or moved
+            self._returned.done(origin, note)
+        return moved
+
+    async def _raise(self, made: Cosigned) -> bool:
+        """Rule 6."""
+        last, origin = self._rows.get(made.head.origin), made.head.origin
+        size = last.head.size if last is not None else 0
+        if made.head.size <= size:
+            return False
+        await self._store(made)
+        self._rows[origin] = made
+        message = "%s was cosigned at %d already, and the row said %d: was an older disk put back?"
+        LOG.warning(message, origin, made.head.size, size, extra={"code": "cosigner-raised"})
+        return True
 
     async def _store(self, made: Cosigned) -> None:
         try:

@@ -56,6 +56,8 @@ class Mesh:
     Attributes:
         strangers: messages on topics that are no business of ours.
         on_connect: called when a link is up again: what was published meanwhile may be lost.
+        on_returned: told the owner and the note of each cosignature of ours that a broker had kept.
+            Over one link they come before any answer to a question: it subscribes first.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class Mesh:
         self.peers = {log.peer: self._make_peer(log, share) for log in followed}
         self.strangers = 0
         self.on_connect: Callable[[], None] = lambda: None
+        self.on_returned: Callable[[str, bytes], None] = lambda _owner, _note: None
 
     async def run(self) -> None:
         """Take part for ever; cancel to leave."""
@@ -211,6 +214,8 @@ class Mesh:
         """Hand a message on; nothing here waits, or may raise."""
         topic = parse_topic(message.topic)
         if topic is not None and topic.kind == "cosignature" and topic.other == self._me:
+            if message.retain:
+                self.on_returned(topic.owner, message.payload)
             message.acknowledge()  # ours, which comes back
             return
         peer = None if topic is None else self._sender(topic)

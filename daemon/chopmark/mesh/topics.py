@@ -71,6 +71,8 @@ def roster(owner: str) -> str:
 def subscriptions(me: str, peers: Sequence[str], kinds: Iterable[str] = ()) -> list[str]:
     """What a gateway reads: its peers' topics by name, and what is written to it.
 
+    Cosignatures first: what we have cosigned of a log comes back before the log's next head.
+
     Args:
         me: our member id.
         peers: ids of the members that are followed.
@@ -82,6 +84,6 @@ def subscriptions(me: str, peers: Sequence[str], kinds: Iterable[str] = ()) -> l
     theirs = [
         make(peer)
         for peer in peers
-        for make in (checkpoint, entries, lambda p: cosignature(p, "+"), status)
+        for make in (lambda p: cosignature(p, "+"), checkpoint, entries, status)
     ]
     return mine + theirs + [Topic(peer, kind).encode() for peer in peers for kind in more]

@@ -23,10 +23,11 @@ class NotedRosters:
         """The version in force."""
         return self.rosters.show()
 
-    async def sign(self, data: bytes) -> bytes:
+    async def sign(self, data: bytes, *, confirmed: bool = False) -> bytes:
         """See `Rosters.sign`."""
-        work = self.rosters.sign(data)
-        return await noted(self.audit, "roster.signed", work, digest=_digest(data))
+        work = self.rosters.sign(data, confirmed=confirmed)
+        about = {"lost": "confirmed"} if confirmed else {}
+        return await noted(self.audit, "roster.signed", work, digest=_digest(data), **about)
 
     async def publish(self, data: bytes) -> dict[str, Any]:
         """See `Rosters.publish`."""

@@ -37,8 +37,16 @@ from chopmark.core.member import Member
 from chopmark.hsm.signer import open_signer
 from chopmark.ledger.epoch import Epochs
 from chopmark.ledger.log import Log, open_log
-from chopmark.ledger.replace import Cosigned, load_epochs, put_epochs, replace_ledger
+from chopmark.ledger.replace import (
+    Cosigned,
+    load_epochs,
+    note_signed_lost,
+    put_epochs,
+    raise_floors,
+    replace_ledger,
+)
 from chopmark.ledger.replica import Replica
+from chopmark.ledger.returned import open_cosigned
 from chopmark.ledger.rotation import put_keys
 from chopmark.ledger.store import create_store, read_keys
 from chopmark.ledger.worker import Worker
@@ -329,23 +337,27 @@ class _Recovery:
 
     def _open(self, note: bytes, peer: Member) -> Cosigned | None:
         key = self.own.cosigner_key
-        try:
-            signed, _ = peer.read_head(note, (key,))
-        except ChopmarkError:
+        opened = open_cosigned(peer, note, key)
+        if opened is None:
             return None
-        time = next((one.time for one in signed.verified if one.key == key), 0)
-        return Cosigned(signed.checkpoint, key.encode(), time, signed.encode()) if time else None
+        signed, time = opened
+        return Cosigned(signed.checkpoint, key.encode(), time, signed.encode())
 
     def _put(
         self, place: Path, fresh: Path | None, judgement: Judgement, floors: Sequence[Cosigned]
     ) -> Path | None:
         if judgement.fate is Fate.WHOLE:
+            # An older copy of the same run is whole too, and its rows say too little.
+            raise_floors(place, floors)
             return None
         epoch = self.mark.epoch if self.mark else None
         epochs = Epochs(current=epoch, clean=judgement.fate is Fate.GOES_ON)
         if judgement.reasons:
             epochs = Epochs(current=epoch, barred="; ".join(judgement.reasons))
-        lost = self._find_lost(place, fresh)
+        lost = None
+        if self._is_older(place, fresh):
+            note_signed_lost(place if fresh is None else fresh)
+            lost = self.witness.encode() if self.witness is not None else None
         self.lost = lost is not None
         if fresh is None:
             put_epochs(place, epochs, floors, lost)
@@ -355,14 +367,10 @@ class _Recovery:
         shutil.rmtree(fresh.parent, ignore_errors=True)
         return kept
 
-    def _find_lost(self, place: Path, fresh: Path | None) -> str | None:
-        """The key for logs of others, unless the database is the one that last ran with it."""
-        if self.witness is None:
-            return None
+    def _is_older(self, place: Path, fresh: Path | None) -> bool:
+        """Whether the database is not the one that last ran with this token."""
         there = load_epochs(place) if fresh is None else None
-        if there is not None and there.fits(self.mark.epoch if self.mark else None):
-            return None
-        return self.witness.encode()
+        return there is None or not there.fits(self.mark.epoch if self.mark else None)
 
 
 @dataclass(frozen=True, slots=True)

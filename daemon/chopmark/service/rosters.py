@@ -145,12 +145,16 @@ class Rosters:
         if wrong is not None:
             raise wrong
 
-    async def sign(self, data: bytes) -> bytes:
+    async def sign(self, data: bytes, *, confirmed: bool = False) -> bytes:
         """Sign a text of the roster; gives the note with our line among those it had.
+
+        Args:
+            data: the text, or a note of it.
+            confirmed: an operator says that no other text of this version was signed here.
 
         Raises:
             MalformedError, RefusedError: it breaks a rule.
-            ExistsError: `roster-signed`, `roster-conflict`.
+            ExistsError: `roster-signed`, `roster-lost`, `roster-conflict`.
             TryAgainError: the HSM or the disk; nothing is out of our hands.
         """
         note = read_note(data)
@@ -160,9 +164,13 @@ class Rosters:
         self._check_conflict()
         self._check_signable(roster, text)
         digest = Fingerprint(text).digest
-        await self.log.write(
-            lambda store: store.change(lambda db: table.record_signing(db, roster.version, digest))
-        )
+        current = self.current
+        issued = 0 if current is None else int(current.roster.issued.timestamp())
+
+        def record(db: Any) -> None:
+            table.record_signing(db, roster.version, digest, issued, confirmed=confirmed)
+
+        await self.log.write(lambda store: store.change(record))
         line = await self.signer.sign_roster(roster)
         self.counters.signed += 1
         return note.with_signature(line).encode()

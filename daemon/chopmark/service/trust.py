@@ -88,6 +88,7 @@ class Trust:
         self._origin = own.origin
         self._dropped = policies[own.origin].dropped
         self._mesh: Mesh | None = None
+        self._members = {replica.peer: replica.member for replica in replicas}
         for replica in replicas:
             replica.policy = self.policy(replica.origin)
         self.quorum: Quorum | None = None
@@ -150,8 +151,16 @@ class Trust:
         """Publish through this mesh from now on."""
         self._mesh = mesh
         mesh.on_connect = self.tell_again
+        mesh.on_returned = self.take_back
         if self.quorum is not None:
             mesh.settle_heads(self.quorum.announced)
+
+    def take_back(self, owner: str, note: bytes) -> None:
+        """A note of a peer's log with our cosignature, as a broker has kept it."""
+        if owner in self._members:
+            self.cosigner.take_back(self._members[owner], note)
+        if owner in self.witnesses:
+            self.witnesses[owner].take_back()
 
     def tell_again(self) -> None:
         """Publish once more what a broker may have lost."""

@@ -63,11 +63,13 @@ class Witness:
         while True:
             await self._wait()
             try:
+                await self._settle()
                 await self._keep_quorate()
                 await self._cosign()
             except InternalError:
                 raise
             except TryAgainError as error:
+                self._checked = False  # the row may have been raised
                 LOG.debug("not cosigned: %s", error.message)
                 await asyncio.sleep(RETRY)
                 self._due.set()
@@ -76,10 +78,17 @@ class Witness:
                 self._replica.drop(error)
 
     def tell_again(self) -> None:
-        """Publish the newest cosignature once more: a broker may have lost it."""
+        """Publish the newest cosignature once more: a broker may have lost it.
+
+        Not before it is known to be the newest: a broker has what an older disk does not know of.
+        """
         last = self._cosigner.last(self._replica.origin)
-        if last is not None:
+        if last is not None and self._cosigner.may_tell(self._replica.origin):
             self._tell(self._topic, last.note)
+
+    def take_back(self) -> None:
+        """A cosignature of ours has come back from a broker: look at it."""
+        self._due.set()
 
     async def _wait(self) -> None:
         # Not `wait_for`: in Python 3.11 it may swallow a cancellation, and never end.
@@ -107,9 +116,16 @@ class Witness:
 
     def _tell_lost(self, head: SignedCheckpoint) -> None:
         """Publish our cosignature again if its owner, who has no quorum, does not have it."""
-        last = self._cosigner.last(self._replica.origin)
-        if last is not None and last.head == head.checkpoint and not self._replica.frozen:
+        origin = self._replica.origin
+        last = self._cosigner.last(origin)
+        if last is None or last.head != head.checkpoint or self._replica.frozen:
+            return
+        if self._cosigner.may_tell(origin):
             self._tell(self._topic, last.note)
+
+    async def _settle(self) -> None:
+        if await self._cosigner.settle(self._replica.origin):
+            self._checked = False
 
     async def _keep_quorate(self) -> None:
         """Store what a quorum has cosigned as soon as we hold it."""
@@ -141,7 +157,8 @@ class Witness:
         """Whether what we cosigned last is held here; if not, nothing more is cosigned.
 
         A replica may be another history than it was: its file was moved away, or officers have
-        released it. A witness never cosigns two. Once is enough, as replicas only grow.
+        released it. A witness never cosigns two. Once is enough while the row is not raised, as
+        replicas only grow.
         """
         last = self._cosigner.last(self._replica.origin)
         if last is None or await self._replica.agrees(last.head):

@@ -1,18 +1,27 @@
 """Putting a recovered ledger in its place."""
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import InternalError
+from chopmark.core.mark import HeadMark
 from chopmark.ledger.epoch import Epochs
-from chopmark.ledger.replace import Cosigned, load_epochs, put_epochs, replace_ledger
+from chopmark.ledger.replace import Cosigned, load_epochs, put_epochs, raise_floors, replace_ledger
 from chopmark.ledger.store import Store
-from ledgers import attestations, make_store, sign
+from chopmark.service.config import Config, parse_config
+from chopmark.service.recovery import Watch, _Recovery
+from chopmark.service.recovery_keys import Chosen
+from chopmark.service.recovery_rule import Fate, Judgement
+from chopmark.service.token import hsm_config
+from configs import BASE
+from ledgers import attestations, make_store, member, sign
 
 EPOCHS = Epochs(current=b"e" * 16, clean=True)
 
@@ -101,3 +110,68 @@ def test_row_is_put_and_read(tmp_path: Path) -> None:
     put_epochs(path, Epochs(barred="it was recovered"))
     assert load_epochs(path) == Epochs(barred="it was recovered")
     assert load_epochs(tmp_path / "none.db") is None
+
+
+def test_floors_are_raised_and_the_epochs_stay(tmp_path: Path) -> None:
+    path = make(tmp_path / "log.db", 1)
+    put_epochs(path, EPOCHS)
+    head = Checkpoint("bank-hk.example/hk-1", 7, b"\1" * 32)
+    for size in (7, 5):
+        raise_floors(path, [Cosigned(replace(head, size=size), "key", 50, b"note %d" % size)])
+    with closing(sqlite3.connect(path)) as db:
+        assert list(db.execute("SELECT size, note FROM cosigner")) == [(7, b"note 7")]
+    assert load_epochs(path) == EPOCHS
+
+
+@pytest.fixture
+def recovery() -> Iterator[_Recovery]:
+    config, own = parse_config(BASE.encode()), member()
+    mark = HeadMark(Checkpoint(own.origin, 1, bytes(32)), 1, b"e" * 16, clean=False)
+    made = _Recovery(config, own, Chosen(hsm_config(config)), (), mark, 1.0, Watch())
+    yield made
+    made.reading.close()
+
+
+def test_recovery_raises_the_rows_of_a_ledger_that_is_whole(
+    tmp_path: Path, recovery: _Recovery
+) -> None:
+    """An older copy of the same run is whole too."""
+    path = make(tmp_path / "log.db", 1)
+    put_epochs(path, EPOCHS)
+    floor = Cosigned(Checkpoint("bank-hk.example/hk-1", 7, b"\1" * 32), "key", 50, b"note")
+    assert recovery._put(path, None, Judgement(Fate.WHOLE, (), ()), [floor]) is None
+    with closing(sqlite3.connect(path)) as db:
+        assert list(db.execute("SELECT size FROM cosigner")) == [(7,)]
+    assert load_epochs(path) == EPOCHS
+    assert not signed_lost(path)
+
+
+@pytest.mark.parametrize(("epoch", "lost"), [(b"e", 0), (b"f", 1)])
+def test_recovery_notes_that_rosters_may_have_been_signed_beyond_an_older_database(
+    tmp_path: Path, recovery: _Recovery, epoch: bytes, lost: int
+) -> None:
+    path = make(tmp_path / "log.db", 1)
+    put_epochs(path, Epochs(current=epoch * 16))
+    recovery._put(path, None, Judgement(Fate.GOES_ON, (), ()), [])
+    assert signed_lost(path) == lost
+
+
+def test_recovery_without_the_database_notes_it_too(tmp_path: Path, recovery: _Recovery) -> None:
+    old, new = make(tmp_path / "log.db", 3), make(tmp_path / "recovery" / "log.db", 9)
+    put_epochs(old, EPOCHS)
+    note_roster(old)
+    recovery.config = replace_state(recovery.config, tmp_path)
+    recovery._put(old, new, Judgement(Fate.GOES_ON, (), ()), [])
+    assert signed_lost(old)
+    assert rosters(old) == [(3, b"\1")]
+
+
+def signed_lost(path: Path) -> bool:
+    with closing(sqlite3.connect(path)) as db:
+        return bool(db.execute("SELECT 1 FROM roster_lost").fetchall())
+
+
+def replace_state(config: Config, state: Path) -> Config:
+    return msgspec.structs.replace(
+        config, gateway=msgspec.structs.replace(config.gateway, state=state)
+    )

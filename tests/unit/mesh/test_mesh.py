@@ -123,6 +123,18 @@ async def test_bad_note_is_dropped_and_acknowledged(net: Net) -> None:
         await acknowledged(message)
 
 
+async def test_cosignature_of_ours_that_a_broker_kept_is_handed_on(net: Net) -> None:
+    found: list[tuple[str, bytes]] = []
+    net.mesh.on_returned = lambda owner, note: found.append((owner, note))
+    topic = topics.cosignature("sz-1", "hk-1")
+    async with running(net):
+        await net.link.deliver(topic, b"as it was kept", retain=True)
+        message = await net.link.deliver(topic, b"as it was published")
+        await acknowledged(message)
+    assert found == [("sz-1", b"as it was kept")]
+    assert net.mesh.strangers == 0
+
+
 async def test_our_own_fault_while_taking_a_note_ends_the_mesh(net: Net) -> None:
     net.sz.failures = [InternalError("commit-unknown", "a commit failed")]
     async with running(net) as task:

@@ -51,7 +51,7 @@ class Desk:
     async def keys(self) -> list[dict[str, Any]]:
         return []
 
-    async def _do(self, *_: object) -> Any:
+    async def _do(self, *_: object, **_more: object) -> Any:
         if self.refuses:
             raise RefusedError("roster-unsigned", "no")
         return b"done"
@@ -68,6 +68,11 @@ async def test_each_act_is_noted_with_who_and_how_it_ended(refuses: bool) -> Non
     digest = {"digest": sha256(TEXT).hexdigest()}
     acts = [
         (lambda: rosters.sign(TEXT), "roster.signed", digest),
+        (
+            lambda: rosters.sign(TEXT, confirmed=True),
+            "roster.signed",
+            digest | {"lost": "confirmed"},
+        ),
         (lambda: rosters.publish(TEXT), "roster.published", digest),
         (lambda: rosters.pin(TEXT, "words"), "roster.pinned", digest),
         (lambda: rosters.pin(b"\xff", "words"), "roster.pinned", None),

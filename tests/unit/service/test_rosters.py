@@ -1,5 +1,6 @@
 """The roster of a running gateway: what is taken, signed, refused, and told."""
 
+import sqlite3
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -26,6 +27,7 @@ from chopmark.core.roster_message import make_message, parse_message
 from chopmark.core.roster_text import encode_roster
 from chopmark.ledger import rosters as table
 from chopmark.ledger.log import Log, open_log
+from chopmark.ledger.rosters import lose_signed
 from chopmark.ledger.store import create_store
 from chopmark.ledger.worker import Worker
 from chopmark.mesh.topics import Topic
@@ -272,6 +274,45 @@ async def test_one_text_of_a_version_is_signed(box: Box) -> None:
         await rosters.sign(encode_roster(RIVAL).encode())
     assert error.value.code == "roster-signed"
     await rosters.sign(text)
+
+
+async def lose(box: Box, time: int) -> Rosters:
+    def forget(db: sqlite3.Connection) -> None:
+        db.execute("DELETE FROM roster_signed")
+        lose_signed(db, time)
+
+    await box.log.write(lambda store: store.change(forget))
+    return await box.reopen()
+
+
+async def test_version_that_may_have_been_signed_before_a_loss_is_not_signed(box: Box) -> None:
+    rosters = await box.pin()
+    await rosters.sign(encode_roster(SECOND).encode())
+    rosters = await lose(box, int(FIRST.issued.timestamp()))
+    rival, second = encode_roster(RIVAL).encode(), encode_roster(SECOND).encode()
+    for text in (rival, second, encode_roster(FIRST).encode()):
+        with pytest.raises(ExistsError) as error:
+            await rosters.sign(text)
+        assert error.value.code == "roster-lost"
+    await rosters.sign(second, confirmed=True)
+    await rosters.sign(second)
+    with pytest.raises(ExistsError) as error:
+        await rosters.sign(rival, confirmed=True)
+    assert error.value.code == "roster-signed"
+
+
+async def test_version_after_one_that_was_issued_since_the_loss_is_signed(box: Box) -> None:
+    rosters = await box.pin()
+    rosters = await lose(box, int(FIRST.issued.timestamp()) - 1)
+    await rosters.sign(encode_roster(SECOND).encode())
+
+
+async def test_first_version_may_have_been_signed_before_a_loss_too(box: Box) -> None:
+    rosters = await lose(box, 1)
+    with pytest.raises(ExistsError) as error:
+        await rosters.sign(encode_roster(FIRST).encode())
+    assert error.value.code == "roster-lost"
+    await rosters.sign(encode_roster(FIRST).encode(), confirmed=True)
 
 
 async def test_text_that_does_not_follow_is_not_signed(box: Box) -> None:

@@ -430,6 +430,73 @@ async def test_witness_tells_again_what_it_has_cosigned(watcher: Watcher) -> Non
     assert len(watcher.told) == 2
 
 
+async def test_row_that_was_put_back_is_raised_by_what_a_broker_kept(
+    watcher: Watcher, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log's owner shows another history from a size on that an older disk allows."""
+    monkeypatch.setattr(witnessing_module, "RETRY", 0.001)
+    other = Source([*attestations(250), *attestations(350, 1000)])
+    cosigner = watcher.witness._cosigner
+    for note in (
+        b"junk",
+        sign_head(watcher.source.head(400), LOG),
+        sign_head(watcher.source.head(400), LOG, {MO_SECOND: SECONDS}),
+        sign_head(watcher.source.head(400), MO_KEY, {HK_SECOND: SECONDS}),
+        sign_head(watcher.source.head(300), LOG, {HK_SECOND: SECONDS}),
+        sign_head(watcher.source.head(200), LOG, {HK_SECOND: SECONDS}),
+    ):
+        cosigner.take_back(SZ, note)
+        watcher.witness.take_back()
+    await until(lambda: cosigner.may_tell(ORIGIN))
+    last = cosigner.last(ORIGIN)
+    assert last is not None
+    assert last.head == watcher.source.head(300)
+
+    await watcher.replica.ingest(other.packages(size=260))
+    await watcher.replica.observe_announced(sign_head(other.head(260), LOG))
+    await watcher.replica.ingest(other.packages(256, 400))
+    await watcher.replica.observe_announced(sign_head(other.head(400), LOG))
+    await until(lambda: "another history" in caplog.text)
+    assert watcher.told == []
+
+
+async def test_what_came_back_counts_though_the_witness_has_not_looked_at_it(
+    tmp_path: Path,
+) -> None:
+    source = Source(attestations(300))
+    async with opened(tmp_path, "own") as own:
+        cosigner = await open_cosigner(own, SoftSigner(HK_KEY, HK_SECOND))
+        cosigner.take_back(SZ, sign_head(source.head(300), LOG, {HK_SECOND: SECONDS}))
+        note = parse_note(sign_head(source.head(200), LOG))
+        with pytest.raises(TryAgainError) as raised:
+            await cosigner.cosign(source.head(200), note, SECONDS)
+        assert raised.value.code == "cosigner-raised"
+        with pytest.raises(RefusedError) as refused:
+            await cosigner.cosign(source.head(200), note, SECONDS)
+        assert refused.value.code == "cosigned-larger"
+        again = await open_cosigner(own, SoftSigner(HK_KEY, HK_SECOND))
+        assert again.last(ORIGIN) == cosigner.last(ORIGIN)
+
+
+async def test_witness_tells_nothing_again_that_may_be_an_older_disks(watcher: Watcher) -> None:
+    await watcher.replica.ingest(watcher.source.packages(0, 300))
+    await watcher.announce(300)
+    await until(lambda: watcher.told)
+    cosigner = watcher.witness._cosigner
+    cosigner.may_cosign = lambda: TryAgainError("confirming", "nobody has confirmed our log")
+    watcher.witness.tell_again()
+    await watcher.announce(300)
+    assert len(watcher.told) == 1
+    cosigner.may_cosign = lambda: None
+    cosigner.take_back(SZ, sign_head(watcher.source.head(400), LOG, {HK_SECOND: SECONDS}))
+    watcher.witness.tell_again()
+    assert len(watcher.told) == 1
+    watcher.witness.take_back()
+    await until(lambda: cosigner.may_tell(ORIGIN))
+    watcher.witness.tell_again()
+    assert watcher.sizes() == [300, 400]
+
+
 async def test_replica_keeps_a_head_with_a_quorum_once_it_holds_it(watcher: Watcher) -> None:
     await watcher.announce(300, {HK_SECOND: SECONDS, MO_SECOND: SECONDS + 2})
     await watcher.announce(350)

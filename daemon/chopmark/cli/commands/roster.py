@@ -131,17 +131,19 @@ def propose(
     return 0
 
 
-def sign(file: Path, /, *, options: Given) -> int:
+def sign(file: Path, /, *, confirm_lost: Flag = False, options: Given) -> int:
     """Have this institution's gateway sign a version; its line is added to the file.
 
     A gateway signs one text of a version, and no other ever.
 
     Args:
         file: The text that `propose` wrote, or the note with the lines of those before.
+        confirm_lost: After a recovery: no other text of this version was signed here, as you know
+            from the other institutions.
     """
     data = read_bounded(file, MAX_NOTE)
     with options.connect() as gateway:
-        note = gateway.sign_roster(data)
+        note = gateway.sign_roster(data, confirm_lost=confirm_lost)
     replace_file(file, note)
     opened = _open(note)
     if options.json:

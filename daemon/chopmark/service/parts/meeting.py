@@ -76,7 +76,13 @@ def _join(opened: Opened, issuing: Issuing, mesh: Mesh) -> None:
     opened.trust.join(mesh)
     opened.rosters.tell = mesh.tell
     opened.rosters.record = make_record(issuing.sequencer)
-    issuing.standing.ask, issuing.standing.on_standing = mesh.ask_heads, mesh.head_moved
+    issuing.standing.ask = mesh.ask_heads
+
+    def stand() -> None:
+        mesh.head_moved()
+        opened.trust.tell_again()
+
+    issuing.standing.on_standing = stand
 
 
 def _make_observer(
