@@ -35,7 +35,7 @@ from chopmark.core.verdict import (
     Verdict,
     Word,
 )
-from chopmark.ledger.forks import Stop, good_size
+from chopmark.ledger.forks import Stop, good_size, vouched_size
 from chopmark.ledger.gather import Gather
 from chopmark.ledger.log import Log
 from chopmark.ledger.pruning import PrunedError
@@ -337,12 +337,13 @@ class Verifier:
         if witnessed is not None and witnessed[0] < stop.below:
             early = stop.found_at is None or witnessed[1] <= stop.found_at
             good = max(good, witnessed[0] if early else 0)
+        how = f"that was {'countersigned' if quorum else 'held here'} before that was found"
+        if facts.index >= good:
+            good = shelf.log.read_now(lambda r, s: vouched_size(r, s, stop, shelf.member))
+            how = "for which the roster vouches"
         if facts.index >= good or facts.problem is not None:
             return replace(facts, problem=facts.problem or stop.reason)
-        how = "countersigned" if quorum else "held here"
-        warning = (
-            f"{stop.reason}; this entry lies under a head that was {how} before that was found"
-        )
+        warning = f"{stop.reason}; this entry lies under a head {how}"
         return replace(facts, warning=warning)
 
     def _complete(self, shelf: Shelf, facts: Facts) -> Facts:
