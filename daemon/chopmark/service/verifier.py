@@ -100,11 +100,13 @@ class Verifier:
         reading: Worker,
         max_age: Callable[[str], int],
         policies: Mapping[str, Generated] | None = None,
+        past: Callable[[Member], Iterable[Generated]] = lambda _: (),
     ) -> None:
         self._shelves: Mapping[str, Shelf] = {shelf.member.origin: shelf for shelf in shelves}
         self._searches = Gather(reading, self._search_all, "verifications")
         self._max_age = max_age
         self._policies = policies or {}
+        self._past = past
         self._cosigners = lru_cache(maxsize=64)(_read_cosigners)
         self.on_pruned: Callable[[str, int], None] = lambda _origin, _index: None
 
@@ -251,11 +253,27 @@ class Verifier:
             problem = f"the log {origin} belongs to no member that is known here"
             nothing = Facts(stranger, proof.index, None, Source.PROOF, Match.NO_DOCUMENT)
             return replace(nothing, referred=True, problem=problem)
-        policy = self.policy(origin)
-        # Whether it might issue this kind rests on what is known of the entry here: see below.
-        facts = facts_from_proof(proof, policy, asked.digests, shelf.issuer, lambda _: True)
+        facts = self._judge(shelf, proof, asked)
         facts = self._with_replica(shelf, facts, proof)
         return _entitle(shelf, facts, asked.question.now)
+
+    def _judge(self, shelf: Shelf, proof: Proof, asked: Asked) -> Facts:
+        """What a proof tells under the policy of now, or an older one under which it is complete.
+
+        Whether the issuer might issue this kind rests on what is known of the entry here.
+        """
+
+        def judge(policy: Policy) -> Facts:
+            return facts_from_proof(proof, policy, asked.digests, shelf.issuer, lambda _: True)
+
+        origin = shelf.member.origin
+        facts = judge(self.policy(origin))
+        if facts.quorum == "missing":
+            for old in self._past(shelf.member):
+                if (complete := judge(old.policy)).quorum == "reached":
+                    return replace(complete, dropped=old.dropped)
+        known = self._policies.get(origin)
+        return facts if known is None else replace(facts, dropped=known.dropped)
 
     def _with_replica(self, shelf: Shelf, facts: Facts, proof: Proof) -> Facts:
         """Add what the replica knows about a proven attestation; compare the two histories."""
@@ -268,8 +286,6 @@ class Verifier:
         problem = problem or _unvouched(shelf, proof)
         if facts.quorum == "missing" and covered and problem is None:
             facts = self._with_quorum(shelf, facts)  # it may have come since the proof was made
-        elif shelf.member.origin in self._policies:
-            facts = replace(facts, dropped=self._policies[shelf.member.origin].dropped)
         facts = replace(facts, problem=problem, source=source)
         witnessed = (proof.checkpoint().size, facts.existed_by) if facts.existed_by else None
         return self._complete(shelf, self._doubt(shelf, facts, witnessed))

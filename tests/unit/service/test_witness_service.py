@@ -446,6 +446,20 @@ async def test_replica_keeps_no_head_without_a_quorum_or_with_one_of_the_future(
     assert watcher.replica.log.state.witnessed_size == 0
 
 
+@pytest.mark.parametrize(("time", "size"), [(SECONDS - 9, 300), (SECONDS - 8, 0)])
+async def test_replica_keeps_no_head_that_a_retired_key_has_cosigned_since(
+    watcher: Watcher, time: int, size: int
+) -> None:
+    """Whoever buys an old HSM has no vote on new heads."""
+    new = cosigner("bank-mo.example/mo-1/cosigner-2", 12)
+    ended = replace(MO, cosigner_key=new.vkey, past_cosigner_keys=((MO_SECOND.vkey, SECONDS - 9),))
+    watcher.replica.policy = generate_policy(SZ, [SZ, HK, ended], WitnessRule())
+    await watcher.replica.ingest(watcher.source.packages(0, 300))
+    await watcher.announce(300, {HK_SECOND: SECONDS, MO_SECOND: time})
+    await until(lambda: watcher.told)
+    assert watcher.replica.log.state.witnessed_size == size
+
+
 X_KEY, X_SECOND = log_key("bank-x.example/x-1", 8), cosigner("bank-x.example/x-1/cosigner", 9)
 SIBLING = replace(member(X_KEY, X_SECOND), institution=SZ.institution)
 SUSPENDED = replace(member(X_KEY, X_SECOND, jurisdiction="HK"), state="suspended")
