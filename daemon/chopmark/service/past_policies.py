@@ -8,6 +8,8 @@ Rules:
 3. A key that any version calls compromised counts under none, and neither does one of a member
    that is suspended now: their times may be lies.
 4. The keys of the log itself are those of now.
+5. They are asked only about heads that are held here (`Verifier`): whoever has keys of long ago can
+   date back, but shows nobody another history.
 """
 
 from collections.abc import Iterator

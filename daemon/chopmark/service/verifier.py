@@ -268,7 +268,7 @@ class Verifier:
 
         origin = shelf.member.origin
         facts = judge(self.policy(origin))
-        if facts.quorum == "missing":
+        if facts.quorum == "missing" and proof.checkpoint().size <= shelf.log.signed_size:
             for old in self._past(shelf.member):
                 if (complete := judge(old.policy)).quorum == "reached":
                     return replace(complete, dropped=old.dropped)

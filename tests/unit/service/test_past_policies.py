@@ -18,7 +18,7 @@ from chopmark.ledger.log import Log
 from chopmark.service.membership import Membership
 from chopmark.service.past_policies import PastPolicies
 from chopmark.service.verifier import Shelf, Verifier
-from ledgers import NOW, ORIGIN, attestations, digest
+from ledgers import NOW, ORIGIN, append, attestations, digest, sign
 from ledgers import Source as Entries
 from ledgers import opened as open_log
 from rosters import HK, MO, SZ, THREE, Keys, following, founding, opened, with_member
@@ -70,11 +70,13 @@ def membership(*chain: Roster, suspended: str = "") -> Membership:
 @pytest.fixture
 async def log(tmp_path: Path) -> AsyncIterator[Log]:
     async with open_log(tmp_path, "replica") as made:
+        await made.write(lambda store: append(store, attestations(3)))
+        await made.write(sign)
         yield made
 
 
 async def ask(log: Log, members: Membership, cosigned: dict[SoftKey, int]) -> Word:
-    """The verdict about a proof of a log of which nothing is held."""
+    """The verdict about a proof that somebody presents."""
     entries = Entries(attestations(3))
     note = sign_head(entries.head(), SZ.log, cosigned)
     path = inclusion_proof(1, 3, entries.nodes)
@@ -96,6 +98,14 @@ async def test_proof_that_was_complete_before_the_voters_changed_stays_so(log: L
     chain = FIRST, second()
     assert await ask(log, membership(*chain), BOTH) is Word.VALID_AS_OF
     assert await ask(log, membership(chain[-1]), BOTH) is Word.UNWITNESSED, "it is not held"
+
+
+async def test_proof_under_a_head_that_is_not_held_is_judged_by_the_version_in_force(
+    tmp_path: Path,
+) -> None:
+    async with open_log(tmp_path, "empty") as empty:
+        assert await ask(empty, membership(FIRST, second()), BOTH) is Word.UNWITNESSED
+        assert await ask(empty, membership(FIRST), BOTH) is Word.VALID_AS_OF
 
 
 async def test_proof_that_no_version_finds_complete_stays_unwitnessed(log: Log) -> None:
