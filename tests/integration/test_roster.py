@@ -94,6 +94,13 @@ def attest(
         return client.post("/v1/attestations", json=body)
 
 
+def judge(gateway: Gateway, number: int) -> str:
+    """The verdict about a document, by its digest."""
+    with gateway.client() as client:
+        body = {"digests": {"sha256": f"{number:064x}"}}
+        return str(client.post("/v1/verifications", json=body).raise_for_status().json()["verdict"])
+
+
 def adoptions(gateway: Gateway) -> list[dict[str, Any]]:
     answer = ask(gateway, f"/v1/entries?id={gateway.who.id}&after=-1&limit=100") or {}
     return [one for one in answer.get("entries", []) if one["type"] == "adoption"]
@@ -193,6 +200,10 @@ def test_suspension_by_the_emergency_key_works_under_load(made: Cluster, tmp_pat
     size = hk.get("/v1/status")["size"]
     sz.wait_for(lambda: peers(sz).get("hk-1", {}).get("head_size", 0) >= size, "to follow hk-1")
     hk.cli("fsck", "--config", str(hk.config))
+    # It is named in no policy any more, and goes on verifying what is new.
+    assert attest(hk, 6000, wait=30).json()["state"] == "witnessed"
+    good = ("valid", "valid-as-of")
+    mo.wait_for(lambda: judge(mo, 6000) in good, "to hear of the quorum")
 
 
 def test_log_and_cosigner_key_are_replaced_while_the_gateway_runs(

@@ -183,6 +183,16 @@ class Member:
             return signed
         raise _past_key(self.origin, size)
 
+    def only_ended_signed(self, note: bytes) -> bool:
+        """Whether of its log keys none but such as have ended are in a note, which was checked.
+
+        Raises:
+            MalformedError: what `parse_note` raises.
+        """
+        past = {one.key for one in self.past_log_keys}
+        signing = {(key.name, key.key_id) for key in self.log_keys if key not in past}
+        return signing.isdisjoint((line.name, line.key_id) for line in parse_note(note).signatures)
+
 
 def _past_key(origin: str, size: int) -> RefusedError:
     message = f"a head of {origin} at {size} by a key that may not sign it any more"

@@ -32,6 +32,8 @@ class Policy:
         groups: threshold and member names by group name.
         quorum: name of the witness or group that must have cosigned, or `none`.
         notaries: by kind, how many of these witnesses and groups must have cosigned besides.
+        ended: times (seconds since the epoch) after which cosignatures by some witnesses count no
+            more. The text has no place for them.
     """
 
     logs: tuple[VerifierKey, ...]
@@ -39,6 +41,7 @@ class Policy:
     groups: Mapping[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
     quorum: str = NONE
     notaries: Mapping[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    ended: Mapping[VerifierKey, int] = field(default_factory=dict, compare=False)
 
     def encode(self) -> str:
         """The policy's text; octets that are not UTF-8 are surrogates (`surrogateescape`)."""
@@ -87,12 +90,17 @@ class Policy:
                 met.add(name)
         return self.quorum == NONE or self.quorum in met
 
+    def counting(self, verified: Iterable[Verified]) -> tuple[Verified, ...]:
+        """The signatures that count: all but cosignatures dated after their key had ended."""
+        return tuple(v for v in verified if v.time <= self.ended.get(v.key, v.time))
+
     def existed_by(self, verified: Iterable[Verified]) -> int | None:
         """The earliest signed time (seconds) by which the quorum had cosigned; None without."""
         if self.quorum == NONE:
             return None
         witnesses = set(self.witnesses.values())
-        cosigned = sorted((v for v in verified if v.key in witnesses), key=lambda v: v.time)
+        counting = (v for v in self.counting(verified) if v.key in witnesses)
+        cosigned = sorted(counting, key=lambda v: v.time)
         seen: set[VerifierKey] = set()
         for one in cosigned:
             seen.add(one.key)

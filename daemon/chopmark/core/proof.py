@@ -5,7 +5,7 @@ document, and consent and use bodies. Nothing in `extra` is authenticated, but t
 to the leaf that is proven.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
@@ -168,6 +168,7 @@ def verify_proof(proof: Proof, policy: Policy) -> Proven:
     """
     extra = parse_extra(proof.extra)
     head = _open_head(proof, policy)
+    head = replace(head, verified=policy.counting(head.verified))
     leaf = leaf_hash(extra.entry)
     root = root_from_inclusion(leaf, proof.index, head.checkpoint.size, proof.hashes)
     if root != head.checkpoint.root:

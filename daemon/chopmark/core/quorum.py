@@ -124,6 +124,7 @@ def generate(issuer: Member, members: Iterable[Member], rule: WitnessRule | None
     # Which of its keys a gateway has cosigned by makes no difference: some follow others.
     witnesses = {key.name: key for member in voters for key in member.all_cosigner_keys}
     _check_names(witnesses)
+    ended = {key: since for member in voters for key, since in member.past_cosigner_keys}
     log = issuer.log_keys
     if rule is None:
         return Generated(Policy(log))
@@ -142,7 +143,7 @@ def generate(issuer: Member, members: Iterable[Member], rule: WitnessRule | None
     notaries = {one.kind: (one.threshold, _call(one, voters, inner)) for one in rule.notaries}
     _check_kept(issuer, kept, sum(needed for needed, _ in set(notaries.values())))
     return Generated(
-        Policy(log, witnesses, inner | _outer(kept), QUORUM, notaries),
+        Policy(log, witnesses, inner | _outer(kept), QUORUM, notaries, ended),
         tuple(ballot.group.name for ballot in mandatory if not ballot.votes),
     )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chopmark.core.evidence import Evidence
+from chopmark.core.member import Member
 from chopmark.core.refute import Anchor, Shown
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.store import LogState, Store
@@ -80,6 +81,26 @@ def good_size(reader: Reader, state: LogState, stop: Stop, *, quorum: bool) -> i
         found = None if stop.found_at is None else stop.found_at // 1000
         return reader.witnessed_below(stop.below, found)
     return max(0, min(state.head.size, stop.below - 1))
+
+
+def vouched_size(reader: Reader, state: LogState, stop: Stop, member: Member) -> int:
+    """Entries of a forked log that stay good because the roster vouches for them.
+
+    Whoever finds an old HSM can sign small heads with its key, and forge a fork by them. Where such
+    a key alone has signed one of the two heads, the part of the log stays good whose last head, by
+    that key or another that has ended, a threshold of institutions has signed: if ours is that one.
+
+    Args:
+        reader: of the log.
+        state: of the log.
+        stop: why it is not followed any more.
+        member: whose log it is.
+    """
+    evidence = stop.evidence
+    if evidence is None or not any(member.only_ended_signed(b.note) for b in evidence.branches):
+        return 0
+    held = (one for one in member.past_log_keys if one.size <= state.head.size)
+    return max((one.size for one in held if reader.root_at(one.size) == one.root), default=0)
 
 
 def keep_stop(store: Store, note: bytes, kept: Kept | None) -> None:

@@ -307,7 +307,8 @@ class Replica:
         return signed
 
     def _open_note(self, note: bytes) -> SignedCheckpoint:
-        return self.member.open_head(note, tuple(self.policy.witnesses.values()))
+        signed = self.member.open_head(note, tuple(self.policy.witnesses.values()))
+        return replace(signed, verified=self.policy.counting(signed.verified))
 
     def _read_size(self, note: bytes) -> int:
         """The smaller of what we hold and a head that contradicts it; 0 if that is damaged."""

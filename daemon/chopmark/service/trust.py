@@ -71,7 +71,7 @@ class Trust:
         policies: of each log.
         cosigner: cosigns peers' heads, and our own as heartbeats.
         quorum: collects the cosignatures of our heads; None if none are demanded.
-        witnesses: by member id, our witness of each peer's log whose policy knows us.
+        witnesses: by member id, what we keep of each peer's quorum, and cosign if we are named.
     """
 
     def __init__(
@@ -97,9 +97,12 @@ class Trust:
             policy = self.policy(own.origin)
             self.quorum = Quorum(own, log, policy, known, clock, self._tell)
         self.witnesses = {
-            replica.peer: Witness(own.id, replica, cosigner, clock, self._tell)
+            replica.peer: Witness(
+                *(own.id, replica, cosigner, clock, self._tell),
+                named=own.cosigner_key in replica.policy.witnesses.values(),
+            )
             for replica in replicas
-            if own.cosigner_key in replica.policy.witnesses.values()
+            if replica.policy.quorum != NONE
         }
 
     @property

@@ -35,7 +35,7 @@ from chopmark.core.verdict import (
     Verdict,
     Word,
 )
-from chopmark.ledger.forks import Stop, good_size
+from chopmark.ledger.forks import Stop, good_size, vouched_size
 from chopmark.ledger.gather import Gather
 from chopmark.ledger.log import Log
 from chopmark.ledger.pruning import PrunedError
@@ -100,11 +100,13 @@ class Verifier:
         reading: Worker,
         max_age: Callable[[str], int],
         policies: Mapping[str, Generated] | None = None,
+        past: Callable[[Member], Iterable[Generated]] = lambda _: (),
     ) -> None:
         self._shelves: Mapping[str, Shelf] = {shelf.member.origin: shelf for shelf in shelves}
         self._searches = Gather(reading, self._search_all, "verifications")
         self._max_age = max_age
         self._policies = policies or {}
+        self._past = past
         self._cosigners = lru_cache(maxsize=64)(_read_cosigners)
         self.on_pruned: Callable[[str, int], None] = lambda _origin, _index: None
 
@@ -251,11 +253,27 @@ class Verifier:
             problem = f"the log {origin} belongs to no member that is known here"
             nothing = Facts(stranger, proof.index, None, Source.PROOF, Match.NO_DOCUMENT)
             return replace(nothing, referred=True, problem=problem)
-        policy = self.policy(origin)
-        # Whether it might issue this kind rests on what is known of the entry here: see below.
-        facts = facts_from_proof(proof, policy, asked.digests, shelf.issuer, lambda _: True)
+        facts = self._judge(shelf, proof, asked)
         facts = self._with_replica(shelf, facts, proof)
         return _entitle(shelf, facts, asked.question.now)
+
+    def _judge(self, shelf: Shelf, proof: Proof, asked: Asked) -> Facts:
+        """What a proof tells under the policy of now, or an older one under which it is complete.
+
+        Whether the issuer might issue this kind rests on what is known of the entry here.
+        """
+
+        def judge(policy: Policy) -> Facts:
+            return facts_from_proof(proof, policy, asked.digests, shelf.issuer, lambda _: True)
+
+        origin = shelf.member.origin
+        facts = judge(self.policy(origin))
+        if facts.quorum == "missing" and proof.checkpoint().size <= shelf.log.signed_size:
+            for old in self._past(shelf.member):
+                if (complete := judge(old.policy)).quorum == "reached":
+                    return replace(complete, dropped=old.dropped)
+        known = self._policies.get(origin)
+        return facts if known is None else replace(facts, dropped=known.dropped)
 
     def _with_replica(self, shelf: Shelf, facts: Facts, proof: Proof) -> Facts:
         """Add what the replica knows about a proven attestation; compare the two histories."""
@@ -268,8 +286,6 @@ class Verifier:
         problem = problem or _unvouched(shelf, proof)
         if facts.quorum == "missing" and covered and problem is None:
             facts = self._with_quorum(shelf, facts)  # it may have come since the proof was made
-        elif shelf.member.origin in self._policies:
-            facts = replace(facts, dropped=self._policies[shelf.member.origin].dropped)
         facts = replace(facts, problem=problem, source=source)
         witnessed = (proof.checkpoint().size, facts.existed_by) if facts.existed_by else None
         return self._complete(shelf, self._doubt(shelf, facts, witnessed))
@@ -337,12 +353,13 @@ class Verifier:
         if witnessed is not None and witnessed[0] < stop.below:
             early = stop.found_at is None or witnessed[1] <= stop.found_at
             good = max(good, witnessed[0] if early else 0)
+        how = f"that was {'countersigned' if quorum else 'held here'} before that was found"
+        if facts.index >= good:
+            good = shelf.log.read_now(lambda r, s: vouched_size(r, s, stop, shelf.member))
+            how = "for which the roster vouches"
         if facts.index >= good or facts.problem is not None:
             return replace(facts, problem=facts.problem or stop.reason)
-        how = "countersigned" if quorum else "held here"
-        warning = (
-            f"{stop.reason}; this entry lies under a head that was {how} before that was found"
-        )
+        warning = f"{stop.reason}; this entry lies under a head {how}"
         return replace(facts, warning=warning)
 
     def _complete(self, shelf: Shelf, facts: Facts) -> Facts:

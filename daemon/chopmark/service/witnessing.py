@@ -3,7 +3,7 @@
 For each log: the newest head announced, and no other, so that the witnesses of a busy log meet on
 the same heads; one at a time. What is published is the whole note, retained, on
 `<owner>/cosignature/<us>`, after the row of our cosigner has moved. A head that its quorum has
-cosigned is kept with the replica: verdicts rest on it.
+cosigned is kept with the replica, also where no policy names us: verdicts rest on it.
 """
 
 import asyncio
@@ -32,7 +32,15 @@ REFRESH: Final = 600
 
 
 class Witness:
-    """Cosigns one peer's heads.
+    """Keeps what a quorum has cosigned of one peer's heads, and cosigns them.
+
+    Args:
+        me: our member id.
+        replica: of the peer's log.
+        cosigner: cosigns.
+        clock: tells when.
+        tell: publishes.
+        named: whether the log's policy names us; if not, nothing is cosigned.
 
     Attributes:
         cosigned: heads cosigned since the start, refreshes among them.
@@ -45,7 +53,10 @@ class Witness:
         cosigner: Cosigner,
         clock: Clock,
         tell: Callable[[str, bytes], None],
+        *,
+        named: bool = True,
     ) -> None:
+        self._named = named
         self._replica = replica
         self._cosigner = cosigner
         self._clock = clock
@@ -63,9 +74,10 @@ class Witness:
         while True:
             await self._wait()
             try:
-                await self._settle()
                 await self._keep_quorate()
-                await self._cosign()
+                if self._named:
+                    await self._settle()
+                    await self._cosign()
             except InternalError:
                 raise
             except TryAgainError as error:
@@ -83,7 +95,8 @@ class Witness:
         Not before it is known to be the newest: a broker has what an older disk does not know of.
         """
         last = self._cosigner.last(self._replica.origin)
-        if last is not None and self._cosigner.may_tell(self._replica.origin):
+        told = last is not None and self._cosigner.may_tell(self._replica.origin)
+        if self._named and last is not None and told:
             self._tell(self._topic, last.note)
 
     def take_back(self) -> None:
@@ -110,7 +123,7 @@ class Witness:
             if quorate is None or head.checkpoint.size >= quorate.checkpoint.size:
                 self._quorate = head
         complete = reached and len(policy.notarised(keys)) == len(policy.notaries)
-        if not complete and self._cosigner.key not in keys:
+        if self._named and not complete and self._cosigner.key not in keys:
             self._tell_lost(head)
         self._due.set()
 

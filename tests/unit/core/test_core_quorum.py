@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from chopmark.core.errors import RefusedError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.member import Member
+from chopmark.core.note import Verified
 from chopmark.core.policy import NONE, Policy, parse_policy
 from chopmark.core.quorum import (
     MAX_QUORUM,
@@ -299,3 +300,19 @@ def test_quorum_and_notaries_must_fit_a_note() -> None:
     with pytest.raises(RefusedError) as caught:
         generate_policy(SZ, others, notarised(*banks, threshold=2))
     assert caught.value.code == "quorum-too-large"
+
+
+def test_cosignature_dated_after_its_key_has_retired_counts_no_more() -> None:
+    old = cosigner(f"{HK.origin}/cosigner-0", 90).vkey
+    member = replace(HK, past_cosigner_keys=((old, 100),))
+    policy = generate_policy(SZ, [SZ, member, MO], DEFAULT)
+
+    def by(time: int, key: VerifierKey = old) -> int | None:
+        return policy.existed_by([Verified(SZ.log_key, 0), Verified(key, time), *others])
+
+    others = [Verified(MO.cosigner_key, 90)]
+    assert (by(100), by(101)) == (100, None)
+    assert by(101, HK.cosigner_key) == 101, "that key goes on"
+    text = parse_policy(policy.encode().encode())
+    assert text == policy
+    assert text.existed_by([Verified(old, 101), *others]) == 101, "a text has no times"

@@ -13,7 +13,7 @@ from chopmark.api.ports import Asked
 from chopmark.core.digest import Digests
 from chopmark.core.errors import ChopmarkError, RefusedError
 from chopmark.core.evidence import Branch, Subject, differing_heads, encode_bulletin, make_evidence
-from chopmark.core.member import Member
+from chopmark.core.member import Member, PastKey
 from chopmark.core.merkle import consistency_proof, inclusion_proof
 from chopmark.core.proof import Extra, Proof
 from chopmark.core.report import describe
@@ -84,6 +84,60 @@ async def test_evidence_above_the_last_size_changes_nothing(gateway: Gateway, si
 async def test_evidence_up_to_the_last_size_is_still_a_fork(gateway: Gateway, size: int) -> None:
     assert await gateway.forks.add(heads(size))
     assert gateway.replica.conflict
+
+
+async def ask(gateway: Gateway, number: int, member: Member | None = None) -> Word:
+    """The verdict about an entry, by its digest; or as if the roster said something else."""
+    replica = gateway.replica
+    reading = Worker("verify")
+    gateway.stack.callback(reading.close)
+    of, stopped = member or replica.member, lambda: replica.stopped
+    verifier = Verifier([Shelf(of, replica.log, Where.REPLICA, stopped)], reading, lambda _: 86_400)
+    verdict = await verifier.verify(Asked(Digests(digest(number)), None, None, Question(NOW)))
+    if verdict.word is not Word.UNTRUSTED:
+        assert "under a head for which the roster vouches" in verdict.sentence
+    return verdict.word
+
+
+GOOD = (Word.VALID, Word.VALID_AS_OF)
+
+
+async def grow(gateway: Gateway) -> None:
+    """50 more entries, under a head by the new key."""
+    more = OURS.packages(LAST, LAST + 50)
+    old, new = OURS.note(LAST + 50), sign_head(OURS.head(LAST + 50), NEW)
+    assert await gateway.replica.ingest([one.replace(old, new) for one in more]) == 50
+
+
+@pytest.mark.parametrize("other", [OLD, NEW])
+async def test_small_heads_by_an_old_key_void_nothing_that_the_roster_vouches_for(
+    gateway: Gateway, other: SoftKey
+) -> None:
+    await grow(gateway)
+    await gateway.forks.add(heads(4, other, OLD))
+    assert await ask(gateway, 5) in GOOD
+    assert await ask(gateway, LAST - 1) in GOOD
+    assert await ask(gateway, LAST + 1) is Word.UNTRUSTED
+
+
+async def test_such_a_head_that_is_shown_alone_voids_nothing_either(gateway: Gateway) -> None:
+    await grow(gateway)
+    await gateway.replica.observe_head(sign_head(THEIRS.head(4), OLD))
+    assert gateway.replica.conflict
+    assert await ask(gateway, LAST - 1) in GOOD
+
+
+async def test_they_void_it_where_the_roster_vouches_for_another_history(gateway: Gateway) -> None:
+    await gateway.forks.add(heads(4))
+    past = (PastKey(OLD.vkey, LAST, THEIRS.head(LAST).root),)
+    assert await ask(gateway, 5, replace(gateway.peer, past_log_keys=past)) is Word.UNTRUSTED
+    longer = (PastKey(OLD.vkey, LAST + 1, OURS.head(LAST + 1).root),)
+    assert await ask(gateway, 5, replace(gateway.peer, past_log_keys=longer)) is Word.UNTRUSTED
+
+
+async def test_small_heads_by_the_key_that_signs_now_void_all_above(gateway: Gateway) -> None:
+    await gateway.forks.add(heads(4, NEW, NEW))
+    assert await ask(gateway, 5) is Word.UNTRUSTED
 
 
 async def test_heads_by_an_old_and_the_new_key_may_be_a_fork(gateway: Gateway) -> None:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from chopmark.core.checkpoint import Checkpoint, open_checkpoint
 from chopmark.core.errors import RefusedError, TryAgainError
+from chopmark.core.member import Member
 from chopmark.core.note import parse_note
 from chopmark.core.policy import Policy
 from chopmark.core.quorum import Notaries, WitnessGroup, WitnessRule, generate_policy
@@ -19,7 +20,7 @@ from chopmark.mesh.topics import Topic
 from chopmark.service import quorum as quorum_module
 from chopmark.service import witnessing as witnessing_module
 from chopmark.service.quorum import Quorum
-from chopmark.service.trust import make_policies
+from chopmark.service.trust import Trust, make_policies
 from chopmark.service.witnessing import Witness
 from ledgers import (
     COSIGNER,
@@ -523,6 +524,58 @@ async def test_replica_keeps_no_head_without_a_quorum_or_with_one_of_the_future(
     await watcher.announce(300, cosigned)
     await until(lambda: watcher.told)
     assert watcher.replica.log.state.witnessed_size == 0
+
+
+@pytest.mark.parametrize(("time", "size"), [(SECONDS - 9, 300), (SECONDS - 8, 0)])
+async def test_replica_keeps_no_head_that_a_retired_key_has_cosigned_since(
+    watcher: Watcher, time: int, size: int
+) -> None:
+    """Whoever buys an old HSM has no vote on new heads."""
+    new = cosigner("bank-mo.example/mo-1/cosigner-2", 12)
+    ended = replace(MO, cosigner_key=new.vkey, past_cosigner_keys=((MO_SECOND.vkey, SECONDS - 9),))
+    watcher.replica.policy = generate_policy(SZ, [SZ, HK, ended], WitnessRule())
+    await watcher.replica.ingest(watcher.source.packages(0, 300))
+    await watcher.announce(300, {HK_SECOND: SECONDS, MO_SECOND: time})
+    await until(lambda: watcher.told)
+    assert watcher.replica.log.state.witnessed_size == size
+
+
+X_KEY, X_SECOND = log_key("bank-x.example/x-1", 8), cosigner("bank-x.example/x-1/cosigner", 9)
+SIBLING = replace(member(X_KEY, X_SECOND), institution=SZ.institution)
+SUSPENDED = replace(member(X_KEY, X_SECOND, jurisdiction="HK"), state="suspended")
+
+
+@pytest.mark.parametrize(
+    ("own", "key", "second", "named"),
+    [
+        (SIBLING, X_KEY, X_SECOND, False),
+        (SUSPENDED, X_KEY, X_SECOND, False),
+        (MO, MO_KEY, MO_SECOND, True),
+    ],
+)
+@pytest.mark.parametrize("half", [False, True])
+async def test_gateway_keeps_the_quorum_of_every_log_and_cosigns_where_it_is_named(
+    tmp_path: Path, own: Member, key: SoftKey, second: SoftKey, *, named: bool, half: bool
+) -> None:
+    """Another gateway of the issuer's institution, and one that is suspended, verify too."""
+    policies = make_policies(own, [m for m in (SZ, HK, MO) if m is not own], WitnessRule())
+    source = Source(attestations(5))
+    async with opened(tmp_path, "replica") as held, opened(tmp_path, "own") as log:
+        replica = Replica(SZ, held, Clock())
+        by_us = await open_cosigner(log, SoftSigner(key, second))
+        trust = Trust(own, log, [replica], policies, by_us, Clock())
+        await replica.ingest(source.packages())
+        cosigned = {HK_SECOND: SECONDS} | ({} if half else {MO_SECOND: SECONDS})
+        async with running(trust.run()):
+            await replica.observe_announced(sign_head(source.head(5), LOG, cosigned))
+            await until(lambda: not trust.witnesses["sz-1"]._due.is_set())
+            if not half:
+                await until(lambda: held.state.witnessed_size)
+            if named:
+                await until(lambda: by_us.last(ORIGIN))
+        trust.tell_again()
+        assert held.state.witnessed_size == (0 if half else 5)
+        assert (by_us.last(ORIGIN) is not None) == named
 
 
 def test_every_gateway_makes_the_same_policies() -> None:

@@ -11,6 +11,7 @@ from chopmark.service.awaiting import Awaiting
 from chopmark.service.parts.issuing import Issuing
 from chopmark.service.parts.meeting import Meeting
 from chopmark.service.parts.opening import Opened
+from chopmark.service.past_policies import PastPolicies
 from chopmark.service.retention import Retention
 from chopmark.service.signing import Signing
 from chopmark.service.submissions import Own, Submissions
@@ -61,7 +62,10 @@ def _make_verifier(opened: Opened, meeting: Meeting) -> tuple[Verifier, Retentio
         _shelve_own(opened, meeting),
         *(_shelve(one, opened, meeting) for one in opened.replicas),
     ]
-    verifier = Verifier(shelves, opened.reading, opened.members.max_age, opened.trust.policies)
+    past = PastPolicies(opened.members).of
+    verifier = Verifier(
+        shelves, opened.reading, opened.members.max_age, opened.trust.policies, past
+    )
     after, fetch = opened.config.retention.after, meeting.mesh.fetch
     retention = Retention(opened.replicas, opened.clock, after, fetch)
     verifier.on_pruned = retention.want
