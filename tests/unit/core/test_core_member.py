@@ -177,3 +177,21 @@ def test_key_that_has_ended_is_answerable_up_to_its_last_size() -> None:
         with pytest.raises(RefusedError) as error:
             member.open_accused(sign_head(beyond, OLD))
         assert error.value.code == "past-key"
+
+
+def test_head_by_a_past_key_beyond_its_last_counts_for_nothing_and_is_no_error() -> None:
+    member, beyond = rotating(), Checkpoint(ORIGIN, 8, bytes(32))
+    found = member.read_counted(sign_head(HEAD, OLD))
+    assert found is not None
+    assert found.checkpoint == HEAD
+    assert member.read_counted(sign_head(beyond, OLD)) is None
+    with pytest.raises(RefusedError) as error:
+        member.read_counted(sign_head(HEAD, log_key(ORIGIN, 45)))
+    assert error.value.code == "no-known-signature"
+
+
+def test_note_is_by_ended_keys_only_unless_a_present_one_has_signed_it_too() -> None:
+    member, text = rotating(), HEAD.encode()
+    assert member.only_ended_signed(sign_head(HEAD, OLD))
+    assert not member.only_ended_signed(sign_head(HEAD, NOW))
+    assert not member.only_ended_signed(Note(text, (OLD.sign(text), NEXT.sign(text))).encode())
