@@ -11,7 +11,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ SHOWN = 10
 
 def run_all(
     seeds: Iterable[int], processes: int | None = None, bug: Bug | None = None
-) -> Iterator[Result]:
+) -> Generator[Result]:
     """Results of seeds as they come, from all processors; of gateways that have a bug, if given."""
     count = processes or len(os.sched_getaffinity(0))
     context = multiprocessing.get_context("spawn")  # no state of the parent can leak into a run

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
+from contextlib import closing
 
 import pytest
 
@@ -28,6 +29,7 @@ def test_attacker_finds_a_gateway_that(bug: Bug) -> None:
 
 def _find(bug: Bug, seeds: Iterable[int]) -> None:
     # In a process of its own: under the tracer of a coverage run a seed takes many times as long.
-    found = next((run for run in run_all(seeds, 1, bug) if run.violations), None)
+    with closing(run_all(seeds, 1, bug)) as runs:
+        found = next((run for run in runs if run.violations), None)
     assert found is not None
     print(f"{bug.__name__}: found by seed {found.seed}")  # noqa: T201 - shown with -s
