@@ -68,8 +68,7 @@ class Intake:
         elif topic.kind == "entries":
             self._take_package(message)
         else:
-            witness = topic.other if topic.other != topic.owner else ""
-            self._take_note((topic.kind, witness), message)
+            self._take_note(topic, message)
 
     def take_answer(self, payload: bytes, helper: str, start: int) -> bool:
         """Take the package that a peer sent for our question; false if it is another one."""
@@ -104,11 +103,14 @@ class Intake:
         self.unverified.put(piece)
         self._due.set()
 
-    def _take_note(self, kind: tuple[str, str], message: Message) -> None:
+    def _take_note(self, topic: Topic, message: Message) -> None:
+        kind = topic.kind, topic.other if topic.other != topic.owner else ""
         if kind[0] == "checkpoint" and message.payload.count(_LINE) > 1:
             kind = _WITNESSED, ""  # the next head, which nobody has cosigned yet, must not oust it
-        if kind in self._notes:
-            self._notes.pop(kind).acknowledge()
+        ousted = self._notes.pop(kind, None)
+        if ousted is not None:  # nobody has looked at it: told once more, it is no copy
+            self._recent.discard(hash((topic.kind, ousted.payload)))
+            ousted.acknowledge()
         self._notes[kind] = message
         self._due.set()
 

@@ -90,6 +90,25 @@ async def test_notes_without_end_do_not_hold_up_packages(log: FakeLog, intake: I
     assert shown < 10
 
 
+async def test_note_that_another_ousted_is_looked_at_when_it_is_told_again(
+    log: FakeLog, intake: Intake
+) -> None:
+    observed: list[bytes] = []
+
+    async def observe(note: bytes) -> None:
+        observed.append(note)
+
+    log.observe_announced = observe  # type: ignore[method-assign]
+    first, junk = taken(intake, HEAD, b"a head"), taken(intake, HEAD, b"junk")
+    assert first.acknowledged
+    async with running(intake.run()):
+        await until(lambda: junk.acknowledged)
+        again, copy = taken(intake, HEAD, b"a head"), taken(intake, HEAD, b"junk")
+        assert copy.acknowledged
+        await until(lambda: again.acknowledged)
+    assert observed == [b"junk", b"a head"]
+
+
 async def test_what_is_no_package_is_counted_and_acknowledged(log: FakeLog, intake: Intake) -> None:
     assert taken(intake, ENTRIES, b"junk").acknowledged
     assert [error.code for error in log.dropped] == ["malformed-package"]
