@@ -79,12 +79,12 @@ class Journal(logging.Handler):
         self._first.setdefault(key, self._loop.now)
 
     def floods(self) -> Iterator[str]:
-        """Of which trouble with others there are too many lines; its own come once an outage."""
+        """Of which trouble there are too many lines."""
         for key, count in self._lines.items():
             owner, peer, text = key
             most = MAX_EVIDENCE if "forked" in text else 1
             bound = most + (self._loop.now - self._first[key]) / QUIET
-            if owner is not None and peer and count > bound:
+            if owner is not None and count > bound:
                 yield f"{owner.box.id} logged {count} times {text!r} of {peer!r}"
 
     def __enter__(self) -> Self:

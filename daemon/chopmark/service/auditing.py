@@ -43,6 +43,8 @@ from chopmark.service.standing import Standing
 from chopmark.service.storage import Storage
 
 LOG: Final = logging.getLogger("chopmark.audit")
+PAUSE: Final = 60.0
+"""Seconds between two lines that say that a day's root waits."""
 LOOK: Final = 1.0
 """Seconds between two looks at what is watched."""
 MINUTE: Final = 60
@@ -98,6 +100,8 @@ class Auditing:
     _running: bool = False
     _failed: bool = False
     _late: bool = False
+    _said: bool = False
+    _quiet_until: float = 0.0
 
     def note(
         self, action: str, *, actor: str = "gateway", outcome: str = "done", **about: str | int
@@ -178,14 +182,20 @@ class Auditing:
             await self.log.write(lambda store: store.change(partial(table.close_day, today=today)))
             for day in await self.log.read(lambda reader, _: reader.look(table.read_unlogged)):
                 await self._log_day(day)
-            self._late = False
+            self._late = self._said = False
         except InternalError:
             raise
         except ChopmarkError as error:  # the next look tries again
-            if not self._late:
-                message = "the root of a day's audit log waits for the ledger: %s"
-                LOG.warning(message, error, extra={"code": error.code})
+            self._say_late(error)
             self._late = True
+
+    def _say_late(self, error: ChopmarkError) -> None:
+        """One line for each outage, and no more than one a minute where outages come and go."""
+        now = asyncio.get_running_loop().time()
+        if not self._said and now >= self._quiet_until:
+            self._said, self._quiet_until = True, now + PAUSE
+            message = "the root of a day's audit log waits for the ledger: %s"
+            LOG.warning(message, error, extra={"code": error.code})
 
     async def _log_day(self, day: Day) -> None:
         claim = Claim(day.value()[:16], 0)

@@ -192,6 +192,29 @@ async def test_root_waits_while_the_ledger_refuses_and_is_told_once(
     assert [one.entry for one in await desk.days()] == [0]
 
 
+async def test_outages_that_come_and_go_are_told_once_a_minute_and_none_is_missed(
+    desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = TryAgainError("storage-full", "the disk is full")
+    for _ in range(3):
+        desk.audit.note("hsm.changed")
+        await desk.audit.write()
+        desk.clock.now += DAY
+        desk.sequencer.refuse = lambda _: full
+        await desk.audit.close_days()
+        desk.sequencer.refuse = lambda _: None
+        await desk.audit.close_days()
+    assert caplog.text.count("the disk is full") == 1
+    desk.audit.note("hsm.changed")
+    await desk.audit.write()
+    desk.clock.now += DAY
+    desk.sequencer.refuse = lambda _: full
+    await desk.audit.close_days()
+    monkeypatch.setattr(desk.audit, "_quiet_until", 0.0)  # a minute later, and it still lasts
+    await desk.audit.close_days()
+    assert caplog.text.count("the disk is full") == 2
+
+
 async def test_refusal_that_is_no_resumption_is_no_entry(desk: Desk) -> None:
     desk.audit.note("hsm.changed")
     await desk.audit.write()
