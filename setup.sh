@@ -90,9 +90,13 @@ install_python() {
   say "installing Python packages of locks/$set.txt into .venv (about a minute)"
   rm -f "$stamp"
   .venv/bin/python -c 'import pip' 2>/dev/null || "$python" -m venv --clear .venv
-  pip_install --require-hashes -r locks/build.txt
-  pip_install --require-hashes --no-build-isolation -r "locks/$set.txt"
+  # The locks name everything, so nothing is resolved: pip 23 looks an extra (`coverage[toml]`) up
+  # before the pin, and fails as soon as a newer version is out.
+  pip_install --require-hashes --no-deps -r locks/build.txt
+  pip_install --require-hashes --no-deps --no-build-isolation -r "locks/$set.txt"
   pip_install --no-deps --no-build-isolation -e .
+  .venv/bin/python -m pip --disable-pip-version-check check >/dev/null \
+    || die "a lock leaves out what another package needs" "\`.venv/bin/python -m pip check\` says what"
   printf '%s\n' "$mark" >"$stamp"
   say "done: .venv/bin/chopmark --help"
 }

@@ -214,8 +214,9 @@ def test_client_that_leaves_in_the_middle_leaves_a_gateway_that_works(fresh: Clu
 
     with hong_kong.client() as client, pytest.raises((ConnectionAbortedError, httpx.HTTPError)):
         client.post("/v1/attestations:compact", content=broken())
-    answered = post(hong_kong, header, data)
-    assert answered.next == 40_000
+    with GatewayClient(hong_kong.address) as client:
+        # What came before the cut may still be on its way to the disk (`request-moved`, try again).
+        assert not CompactRequest(client, header, data).record()
     hong_kong.wait_for(
         lambda: hong_kong.get("/v1/status")["head"]["size"] == 40_000, "to have them once"
     )

@@ -182,7 +182,9 @@ class _Compact:
                     raise
                 if before is None or isinstance(await before, ChopmarkError):
                     # Another connection goes on with the request; once it ends, this one can.
-                    raise TryAgainError(_MOVED, error.message, retry_after=1) from error
+                    raise TryAgainError(
+                        _MOVED, error.message, hint=error.hint, retry_after=1
+                    ) from error
                 before = None
 
     async def _end(self, kind: str) -> bytes:
