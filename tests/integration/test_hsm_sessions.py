@@ -44,7 +44,7 @@ async def main():
     config = HsmConfig(sys.argv[1], token_label="hk-1")
     signer = await open_signer(config, sys.argv[2], lambda: sys.stdin.readline().rstrip())
     for _ in range(5):
-        await signer._thread.call(signer._device._module.restart)
+        await signer._thread.call(signer._device._ladder.module.restart)
         await signer.sign_checkpoint(Checkpoint(sys.argv[2], 5, bytes(32)))
     assert signer.state == "ready"
     await signer.close()
@@ -71,7 +71,7 @@ def test_failed_logins_leak_no_session_and_are_not_repeated(box: Box, tmp_path: 
 def test_outages_leak_no_session(box: Box, tmp_path: Path) -> None:
     calls = _spy(box, tmp_path, OUTAGES)
     assert calls.logins == 6  # one for the start, one for each of five outages
-    assert (calls.most, calls.open) == (1, 0)
+    assert (calls.most, calls.open) == (2, 0)  # one that holds the login, one that works
 
 
 @pytest.fixture

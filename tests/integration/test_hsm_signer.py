@@ -23,7 +23,7 @@ from chopmark.core.note import Note, Verified, verify_note
 from chopmark.core.roster import Roster
 from chopmark.core.roster_text import encode_roster
 from chopmark.core.text import MAX_INT
-from chopmark.hsm import HsmConfig, device, open_signer
+from chopmark.hsm import HsmConfig, device, ladder, open_signer
 from chopmark.hsm.errors import TokenFaultError
 from chopmark.hsm.keys import ED25519_PARAMS, HsmKey
 from integration.hsm_box import HEAD, ORIGIN, Box
@@ -208,7 +208,9 @@ async def test_pin_refused_while_healing_is_latched(box: Box) -> None:
             assert caught.value.code == "pin-latched"
         assert (signer.state, box.pins_given) == ("latched", 1)
         # The failed login's session is closed by C_Finalize, or stays till the end.
-        assert not signer._device._module._library.initialized
+        module = signer._device._ladder.module
+        assert module is not None
+        assert not module.is_running
 
 
 async def test_lost_token_is_away_then_heals(box: Box, caplog: pytest.LogCaptureFixture) -> None:
@@ -237,7 +239,9 @@ async def test_lost_token_is_away_then_heals(box: Box, caplog: pytest.LogCapture
 
 async def test_token_is_opened_anew_at_once(box: Box) -> None:
     async with box.signer() as signer:
-        await signer._thread.call(signer._device._module.restart)  # all handles are dead now
+        module = signer._device._ladder.module
+        assert module is not None
+        await signer._thread.call(module.restart)  # all handles are dead now
         signature = await signer.sign_checkpoint(HEAD)
         assert verify_note(Note(HEAD.encode(), (signature,)), box.keys)
         assert (signer.state, signer.counts["outages"], box.pins_given) == ("ready", 1, 2)
@@ -295,13 +299,14 @@ async def test_short_signature_is_an_outage(box: Box, monkeypatch: pytest.Monkey
         def sign(self, *_: object, **__: object) -> bytes:
             return b"short"
 
-    real = device.open_token
+    real = ladder.open_token
 
     def opened(*args: object) -> object:
         token = real(*args)  # type: ignore[arg-type]  # passed through
-        return replace(token, log=replace(token.log, private=Short()))
+        keys = token.keys
+        return replace(token, keys=keys._replace(log=replace(keys.log, private=Short())))
 
-    monkeypatch.setattr(device, "open_token", opened)
+    monkeypatch.setattr(ladder, "open_token", opened)
     async with box.signer() as signer:
         for outages in (1, 1):
             with pytest.raises(TryAgainError, match="5 bytes"):
@@ -442,7 +447,7 @@ async def test_refused_pin_is_latched_though_the_public_keys_cannot_be_read(
     def need_login(*_: object) -> None:
         raise TokenFaultError("no objects without a login")
 
-    monkeypatch.setattr(device, "read_public", need_login)
+    monkeypatch.setattr(ladder, "read_public", need_login)
     box.pin = "wrong"
     signer = await open_signer(box.config, ORIGIN, box.give_pin, known=box.keys)
     try:

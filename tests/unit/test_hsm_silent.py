@@ -12,6 +12,7 @@ from chopmark.core.errors import TryAgainError
 from chopmark.core.merkle import EMPTY_ROOT
 from chopmark.hsm import HsmConfig, HsmSigner
 from chopmark.hsm import signer as signer_module
+from chopmark.hsm.meter import Meter
 from chopmark.hsm.thread import HsmThread
 from softkeys import SoftKey, cosigner
 
@@ -26,7 +27,8 @@ class SilentDevice:
     def __init__(self) -> None:
         self.free = threading.Event()
         self.log_key = self.cosigner_key = KEY.vkey
-        self.state, self.reason, self.outages = "ready", None, 0
+        self.state, self.reason, self.hint, self.outages = "ready", None, None, 0
+        self.meter = Meter()
 
     def sign(self, role: str, message: bytes) -> bytes:
         assert self.free.wait(30), role

@@ -20,7 +20,7 @@ async def test_calls_run_in_order_on_one_thread() -> None:
     thread.stop()
     assert results == [number * 2 for number in range(500)]
     assert [number for number, _ in seen] == list(range(500))
-    assert {name for _, name in seen} == {"hsm_0"}
+    assert {name for _, name in seen} == {"hsm"}
 
 
 async def test_error_goes_to_its_caller_alone() -> None:

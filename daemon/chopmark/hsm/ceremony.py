@@ -74,7 +74,7 @@ def create_keys(
 def _run(
     config: HsmConfig, origin: str, pin: Callable[[], str], cosigner: Cosigner
 ) -> tuple[VerifierKey, VerifierKey]:
-    module = Module(config.module)
+    module = Module(config.module, config.init_string)
     try:
         session = login(module, module.find_token(config), pin, rw=True)
         return _create(session, config, origin, _COSIGNERS[cosigner])
@@ -86,7 +86,7 @@ def _run(
         hint = "a token without Ed25519 may take --cosigner-key p256"
         raise ConfigurationError("no-such-mechanism", message, hint=hint) from error
     except (PKCS11Error, TokenFaultError) as error:
-        raise away(describe(error)) from error
+        raise away(describe(error), error) from error
     finally:
         module.close()
 

@@ -19,6 +19,8 @@ class HsmConfig:
         cosigner_name: name of the cosigner key, if it is not the origin and `/cosigner`.
         first_label: label of the first log key, if another has taken over: what belongs to the
             log, and not to one of its keys, is named after it.
+        init_string: what the module wants to be told at its start, as NSS does, or None.
+        usage_limit: signatures after which a key makes no more, or None.
 
     Raises:
         ConfigurationError: `malformed-hsm-config`.
@@ -32,6 +34,8 @@ class HsmConfig:
     witness_label: str = "chopmark-witness"
     cosigner_name: str | None = None
     first_label: str | None = None
+    init_string: str | None = None
+    usage_limit: int | None = None
 
     def __post_init__(self) -> None:
         if not self.module.startswith("/"):

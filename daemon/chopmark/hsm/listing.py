@@ -65,7 +65,7 @@ def list_keys(config: HsmConfig, origin: str) -> TokenKeys:
 
 
 def _run(config: HsmConfig, origin: str) -> TokenKeys:
-    module = Module(config.module)
+    module = Module(config.module, config.init_string)
     try:
         session = module.find_token(config).open()
         return TokenKeys(
@@ -73,7 +73,7 @@ def _run(config: HsmConfig, origin: str) -> TokenKeys:
             _list(session, config.cosigner_label, cosigner_name(origin), cosigner=True),
         )
     except (PKCS11Error, TokenFaultError) as error:
-        raise away(describe(error)) from error
+        raise away(describe(error), error) from error
     finally:
         module.close()
 

@@ -1,21 +1,21 @@
 """The PKCS#11 module: loading, starting again, and finding a token.
 
-python-pkcs11 calls C_Initialize(NULL), which tells a module that one thread alone will call it, and
-yet lets go of the GIL in every call: a second thread corrupts SoftHSM's memory. So a `Module`
-belongs to the thread that loaded it, and a path can be loaded once at a time.
+Modules are started with locks (`library`); all the same a `Module` belongs to the thread that
+loaded it, and a path can be loaded once at a time: logins, sessions and C_Finalize are the
+process's, so that a second user of the module would pull them away under the first.
 """
 
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import pkcs11
 from pkcs11.constants import TokenFlag
 from pkcs11.exceptions import PKCS11Error
 
 from chopmark.core.errors import ConfigurationError, TryAgainError
 from chopmark.hsm.config import HsmConfig
-from chopmark.hsm.errors import TokenFaultError, away, describe
+from chopmark.hsm.errors import TokenFaultError, describe
+from chopmark.hsm.library import load
 
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class with a small initial
@@ -30,6 +30,7 @@ class Module:
 
     Args:
         path: absolute path of the shared library.
+        reserved: a string that it wants at its start (`init_string`), or None.
         late: one that does not start yet is no error: `find_token` and `restart` try again.
 
     Raises:
@@ -38,10 +39,11 @@ class Module:
         RuntimeError: this process has it loaded already.
     """
 
-    def __init__(self, path: str, *, late: bool = False) -> None:
+    def __init__(self, path: str, reserved: str | None = None, *, late: bool = False) -> None:
         self.path = path
+        self._reserved = reserved
         self._library: Library
-        self._started = False
+        self._started = self._running = False
         self._owner = threading.get_ident()
         self._closed = False
         self._real = Path(path).resolve()
@@ -61,6 +63,11 @@ class Module:
         """Who made the module, as it says itself; empty while it has not started."""
         return self._library.manufacturer_id if self._started else ""
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it is between C_Initialize and C_Finalize."""
+        return self._started and self._running
+
     def assert_owner(self) -> None:
         """Fail loudly on a call from another thread or after the end, before it does harm."""
         if self._closed:
@@ -78,6 +85,7 @@ class Module:
         self.stop()
         if self._started:
             self._library.initialize()
+            self._running = True
         else:
             self._start()
 
@@ -86,6 +94,7 @@ class Module:
         self.assert_owner()
         if not self._started:
             return
+        self._running = False
         try:
             self._library.finalize()
         except PKCS11Error:
@@ -123,23 +132,8 @@ class Module:
         raise _no_such_token(self.path, config, tokens)
 
     def _start(self) -> None:
-        self._library = _load(self.path)
-        self._started = True
-
-
-def _load(path: str) -> "Library":
-    if not Path(path).is_file():
-        raise _no_module(f"there is no PKCS#11 module at {path}")
-    try:
-        return pkcs11.lib(path)
-    except PKCS11Error as error:
-        if "while loading" in str(error):  # the library's only sign that dlopen or dlsym failed
-            raise _no_module(f"{path} is not a PKCS#11 module that loads here") from error
-        raise away(f"{path} does not start ({describe(error)})") from error
-
-
-def _no_module(message: str) -> ConfigurationError:
-    return ConfigurationError("no-hsm-module", message, hint="see `module` under [hsm]")
+        self._library = load(self.path, self._reserved)
+        self._started = self._running = True
 
 
 def _list_tokens(library: "Library") -> "tuple[list[Token], PKCS11Error | None]":

@@ -1,13 +1,17 @@
 """The signer of a gateway: typed objects in, verified signatures out.
 
 Nothing else in this system makes a signature, and it signs nothing but checkpoints, cosignatures
-of checkpoints, and rosters: there is no way to hand it bytes (design: what a key may sign).
+of checkpoints, rosters and self-tests: there is no way to hand it bytes (design: what a key may
+sign).
 """
 
 import asyncio
+import logging
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Final, TypeVar
 
 from chopmark.core.checkpoint import (
@@ -22,21 +26,37 @@ from chopmark.core.mark import HeadMark
 from chopmark.core.note import Signature
 from chopmark.core.roster import Roster
 from chopmark.core.roster_text import encode_roster, parse_roster
+from chopmark.core.selftest import SelfTest, parse_self_test
 from chopmark.core.text import MAX_INT
+from chopmark.hsm.book import TokenBook
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.der import encode_ecdsa
-from chopmark.hsm.device import Device, Role, State
-from chopmark.hsm.errors import away
+from chopmark.hsm.device import Device, Known, Role, State
+from chopmark.hsm.errors import advise, away
+from chopmark.hsm.meter import Meter
+from chopmark.hsm.pin import Source
+from chopmark.hsm.rpc import ADDRESS_VARIABLE, break_off
 from chopmark.hsm.thread import HsmThread
 from chopmark.hsm.turns import Turn
 
 T = TypeVar("T")
 
+_log: Final = logging.getLogger("chopmark.hsm")
 _TRIES: Final = 2
 """A signature that does not verify is asked for once more, from a token opened anew."""
 ANSWER: Final = 15.0
 """Seconds within which a call must come back. A TPM needs up to one; a network HSM that lost its
 line may never answer, and a call into the module cannot be broken off."""
+STUCK: Final = 60.0
+"""Seconds after which a call counts as one that never comes back. Nothing in this process can use
+the module then, so the daemon ends, and is started again."""
+STUCK_BEFORE: Final = 600.0
+"""The same while the module has not worked in this process: a new one would hardly do better, and
+would answer no verification while it starts. A person at a PIN pad takes some time too."""
+KEEP_ALIVE: Final = 60.0
+"""Seconds without a good signature by the log key after which one is made, to see that it works."""
+LOOK: Final = 1.0
+"""Seconds between two looks at the thread."""
 _SILENT: Final = "it does not answer"
 
 
@@ -47,7 +67,14 @@ class HsmSigner:
     the caller's, so that the HSM goes on meanwhile.
     """
 
-    def __init__(self, thread: HsmThread, device: Device, config: HsmConfig) -> None:
+    def __init__(
+        self,
+        thread: HsmThread,
+        device: Device,
+        config: HsmConfig,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._monotonic = monotonic
         self._thread = thread
         self._device = device
         self._config = config
@@ -56,10 +83,11 @@ class HsmSigner:
             "cosignatures": 0,
             "foreign_cosignatures": 0,
             "rosters": 0,
+            "self_tests": 0,
             "bad_signatures": 0,
         }
-        self._silent = False
         self._closing = False
+        self._broken_off = False
 
     @property
     def log_key(self) -> VerifierKey:
@@ -73,13 +101,52 @@ class HsmSigner:
 
     @property
     def state(self) -> State:
-        """`ready`, `away` (comes back by itself) or `latched` (the PIN was refused)."""
+        """How it is: see `device`. One that does not answer is `away`."""
         return "away" if self._silent else self._device.state
 
     @property
     def reason(self) -> str | None:
         """Why it is not ready, in a few words."""
         return _SILENT if self._silent else self._device.reason
+
+    @property
+    def hint(self) -> str | None:
+        """What an operator does about it."""
+        return advise(None) if self._silent else self._device.hint
+
+    @property
+    def meter(self) -> Meter:
+        """What is counted of it."""
+        return self._device.meter
+
+    @property
+    def sessions(self) -> int:
+        """Sessions of ours that are open in the token."""
+        return self._device.sessions
+
+    @property
+    def used(self) -> dict[str, int]:
+        """Signatures that count as made, by the key's role; empty where no limit is set."""
+        if self._config.usage_limit is None:
+            return {}
+        roles = {"log": self.log_key, "cosigner": self.cosigner_key, "witness": self.witness_key}
+        usage = self._device.usage
+        return {role: usage.used(key.encode()) for role, key in roles.items() if key is not None}
+
+    @property
+    def usage_limit(self) -> int | None:
+        """Signatures that a key may make."""
+        return self._config.usage_limit
+
+    @property
+    def since_good(self) -> float | None:
+        """Seconds since a signature by the log key last verified; None if none has."""
+        last = self._device.meter.last_good
+        return None if last is None else self._monotonic() - last
+
+    @property
+    def _silent(self) -> bool:
+        return self._thread.stuck_for > ANSWER
 
     @property
     def module(self) -> str:
@@ -148,6 +215,53 @@ class HsmSigner:
         payload = await self._sign("log", text, text, b"", Turn.OWN)
         self._counts["rosters"] += 1
         return _to_signature(self.log_key, payload)
+
+    async def self_test(self, test: SelfTest) -> None:
+        """Sign a self-test with the log key, and forget the signature once it has verified.
+
+        Raises:
+            TryAgainError: as `sign_checkpoint`: it does not work.
+            ValueError: it does not read back as itself.
+        """
+        text = _encode_self_test(test)
+        if test.origin != self.log_key.name:
+            raise ValueError(f"the key of {self.log_key.name} makes no other log's self-tests")
+        await self._sign("log", text, text, b"", Turn.UPKEEP)
+        self._counts["self_tests"] += 1
+
+    async def watch(self, now_ms: Callable[[], int]) -> None:
+        """See for ever that the HSM works, and what became of a call that does not come back.
+
+        Args:
+            now_ms: the time for self-tests.
+
+        Raises:
+            TryAgainError: `hsm-stuck`, `hsm-broken`: only a new process can use the module.
+        """
+        while True:
+            if self._device.state in ("ready", "away") and self._test_due():
+                with suppress(TryAgainError):
+                    await self.self_test(SelfTest(self.log_key.name, now_ms()))
+            self._see_to_hanging()
+            if (broken := self._device.broken) is not None:
+                raise _restart("hsm-broken", broken)
+            await asyncio.sleep(LOOK)
+
+    async def unlatch(self) -> None:
+        """Let the PIN be tried again, once.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`: it was refused again.
+        """
+        await self._call(self._device.unlatch)
+
+    async def maintain(self, *, on: bool) -> None:
+        """Take the HSM out of use, or into use again.
+
+        Raises:
+            TryAgainError: `hsm-away` and others of its family: it cannot be used yet.
+        """
+        await self._call(partial(self._device.maintain, on=on))
 
     async def generate(self, role: Role, name: str, base: str) -> tuple[str, VerifierKey]:
         """Make one more key in the token, of the type that the one in use has; see `Device`.
@@ -242,6 +356,8 @@ class HsmSigner:
             raw = await self._call(self._device.sign, role, message, turn=turn)
             payload = prefix + (encode_ecdsa(raw) if key.is_p256 else raw)
             if key.verify(text, payload) is not None:
+                if role == "log":
+                    self._device.meter.last_good = self._monotonic()
                 if self._device.state != "ready":
                     await self._call(self._device.confirm)
                 return payload
@@ -255,52 +371,81 @@ class HsmSigner:
         Raises:
             TryAgainError: `hsm-away` if it does not come back in time.
         """
+        if self._silent:  # who came first waits; who comes now is told at once
+            raise away(_SILENT)
         try:
             async with asyncio.timeout(ANSWER):
-                result = await self._thread.call(function, *args, turn=turn)
+                return await self._thread.call(function, *args, turn=turn)
         except TimeoutError:
-            self._silent = True
             raise away(_SILENT) from None
-        self._silent = False
-        return result
+
+    def _test_due(self) -> bool:
+        since = self.since_good
+        return since is None or since >= KEEP_ALIVE
+
+    def _see_to_hanging(self) -> None:
+        """Break a call off that hangs, where the module runs in a process of its own."""
+        if not self._silent:
+            self._broken_off = False
+            return
+        if not self._broken_off:
+            self._broken_off = True
+            broken_off = break_off(os.environ.get(ADDRESS_VARIABLE, ""))
+            done = "it is broken off" if broken_off else "nothing can break it off"
+            _log.error("a call into the HSM has not come back for %.0f s: %s", ANSWER, done)
+        limit = STUCK if self._device.worked else STUCK_BEFORE
+        if self._thread.stuck_for > limit:
+            raise _restart("hsm-stuck", f"a call into the HSM has not come back for {limit:.0f} s")
 
 
 async def open_signer(
     config: HsmConfig,
     origin: str,
-    pin: Callable[[], str],
+    pin: Source,
     *,
-    known: tuple[VerifierKey, VerifierKey] | None = None,
+    known: Known | None = None,
+    book: TokenBook | None = None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> HsmSigner:
     """Load the module, log in and find the keys, all on a new HSM thread.
 
-    A refused PIN gives a signer that is `latched`: the daemon goes on and verifies, instead of
-    being started, and trying the PIN, over and over.
+    A refused PIN gives a signer that is `latched`, one that is still to be given one that is
+    `locked`: the daemon goes on and verifies, instead of being started, and trying the PIN, over
+    and over.
 
     Args:
         config: which module, token and keys.
         origin: of our log; names both keys.
-        pin: gives the PIN; called at each login, late, and what it gives is not kept.
+        pin: gives the PIN; called at each login, late, and what it gives is not kept. Raises
+            `PinAwaitedError` while there is none.
         known: log key and cosigner key, where the ledger names them. A token that is not there
             yet, or not in this slot, then gives a signer that is `away`: a daemon that ended
             would not verify either, and the token may come late, or be plugged in again.
+        book: keeps what must be known at the next start; forgotten at the end, if None.
         monotonic: seconds of a clock that never goes back.
 
     Raises:
         ConfigurationError: `no-hsm-module`, `no-such-token`, `ambiguous-token`, `ambiguous-key`,
             `unfit-key`, `key-not-protected`.
         MissingError: `no-such-key`: `chopmark init` makes them.
-        TryAgainError: `hsm-away`; `pin-latched` if not even the public keys could be read.
+        TryAgainError: `hsm-away`; `pin-latched` and `pin-awaited` if not even the public keys
+            could be read.
     """
     check_origin(origin)
     thread = HsmThread()
+    device = Device(config, origin, pin, monotonic, known, book)
     try:
-        device = await thread.call(Device, config, origin, pin, monotonic, known)
+        async with asyncio.timeout(ANSWER):
+            await thread.call(device.start)
+    except TimeoutError:
+        # It goes on starting, and what is known of the keys will do until then.
+        if known is None:
+            thread.stop()
+            raise away(_SILENT) from None
     except BaseException:
         thread.stop()
         raise
-    return HsmSigner(thread, device, config)
+    return HsmSigner(thread, device, config, monotonic)
 
 
 def _encode(checkpoint: Checkpoint, parse: Callable[[str], Checkpoint] = parse_checkpoint) -> bytes:
@@ -321,6 +466,20 @@ def _encode_roster(roster: Roster) -> bytes:
     if parse_roster(text) != roster:
         raise ValueError("this roster does not read back as itself")
     return text.encode()
+
+
+def _encode_self_test(test: SelfTest) -> bytes:
+    if type(test) is not SelfTest:
+        raise TypeError(f"a SelfTest is signed, and nothing else: {type(test).__name__}")
+    text = test.encode()
+    if parse_self_test(text) != test:
+        raise ValueError("this self-test does not read back as itself")
+    return text
+
+
+def _restart(code: str, message: str) -> TryAgainError:
+    hint = "the daemon restarts; with the module in a process of its own, it would not have to"
+    return TryAgainError(code, message, hint=f"{hint} (docs/operations/hsm-isolation.md)")
 
 
 def _to_signature(key: VerifierKey, payload: bytes) -> Signature:

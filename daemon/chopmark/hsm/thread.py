@@ -1,9 +1,10 @@
 """The one thread that calls into the HSM, and the way to it from asyncio."""
 
 import asyncio
+import threading
+import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from chopmark.core.errors import TryAgainError
@@ -22,16 +23,26 @@ class HsmThread:
 
     Used from one event loop. Calls and results cross over in batches where they come faster than
     a thread switch takes: that is what a loop and a thread spend most on otherwise.
+
+    The process does not wait for the thread at its end: a call into a device that never answers
+    would keep it for ever.
     """
 
     def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hsm")
         self._loop = asyncio.get_running_loop()
         self._jobs: Turns[_Job] = Turns()
         self._results: deque[_Result] = deque()
-        self._running = False
+        self._wake = threading.Event()
+        self._began: float | None = None
         self._delivering = False
         self._stopped = False
+        threading.Thread(target=self._run, name="hsm", daemon=True).start()
+
+    @property
+    def stuck_for(self) -> float:
+        """Seconds for which the present call has been running; 0 if there is none."""
+        began = self._began
+        return 0.0 if began is None else time.monotonic() - began
 
     async def call(self, function: Callable[..., T], *args: object, turn: Turn = Turn.UPKEEP) -> T:
         """Run a function on the thread. A cancelled call that has not begun will not begin.
@@ -46,37 +57,42 @@ class HsmThread:
             raise TryAgainError("hsm-busy", "too many signatures wait for the HSM", retry_after=1)
         future: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put(turn, (future, lambda: function(*args)))
-        if not self._running:
-            self._running = True
-            self._executor.submit(self._run)
+        self._wake.set()
         return await future
 
     def stop(self) -> None:
         """Take no more calls, and let the thread end after those that wait."""
         self._stopped = True
-        self._executor.shutdown(wait=False)
+        self._wake.set()
 
     def _run(self) -> None:
         while True:
+            self._wake.wait()
+            self._wake.clear()
             while self._jobs:
                 self._run_one(*self._jobs.take())
-            self._running = False
-            # A call that came between the last look and that line saw `_running` still set.
-            if not self._jobs:
+            if self._stopped:
                 return
-            self._running = True
 
     def _run_one(self, future: asyncio.Future[Any], function: Callable[[], Any]) -> None:
         if future.cancelled():
             return
+        self._began = time.monotonic()
         try:
             result: _Result = (future, function(), None)
         except BaseException as error:  # noqa: BLE001 - it is the caller's, and goes to the caller
             result = (future, None, error)
+        self._began = None
         self._results.append(result)
         if not self._delivering:
             self._delivering = True
+            self._deliver_soon()
+
+    def _deliver_soon(self) -> None:
+        try:
             self._loop.call_soon_threadsafe(self._deliver)
+        except RuntimeError:  # the loop is closed: whoever asked has left
+            self._results.clear()
 
     def _deliver(self) -> None:
         self._delivering = False

@@ -1,70 +1,150 @@
 """One token: the login, and the keys found after it.
 
-A session that was opened with the PIN carries the login of the whole process, so exactly one is
-open, and stays open. Whatever goes wrong, C_Finalize cleans up: python-pkcs11 forgets the session
-of a failed login, and a session whose logout fails, and only that call closes those.
+A login is the process's, not a session's: when a session that was opened with the PIN is closed,
+all others are logged out. So one session, the entrance, holds the login and does nothing else, and
+a second one works: what goes wrong in that one is healed without the PIN. Where more is wrong,
+C_Finalize cleans up: python-pkcs11 forgets the session of a failed login, and a session whose
+logout fails, and only that call closes those.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
-from pkcs11.constants import TokenFlag
+from pkcs11 import PROTECTED_AUTH
+from pkcs11.constants import ObjectClass, TokenFlag
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.types import Session, Token
 
 from chopmark.core.keys import VerifierKey
+from chopmark.hsm.book import TokenBook, Unkept
 from chopmark.hsm.config import HsmConfig
-from chopmark.hsm.errors import PIN_ERRORS, PinRefusedError, describe
-from chopmark.hsm.keys import HsmKey, find_private, find_verifiers, find_witness
+from chopmark.hsm.errors import LoggedOutError, PinRefusedError, describe, is_pin_error
+from chopmark.hsm.keys import (
+    HsmKey,
+    find_objects,
+    find_private,
+    find_verifiers,
+    find_witness,
+)
 from chopmark.hsm.module import Module
+from chopmark.hsm.pin import Pin, PinPad
 
 _ON_DISK: Final = ("SoftHSM", "tpm2-software")
 """Makers of modules that keep their objects as files on the disk that holds the ledger."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenToken:
-    """A token that we are logged in to. The handles in it die with the next login."""
+class Keys(NamedTuple):
+    """The gateway's keys in a token; their handles die with the login, and with their session."""
 
-    session: Session
-    label: str
     log: HsmKey
     cosigner: HsmKey
     witness: HsmKey | None = None
 
 
-def open_token(module: Module, config: HsmConfig, origin: str, pin: Callable[[], str]) -> OpenToken:
+@dataclass(frozen=True, slots=True)
+class OpenToken:
+    """A token that we are logged in to.
+
+    Attributes:
+        token: as it was found.
+        entrance: the session that holds the login.
+        session: the one that works.
+        keys: found in that one.
+    """
+
+    token: Token
+    entrance: Session
+    session: Session
+    keys: Keys
+
+    @property
+    def label(self) -> str:
+        """Label of the token."""
+        return self.token.label
+
+    @property
+    def sessions(self) -> int:
+        """How many sessions are open."""
+        return 2
+
+
+def open_token(
+    module: Module, config: HsmConfig, origin: str, pin: Callable[[], Pin], book: TokenBook
+) -> OpenToken:
     """Log in, and find both keys, and the witness key if there is one.
+
+    On failure the module is stopped, so that nothing leaks.
 
     Raises:
         PinRefusedError: the PIN is wrong or locked; it must not be tried again.
+        PinAwaitedError: it was not given yet.
         PKCS11Error: the token does not answer.
         ChopmarkError: what finding the token and its keys raises.
     """
     token = module.find_token(config)
-    # The head mark is written in it, and new keys are made.
-    writable = not token.flags & TokenFlag.WRITE_PROTECTED
-    session = login(module, token, pin, rw=writable)
+    entrance = login(module, token, pin, book, rw=_writable(token))
     try:
-        log, cosigner = find_verifiers(session, config, origin)
-        log_key = find_private(session, config.log_label, log)
-        cosigner_key = find_private(session, config.cosigner_label, cosigner)
-        witness = find_witness(session, config, origin)
-        witness_key = find_private(session, config.witness_label, witness) if witness else None
+        return _enter(token, entrance, config, origin)
     except BaseException:
         module.stop()
         raise
-    return OpenToken(session, token.label, log_key, cosigner_key, witness_key)
 
 
-def login(module: Module, token: Token, pin: Callable[[], str], *, rw: bool = False) -> Session:
+def reopen_session(opened: OpenToken, config: HsmConfig, origin: str) -> OpenToken:
+    """A new session in place of the one that works, under the login that there is.
+
+    Raises:
+        PKCS11Error: the token does not answer.
+        LoggedOutError: the login is gone.
+        ChopmarkError: what finding its keys raises.
+    """
+    with suppress(PKCS11Error):
+        opened.session.close()
+    session = opened.token.open(rw=_writable(opened.token))
+    find_verifiers(session, config, origin)
+    if not find_objects(session, ObjectClass.PRIVATE_KEY, config.log_label):
+        raise LoggedOutError
+    return replace(opened, session=session, keys=_find_keys(session, config, origin))
+
+
+def log_in_again(
+    opened: OpenToken,
+    module: Module,
+    config: HsmConfig,
+    origin: str,
+    pin: Callable[[], Pin],
+    book: TokenBook,
+) -> OpenToken:
+    """A new login; raises as `open_token`, and stops the module then."""
+    for session in (opened.session, opened.entrance):
+        with suppress(PKCS11Error):
+            session.close()
+    entrance = login(module, opened.token, pin, book, rw=_writable(opened.token))
+    try:
+        return reopen_session(replace(opened, entrance=entrance), config, origin)
+    except BaseException:
+        module.stop()
+        raise
+
+
+def login(
+    module: Module,
+    token: Token,
+    pin: Callable[[], Pin],
+    book: TokenBook | None = None,
+    *,
+    rw: bool = False,
+) -> Session:
     """The one session with a login. On failure the module is stopped, so that nothing leaks.
 
     Args:
         module: the module of the token.
         token: where to log in.
         pin: gives the PIN; called once, at the last moment, and what it gives is not kept.
+        book: keeps that a login was begun: a daemon that ends in the middle of a wrong one must not
+            try it again.
         rw: whether objects will be made.
 
     Raises:
@@ -72,14 +152,19 @@ def login(module: Module, token: Token, pin: Callable[[], str], *, rw: bool = Fa
         PKCS11Error: the token does not answer.
     """
     module.assert_owner()
-    _check_tries(token)
+    kept = book or Unkept()
+    _check_tries(token, kept)
+    secret = _for_library(pin())
+    kept.begin_login()
     try:
-        return token.open(rw=rw, user_pin=pin())
+        session = token.open(rw=rw, user_pin=secret)
     except PKCS11Error as error:
         module.stop()
-        if isinstance(error, PIN_ERRORS):
+        if is_pin_error(error):
             raise PinRefusedError(f"the token refuses the PIN ({describe(error)})") from error
         raise
+    kept.end_login()
+    return session
 
 
 def read_public(
@@ -109,8 +194,36 @@ def warn_of(module: Module) -> str | None:
     )
 
 
-def _check_tries(token: Token) -> None:
+def _enter(token: Token, entrance: Session, config: HsmConfig, origin: str) -> OpenToken:
+    session = token.open(rw=_writable(token))
+    return OpenToken(token, entrance, session, _find_keys(session, config, origin))
+
+
+def _find_keys(session: Session, config: HsmConfig, origin: str) -> Keys:
+    log, cosigner = find_verifiers(session, config, origin)
+    log_key = find_private(session, config.log_label, log)
+    cosigner_key = find_private(session, config.cosigner_label, cosigner)
+    witness = find_witness(session, config, origin)
+    witness_key = find_private(session, config.witness_label, witness) if witness else None
+    return Keys(log_key, cosigner_key, witness_key)
+
+
+def _writable(token: Token) -> bool:
+    """The head mark is written in it, and new keys are made."""
+    return not token.flags & TokenFlag.WRITE_PROTECTED
+
+
+def _for_library(pin: Pin) -> object:
+    return PROTECTED_AUTH if isinstance(pin, PinPad) else pin
+
+
+def _check_tries(token: Token, book: TokenBook) -> None:
+    if book.refused is not None:
+        raise PinRefusedError(book.refused)
     if token.flags & TokenFlag.USER_PIN_LOCKED:
-        raise PinRefusedError("the PIN is locked")
+        raise PinRefusedError("the PIN is locked: too many wrong ones were tried")
     if token.flags & TokenFlag.USER_PIN_FINAL_TRY:
         raise PinRefusedError("one more wrong PIN would lock the token, so it is not tried")
+    if book.login_begun and token.flags & TokenFlag.USER_PIN_COUNT_LOW:
+        message = "the daemon ended while it tried the PIN, and the token has counted a wrong try"
+        raise PinRefusedError(message)

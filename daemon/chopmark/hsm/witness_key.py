@@ -41,7 +41,7 @@ def create_witness_key(config: HsmConfig, origin: str, pin: Callable[[], str]) -
 
 
 def _run(config: HsmConfig, origin: str, pin: Callable[[], str]) -> VerifierKey:
-    module = Module(config.module)
+    module = Module(config.module, config.init_string)
     try:
         return _create(login(module, module.find_token(config), pin, rw=True), config, origin)
     except PinRefusedError as refused:
@@ -51,7 +51,7 @@ def _run(config: HsmConfig, origin: str, pin: Callable[[], str]) -> VerifierKey:
         message = "the token cannot make an Ed25519 key, and C2SP has no witness without one"
         raise ConfigurationError("no-such-mechanism", message) from error
     except (PKCS11Error, TokenFaultError) as error:
-        raise away(describe(error)) from error
+        raise away(describe(error), error) from error
     finally:
         module.close()
 

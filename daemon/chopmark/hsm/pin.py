@@ -1,0 +1,57 @@
+"""The PIN as the HSM's thread gets it: given late, never kept, never tried twice when refused."""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+
+from chopmark.hsm.errors import PinRefusedError
+
+
+class PinPad:
+    """Stands for a PIN that is typed at the device."""
+
+
+Pin = str | PinPad
+Source = Callable[[], Pin]
+
+
+class PinAwaitedError(Exception):
+    """The PIN is still to be given through the daemon's socket."""
+
+
+class PinGuard:
+    """Gives the PIN, but not one that the token has refused in this process.
+
+    What is remembered of a refused one is a keyed hash under a key that only this process has.
+
+    Args:
+        source: gives the PIN, called at each login; raises `PinAwaitedError` while there is none.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._key = secrets.token_bytes(32)
+        self._last: bytes | None = None
+        self._refused: set[bytes] = set()
+
+    def give(self) -> Pin:
+        """The PIN.
+
+        Raises:
+            PinRefusedError: it is one that was refused.
+            PinAwaitedError: there is none yet.
+        """
+        pin = self._source()
+        self._last = None if isinstance(pin, PinPad) else self._mark(pin)
+        if self._last in self._refused:
+            message = "the PIN in place is still the one that the token refused"
+            raise PinRefusedError(message)
+        return pin
+
+    def refuse(self) -> None:
+        """The token has refused the one that was given last."""
+        if self._last is not None:
+            self._refused.add(self._last)
+
+    def _mark(self, pin: str) -> bytes:
+        return hashlib.blake2b(pin.encode(), key=self._key).digest()
