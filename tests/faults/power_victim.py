@@ -34,7 +34,7 @@ from chopmark.core.ports import MarkKeeper, Signer
 from chopmark.ledger import tail
 from chopmark.ledger.replica import Replica
 from chopmark.service.config import Config, parse_config
-from chopmark.service.credentials import read_pin
+from chopmark.service.credentials import PinSource, read_pin
 from chopmark.service.heartbeat import make_heartbeat
 from chopmark.service.initialise import initialise
 from chopmark.service.places import index_path, log_path
@@ -248,7 +248,9 @@ async def run_gateway(folder: Path, shown: Shown, rng: random.Random, rounds: in
     with writing_back(config):
         for _ in range(2):
             async with AsyncExitStack() as stack:
-                victim = Victim(await build(config, stack), shown, source, rng, tokens)
+                victim = Victim(
+                    await build(config, stack, PinSource(config)), shown, source, rng, tokens
+                )
                 await victim.run(rounds)
                 wal = log_path(config.gateway.state).with_name("log.db-wal").read_bytes()
                 shown("wrapped", times=int.from_bytes(wal[12:16], "big"))

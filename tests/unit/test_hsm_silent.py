@@ -55,6 +55,8 @@ async def test_call_that_hangs_is_an_hsm_that_is_away(
     with pytest.raises(TryAgainError) as caught:
         await signer.cosign(HEAD, 1)
     assert caught.value.code == "hsm-away"
+    while signer.state == "ready":  # the thread began a moment after the caller
+        await asyncio.sleep(0)
     assert (signer.state, signer.reason) == ("away", "it does not answer")
 
 

@@ -14,6 +14,7 @@ from chopmark.api.compact import make_compact_route
 from chopmark.api.entries import read_entries
 from chopmark.api.evidence import read_evidence, release_fork
 from chopmark.api.guard import LocalOnly
+from chopmark.api.hsm import maintain_hsm, read_hsm, unlatch_hsm, unlock_hsm
 from chopmark.api.keys import activate_key, generate_key, read_keys, retire_key
 from chopmark.api.limits import ApiLimits
 from chopmark.api.ports import Gateway
@@ -94,6 +95,10 @@ def create_app(
             post_json("/v1/keys/activate", activate_key, gateway, bounds),
             post_json("/v1/keys/retire", retire_key, gateway, bounds),
             read_keys,
+            post_json("/v1/hsm/pin", unlock_hsm, gateway, bounds),
+            post_json("/v1/hsm/unlatch", unlatch_hsm, gateway, bounds),
+            post_json("/v1/hsm/maintenance", maintain_hsm, gateway, bounds),
+            read_hsm,
             read_proof_of,
             read_entries,
             read_status,

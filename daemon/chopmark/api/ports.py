@@ -104,6 +104,26 @@ class Keys(Protocol):
         ...
 
 
+class Hsm(Protocol):
+    """The HSM of this gateway."""
+
+    def describe(self) -> dict[str, Any]:
+        """How it is, as JSON (docs/api.md)."""
+        ...
+
+    async def unlock(self, pin: str) -> dict[str, Any]:
+        """Give the PIN, which is tried once (`hsm-ready`, `malformed-pin`, `pin-latched`)."""
+        ...
+
+    async def unlatch(self) -> dict[str, Any]:
+        """Let the PIN be tried again, once (`pin-latched`)."""
+        ...
+
+    async def maintain(self, *, on: bool) -> dict[str, Any]:
+        """Take the HSM out of use, or into use again."""
+        ...
+
+
 class Forks(Protocol):
     """The evidence of forks that this gateway holds."""
 
@@ -127,6 +147,11 @@ class Gateway(Protocol):
     @property
     def forks(self) -> Forks:
         """The evidence of forks."""
+        ...
+
+    @property
+    def hsm(self) -> Hsm:
+        """The HSM."""
         ...
 
     @property

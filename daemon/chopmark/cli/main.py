@@ -69,12 +69,17 @@ GROUPS: Final = {
         },
     ),
     "hsm": (
-        "Make new keys in the token, and let them take over.",
+        "The HSM: how it is, its PIN, and its keys.",
         {
             "keys": "hsm:keys",
             "generate": "hsm:generate",
             "activate": "hsm:activate",
             "retire": "hsm:retire",
+            "status": "hsm_state:status",
+            "unlock": "hsm_state:unlock",
+            "unlatch": "hsm_state:unlatch",
+            "maintenance": "hsm_state:maintenance",
+            "errors": "hsm_state:errors",
         },
     ),
     "witness": (

@@ -200,6 +200,22 @@ class GatewayClient:
         body = {"note": _text(data), "fingerprint": fingerprint}
         return read_object(self._http.post_json("/v1/roster/pin", body))
 
+    def hsm(self) -> Json:
+        """How the gateway's HSM is."""
+        return read_object(self._http.get_json("/v1/hsm"), "state")
+
+    def unlock_hsm(self, pin: str) -> Json:
+        """Give the PIN, which is tried once; by a unix socket only."""
+        return read_object(self._http.post_json("/v1/hsm/pin", {"pin": pin}), "state")
+
+    def unlatch_hsm(self) -> Json:
+        """Let the PIN that is in place be tried again, once."""
+        return read_object(self._http.post_json("/v1/hsm/unlatch", {}), "state")
+
+    def maintain_hsm(self, *, on: bool) -> Json:
+        """Take the HSM out of use, or into use again."""
+        return read_object(self._http.post_json("/v1/hsm/maintenance", {"on": on}), "state")
+
     def keys(self) -> list[Json]:
         """The keys in use and those made after them."""
         return read_objects(self._http.get_json("/v1/keys"))

@@ -25,6 +25,7 @@ from chopmark.hsm.keys import (
     read_verifier,
 )
 from chopmark.hsm.module import Module
+from chopmark.hsm.pin import Pin
 from chopmark.hsm.token import login
 
 _log: Final = logging.getLogger("chopmark.hsm")
@@ -44,7 +45,7 @@ _COSIGNERS: Final[dict[Cosigner, KeyType]] = {"ed25519": KeyType.EC_EDWARDS, "p2
 
 
 def create_keys(
-    config: HsmConfig, origin: str, pin: Callable[[], str], cosigner: Cosigner = "ed25519"
+    config: HsmConfig, origin: str, pin: Callable[[], Pin], cosigner: Cosigner = "ed25519"
 ) -> tuple[VerifierKey, VerifierKey]:
     """Generate the log key (ECDSA P-256) and the cosigner key in the token.
 
@@ -72,7 +73,7 @@ def create_keys(
 
 
 def _run(
-    config: HsmConfig, origin: str, pin: Callable[[], str], cosigner: Cosigner
+    config: HsmConfig, origin: str, pin: Callable[[], Pin], cosigner: Cosigner
 ) -> tuple[VerifierKey, VerifierKey]:
     module = Module(config.module, config.init_string)
     try:

@@ -15,10 +15,11 @@ from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import PinRefusedError, TokenFaultError, away, describe
 from chopmark.hsm.keys import find_private, find_verifiers, find_witness
 from chopmark.hsm.module import Module
+from chopmark.hsm.pin import Pin
 from chopmark.hsm.token import login
 
 
-def create_witness_key(config: HsmConfig, origin: str, pin: Callable[[], str]) -> VerifierKey:
+def create_witness_key(config: HsmConfig, origin: str, pin: Callable[[], Pin]) -> VerifierKey:
     """Generate the witness key (Ed25519) in the token that has the gateway's other two.
 
     Blocks until done; the module must not be in use in this process.
@@ -40,7 +41,7 @@ def create_witness_key(config: HsmConfig, origin: str, pin: Callable[[], str]) -
         return executor.submit(_run, config, origin, pin).result()
 
 
-def _run(config: HsmConfig, origin: str, pin: Callable[[], str]) -> VerifierKey:
+def _run(config: HsmConfig, origin: str, pin: Callable[[], Pin]) -> VerifierKey:
     module = Module(config.module, config.init_string)
     try:
         return _create(login(module, module.find_token(config), pin, rw=True), config, origin)

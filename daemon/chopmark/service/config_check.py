@@ -2,7 +2,8 @@
 
 1. State, module and socket are absolute paths; the socket's fits into a socket address.
 2. One token is named, by label or by serial number; the keys have different labels.
-3. The PIN's credential is a plain file name.
+3. The PIN's credential is a plain file name; `pin_file` is an absolute path, and there where it is
+   used.
 4. `listen` is a loopback address and a port, for the API and for metrics; not the same twice.
 5. Issuing stops above the alarm, and soon enough that there is room to sign what was appended.
 6. What is over is kept for a day at least. There are 1 to 8 brokers, each once.
@@ -78,6 +79,12 @@ def _check_hsm(hsm: Hsm) -> None:
     _check_label("hsm.log_label", hsm.log_label, MAX_KEY_LABEL)
     _check_label("hsm.cosigner_label", hsm.cosigner_label, MAX_KEY_LABEL)
     _check_label("hsm.witness_label", hsm.witness_label, MAX_KEY_LABEL)
+    if hsm.usage_limit is not None and hsm.usage_limit < 1:
+        raise wrong_value("hsm.usage_limit", "it is 1 at least")
+    if (hsm.pin_file is None) == (hsm.pin == "file"):
+        raise wrong_value("hsm.pin_file", 'it goes with pin = "file", and only with that')
+    if hsm.pin_file is not None:
+        _check_absolute("hsm.pin_file", hsm.pin_file)
     if hsm.log_label == hsm.cosigner_label:
         raise wrong_value("hsm.cosigner_label", "the same as log_label, of another key")
     if hsm.witness_label in (hsm.log_label, hsm.cosigner_label):

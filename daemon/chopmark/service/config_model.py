@@ -58,9 +58,34 @@ class Hsm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     witness_label: Annotated[
         str, Meta(description="CKA_LABEL of the key for logs of others, if there is one")
     ] = "chopmark-witness"
+    pin: Annotated[
+        Literal["credential", "file", "pad", "socket"],
+        Meta(description="where the PIN comes from: systemd, a file, the device, `hsm unlock`"),
+    ] = "credential"
     pin_credential: Annotated[
         str, Meta(description="file name of the PIN in $CREDENTIALS_DIRECTORY")
     ] = "hsm-pin"
+    pin_file: Annotated[
+        Path | None,
+        Meta(
+            description='the file, for pin = "file"; its owner alone may open it',
+            examples=["/etc/chopmark/hsm-pin"],
+        ),
+    ] = None
+    init_string: Annotated[
+        str | None,
+        Meta(
+            description="what the module wants to be told at its start, as NSS does",
+            examples=["configdir='sql:/var/lib/chopmark/nss'"],
+        ),
+    ] = None
+    usage_limit: Annotated[
+        int | None,
+        Meta(
+            description="signatures after which a key makes no more; none: no limit",
+            examples=[1_000_000_000],
+        ),
+    ] = None
 
 
 class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -1,4 +1,7 @@
-"""The PIN of the HSM: from a file that systemd (or the operator) puts in place, nowhere else.
+"""The PIN of the HSM: where `[hsm] pin` says, and nowhere else.
+
+`credential`: a file that systemd puts in place; `file`: one that an operator does; `pad`: typed at
+the device; `socket`: given through the daemon's socket (`chopmark hsm unlock`), kept in memory.
 
 No message, and no exception that one could be chained to, carries any part of the PIN.
 """
@@ -8,7 +11,8 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from chopmark.core.errors import ConfigurationError
+from chopmark.core.errors import ConfigurationError, MalformedError
+from chopmark.hsm.pin import Pin, PinAwaitedError, PinPad
 from chopmark.service.config_model import Config
 
 DIRECTORY_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
@@ -16,18 +20,67 @@ MAX_PIN: Final = 255
 """Bytes: more than any token takes."""
 
 
+class PinSource:
+    """Gives the PIN at each login; nothing of it is kept here but one that was given by socket.
+
+    Args:
+        config: says where it is.
+
+    Raises (when called):
+        PinAwaitedError: it is to be given, and was not yet.
+        ConfigurationError: as `read_pin`.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._given: str | None = None
+
+    def __repr__(self) -> str:
+        return f"PinSource({self._config.hsm.pin})"
+
+    def __call__(self) -> Pin:
+        """The PIN."""
+        if self._given is not None:
+            return self._given
+        if self._config.hsm.pin == "pad":
+            return PinPad()
+        if self._config.hsm.pin == "socket":
+            raise PinAwaitedError
+        return read_pin(self._config)
+
+    def take(self, pin: str) -> None:
+        """Use this one from now on, whatever the configuration says.
+
+        Raises:
+            MalformedError: `malformed-pin`.
+        """
+        if _decode(pin.encode("utf-8", "replace")) != pin:
+            message = f"a PIN is one line of 1 to {MAX_PIN} bytes"
+            raise MalformedError("malformed-pin", message)
+        self._given = pin
+
+    def forget(self) -> None:
+        """Use the one that was given no more."""
+        self._given = None
+
+
 def read_pin(config: Config) -> str:
-    """Read the PIN from `$CREDENTIALS_DIRECTORY/<pin_credential>`, less one closing newline.
+    """Read the PIN from the file that the configuration names, less one closing newline.
 
     Raises:
-        ConfigurationError: `pin-missing`, `pin-exposed` (others than owner and group may read or
-            write the file) or `pin-malformed` (empty, too long, not one line of UTF-8).
+        ConfigurationError: `pin-missing`, `pin-exposed` (others than its owner may read or write
+            the file; of a credential: others than owner and group) or `pin-malformed` (empty, too
+            long, not one line of UTF-8).
     """
-    path = _locate(config.hsm.pin_credential)
+    hsm = config.hsm
+    if hsm.pin == "file":
+        path, closed = hsm.pin_file or Path(), stat.S_IRWXG | stat.S_IRWXO
+    else:
+        path, closed = _locate(hsm.pin_credential), stat.S_IRWXO
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
-            _check_mode(path, os.fstat(descriptor).st_mode)
+            _check_mode(path, os.fstat(descriptor).st_mode, closed)
             data = file.read(MAX_PIN + 3)
     except OSError as error:
         raise _missing(f"cannot read the PIN's file {path}: {error.strerror}") from error
@@ -54,12 +107,12 @@ def _missing(message: str) -> ConfigurationError:
     return ConfigurationError("pin-missing", message, hint=hint)
 
 
-def _check_mode(path: Path, mode: int) -> None:
-    """Group bits are let pass: systemd shows the mask of an ACL there."""
+def _check_mode(path: Path, mode: int, closed: int) -> None:
+    """A credential's group bits are let pass: systemd shows the mask of an ACL there."""
     if not stat.S_ISREG(mode):
         raise _missing(f"the PIN's file {path} is not a regular file")
-    if mode & stat.S_IRWXO:
-        message = f"every user of this machine may open the PIN's file {path}"
+    if mode & closed:
+        message = f"others than its owner may open the PIN's file {path}"
         raise ConfigurationError("pin-exposed", message, hint=f"chmod 0400 {path}; change the PIN")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
-from chopmark.api.ports import Asked, Awaited, Forks, Identity, Keys, Rosters, Until
+from chopmark.api.ports import Asked, Awaited, Forks, Hsm, Identity, Keys, Rosters, Until
 from chopmark.core.catalogue import Catalogue
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.draft import Draft, Drafts, Recorded
@@ -57,6 +57,7 @@ class GatewayService:
         clock: Clock,
         rosters: Rosters,
         rotation: Keys,
+        hsm: Hsm,
         forks: Forks,
         witnessing: Awaiting | None = None,
         catalogue: Catalogue | None = None,
@@ -64,6 +65,7 @@ class GatewayService:
         self._catalogue = Catalogue(own) if catalogue is None else catalogue
         self.rosters = rosters
         self.rotation = rotation
+        self.hsm = hsm
         self._own = own
         self._witnessing = witnessing
         self._sequencer = sequencer

@@ -20,9 +20,10 @@ from chopmark.api.server import serve
 from chopmark.core.errors import ChopmarkError
 from chopmark.service.audit_book import Book
 from chopmark.service.config import DEFAULT_PATH, Config, find_config, load_config, read_fingerprint
+from chopmark.service.credentials import PinSource
 from chopmark.service.logs import set_up_logging
 from chopmark.service.notify import feed_watchdog, notify_ready, notify_status, notify_stopping
-from chopmark.service.runtime import run_loop, settle
+from chopmark.service.runtime import forbid_core_files, run_loop, settle
 from chopmark.service.standing import Left
 from chopmark.service.wiring import Parts, build
 
@@ -44,6 +45,7 @@ def run() -> None:
     parser.add_argument("--version", action="version", version=chopmark.__version__)
     arguments = parser.parse_args()
     set_up_logging()
+    forbid_core_files()
     exit_code = 0
     try:
         path = find_config(arguments.config)
@@ -58,18 +60,23 @@ async def _main(config: Config, fingerprint: str = "") -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    doors = Doors()
+    doors, pins = Doors(), PinSource(config)
     before: Left | None = None
     try:
         while not stopped.is_set():
-            before = await _run_parts(config, fingerprint, stopped, doors, before)
+            before = await _run_parts(config, fingerprint, stopped, doors, pins, before)
     finally:
         doors.close()
         LOG.info("stopped")
 
 
 async def _run_parts(
-    config: Config, fingerprint: str, stopped: asyncio.Event, doors: Doors, before: Left | None
+    config: Config,
+    fingerprint: str,
+    stopped: asyncio.Event,
+    doors: Doors,
+    pins: PinSource,
+    before: Left | None,
 ) -> Left | None:
     """Run until we are to stop, or the roster has other members than the parts were made with.
 
@@ -78,7 +85,7 @@ async def _run_parts(
     no peer's word for it.
     """
     async with AsyncExitStack() as stack:
-        parts = await build(config, stack)
+        parts = await build(config, stack, pins)
         parts.auditing.fingerprint = fingerprint
         parts.standing.before = before
         settle()
@@ -119,6 +126,7 @@ def _start(
         "submissions": parts.submissions.run(),
         "retention": parts.retention.run(),
         "storage": parts.storage.run(),
+        "hsm": parts.signer.watch(parts.clock.now_ms),
         "audit": parts.auditing.run(),
         "clock": parts.guard.run(),
         "rosters": parts.rosters.run(),

@@ -31,7 +31,7 @@ from chopmark.service.storage import Storage
 
 Series = Mapping[Any, float]
 """Values by the tuple of their labels' values, which mypy would want to be of one length."""
-HSM_STATES: Final = ("ready", "away", "latched")
+HSM_STATES: Final = ("ready", "away", "latched", "locked", "maintenance")
 ALARMS: Final = (
     *("storage-alarm", "storage-full", "replicas-paused"),
     *("fork", "own-fork", "clock-wrong", "peer-clock"),
@@ -53,6 +53,7 @@ class GatewayCollector(Collector):
         refusals: what the server refused before it was a request.
         clock: the gateway's.
         blame: who sent bad messages.
+        hsm_times: signatures by their time: see `describe_times`.
     """
 
     def __init__(
@@ -65,7 +66,9 @@ class GatewayCollector(Collector):
         refusals: Refusals,
         clock: Clock,
         blame: Blame,
+        hsm_times: Callable[[], tuple[list[tuple[str, float]], float]],
     ) -> None:
+        self._hsm_times = hsm_times
         self._clock = clock
         self._blame = blame
         self._status = status
@@ -138,12 +141,34 @@ class GatewayCollector(Collector):
             ("checkpoint",): counters["checkpoints"],
             ("cosignature",): counters["cosignatures"],
             ("roster",): counters["rosters"],
+            ("self-test",): counters["self_tests"],
             ("foreign-cosignature",): counters["foreign_cosignatures"],
         }
         yield _counters("hsm_signatures", "Signatures made by the HSM", ("type",), made)
         bad = counters["bad_signatures"]
         yield _counter("hsm_bad_signatures", "Signatures that did not verify, held back", bad)
         yield _counter("hsm_outages", "Times that the HSM went away", counters["outages"])
+        yield from self._hsm_work(hsm)
+
+    def _hsm_work(self, hsm: Mapping[str, Any]) -> Iterator[Metric]:
+        yield _gauge("hsm_sessions", "Sessions of ours open in the token", hsm["sessions"])
+        since = hsm["last_good_seconds"]
+        if since is not None:
+            about = "Time since a signature by the log key last verified"
+            yield _gauge("hsm_last_good_seconds", about, since)
+        errors = {(code,): count for code, count in hsm["errors"].items()}
+        yield _counters("hsm_errors", "Errors of the HSM, by PKCS#11's name", ("code",), errors)
+        healed = {(rung,): count for rung, count in hsm["healed"].items()}
+        about = "Times that opening anew has helped at once, by how much was opened"
+        yield _counters("hsm_healed", about, ("rung",), healed)
+        buckets, total = self._hsm_times()
+        about = "Time that the HSM takes for a signature"
+        yield HistogramMetricFamily("chopmark_hsm_signing_seconds", about, buckets, total)
+        if hsm["usage_limit"] is not None:
+            about = "Signatures that count as made, of the number that a key may make"
+            used = {(role,): count for role, count in hsm["used"].items()}
+            yield _gauges("hsm_key_signatures", about, ("role",), used)
+            yield _gauge("hsm_key_signatures_limit", "That number", hsm["usage_limit"])
 
     def _links(self, status: Mapping[str, Any]) -> Iterator[Metric]:
         links = dict(zip(map(str, self._mesh.links.brokers), self._mesh.links.each, strict=True))

@@ -32,3 +32,8 @@ def recovery_path(state: Path) -> Path:
 def pending_path(state: Path) -> Path:
     """Note of an `init` that is not finished."""
     return state / "init.pending"
+
+
+def token_folder(state: Path) -> Path:
+    """What is kept about the token, beside it: see `token_book`."""
+    return state / "hsm"

@@ -34,6 +34,7 @@ from chopmark.core.errors import (
 from chopmark.core.keys import VerifierKey
 from chopmark.core.mark import HeadMark
 from chopmark.core.member import Member
+from chopmark.hsm.pin import Source
 from chopmark.hsm.signer import open_signer
 from chopmark.ledger.epoch import Epochs
 from chopmark.ledger.log import Log, open_log
@@ -62,6 +63,7 @@ from chopmark.service.membership import read_membership
 from chopmark.service.places import index_path, log_path, recovery_path
 from chopmark.service.recovery_keys import Chosen, choose_keys
 from chopmark.service.recovery_rule import Fate, Judgement, judge
+from chopmark.service.token_book import open_book
 
 LOOK: Final = 0.2
 """Seconds between two looks at how far it has come."""
@@ -103,7 +105,7 @@ class Recovered:
 
 
 async def recover(
-    config: Config, pin: Callable[[], str], patience: float, watch: Watch | None = None
+    config: Config, pin: Source, patience: float, watch: Watch | None = None
 ) -> Recovered:
     """Recover the ledger of a gateway that is stopped.
 
@@ -125,7 +127,7 @@ async def recover(
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         stack.callback(lock_state(state).close)
         keys = await choose_keys(config, patience)
-        signer = await open_signer(keys.hsm, config.gateway.origin, pin)
+        signer = await open_signer(keys.hsm, config.gateway.origin, pin, book=open_book(state))
         stack.push_async_callback(signer.close)
         members = read_membership(config, signer.log_key, signer.cosigner_key)
         more = tuple({*members.own.more_log_keys, *keys.log_keys} - {signer.log_key})

@@ -18,6 +18,7 @@ from chopmark.mesh.pace import MAX_LAG
 from chopmark.mesh.peer import Peer
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.forks import Forks
+from chopmark.service.hsm_state import describe_hsm, hsm_alarms
 from chopmark.service.looplag import LoopLag
 from chopmark.service.retention import Retention
 from chopmark.service.rosters import Rosters
@@ -85,7 +86,7 @@ class Report:
             },
             "witnessed": self._trust.describe(state.head.size, state.witnessed_size),
             "standing": self._standing.describe(),
-            "hsm": self._hsm(),
+            "hsm": describe_hsm(self._signer),
             "broker": self._broker(),
             "brokers": self._brokers(),
             "pace": self._pace(),
@@ -110,7 +111,7 @@ class Report:
         state = self._log.state
         unwitnessed = self._trust.alarms(state.head.size, state.witnessed_size)
         forks, clock = self._forks.alarms(), self._guard.alarms()
-        own = self._standing.alarms() + self._storage.alarms()
+        own = hsm_alarms(self._signer) + self._standing.alarms() + self._storage.alarms()
         return own + unwitnessed + forks + clock + self._rosters.alarms()
 
     def not_ready(self) -> list[str]:
@@ -163,16 +164,6 @@ class Report:
             "requests_dropped": mesh.server.dropped,
             "strangers": mesh.strangers,
             **self._rosters.counts(),
-        }
-
-    def _hsm(self) -> dict[str, Any]:
-        signer = self._signer
-        return {
-            "state": signer.state,
-            "module": signer.module,
-            "token": signer.token_label,
-            "reason": signer.reason,
-            "warning": signer.warning,
         }
 
     def _broker(self) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """How the interpreter runs the daemon: its event loop, its garbage collector, its threads."""
 
 import asyncio
+import ctypes
 import gc
 import logging
+import resource
 from collections.abc import Coroutine
 from typing import Any, Final
 
 _log = logging.getLogger(__name__)
 
+_PR_SET_DUMPABLE: Final = 4
 YOUNG: Final = 50_000
 """Objects made before the collector looks at the young ones: see `settle`."""
 
@@ -26,6 +29,16 @@ def run_loop(main: Coroutine[Any, Any, None]) -> None:
         factory = uvloop.new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main)
+
+
+def forbid_core_files() -> None:
+    """Write no memory of ours to a file, whatever happens: the PIN passes through it.
+
+    PR_SET_DUMPABLE (prctl(2)) holds for core files that go to a program too, as systemd's do, which
+    RLIMIT_CORE does not; and no other process of our user may look into ours.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def settle() -> None:

@@ -13,6 +13,7 @@ from chopmark.api.refusals import Refusals
 from chopmark.api.submissions import make_witness_routes
 from chopmark.api.tiles import make_tile_route
 from chopmark.core.errors import MissingError
+from chopmark.core.ports import Clock
 from chopmark.hsm.signer import HsmSigner, open_signer
 from chopmark.ledger.log import Log
 from chopmark.ledger.rotation import apply_due, read_labels
@@ -23,10 +24,11 @@ from chopmark.mesh.mesh import Mesh
 from chopmark.service.auditing import Auditing
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.config import Config
-from chopmark.service.credentials import read_pin
+from chopmark.service.credentials import PinSource
 from chopmark.service.floors import tell_lost
 from chopmark.service.forks import Forks
 from chopmark.service.gateway import GatewayService
+from chopmark.service.hsm import HsmService
 from chopmark.service.locking import lock_state
 from chopmark.service.looplag import LoopLag
 from chopmark.service.metrics import Metrics
@@ -47,6 +49,7 @@ from chopmark.service.storage import Storage
 from chopmark.service.submissions import Submissions
 from chopmark.service.tiles import TileService
 from chopmark.service.token import hsm_config
+from chopmark.service.token_book import open_book
 from chopmark.service.trust import Trust
 
 
@@ -67,6 +70,8 @@ class Parts:
     metrics: Metrics
     trust: Trust
     standing: Standing
+    signer: HsmSigner
+    clock: Clock
     routes: Sequence[BaseRouteHandler]
     submissions: Submissions
     retention: Retention
@@ -74,12 +79,13 @@ class Parts:
     rosters: Rosters
 
 
-async def build(config: Config, stack: AsyncExitStack) -> Parts:
+async def build(config: Config, stack: AsyncExitStack, pins: PinSource) -> Parts:
     """Open everything, in the order in which a fault is best explained.
 
     Args:
         config: checked configuration.
         stack: closes what was opened, whatever happens.
+        pins: gives the PIN; it may have one from the parts before.
 
     Raises:
         ChopmarkError: with the first thing that is wrong.
@@ -97,15 +103,21 @@ async def build(config: Config, stack: AsyncExitStack) -> Parts:
     signer = await open_signer(
         hsm_config(config, await reading.run(read_labels, path), known[1].name),
         config.gateway.origin,
-        lambda: read_pin(config),
+        pins,
         known=known,
+        book=open_book(state),
     )
     stack.push_async_callback(signer.close)
-    return await open_parts(config, signer, reading, stack, Outside())
+    return await open_parts(config, signer, reading, stack, Outside(), pins)
 
 
 async def open_parts(
-    config: Config, signer: HsmSigner, reading: Worker, stack: AsyncExitStack, outside: Outside
+    config: Config,
+    signer: HsmSigner,
+    reading: Worker,
+    stack: AsyncExitStack,
+    outside: Outside,
+    pins: PinSource | None = None,
 ) -> Parts:
     """Open the logs with a signer that is there, and bring all together; raises as `build`."""
     opened = await open_ledgers(config, signer, reading, stack, outside)
@@ -115,17 +127,19 @@ async def open_parts(
     overseeing = make_overseeing(opened, issuing, meeting, answering)
     await meeting.forks.start()
     await tell_lost(opened.log, config.witness.log)
-    return _assemble(opened, issuing, meeting, answering, overseeing)
+    pins = pins or PinSource(config)
+    gateway = _make_gateway(opened, issuing, meeting, answering, overseeing, pins)
+    return _assemble(gateway, opened, issuing, meeting, answering, overseeing)
 
 
 def _assemble(
+    gateway: GatewayService,
     opened: Opened,
     issuing: Issuing,
     meeting: Meeting,
     answering: Answering,
     overseeing: Overseeing,
 ) -> Parts:
-    gateway = _make_gateway(opened, issuing, meeting, answering, overseeing)
     tiles = make_tile_route(TileService(answering.logs))
     return Parts(
         gateway=gateway,
@@ -141,6 +155,8 @@ def _assemble(
         metrics=overseeing.metrics,
         trust=opened.trust,
         standing=issuing.standing,
+        signer=opened.signer,
+        clock=opened.clock,
         routes=[tiles, *make_witness_routes(answering.submissions, gateway)],
         submissions=answering.submissions,
         retention=answering.retention,
@@ -155,6 +171,7 @@ def _make_gateway(
     meeting: Meeting,
     answering: Answering,
     overseeing: Overseeing,
+    pins: PinSource,
 ) -> GatewayService:
     """What the API talks to."""
     auditing, rosters = overseeing.auditing, opened.rosters
@@ -163,6 +180,7 @@ def _make_gateway(
         *(opened.own, issuing.sequencer, answering.logs, answering.signing, answering.verifier),
         *(overseeing.report, opened.clock),
         *(NotedRosters(rosters, auditing), NotedKeys(rotation, auditing)),
+        HsmService(opened.config, opened.signer, pins, auditing),
         NotedForks(meeting.forks, auditing),
         answering.witnessing,
         opened.members.catalogue,

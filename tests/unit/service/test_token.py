@@ -32,6 +32,8 @@ def config(tmp_path: Path) -> Config:
             log_label="log",
             cosigner_label="cosigner",
             witness_label="witness",
+            init_string=None,
+            usage_limit=None,
         ),
     )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from chopmark.api.problems import REFUSED
 from chopmark.api.refusals import Refusals
 from chopmark.service.auditing import Auditing, watch_parts
+from chopmark.service.hsm_state import describe_times
 from chopmark.service.looplag import LoopLag
 from chopmark.service.metrics import GatewayCollector, Metrics
 from chopmark.service.parts.answering import Answering
@@ -49,7 +50,7 @@ def make_overseeing(
     )
     collector = GatewayCollector(
         *(report.status, opened.replicas, meeting.mesh, opened.storage, lag, refusals),
-        *(opened.clock, meeting.blame),
+        *(opened.clock, meeting.blame, lambda: describe_times(opened.signer)),
     )
     auditing = _make_auditing(opened, issuing, meeting, refusals)
     return Overseeing(report, Metrics(collector), auditing, lag, refusals)
