@@ -16,6 +16,7 @@ from pkcs11.exceptions import PKCS11Error
 from chopmark.core.errors import ConfigurationError, TryAgainError
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import TokenFaultError, away, describe
+from chopmark.hsm.quirks import UNCONNECTED, Profile, find_profile
 
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class with a small initial
@@ -60,6 +61,11 @@ class Module:
     def manufacturer(self) -> str:
         """Who made the module, as it says itself; empty while it has not started."""
         return self._library.manufacturer_id if self._started else ""
+
+    @property
+    def profile(self) -> Profile:
+        """How to treat it."""
+        return find_profile(self.manufacturer)
 
     def assert_owner(self) -> None:
         """Fail loudly on a call from another thread or after the end, before it does harm."""
@@ -131,11 +137,16 @@ def _load(path: str) -> "Library":
     if not Path(path).is_file():
         raise _no_module(f"there is no PKCS#11 module at {path}")
     try:
-        return pkcs11.lib(path)
+        library = pkcs11.lib(path)
     except PKCS11Error as error:
         if "while loading" in str(error):  # the library's only sign that dlopen or dlsym failed
             raise _no_module(f"{path} is not a PKCS#11 module that loads here") from error
         raise away(f"{path} does not start ({describe(error)})") from error
+    if library.library_description == UNCONNECTED:
+        library.finalize()
+        pkcs11.unload(path)  # what it says of itself is asked once only
+        raise away("p11-kit reaches no server at $P11_KIT_SERVER_ADDRESS")
+    return library
 
 
 def _no_module(message: str) -> ConfigurationError:
