@@ -56,8 +56,14 @@ class Remote:
         environment = {"P11_KIT_SERVER_ADDRESS": self.address}
         return Token(find_client_module(), token.label, token.credentials, environment)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started, and not killed."""
+        return self._process is not None
+
     def start(self) -> Self:
-        """Start, and wait until it accepts."""
+        """Start, and wait until it accepts; one that runs is killed."""
+        self.kill()
         self.path.unlink(missing_ok=True)
         self._process = Process(self._command(), self.path.with_suffix(".log"), self._environment)
         self._process.wait_until(self._accepts)

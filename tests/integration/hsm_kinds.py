@@ -46,10 +46,10 @@ class Shelf:
 
     @property
     def remote(self) -> Remote:
-        """Our supervisor with SoftHSM behind it, whose token `serve` chooses."""
+        """Our supervisor with the SoftHSM token of the last box behind it."""
         if self._remote is None:
             served = {"SOFTHSM2_CONF": str(self._folder / "served.conf")}
-            self._remote = Remote(self._folder / "hsm.sock", MODULE, served).start()
+            self._remote = Remote(self._folder / "hsm.sock", MODULE, served)
         return self._remote
 
     def close(self) -> None:
@@ -92,8 +92,11 @@ class Shelf:
         if kind == "p11-kit":
             assert isinstance(token, SoftToken)
             shutil.copy(token.conf, self._folder / "served.conf")
-            box = Box.of(self.remote.client(token), monkeypatch)
-            lose, restore = self.remote.kill, self._start_again
+            remote = self.remote
+            if not remote.is_running:
+                remote.start()
+            box = Box.of(remote.client(token), monkeypatch)
+            lose, restore = remote.kill, self._start_again
             return replace(box, cosigner="p256", lose=lose, restore=restore)
         monkeypatch.setenv("TSS2_LOG", "all+NONE")  # it says on stderr what it also returns
         box = Box.of(token, monkeypatch)

@@ -13,7 +13,7 @@ from chopmark.core.errors import ConfigurationError, ExistsError, TryAgainError
 from chopmark.core.keys import COSIGNATURE, ECDSA_P256, OTHER
 from chopmark.core.mark import HeadMark
 from chopmark.core.note import Note, Verified, verify_note
-from chopmark.hsm import create_keys
+from chopmark.hsm import create_keys, open_signer
 from chopmark.hsm.listing import list_keys
 from chopmark.hsm.witness_key import create_witness_key
 from integration.hsm_box import HEAD, ORIGIN, Box
@@ -48,7 +48,9 @@ def test_keys_are_kept_in_the_token_and_only_sign(box: Box) -> None:
             assert key[Attribute.ALLOWED_MECHANISMS] == (signs[key[Attribute.LABEL]],)
 
 
-def test_keys_cannot_be_loosened_or_read(box: Box) -> None:
+def test_keys_cannot_be_loosened_or_read(box: Box, kind: str) -> None:
+    if kind == "tpm2-pkcs11":
+        pytest.skip("its attributes are rows that a login may change: see test_hsm_tpm")
     with box.session() as session:
         for key in list(session.get_objects({Attribute.CLASS: ObjectClass.PRIVATE_KEY})):
             for name, value in (("EXTRACTABLE", True), ("SENSITIVE", False)):
@@ -195,8 +197,6 @@ async def test_lost_token_is_away_then_heals(box: Box, caplog: pytest.LogCapture
 
 
 async def test_token_that_comes_late_is_an_outage_where_the_keys_are_known(box: Box) -> None:
-    from chopmark.hsm import open_signer
-
     box.lose()
     signer = await open_signer(
         box.config, ORIGIN, box.give_pin, known=box.keys, monotonic=box.clock

@@ -40,12 +40,13 @@ _log: Final = logging.getLogger("chopmark.hsm.isolation")
 
 @dataclass(slots=True)
 class _Caller:
-    """A connection and the process that serves it; `gone` is when the connection ended."""
+    """A connection and the process that serves it, which is killed at `kill_at` at the latest."""
 
     connection: socket.socket
     process: subprocess.Popen[bytes]
     pidfd: int
-    gone: float | None = None
+    is_gone: bool = False
+    kill_at: float | None = None
 
 
 class Supervisor:
@@ -112,34 +113,32 @@ class Supervisor:
             self._events.unregister(number)
             del self._connections[number]
             caller.connection.close()
-            caller.gone = time.monotonic()
+            caller.is_gone, caller.kill_at = True, time.monotonic() + GRACE
 
     def _reap(self, caller: _Caller) -> None:
         status = caller.process.wait()
-        if caller.gone is None:
+        if not caller.is_gone:
             _log.warning("the module's process %d ended (status %d)", caller.process.pid, status)
         self._end_connection(caller)
         self._events.unregister(caller.pidfd)
         os.close(caller.pidfd)
         del self._processes[caller.pidfd]
 
-    def _late(self) -> list[_Caller]:
-        return [caller for caller in self._processes.values() if caller.gone is not None]
-
     def _until_next_kill(self) -> float | None:
-        ends = [caller.gone + GRACE for caller in self._late() if caller.gone is not None]
-        return max(0.0, min(ends) - time.monotonic()) if ends else None
+        times = [one.kill_at for one in self._processes.values() if one.kill_at is not None]
+        return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _kill_late(self) -> None:
         now = time.monotonic()
-        for caller in self._late():
-            if caller.gone is not None and now >= caller.gone + GRACE:
-                _log.warning("the module's process %d hangs, and is killed", caller.process.pid)
-                # It is a session of its own, so what it started goes with it. Killed once: one
-                # that the kernel itself holds in a driver stays till that lets go.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(caller.process.pid, signal.SIGKILL)
-                caller.gone = float("inf")
+        for caller in self._processes.values():
+            if caller.kill_at is None or now < caller.kill_at:
+                continue
+            _log.warning("the module's process %d hangs, and is killed", caller.process.pid)
+            # It is a session of its own, so what it started goes with it. Killed once: one that
+            # the kernel itself holds in a driver stays till that lets go.
+            caller.kill_at = None
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(caller.process.pid, signal.SIGKILL)
 
 
 def listen(path: Path) -> socket.socket:

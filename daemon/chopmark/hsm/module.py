@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class with a small initial
     from pkcs11.types import Token
 
+_NO_SLOT: Final = (
+    "its module has no slot: no device is there, or for p11-kit nobody listens at "
+    "$P11_KIT_SERVER_ADDRESS"
+)
 _loaded: Final[set[Path]] = set()
 _loading: Final = threading.Lock()
 
@@ -109,7 +113,7 @@ class Module:
 
         Raises:
             ConfigurationError: `no-such-token` and `ambiguous-token`.
-            TokenFaultError: no such token, but one slot or more did not answer.
+            TokenFaultError: no such token, but one slot or more did not answer, or there is none.
             PKCS11Error: the module does not answer.
             TryAgainError: `hsm-away`: it has not started yet.
         """
@@ -126,6 +130,8 @@ class Module:
             raise ConfigurationError("ambiguous-token", message, hint=hint)
         if sick is not None:
             raise TokenFaultError(f"a slot answers {describe(sick)}")
+        if not self._library.get_slots():
+            raise TokenFaultError(_NO_SLOT)
         raise _no_such_token(self.path, config, tokens)
 
     def _start(self) -> None:
@@ -145,7 +151,7 @@ def _load(path: str) -> "Library":
     if library.library_description == UNCONNECTED:
         library.finalize()
         pkcs11.unload(path)  # what it says of itself is asked once only
-        raise away("p11-kit reaches no server at $P11_KIT_SERVER_ADDRESS")
+        raise away(_NO_SLOT)
     return library
 
 
