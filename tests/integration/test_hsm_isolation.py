@@ -56,6 +56,17 @@ async def sign_for_ever(box: Box, signer: HsmSigner, answered: dict[int, Signatu
             await asyncio.sleep(0)
 
 
+async def break_off_till_end(call: asyncio.Task[Signature], remote: Remote) -> Signature:
+    while not call.done():
+        break_off(remote.address)
+        await asyncio.wait([call], timeout=0.01)
+    return await call
+
+
+def count_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def serving(remote: Remote) -> list[int]:
     """Processes that have the module loaded: a started one may not have come so far."""
     return [pid for pid in remote.children() if "libsofthsm2" in _maps(pid)]
@@ -120,13 +131,33 @@ async def test_login_that_hangs_is_broken_off(box: Box, remote: Remote) -> None:
         call = asyncio.create_task(signer.sign_checkpoint(HEAD))
         try:
             # The first connection is the dead one; the next, of the start anew, is the hung one.
-            await until(lambda: break_off(remote.address) and call.done(), "the call to end")
             with pytest.raises(TryAgainError):
-                await call
+                await break_off_till_end(call, remote)
         finally:
             os.kill(supervisor.pid, signal.SIGCONT)
         box.clock.now += 5
         assert await signer.sign_checkpoint(HEAD)
+
+
+async def test_starts_that_fail_leave_no_connection_open(box: Box, remote: Remote) -> None:
+    async with box.signer() as signer:
+        await signer.sign_checkpoint(HEAD)
+        supervisor = remote._process
+        assert supervisor is not None
+        descriptors = count_descriptors()
+        os.kill(supervisor.pid, signal.SIGSTOP)
+        try:
+            for _ in range(5):
+                box.clock.now += 5
+                with pytest.raises(TryAgainError):
+                    await break_off_till_end(
+                        asyncio.create_task(signer.sign_checkpoint(HEAD)), remote
+                    )
+        finally:
+            os.kill(supervisor.pid, signal.SIGCONT)
+        box.clock.now += 5
+        assert await signer.sign_checkpoint(HEAD)
+        assert count_descriptors() <= descriptors + 1
 
 
 def test_break_off_touches_no_other_connection(tmp_path: Path, remote: Remote) -> None:

@@ -16,7 +16,7 @@ from pkcs11.exceptions import PKCS11Error
 from chopmark.core.errors import ConfigurationError, TryAgainError
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import TokenFaultError, away, describe
-from chopmark.hsm.quirks import UNCONNECTED, Profile, find_profile
+from chopmark.hsm.quirks import P11_KIT_CLIENT, UNCONNECTED, Profile, find_profile
 
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class with a small initial
@@ -86,10 +86,16 @@ class Module:
             TryAgainError: `hsm-away`: it never did yet.
         """
         self.stop()
-        if self._started:
-            self._library.initialize()
-        else:
+        if not self._started:
             self._start()
+            return
+        try:
+            self._library.initialize()
+        except PKCS11Error:
+            if self._real.name == P11_KIT_CLIENT:
+                self._started = False
+                pkcs11.unload(self.path)
+            raise
 
     def stop(self) -> None:
         """C_Finalize: logs out and closes every session, leaked ones too."""

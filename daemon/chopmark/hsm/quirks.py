@@ -49,8 +49,12 @@ PROFILES: Final = (
     Profile(maker="PKCS#11 Kit", on_disk=True),
 )
 
+P11_KIT_CLIENT: Final = "p11-kit-client.so"
+"""Name of p11-kit's RPC client (0.24.1). A C_Initialize that fails once it is connected leaves that
+connection open for good, one for each try, unless the library is unloaded."""
+
 UNCONNECTED: Final = "p11-kit (no connection)"
-"""Library description of p11-kit-client.so when nobody listens at $P11_KIT_SERVER_ADDRESS: it
+"""What its library description says when nobody listens at $P11_KIT_SERVER_ADDRESS: it
 starts all the same, without an error, and has no slot."""
 
 
