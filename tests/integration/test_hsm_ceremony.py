@@ -121,7 +121,7 @@ def test_key_that_reads_back_otherwise_is_destroyed(
     box: Box, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     template = generation._PRIVATE
-    monkeypatch.setitem(template, Attribute[name], True)  # as a careless token would have it
+    monkeypatch.setitem(template, Attribute[name], value=True)  # as a careless token would have it
     with pytest.raises(ConfigurationError, match=name):
         box.create()
     assert _read_keys(box) == 0
