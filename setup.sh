@@ -16,6 +16,9 @@ packages=(
   opensc-pkcs11                                   # its spy counts what tests do to the HSM
   fuse3 e2fsprogs mount faketime                  # power cuts, full disks, clocks that jump
   strace iproute2 nftables                        # failing system calls, cut networks
+  swtpm tpm2-abrmd dbus-daemon tpm2-tools         # a TPM in software, its resource manager
+  libtpm2-pkcs11-1 libtss2-tcti-tabrmd0           # the PKCS#11 module over it
+  p11-kit p11-kit-modules                         # a PKCS#11 module in a process of its own
 )
 readonly packages stamp=.venv/setup-stamp
 
@@ -43,16 +46,20 @@ install_packages() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
     "${missing[@]}" >/dev/null \
     || die "apt-get could not install them" "is the network there, and are apt's sources right?"
-  [[ " ${missing[*]} " != *" mosquitto "* ]] || stop_new_broker
+  local service
+  for service in mosquitto tpm2-abrmd; do
+    [[ " ${missing[*]} " != *" $service "* ]] || stop_new_service "$service"
+  done
 }
 
-# Debian starts the broker on port 1883 as soon as it is installed. Nobody asked for that here:
-# demo and tests start their own, on free ports.
-stop_new_broker() {
+# Debian starts the broker, on port 1883, as soon as it is installed, and the resource manager where
+# there is a TPM, whose only user it then is. Nobody asked for that here: demo and tests start their
+# own, on free ports and a bus of their own. (dbus-daemon is the program alone, without a service.)
+stop_new_service() {
   [[ -d /run/systemd/system ]] || return 0
-  as_root systemctl disable --quiet --now mosquitto
-  say "stopped and disabled the mosquitto service that came with the package;" \
-      "\`systemctl enable --now mosquitto\` brings it back"
+  as_root systemctl disable --quiet --now "$1"
+  say "stopped and disabled the $1 service that came with the package;" \
+      "\`systemctl enable --now $1\` brings it back"
 }
 
 find_python() {

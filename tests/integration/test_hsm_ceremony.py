@@ -1,17 +1,20 @@
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
-from pkcs11.exceptions import PKCS11Error
+from pkcs11.exceptions import AttributeTypeInvalid, PKCS11Error
 from pkcs11.mechanisms import KeyType, Mechanism
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import ConfigurationError, ExistsError, MissingError
 from chopmark.core.keys import ECDSA_P256, OTHER, VerifierKey
 from chopmark.core.merkle import EMPTY_ROOT
-from chopmark.hsm import ceremony, create_keys, open_signer
+from chopmark.hsm import ceremony, create_keys, generation, open_signer
 from chopmark.hsm.keys import ED25519_PARAMS, P256_PARAMS
+from chopmark.hsm.quirks import ANY
 from integration.hsm_box import ORIGIN, Box
 from rig.token import provision_token
 
@@ -103,6 +106,66 @@ async def test_unprotected_key_is_refused(box: Box, flaw: str) -> None:
     assert caught.value.code == "key-not-protected"
 
 
+@pytest.mark.parametrize("more", ["DECRYPT", "UNWRAP", "DERIVE"])
+async def test_key_that_may_do_more_than_sign_is_refused(box: Box, more: str) -> None:
+    box.create()
+    _make_loose_key(box, more)
+    config = replace(box.config, log_label="loose")
+    with pytest.raises(ConfigurationError, match=f"more than sign: {more}") as caught:
+        await open_signer(config, ORIGIN, box.give_pin)
+    assert caught.value.code == "unfit-key"
+
+
+@pytest.mark.parametrize("name", ["SIGN_RECOVER", "EXTRACTABLE", "DERIVE"])
+def test_key_that_reads_back_otherwise_is_destroyed(
+    box: Box, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    template = generation._PRIVATE
+    monkeypatch.setitem(template, Attribute[name], value=True)  # as a careless token would have it
+    with pytest.raises(ConfigurationError, match=name):
+        box.create()
+    assert _read_keys(box) == 0
+
+
+class _Domain:
+    """Domain parameters of a token that refuses some attributes of private keys."""
+
+    def __init__(self, real: object, refused: Iterable[str]) -> None:
+        self._real, self._refused = real, [Attribute[name] for name in refused]
+
+    def generate_keypair(self, **rest: Any) -> object:
+        if any(name in rest["private_template"] for name in self._refused):
+            raise AttributeTypeInvalid
+        return self._real.generate_keypair(**rest)  # type: ignore[attr-defined]  # the library's
+
+
+class _Session:
+    def __init__(self, real: object, *refused: str) -> None:
+        self._real, self._refused = real, refused
+
+    def create_domain_parameters(self, *rest: Any, **more: Any) -> _Domain:
+        real = self._real.create_domain_parameters(*rest, **more)  # type: ignore[attr-defined]  # as above
+        return _Domain(real, self._refused)
+
+
+def test_key_is_made_unbound_where_keys_cannot_be_bound_to_a_mechanism(box: Box) -> None:
+    with box.session() as real:
+        session = _Session(real, "ALLOWED_MECHANISMS")
+        _, private = generation.generate(session, "unbound", KeyType.EC, ANY)  # type: ignore[arg-type]  # stands for one
+        assert private[Attribute.ALLOWED_MECHANISMS] == ()
+        assert private[Attribute.SIGN] is True
+        assert private[Attribute.DERIVE] is False
+
+
+def test_token_that_refuses_what_keeps_a_key_in_makes_none(box: Box) -> None:
+    with box.session() as real:
+        session = _Session(real, "EXTRACTABLE")
+        with pytest.raises(ConfigurationError) as caught:
+            generation.generate(session, "none", KeyType.EC, ANY)  # type: ignore[arg-type]  # stands for one
+    assert caught.value.code == "key-refused"
+    assert _read_keys(box) == 0
+
+
 async def test_p256_cosigner_is_made_and_cosigns(box: Box) -> None:
     log, cosigner = create_keys(box.config, ORIGIN, box.give_pin, "p256")
     assert (log.type, cosigner.type) == (ECDSA_P256, OTHER)
@@ -178,10 +241,11 @@ def _make_loose_key(box: Box, flaw: str) -> None:
             Attribute.SENSITIVE: flaw != "SENSITIVE",
             Attribute.EXTRACTABLE: flaw == "EXTRACTABLE",
         }
+        more = {} if flaw in ("EXTRACTABLE", "SENSITIVE") else {Attribute[flaw]: True}
         domain.generate_keypair(
             label="loose",
             store=True,
             mechanism=Mechanism.EC_KEY_PAIR_GEN,
             capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
-            private_template=private,
+            private_template=private | more,
         )

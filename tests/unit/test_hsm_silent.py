@@ -14,6 +14,7 @@ from chopmark.hsm import HsmConfig, HsmSigner
 from chopmark.hsm import signer as signer_module
 from chopmark.hsm.meter import Meter
 from chopmark.hsm.thread import HsmThread
+from meshes import until
 from softkeys import SoftKey, cosigner
 
 ORIGIN = "bank-sz.example/sz-1"
@@ -55,8 +56,7 @@ async def test_call_that_hangs_is_an_hsm_that_is_away(
     with pytest.raises(TryAgainError) as caught:
         await signer.cosign(HEAD, 1)
     assert caught.value.code == "hsm-away"
-    while signer.state == "ready":  # the thread began a moment after the caller
-        await asyncio.sleep(0)
+    await until(lambda: signer.state == "away")  # the thread began a moment after the caller
     assert (signer.state, signer.reason) == ("away", "it does not answer")
 
 

@@ -22,6 +22,7 @@ from chopmark.hsm.errors import PinRefusedError
 from chopmark.hsm.faults import Rung
 from chopmark.hsm.module import Module
 from chopmark.hsm.pin import PinGuard
+from chopmark.hsm.quirks import ANY, Profile
 from chopmark.hsm.token import OpenToken, log_in_again, open_token, read_public, reopen_session
 
 _WRONG: Final = (PinIncorrect, PinInvalid, PinLenRange)
@@ -66,6 +67,11 @@ class Ladder:
         if rung is Rung.LOGIN:
             return self._guarded(lambda module: self._log_in(module, opened))
         return reopen_session(opened, self.config, self.origin)
+
+    @property
+    def profile(self) -> Profile:
+        """How to treat the module."""
+        return ANY if self.module is None else self.module.profile
 
     def read_public(self) -> tuple[str, VerifierKey, VerifierKey]:
         """Label and public keys, without a login; see there."""

@@ -22,10 +22,15 @@ from pkcs11.exceptions import PKCS11Error
 from chopmark.core.errors import ConfigurationError
 from chopmark.hsm.errors import away, describe
 from chopmark.hsm.faults import error_of
+from chopmark.hsm.quirks import UNCONNECTED
 
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class with a small initial
 
+NO_SLOT: Final = (
+    "its module has no slot: no device is there, or for p11-kit nobody listens at "
+    "$P11_KIT_SERVER_ADDRESS"
+)
 OS_LOCKING_OK: Final = 0x0000_0002
 """CKF_OS_LOCKING_OK: the module may use the system's own locks."""
 _OK: Final = 0
@@ -117,12 +122,21 @@ def load(path: str, reserved: str | None = None) -> "Library":
     try:
         functions = _shared_functions(path)
         if functions is None:
-            return binding.lib(path)
+            return _load_plain(path)
         return _Locking(path, functions, reserved.encode() if reserved is not None else None)
     except (OSError, AttributeError) as error:
         raise _no_module(f"{path} is not a PKCS#11 module that loads here") from error
     except PKCS11Error as error:
         raise away(f"{path} does not start: {describe(error)}", error) from error
+
+
+def _load_plain(path: str) -> "Library":
+    library = binding.lib(path)
+    if library.library_description == UNCONNECTED:
+        library.finalize()
+        library.unload()  # what it says of itself is asked once only
+        raise away(NO_SLOT)
+    return library
 
 
 def _shared_functions(path: str) -> _Functions | None:

@@ -15,7 +15,8 @@ from pkcs11.exceptions import PKCS11Error
 from chopmark.core.errors import ConfigurationError, TryAgainError
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import TokenFaultError, describe
-from chopmark.hsm.library import load
+from chopmark.hsm.library import NO_SLOT, load
+from chopmark.hsm.quirks import P11_KIT_CLIENT, Profile, find_profile
 
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class with a small initial
@@ -68,6 +69,11 @@ class Module:
         """Whether it is between C_Initialize and C_Finalize."""
         return self._started and self._running
 
+    @property
+    def profile(self) -> Profile:
+        """How to treat it."""
+        return find_profile(self.manufacturer)
+
     def assert_owner(self) -> None:
         """Fail loudly on a call from another thread or after the end, before it does harm."""
         if self._closed:
@@ -83,11 +89,17 @@ class Module:
             TryAgainError: `hsm-away`: it never did yet.
         """
         self.stop()
-        if self._started:
-            self._library.initialize()
-            self._running = True
-        else:
+        if not self._started:
             self._start()
+            return
+        try:
+            self._library.initialize()
+        except PKCS11Error:
+            if self._real.name == P11_KIT_CLIENT:
+                self._started = False
+                self._library.unload()
+            raise
+        self._running = True
 
     def stop(self) -> None:
         """C_Finalize: logs out and closes every session, leaked ones too."""
@@ -112,7 +124,7 @@ class Module:
 
         Raises:
             ConfigurationError: `no-such-token` and `ambiguous-token`.
-            TokenFaultError: no such token, but one slot or more did not answer.
+            TokenFaultError: no such token, but one slot or more did not answer, or there is none.
             PKCS11Error: the module does not answer.
             TryAgainError: `hsm-away`: it has not started yet.
         """
@@ -129,6 +141,8 @@ class Module:
             raise ConfigurationError("ambiguous-token", message, hint=hint)
         if sick is not None:
             raise TokenFaultError(f"a slot answers {describe(sick)}")
+        if not self._library.get_slots():
+            raise TokenFaultError(NO_SLOT)
         raise _no_such_token(self.path, config, tokens)
 
     def _start(self) -> None:

@@ -10,7 +10,7 @@ logout fails, and only that call closes those.
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from pkcs11 import PROTECTED_AUTH
 from pkcs11.constants import ObjectClass, TokenFlag
@@ -28,11 +28,9 @@ from chopmark.hsm.keys import (
     find_verifiers,
     find_witness,
 )
+from chopmark.hsm.mapper import make_mapper
 from chopmark.hsm.module import Module
 from chopmark.hsm.pin import Pin, PinPad
-
-_ON_DISK: Final = ("SoftHSM", "tpm2-software")
-"""Makers of modules that keep their objects as files on the disk that holds the ledger."""
 
 
 class Keys(NamedTuple):
@@ -102,7 +100,7 @@ def reopen_session(opened: OpenToken, config: HsmConfig, origin: str) -> OpenTok
     """
     with suppress(PKCS11Error):
         opened.session.close()
-    session = opened.token.open(rw=_writable(opened.token))
+    session = _open_session(opened.token)
     find_verifiers(session, config, origin)
     if not find_objects(session, ObjectClass.PRIVATE_KEY, config.log_label):
         raise LoggedOutError
@@ -157,7 +155,7 @@ def login(
     secret = _for_library(pin())
     kept.begin_login()
     try:
-        session = token.open(rw=rw, user_pin=secret)
+        session = token.open(rw=rw, user_pin=secret, attribute_mapper=make_mapper())
     except PKCS11Error as error:
         module.stop()
         if is_pin_error(error):
@@ -186,7 +184,7 @@ def read_public(
 
 def warn_of(module: Module) -> str | None:
     """What must be said about tokens of this module's make, or None."""
-    if not module.manufacturer.startswith(_ON_DISK):
+    if not module.profile.on_disk:
         return None
     return (
         f"{module.manufacturer} keeps its objects on this machine's disk: "
@@ -195,7 +193,7 @@ def warn_of(module: Module) -> str | None:
 
 
 def _enter(token: Token, entrance: Session, config: HsmConfig, origin: str) -> OpenToken:
-    session = token.open(rw=_writable(token))
+    session = _open_session(token)
     return OpenToken(token, entrance, session, _find_keys(session, config, origin))
 
 
@@ -206,6 +204,10 @@ def _find_keys(session: Session, config: HsmConfig, origin: str) -> Keys:
     witness = find_witness(session, config, origin)
     witness_key = find_private(session, config.witness_label, witness) if witness else None
     return Keys(log_key, cosigner_key, witness_key)
+
+
+def _open_session(token: Token) -> Session:
+    return token.open(rw=_writable(token), attribute_mapper=make_mapper())
 
 
 def _writable(token: Token) -> bool:
