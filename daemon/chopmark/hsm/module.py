@@ -92,7 +92,7 @@ class Module:
         try:
             self._library.initialize()
         except PKCS11Error:
-            if self._real.name == P11_KIT_CLIENT:
+            if Path(self.path).name == P11_KIT_CLIENT:
                 self._started = False
                 pkcs11.unload(self.path)
             raise
@@ -148,6 +148,9 @@ class Module:
 def _load(path: str) -> "Library":
     if not Path(path).is_file():
         raise _no_module(f"there is no PKCS#11 module at {path}")
+    if Path(path).name == P11_KIT_CLIENT:
+        # What a module says of itself is asked once for each load, and another may be behind it.
+        pkcs11.unload(path)
     try:
         library = pkcs11.lib(path)
     except PKCS11Error as error:
@@ -156,7 +159,6 @@ def _load(path: str) -> "Library":
         raise away(f"{path} does not start ({describe(error)})") from error
     if library.library_description == UNCONNECTED:
         library.finalize()
-        pkcs11.unload(path)  # what it says of itself is asked once only
         raise away(_NO_SLOT)
     return library
 
