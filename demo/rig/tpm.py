@@ -94,7 +94,8 @@ class Tpm:
 
     def start_manager(self) -> None:
         """Start the resource manager, and wait until it answers."""
-        command = ["/usr/sbin/tpm2-abrmd", "--session", "--allow-root"]
+        # Else a TPM is full after some kills: what the one before loaded stays in it.
+        command = ["/usr/sbin/tpm2-abrmd", "--session", "--allow-root", "--flush-all"]
         self._manager = self._run([*command, f"--tcti=swtpm:path={self.folder / 'tpm'}"])
         self._manager.wait_until(lambda: self._ask("tpm2_getcap", "properties-variable") != "")
 
