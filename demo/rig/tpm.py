@@ -67,19 +67,35 @@ class Tpm:
             raise
 
     def _start(self) -> None:
-        socket, bus = self.folder / "tpm", self.folder / "bus"
+        socket = self.folder / "tpm"
         command = ["swtpm", "socket", "--tpm2", "--tpmstate", f"dir={self._state}"]
         command += ["--ctrl", f"type=unixio,path={socket}.ctrl"]
         command += ["--server", f"type=unixio,path={socket}"]
         command += ["--flags", "not-need-init,startup-clear"]
         self._run(command).wait_until(socket.exists)
+        self._start_bus()
+        self.start_manager()
+
+    def _start_bus(self) -> None:
         command = ["dbus-daemon", f"--config-file={self._bus_conf}", "--nofork", "--nopidfile"]
-        self._run(command).wait_until(bus.exists)
+        self._bus = self._run(command)
+        self._bus.wait_until((self.folder / "bus").exists)
+
+    def restart_bus(self) -> None:
+        """Kill D-Bus and the resource manager, and start both anew.
+
+        A process that has the module loaded has lost the TPM for good.
+        """
+        self._manager.kill()
+        self._bus.kill()
+        (self.folder / "bus").unlink(missing_ok=True)
+        self._start_bus()
         self.start_manager()
 
     def start_manager(self) -> None:
         """Start the resource manager, and wait until it answers."""
-        command = ["/usr/sbin/tpm2-abrmd", "--session", "--allow-root"]
+        # Else a TPM is full after some kills: what the one before loaded stays in it.
+        command = ["/usr/sbin/tpm2-abrmd", "--session", "--allow-root", "--flush-all"]
         self._manager = self._run([*command, f"--tcti=swtpm:path={self.folder / 'tpm'}"])
         self._manager.wait_until(lambda: self._ask("tpm2_getcap", "properties-variable") != "")
 

@@ -22,6 +22,7 @@ from integration.hsm_kinds import Shelf
 from rig.process import PartFailedError, Process
 from rig.remote import Remote
 from rig.token import MODULE
+from rig.tpm import Tpm
 
 KILLS = 10
 
@@ -240,6 +241,28 @@ def test_supervisor_that_cannot_serve_says_why(tmp_path: Path, case: str) -> Non
 def _command(module: str, path: Path) -> list[str]:
     command = [sys.executable, "-m", "chopmark.hsm.isolation"]
     return [*command, "--module", module, "--socket", str(path)]
+
+
+async def test_tpm_behind_it_comes_back_with_a_new_bus(
+    shelf: Shelf, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    shelf.remote.kill()
+    folder = tmp_path_factory.mktemp("t")
+    tpm = Tpm(folder / "tpm")
+    try:
+        token = tpm.make_token(folder / "store", "hk-1")
+        with Remote(shelf.remote.path, token.module, token.environment) as remote:
+            box = replace(Box.of(remote.client(token), monkeypatch), cosigner="p256")
+            box.create()
+            async with box.signer() as signer:
+                assert await signer.sign_checkpoint(HEAD)
+                assert "tpm2-software" in (signer.warning or "")
+                tpm.restart_bus()
+                box.clock.now += 5
+                signature = await signer.sign_checkpoint(HEAD)
+                assert verify_note(Note(HEAD.encode(), (signature,)), box.keys)
+    finally:
+        tpm.stop()
 
 
 async def test_p11_kits_own_server_is_killed_and_comes_back(box: Box, shelf: Shelf) -> None:

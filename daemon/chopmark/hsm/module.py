@@ -95,7 +95,7 @@ class Module:
         try:
             self._library.initialize()
         except PKCS11Error:
-            if self._real.name == P11_KIT_CLIENT:
+            if Path(self.path).name == P11_KIT_CLIENT:
                 self._started = False
                 self._library.unload()
             raise
