@@ -14,7 +14,7 @@ from chopmark.api.compact import make_compact_route
 from chopmark.api.entries import read_entries
 from chopmark.api.evidence import read_evidence, release_fork
 from chopmark.api.guard import LocalOnly
-from chopmark.api.keys import activate_key, generate_key, read_keys, retire_key
+from chopmark.api.keys import activate_key, destroy_key, generate_key, read_keys, retire_key
 from chopmark.api.limits import ApiLimits
 from chopmark.api.ports import Gateway
 from chopmark.api.posts import Handler, post_json
@@ -93,6 +93,7 @@ def create_app(
             post_json("/v1/keys/generate", generate_key, gateway, bounds),
             post_json("/v1/keys/activate", activate_key, gateway, bounds),
             post_json("/v1/keys/retire", retire_key, gateway, bounds),
+            post_json("/v1/keys/destroy", destroy_key, gateway, bounds),
             read_keys,
             read_proof_of,
             read_entries,

@@ -69,12 +69,16 @@ GROUPS: Final = {
         },
     ),
     "hsm": (
-        "Make new keys in the token, and let them take over.",
+        "The token: what it is like, and the keys in it.",
         {
             "keys": "hsm:keys",
             "generate": "hsm:generate",
             "activate": "hsm:activate",
+            "export": "hsm:export",
             "retire": "hsm:retire",
+            "destroy": "hsm:destroy",
+            "csr": "hsm_csr:csr",
+            "doctor": "hsm_doctor:doctor",
         },
     ),
     "witness": (

@@ -61,6 +61,18 @@ class Module:
         """Who made the module, as it says itself; empty while it has not started."""
         return self._library.manufacturer_id if self._started else ""
 
+    @property
+    def library(self) -> "Library":
+        """The library's handle, for those who look at the module itself.
+
+        Raises:
+            TryAgainError: `hsm-away`: it does not start.
+        """
+        self.assert_owner()
+        if not self._started:
+            self._start()
+        return self._library
+
     def assert_owner(self) -> None:
         """Fail loudly on a call from another thread or after the end, before it does harm."""
         if self._closed:

@@ -17,6 +17,7 @@ from chopmark.core.keys import VerifierKey
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import PIN_ERRORS, PinRefusedError, describe
 from chopmark.hsm.keys import HsmKey, find_private, find_verifiers, find_witness
+from chopmark.hsm.mapper import make_mapper
 from chopmark.hsm.module import Module
 
 _ON_DISK: Final = ("SoftHSM", "tpm2-software")
@@ -74,7 +75,7 @@ def login(module: Module, token: Token, pin: Callable[[], str], *, rw: bool = Fa
     module.assert_owner()
     _check_tries(token)
     try:
-        return token.open(rw=rw, user_pin=pin())
+        return token.open(rw=rw, user_pin=pin(), attribute_mapper=make_mapper())
     except PKCS11Error as error:
         module.stop()
         if isinstance(error, PIN_ERRORS):
