@@ -54,7 +54,9 @@ def confirm(
             raise _refused("this key has another fingerprint or label", _LOOK)
         return
     if ask is None:
-        hint = "on a terminal two questions are asked; scripts give --yes-destroy WORDS and --label"
+        hint = "on a terminal two questions are asked; scripts give --yes-destroy WORDS"
+        if label is None:
+            hint += " and --label LABEL"
         raise _refused("nobody is here to confirm it", hint)
     _show(key)
     what = "its words" + ("" if not key.answers else " or its label")
@@ -76,7 +78,7 @@ _LOOK: Final = "nothing was destroyed; `chopmark hsm keys` shows what there is"
 def _show(key: Doomed) -> None:
     say_prose(key.title, indent=0)
     say_fields([("label", key.label), ("fingerprint", key.fingerprint), ("words", key.words)])
-    say_prose(f"{key.loss} It cannot be undone: no copy can have been made.", indent=0)
+    say_prose(f"{key.loss} It cannot be undone.", indent=0)
 
 
 def _ask(question: str) -> str:

@@ -7,6 +7,8 @@ from chopmark.cli.terminal import clean, say, say_fields, say_prose, styled
 
 Row = Mapping[str, Any]
 """One key, as `GET /v1/keys` gives it."""
+_WIDTH: Final = len("fingerprint") + 2
+"""Columns of the names of fields."""
 _MAIN: Final = ("log", "cosigner")
 
 
@@ -27,9 +29,7 @@ def show_keys(rows: Iterable[Row]) -> None:
 
 def title(row: Row) -> str:
     """What a key is, in a few words."""
-    if row["role"] is None:
-        return "key of nobody that this gateway knows"
-    return f"{row['role']} key"
+    return "other key" if row["role"] is None else f"{row['role']} key"
 
 
 def describe_attributes(row: Row) -> list[tuple[str, str]]:
@@ -55,13 +55,13 @@ def _show(row: Row) -> None:
     fields += [(name, row.get(name)) for name in ("label", "type", "fingerprint", "words")]
     say_fields([*fields, *describe_attributes(row)])
     for one in wrong:
-        say("  ", styled("wrong", "red"), "  ", clean(one))
+        say("  ", styled("wrong", "red"), " " * (_WIDTH - len("wrong")), clean(one))
 
 
 def _state(row: Row) -> str:
     if row["in_use"]:
         return "in use"
-    return "" if row["role"] is None else "not in use"
+    return "not of this gateway's log" if row["role"] is None else "not in use"
 
 
 def _mechanisms(row: Row) -> str:

@@ -22,7 +22,7 @@ from pkcs11.exceptions import MechanismInvalid, PKCS11Error
 from pkcs11.mechanisms import KeyType
 from pkcs11.types import Object, Session
 
-from chopmark.core.errors import ConfigurationError, MalformedError, RefusedError
+from chopmark.core.errors import ConfigurationError, MalformedError, MissingError, RefusedError
 from chopmark.core.keys import VerifierKey
 from chopmark.hsm.ceremony import check_absent, destroy, generate
 from chopmark.hsm.config import HsmConfig
@@ -130,9 +130,9 @@ def _run(
     try:
         session = login(module, module.find_token(config), pin, rw=new)
         refused = ours | _read_ours(session, config)
-        if not new:
-            return _sign(session, request, label, refused)
-        return _make_and_sign(session, request, label, refused)
+        if new:
+            return _make_and_sign(session, request, label, refused)
+        return _sign(session, request, label, refused)
     except PinRefusedError as error:
         hint = "put the right PIN into the credential `hsm-pin`; a token locks after a few tries"
         raise ConfigurationError("pin-refused", error.reason, hint=hint) from error
@@ -171,6 +171,9 @@ def _read_ours(session: Session, config: HsmConfig) -> frozenset[bytes]:
 
 
 def _sign(session: Session, request: Request, label: str, refused: frozenset[bytes]) -> bytes:
+    if not find_objects(session, ObjectClass.PUBLIC_KEY, label):
+        message = f"the token has no public key {label!r}"
+        raise MissingError("no-such-key", message, hint="--generate makes it")
     verifier = find_verifier(session, label, label, cosigner=False)
     if verifier.public in refused:
         raise _not_transport(f"{label!r} is a key of the log under another label")

@@ -83,6 +83,9 @@ def _judge_module(facts: Facts) -> Iterator[Line]:
         yield Line("module", "ok", "file", library.path)
         maker = f"{library.manufacturer}, {library.description} {library.version}"
         yield Line("module", "ok", "made by", f"{maker}, PKCS#11 {library.cryptoki}")
+    if facts.warning is not None:
+        hint = "for tests and demonstrations; a gateway of value has a device"
+        yield Line("module", "warning", "storage", facts.warning, hint)
     for slot in facts.slots:
         name = f"slot {slot.number:#x}"
         if slot.fault is not None:
@@ -227,14 +230,16 @@ def _judge_keys(facts: Facts, need: Need) -> Iterator[Line]:
     if facts.keys is None:
         return
     roles = {label: role for role, label in need.labels}
-    left = set(roles)
     for key in facts.keys:
-        left.discard(key.label)
         yield _judge_key(key, roles.get(key.label), logged_in=facts.logged_in)
-    for label in sorted(left):
-        if roles[label] != "witness":
+    there = [key.label for key in facts.keys]
+    for label, role in roles.items():
+        if label not in there and role != "witness":
             hint = "is this the right token? a lost key is replaced through the roster"
-            yield Line("keys", "fault", label, f"the {roles[label]} key is not there", hint)
+            yield Line("keys", "fault", label, f"the {role} key is not there", hint)
+        if there.count(label) > 1:
+            hint = "the vendor's tool renames or destroys the one that is not ours"
+            yield Line("keys", "fault", label, "several keys have this label", hint)
 
 
 def _judge_key(key: TokenKey, role: str | None, *, logged_in: bool) -> Line:

@@ -27,7 +27,7 @@ from chopmark.hsm.facts import (
     TokenFacts,
 )
 from chopmark.hsm.module import Module
-from chopmark.hsm.token import login
+from chopmark.hsm.token import login, warn_of
 from chopmark.hsm.tokeninfo import read_room
 from chopmark.hsm.trial import Clocks, try_out
 
@@ -91,6 +91,7 @@ def _look(
 ) -> None:
     try:
         facts.library = _describe_library(module.library, module.path)
+        facts.warning = warn_of(module)
         facts.slots = tuple(map(_describe_slot, module.library.get_slots()))
         token = _choose(module, config, facts.slots)
         if token is None:

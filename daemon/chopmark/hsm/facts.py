@@ -121,6 +121,8 @@ class Facts:
     """All of it; what was not reached is None or empty."""
 
     library: Library | None = None
+    warning: str | None = None
+    """What must be said about tokens of this make."""
     slots: tuple[SlotFacts, ...] = ()
     token: TokenFacts | None = None
     mechanisms: Mapping[Mechanism, MechanismFacts | None] = field(default_factory=dict)
