@@ -151,10 +151,8 @@ def _doom(row: Row, answers: tuple[str, ...] = ()) -> Doomed:
 
 
 def _read(options: Options, *, offline: bool) -> list[dict[str, Any]]:
-    from chopmark.service.keylist import read_offline
-
     if offline:
-        return read_offline(options.load_config())
+        return _read_token(options)
     try:
         with options.connect_own() as gateway:
             return gateway.keys()
@@ -162,7 +160,13 @@ def _read(options: Options, *, offline: bool) -> list[dict[str, Any]]:
         if options.gateway is not None:
             raise
         warn(styled(f"note: {error.message}: asking the token", stream=sys.stderr))
-        return read_offline(options.load_config())
+        return _read_token(options)
+
+
+def _read_token(options: Options) -> list[dict[str, Any]]:
+    from chopmark.service.keylist import read_offline
+
+    return read_offline(options.load_config())
 
 
 def _find(rows: list[dict[str, Any]], name: str) -> dict[str, Any]:
