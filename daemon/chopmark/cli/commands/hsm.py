@@ -13,6 +13,7 @@ from chopmark.cli.keyview import Row, show_keys, title
 from chopmark.cli.terminal import say, say_json, styled, warn
 from chopmark.core.errors import MissingError, RefusedError, UnreachableError, UsageError
 
+Offline = Annotated[bool, Parameter(negative="")]
 Words = Annotated[str | None, Parameter(name="--yes-destroy")]
 _ROLES: Final = ("log", "cosigner", "witness")
 _LOSS: Final = {
@@ -22,7 +23,7 @@ _LOSS: Final = {
 }
 
 
-def keys(*, offline: bool = False, options: Given) -> int:
+def keys(*, offline: Offline = False, options: Given) -> int:
     """Show the keys in the token: what each is for, what the roster says, and how it is kept.
 
     The fingerprint of a key is the SHA-256 of its SubjectPublicKeyInfo (DER), in hexadecimal and in
@@ -65,7 +66,7 @@ def export(
     pem: Annotated[bool, Parameter(negative="")] = False,
     vkey: Annotated[bool, Parameter(negative="")] = False,
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
-    offline: bool = False,
+    offline: Offline = False,
     options: Given,
 ) -> int:
     """Print the public half of a key: as vkey, or as PEM for other tools.
