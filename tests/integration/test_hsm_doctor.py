@@ -8,6 +8,7 @@ from pathlib import Path
 import pkcs11
 import pytest
 from pkcs11.constants import Attribute, MechanismFlag
+from pkcs11.exceptions import AttributeValueInvalid
 from pkcs11.mechanisms import KeyType, Mechanism
 
 from chopmark.core.selftest import SelfTest
@@ -175,3 +176,19 @@ def test_key_that_is_bound_to_a_mechanism_says_so(box: Box) -> None:
         library.finalize()
     assert pair.mechanisms == ("ECDSA", "0x80000b10")
     assert "allowed for 0x80000b10" in pair.wrong
+
+
+def test_trial_key_is_made_in_a_token_that_has_none_for_a_session_and_destroyed(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise AttributeValueInvalid  # as tpm2-pkcs11 does
+
+    monkeypatch.setattr("chopmark.hsm.trial._make_for_session", refuse)
+    facts = examine(box.token.module, None, pin=box.give_pin, clocks=CLOCKS)
+    assert facts.no_probes is None
+    assert len(facts.probes or ()) == 5
+    assert facts.speed is not None
+    with box.session() as session:
+        labels = {one[Attribute.LABEL] for one in session.get_objects()}
+    assert "chopmark-doctor" not in labels

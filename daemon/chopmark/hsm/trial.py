@@ -1,22 +1,23 @@
 """Trying a token out: how fast it signs, what it keeps, and what it refuses. Needs a login.
 
 The log key signs typed self-tests here and nothing else. Whatever else is tried uses a key pair
-that lives as long as the session, and vanishes with it.
+that is destroyed at once: one of the session, or where the module has none such, of the token.
 """
 
 import hashlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import KeyType, Mechanism
-from pkcs11.types import Session, SignMixin
+from pkcs11.types import Object, Session, SignMixin
 
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.selftest import SelfTest
+from chopmark.hsm.ceremony import check_absent, destroy, generate
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.der import encode_ecdsa
 from chopmark.hsm.errors import TokenFaultError, describe
@@ -72,18 +73,19 @@ def try_out(
         PKCS11Error: the token does not answer.
     """
     facts.keeps_data = _try_data(session, config)
-    key = _make_throw_away(facts, session)
-    if key is not None:
-        facts.probes = tuple(_probe(session, key))
-    if config is not None and origin is not None:
-        try:
-            key = _find_log_key(session, config, origin)
-        except ChopmarkError as error:
-            facts.failures.append(Failure("log key", error.message, error.hint))
+    with _throw_away(facts, session) as trial:
+        if trial is not None:
+            facts.probes = tuple(_probe(session, trial))
+        if config is None or origin is None:
+            if trial is not None:
+                facts.speed = measure(trial, "a trial key", NOWHERE, clocks)
             return
-    if key is not None:
-        label = config.log_label if config is not None and origin is not None else "a trial key"
-        facts.speed = measure(key, label, origin or NOWHERE, clocks)
+    try:
+        key = _find_log_key(session, config, origin)
+    except ChopmarkError as error:
+        facts.failures.append(Failure("log key", error.message, error.hint))
+        return
+    facts.speed = measure(key, config.log_label, origin, clocks)
 
 
 def measure(key: HsmKey, label: str, origin: str, clocks: Clocks) -> Speed:
@@ -127,32 +129,55 @@ def _find_log_key(session: Session, config: HsmConfig, origin: str) -> HsmKey:
     return find_private(session, config.log_label, verifier)
 
 
-def _make_throw_away(facts: Facts, session: Session) -> HsmKey | None:
-    """A P-256 key pair that vanishes with the session, or None where the token makes none."""
+@contextmanager
+def _throw_away(facts: Facts, session: Session) -> Iterator[HsmKey | None]:
+    """A P-256 key pair to try things on, or None where the token makes none."""
+    made: tuple[Object, ...] = ()
+    try:
+        made = _make_for_session(session)
+    except PKCS11Error as error:
+        # A TPM's module has keys in the token only.
+        made = _make_in_token(facts, session, error)
+    try:
+        if not made or not isinstance(made[1], SignMixin):
+            yield None
+            return
+        yield HsmKey(made[1], Mechanism.ECDSA, read_verifier(made[0], NOWHERE))
+    finally:
+        destroy(list(made))
+
+
+def _make_in_token(facts: Facts, session: Session, before: PKCS11Error) -> tuple[Object, ...]:
+    facts.no_probes = describe(before)
+    if not session.rw:
+        return ()
+    try:
+        check_absent(session, LABEL)
+        made = generate(session, LABEL, KeyType.EC)
+    except (PKCS11Error, ChopmarkError) as error:
+        facts.no_probes = f"{describe(before)}, and in the token {describe(error)}"
+        return ()
+    facts.no_probes = None
+    return made
+
+
+def _make_for_session(session: Session) -> tuple[Object, Object]:
+    """A P-256 key pair that vanishes with the session."""
     template = {
         Attribute.PRIVATE: True,
         Attribute.SENSITIVE: True,
         Attribute.EXTRACTABLE: False,
     }
     params = {Attribute.EC_PARAMS: P256_PARAMS}
-    try:
-        domain = session.create_domain_parameters(KeyType.EC, params, local=True)
-        public, private = domain.generate_keypair(
-            label=LABEL,
-            id=LABEL.encode(),
-            store=False,
-            mechanism=Mechanism.EC_KEY_PAIR_GEN,
-            capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
-            private_template=template,
-        )
-        verifier = read_verifier(public, NOWHERE)
-    except (PKCS11Error, ChopmarkError) as error:
-        facts.no_probes = describe(error)
-        return None
-    if not isinstance(private, SignMixin):
-        facts.no_probes = "it may not sign"
-        return None
-    return HsmKey(private, Mechanism.ECDSA, verifier)
+    domain = session.create_domain_parameters(KeyType.EC, params, local=True)
+    return domain.generate_keypair(
+        label=LABEL,
+        id=LABEL.encode(),
+        store=False,
+        mechanism=Mechanism.EC_KEY_PAIR_GEN,
+        capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
+        private_template=template,
+    )
 
 
 def _probe(session: Session, key: HsmKey) -> list[Probe]:
