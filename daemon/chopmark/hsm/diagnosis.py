@@ -94,7 +94,10 @@ def _judge_module(facts: Facts) -> Iterator[Line]:
         else:
             yield Line("module", "ok", name, slot.token or f"no token: {slot.description}")
     if library is not None and not any(slot.token for slot in facts.slots):
-        hint = "initialise one with the vendor's tool; for SoftHSM, is SOFTHSM2_CONF set?"
+        hint = (
+            "initialise one with the vendor's tool; for SoftHSM, is SOFTHSM2_CONF set? "
+            "for p11-kit, does its server run?"
+        )
         yield Line("module", "fault", "tokens", "none", hint)
 
 
