@@ -61,18 +61,6 @@ class Module:
         """Who made the module, as it says itself; empty while it has not started."""
         return self._library.manufacturer_id if self._started else ""
 
-    @property
-    def library(self) -> "Library":
-        """The library's handle, for those who look at the module itself.
-
-        Raises:
-            TryAgainError: `hsm-away`: it does not start.
-        """
-        self.assert_owner()
-        if not self._started:
-            self._start()
-        return self._library
-
     def assert_owner(self) -> None:
         """Fail loudly on a call from another thread or after the end, before it does harm."""
         if self._closed:
@@ -109,6 +97,18 @@ class Module:
         self.stop()
         self._closed = True
         _loaded.discard(self._real)
+
+    @property
+    def library(self) -> "Library":
+        """The library's handle, for those who look at the module itself.
+
+        Raises:
+            TryAgainError: `hsm-away`: it does not start.
+        """
+        self.assert_owner()
+        if not self._started:
+            self._start()
+        return self._library
 
     def find_token(self, config: HsmConfig) -> "Token":
         """The one token that the configuration names.
