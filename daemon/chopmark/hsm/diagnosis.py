@@ -260,6 +260,9 @@ def _judge_key(key: TokenKey, role: str | None, *, logged_in: bool) -> Line:
     return Line("keys", "ok", key.label, f"{text}, kept by the token, signs only{bound}")
 
 
+# tpm2-pkcs11 1.9 changes its own record, and the TPM keeps the key all the same.
+_LOOSE: Final = "done: it changes what it says of a key"
+_LABELS: Final = "rely on what the device itself attests, not on these attributes"
 _PROBES: Final[dict[str, tuple[str, Mark, str, str]]] = {
     "read-private": (
         "giving a private key away",
@@ -267,18 +270,8 @@ _PROBES: Final[dict[str, tuple[str, Mark, str, str]]] = {
         "DONE: it gives private keys away",
         "use no key of this token",
     ),
-    "extractable": (
-        "making a key extractable",
-        "fault",
-        "DONE: a key can be loosened",
-        "use no key of this token",
-    ),
-    "not-sensitive": (
-        "making a key readable",
-        "fault",
-        "DONE: a key can be loosened",
-        "use no key of this token",
-    ),
+    "extractable": ("making a key extractable", "warning", _LOOSE, _LABELS),
+    "not-sensitive": ("making a key readable", "warning", _LOOSE, _LABELS),
     "no-digest": (
         "ECDSA of no digest",
         "ok",

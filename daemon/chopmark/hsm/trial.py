@@ -188,13 +188,30 @@ def _probe(session: Session, key: HsmKey) -> list[Probe]:
         if private[name] != value:  # it said yes, and did nothing
             raise TokenFaultError("it stays as it is")
 
+    # In this order: whether a key can be read is asked once it is as loose as it gets.
     return [
-        Probe("read-private", _refusal(lambda: private[Attribute.VALUE])),
         Probe("extractable", _refusal(lambda: change(Attribute.EXTRACTABLE, value=True))),
         Probe("not-sensitive", _refusal(lambda: change(Attribute.SENSITIVE, value=False))),
+        Probe("read-private", _refusal(lambda: _read_value(private))),
         Probe("no-digest", _refusal(lambda: private.sign(b"", mechanism=Mechanism.ECDSA))),
-        Probe("bind-mechanism", _refusal(lambda: _make_bound(session))),
+        Probe(
+            "bind-mechanism", None if _is_bound(private) else _refusal(lambda: _make_bound(session))
+        ),
     ]
+
+
+def _read_value(private: Object) -> None:
+    # The value itself goes no further than this line.
+    if not private[Attribute.VALUE]:
+        raise TokenFaultError("it gives nothing")
+
+
+def _is_bound(private: Object) -> bool:
+    """Whether the trial key is bound already: some modules do so by themselves."""
+    try:
+        return bool(private[Attribute.ALLOWED_MECHANISMS])
+    except PKCS11Error:
+        return False
 
 
 def _make_bound(session: Session) -> None:
