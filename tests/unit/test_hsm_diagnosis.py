@@ -160,6 +160,12 @@ def test_token_without_ed25519_may_still_become_a_gateways() -> None:
     assert "--cosigner-key p256" in next(line.hint for line in lines if line.name == "EDDSA")
 
 
+def test_gateway_of_p256_keys_misses_no_ed25519() -> None:
+    facts = make_facts()
+    set_mechanism(Mechanism.EDDSA, None)(facts)
+    assert {line.mark for line in diagnose(facts, Need(LABELS, ed25519=False))} == {"ok"}
+
+
 def test_key_that_nobody_needs_is_never_more_than_a_warning() -> None:
     facts = make_facts()
     facts.keys = (*(facts.keys or ()), TokenKey("left", None, 0, {}))

@@ -191,8 +191,11 @@ def _judge_mechanisms(facts: Facts, need: Need) -> Iterator[Line]:
         elif need.ed25519:
             hint = "a key of this gateway is Ed25519: is this the right token and firmware?"
             yield Line("mechanisms", "fault", one.name, problem, hint)
+        elif need.ed25519 is False:
+            text = f"{problem}, nor needed: this gateway's keys are P-256"
+            yield Line("mechanisms", "ok", one.name, text)
         else:
-            hint = "" if need.labels else "`chopmark init --cosigner-key p256` does without"
+            hint = "`chopmark init --cosigner-key p256` does without"
             text = f"{problem}: no witness for logs of others"
             yield Line("mechanisms", "warning", one.name, text, hint)
     yield from _judge_data(facts)
