@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from pkcs11.constants import Attribute, MechanismFlag
+from pkcs11.mechanisms import KeyType, Mechanism
 
 from chopmark.core.errors import ChopmarkError
 from chopmark.hsm.csr import Request, make_request
+from chopmark.hsm.keys import P256_PARAMS
 from chopmark.hsm.listing import list_pairs
 from integration.hsm_box import Box
 
@@ -83,6 +86,24 @@ def test_key_of_the_log_is_refused_under_any_label(box: Box) -> None:
         with pytest.raises(ChopmarkError) as error:
             make_request(renamed, REQUEST, label, box.give_pin, ours={key.public}, new=False)
         assert error.value.code == "not-a-transport-key"
+
+
+def test_halves_that_are_no_pair_sign_no_request(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody gave the log key's private half, or another one, the label of a TLS key."""
+    with box.session() as session:
+        params = {Attribute.EC_PARAMS: P256_PARAMS}
+        domain = session.create_domain_parameters(KeyType.EC, params, local=True)
+        for gone in (0, 1):
+            made = domain.generate_keypair(
+                label="mixed",
+                store=True,
+                mechanism=Mechanism.EC_KEY_PAIR_GEN,
+                capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
+                private_template={Attribute.EXTRACTABLE: False},
+            )
+            made[gone].destroy()
+    monkeypatch.setattr("chopmark.hsm.csr._sign_info", lambda *_: pytest.fail("it signed"))
+    assert code_of(box, "mixed") == "not-a-transport-key"
 
 
 def test_key_that_is_not_p256_is_refused(box: Box) -> None:

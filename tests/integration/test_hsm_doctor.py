@@ -19,7 +19,7 @@ from chopmark.hsm.doctor import examine
 from chopmark.hsm.facts import Facts
 from chopmark.hsm.keys import P256_PARAMS, find_private, find_verifier
 from chopmark.hsm.mapper import make_mapper
-from chopmark.hsm.trial import Clocks, _sign, measure
+from chopmark.hsm.trial import Clocks, measure, sign_self_test
 from integration.hsm_box import ORIGIN, Box
 
 CLOCKS = Clocks(lambda: time.time_ns() // 1_000_000, time.monotonic)
@@ -148,9 +148,9 @@ def test_only_self_tests_are_signed(box: Box) -> None:
                 return b"what somebody wants signed"
 
         with pytest.raises(TypeError):
-            _sign(key, Crafted(ORIGIN, 0))
+            sign_self_test(key, Crafted(ORIGIN, 0))
         with pytest.raises(TypeError):
-            _sign(key, b"bytes")  # type: ignore[arg-type]
+            sign_self_test(key, b"bytes")  # type: ignore[arg-type]
         assert measure(key, "a", ORIGIN, CLOCKS).count >= 5
 
 

@@ -1,10 +1,11 @@
 """Certificate requests (PKCS#10, RFC 2986) for TLS keys that live in the token.
 
 The keys of log, cosigner and witness sign typed texts and nothing else (design: what a key may
-sign). So that none of them ever signs a request, three things must all hold:
+sign). So that none of them ever signs a request, four things must all hold:
 1. the label is none of theirs, and none that could become one of theirs (`chopmark-log-2`);
 2. the public half is none of theirs, whatever it is called;
-3. what is signed is a request that was built here, around the public half of the key that signs,
+3. the private half shows first, by a self-test, that it belongs to that public half;
+4. what is signed is a request that was built here, around the public half of the key that signs,
    and that half is checked before. No caller hands bytes in.
 """
 
@@ -31,6 +32,7 @@ from chopmark.hsm.errors import PinRefusedError, TokenFaultError, away, describe
 from chopmark.hsm.keys import HsmKey, find_objects, find_private, find_verifier, read_verifier
 from chopmark.hsm.module import Module
 from chopmark.hsm.token import login
+from chopmark.hsm.trial import prove_pair
 
 MAX_NAMES: Final = 32
 """DNS names in one request."""
@@ -180,6 +182,10 @@ def _sign(session: Session, request: Request, label: str, refused: frozenset[byt
     if not verifier.is_p256:
         raise ConfigurationError("unfit-key", f"key {label!r} does not fit: TLS takes P-256 here")
     key = find_private(session, label, verifier)
+    try:
+        prove_pair(key)
+    except TokenFaultError as error:
+        raise _not_transport(f"{label!r}: {error.reason}") from error
     info = _build(request, verifier)
     signed = csr.CertificationRequest(
         {

@@ -40,7 +40,7 @@ FEWEST: Final = 5
 KEPT: Final = "kept"
 LABEL: Final = "chopmark-doctor"
 """Of what is made to try things out."""
-NOWHERE: Final = "chopmark.invalid/doctor"
+NOWHERE: Final = "chopmark.invalid/trial"
 """Origin of self-tests by a key of no log."""
 
 
@@ -99,7 +99,7 @@ def measure(key: HsmKey, label: str, origin: str, clocks: Clocks) -> Speed:
     while len(taken) < SIGNATURES and (sum(taken) < SECONDS or len(taken) < FEWEST):
         test = SelfTest(origin, clocks.now_ms())
         start = clocks.monotonic()
-        signature = _sign(key, test)
+        signature = sign_self_test(key, test)
         taken.append(clocks.monotonic() - start)
         if key.verifier.verify(test.encode(), signature) is None:
             raise TokenFaultError("a signature of the token does not verify")
@@ -113,8 +113,27 @@ def measure(key: HsmKey, label: str, origin: str, clocks: Clocks) -> Speed:
     )
 
 
-def _sign(key: HsmKey, test: SelfTest) -> bytes:
-    # Exactly this class: what a log key signs is always of a kind that says what it is.
+def prove_pair(key: HsmKey) -> None:
+    """Have the private half show that it belongs to the public one, by a self-test.
+
+    Whichever key it is, that is a text which it may sign.
+
+    Raises:
+        TokenFaultError: it does not.
+        PKCS11Error: the token does not answer.
+    """
+    test = SelfTest(NOWHERE, 0)
+    if key.verifier.verify(test.encode(), sign_self_test(key, test)) is None:
+        raise TokenFaultError("the two halves of this label are no pair")
+
+
+def sign_self_test(key: HsmKey, test: SelfTest) -> bytes:
+    """The signature of a self-test, as signed notes carry it.
+
+    Raises:
+        TypeError: it is anything else: what a log key signs always says what it is.
+        PKCS11Error: the token does not answer.
+    """
     if type(test) is not SelfTest:
         raise TypeError(f"a SelfTest is signed, and nothing else: {type(test).__name__}")
     text = test.encode()
