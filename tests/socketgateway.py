@@ -7,7 +7,7 @@ import json
 import socketserver
 import threading
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -65,6 +65,7 @@ class SocketGateway:
         answer), "odd" (what no gateway answers), "" (nothing).
     bodies: offset and number of digests of each of them.
     compact: terms and runs of each request.
+    keys: what `GET /v1/keys` lists.
     """
 
     folder: Path
@@ -81,6 +82,7 @@ class SocketGateway:
     alarms: list[dict[str, str]] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    keys: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.path = self.folder / "api.sock"
@@ -122,8 +124,15 @@ class SocketGateway:
             "POST /v1/attestations": self._attest,
             "POST /v1/revocations": self._revoke,
             "POST /v1/verifications": self._verify,
+            "POST /v1/keys/retire": lambda body: self._drop_key(vkey=body["vkey"]),
+            "POST /v1/keys/destroy": lambda body: self._drop_key(**body),
         }
-        gets = {"/v1/export": self._export, "/v1/status": self._status, "/v1/peers": self._peers}
+        gets: dict[str, Callable[[], Any]] = {
+            "/v1/export": self._export,
+            "/v1/status": self._status,
+            "/v1/peers": self._peers,
+            "/v1/keys": lambda: self.keys,
+        }
         if f"{method} {parts.path}" in routes:
             status, value = routes[f"{method} {parts.path}"](json.loads(body))
         elif parts.path == "/v1/entries":
@@ -133,6 +142,11 @@ class SocketGateway:
         else:
             raise Problem(404, "no-such-route", "no such route")
         return status, "application/json", json.dumps(value).encode()
+
+    def _drop_key(self, **what: str) -> tuple[int, Any]:
+        (gone,) = (one for one in self.keys if what.items() <= one.items())
+        self.keys.remove(gone)
+        return 200, self.keys
 
     def _attest(self, body: dict[str, Any]) -> tuple[int, Any]:
         assert body.keys() <= {"digests", "kind", "valid_until", "supersedes", "wait", "until"}

@@ -1,6 +1,7 @@
 """The `chopmark` command at real gateways: what it prints, writes, and its exit codes."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,62 @@ def test_missing_file_exits_66_and_gateway_away_69(hong_kong: Gateway, document:
     away = hong_kong.cli("--gateway", "unix:/no/such.sock", "verify", str(document), check=False)
     assert away.returncode == 69
     assert "hint: " in away.stderr
+
+
+def test_hsm_keys_are_read_back_by_the_gateway_and_without_it(hong_kong: Gateway) -> None:
+    rows = json.loads(hong_kong.cli("--json", "hsm", "keys").stdout)
+    assert [(row["role"], row["label"], row["wrong"]) for row in rows] == [
+        ("log", "chopmark-log", []),
+        ("cosigner", "chopmark-cosigner", []),
+    ]
+    assert {row["attributes"]["extractable"] for row in rows} == {False}
+    offline = json.loads(hong_kong.cli("--json", "hsm", "keys", "--offline").stdout)
+    for row in rows:
+        row.update(attributes=None, mechanisms=None)
+    assert offline == rows
+    fallen = hong_kong.cli("--config", str(hong_kong.config), "hsm", "export", "log")
+    assert fallen.stdout.strip() == rows[0]["vkey"]
+
+
+def test_transport_key_is_made_and_destroyed_beside_the_running_gateway(
+    hong_kong: Gateway, tmp_path: Path
+) -> None:
+    request = tmp_path / "hk-1.csr"
+    asked = ("hsm", "csr", "--common-name", "hk-1", "--dns", "gw.example", str(request))
+    assert hong_kong.cli(*asked, check=False).returncode == 66
+    hong_kong.cli(*asked, "--generate")
+    verify = ["openssl", "req", "-in", request, "-noout", "-verify"]
+    subprocess.run(verify, check=True, capture_output=True, timeout=30)
+    assert hong_kong.cli(*asked, check=False).returncode == 73
+    refused = hong_kong.cli(
+        *asked[:-1], str(tmp_path / "x"), "--label", "chopmark-log", check=False
+    )
+    assert (refused.returncode, "transport" in refused.stderr) == (65, True)
+    rows = json.loads(hong_kong.cli("--json", "hsm", "keys").stdout)
+    (tls,) = (row for row in rows if row["label"] == "chopmark-tls")
+    destroy = ("hsm", "destroy", "chopmark-tls", "--yes-destroy")
+    assert hong_kong.cli(*destroy, rows[0]["words"], check=False).returncode == 64
+    hong_kong.cli(*destroy, tls["words"])
+    assert len(hong_kong.get("/v1/keys")) == 2
+    records = hong_kong.get("/v1/audit?after=-1&limit=1000")["records"]
+    assert {"key.generated", "key.destroyed"} <= {one["action"] for one in records}
+
+
+def test_key_in_use_is_refused_by_the_api_itself(hong_kong: Gateway) -> None:
+    (log, *_) = hong_kong.get("/v1/keys")
+    with hong_kong.client() as client:
+        body = {"label": log["label"], "fingerprint": log["fingerprint"]}
+        answer = client.post("/v1/keys/destroy", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "key-in-use")
+    assert hong_kong.get("/v1/keys")[0]["in_token"] is True
+
+
+def test_hsm_doctor_looks_and_signs_beside_the_running_gateway(hong_kong: Gateway) -> None:
+    found = json.loads(hong_kong.cli("--json", "hsm", "doctor", "--sign").stdout)
+    assert {line["mark"] for line in found["lines"]} == {"ok", "warning"}
+    assert found["speed"]["rate"] > 0
+    module = ("--module", hong_kong.token.module)
+    assert hong_kong.cli("hsm", "doctor", *module).returncode == 0
+    missing = hong_kong.cli("hsm", "doctor", *module, "--token-label", "xx", check=False)
+    assert (missing.returncode, "next: " in missing.stdout) == (10, True)
+    assert hong_kong.cli("hsm", "doctor", "--token-label", "x", check=False).returncode == 64

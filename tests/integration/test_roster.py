@@ -235,8 +235,11 @@ def test_log_and_cosigner_key_are_replaced_while_the_gateway_runs(
     assert say_code(hk, "hsm", "retire", old["log"]) == "key-in-use"
     enforce(made, tmp_path / "end", *(word for one in ended for word in ("--retire-key", one)))
     assert hk.get("/v1/roster")["version"] == version + 2
-    for vkey in old.values():
-        post(hk, "keys/retire", vkey=vkey)
+    for role, vkey in old.items():
+        row = next(one for one in hk.get("/v1/keys") if one["vkey"] == vkey)
+        facts = ("--yes-destroy", row["words"], "--label", f"chopmark-{role}")
+        hk.cli("hsm", "retire", vkey, *facts)
+    assert {row["vkey"] for row in hk.get("/v1/keys")} == set(new.values())
     assert used(hk) == set(new.values())
     assert attest(hk, 7002).status_code == 201
     size = hk.get("/v1/status")["size"]

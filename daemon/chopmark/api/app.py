@@ -15,7 +15,7 @@ from chopmark.api.entries import read_entries
 from chopmark.api.evidence import read_evidence, release_fork
 from chopmark.api.guard import LocalOnly
 from chopmark.api.hsm import maintain_hsm, read_hsm, unlatch_hsm, unlock_hsm
-from chopmark.api.keys import activate_key, generate_key, read_keys, retire_key
+from chopmark.api.keys import activate_key, destroy_key, generate_key, read_keys, retire_key
 from chopmark.api.limits import ApiLimits
 from chopmark.api.ports import Gateway
 from chopmark.api.posts import Handler, post_json
@@ -94,6 +94,7 @@ def create_app(
             post_json("/v1/keys/generate", generate_key, gateway, bounds),
             post_json("/v1/keys/activate", activate_key, gateway, bounds),
             post_json("/v1/keys/retire", retire_key, gateway, bounds),
+            post_json("/v1/keys/destroy", destroy_key, gateway, bounds),
             read_keys,
             post_json("/v1/hsm/pin", unlock_hsm, gateway, bounds),
             post_json("/v1/hsm/unlatch", unlatch_hsm, gateway, bounds),

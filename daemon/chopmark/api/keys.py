@@ -24,9 +24,16 @@ class KeyBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vkey: str
 
 
+class LeftoverBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which key that is none of ours, by two facts."""
+
+    label: str
+    fingerprint: str
+
+
 @get("/v1/keys")
 async def read_keys(gateway: GatewayDep) -> list[dict[str, Any]]:
-    """The keys in use, and those made after them."""
+    """The keys of this gateway, and what else lies in its token."""
     return await gateway.rotation.keys()
 
 
@@ -43,3 +50,9 @@ async def activate_key(body: bytes, gateway: Gateway, _limits: ApiLimits) -> Ans
 async def retire_key(body: bytes, gateway: Gateway, _limits: ApiLimits) -> Answer:
     """Destroy a key that has ended: `POST /v1/keys/retire`."""
     return Answer(200, await gateway.rotation.retire(read_body(body, KeyBody).vkey))
+
+
+async def destroy_key(body: bytes, gateway: Gateway, _limits: ApiLimits) -> Answer:
+    """Destroy a key that nobody has a claim to: `POST /v1/keys/destroy`."""
+    asked = read_body(body, LeftoverBody)
+    return Answer(200, await gateway.rotation.destroy(asked.label, asked.fingerprint))

@@ -88,7 +88,7 @@ class Keys(Protocol):
     """The keys in the token of this gateway."""
 
     async def keys(self) -> list[dict[str, Any]]:
-        """Those in use and those made after them."""
+        """Those of ours, and what else lies in the token."""
         ...
 
     async def generate(self, role: Literal["log", "cosigner"]) -> dict[str, Any]:
@@ -101,6 +101,10 @@ class Keys(Protocol):
 
     async def retire(self, vkey: str) -> list[dict[str, Any]]:
         """Destroy one for good (`no-such-key`, `key-in-use`)."""
+        ...
+
+    async def destroy(self, label: str, fingerprint: str) -> list[dict[str, Any]]:
+        """Destroy a leftover for good (`no-such-key`, `key-in-use`, `ambiguous-key`)."""
         ...
 
 

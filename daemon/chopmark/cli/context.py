@@ -1,7 +1,7 @@
 """What holds for every command: the options before or behind its name."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,6 +36,12 @@ class Options:
         from chopmark.client.gateway import GatewayClient
 
         return GatewayClient(find_address(self.gateway))
+
+    def connect_own(self) -> "GatewayClient":
+        """The same; if a configuration is named it is its gateway, and no other that runs here."""
+        if self.gateway is not None or self.config is None:
+            return self.connect()
+        return replace(self, gateway=f"unix:{self.load_config().api.socket}").connect()
 
     def config_path(self) -> Path:
         """Where the configuration is, or is to be."""

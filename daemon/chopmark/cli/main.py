@@ -69,17 +69,21 @@ GROUPS: Final = {
         },
     ),
     "hsm": (
-        "The HSM: how it is, its PIN, and its keys.",
+        "The HSM: how it is, its PIN, and the keys in its token.",
         {
             "keys": "hsm:keys",
             "generate": "hsm:generate",
             "activate": "hsm:activate",
+            "export": "hsm:export",
             "retire": "hsm:retire",
             "status": "hsm_state:status",
             "unlock": "hsm_state:unlock",
             "unlatch": "hsm_state:unlatch",
             "maintenance": "hsm_state:maintenance",
             "errors": "hsm_state:errors",
+            "destroy": "hsm:destroy",
+            "csr": "hsm_csr:csr",
+            "doctor": "hsm_doctor:doctor",
         },
     ),
     "witness": (

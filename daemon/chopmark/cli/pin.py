@@ -2,25 +2,28 @@
 
 import os
 import sys
-from collections.abc import Callable
 from getpass import getpass
 
 from chopmark.core.errors import ConfigurationError
-from chopmark.hsm.pin import Pin, PinPad
+from chopmark.hsm.book import Unkept
+from chopmark.hsm.pin import BookedPin, Source
 from chopmark.service.config_model import Config
-from chopmark.service.credentials import DIRECTORY_VARIABLE, read_pin
+from chopmark.service.credentials import DIRECTORY_VARIABLE, PinSource
+from chopmark.service.token_book import open_book
 
 
-def pin_source(config: Config) -> Callable[[], Pin]:
+def pin_source(config: Config) -> Source:
     """From its file, the device, or asked for; never the command line, which every user can read.
+
+    One that the token has refused as the daemon's is not tried by a command either, nor the other
+    way round.
 
     Raises:
         ConfigurationError: `pin-missing`: there is neither a file nor a terminal.
     """
-    if config.hsm.pin == "pad":
-        return PinPad
-    if config.hsm.pin == "file" or os.environ.get(DIRECTORY_VARIABLE):
-        return lambda: read_pin(config)
+    if config.hsm.pin in ("file", "pad") or os.environ.get(DIRECTORY_VARIABLE):
+        state = config.gateway.state
+        return BookedPin(PinSource(config), open_book(state) if state.is_dir() else Unkept())
     if not sys.stdin.isatty():
         hint = f"put it into $CREDENTIALS_DIRECTORY/{config.hsm.pin_credential}, or use a terminal"
         raise ConfigurationError("pin-missing", "nowhere to get the token's PIN from", hint=hint)

@@ -96,6 +96,20 @@ def say_fields(fields: Iterable[tuple[str, object]], indent: int = 2) -> None:
             say(" " * (indent + width + 2), line)
 
 
+def say_hanging(head: str, width: int, text: object) -> None:
+    """Clean text behind a head; where it is broken it goes on under its own beginning.
+
+    Args:
+        head: pieces that are `clean` or `styled`.
+        width: columns that the head takes.
+        text: what follows it.
+    """
+    first, *rest = _broken(clean(text), width)
+    say(head, first)
+    for line in rest:
+        say(" " * width, line)
+
+
 def say_table(
     headings: Sequence[str], rows: Iterable[Sequence[object]], *, whole: Collection[str] = ()
 ) -> None:

@@ -217,7 +217,7 @@ class GatewayClient:
         return read_object(self._http.post_json("/v1/hsm/maintenance", {"on": on}), "state")
 
     def keys(self) -> list[Json]:
-        """The keys in use and those made after them."""
+        """The keys of the gateway, and what else lies in its token."""
         return read_objects(self._http.get_json("/v1/keys"))
 
     def generate_key(self, role: str) -> Json:
@@ -231,6 +231,11 @@ class GatewayClient:
     def retire_key(self, vkey: str) -> list[Json]:
         """Destroy a key in the gateway's token, for good."""
         return read_objects(self._http.post_json("/v1/keys/retire", {"vkey": vkey}))
+
+    def destroy_key(self, label: str, fingerprint: str) -> list[Json]:
+        """Destroy a key in the gateway's token that nobody has a claim to, for good."""
+        body = {"label": label, "fingerprint": fingerprint}
+        return read_objects(self._http.post_json("/v1/keys/destroy", body))
 
     def export(self) -> Json:
         """Who the gateway is, and its public keys, for other gateways' configuration."""

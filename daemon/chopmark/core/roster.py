@@ -4,7 +4,6 @@ A roster is the text of a signed note: a first line that says what it is, and TO
 spelling. Here is what it says; `roster_text` reads and writes it, `roster_rules` holds its rules.
 """
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -12,10 +11,9 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from chopmark.core import quorum
+from chopmark.core import fingerprint, quorum
 from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.member import Member, PastKey
-from chopmark.core.proquint import spell
 from chopmark.core.quorum import WitnessRule
 from chopmark.core.text import parse_hash
 
@@ -216,29 +214,11 @@ class Roster(_Part, frozen=True, kw_only=True):
         return (self.expires - now).total_seconds() / 86400
 
 
-class Fingerprint:
-    """What people compare: SHA-256 of a roster's text in hexadecimal, and in words.
-
-    The words are the first 16 bytes as eight proquints.
-    """
+class Fingerprint(fingerprint.Fingerprint):
+    """What people compare: SHA-256 of a roster's text in hexadecimal, and in words."""
 
     def __init__(self, text: str) -> None:
-        self.digest = hashlib.sha256(text.encode()).digest()
-
-    @property
-    def hex(self) -> str:
-        """64 lower-case hexadecimal digits."""
-        return self.digest.hex()
-
-    @property
-    def words(self) -> str:
-        """Eight words of five letters."""
-        return spell(self.digest[:16])
-
-    def matches(self, said: str) -> bool:
-        """Whether an operator's fingerprint, in hexadecimal or in words, is this one."""
-        plain = "-".join(said.lower().split())
-        return plain.replace("-", "") == self.hex or plain == self.words
+        super().__init__(text.encode())
 
 
 def make_member(listed: ListedMember, institution: Institution) -> Member:

@@ -1,6 +1,5 @@
 """Making a gateway's two keys, inside the token. Nothing is ever overwritten."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Literal
 
@@ -23,7 +22,7 @@ from chopmark.hsm.keys import (
     read_verifier,
 )
 from chopmark.hsm.module import Module
-from chopmark.hsm.pin import Pin
+from chopmark.hsm.pin import Source
 from chopmark.hsm.quirks import Profile
 from chopmark.hsm.token import login
 
@@ -32,7 +31,7 @@ _COSIGNERS: Final[dict[Cosigner, KeyType]] = {"ed25519": KeyType.EC_EDWARDS, "p2
 
 
 def create_keys(
-    config: HsmConfig, origin: str, pin: Callable[[], Pin], cosigner: Cosigner = "ed25519"
+    config: HsmConfig, origin: str, pin: Source, cosigner: Cosigner = "ed25519"
 ) -> tuple[VerifierKey, VerifierKey]:
     """Generate the log key (ECDSA P-256) and the cosigner key in the token.
 
@@ -60,7 +59,7 @@ def create_keys(
 
 
 def _run(
-    config: HsmConfig, origin: str, pin: Callable[[], Pin], cosigner: Cosigner
+    config: HsmConfig, origin: str, pin: Source, cosigner: Cosigner
 ) -> tuple[VerifierKey, VerifierKey]:
     module = Module(config.module, config.init_string)
     try:

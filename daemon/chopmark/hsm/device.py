@@ -20,6 +20,7 @@ from pkcs11.mechanisms import KeyType, Mechanism
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.mark import HeadMark
+from chopmark.hsm.attributes import TokenKey, read_pairs
 from chopmark.hsm.book import TokenBook, Unkept
 from chopmark.hsm.ceremony import destroy_key, generate_key, is_free
 from chopmark.hsm.config import HsmConfig
@@ -198,9 +199,18 @@ class Device:
             MissingError: `no-such-key`: another key has this label.
             ValueError: it is in use.
         """
-        if label in (self._config.log_label, self._config.cosigner_label):
+        config = self._config
+        if label in (config.log_label, config.cosigner_label, config.witness_label):
             raise ValueError(f"the key {label} is in use")
         self.with_token(lambda token: destroy_key(token.session, label, key))
+
+    def read_keys(self) -> tuple[TokenKey, ...]:
+        """Every key in the token, with what it says of each.
+
+        Raises:
+            TryAgainError: as `sign`.
+        """
+        return self.with_token(lambda token: read_pairs(token.session, private=True))
 
     def with_token(self, call: Callable[[OpenToken], T]) -> T:
         """Do something with the open token that must not be done twice.

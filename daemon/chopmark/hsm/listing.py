@@ -1,11 +1,13 @@
-"""The gateway's keys in its token, all that there are: which of them is in use says the ledger.
+"""The keys in the token, all that there are: which of them is in use says the ledger.
 
 Public halves are read without a login, as everywhere: no try of the PIN is spent.
 """
 
 import re
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pkcs11.constants import Attribute, ObjectClass
 from pkcs11.exceptions import PKCS11Error
@@ -13,10 +15,13 @@ from pkcs11.types import Session
 
 from chopmark.core.errors import ConfigurationError
 from chopmark.core.keys import COSIGNATURE, ED25519, OTHER, VerifierKey
+from chopmark.hsm.attributes import TokenKey, read_pairs
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import TokenFaultError, away, describe
 from chopmark.hsm.keys import cosigner_name, read_verifier
 from chopmark.hsm.module import Module
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +65,41 @@ def list_keys(config: HsmConfig, origin: str) -> TokenKeys:
         ConfigurationError: `no-hsm-module`, `no-such-token`, `ambiguous-token`.
         TryAgainError: `hsm-away`.
     """
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hsm") as executor:
-        return executor.submit(_run, config, origin).result()
 
-
-def _run(config: HsmConfig, origin: str) -> TokenKeys:
-    module = Module(config.module, config.init_string)
-    try:
-        session = module.find_token(config).open()
+    def read(session: Session) -> TokenKeys:
         return TokenKeys(
             _list(session, config.log_label, origin, cosigner=False),
             _list(session, config.cosigner_label, cosigner_name(origin), cosigner=True),
         )
+
+    return _read(config, read)
+
+
+def list_pairs(config: HsmConfig) -> tuple[TokenKey, ...]:
+    """Every key in the token, whosever it is, by its public half.
+
+    Blocks until done; the module must not be in use in this process.
+
+    Args:
+        config: which module and token.
+
+    Raises:
+        ConfigurationError: `no-hsm-module`, `no-such-token`, `ambiguous-token`.
+        TryAgainError: `hsm-away`.
+    """
+    return _read(config, lambda session: read_pairs(session, private=False))
+
+
+def _read(config: HsmConfig, read: Callable[[Session], T]) -> T:
+    """Read something in a session without a login, on a thread of its own."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hsm") as executor:
+        return executor.submit(_run, config, read).result()
+
+
+def _run(config: HsmConfig, read: Callable[[Session], T]) -> T:
+    module = Module(config.module, config.init_string)
+    try:
+        return read(module.find_token(config).open())
     except (PKCS11Error, TokenFaultError) as error:
         raise away(describe(error), error) from error
     finally:

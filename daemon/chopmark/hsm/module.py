@@ -119,6 +119,18 @@ class Module:
         self._closed = True
         _loaded.discard(self._real)
 
+    @property
+    def library(self) -> "Library":
+        """The library's handle, for those who look at the module itself.
+
+        Raises:
+            TryAgainError: `hsm-away`: it does not start.
+        """
+        self.assert_owner()
+        if not self._started:
+            self._start()
+        return self._library
+
     def find_token(self, config: HsmConfig) -> "Token":
         """The one token that the configuration names.
 

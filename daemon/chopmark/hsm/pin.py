@@ -3,7 +3,9 @@
 import hashlib
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
+from chopmark.hsm.book import TokenBook
 from chopmark.hsm.errors import PinRefusedError
 
 
@@ -17,6 +19,23 @@ Source = Callable[[], Pin]
 
 class PinAwaitedError(Exception):
     """The PIN is still to be given through the daemon's socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class BookedPin:
+    """The PIN that the daemon uses too: what a token says of it is kept where the daemon looks.
+
+    Attributes:
+        source: gives it.
+        book: the daemon's.
+    """
+
+    source: Source = field(repr=False)
+    book: TokenBook
+
+    def __call__(self) -> Pin:
+        """The PIN."""
+        return self.source()
 
 
 class PinGuard:

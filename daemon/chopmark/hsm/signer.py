@@ -28,6 +28,7 @@ from chopmark.core.roster import Roster
 from chopmark.core.roster_text import encode_roster, parse_roster
 from chopmark.core.selftest import SelfTest, parse_self_test
 from chopmark.core.text import MAX_INT
+from chopmark.hsm.attributes import TokenKey
 from chopmark.hsm.book import TokenBook
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.der import encode_ecdsa
@@ -280,6 +281,14 @@ class HsmSigner:
             MissingError: `no-such-key`: another key has this label.
         """
         await self._call(self._device.destroy, label, key)
+
+    async def read_keys(self) -> tuple[TokenKey, ...]:
+        """Every key in the token, whosever it is, with what the token says of each.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`.
+        """
+        return await self._call(self._device.read_keys)
 
     async def read_mark(self) -> HeadMark | None:
         """The head mark in the token, or None if it has none.

@@ -7,7 +7,6 @@ C_Finalize cleans up: python-pkcs11 forgets the session of a failed login, and a
 logout fails, and only that call closes those.
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -30,7 +29,7 @@ from chopmark.hsm.keys import (
 )
 from chopmark.hsm.mapper import make_mapper
 from chopmark.hsm.module import Module
-from chopmark.hsm.pin import Pin, PinPad
+from chopmark.hsm.pin import BookedPin, Pin, PinPad, Source
 
 
 class Keys(NamedTuple):
@@ -69,7 +68,7 @@ class OpenToken:
 
 
 def open_token(
-    module: Module, config: HsmConfig, origin: str, pin: Callable[[], Pin], book: TokenBook
+    module: Module, config: HsmConfig, origin: str, pin: Source, book: TokenBook
 ) -> OpenToken:
     """Log in, and find both keys, and the witness key if there is one.
 
@@ -112,7 +111,7 @@ def log_in_again(
     module: Module,
     config: HsmConfig,
     origin: str,
-    pin: Callable[[], Pin],
+    pin: Source,
     book: TokenBook,
 ) -> OpenToken:
     """A new login; raises as `open_token`, and stops the module then."""
@@ -130,7 +129,7 @@ def log_in_again(
 def login(
     module: Module,
     token: Token,
-    pin: Callable[[], Pin],
+    pin: Source,
     book: TokenBook | None = None,
     *,
     rw: bool = False,
@@ -141,8 +140,8 @@ def login(
         module: the module of the token.
         token: where to log in.
         pin: gives the PIN; called once, at the last moment, and what it gives is not kept.
-        book: keeps that a login was begun: a daemon that ends in the middle of a wrong one must not
-            try it again.
+        book: keeps that a login was begun, and that it was refused: a process that ends in the
+            middle of a wrong one must not try it again.
         rw: whether objects will be made.
 
     Raises:
@@ -150,7 +149,7 @@ def login(
         PKCS11Error: the token does not answer.
     """
     module.assert_owner()
-    kept = book or Unkept()
+    kept = pin.book if isinstance(pin, BookedPin) else book or Unkept()
     _check_tries(token, kept)
     secret = _for_library(pin())
     kept.begin_login()
@@ -159,7 +158,9 @@ def login(
     except PKCS11Error as error:
         module.stop()
         if is_pin_error(error):
-            raise PinRefusedError(f"the token refuses the PIN ({describe(error)})") from error
+            refused = PinRefusedError(f"the token refuses the PIN ({describe(error)})")
+            kept.refuse(refused.reason)
+            raise refused from error
         raise
     kept.end_login()
     return session

@@ -1,6 +1,5 @@
 """Making the witness key in the token, of a gateway that may run for years already."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from pkcs11.exceptions import MechanismInvalid, PKCS11Error
@@ -16,12 +15,12 @@ from chopmark.hsm.errors import PinRefusedError, TokenFaultError, away, describe
 from chopmark.hsm.generation import destroy, generate
 from chopmark.hsm.keys import find_private, find_verifiers, find_witness
 from chopmark.hsm.module import Module
-from chopmark.hsm.pin import Pin
+from chopmark.hsm.pin import Source
 from chopmark.hsm.quirks import Profile
 from chopmark.hsm.token import login
 
 
-def create_witness_key(config: HsmConfig, origin: str, pin: Callable[[], Pin]) -> VerifierKey:
+def create_witness_key(config: HsmConfig, origin: str, pin: Source) -> VerifierKey:
     """Generate the witness key (Ed25519) in the token that has the gateway's other two.
 
     Blocks until done; the module must not be in use in this process.
@@ -43,7 +42,7 @@ def create_witness_key(config: HsmConfig, origin: str, pin: Callable[[], Pin]) -
         return executor.submit(_run, config, origin, pin).result()
 
 
-def _run(config: HsmConfig, origin: str, pin: Callable[[], Pin]) -> VerifierKey:
+def _run(config: HsmConfig, origin: str, pin: Source) -> VerifierKey:
     module = Module(config.module, config.init_string)
     try:
         session = login(module, module.find_token(config), pin, rw=True)

@@ -63,6 +63,12 @@ class NotedKeys:
         """See `Keys.retire`."""
         return await noted(self.audit, "key.retired", self.inner.retire(vkey), vkey=vkey)
 
+    async def destroy(self, label: str, fingerprint: str) -> list[dict[str, Any]]:
+        """See `Keys.destroy`."""
+        about = {"label": label, "fingerprint": fingerprint}
+        work = self.inner.destroy(label, fingerprint)
+        return await noted(self.audit, "key.destroyed", work, **about)
+
 
 @dataclass(frozen=True, slots=True)
 class NotedForks:

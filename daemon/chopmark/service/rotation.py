@@ -10,14 +10,22 @@
 from dataclasses import dataclass
 from typing import Any
 
-from chopmark.core.errors import RefusedError
+from chopmark.core.errors import RefusedError, TryAgainError
 from chopmark.core.keys import VerifierKey, parse_vkey
+from chopmark.hsm.attributes import TokenKey
 from chopmark.hsm.signer import HsmSigner
 from chopmark.ledger import rotation as table
 from chopmark.ledger.log import Log
 from chopmark.ledger.rotation import Role
 from chopmark.service.config import Config
-from chopmark.service.membership import find_own
+from chopmark.service.keylist import (
+    KnownKey,
+    describe_keys,
+    know_keys,
+    list_made,
+    roster_state,
+)
+from chopmark.service.leftover import find_leftover, refuse_listed, refuse_ours
 from chopmark.service.rosters import Rosters
 
 
@@ -31,18 +39,15 @@ class Rotation:
     rosters: Rosters
 
     async def keys(self) -> list[dict[str, Any]]:
-        """The keys in use and those made after them, with what the roster says of each."""
-        made = await self.log.write(lambda store: store.change(table.list_keys))
-        first = [
-            (self.signer.log_key.encode(), "log"),
-            (self.signer.cosigner_key.encode(), "cosigner"),
-        ]
-        used = {vkey for vkey, _ in first}
-        later = [(vkey, role) for vkey, role, _ in made if vkey not in used]
-        return [
-            {"vkey": vkey, "role": role, "in_use": vkey in used, "roster": self._state(vkey)}
-            for vkey, role in (*first, *later)
-        ]
+        """Every key of ours, and what else lies in the token, with all that is known of each.
+
+        A token that does not answer is no error: what only it knows is then left out.
+        """
+        try:
+            token: tuple[TokenKey, ...] | None = await self.signer.read_keys()
+        except TryAgainError:
+            token = None
+        return describe_keys(await self._known(), token, self._state)
 
     async def generate(self, role: Role) -> dict[str, Any]:
         """Make a key.
@@ -73,8 +78,9 @@ class Rotation:
             hint = "`chopmark roster propose --add-key ID=VKEY`, and have it signed"
             raise RefusedError("key-not-in-roster", "the roster does not name this key", hint=hint)
         await self.log.write(lambda store: store.change(lambda db: table.set_due(db, vkey, role)))
+        listed = await self.keys()  # before the parts are made anew, and the signer with them
         self.rosters.changed.set()
-        return await self.keys()
+        return listed
 
     async def retire(self, vkey: str) -> list[dict[str, Any]]:
         """Destroy a key in the token, for good.
@@ -91,6 +97,35 @@ class Rotation:
         await self.signer.destroy(label, key)
         await self.log.write(lambda store: store.change(lambda db: table.forget_key(db, vkey)))
         return await self.keys()
+
+    async def destroy(self, label: str, fingerprint: str) -> list[dict[str, Any]]:
+        """Destroy, for good, a key in the token that is none of ours, or of a member's.
+
+        Args:
+            label: of the key.
+            fingerprint: of its public half, in hexadecimal or in words.
+
+        Raises:
+            MissingError: `no-such-key`: no key has this label and this fingerprint.
+            RefusedError: `key-in-use`: it is ours, or the roster or the configuration names it;
+                `ambiguous-key`: several have the label.
+            TryAgainError: `hsm-away`.
+        """
+        hsm = self.config.hsm
+        public = find_leftover(await self.signer.read_keys(), label, fingerprint)
+        labels = (hsm.log_label, hsm.cosigner_label, hsm.witness_label)
+        refuse_ours(label, public, labels, await self._known())
+        membership, current = self.rosters.membership, self.rosters.current
+        versions = [*membership.chain, *([current] if current is not None else [])]
+        members = (membership.own, *membership.peers)
+        refuse_listed(label, public, members, (one.roster for one in versions))
+        await self.signer.destroy(label, public)
+        return await self.keys()
+
+    async def _known(self) -> list[KnownKey]:
+        made = await self.log.write(lambda store: store.change(list_made))
+        own = self.rosters.membership.own
+        return know_keys(own, self.config.hsm, made, self.signer.witness_key)
 
     async def _find(self, vkey: str) -> tuple[VerifierKey, str]:
         """A key and its label; of the first ones the configuration has it.
@@ -115,9 +150,8 @@ class Rotation:
     def _state(self, vkey: str) -> str | None:
         """What the roster says of a key of ours."""
         current = self.rosters.current
-        own = None if current is None else find_own(current.roster, self.rosters.membership.own)
-        keys = () if own is None else (*own.log_key, *own.cosigner_key)
-        return next((one.state for one in keys if one.vkey == vkey), None)
+        roster = None if current is None else current.roster
+        return roster_state(roster, self.rosters.membership.own, vkey)
 
     async def _next_name(self) -> str:
         made = await self.log.write(lambda store: store.change(table.list_keys))

@@ -1,13 +1,13 @@
 """The gateway's token: which it is, and making its keys there."""
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.keys import VerifierKey
 from chopmark.hsm.config import HsmConfig
-from chopmark.hsm.pin import Pin
+from chopmark.hsm.pin import Source
 from chopmark.ledger.rotation import Role, read_labels
 from chopmark.ledger.store import read_keys
 from chopmark.service.audit_local import noting
@@ -50,7 +50,7 @@ def present_hsm_config(config: Config) -> HsmConfig:
 
 
 def create_token_keys(
-    config: Config, pin: Callable[[], Pin], cosigner: Literal["ed25519", "p256"] = "ed25519"
+    config: Config, pin: Source, cosigner: Literal["ed25519", "p256"] = "ed25519"
 ) -> tuple[VerifierKey, VerifierKey]:
     """Make log key and cosigner key in the token that the configuration names, or neither.
 
@@ -69,7 +69,7 @@ def create_token_keys(
     return create_keys(hsm_config(config), config.gateway.origin, pin, cosigner)
 
 
-def create_token_witness_key(config: Config, pin: Callable[[], Pin]) -> VerifierKey:
+def create_token_witness_key(config: Config, pin: Source) -> VerifierKey:
     """Make the witness key in the token that the configuration names; see `create_witness_key`."""
     from chopmark.hsm.witness_key import create_witness_key  # noqa: PLC0415 - as above
 

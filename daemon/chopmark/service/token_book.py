@@ -7,6 +7,7 @@ usage.json    signatures that each key may have made, where there is a limit
 """
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +40,10 @@ class FileBook:
         """Why the PIN must not be tried."""
         try:
             text = (self.folder / "pin-refused").read_bytes()[:MAX_REASON]
-        except OSError:
+        except FileNotFoundError:
             return None
+        except OSError:  # there is one, of whichever user
+            text = b""
         return text.decode("utf-8", "replace").strip() or "the PIN was refused"
 
     @property
@@ -106,7 +109,15 @@ class FileBook:
     def _write(self, name: str, data: bytes) -> None:
         with refusal_named(self.folder):
             self.folder.mkdir(mode=0o700, exist_ok=True)
-        replace_file(self.folder / name, data, MODE)
+            self._give(self.folder)
+            replace_file(self.folder / name, data, MODE)
+            self._give(self.folder / name)
+
+    def _give(self, path: Path) -> None:
+        """What root's commands write here must be the daemon's to read."""
+        owner = self.folder.parent.stat()
+        if os.geteuid() == 0 and owner.st_uid != 0:
+            os.chown(path, owner.st_uid, owner.st_gid)
 
     def _remove(self, name: str) -> None:
         path = self.folder / name

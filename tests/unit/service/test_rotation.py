@@ -7,9 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from chopmark.core.errors import MissingError
+from chopmark.core.errors import MissingError, RefusedError, TryAgainError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.member import PastKey
+from chopmark.hsm.attributes import TokenKey
 from chopmark.ledger import rotation as table
 from chopmark.ledger.log import Log
 from chopmark.service.rotation import Rotation
@@ -26,9 +27,16 @@ class Token:
     log_key: VerifierKey = LOG.vkey
     cosigner_key: VerifierKey = COSIGNER.vkey
     destroyed: list[tuple[str, VerifierKey]] = field(default_factory=list)
+    witness_key: VerifierKey | None = None
+    keys: tuple[TokenKey, ...] | None = ()
 
     async def destroy(self, label: str, key: VerifierKey) -> None:
         self.destroyed.append((label, key))
+
+    async def read_keys(self) -> tuple[TokenKey, ...]:
+        if self.keys is None:
+            raise TryAgainError("hsm-away", "the HSM is away")
+        return self.keys
 
 
 @pytest.fixture
@@ -41,8 +49,10 @@ async def rotation(log: Log, token: Token, ended: VerifierKey, made: VerifierKey
     """One log key was made after the first, in `made`; the roster says that `ended` has ended."""
     past = (PastKey(ended, 0, bytes(32)),)
     own = replace(member(), log_key=token.log_key, past_log_keys=past)
-    config = SimpleNamespace(hsm=SimpleNamespace(log_label="log", cosigner_label="cosigner"))
-    rosters = SimpleNamespace(current=None, membership=SimpleNamespace(own=own))
+    labels = {"log_label": "log", "cosigner_label": "cosigner", "witness_label": "witness"}
+    config = SimpleNamespace(hsm=SimpleNamespace(**labels))
+    membership = SimpleNamespace(own=own, peers=(), chain=())
+    rosters = SimpleNamespace(current=None, membership=membership)
     text = made.encode()
     await log.write(lambda store: store.change(lambda db: table.add_key(db, text, "log", "log-2")))
     return Rotation(config, log, token, rosters)  # type: ignore[arg-type]  # as much as is looked at
@@ -63,3 +73,38 @@ async def test_first_key_is_destroyed_once_another_signs(log: Log) -> None:
     keys = await rotation(log, token, LOG.vkey, THIRD)
     await keys.retire(LOG.vkey.encode())
     assert token.destroyed == [("log", LOG.vkey)]
+
+
+async def test_keys_are_listed_while_the_token_is_away(log: Log) -> None:
+    token = Token(keys=None)
+    listed = await (await rotation(log, token, SECOND, SECOND)).keys()
+    assert [(one["label"], one["in_use"], one["in_token"]) for one in listed] == [
+        ("log", True, None),
+        ("cosigner", True, None),
+        ("log-2", False, None),
+    ]
+
+
+async def test_leftover_is_destroyed_by_label_and_fingerprint(log: Log) -> None:
+    left = TokenKey("left", THIRD, 1, {})
+    token = Token(keys=(left,))
+    keys = await rotation(log, token, SECOND, SECOND)
+    assert left.fingerprint is not None
+    with pytest.raises(MissingError):
+        await keys.destroy("left", left.fingerprint.words[:-1])
+    await keys.destroy("left", left.fingerprint.words)
+    assert token.destroyed == [("left", THIRD)]
+
+
+async def test_key_of_ours_is_no_leftover_under_any_label(log: Log) -> None:
+    for key, label in ((LOG.vkey, "log"), (LOG.vkey, "x"), (SECOND, "y"), (THIRD, "witness")):
+        one = TokenKey(label, key, 1, {})
+        token = Token(keys=(one,))
+        keys = await rotation(log, token, SECOND, SECOND)
+        await log.write(
+            lambda store: store.change(lambda db: table.forget_key(db, SECOND.encode()))
+        )
+        assert one.fingerprint is not None
+        with pytest.raises(RefusedError) as error:
+            await keys.destroy(label, one.fingerprint.hex)
+        assert (error.value.code, token.destroyed) == ("key-in-use", [])

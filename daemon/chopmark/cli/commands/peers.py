@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from chopmark.cli.commands.status import show_peers
@@ -65,20 +64,13 @@ def _read_identity(options: Options) -> Mapping[str, Any]:
     from chopmark.service.identity import read_identity
 
     try:
-        with _choose(options).connect() as gateway:
+        with options.connect_own() as gateway:
             return gateway.export()
     except UnreachableError as error:
         if options.gateway is not None:
             raise
         warn(styled(f"note: {error.message}: using the configuration", stream=sys.stderr))
         return read_identity(options.load_config())
-
-
-def _choose(options: Options) -> Options:
-    """A configuration that is named must not give the block of another gateway that runs here."""
-    if options.gateway is not None or options.config is None:
-        return options
-    return replace(options, gateway=f"unix:{options.load_config().api.socket}")
 
 
 def _member(values: Mapping[str, Any]) -> "Member":
