@@ -1,7 +1,7 @@
 """The signer of a gateway: typed objects in, verified signatures out.
 
 Nothing else in this system makes a signature, and it signs nothing but checkpoints, cosignatures
-of checkpoints, and rosters: there is no way to hand it bytes (design: what a key may sign).
+of checkpoints, rosters, and records of ceremonies: there is no way to hand it bytes (design: what a key may sign).
 """
 
 import asyncio
@@ -10,6 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, TypeVar
 
+from chopmark.core.ceremony import Ceremony
+from chopmark.core.ceremony_rules import check_ceremony
+from chopmark.core.ceremony_text import parse_ceremony
 from chopmark.core.checkpoint import (
     Checkpoint,
     check_origin,
@@ -56,6 +59,7 @@ class HsmSigner:
             "cosignatures": 0,
             "foreign_cosignatures": 0,
             "rosters": 0,
+            "ceremonies": 0,
             "bad_signatures": 0,
         }
         self._silent = False
@@ -147,6 +151,19 @@ class HsmSigner:
         text = _encode_roster(roster)
         payload = await self._sign("log", text, text, b"", Turn.OWN)
         self._counts["rosters"] += 1
+        return _to_signature(self.log_key, payload)
+
+    async def sign_ceremony(self, ceremony: Ceremony) -> Signature:
+        """Sign the protocol of a ceremony that was completed with the log key that it made.
+
+        Raises:
+            RefusedError: it breaks a rule of `ceremony_rules`.
+            TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`: nothing was signed.
+            ValueError: it does not read back as itself, is not completed, or made another key.
+        """
+        text = _encode_ceremony(ceremony, self.log_key)
+        payload = await self._sign("log", text, text, b"", Turn.OWN)
+        self._counts["ceremonies"] += 1
         return _to_signature(self.log_key, payload)
 
     async def generate(self, role: Role, name: str, base: str) -> tuple[str, VerifierKey]:
@@ -320,6 +337,19 @@ def _encode_roster(roster: Roster) -> bytes:
     text = encode_roster(roster)
     if parse_roster(text) != roster:
         raise ValueError("this roster does not read back as itself")
+    return text.encode()
+
+
+def _encode_ceremony(ceremony: Ceremony, key: VerifierKey) -> bytes:
+    if type(ceremony) is not Ceremony:
+        raise TypeError(f"a Ceremony is signed, and nothing else: {type(ceremony).__name__}")
+    text = ceremony.encode()
+    if parse_ceremony(text) != ceremony:
+        raise ValueError("this ceremony does not read back as itself")
+    if ceremony.end is None or ceremony.end.outcome != "completed":
+        raise ValueError("this ceremony was not completed")
+    if check_ceremony(ceremony)[:1] != (key,):
+        raise ValueError(f"this ceremony did not make the key {key.encode()}")
     return text.encode()
 
 

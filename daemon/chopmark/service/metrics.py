@@ -138,6 +138,7 @@ class GatewayCollector(Collector):
             ("checkpoint",): counters["checkpoints"],
             ("cosignature",): counters["cosignatures"],
             ("roster",): counters["rosters"],
+            ("ceremony",): counters["ceremonies"],
             ("foreign-cosignature",): counters["foreign_cosignatures"],
         }
         yield _counters("hsm_signatures", "Signatures made by the HSM", ("type",), made)
