@@ -1,7 +1,8 @@
 """The signer of a gateway: typed objects in, verified signatures out.
 
 Nothing else in this system makes a signature, and it signs nothing but checkpoints, cosignatures
-of checkpoints, rosters, and records of ceremonies: there is no way to hand it bytes (design: what a key may sign).
+of checkpoints, rosters, and protocols of ceremonies: there is no way to hand it bytes (design: what
+a key may sign).
 """
 
 import asyncio

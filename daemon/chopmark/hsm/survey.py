@@ -192,11 +192,8 @@ def _read_attributes(session: Session, label: str) -> str:
 
 
 def _version(version: object) -> str:
-    try:
-        major, minor = version  # type: ignore[misc]  # a pair, by the library's documentation
-    except (TypeError, ValueError):
-        return "unknown"
-    return f"{major}.{minor}"
+    # A pair, but the library's types say that it may be None.
+    return ".".join(map(str, version)) if isinstance(version, tuple) else "unknown"
 
 
 def _tidy(value: object) -> str:
