@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from chopmark.client.files import check_creatable, read_bounded, replace_file, write_new
+from chopmark.client.files import (
+    check_creatable,
+    read_bounded,
+    replace_file,
+    sync_folder,
+    write_new,
+)
 from chopmark.core.ceremony import Approval, Ceremony, End, Step
 from chopmark.core.ceremony_rules import check_ceremony
 from chopmark.core.ceremony_text import parse_ceremony, parse_file
@@ -114,13 +120,24 @@ class Book:
         self._save(replace(self.ceremony, end=end))
 
     def close(self, signature: Signature | None) -> str:
-        """Give the protocol its own name; gives its SHA-256 in hexadecimal."""
+        """Give the protocol its own name; gives its SHA-256 in hexadecimal.
+
+        One that has its name already, as this broke off before `forget`, stays.
+        """
         signatures = () if signature is None else (signature,)
         note = Note(self.ceremony.encode(), signatures)
         data = note.encode() if signatures else note.text.encode()
-        write_new(self.final, data)
-        self.path.unlink()
+        there = read_bounded(self.final, MAX_NOTE) if self.final.exists() else b""
+        if there and parse_file(there).ceremony == self.ceremony:
+            data = there
+        else:
+            write_new(self.final, data)
         return hashlib.sha256(data).hexdigest()
+
+    def forget(self) -> None:
+        """Remove the working file: the protocol has its own name."""
+        self.path.unlink()
+        sync_folder(self.path.parent)
 
     def _save(self, ceremony: Ceremony) -> None:
         before, self.ceremony = self.ceremony, ceremony

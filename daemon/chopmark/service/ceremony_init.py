@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, NoReturn
 
 from pkcs11.types import Session
 
@@ -85,9 +85,6 @@ class InitCeremony:
                 return self._finish()
             except AbortedError as aborted:
                 self._abort(leader, str(aborted))
-                message = f"the ceremony was aborted: {aborted}"
-                hint = f"its protocol is {self.book.final}"
-                raise RefusedError("ceremony-aborted", message, hint=hint) from None
 
     def _steps(self) -> dict[str, Callable[[], Made]]:
         return {
@@ -249,7 +246,7 @@ class InitCeremony:
             cosigner_label=self.hsm.cosigner_label,
         )
         found = survey_token(config)
-        facts = self._test(config)
+        facts = self._test(config, backup=True)
         self.signer.close()
         self.desk.ask("token-back", "Put the gateway's own token back, then press Enter", "done")
         text = f"label {found.label}, serial {found.serial}: the same keys, good signatures"
@@ -259,8 +256,8 @@ class InitCeremony:
         remarks = self.desk.ask("remarks", "Remarks for the protocol ('-': none)", _NONE)
         return Made((("remarks", "none" if remarks == _NONE else remarks),))
 
-    def _test(self, config: HsmConfig) -> tuple[tuple[str, str], ...]:
-        made = self.signer.test(config, self._made())
+    def _test(self, config: HsmConfig, *, backup: bool = False) -> tuple[tuple[str, str], ...]:
+        made = self.signer.test(config, self._made(), backup=backup)
         self.desk.say("Both keys have signed the head of the empty log; both signatures verify.")
         return tuple(
             (f"{role}-signature", encode_base64(one.payload))
@@ -271,7 +268,7 @@ class InitCeremony:
         """Sign, make ledger and configuration, put the protocol in its place, note it."""
         end = self.book.ceremony.end
         if end is not None and end.outcome == "aborted":  # all was done but the last renaming
-            return self.book.close(None)
+            return self._close_aborted(end.reason)
         ceremony, keys = self.book.ceremony, self._made()
         self._check_unchanged()
         signature = self.signer.sign(self.hsm, ceremony)
@@ -282,15 +279,23 @@ class InitCeremony:
                 raise InternalError("other-keys", "these are not the keys of the ceremony")
         with noting(log_path(self.config.gateway.state), "key.ceremony", kind="init") as about:
             about["protocol"] = digest = self.book.close(signature)
+        self.book.forget()
         return digest
 
-    def _abort(self, leader: Leader, reason: str) -> None:
+    def _abort(self, leader: Leader, reason: str) -> NoReturn:
         """Destroy what was made, if it can be, and write down that it was ended."""
         self.signer.close()
         if is_prepared(self.config):
             reason = f"{reason}; {self._destroy()}"
         leader.abort(reason)
+        self._close_aborted(reason)
+
+    def _close_aborted(self, reason: str) -> NoReturn:
         self.book.close(None)
+        self.book.forget()
+        message = f"the ceremony was aborted: {reason}"
+        hint = f"its protocol is {self.book.final}"
+        raise RefusedError("ceremony-aborted", message, hint=hint)
 
     def _destroy(self) -> str:
         labels = f"{self.hsm.log_label} and {self.hsm.cosigner_label}"

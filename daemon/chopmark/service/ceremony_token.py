@@ -39,8 +39,12 @@ class Pins:
         """Whether people type them, and may type another one the next time."""
         return self.desk.has_people and not os.environ.get(DIRECTORY_VARIABLE)
 
-    def source(self, label: str) -> Callable[[], str]:
-        """Gives the PIN of a token once: a token that went away asks nobody by itself."""
+    def source(self, label: str, *, backup: bool = False) -> Callable[[], str]:
+        """Gives the PIN of a token once: a token that went away asks nobody by itself.
+
+        A backup token may have a PIN of its own, which is typed where there is somebody to do so:
+        the credential's would be a wrong one, and wrong ones are counted.
+        """
         given = False
 
         def give() -> str:
@@ -48,11 +52,13 @@ class Pins:
             if given:
                 raise TryAgainError("hsm-away", "the token went away, and was not opened again")
             given = True
-            return self._give(label)
+            return self._give(label, backup=backup)
 
         return give
 
-    def _give(self, label: str) -> str:
+    def _give(self, label: str, *, backup: bool) -> str:
+        if backup and self.desk.has_people:
+            return self.desk.secret(f"PIN of the backup token {label}: ")
         if os.environ.get(DIRECTORY_VARIABLE):
             return read_pin(self.config)
         if self.drill is not None and not self.desk.has_people:
@@ -90,7 +96,7 @@ class TokenSigner:
         finally:
             self._runner.close()
 
-    def test(self, config: HsmConfig, keys: Keys) -> list[Signature]:
+    def test(self, config: HsmConfig, keys: Keys, *, backup: bool = False) -> list[Signature]:
         """Open the token anew, find the keys, and let each sign the head of the empty log.
 
         Each signature is verified before this returns (`HsmSigner`). The token stays open.
@@ -101,7 +107,7 @@ class TokenSigner:
             TryAgainError: `hsm-away`.
         """
         self.close()
-        signer = self._open(config)
+        signer = self._open(config, backup=backup)
         if (signer.log_key, signer.cosigner_key) != keys:
             raise RefusedError("other-keys", "the token holds other keys than were made")
         return self._runner.run(_test(signer, self.origin))
@@ -117,8 +123,9 @@ class TokenSigner:
         if signer is not None:
             self._runner.run(signer.close())
 
-    def _open(self, config: HsmConfig) -> HsmSigner:
-        pin = self.pins.source(config.token_label or config.token_serial or "")
+    def _open(self, config: HsmConfig, *, backup: bool = False) -> HsmSigner:
+        label = config.token_label or config.token_serial or ""
+        pin = self.pins.source(label, backup=backup)
         self._signer = signer = self._runner.run(open_signer(config, self.origin, pin))
         if signer.state == "latched":
             reason = signer.reason or ""

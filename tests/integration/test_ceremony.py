@@ -1,0 +1,464 @@
+"""Key ceremonies on real SoftHSM tokens, by officers with certificates that openssl made."""
+
+import shutil
+import sqlite3
+import subprocess
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from chopmark.client.officers import read_certificate
+from chopmark.core.audit import parse_record
+from chopmark.core.ceremony import Ceremony
+from chopmark.core.ceremony_rules import check_file, check_trusted
+from chopmark.core.ceremony_text import parse_file
+from chopmark.core.errors import ConfigurationError, ExistsError, RefusedError
+from chopmark.core.keys import parse_vkey
+from chopmark.hsm import HsmConfig
+from chopmark.hsm.listing import list_keys
+from chopmark.ledger.store import read_keys
+from chopmark.service.ceremony_desk import AbortedError
+from chopmark.service.ceremony_hold import Held, Plan, hold
+from chopmark.service.config_model import Broker, Clock, Config, Gateway, Hsm
+from rig.token import MODULE, Token, provision_token
+
+ORIGIN = "bank-hk.example/hk-1"
+NAMES = {"chan": "Chan Tai Man", "lee": "Lee Siu Ming", "ho": "Ho Ka Yan"}
+PASSWORD = "open sesame"
+ROOT = Path(__file__).parents[2]
+
+
+def openssl(*arguments: object) -> None:
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def officers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with NAME.crt and NAME.key; lee's key is encrypted, and also in lee.p12."""
+    folder = tmp_path_factory.mktemp("officers")
+    sorts = {
+        "chan": ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"),
+        "lee": ("-newkey", "rsa:2048", "-passout", f"pass:{PASSWORD}"),
+        "ho": ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-nodes"),
+    }
+    for name, sort in sorts.items():
+        key, crt = folder / f"{name}.key", folder / f"{name}.crt"
+        subject = f"/O=Bank of Hong Kong (example)/CN={NAMES[name]}"
+        openssl("req", "-x509", *sort, "-keyout", key, "-out", crt, "-subj", subject, "-days", 30)
+    secret = f"pass:{PASSWORD}"
+    lee = ("-inkey", folder / "lee.key", "-in", folder / "lee.crt", "-passin", secret)
+    openssl("pkcs12", "-export", *lee, "-passout", secret, "-out", folder / "lee.p12")
+    return folder
+
+
+class BrokenOffError(Exception):
+    """The power went."""
+
+
+@dataclass
+class ScriptedDesk:
+    """People who answer; whatever is asked has an answer here.
+
+    Attributes:
+        answers: by name of the question: a text, or what gives it; also a list, one after another.
+    """
+
+    answers: dict[str, object]
+    has_people: bool = True
+    password: str = PASSWORD
+    backup_pin: str = field(default="", repr=False)
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
+
+    def say(self, text: str = "", style: str = "") -> None:
+        self.said.append(f"{style} {text}")
+
+    def fields(self, fields: Sequence[tuple[str, object]]) -> None:
+        self.said += [f"{name} {value}" for name, value in fields]
+
+    def ask(self, name: str, question: str, default: str = "") -> str:
+        self.asked.append(name)
+        answer = self.answers.get(name, default)
+        if isinstance(answer, list):
+            answer = answer.pop(0)
+        if callable(answer):
+            answer = answer()
+        assert isinstance(answer, str), f"{name}: {question}"
+        if answer == "!abort":
+            raise AbortedError("the officers ended it")
+        return answer or default
+
+    def confirm(self, name: str, question: str) -> bool:
+        return self.ask(name, question, "yes") == "yes"
+
+    def secret(self, question: str) -> str:
+        self.secrets.append(question)
+        return self.backup_pin if "backup" in question else self.password
+
+
+@dataclass
+class Scene:
+    """A token, officers, and what the ceremony shall make."""
+
+    folder: Path
+    token: Token
+    officers: Path
+    need: int = 2
+    lenient: bool = True
+    desk: ScriptedDesk = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.desk = ScriptedDesk(self.answers())
+
+    @property
+    def config(self) -> Config:
+        return Config(
+            gateway=Gateway(
+                id="hk-1",
+                origin=ORIGIN,
+                institution="Bank of Hong Kong (example)",
+                jurisdiction="HK",
+                state=self.folder / "state",
+            ),
+            hsm=Hsm(module=Path(MODULE), token_label="hk-1"),
+            clock=Clock(require="none" if self.lenient else "synchronised"),
+            broker=(Broker(host="127.0.0.1", port=1883),),
+        )
+
+    @property
+    def protocol(self) -> Path:
+        return self.folder / "protocol"
+
+    @property
+    def unfinished(self) -> Path:
+        return self.folder / "protocol.unfinished"
+
+    def certificates(self) -> list[Path]:
+        return [self.officers / f"{name}.crt" for name in NAMES]
+
+    def answers(self) -> dict[str, object]:
+        found: dict[str, object] = {
+            "officer-3-present": "no",
+            "person-1": "Au Wing, auditor",
+            "backup-made": "no",
+            "backup-declined": "the second token comes next week",
+            "backup-token": "no",
+            "no-backup-token": "it comes next week",
+            "resumed-by": "Chan Tai Man; the power went",
+        }
+        for gate in ("go-ahead", "read-aloud", "close"):
+            found[f"approve-{gate}-1"] = self.sign_elsewhere
+            found[f"approve-{gate}-2"] = str(self.officers / "lee.p12")
+        return found
+
+    def sign_elsewhere(self, name: str = "chan") -> str:
+        """What a smart card would do: sign the file that the screen names, by openssl."""
+        (text,) = self.folder.glob("protocol.step-*")
+        signature = self.folder / "signature"
+        openssl("dgst", "-sha256", "-sign", self.officers / f"{name}.key", "-out", signature, text)
+        return str(signature)
+
+    def hold(self, *, resumed: bool = False, place: str | None = "Data centre 2") -> Held:
+        plan = Plan(
+            path=self.folder / "gateway.toml",
+            config=self.config,
+            cosigner="ed25519",
+            officers=self.certificates(),
+            need=self.need,
+            place=place,
+            protocol=self.unfinished if resumed else self.protocol,
+            resumed=resumed,
+        )
+        return hold(plan, self.desk)
+
+    def read(self) -> Ceremony:
+        file = parse_file(self.protocol.read_bytes())
+        check_file(file)
+        return file.ceremony
+
+    def keys(self) -> int:
+        found = list_keys(HsmConfig(MODULE, token_label="hk-1"), ORIGIN)
+        return len(found.log) + len(found.cosigner)
+
+    def is_set_up(self) -> bool:
+        return any((self.folder / name).exists() for name in ("gateway.toml", "state/log.db"))
+
+
+@pytest.fixture
+def scene(tmp_path: Path, officers: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    token = provision_token(tmp_path / "hsm", "hk-1")
+    monkeypatch.setenv("SOFTHSM2_CONF", str(token.conf))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(token.credentials))
+    return Scene(tmp_path, token, officers)
+
+
+def test_ceremony_makes_a_gateway_and_a_protocol_that_auditors_can_check(scene: Scene) -> None:
+    held = scene.hold()
+    ceremony = scene.read()
+    check_trusted(ceremony, [read_certificate(one) for one in scene.certificates()])
+    assert [one.result for one in ceremony.steps] == [*["done"] * 7, "declined", "done", "done"]
+    keys = ceremony.find("keys")
+    assert keys is not None
+    made = tuple(parse_vkey(keys.fact(f"{role}-key")) for role in ("log", "cosigner"))
+    assert read_keys(scene.folder / "state/log.db") == made
+    assert held.log_key == made[0].encode()
+    assert "EXTRACTABLE no, NEVER_EXTRACTABLE yes, LOCAL yes" in keys.fact("log-attributes")
+    assert "(!)" not in keys.fact("log-attributes") + keys.fact("cosigner-attributes")
+    token = ceremony.find("token")
+    assert token is not None
+    assert token.fact("serial") == _serial(scene.token)
+    assert not scene.unfinished.exists()
+    assert not list(scene.folder.glob("protocol.step-*"))
+    assert _audited(scene) == [{"kind": "init", "protocol": held.digest}]
+    secret = scene.token.read_pin()
+    everything = scene.protocol.read_text() + "".join(scene.desk.said)
+    assert secret not in everything
+    assert PASSWORD not in everything
+    assert scene.desk.secrets == ["PIN of Lee Siu Ming's key in lee.p12: "] * 3
+
+
+def test_officer_may_use_an_encrypted_pem_key_and_is_asked_again_after_a_slip(scene: Scene) -> None:
+    answers = scene.desk.answers
+    lee = str(scene.officers / "lee.key")
+    answers["approve-go-ahead-2"] = ["nowhere", scene.sign_elsewhere, lee]
+    scene.hold()
+    assert scene.desk.asked.count("approve-go-ahead-2") == 3
+    refused = [one for one in scene.desk.said if "not taken" in one]
+    assert len(refused) == 2
+    assert "is not by the certificate beside it" in refused[1]
+
+
+def test_wrong_pin_of_an_officers_key_is_not_shown(scene: Scene) -> None:
+    scene.desk.password = "wrong and secret"
+    scene.desk.answers["ask-again"] = "no"
+    scene.desk.answers["approve-go-ahead-2"] = [str(scene.officers / "lee.p12")] * 3
+    with pytest.raises(RefusedError) as caught:
+        scene.hold()
+    assert caught.value.code == "ceremony-aborted"
+    everything = repr(caught.value.__dict__) + scene.protocol.read_text() + "".join(scene.desk.said)
+    assert "secret" not in everything
+    assert (scene.keys(), scene.is_set_up()) == (0, False)
+
+
+STEPS = ("presence", "token", "go-ahead", "keys", "read-aloud", "restore-drill", "close")
+
+
+def test_ceremony_that_breaks_off_after_each_step_goes_on(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Broken off after every step there is, and once more between making and writing down."""
+    from chopmark.service.ceremony_desk import Book
+
+    add = Book.add
+    left = list(STEPS)
+
+    def break_off(book: Book, step: object) -> None:
+        add(book, step)  # type: ignore[arg-type]
+        if left and getattr(step, "name", "") == left[0]:
+            left.pop(0)
+            raise BrokenOffError
+
+    monkeypatch.setattr(Book, "add", break_off)
+    for number in range(len(STEPS)):
+        with pytest.raises(BrokenOffError):
+            scene.hold(resumed=number > 0)
+        assert scene.unfinished.exists()
+    scene.hold(resumed=True)
+    ceremony = scene.read()
+    assert [one.name for one in ceremony.steps].count("resumed") == len(STEPS)
+    assert scene.keys() == 2
+
+
+def test_keys_made_before_they_were_written_down_are_found_again(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from chopmark.service import ceremony_init
+
+    real = ceremony_init.prepare
+
+    def break_off(*arguments: object) -> object:
+        real(*arguments)  # type: ignore[arg-type]
+        raise BrokenOffError
+
+    monkeypatch.setattr(ceremony_init, "prepare", break_off)
+    with pytest.raises(BrokenOffError):
+        scene.hold()
+    monkeypatch.setattr(ceremony_init, "prepare", real)
+    scene.hold(resumed=True)
+    keys = scene.read().find("keys")
+    assert keys is not None
+    assert "LOCAL yes" in keys.fact("log-attributes")
+    assert scene.keys() == 2
+
+
+@pytest.mark.parametrize("moment", ["close", "forget"])
+def test_ceremony_that_broke_off_while_it_was_put_in_place_ends_so(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    from chopmark.service.ceremony_desk import Book
+
+    real = getattr(Book, moment)
+
+    def break_off(*_: object) -> str:
+        raise BrokenOffError
+
+    monkeypatch.setattr(Book, moment, break_off)
+    with pytest.raises(BrokenOffError):
+        scene.hold()
+    assert scene.is_set_up()
+    monkeypatch.setattr(Book, moment, real)
+    held = scene.hold(resumed=True)
+    assert scene.read().origin == ORIGIN
+    assert held.digest in {one["protocol"] for one in _audited(scene)}
+    assert not scene.unfinished.exists()
+
+
+@pytest.mark.parametrize("change", ["token", "officers", "configuration", "text"])
+def test_another_ceremony_does_not_go_on_with_it(
+    scene: Scene, change: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.desk.answers["confirmed-1"] = _break_off
+    with pytest.raises(BrokenOffError):
+        scene.hold()
+    scene.desk.answers["confirmed-1"] = "yes"
+    if change == "token":
+        other = provision_token(scene.folder / "other", "hk-1")
+        monkeypatch.setenv("SOFTHSM2_CONF", str(other.conf))
+    if change == "officers":
+        scene.need = 1
+    if change == "configuration":
+        scene.lenient = False
+    if change == "text":
+        text = scene.unfinished.read_text()
+        scene.unfinished.write_text(text.replace("auditor", "inventor"))
+    with pytest.raises(RefusedError) as caught:
+        scene.hold(resumed=True)
+    codes = {"token": "wrong-token", "text": "broken-chain"}
+    assert caught.value.code == codes.get(change, "ceremony-changed")
+    assert not scene.protocol.exists()
+
+
+def test_aborted_ceremony_leaves_a_record_and_no_keys(scene: Scene) -> None:
+    scene.desk.answers["confirmed-2"] = "!abort"
+    with pytest.raises(RefusedError) as caught:
+        scene.hold()
+    assert caught.value.code == "ceremony-aborted"
+    end = scene.read().end
+    assert end is not None
+    assert end.outcome == "aborted"
+    assert "were destroyed" in end.reason
+    assert (scene.keys(), scene.is_set_up()) == (0, False)
+    assert not (scene.folder / "state/init.pending").exists()
+
+
+def test_keys_of_an_aborted_ceremony_may_stay_and_are_not_taken_later(scene: Scene) -> None:
+    scene.desk.answers |= {"confirmed-2": "!abort", "destroy": "no"}
+    with pytest.raises(RefusedError):
+        scene.hold()
+    end = scene.read().end
+    assert end is not None
+    assert "stay in the token" in end.reason
+    scene.protocol.unlink()
+    scene.desk = ScriptedDesk(scene.answers() | {"try-again": "no"})
+    with pytest.raises(RefusedError):
+        scene.hold()
+    assert scene.keys() == 2
+    again = scene.read()
+    assert [one.name for one in again.steps if one.result == "failed"] == ["keys"]
+
+
+def test_nothing_is_made_without_enough_approvals(scene: Scene) -> None:
+    scene.desk.answers |= {"approve-go-ahead-2": "-", "ask-again": "no"}
+    with pytest.raises(RefusedError) as caught:
+        scene.hold()
+    assert "go-ahead was not approved" in str(caught.value)
+    assert scene.keys() == 0
+
+
+def test_refused_credential_is_tried_once(scene: Scene) -> None:
+    (scene.token.credentials / "hsm-pin").write_text("not the pin")
+    with pytest.raises(ConfigurationError) as caught:
+        scene.hold()
+    assert caught.value.code == "pin-refused"
+    assert "try-again" not in scene.desk.asked
+    assert scene.unfinished.exists()
+
+
+def test_restore_drill_finds_the_same_keys_in_a_backup_token(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy of SoftHSM's files, made in the backup step, is what a vendor's cloning gives."""
+    backup = scene.folder / "backup"
+
+    def copy() -> str:
+        shutil.copytree(scene.token.tokens, backup / "tokens")
+        conf = scene.token.conf.read_text().replace(str(scene.token.tokens), f"{backup}/tokens")
+        (backup / "softhsm2.conf").write_text(conf)
+        return "copied"
+
+    def put(conf: Path) -> Callable[[], str]:
+        def change() -> str:
+            monkeypatch.setenv("SOFTHSM2_CONF", str(conf))
+            return ""
+
+        return change
+
+    scene.desk.backup_pin = scene.token.read_pin()
+    scene.desk.answers |= {
+        "backup-made": "yes",
+        "backup-means": copy,
+        "backup-kept": "in the safe",
+        "backup-token": "yes",
+        "backup-label": put(backup / "softhsm2.conf"),
+        "token-back": put(scene.token.conf),
+    }
+    scene.hold()
+    drill = scene.read().find("restore-drill")
+    assert drill is not None
+    assert drill.fact("backup-token").endswith("the same keys, good signatures")
+    assert drill.fact("backup-log-signature")
+
+
+def test_restore_drill_fails_with_a_token_of_other_keys(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = provision_token(scene.folder / "other", "hk-1")
+
+    scene.desk.backup_pin = other.read_pin()
+
+    def put() -> str:
+        monkeypatch.setenv("SOFTHSM2_CONF", str(other.conf))
+        return ""
+
+    scene.desk.answers |= {"backup-token": "yes", "backup-label": put, "try-again": "no"}
+    with pytest.raises(RefusedError):
+        scene.hold()
+    failed = [one for one in scene.read().steps if one.result == "failed"]
+    assert [one.name for one in failed] == ["restore-drill"]
+
+
+def test_ceremony_over_an_existing_gateway_does_not_begin(scene: Scene) -> None:
+    scene.hold()
+    with pytest.raises(ExistsError) as caught:
+        scene.hold()
+    assert caught.value.code == "file-exists"
+
+
+def _break_off() -> str:
+    raise BrokenOffError
+
+
+def _serial(token: Token) -> str:
+    (folder,) = token.tokens.iterdir()
+    return folder.name.replace("-", "")[-16:]
+
+
+def _audited(scene: Scene) -> list[dict[str, object]]:
+    with closing(sqlite3.connect(scene.folder / "state/log.db")) as db:
+        records = [parse_record(one) for (one,) in db.execute("SELECT record FROM audit_record")]
+    held = [one for one in records if one.action == "key.ceremony"]
+    return [dict(one.about) for one in held if one.outcome == "done"]
