@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from chopmark.core.ceremony import Approval, Ceremony, End, PresentOfficer, Step
-from chopmark.core.ceremony_rules import GATES, PLANS, self_test_head
+from chopmark.core.ceremony_rules import GATES, PLAN, SELF_TEST_TIME, self_test_head
 from chopmark.core.note import Note
 from chopmark.core.roster import Fingerprint
 from chopmark.core.text import encode_base64
@@ -21,7 +21,7 @@ HEAD = self_test_head(ORIGIN).encode()
 ATTRIBUTES = "SENSITIVE yes, ALWAYS_SENSITIVE yes, EXTRACTABLE no, NEVER_EXTRACTABLE yes, LOCAL yes"
 SIGNED = (
     ("log-signature", encode_base64(LOG.sign(HEAD).payload)),
-    ("cosigner-signature", encode_base64(COSIGNER.sign(HEAD, TIME).payload)),
+    ("cosigner-signature", encode_base64(COSIGNER.sign(HEAD, SELF_TEST_TIME).payload)),
 )
 
 
@@ -100,7 +100,7 @@ def held(
 ) -> Ceremony:
     """A ceremony up to and with a step; `changes` are steps that stand in place of good ones."""
     made = begun()
-    for number, name in enumerate(PLANS["init"]):
+    for number, name in enumerate(PLAN):
         time = TIME + 60 * number
         step = Step(name, time, time + 60, FACTS[name])
         made = made.with_step((changes or {}).get(name, step))

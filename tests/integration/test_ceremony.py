@@ -1,8 +1,18 @@
 """Key ceremonies on real SoftHSM tokens, by officers with certificates that openssl made."""
 
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import select
 import shutil
+import signal
 import sqlite3
+import struct
 import subprocess
+import sys
+import termios
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -10,10 +20,11 @@ from pathlib import Path
 
 import pytest
 
+from chopmark.cli.main import main
 from chopmark.client.officers import read_certificate
 from chopmark.core.audit import parse_record
 from chopmark.core.ceremony import Ceremony
-from chopmark.core.ceremony_rules import check_file, check_trusted
+from chopmark.core.ceremony_rules import GATES, check_file, check_trusted
 from chopmark.core.ceremony_text import parse_file
 from chopmark.core.errors import ConfigurationError, ExistsError, RefusedError
 from chopmark.core.keys import parse_vkey
@@ -23,6 +34,7 @@ from chopmark.ledger.store import read_keys
 from chopmark.service.ceremony_desk import AbortedError
 from chopmark.service.ceremony_hold import Held, Plan, hold
 from chopmark.service.config_model import Broker, Clock, Config, Gateway, Hsm
+from commandline import Ended, Run
 from rig.token import MODULE, Token, provision_token
 
 ORIGIN = "bank-hk.example/hk-1"
@@ -189,6 +201,18 @@ class Scene:
 
 
 @pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `chopmark` in this process."""
+
+    def call(*arguments: object) -> Ended:
+        capsys.readouterr()
+        code = main([str(argument) for argument in arguments])
+        return Ended(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
 def scene(tmp_path: Path, officers: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     token = provision_token(tmp_path / "hsm", "hk-1")
     monkeypatch.setenv("SOFTHSM2_CONF", str(token.conf))
@@ -227,7 +251,8 @@ def test_officer_may_use_an_encrypted_pem_key_and_is_asked_again_after_a_slip(sc
     answers["approve-go-ahead-2"] = ["nowhere", scene.sign_elsewhere, lee]
     scene.hold()
     assert scene.desk.asked.count("approve-go-ahead-2") == 3
-    refused = [one for one in scene.desk.said if "not taken" in one]
+    said = scene.desk.said
+    refused = [said[number + 1] for number, one in enumerate(said) if "not taken" in one]
     assert len(refused) == 2
     assert "is not by the certificate beside it" in refused[1]
 
@@ -462,3 +487,191 @@ def _audited(scene: Scene) -> list[dict[str, object]]:
         records = [parse_record(one) for (one,) in db.execute("SELECT record FROM audit_record")]
     held = [one for one in records if one.action == "key.ceremony"]
     return [dict(one.about) for one in held if one.outcome == "done"]
+
+
+OPTIONS = (
+    *("--id", "hk-1", "--origin", ORIGIN, "--institution", "Bank of Hong Kong (example)"),
+    *("--jurisdiction", "HK", "--module", MODULE, "--token-label", "hk-1", "--clock", "none"),
+)
+
+
+class Terminal:
+    """The command on a terminal of 80 columns; answers are typed when their question is there."""
+
+    def __init__(self, arguments: Sequence[object], environment: dict[str, str]) -> None:
+        self.shown = ""
+        command = [sys.executable, "-m", "chopmark.cli.main", *map(str, arguments)]
+        self.side, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 80, 0, 0))
+        self.process = subprocess.Popen(
+            command, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+        )
+        os.close(theirs)
+
+    def answer(self, question: str, text: str) -> None:
+        self.wait_for(question)
+        self.shown = ""
+        os.write(self.side, text.encode() + b"\n")
+
+    def wait_for(self, text: str) -> str:
+        whole = self.shown
+        while text not in " ".join(self.shown.split()):
+            assert select.select([self.side], [], [], 60)[0], self.shown
+            try:
+                more = os.read(self.side, 4096).decode()
+            except OSError:
+                break
+            self.shown += more
+            whole += more
+        assert text in " ".join(self.shown.split()), self.shown
+        return whole
+
+    def end(self) -> int:
+        with contextlib.suppress(OSError):
+            while data := os.read(self.side, 4096).decode():
+                self.shown += data
+        os.close(self.side)
+        return self.process.wait(60)
+
+
+def environ(scene: Scene, **more: str) -> dict[str, str]:
+    left_out = ("CREDENTIALS_DIRECTORY", "CHOPMARK_CONFIG")
+    there = {name: value for name, value in os.environ.items() if name not in left_out}
+    config = str(scene.folder / "gateway.toml")
+    return there | {"TERM": "dumb", "CHOPMARK_CONFIG": config, "COLUMNS": "80"} | more
+
+
+def test_officers_are_led_through_it_on_a_terminal(scene: Scene) -> None:
+    """Nothing that is typed in secret is shown, and no line is wider than the terminal."""
+    pin = scene.token.read_pin()
+    state = ("--state", scene.folder / "state", "--protocol", scene.protocol, "--need", 2)
+    officers = ("--officers", *scene.certificates())
+    terminal = Terminal(("hsm", "ceremony", "init", *OPTIONS, *state, *officers), environ(scene))
+    shown = []
+    for question, answer in _typed(scene, pin):
+        shown.append(terminal.wait_for(question))
+        text = answer() if callable(answer) else answer
+        terminal.answer(question, text)
+    assert terminal.end() == 0
+    whole = "".join(shown) + terminal.shown
+    assert pin not in whole
+    assert PASSWORD not in whole
+    assert "the ceremony is completed" in whole
+    wide = [line for line in whole.replace("\r", "").split("\n") if len(line) > 80]
+    assert all(len(max(line.split(), key=len)) > 48 for line in wide), "a path or a key"
+    assert scene.read().find("close")
+
+
+def _typed(scene: Scene, pin: str) -> list[tuple[str, str | Callable[[], str]]]:
+    def approve() -> list[tuple[str, str | Callable[[], str]]]:
+        return [
+            ("Chan Tai Man: file of your key", scene.sign_elsewhere),
+            ("Lee Siu Ming: file of your key", str(scene.officers / "lee.key")),
+            ("PIN of Lee Siu Ming's key", PASSWORD),
+        ]
+
+    names = [(f"officer {n} [{name}]", "") for n, name in enumerate(NAMES.values(), 1)]
+    institutions = [(f"Institution of {name}", "") for name in NAMES.values()]
+    both = [one for pair in zip(names, institutions, strict=True) for one in pair]
+    here = [(f"{name} is present?", "yes") for name in NAMES.values()]
+    read = [(f"{name} confirms", "yes") for name in NAMES.values()]
+    return [
+        ("Where is the ceremony held", "Data centre 2"),
+        *both,
+        *here,
+        ("Anybody else", ""),
+        ("the right token?", "yes"),
+        *approve(),
+        ("Ho Ka Yan: file of your key", ""),
+        ("PIN of the token hk-1", pin),
+        *read,
+        *approve(),
+        ("Ho Ka Yan: file of your key", ""),
+        ("PIN of the token hk-1", pin),
+        ("backed up", "no"),
+        ("Why is there no backup?", "it comes next week"),
+        ("PIN of the token hk-1", pin),
+        ("backup token presented", "no"),
+        ("Why not?", "it comes next week"),
+        ("Remarks", ""),
+        *approve(),
+        ("Ho Ka Yan: file of your key", ""),
+    ]
+
+
+def test_interrupted_terminal_says_how_to_go_on(scene: Scene) -> None:
+    state = ("--state", scene.folder / "state", "--protocol", scene.protocol, "--place", "here")
+    terminal = Terminal(
+        ("hsm", "ceremony", "init", *OPTIONS, *state, "--officers", *scene.certificates()[:2]),
+        environ(scene),
+    )
+    for question, _ in _typed(scene, "")[1:5]:
+        terminal.answer(question, "")
+    terminal.wait_for("is present?")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.end() == 130
+    assert "--resume goes on with it" in " ".join(terminal.shown.split())
+    assert scene.unfinished.exists()
+
+
+def run_rehearsal(scene: Scene, *more: object) -> subprocess.CompletedProcess[str]:
+    """A rehearsal with prepared answers, by officers' keys without PINs, and nobody at hand."""
+    lines = {
+        **{f"officer-{n}-name": name for n, name in enumerate(NAMES.values(), 1)},
+        **{f"officer-{n}-institution": "Bank" for n in (1, 2, 3)},
+        **{f"approve-{gate}-1": str(scene.officers / "chan.key") for gate in GATES},
+        **{f"approve-{gate}-3": str(scene.officers / "ho.key") for gate in GATES},
+        **{f"approve-{gate}-2": "-" for gate in GATES},
+        **{f"{name}-{n}": "yes" for name in ("confirmed",) for n in (1, 2, 3)},
+        **{f"officer-{n}-present": "yes" for n in (1, 2, 3)},
+        "place": "here",
+        "person-1": "-",
+        "right-token": "yes",
+        "remarks": "-",
+        "backup-made": "no",
+        "backup-declined": "a rehearsal",
+        "backup-token": "no",
+        "no-backup-token": "a rehearsal",
+    }
+    script = scene.folder / "answers.toml"
+    script.write_text("".join(f"{name} = {json.dumps(text)}\n" for name, text in lines.items()))
+    command = [sys.executable, "-m", "chopmark.cli.main", "hsm", "ceremony", "init", *OPTIONS]
+    where = ("--protocol", scene.protocol, "--script", script, "--rehearse", "--officers")
+    return subprocess.run(
+        [*map(str, (*command, *where, *scene.certificates(), *more))],
+        env=environ(scene, TMPDIR=str(_temporary(scene))),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def _temporary(scene: Scene) -> Path:
+    folder = scene.folder / "tmp"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def test_rehearsal_leaves_its_protocol_and_nothing_else(scene: Scene, run: Run) -> None:
+    done = run_rehearsal(scene, "--json")
+    assert done.returncode == 0, done.stderr
+    assert set(json.loads(done.stdout)) == {"protocol", "sha256", "log_vkey", "cosigner_vkey"}
+    assert scene.read().notice.startswith("REHEARSAL")
+    assert (scene.keys(), scene.is_set_up()) == (0, False)
+    assert not list(_temporary(scene).iterdir())
+    checked = run("hsm", "ceremony", "check", scene.protocol, "--json").lines()[0]
+    assert (checked["outcome"], checked["need"]) == ("completed", 2)
+    assert checked["notice"].startswith("REHEARSAL")
+    assert [one["name"] for one in checked["steps"] if one["approved_by"]] == sorted(
+        GATES, key=["go-ahead", "read-aloud", "close"].index
+    )
+
+
+def test_unfinished_rehearsal_leaves_nothing(scene: Scene) -> None:
+    done = run_rehearsal(scene, "--need", "3")
+    assert done.returncode == 78, done.stderr
+    assert "nobody is here to answer" in done.stderr
+    assert not scene.unfinished.exists()
+    assert not list(_temporary(scene).iterdir())

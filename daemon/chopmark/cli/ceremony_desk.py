@@ -1,5 +1,6 @@
 """A key ceremony on a terminal: shown in 80 columns, asked one line at a time, PINs unseen."""
 
+import re
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from chopmark.service.ceremony_desk import AbortedError
 END: Final = "!abort"
 """Typed at any question: the ceremony ends, and its protocol says so."""
 _MAX_SCRIPT: Final = 64 * 1024
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _YES: Final = {"yes": True, "y": True, "no": False, "n": False}
 
 
@@ -45,8 +47,8 @@ class TerminalDesk:
             say()
 
     def fields(self, fields: Sequence[tuple[str, object]]) -> None:
-        """Names and values."""
-        say_fields(fields)
+        """Names and values; what is compared digit by digit is shown in groups of eight."""
+        say_fields([(name, _group(value)) for name, value in fields])
 
     def ask(self, name: str, question: str, default: str = "") -> str:
         """One line of 1 to 600 printable characters; see `Desk`.
@@ -57,6 +59,8 @@ class TerminalDesk:
         """
         while True:
             said = self._take(name, f"{question} [{default}]" if default else question) or default
+            if not said:
+                continue
             if said == END:
                 raise AbortedError("the officers ended it")
             try:
@@ -98,6 +102,12 @@ class TerminalDesk:
         if not line:
             raise ConfigurationError("answer-missing", "the terminal was closed")
         return line.strip()
+
+
+def _group(value: object) -> object:
+    if not isinstance(value, str) or not _DIGEST.fullmatch(value):
+        return value
+    return " ".join(value[at : at + 8] for at in range(0, len(value), 8))
 
 
 def read_script(path: Path) -> dict[str, str]:

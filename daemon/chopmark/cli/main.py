@@ -79,7 +79,7 @@ GROUPS: Final = {
     ),
     "hsm ceremony": (
         "Make keys before officers, step by step, with a protocol that they sign.",
-        {"init": "ceremony:initialise", "check": "ceremony:check"},
+        {"init": "ceremony:initialise", "rotate": "ceremony:rotate", "check": "ceremony:check"},
     ),
     "witness": (
         "Cosign logs that are no member's, for anybody (C2SP tlog-witness).",

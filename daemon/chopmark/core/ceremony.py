@@ -23,7 +23,7 @@ MAX_VALUE: Final = 600
 """Characters of what a line says: a vkey with a long name, and room to spare."""
 TIME: Final = "%Y-%m-%dT%H:%M:%SZ"
 
-Kind = Literal["init"]
+Kind = Literal["init", "rotate-log", "rotate-cosigner"]
 Result = Literal["done", "declined", "failed"]
 Outcome = Literal["completed", "aborted"]
 

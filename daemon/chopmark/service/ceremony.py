@@ -14,7 +14,7 @@ from chopmark.client.officers import read_or_make_signature
 from chopmark.core.ceremony import MAX_VALUE, Approval, Ceremony, End, Result, Step
 from chopmark.core.ceremony_rules import (
     GATES,
-    PLANS,
+    PLAN,
     RESUMED,
     check_approval,
     is_approved,
@@ -110,16 +110,17 @@ class Leader:
         self.book.finish(End("aborted", self._now(), shorten(reason)))
 
     def _do(self, name: str) -> None:
-        plan = PLANS[self.ceremony.kind]
         self.desk.say()
-        self.desk.say(f"Step {plan.index(name) + 1} of {len(plan)}: {TITLES[name]}", "bold")
+        self.desk.say(f"Step {PLAN.index(name) + 1} of {len(PLAN)}: {TITLES[name]}", "bold")
         begun, failure = self._now(), None
         try:
             made = self.steps[name]()
         except ChopmarkError as error:
             failure, made = error, Made.failed(error.message)
         self.book.add(Step(name, begun, self._now(), made.facts, made.result, made.reason))
-        self.desk.say(f"{made.result}{': ' if made.reason else ''}{made.reason}", _style(made))
+        self.desk.say(made.result, _style(made))
+        if made.reason:
+            self.desk.say(made.reason)
         if failure is not None and failure.hint:
             self.desk.say(f"hint: {failure.hint}")
         if failure is not None and failure.code in _FATAL and not self.retries_pins:
@@ -187,7 +188,8 @@ class Leader:
             try:
                 self._approve(officer, Path(said), name)
             except ChopmarkError as error:
-                self.desk.say(f"not taken: {error.message}", "red")
+                self.desk.say("not taken", "red")
+                self.desk.say(str(error))
             else:
                 self.desk.say(f"approved by {name}", "green")
                 return

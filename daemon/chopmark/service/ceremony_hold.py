@@ -9,17 +9,20 @@ from cryptography.x509 import Certificate, NameOID
 
 import chopmark
 from chopmark.client.officers import read_certificate
-from chopmark.core.ceremony import Ceremony, PresentOfficer
-from chopmark.core.ceremony_rules import check_ceremony
+from chopmark.core.ceremony import Ceremony, Kind, PresentOfficer
+from chopmark.core.ceremony_rules import KEYS, check_ceremony
 from chopmark.core.ceremony_text import parse_ceremony
 from chopmark.core.errors import RefusedError, UsageError
 from chopmark.core.officers import open_certificate
 from chopmark.service.ceremony import describe_officers
 from chopmark.service.ceremony_desk import AbortedError, Book, Desk, unfinished_path
-from chopmark.service.ceremony_init import InitCeremony
+from chopmark.service.ceremony_init import InitSteps
+from chopmark.service.ceremony_rotate import Gateway, RotateSteps
+from chopmark.service.ceremony_steps import Steps
 from chopmark.service.ceremony_token import Pins
 from chopmark.service.config_model import Config
 from chopmark.service.initialise import check_ready
+from chopmark.service.token import hsm_config, present_hsm_config
 
 _INTRODUCTION: Final = (
     "Each step is written down as soon as it is done. !abort at any question ends the ceremony; "
@@ -32,28 +35,39 @@ class Plan:
     """What the command line says.
 
     Attributes:
-        path: where the gateway's configuration is to be.
+        path: where the gateway's configuration is, or is to be.
         config: that configuration.
-        cosigner: type of the cosigner key.
+        cosigner: type of the cosigner key, of first keys.
         officers: files of certificates.
         need: how many must approve.
         place: where it is held; None: asked for.
         protocol: where the protocol is to be; of one that goes on: the unfinished one.
         resumed: whether it goes on.
         notice: what every reader of the protocol must know; or empty.
+        gateway: the running gateway, where a key is to follow one in use; None: first keys.
+        role: which key is to be followed.
         drill: PIN of a throw-away token.
     """
 
     path: Path
     config: Config
-    cosigner: Literal["ed25519", "p256"]
     officers: Sequence[Path]
     need: int
     place: str | None
     protocol: Path
+    cosigner: Literal["ed25519", "p256"] = "ed25519"
+    gateway: Gateway | None = None
+    role: Literal["log", "cosigner"] = "log"
     resumed: bool = False
     notice: str = ""
     drill: str | None = field(default=None, repr=False)
+
+    @property
+    def kind(self) -> Kind:
+        """What for."""
+        if self.gateway is None:
+            return "init"
+        return "rotate-log" if self.role == "log" else "rotate-cosigner"
 
     @property
     def unfinished(self) -> Path:
@@ -63,11 +77,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A ceremony that was completed: its protocol, SHA-256 of that, and the new log key."""
+    """A ceremony that was completed: its protocol, SHA-256 of that, and the keys."""
 
     path: Path
     digest: str
     log_key: str
+    cosigner_key: str
 
 
 def hold(plan: Plan, desk: Desk) -> Held:
@@ -91,11 +106,19 @@ def hold(plan: Plan, desk: Desk) -> Held:
         ]
     )
     desk.say(_INTRODUCTION)
-    pins = Pins(desk, plan.config, plan.drill)
-    ceremony = InitCeremony(plan.path, plan.config, plan.cosigner, desk, book, pins)
-    digest = ceremony.run(resumed=plan.resumed)
+    digest = _make_steps(plan, desk, book).run(resumed=plan.resumed)
     keys = book.ceremony.find("keys")
-    return Held(book.final, digest, keys.fact("log-key") if keys else "")
+    log, cosigner = (keys.fact(f"{role}-key") if keys else "" for role in KEYS)
+    return Held(book.final, digest, log, cosigner)
+
+
+def _make_steps(plan: Plan, desk: Desk, book: Book) -> Steps:
+    pins = Pins(desk, plan.config, plan.drill)
+    if plan.gateway is None:
+        hsm = hsm_config(plan.config)
+        return InitSteps(plan.config, desk, book, pins, hsm, plan.path, plan.cosigner)
+    hsm = present_hsm_config(plan.config)
+    return RotateSteps(plan.config, desk, book, pins, hsm, plan.role, plan.gateway)
 
 
 def _begin(plan: Plan, desk: Desk) -> Book:
@@ -103,7 +126,8 @@ def _begin(plan: Plan, desk: Desk) -> Book:
     if not 0 < plan.need <= len(certificates):
         message = f"{plan.need} of {len(certificates)} officers cannot approve"
         raise UsageError("usage", message, hint="see --officers and --need")
-    check_ready(plan.path, plan.config)
+    if plan.gateway is None:
+        check_ready(plan.path, plan.config)
     try:
         place = plan.place or desk.ask("place", "Where is the ceremony held")
         officers = tuple(
@@ -115,7 +139,7 @@ def _begin(plan: Plan, desk: Desk) -> Book:
     gateway = plan.config.gateway
     ceremony = Ceremony(
         origin=gateway.origin,
-        kind="init",
+        kind=plan.kind,
         gateway=gateway.id,
         institution=gateway.institution,
         place=place,
@@ -146,8 +170,8 @@ def _reopen(plan: Plan) -> Book:
     ceremony, gateway = book.ceremony, plan.config.gateway
     certificates = [read_certificate(path) for path in plan.officers]
     same = (
-        (ceremony.origin, ceremony.gateway, ceremony.need)
-        == (gateway.origin, gateway.id, plan.need)
+        (ceremony.kind, ceremony.origin, ceremony.gateway, ceremony.need)
+        == (plan.kind, gateway.origin, gateway.id, plan.need)
         and [one.certificate for one in ceremony.officers] == certificates
         and not ceremony.notice
     )

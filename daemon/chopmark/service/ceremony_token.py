@@ -2,14 +2,13 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from chopmark.core.ceremony import Ceremony
-from chopmark.core.ceremony_rules import self_test_head
+from chopmark.core.ceremony_rules import SELF_TEST_TIME, self_test_head
 from chopmark.core.errors import ConfigurationError, RefusedError, TryAgainError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.note import Signature
@@ -138,4 +137,4 @@ class TokenSigner:
 async def _test(signer: HsmSigner, origin: str) -> list[Signature]:
     head = self_test_head(origin)
     made = [await signer.sign_checkpoint(head)]
-    return [*made, await signer.cosign(head, int(time.time()))]
+    return [*made, await signer.cosign(head, SELF_TEST_TIME)]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ceremonies import (
     COSIGNER,
     FACTS,
+    HEAD,
     LOG,
     ORIGIN,
     SIGNED,
@@ -22,7 +23,7 @@ from ceremonies import (
 )
 from chopmark.core.ceremony import MAX_VALUE, Approval, Ceremony, End, PresentOfficer, Result, Step
 from chopmark.core.ceremony_rules import (
-    PLANS,
+    PLAN,
     check_approval,
     check_ceremony,
     check_file,
@@ -32,6 +33,7 @@ from chopmark.core.ceremony_rules import (
 )
 from chopmark.core.ceremony_text import CeremonyFile, check_line, parse_ceremony, parse_file
 from chopmark.core.errors import MalformedError, RefusedError
+from chopmark.core.text import encode_base64
 from mutations import is_canonical, mutated
 from officers import CHAN, HO, LEE, Person
 from softkeys import log_key
@@ -111,7 +113,7 @@ def test_damaged_protocol_is_refused_or_canonical(data: bytes) -> None:
             check_file(parse_file(data))
 
 
-@pytest.mark.parametrize("name", PLANS["init"])
+@pytest.mark.parametrize("name", PLAN)
 def test_changed_byte_in_any_step_breaks_the_chain(name: str) -> None:
     text = GOOD.encode()
     start = text.index(f" {name}\nbegun ")
@@ -126,23 +128,23 @@ def test_changed_byte_in_any_step_breaks_the_chain(name: str) -> None:
 
 
 def _hash(name: str) -> str:
-    return GOOD.hash_of(PLANS["init"].index(name) + 1).hex()
+    return GOOD.hash_of(PLAN.index(name) + 1).hex()
 
 
 def _other_hash(name: str) -> str:
     return f"result done\nhash {hashlib.sha256(name.encode()).hexdigest()}"
 
 
-@pytest.mark.parametrize("name", PLANS["init"])
+@pytest.mark.parametrize("name", PLAN)
 def test_step_altered_with_all_hashes_after_it_lacks_its_approvals(name: str) -> None:
     """Who writes the hashes anew cannot write the approvals anew."""
-    number = PLANS["init"].index(name)
+    number = PLAN.index(name)
     step = replace(GOOD.steps[number], facts=(*GOOD.steps[number].facts, ("x", "more")))
     changed = (*GOOD.steps[:number], step, *GOOD.steps[number + 1 :])
     assert code_of(replace(GOOD, steps=changed)) == "bad-signature"
 
 
-@pytest.mark.parametrize("name", PLANS["init"])
+@pytest.mark.parametrize("name", PLAN)
 def test_step_left_out_is_noticed(name: str) -> None:
     left = tuple(one for one in GOOD.steps if one.name != name)
     assert code_of(replace(GOOD, steps=left)) in (
@@ -248,8 +250,12 @@ def changed(name: str, *, drop: str = "", **facts: str) -> Ceremony:
     given_facts = {word.replace("_", "-"): value for word, value in facts.items()}
     said = dict(FACTS[name]) | given_facts
     said.pop(drop, None)
-    at = TIME + 60 * PLANS["init"].index(name)
+    at = TIME + 60 * PLAN.index(name)
     return ended(held(changes={name: Step(name, at, at, tuple(said.items()))}))
+
+
+def _cosigned(time: int) -> str:
+    return encode_base64(COSIGNER.sign(HEAD, time).payload)
 
 
 OTHER = log_key(ORIGIN, 9)
@@ -264,6 +270,10 @@ STRANGE = {
     "a log key that is none": (changed("keys", log_key="x"), "malformed-vkey"),
     "a signature by another key": (
         changed("self-test", log_signature=SIGNED[1][1]),
+        "bad-signature",
+    ),
+    "a cosignature of a later time": (
+        changed("self-test", cosigner_signature=_cosigned(TIME)),
         "bad-signature",
     ),
     "a signature that is none": (changed("restore-drill", log_signature="!"), "malformed-base64"),
@@ -324,7 +334,7 @@ def test_one_person_twice_among_the_officers_is_refused() -> None:
 def test_approval_with_an_expired_certificate_is_refused() -> None:
     late = replace(CHAN, days=1)
     made = begun((late, LEE), need=1)
-    for name in PLANS["init"][:4]:
+    for name in PLAN[:4]:
         facts = tuple(one for one in FACTS[name] if one[0] != "officer-3")
         made = made.with_step(Step(name, TIME, TIME, facts))
     approval = Approval(1, late.sign(made.approval_text(4)).signature)

@@ -3,18 +3,19 @@
 import sys
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from chopmark.cli.commands.initialise import NewGateway
-from chopmark.cli.context import Given
+from chopmark.cli.context import Given, Options
 from chopmark.cli.terminal import say, say_fields, say_json, say_prose, styled
 from chopmark.core.errors import UsageError
 
 if TYPE_CHECKING:
     from chopmark.core.ceremony import Ceremony
     from chopmark.core.keys import VerifierKey
+    from chopmark.service.ceremony_hold import Plan
 
 
 def initialise(
@@ -49,17 +50,10 @@ def initialise(
         script: Prepared answers, without PINs (TOML); what is missing is asked for.
         rehearse: Use a throw-away SoftHSM token; only the protocol stays, and says so.
     """
-    from chopmark.cli.ceremony_desk import TerminalDesk, read_script
-    from chopmark.service.ceremony_hold import Plan, hold
-    from chopmark.service.ceremony_rehearsal import rehearsal
+    from chopmark.service.ceremony_hold import Plan
 
-    if (protocol is None) == (resume is None):
-        raise UsageError("usage", "one of --protocol and --resume is due", hint="give one")
-    if not officers:
-        raise UsageError("usage", "--officers names no certificate", hint="give two at least")
     if rehearse and resume:
         raise UsageError("usage", "a rehearsal cannot go on", hint="its token is gone: begin anew")
-    desk = TerminalDesk(read_script(script) if script else {})
     plan = Plan(
         path=options.config_path().absolute(),
         config=new.config(),
@@ -67,9 +61,73 @@ def initialise(
         officers=officers,
         need=need,
         place=place,
-        protocol=(protocol or resume or Path()).absolute(),
+        protocol=_choose(protocol, resume, officers),
         resumed=resume is not None,
     )
+    return _hold(plan, script, options, rehearse=rehearse)
+
+
+def rotate(
+    role: Literal["log", "cosigner"],
+    /,
+    *,
+    protocol: Path | None = None,
+    resume: Path | None = None,
+    officers: Annotated[tuple[Path, ...], Parameter(negative="", consume_multiple=True)] = (),
+    need: int = 2,
+    place: str | None = None,
+    script: Path | None = None,
+    options: Given,
+) -> int:
+    """Make a key to follow one in use, as `chopmark hsm generate` does, before officers.
+
+    The gateway runs meanwhile, on this machine. The steps are those of `ceremony init`. The new key
+    signs nothing for the log until the roster names it and it is activated. The protocol is signed
+    by the new log key; where it is a cosigner key, by the log key in use.
+
+    Args:
+        role: The key to be followed: log or cosigner.
+        protocol: Where the protocol is to be.
+        resume: The unfinished protocol of a ceremony that broke off, to go on with.
+        officers: Certificates of the officers who may approve, PEM or DER.
+        need: So many of them must approve.
+        place: Where the ceremony is held; asked for if it is not given.
+        script: Prepared answers, without PINs (TOML); what is missing is asked for.
+    """
+    from chopmark.service.ceremony_hold import Plan
+
+    with options.connect() as gateway:
+        plan = Plan(
+            path=options.config_path().absolute(),
+            config=options.load_config(),
+            officers=officers,
+            need=need,
+            place=place,
+            protocol=_choose(protocol, resume, officers),
+            gateway=gateway,
+            role=role,
+            resumed=resume is not None,
+        )
+        return _hold(plan, script, options)
+
+
+def _choose(protocol: Path | None, resume: Path | None, officers: tuple[Path, ...]) -> Path:
+    if protocol is not None and resume is not None:
+        raise UsageError("usage", "--protocol and --resume exclude each other", hint="give one")
+    if not officers:
+        raise UsageError("usage", "--officers names no certificate", hint="give two at least")
+    chosen = protocol or resume
+    if chosen is None:
+        raise UsageError("usage", "one of --protocol and --resume is due", hint="give one")
+    return chosen.absolute()
+
+
+def _hold(plan: "Plan", script: Path | None, options: Options, *, rehearse: bool = False) -> int:
+    from chopmark.cli.ceremony_desk import TerminalDesk, read_script
+    from chopmark.service.ceremony_hold import hold
+    from chopmark.service.ceremony_rehearsal import rehearsal
+
+    desk = TerminalDesk(read_script(script) if script else {})
     with ExitStack() as stack:
         if options.json:  # one value on standard output, and the ceremony beside it
             stack.enter_context(redirect_stdout(sys.stderr))
@@ -77,12 +135,13 @@ def initialise(
         if rehearse:
             plan = stack.enter_context(rehearsal(plan, desk))
         held = hold(plan, desk)
+    keys = {"log_vkey": held.log_key, "cosigner_vkey": held.cosigner_key}
     if options.json:
-        say_json({"protocol": str(held.path), "sha256": held.digest, "log_vkey": held.log_key})
+        say_json({"protocol": str(held.path), "sha256": held.digest, **keys})
         return 0
     say()
     say(styled("the ceremony is completed", "green"))
-    say_fields([("protocol", held.path), ("sha256", held.digest), ("log key", held.log_key)])
+    say_fields([("protocol", held.path), ("sha256", held.digest), *keys.items()])
     return 0
 
 
