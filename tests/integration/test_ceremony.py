@@ -1,6 +1,7 @@
 """Key ceremonies on real SoftHSM tokens, by officers with certificates that openssl made."""
 
 import contextlib
+import dataclasses
 import fcntl
 import json
 import os
@@ -13,28 +14,32 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ceremonies import TIME, ended, held
 from chopmark.cli.main import main
 from chopmark.client.officers import read_certificate
 from chopmark.core.audit import parse_record
-from chopmark.core.ceremony import Ceremony
+from chopmark.core.ceremony import Ceremony, End
 from chopmark.core.ceremony_rules import GATES, check_file, check_trusted
 from chopmark.core.ceremony_text import parse_file
-from chopmark.core.errors import ConfigurationError, ExistsError, RefusedError
+from chopmark.core.errors import ConfigurationError, ExistsError, MalformedError, RefusedError
 from chopmark.core.keys import parse_vkey
-from chopmark.hsm import HsmConfig
+from chopmark.hsm import HsmConfig, create_keys, open_signer
 from chopmark.hsm.listing import list_keys
 from chopmark.ledger.store import read_keys
 from chopmark.service.ceremony_desk import AbortedError
 from chopmark.service.ceremony_hold import Held, Plan, hold
 from chopmark.service.config_model import Broker, Clock, Config, Gateway, Hsm
 from commandline import Ended, Run
+from rig.gateway import HONG_KONG, Cluster
+from rig.gateway import Gateway as RunningGateway
 from rig.token import MODULE, Token, provision_token
 
 ORIGIN = "bank-hk.example/hk-1"
@@ -489,6 +494,36 @@ def _audited(scene: Scene) -> list[dict[str, object]]:
     return [dict(one.about) for one in held if one.outcome == "done"]
 
 
+class Disguised(Ceremony):
+    """What says something else than it is."""
+
+    def encode(self) -> str:
+        return "bank-hk.example/hk-1\n7\n"
+
+
+async def test_key_signs_only_a_completed_ceremony_that_made_it(scene: Scene) -> None:
+    config = HsmConfig(MODULE, token_label="hk-1")
+    create_keys(config, ORIGIN, scene.token.read_pin)
+    signer = await open_signer(config, ORIGIN, scene.token.read_pin)
+    fields = {one.name: getattr(ended(), one.name) for one in dataclasses.fields(Ceremony)}
+    try:
+        for bad, error in (
+            (held("close"), ValueError),
+            (held("token"), ValueError),
+            (replace(ended(), end=End("aborted", TIME + 900, "no time")), ValueError),
+            (ended(), ValueError),  # by a key in software
+            (replace(ended(), place="a\nb"), MalformedError),
+            (ended(held(by=[1])), RefusedError),
+            (Disguised(**fields), TypeError),
+            ("bank-hk.example/hk-1\n7\n", TypeError),
+        ):
+            with pytest.raises(error):
+                await signer.sign_ceremony(bad)  # type: ignore[arg-type]
+        assert signer.counts["ceremonies"] == 0
+    finally:
+        await signer.close()
+
+
 OPTIONS = (
     *("--id", "hk-1", "--origin", ORIGIN, "--institution", "Bank of Hong Kong (example)"),
     *("--jurisdiction", "HK", "--module", MODULE, "--token-label", "hk-1", "--clock", "none"),
@@ -614,27 +649,32 @@ def test_interrupted_terminal_says_how_to_go_on(scene: Scene) -> None:
     assert scene.unfinished.exists()
 
 
-def run_rehearsal(scene: Scene, *more: object) -> subprocess.CompletedProcess[str]:
-    """A rehearsal with prepared answers, by officers' keys without PINs, and nobody at hand."""
+def write_script(officers: Path, path: Path, **more: str) -> Path:
+    """Prepared answers, by officers' keys without PINs."""
     lines = {
         **{f"officer-{n}-name": name for n, name in enumerate(NAMES.values(), 1)},
         **{f"officer-{n}-institution": "Bank" for n in (1, 2, 3)},
-        **{f"approve-{gate}-1": str(scene.officers / "chan.key") for gate in GATES},
-        **{f"approve-{gate}-3": str(scene.officers / "ho.key") for gate in GATES},
+        **{f"approve-{gate}-1": str(officers / "chan.key") for gate in GATES},
+        **{f"approve-{gate}-3": str(officers / "ho.key") for gate in GATES},
         **{f"approve-{gate}-2": "-" for gate in GATES},
-        **{f"{name}-{n}": "yes" for name in ("confirmed",) for n in (1, 2, 3)},
+        **{f"confirmed-{n}": "yes" for n in (1, 2, 3)},
         **{f"officer-{n}-present": "yes" for n in (1, 2, 3)},
         "place": "here",
         "person-1": "-",
         "right-token": "yes",
         "remarks": "-",
         "backup-made": "no",
-        "backup-declined": "a rehearsal",
+        "backup-declined": "a drill",
         "backup-token": "no",
-        "no-backup-token": "a rehearsal",
-    }
-    script = scene.folder / "answers.toml"
-    script.write_text("".join(f"{name} = {json.dumps(text)}\n" for name, text in lines.items()))
+        "no-backup-token": "a drill",
+    } | {name.replace("_", "-"): text for name, text in more.items()}
+    path.write_text("".join(f"{name} = {json.dumps(text)}\n" for name, text in lines.items()))
+    return path
+
+
+def run_rehearsal(scene: Scene, *more: object) -> subprocess.CompletedProcess[str]:
+    """A rehearsal with prepared answers, and nobody at hand."""
+    script = write_script(scene.officers, scene.folder / "answers.toml")
     command = [sys.executable, "-m", "chopmark.cli.main", "hsm", "ceremony", "init", *OPTIONS]
     where = ("--protocol", scene.protocol, "--script", script, "--rehearse", "--officers")
     return subprocess.run(
@@ -675,3 +715,80 @@ def test_unfinished_rehearsal_leaves_nothing(scene: Scene) -> None:
     assert "nobody is here to answer" in done.stderr
     assert not scene.unfinished.exists()
     assert not list(_temporary(scene).iterdir())
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    """A gateway that runs, alone."""
+    made = Cluster(tmp_path_factory.mktemp("g"), (HONG_KONG,))
+    try:
+        yield made.start()["hk-1"]
+    finally:
+        made.stop()
+
+
+def rotate(
+    gateway: RunningGateway, officers: Path, role: str, protocol: Path, **answers: str
+) -> subprocess.CompletedProcess[str]:
+    script = write_script(officers, protocol.with_suffix(".toml"), **answers)
+    crts = [str(officers / f"{name}.crt") for name in NAMES]
+    where = ("--protocol", str(protocol), "--script", str(script), "--officers", *crts)
+    return gateway.cli("hsm", "ceremony", "rotate", role, *where, "--json", check=False)
+
+
+@pytest.mark.parametrize("role", ["log", "cosigner"])
+def test_key_that_follows_is_made_before_officers_while_the_gateway_runs(
+    gateway: RunningGateway, officers: Path, tmp_path: Path, role: str
+) -> None:
+    used = {one["role"]: one["vkey"] for one in listed(gateway) if one["in_use"]}
+    before = [one["vkey"] for one in listed(gateway)]
+    done = rotate(gateway, officers, role, tmp_path / "protocol")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    (new,) = [one for one in listed(gateway) if one["vkey"] not in before]
+    assert (new["role"], new["in_use"]) == (role, False)
+    other = "cosigner" if role == "log" else "log"
+    assert answer[f"{role}_vkey"] == new["vkey"]
+    assert answer[f"{other}_vkey"] == used[other]
+    file = parse_file((tmp_path / "protocol").read_bytes())
+    assert [one.encode() for one in check_file(file)] == [
+        answer["log_vkey"],
+        answer["cosigner_vkey"],
+    ]
+    assert file.ceremony.kind == f"rotate-{role}"
+    assert answer["sha256"] in gateway.cli("audit", "show", "--json").stdout
+
+
+def test_key_of_an_aborted_rotation_is_destroyed(
+    gateway: RunningGateway, officers: Path, tmp_path: Path
+) -> None:
+    before = listed(gateway)
+    answers = {"confirmed_3": "!abort", "destroy": "yes"}
+    done = rotate(gateway, officers, "log", tmp_path / "protocol", **answers)
+    assert json.loads(done.stderr.splitlines()[-1])["code"] == "ceremony-aborted"
+    assert listed(gateway) == before
+    end = parse_file((tmp_path / "protocol").read_bytes()).ceremony.end
+    assert end is not None
+    assert end.reason.endswith("was destroyed")
+
+
+def test_rotation_that_broke_off_goes_on_with_the_key_that_was_made(
+    gateway: RunningGateway, officers: Path, tmp_path: Path
+) -> None:
+    before = len(listed(gateway))
+    protocol = tmp_path / "protocol"
+    done = rotate(gateway, officers, "log", protocol, confirmed_3="neither")
+    assert done.returncode == 78, "nobody is here to say what was meant"
+    working = tmp_path / "protocol.unfinished"
+    script = write_script(officers, tmp_path / "s", resumed_by="Chan Tai Man")
+    crts = [str(officers / f"{name}.crt") for name in NAMES]
+    where = ("--resume", str(working), "--script", str(script), "--officers", *crts)
+    assert gateway.cli("hsm", "ceremony", "rotate", "log", *where).returncode == 0
+    assert len(listed(gateway)) == before + 1
+    assert not working.exists()
+    assert check_file(parse_file(protocol.read_bytes()))
+
+
+def listed(gateway: RunningGateway) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(gateway.cli("hsm", "keys", "--json").stdout)
+    return found
