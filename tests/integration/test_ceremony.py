@@ -634,19 +634,22 @@ def _typed(scene: Scene, pin: str) -> list[tuple[str, str | Callable[[], str]]]:
     ]
 
 
-def test_interrupted_terminal_says_how_to_go_on(scene: Scene) -> None:
-    state = ("--state", scene.folder / "state", "--protocol", scene.protocol, "--place", "here")
-    terminal = Terminal(
-        ("hsm", "ceremony", "init", *OPTIONS, *state, "--officers", *scene.certificates()[:2]),
-        environ(scene),
-    )
-    for question, _ in _typed(scene, "")[1:5]:
-        terminal.answer(question, "")
-    terminal.wait_for("is present?")
-    terminal.process.send_signal(signal.SIGINT)
-    assert terminal.end() == 130
-    assert "--resume goes on with it" in " ".join(terminal.shown.split())
-    assert scene.unfinished.exists()
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_ceremony_goes_on_after_its_process_ended(scene: Scene, how: signal.Signals) -> None:
+    where = ("--state", scene.folder / "state", "--protocol", scene.protocol, "--place", "here")
+    officers = ("--officers", *scene.certificates())
+    terminal = Terminal(("hsm", "ceremony", "init", *OPTIONS, *where, *officers), environ(scene))
+    typed = _typed(scene, "")[1:]
+    for question, answer in typed[: typed.index(("the right token?", "yes"))]:
+        assert isinstance(answer, str)
+        terminal.answer(question, answer)
+    terminal.wait_for("the right token?")
+    terminal.process.send_signal(how)
+    code = terminal.end()
+    told = "--resume goes on with it" in " ".join(terminal.shown.split())
+    assert (code, told) == {signal.SIGINT: (130, True), signal.SIGKILL: (-9, False)}[how]
+    scene.hold(resumed=True)
+    assert [one.name for one in scene.read().steps][:3] == ["presence", "resumed", "token"]
 
 
 def write_script(officers: Path, path: Path, **more: str) -> Path:
@@ -767,6 +770,8 @@ def test_key_of_an_aborted_rotation_is_destroyed(
     done = rotate(gateway, officers, "log", tmp_path / "protocol", **answers)
     assert json.loads(done.stderr.splitlines()[-1])["code"] == "ceremony-aborted"
     assert listed(gateway) == before
+    noted = json.loads(gateway.cli("audit", "show", "--json").stdout)
+    assert "ceremony-aborted" in json.dumps(noted)
     end = parse_file((tmp_path / "protocol").read_bytes()).ceremony.end
     assert end is not None
     assert end.reason.endswith("was destroyed")

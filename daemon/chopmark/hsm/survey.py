@@ -156,7 +156,7 @@ def _survey(module: Module, config: HsmConfig) -> Survey:
         digest=hashlib.sha256(Path(module.path).read_bytes()).hexdigest(),
         manufacturer=_tidy(token.manufacturer_id),
         model=_tidy(token.model),
-        label=token.label,
+        label=_tidy(token.label),
         serial=_tidy(token.serial),
         firmware=_version(token.firmware_version),
         hardware=_version(token.hardware_version),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from chopmark.client.files import replace_file
 from chopmark.client.officers import read_or_make_signature
 from chopmark.core.ceremony import MAX_VALUE, Approval, Ceremony, End, Result, Step
 from chopmark.core.ceremony_rules import (
@@ -138,7 +139,7 @@ class Leader:
         text = self._show_approval(step, number)
         try:
             while not is_approved(self.ceremony, number):
-                self._ask_officers(step, number, text)
+                self._ask_officers(step, number)
         finally:
             text.unlink(missing_ok=True)
 
@@ -146,7 +147,7 @@ class Leader:
         ceremony = self.ceremony
         text = ceremony.approval_text(number)
         path = self.book.final.with_name(f"{self.book.final.name}.step-{number}")
-        path.write_text(text, "utf-8")
+        replace_file(path, text.encode())
         digest = ceremony.hash_of(number)
         self.desk.say()
         self.desk.say(f"Approval of step {step.name} by {ceremony.need} of the officers", "bold")
@@ -160,7 +161,7 @@ class Leader:
         )
         return path
 
-    def _ask_officers(self, step: Step, number: int, text: Path) -> None:
+    def _ask_officers(self, step: Step, number: int) -> None:
         presence = self.ceremony.find("presence")
         for officer, person in enumerate(self.ceremony.officers, 1):
             present = presence is not None and presence.fact(f"officer-{officer}") == "present"
@@ -175,7 +176,6 @@ class Leader:
         self.desk.say(f"{have} of {self.ceremony.need} approvals: not enough", "yellow")
         if not self.desk.confirm("ask-again", "Ask the officers again? (no ends the ceremony)"):
             raise AbortedError(f"step {step.name} was not approved")
-        text.write_text(self.ceremony.approval_text(number), "utf-8")
 
     def _ask_officer(self, question: str, officer: int, name: str) -> None:
         for _ in range(TRIES):

@@ -55,7 +55,7 @@ class RotateSteps(Steps):
 
     def go_ahead(self) -> Made:
         """Say what will be made, and which keys there are."""
-        before = [_key_id(one["vkey"]) for one in self._list()]
+        before = [_key_id(vkey) for vkey in self._of_role()]
         used = self._in_use()[self.role]
         facts = [
             ("token", self.hsm.token_name),
@@ -105,8 +105,10 @@ class RotateSteps(Steps):
     def _find_new(self) -> str | None:
         step = self.book.ceremony.find("go-ahead")
         before = step.fact(_BEFORE).split(", ") if step else []
-        found = [str(one["vkey"]) for one in self._list() if one["role"] == self.role]
-        return next((v for v in found if _key_id(v) not in before), None)
+        return next((vkey for vkey in self._of_role() if _key_id(vkey) not in before), None)
+
+    def _of_role(self) -> list[str]:
+        return [str(one["vkey"]) for one in self._list() if one["role"] == self.role]
 
     def _list(self) -> list[dict[str, Any]]:
         return self.gateway.keys()

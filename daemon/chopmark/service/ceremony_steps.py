@@ -12,10 +12,12 @@ from chopmark.core.roster import Fingerprint
 from chopmark.core.text import encode_base64
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.survey import DRAW, Survey, survey_token
+from chopmark.service.audit_local import noting
 from chopmark.service.ceremony import Leader, Made, shorten
 from chopmark.service.ceremony_desk import AbortedError, Book, Desk
 from chopmark.service.ceremony_token import Pins, TokenSigner
 from chopmark.service.config_model import Config
+from chopmark.service.places import log_path
 
 MAX_OTHERS: Final = 20
 NONE: Final = "-"
@@ -229,7 +231,10 @@ class Steps(abc.ABC):
         self.signer.close()
         self.desk.ask("token-back", "Put the gateway's own token back, then press Enter", "done")
         text = f"label {found.label}, serial {found.serial}: the same keys, good signatures"
-        return (("backup-token", text), *((f"backup-{word}", value) for word, value in facts))
+        return (
+            ("backup-token", shorten(text)),
+            *((f"backup-{word}", value) for word, value in facts),
+        )
 
     def _close(self) -> Made:
         remarks = self.desk.ask("remarks", "Remarks for the protocol ('-': none)", NONE)
@@ -252,11 +257,13 @@ class Steps(abc.ABC):
         self._close_aborted(reason)
 
     def _close_aborted(self, reason: str) -> NoReturn:
-        self.book.close(None)
-        self.book.forget()
+        path, kind = log_path(self.config.gateway.state), self.book.ceremony.kind
         message = f"the ceremony was aborted: {reason}"
         hint = f"its protocol is {self.book.final}"
-        raise RefusedError("ceremony-aborted", message, hint=hint)
+        with noting(path, "key.ceremony", kind=kind) as about:
+            about["protocol"] = self.book.close(None)
+            self.book.forget()
+            raise RefusedError("ceremony-aborted", message, hint=hint)
 
     def _look_again(self) -> tuple[tuple[str, str], ...]:
         step = self.book.ceremony.find("token")
@@ -295,4 +302,6 @@ def _describe(found: Survey) -> list[tuple[str, str]]:
         ("firmware", found.firmware),
         ("hardware", found.hardware),
     ]
-    return [*facts, ("warning", found.warning)] if found.warning else facts
+    facts += [("warning", found.warning)] if found.warning else []
+    # These are a device's words: whatever they hold must fit a line.
+    return [(word, shorten(said)) for word, said in facts]

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ceremonies import (
@@ -104,7 +104,6 @@ def test_any_protocol_is_read_as_it_was_written(
     assert parse_ceremony(made.encode()) == made
 
 
-@settings(max_examples=300)
 @given(mutated(FILE))
 def test_damaged_protocol_is_refused_or_canonical(data: bytes) -> None:
     assert is_canonical(data, parse_file, CeremonyFile.encode)
