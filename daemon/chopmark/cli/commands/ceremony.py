@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from chopmark.cli.commands.initialise import NewGateway
+from chopmark.cli.commands.initialise import NewGateway, say_next
 from chopmark.cli.context import Given, Options
 from chopmark.cli.terminal import say, say_fields, say_json, say_prose, styled
 from chopmark.core.errors import UsageError
@@ -142,6 +142,11 @@ def _hold(plan: "Plan", script: Path | None, options: Options, *, rehearse: bool
     say()
     say(styled("the ceremony is completed", "green"))
     say_fields([("protocol", held.path), ("sha256", held.digest), *keys.items()])
+    if plan.gateway is not None:
+        say()
+        say(f"next: `chopmark roster propose NEW --add-key {plan.config.gateway.id}=VKEY`")
+    elif not rehearse:
+        say_next(plan.path, plan.config.gateway.state)
     return 0
 
 

@@ -115,12 +115,17 @@ def _show(made: Initialised, config: Config, options: Given) -> None:
         return
     say(styled(config.gateway.id, "bold"), " is set up")
     say_fields([("configuration", made.path), ("ledger", state), *keys.items()])
+    say_next(made.path, state)
+
+
+def say_next(path: Path, state: Path) -> None:
+    """What to do once a gateway is set up."""
     say()
     say("next:")
     steps = [
         "give its peers what `chopmark peers export` prints",
         "append their [[peer]] blocks to the configuration, then `chopmark config check`",
-        clean(f"start it: systemctl start chopmark, or chopmarkd --config {made.path}"),
+        clean(f"start it: systemctl start chopmark, or chopmarkd --config {path}"),
     ]
     if os.geteuid() == 0:
         owner = f"if the daemon runs as user chopmark: chown -R chopmark: {state}"
