@@ -141,7 +141,8 @@ def _hold(plan: "Plan", script: Path | None, options: Options, *, rehearse: bool
         return 0
     say()
     say(styled("the ceremony is completed", "green"))
-    say_fields([("protocol", held.path), ("sha256", held.digest), *keys.items()])
+    say_fields([("protocol", held.path), ("sha256", held.digest)])
+    say_fields([("log key", held.log_key), ("cosigner key", held.cosigner_key)])
     if plan.gateway is not None:
         say()
         say(f"next: `chopmark roster propose NEW --add-key {plan.config.gateway.id}=VKEY`")

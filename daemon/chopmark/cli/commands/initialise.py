@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from chopmark.cli.context import Given
 from chopmark.cli.pin import pin_source
-from chopmark.cli.terminal import clean, say, say_fields, say_json, styled
+from chopmark.cli.terminal import say, say_fields, say_json, say_prose, styled
 from chopmark.core.errors import UsageError
 from chopmark.service.config_model import Api, Broker, Clock, Config, Gateway, Hsm, Metrics
 from chopmark.service.initialise import Initialised
@@ -125,10 +125,9 @@ def say_next(path: Path, state: Path) -> None:
     steps = [
         "give its peers what `chopmark peers export` prints",
         "append their [[peer]] blocks to the configuration, then `chopmark config check`",
-        clean(f"start it: systemctl start chopmark, or chopmarkd --config {path}"),
+        f"start it: systemctl start chopmark, or chopmarkd --config {path}",
     ]
     if os.geteuid() == 0:
-        owner = f"if the daemon runs as user chopmark: chown -R chopmark: {state}"
-        steps.insert(0, clean(owner))
+        steps.insert(0, f"if the daemon runs as user chopmark: chown -R chopmark: {state}")
     for number, step in enumerate(steps, 1):
-        say(f"  {number}. {step}")
+        say_prose(f"{number}. {step}")
