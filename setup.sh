@@ -13,6 +13,7 @@ packages=(
   gcc libc6-dev pkg-config libsystemd-dev make    # systemd-python is compiled here
 )
 [[ ${1-} == run ]] || packages+=(
+  openssl                                         # officers' certificates and signatures
   opensc-pkcs11                                   # its spy counts what tests do to the HSM
   fuse3 e2fsprogs mount faketime                  # power cuts, full disks, clocks that jump
   strace iproute2 nftables                        # failing system calls, cut networks

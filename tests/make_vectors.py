@@ -14,6 +14,7 @@ from typing import Any
 import audits
 import compactlog
 import trees
+from ceremonyvectors import ceremony
 from chopmark.core.audit import START, encode_record, follow
 from chopmark.core.audit import Record as AuditRecord
 from chopmark.core.cbor import encode_cbor
@@ -65,7 +66,7 @@ def make_all() -> dict[str, Vectors]:
     """Content of each file by its name."""
     makers = (
         *(note, checkpoint, entry, package, compact, proof, policy, tiles),
-        *(witness, evidence, head_mark, audit, roster, release),
+        *(witness, evidence, head_mark, audit, roster, release, ceremony),
     )
     return {maker.__name__.replace("_", "-"): maker() for maker in makers}
 

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import partial, reduce
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -86,6 +86,10 @@ GROUPS: Final = {
             "doctor": "hsm_doctor:doctor",
         },
     ),
+    "hsm ceremony": (
+        "Make keys before officers, step by step, with a protocol that they sign.",
+        {"init": "ceremony:initialise", "rotate": "ceremony:rotate", "check": "ceremony:check"},
+    ),
     "witness": (
         "Cosign logs that are no member's, for anybody (C2SP tlog-witness).",
         {"init": "witness:initialise", "floor": "witness:floor"},
@@ -148,12 +152,18 @@ def build_app() -> App:
     )
     _add_commands(app, COMMANDS)
     for name, (text, commands) in GROUPS.items():
-        group = App(name=name, help=text)
+        *above, last = name.split()
+        group = App(name=last, help=text)
         _add_commands(group, commands)
-        app.command(group)
+        _find(app, above).command(group)
     app["peers"].default(_list_peers)
     _add_options(app)
     return app
+
+
+def _find(app: App, names: Sequence[str]) -> App:
+    """The group of these names, each in the one before it."""
+    return reduce(App.__getitem__, names, app)
 
 
 def _add_commands(app: App, commands: Mapping[str, str]) -> None:
@@ -208,7 +218,7 @@ def _load_commands(app: App) -> None:
         app[name]
     for name, (_, commands) in GROUPS.items():
         for command in commands:
-            app[name][command]
+            _find(app, name.split())[command]
 
 
 def _list_peers(*, options: Given) -> int:

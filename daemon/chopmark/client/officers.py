@@ -1,5 +1,6 @@
-"""An officer's signature below a release: by a key in a file, or made elsewhere."""
+"""An officer's signature: by a key in a file, or made elsewhere."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization.pkcs12 import load_key_and_certificates
 
 from chopmark.client.files import read_bounded, replace_file
 from chopmark.core.errors import MalformedError
@@ -15,6 +17,8 @@ from chopmark.core.officers import check_signature
 from chopmark.core.release import MAX_RELEASE, OfficerSignature, SignedRelease, parse_release
 
 _MAX_FILE: Final = 16 * 1024
+_PKCS12: Final = b"\x02\x01\x03"
+"""INTEGER 3, the version that a PKCS #12 file begins with (RFC 7292 §4)."""
 
 
 def read_release(path: Path) -> SignedRelease:
@@ -55,6 +59,43 @@ def sign_text(text: str, key: Path) -> bytes:
         hint = "is it encrypted? sign with openssl then, and give --signature"
         message = f"{key} holds no private key in PEM that can be read"
         raise MalformedError("malformed-key", message, hint=hint) from error
+    return _sign(text, private, key)
+
+
+def read_or_make_signature(text: str, path: Path, ask: Callable[[], str]) -> bytes:
+    """An officer's signature over a text: by the key in a file, or the file is the signature.
+
+    Args:
+        text: what is signed.
+        path: a private key, PEM or PKCS #12, or a signature over the text that was made elsewhere.
+        ask: gives the PIN of the key, if it has one; called once, and what it gives is not kept.
+
+    Raises:
+        MissingError: `no-such-file`; MalformedError: `malformed-key`, also for a wrong PIN.
+    """
+    data = read_bounded(path, _MAX_FILE)
+    packed = data[:1] == b"0" and _PKCS12 in data[2:8]
+    if not packed and b"PRIVATE KEY-----" not in data:
+        return data
+    try:
+        private = _open_packed(data, ask) if packed else _open_pem(data, ask)
+    except (ValueError, TypeError):
+        # Without its cause: that may hold what was typed.
+        hint = "a wrong PIN, or another form than PEM and PKCS #12"
+        raise MalformedError("malformed-key", f"{path} cannot be opened", hint=hint) from None
+    return _sign(text, private, path)
+
+
+def _open_packed(data: bytes, ask: Callable[[], str]) -> object:
+    return load_key_and_certificates(data, ask().encode())[0]
+
+
+def _open_pem(data: bytes, ask: Callable[[], str]) -> object:
+    locked = b"ENCRYPTED" in data
+    return load_pem_private_key(data, ask().encode() if locked else None)
+
+
+def _sign(text: str, private: object, key: Path) -> bytes:
     data = text.encode()
     if isinstance(private, ec.EllipticCurvePrivateKey):
         return private.sign(data, ec.ECDSA(SHA256()))

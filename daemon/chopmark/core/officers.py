@@ -5,10 +5,14 @@ Rules, for a release by two of them (docs/formats/release.md):
 2. Each certificate is in force at the time that the text names. Who has issued it does not matter:
    the roster names the certificate itself.
 3. Two of them at least are two people: other names or institutions, and other keys.
+
+Approvals of a key ceremony (`ceremony_rules`) keep the same rules, with certificates that the
+protocol names itself.
 """
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import combinations
 from typing import Final
@@ -28,6 +32,20 @@ NEEDED: Final = 2
 MIN_RSA: Final = 2048
 MIN_CURVE: Final = 256
 
+
+@dataclass(frozen=True, slots=True)
+class Signatory:
+    """Somebody whose signature is good: a person, and the public key (DER)."""
+
+    name: str
+    institution: str
+    public: bytes
+
+    def is_other_than(self, other: "Signatory") -> bool:
+        """Whether they are two people: other names or institutions, and other keys."""
+        return _person(self) != _person(other) and self.public != other.public
+
+
 PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519PublicKey
 
 
@@ -40,13 +58,42 @@ def check_officers(signed: SignedRelease, officers: Sequence[Officer]) -> tuple[
     """
     known = {one.certificate: one for one in officers}
     found = [_check(signed, one, known) for one in signed.signatures]
-    pairs = combinations(found, NEEDED)
-    if not any(_person(a) != _person(b) and key != other for (a, key), (b, other) in pairs):
+    if not are_enough([signatory for _, signatory in found], NEEDED):
         names = " and ".join(sorted({one.name for one, _ in found})) or "nobody"
         message = f"a release needs two different officers: signed by {names}"
         hint = "each signs with a certificate and a key of their own: `chopmark evidence sign`"
         raise RefusedError("officers-missing", message, hint=hint)
     return tuple(dict.fromkeys(one for one, _ in found))
+
+
+def are_enough(found: Sequence[Signatory], need: int) -> bool:
+    """Whether so many of them are different people; of 16 at most, as combinations are tried."""
+    return any(
+        all(a.is_other_than(b) for a, b in combinations(some, 2))
+        for some in combinations(found, need)
+    )
+
+
+def check_in_force(certificate: x509.Certificate, time: int, name: str, what: str) -> None:
+    """Refuse a certificate that is not in force at a time, in seconds since the Unix epoch.
+
+    Raises:
+        RefusedError: `certificate-expired`.
+    """
+    at = datetime.fromtimestamp(time, UTC)
+    if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
+        message = f"the certificate of {name} is not in force at the time of the {what}"
+        raise RefusedError("certificate-expired", message, hint="name the new one")
+
+
+def identify(certificate: x509.Certificate, name: str, institution: str) -> Signatory:
+    """The person whose certificate this is.
+
+    Raises:
+        MalformedError: `malformed-certificate`.
+    """
+    public = find_key(certificate).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return Signatory(name, institution, public)
 
 
 def check_signature(text: str, one: OfficerSignature) -> x509.Certificate:
@@ -62,7 +109,8 @@ def check_signature(text: str, one: OfficerSignature) -> x509.Certificate:
         _verify(key, one.signature, text.encode())
     except InvalidSignature as error:
         message = f"a signature is not by the certificate beside it: {describe(certificate)}"
-        hint = "the six lines of the text are signed, with SHA-256, and nothing after them"
+        lines = text.count("\n")
+        hint = f"the {lines} lines of the text are signed, with SHA-256, and nothing after them"
         raise RefusedError("bad-signature", message, hint=hint) from error
     return certificate
 
@@ -111,21 +159,16 @@ def describe(certificate: x509.Certificate) -> str:
 
 def _check(
     signed: SignedRelease, one: OfficerSignature, known: dict[str, Officer]
-) -> tuple[Officer, bytes]:
-    """Rules 1 and 2; gives the officer and the public key."""
+) -> tuple[Officer, Signatory]:
+    """Rules 1 and 2; gives the officer, and who that is."""
     officer = known.get(fingerprint(one.certificate))
     if officer is None:
         message = f"the roster names no officer with the certificate {fingerprint(one.certificate)}"
         hint = "`[[officer]]` in the roster in force: `chopmark roster show --note`"
         raise RefusedError("unknown-officer", message, hint=hint)
     certificate = check_signature(signed.release.encode(), one)
-    time = datetime.fromtimestamp(signed.release.time, UTC)
-    if not certificate.not_valid_before_utc <= time <= certificate.not_valid_after_utc:
-        message = f"the certificate of {officer.name} is not in force at the time of the release"
-        hint = "let the roster name the new one"
-        raise RefusedError("certificate-expired", message, hint=hint)
-    public = find_key(certificate).public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    return officer, public
+    check_in_force(certificate, signed.release.time, officer.name, "release")
+    return officer, identify(certificate, officer.name, officer.institution)
 
 
 def _verify(key: PublicKey, signature: bytes, data: bytes) -> None:
@@ -137,7 +180,7 @@ def _verify(key: PublicKey, signature: bytes, data: bytes) -> None:
         key.verify(signature, data, ec.ECDSA(SHA256()))
 
 
-def _person(officer: Officer) -> tuple[str, str]:
+def _person(officer: Signatory) -> tuple[str, str]:
     return " ".join(officer.name.casefold().split()), officer.institution
 
 

@@ -1,5 +1,6 @@
 """Making a gateway's two keys, inside the token. Nothing is ever overwritten."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Literal
 
@@ -31,7 +32,11 @@ _COSIGNERS: Final[dict[Cosigner, KeyType]] = {"ed25519": KeyType.EC_EDWARDS, "p2
 
 
 def create_keys(
-    config: HsmConfig, origin: str, pin: Source, cosigner: Cosigner = "ed25519"
+    config: HsmConfig,
+    origin: str,
+    pin: Source,
+    cosigner: Cosigner = "ed25519",
+    look: Callable[[Session], None] | None = None,
 ) -> tuple[VerifierKey, VerifierKey]:
     """Generate the log key (ECDSA P-256) and the cosigner key in the token.
 
@@ -43,6 +48,7 @@ def create_keys(
         origin: of our log; names both keys.
         pin: gives the PIN; called once.
         cosigner: what the cosigner key is to be; `p256` for tokens without Ed25519.
+        look: looks at the new keys in the same login, for a record; neither stays if it raises.
 
     Returns:
         The log key and the cosigner key.
@@ -55,16 +61,20 @@ def create_keys(
     """
     check_origin(origin)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hsm") as executor:
-        return executor.submit(_run, config, origin, pin, cosigner).result()
+        return executor.submit(_run, config, origin, pin, cosigner, look).result()
 
 
 def _run(
-    config: HsmConfig, origin: str, pin: Source, cosigner: Cosigner
+    config: HsmConfig,
+    origin: str,
+    pin: Source,
+    cosigner: Cosigner,
+    look: Callable[[Session], None] | None,
 ) -> tuple[VerifierKey, VerifierKey]:
     module = Module(config.module, config.init_string)
     try:
         session = login(module, module.find_token(config), pin, rw=True)
-        return _create(session, config, origin, _COSIGNERS[cosigner], module.profile)
+        return _create(session, config, origin, _COSIGNERS[cosigner], module.profile, look)
     except PinRefusedError as refused:
         hint = "put the right PIN into the credential `hsm-pin`; a token locks after a few tries"
         raise ConfigurationError("pin-refused", refused.reason, hint=hint) from refused
@@ -79,7 +89,12 @@ def _run(
 
 
 def _create(
-    session: Session, config: HsmConfig, origin: str, cosigner_type: KeyType, profile: Profile
+    session: Session,
+    config: HsmConfig,
+    origin: str,
+    cosigner_type: KeyType,
+    profile: Profile,
+    look: Callable[[Session], None] | None,
 ) -> tuple[VerifierKey, VerifierKey]:
     for label in (config.log_label, config.cosigner_label):
         check_absent(session, label)
@@ -90,6 +105,8 @@ def _create(
         log, cosigner = find_verifiers(session, config, origin)
         find_private(session, config.log_label, log)
         find_private(session, config.cosigner_label, cosigner)
+        if look is not None:
+            look(session)
     except BaseException:
         destroy(made)
         raise

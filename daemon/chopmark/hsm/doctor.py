@@ -71,7 +71,7 @@ def _run(
     clocks: Clocks | None,
 ) -> None:
     try:
-        module = Module(path)
+        module = Module(path, config.init_string if config is not None else None)
     except ChopmarkError as error:
         facts.failures.append(Failure("module", error.message, error.hint))
         return

@@ -1,8 +1,8 @@
 """The signer of a gateway: typed objects in, verified signatures out.
 
 Nothing else in this system makes a signature, and it signs nothing but checkpoints, cosignatures
-of checkpoints, rosters and self-tests: there is no way to hand it bytes (design: what a key may
-sign).
+of checkpoints, rosters, protocols of ceremonies and self-tests: there is no way to hand it bytes
+(design: what a key may sign).
 """
 
 import asyncio
@@ -14,6 +14,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
 
+from chopmark.core.ceremony import Ceremony
+from chopmark.core.ceremony_rules import check_ceremony
+from chopmark.core.ceremony_text import parse_ceremony
 from chopmark.core.checkpoint import (
     Checkpoint,
     check_origin,
@@ -85,6 +88,7 @@ class HsmSigner:
             "foreign_cosignatures": 0,
             "rosters": 0,
             "self_tests": 0,
+            "ceremonies": 0,
             "bad_signatures": 0,
         }
         self._closing = False
@@ -263,6 +267,19 @@ class HsmSigner:
             TryAgainError: `hsm-away` and others of its family: it cannot be used yet.
         """
         await self._call(partial(self._device.maintain, on=on))
+
+    async def sign_ceremony(self, ceremony: Ceremony) -> Signature:
+        """Sign the protocol of a ceremony that was completed with the log key that it made.
+
+        Raises:
+            RefusedError: it breaks a rule of `ceremony_rules`.
+            TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`: nothing was signed.
+            ValueError: it does not read back as itself, is not completed, or made another key.
+        """
+        text = _encode_ceremony(ceremony, self.log_key)
+        payload = await self._sign("log", text, text, b"", Turn.OWN)
+        self._counts["ceremonies"] += 1
+        return _to_signature(self.log_key, payload)
 
     async def generate(self, role: Role, name: str, base: str) -> tuple[str, VerifierKey]:
         """Make one more key in the token, of the type that the one in use has; see `Device`.
@@ -489,6 +506,19 @@ def _encode_self_test(test: SelfTest) -> bytes:
 def _restart(code: str, message: str) -> TryAgainError:
     hint = "the daemon restarts; with the module in a process of its own, it would not have to"
     return TryAgainError(code, message, hint=f"{hint} (docs/operations/hsm-isolation.md)")
+
+
+def _encode_ceremony(ceremony: Ceremony, key: VerifierKey) -> bytes:
+    if type(ceremony) is not Ceremony:
+        raise TypeError(f"a Ceremony is signed, and nothing else: {type(ceremony).__name__}")
+    text = ceremony.encode()
+    if parse_ceremony(text) != ceremony:
+        raise ValueError("this ceremony does not read back as itself")
+    if ceremony.end is None or ceremony.end.outcome != "completed":
+        raise ValueError("this ceremony was not completed")
+    if check_ceremony(ceremony)[:1] != (key,):
+        raise ValueError(f"this ceremony did not make the key {key.encode()}")
+    return text.encode()
 
 
 def _to_signature(key: VerifierKey, payload: bytes) -> Signature:

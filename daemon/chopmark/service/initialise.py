@@ -63,15 +63,35 @@ def initialise(path: Path, config: Config, make_keys: Callable[[], Keys]) -> Ini
     """
     text = render_config(config).encode()
     config = parse_config(text)
-    pending = _read_pending(config)
-    _check_absent(path, config, resumed=pending is not None)
-    keys = pending or _create_keys(config, make_keys)
+    keys = prepare(path, config, make_keys)
     own_member(config, *keys)
     _create_ledger(config, keys)
     write_new(path, text, CONFIG_MODE)
+    forget(config)
+    return Initialised(path, *keys)
+
+
+def prepare(path: Path, config: Config, make_keys: Callable[[], Keys]) -> Keys:
+    """Steps 1 to 3 alone; `initialise` goes on from there. Arguments and errors are the same."""
+    pending = _read_pending(config)
+    _check_absent(path, config, resumed=pending is not None)
+    return pending or _create_keys(config, make_keys)
+
+
+def forget(config: Config) -> None:
+    """Remove the note of the keys that were made, which nobody will go on with."""
     pending_path(config.gateway.state).unlink()
     sync_folder(config.gateway.state)
-    return Initialised(path, *keys)
+
+
+def is_prepared(config: Config) -> bool:
+    """Whether keys were made that `initialise` would go on with."""
+    return pending_path(config.gateway.state).exists()
+
+
+def check_ready(path: Path, config: Config) -> None:
+    """Step 1 alone: refuse what stands in the way; raises as `initialise`."""
+    _check_absent(path, config, resumed=_read_pending(config) is not None)
 
 
 def _check_absent(path: Path, config: Config, *, resumed: bool) -> None:

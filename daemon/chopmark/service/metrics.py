@@ -142,6 +142,7 @@ class GatewayCollector(Collector):
             ("cosignature",): counters["cosignatures"],
             ("roster",): counters["rosters"],
             ("self-test",): counters["self_tests"],
+            ("ceremony",): counters["ceremonies"],
             ("foreign-cosignature",): counters["foreign_cosignatures"],
         }
         yield _counters("hsm_signatures", "Signatures made by the HSM", ("type",), made)

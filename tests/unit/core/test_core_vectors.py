@@ -11,6 +11,8 @@ import make_vectors
 import trees
 from chopmark.core.audit import START, Day, encode_record, link, parse_record, salted_leaf
 from chopmark.core.audit_proof import parse_audit_proof, verify_audit_proof
+from chopmark.core.ceremony_rules import check_file
+from chopmark.core.ceremony_text import parse_file
 from chopmark.core.checkpoint import open_checkpoint
 from chopmark.core.compact import AnswerReader, End, Failure, Unsigned, parse_header
 from chopmark.core.digest import blind
@@ -48,6 +50,7 @@ FILES = [
     "witness",
     "audit",
     "release",
+    "ceremony",
 ]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {
@@ -412,6 +415,7 @@ EXAMPLES = {
     "witness": VECTORS["witness"]["cases"][-1]["request"],
     "evidence": VECTORS["evidence"]["good"][1]["evidence"],
     "release": VECTORS["release"]["good"][0]["release"],
+    "ceremony": VECTORS["ceremony"]["good"][0]["protocol"],
 }
 
 
@@ -429,6 +433,7 @@ def test_page_begins_with_an_example_that_is_a_vector(name: str) -> None:
         "audit",
         "roster",
         "release",
+        "ceremony",
     }
     shown = example if name in text else "".join(example.split())
     assert EXAMPLES[name] in shown
@@ -477,5 +482,26 @@ def test_good_release_is_taken(case: Case) -> None:
 def test_bad_release_is_refused(case: Case) -> None:
     def read(one: Case) -> None:
         check_officers(parse_release(one["release"].encode()), RELEASERS)
+
+    assert code_of(read, case) == case["code"]
+
+
+@pytest.mark.parametrize("case", cases("ceremony", "good"))
+def test_good_ceremony_is_taken(case: Case) -> None:
+    file = parse_file(case["protocol"].encode())
+    ceremony = file.ceremony
+    assert [one.encode() for one in check_file(file)] == case["keys"]
+    assert (ceremony.origin, ceremony.approval_text(4)) == (
+        case["origin"],
+        case["approval_of_step_4"],
+    )
+    numbers = range(1, len(ceremony.steps) + 1)
+    assert [ceremony.hash_of(number).hex() for number in numbers] == case["hashes"]
+
+
+@pytest.mark.parametrize("case", cases("ceremony", "bad"))
+def test_bad_ceremony_is_refused(case: Case) -> None:
+    def read(one: Case) -> None:
+        check_file(parse_file(one["protocol"].encode()))
 
     assert code_of(read, case) == case["code"]
