@@ -54,10 +54,7 @@ class VerifierKey:
     @property
     def key_id(self) -> bytes:
         """Four bytes that, with the name, identify the key (C2SP signed-note, §Signatures)."""
-        if self.type == ECDSA_P256:
-            return hashlib.sha256(self.public).digest()[:4]
-        body = self.name.encode() + b"\n" + bytes([self.type]) + self._identifier + self.public
-        return hashlib.sha256(body).digest()[:4]
+        return _key_id(self)
 
     @property
     def is_cosigner(self) -> bool:
@@ -89,6 +86,15 @@ class VerifierKey:
             return _verify_cosignature(self, text, payload)
         verify = _verify_ecdsa if self.type == ECDSA_P256 else _verify_ed25519
         return 0 if verify(self.public, text, payload) else None
+
+
+@lru_cache(maxsize=1024)
+def _key_id(key: VerifierKey) -> bytes:
+    """Each line of each note is looked up by it."""
+    if key.type == ECDSA_P256:
+        return hashlib.sha256(key.public).digest()[:4]
+    body = key.name.encode() + b"\n" + bytes([key.type]) + key._identifier + key.public
+    return hashlib.sha256(body).digest()[:4]
 
 
 def parse_vkey(text: str) -> VerifierKey:
