@@ -5,7 +5,6 @@ connection with `synchronous=FULL`; of what was written since, a cut keeps some 
 are too small here for SQLite to write the WAL back before its last connection is closed.
 """
 
-import os
 import shutil
 import sqlite3
 from collections import deque
@@ -113,7 +112,7 @@ class SimConnection(sqlite3.Connection):
         if not self.level:
             self.level = super().execute("PRAGMA synchronous").fetchone()[0]
         if self.level >= 2:
-            self.disk.safe[self.wal] = os.stat(self.wal).st_size
+            self.disk.safe[self.wal] = self.wal.stat().st_size
 
 
 @contextmanager

@@ -82,9 +82,7 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         heapq.heappush(self._timers, (when, self._numbers, timer))
         return timer
 
-    def call_soon(
-        self, callback: Any, *args: Any, context: Context | None = None
-    ) -> events.Handle:
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> events.Handle:
         handle = events.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle

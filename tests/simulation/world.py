@@ -336,7 +336,7 @@ class World:
         number = NAMES.index(name)
         home = folder / name
         names = NAMES[: self.plan.gateways] + (ATTACKER,) * bool(self.plan.attacks)
-        shutil.copytree(_templates(names) / name, home / "0")
+        shutil.copytree(_templates(names) / name, home / "0", copy_function=shutil.copyfile)
         config = _configs(names)[name]
         if "fork" in self.plan.faults or self.plan.put_back:  # peers are not to help
             config = msgspec.structs.replace(config, start=model.Start(alone=True))

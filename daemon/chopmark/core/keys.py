@@ -54,7 +54,7 @@ class VerifierKey:
     @property
     def key_id(self) -> bytes:
         """Four bytes that, with the name, identify the key (C2SP signed-note, §Signatures)."""
-        return _key_id(self)
+        return _key_id(self.name, self.type, self._identifier + self.public)
 
     @property
     def is_cosigner(self) -> bool:
@@ -89,12 +89,11 @@ class VerifierKey:
 
 
 @lru_cache(maxsize=1024)
-def _key_id(key: VerifierKey) -> bytes:
-    """Each line of each note is looked up by it."""
-    if key.type == ECDSA_P256:
-        return hashlib.sha256(key.public).digest()[:4]
-    body = key.name.encode() + b"\n" + bytes([key.type]) + key._identifier + key.public
-    return hashlib.sha256(body).digest()[:4]
+def _key_id(name: str, kind: int, public: bytes) -> bytes:
+    """Hashed once for each key: every line of every note is looked up by it."""
+    if kind == ECDSA_P256:
+        return hashlib.sha256(public).digest()[:4]
+    return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + public).digest()[:4]
 
 
 def parse_vkey(text: str) -> VerifierKey:
