@@ -28,6 +28,8 @@ demo: ## three gateways here [DOC=file to attest, ONCE=1: end by itself]
 
 test: setup lint ## everything: linters, types, layers, all tests, core coverage
 	@mkdir -p $(dir $(LOG))
+	@# hundreds of programs would compile it anew where PYTHONDONTWRITEBYTECODE is set
+	@$(BIN)/python -m compileall -q daemon
 	@# in the order of collection: what takes longest comes first
 	@$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --durations=25 2>&1 | tee $(LOG)
 	@tail -n 1 $(LOG)

@@ -197,9 +197,10 @@ class Attacker:
         origin = self.log.origin if owner == self.name else self._origin_of(owner)
         start = self.random.choice((0, self.world.size_of(origin), 1000))
         most = self.world.broker.window + 2 if self.world.calm else 250
+        note = self.log.note()
         for _ in range(min(most, self.random.choice((3, 8, 30, 250)))):
             count = self.random.choice((1, 2, 300))
-            payload = junk_package(origin, start, count, self.log.note())
+            payload = junk_package(origin, start, count, note)
             self._write(topics.entries(owner), payload)
             start += count
 

@@ -239,10 +239,12 @@ class Life:
     def note_times(self) -> None:
         """Rule 3, while it runs: no as-of time goes back."""
         for log in self.logs():
-            before, now = self._times.get(log.origin, 0), log.state.seen_time
+            state = log.state
+            origin, now = state.head.origin, state.seen_time
+            before = self._times.get(origin, 0)
             if now < before:
-                self.box.oracle.fail(3, f"{self.box.id}: {log.origin} as of {now}, was {before}")
-            self._times[log.origin] = now
+                self.box.oracle.fail(3, f"{self.box.id}: {origin} as of {now}, was {before}")
+            self._times[origin] = now
 
     def root_held(self, origin: str, size: int) -> bytes | None:
         """Root of the first entries of a log, as they are held; None if there are fewer."""

@@ -82,6 +82,11 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         heapq.heappush(self._timers, (when, self._numbers, timer))
         return timer
 
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> events.Handle:
+        handle = events.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
     def call_later(
         self, delay: float, callback: Any, *args: Any, context: Context | None = None
     ) -> events.TimerHandle:
@@ -140,15 +145,16 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         timers = self._timers
         while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
+        now = self.now
         if not self._ready:
             if not timers:
                 raise RuntimeError("nothing is ready, and nothing will be")
-            self.now = max(self.now, timers[0][0])
-        self.now += STEP
+            now = max(now, timers[0][0])
+        self.now = now = now + STEP
         # Those of one moment at a time: what comes later is not shuffled with what came before.
-        due = timers[0][0] if timers else self.now
-        while timers and timers[0][0] == due <= self.now:
-            self._ready.append(heapq.heappop(timers)[2])
+        if timers and (due := timers[0][0]) <= now:
+            while timers and timers[0][0] == due:
+                self._ready.append(heapq.heappop(timers)[2])
 
     def _timer_handle_cancelled(self, handle: events.TimerHandle) -> None:
         """Cancelled timers stay in the heap until their time comes."""

@@ -12,6 +12,8 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Generator, Iterable
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
@@ -32,9 +34,28 @@ def run_all(
 ) -> Generator[Result]:
     """Results of seeds as they come, from all processors; of gateways that have a bug, if given."""
     count = processes or len(os.sched_getaffinity(0))
-    context = multiprocessing.get_context("spawn")  # no state of the parent can leak into a run
-    with world.scratch(), context.Pool(count, _prepare, (world.SCRATCH[0], bug)) as pool:
-        yield from pool.imap_unordered(run_seed, seeds, chunksize=8)
+    chunk = 8 if bug is None else 1  # the first seed that finds a bug is the last
+    with world.scratch(), _nursery().Pool(count, _prepare, (world.SCRATCH[0], bug)) as pool:
+        yield from pool.imap_unordered(run_seed, seeds, chunksize=chunk)
+
+
+def run_here(seeds: Iterable[int]) -> Generator[Result]:
+    """Results of seeds that run in this process."""
+    with world.scratch():
+        yield from map(run_seed, seeds)
+
+
+def _nursery() -> ForkServerContext:
+    """Where processes come from: no state of the parent can leak into a run.
+
+    They are forked from one process that has done nothing but to load what all of them need.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([f"simulation.{name}" for name in ("run", "bugs")])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT / "tests"), prepend=os.pathsep)
+        forkserver.ensure_running()
+    return context
 
 
 def _prepare(folder: Path, bug: Bug | None) -> None:
@@ -62,7 +83,7 @@ def main() -> int:
     begun = time.monotonic()
     results: list[Result] = []
     bad = 0
-    for result in run_all(seeds, 1 if len(seeds) == 1 else None):
+    for result in run_here(seeds) if len(seeds) == 1 else run_all(seeds):
         results.append(result)
         if result.violations:
             bad += 1

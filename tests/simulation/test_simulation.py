@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ def test_all_invariants_hold_from_seed(first: int) -> None:
     assert not bad, "\n" + "\n".join(map(explain, bad[:5]))
 
 
+@cache
 def _trace(seed: int, hash_seed: int) -> str:
     environment = os.environ | {"PYTHONHASHSEED": str(hash_seed)}
     command = [sys.executable, RUN, str(seed)]

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from chopmark.core import checkpoint
+from chopmark.core import checkpoint, member
 from chopmark.core import keys as core_keys
 from chopmark.core.audit import date_of
 from chopmark.core.checkpoint import parse_checkpoint
@@ -82,6 +82,7 @@ class World:
         self.malice = Malice(self.broker, seed)
         self.oracle.junk = self.malice.junk
         self.boxes = [self._make_box(name, folder) for name in NAMES[: self.plan.gateways]]
+        self._by_id = {box.id: box for box in self.boxes}
         self.issuers = self.boxes[: self.plan.issuers]
         self.tasks: list[asyncio.Task[Any]] = []
         self.entries = 0
@@ -168,11 +169,6 @@ class World:
         self.oracle.fenced = self.oracle.restored & noticed
         behind = self.oracle.behind | self.oracle.fenced  # peers lack what was never signed there
         replicas = [r for life in lives for r in life.replicas() if r.origin in own]
-        whole = [life for life in lives if life.box.origin not in self.oracle.old_disks]
-        if not all(map(_is_logged, whole)):  # with an old disk nothing may be written
-            return False
-        if len({frozenset(k for k, v in _accused(life).items() if v) for life in lives}) > 1:
-            return False  # it is on its way
         signed = all(
             origin in behind or (log.state.note and log.state.size == log.signed_size)
             for origin, log in own.items()
@@ -181,7 +177,11 @@ class World:
         done = signed and all(_is_done(replica, own[replica.origin]) for replica in heard)
         done = done and all(self._is_witnessed(log) for log in own.values())
         done = done and all(self._is_witnessed(replica.log) for replica in replicas)
-        return done and (self.attacker is None or self._is_aware(lives, heard))
+        done = done and (self.attacker is None or self._is_aware(lives, heard))
+        if not done or len({_convicted(life) for life in lives}) > 1:
+            return False  # it is on its way
+        whole = [life for life in lives if life.box.origin not in self.oracle.old_disks]
+        return all(map(_is_logged, whole))  # with an old disk nothing may be written
 
     def _is_witnessed(self, log: Any) -> bool:
         """Whether it is witnessed, or need not be."""
@@ -324,7 +324,7 @@ class World:
 
     def _watch(self, client: str, message: Any) -> None:
         """A message has come, or is being acknowledged."""
-        life = next(box.life for box in self.boxes if box.id == client)
+        life = self._by_id[client].life
         if life is not None and life.serving:
             life.note_times()
         if not message.topic.endswith("/entries") and "/reply/" not in message.topic:
@@ -336,7 +336,7 @@ class World:
         number = NAMES.index(name)
         home = folder / name
         names = NAMES[: self.plan.gateways] + (ATTACKER,) * bool(self.plan.attacks)
-        shutil.copytree(_templates(names) / name, home / "0")
+        shutil.copytree(_templates(names) / name, home / "0", copy_function=shutil.copyfile)
         config = _configs(names)[name]
         if "fork" in self.plan.faults or self.plan.put_back:  # peers are not to help
             config = msgspec.structs.replace(config, start=model.Start(alone=True))
@@ -418,6 +418,11 @@ def _accused(life: Any) -> dict[str, Any]:
     return {log.origin: forks.of(log.origin) for log in logs}
 
 
+def _convicted(life: Any) -> frozenset[str]:
+    """Whose logs are not followed any more."""
+    return frozenset(origin for origin, stop in _accused(life).items() if stop)
+
+
 def _is_done(replica: Any, own: Any) -> bool:
     """Whether a replica has all that there is, or has seen the fork and keeps the evidence."""
     state = replica.log.state
@@ -438,19 +443,22 @@ def _is_logged(life: Any) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Each note is read, and each signature checked, once (by all its bytes).
+    """Each note is read, and each signature checked, once (by all its bytes and the keys).
 
     The date is looked at every two seconds: runs are short.
     """
     verify, parse = core_keys._verify_ed25519, checkpoint.parse_note
+    opened = member.open_checkpoint
     minute, auditing.MINUTE = auditing.MINUTE, 2
     core_keys._verify_ed25519 = lru_cache(maxsize=4096)(verify)
-    checkpoint.parse_note = lru_cache(maxsize=1024)(parse)
+    checkpoint.parse_note = member.parse_note = lru_cache(maxsize=1024)(parse)
+    member.open_checkpoint = lru_cache(maxsize=1024)(opened)
     gc.disable()
     try:
         yield
     finally:
         core_keys._verify_ed25519, checkpoint.parse_note = verify, parse
+        member.parse_note, member.open_checkpoint = parse, opened
         auditing.MINUTE = minute
         gc.enable()
 

@@ -54,10 +54,7 @@ class VerifierKey:
     @property
     def key_id(self) -> bytes:
         """Four bytes that, with the name, identify the key (C2SP signed-note, §Signatures)."""
-        if self.type == ECDSA_P256:
-            return hashlib.sha256(self.public).digest()[:4]
-        body = self.name.encode() + b"\n" + bytes([self.type]) + self._identifier + self.public
-        return hashlib.sha256(body).digest()[:4]
+        return _key_id(self.name, self.type, self._identifier + self.public)
 
     @property
     def is_cosigner(self) -> bool:
@@ -89,6 +86,14 @@ class VerifierKey:
             return _verify_cosignature(self, text, payload)
         verify = _verify_ecdsa if self.type == ECDSA_P256 else _verify_ed25519
         return 0 if verify(self.public, text, payload) else None
+
+
+@lru_cache(maxsize=1024)
+def _key_id(name: str, kind: int, public: bytes) -> bytes:
+    """Hashed once for each key: every line of every note is looked up by it."""
+    if kind == ECDSA_P256:
+        return hashlib.sha256(public).digest()[:4]
+    return hashlib.sha256(name.encode() + b"\n" + bytes([kind]) + public).digest()[:4]
 
 
 def parse_vkey(text: str) -> VerifierKey:

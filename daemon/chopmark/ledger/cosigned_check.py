@@ -131,9 +131,8 @@ def _compare(
     if not rows or not path.exists():
         return []
     try:
-        with closing(connect(path, read_only=True)) as db:
-            size = read_state(db).size
         with closing(Reader(path)) as reader:
+            size = reader.look(read_state).size
             return [finding for row in rows for finding in check(row, size, reader)]
     except (ChopmarkError, sqlite3.Error):
         return []

@@ -8,16 +8,21 @@ from typing import Final, TypeVar
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.columns import Columns
+from chopmark.core.keys import VerifierKey
 from chopmark.ledger.filler import Filler
 from chopmark.ledger.index import MAX_FOUND, DigestIndex
 from chopmark.ledger.pruning import PREFIX, PrunedError
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.requests import Part
-from chopmark.ledger.store import LogState, Store
+from chopmark.ledger.store import LogState, Store, keys_of
 from chopmark.ledger.summary import summarise
 from chopmark.ledger.worker import Worker
 
 T = TypeVar("T")
+
+Check = Callable[[VerifierKey, VerifierKey], None]
+"""Raises if the log key and cosigner key that a database was made for are not those it should be
+for; nothing has been written to it then."""
 
 MAX_GRAVES: Final = 16
 """Grave revocations of one digest that one look-up gives: each says the same."""
@@ -38,13 +43,15 @@ class Log:
         index_path: Path,
         reading: Worker,
         open_index: Callable[[Path], DigestIndex] = DigestIndex,
+        check: Check = lambda *_: None,
     ) -> None:
         """Open the files; `open_log` does it off the event loop."""
         with ExitStack() as undo:
-            self._store = Store(path)
-            undo.callback(self._store.close)
             self._reader = Reader(path)
             undo.callback(self._reader.close)
+            check(*self._reader.look(keys_of))
+            self._store = Store(path)
+            undo.callback(self._store.close)
             self._index = open_index(index_path)
             self._filler = Filler(path, self._index, lambda: self._store.size)
             undo.callback(self._close_index)
@@ -187,6 +194,7 @@ async def open_log(
     index_path: Path,
     reading: Worker,
     open_index: Callable[[Path], DigestIndex] = DigestIndex,
+    check: Check = lambda *_: None,
 ) -> Log:
     """Open a log off the event loop.
 
@@ -195,8 +203,9 @@ async def open_log(
         index_path: its digest index.
         reading: where it is opened, and read from then on.
         open_index: opens or makes the index.
+        check: sees the keys that the database was made for before anything is written.
 
     Raises:
-        MissingError, ConfigurationError, InternalError: what `connect` and `Store` raise.
+        MissingError, ConfigurationError, InternalError: what `connect`, `Store` and `check` raise.
     """
-    return await reading.run(Log, path, index_path, reading, open_index)
+    return await reading.run(Log, path, index_path, reading, open_index, check)

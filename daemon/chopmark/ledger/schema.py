@@ -106,12 +106,12 @@ def connect(path: Path, *, create: bool = False, read_only: bool = False) -> sql
         # Each connection is used on one thread; fsck opens and closes on different ones.
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}",
+            timeout=BUSY_MS / 1000,
             uri=True,
             isolation_level=None,
             check_same_thread=False,
         )
         undo.callback(connection.close)
-        connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         version = _check_version(connection, path, create=create)
         if not read_only:
             _prepare(connection, version)

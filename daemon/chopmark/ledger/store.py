@@ -109,7 +109,16 @@ def read_keys(path: Path) -> tuple[VerifierKey, VerifierKey]:
         InternalError: `damaged-ledger`; and what `connect` raises.
     """
     with closing(connect(path, read_only=True)) as db, damage_named(path):
-        log_key, cosigner_key = read_row(db, "log_vkey, cosigner_vkey")
+        return keys_of(db)
+
+
+def keys_of(db: sqlite3.Connection) -> tuple[VerifierKey, VerifierKey]:
+    """The same, of a database that is open.
+
+    Raises:
+        InternalError: `damaged-ledger`.
+    """
+    log_key, cosigner_key = read_row(db, "log_vkey, cosigner_vkey")
     return parse_vkey(log_key), parse_vkey(cosigner_key)
 
 

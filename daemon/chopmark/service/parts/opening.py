@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chopmark.core.errors import ConfigurationError, InternalError
+from chopmark.core.keys import VerifierKey
 from chopmark.core.member import Member
 from chopmark.core.ports import Clock
 from chopmark.hsm.signer import HsmSigner
 from chopmark.ledger.index import DigestIndex
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
-from chopmark.ledger.store import create_store, read_keys
+from chopmark.ledger.store import create_store
 from chopmark.ledger.witness import open_cosigner
 from chopmark.ledger.worker import Worker
 from chopmark.service.config import Config, own_member
@@ -119,16 +120,21 @@ class _Files:
             raise InternalError(error.code, error.message, hint=hint) from error
 
     async def open(self, path: Path, member: Member) -> Log:
-        log_key, cosigner_key = await self.reading.run(read_keys, path)
-        if log_key not in member.log_keys or cosigner_key not in member.known_cosigner_keys:
-            message = f"{path} was made for other keys than those of {member.origin}"
-            hint = "is this the right token, and the right [[peer]] block?"
-            raise ConfigurationError("keys-changed", message, hint=hint)
+        def check(log_key: VerifierKey, cosigner_key: VerifierKey) -> None:
+            if log_key not in member.log_keys or cosigner_key not in member.known_cosigner_keys:
+                message = f"{path} was made for other keys than those of {member.origin}"
+                hint = "is this the right token, and the right [[peer]] block?"
+                raise ConfigurationError("keys-changed", message, hint=hint)
+
         index = index_path(self.state, member.id)
+        await self.reading.run(self._clear_way, index, member)
+        log = await open_log(path, index, self.reading, self.open_index, check)
+        self.stack.push_async_callback(log.close)
+        return log
+
+    def _clear_way(self, index: Path, member: Member) -> None:
+        """A folder for the index, without what earlier software left there."""
         make_folder(index.parent)
         for old in old_index_files(self.state, member.id):
             with refusal_named(old):
                 old.unlink(missing_ok=True)
-        log = await open_log(path, index, self.reading, self.open_index)
-        self.stack.push_async_callback(log.close)
-        return log
