@@ -44,7 +44,7 @@ class HsmSigner:
     """Implements `core.ports.Signer` with two keys in a PKCS#11 token.
 
     Made by `open_signer`. Signing runs on the HSM's thread; the check of each signature runs on
-    the caller's, so that the HSM goes on meanwhile.
+    another, so that neither the HSM nor the loop waits for it (see `thread`).
     """
 
     def __init__(self, thread: HsmThread, device: Device, config: HsmConfig) -> None:
@@ -238,10 +238,14 @@ class HsmSigner:
         key = keys.get(role) or device.witness_key
         if key is None:
             raise away("the witness key is not there any more")
-        for _ in range(_TRIES):
-            raw = await self._call(self._device.sign, role, message, turn=turn)
+
+        def check(raw: bytes) -> bytes:  # gives nothing for one that is not good
             payload = prefix + (encode_ecdsa(raw) if key.is_p256 else raw)
-            if key.verify(text, payload) is not None:
+            return payload if key.verify(text, payload) is not None else b""
+
+        for _ in range(_TRIES):
+            payload = await self._call(self._device.sign, role, message, turn=turn, then=check)
+            if payload:
                 if self._device.state != "ready":
                     await self._call(self._device.confirm)
                 return payload
@@ -249,7 +253,13 @@ class HsmSigner:
             await self._call(self._device.distrust)
         raise away("its signatures do not verify")
 
-    async def _call(self, function: Callable[..., T], *args: object, turn: Turn = Turn.UPKEEP) -> T:
+    async def _call(
+        self,
+        function: Callable[..., T],
+        *args: object,
+        turn: Turn = Turn.UPKEEP,
+        then: Callable[[T], T] | None = None,
+    ) -> T:
         """Run a function on the HSM's thread, which may be stuck in an earlier one.
 
         Raises:
@@ -257,7 +267,7 @@ class HsmSigner:
         """
         try:
             async with asyncio.timeout(ANSWER):
-                result = await self._thread.call(function, *args, turn=turn)
+                result = await self._thread.call(function, *args, turn=turn, then=then)
         except TimeoutError:
             self._silent = True
             raise away(_SILENT) from None

@@ -1,7 +1,7 @@
 """The one thread that calls into the HSM, and the way to it from asyncio."""
 
 import asyncio
-from collections import deque
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
@@ -10,31 +10,52 @@ from chopmark.core.errors import TryAgainError
 from chopmark.hsm.turns import Turn, Turns
 
 T = TypeVar("T")
-_Job = tuple[asyncio.Future[Any], Callable[[], Any]]
-_Result = tuple[asyncio.Future[Any], Any, BaseException | None]
+_Job = tuple[asyncio.Future[Any], Callable[[], Any], Callable[[Any], Any] | None]
+_Result = tuple[asyncio.Future[Any], Any, BaseException | None, Callable[[Any], Any] | None]
 
 MAX_WAITING: Final = 1024
 """Calls in the queue: a large HSM's work of a second, a small one's of a minute."""
+BATCH: Final = 16
+"""Results that cross over together while more calls wait: each crossing stops the HSM's thread for
+as long as the others need the interpreter."""
+HELD: Final = 0.002
+"""Seconds after which results cross over in any case: slow HSMs gain nothing by waiting."""
 
 
 class HsmThread:
     """Runs calls one at a time, in the order of their turns, on one thread named `hsm`.
 
-    Used from one event loop. Calls and results cross over in batches where they come faster than
-    a thread switch takes: that is what a loop and a thread spend most on otherwise.
+    Used from one event loop. Results cross over in batches where they come faster than a thread
+    switch takes: that is what a loop and a thread spend most on otherwise. What is to be done with
+    them, checking a signature takes as long as making it, is done on a second thread named
+    `hsm-check` meanwhile; but here, by the thread that has nothing else to do, if no call waits.
     """
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hsm")
+        self._checker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hsm-check")
         self._loop = asyncio.get_running_loop()
         self._jobs: Turns[_Job] = Turns()
-        self._results: deque[_Result] = deque()
+        self._batch: list[_Result] = []
+        self._first_at = 0.0
         self._running = False
-        self._delivering = False
         self._stopped = False
 
-    async def call(self, function: Callable[..., T], *args: object, turn: Turn = Turn.UPKEEP) -> T:
+    async def call(
+        self,
+        function: Callable[..., T],
+        *args: object,
+        turn: Turn = Turn.UPKEEP,
+        then: Callable[[T], T] | None = None,
+    ) -> T:
         """Run a function on the thread. A cancelled call that has not begun will not begin.
+
+        Args:
+            function: what to run.
+            args: what it gets.
+            turn: how urgent it is.
+            then: gets what the function gave, beside the HSM's next call, so it must not touch the
+                HSM; what it gives or raises is the result.
 
         Raises:
             TryAgainError: `hsm-busy` if too many calls wait already.
@@ -45,7 +66,7 @@ class HsmThread:
         if len(self._jobs) >= MAX_WAITING:
             raise TryAgainError("hsm-busy", "too many signatures wait for the HSM", retry_after=1)
         future: asyncio.Future[T] = self._loop.create_future()
-        self._jobs.put(turn, (future, lambda: function(*args)))
+        self._jobs.put(turn, (future, lambda: function(*args), then))
         if not self._running:
             self._running = True
             self._executor.submit(self._run)
@@ -54,37 +75,71 @@ class HsmThread:
     def stop(self) -> None:
         """Take no more calls, and let the thread end after those that wait."""
         self._stopped = True
+        self._executor.submit(self._checker.shutdown, wait=False)
         self._executor.shutdown(wait=False)
 
     def _run(self) -> None:
         while True:
             while self._jobs:
                 self._run_one(*self._jobs.take())
+                self._hand_over()
             self._running = False
             # A call that came between the last look and that line saw `_running` still set.
             if not self._jobs:
                 return
             self._running = True
 
-    def _run_one(self, future: asyncio.Future[Any], function: Callable[[], Any]) -> None:
+    def _run_one(
+        self,
+        future: asyncio.Future[Any],
+        function: Callable[[], Any],
+        then: Callable[[Any], Any] | None,
+    ) -> None:
         if future.cancelled():
             return
+        if not self._batch:
+            self._first_at = time.monotonic()
         try:
-            result: _Result = (future, function(), None)
+            self._batch.append((future, function(), None, then))
         except BaseException as error:  # noqa: BLE001 - it is the caller's, and goes to the caller
-            result = (future, None, error)
-        self._results.append(result)
-        if not self._delivering:
-            self._delivering = True
-            self._loop.call_soon_threadsafe(self._deliver)
+            self._batch.append((future, None, error, None))
 
-    def _deliver(self) -> None:
-        self._delivering = False
-        while self._results:
-            future, value, error = self._results.popleft()
-            if future.done():
-                continue
-            if error is None:
-                future.set_result(value)
-            else:
-                future.set_exception(error)
+    def _hand_over(self) -> None:
+        waiting = bool(self._jobs)
+        due = len(self._batch) >= BATCH or time.monotonic() - self._first_at >= HELD
+        if not self._batch or (waiting and not due):
+            return
+        batch, self._batch = self._batch, []
+        if waiting:
+            self._checker.submit(self._finish, batch)
+        else:
+            self._finish(batch)
+
+    def _finish(self, batch: list[_Result]) -> None:
+        # Finished in one go, and not one by one with the loop between: see BATCH.
+        done = [_finish_one(*result) for result in batch]
+        self._loop.call_soon_threadsafe(_deliver, done)
+
+
+def _finish_one(
+    future: asyncio.Future[Any],
+    value: Any,
+    error: BaseException | None,
+    then: Callable[[Any], Any] | None,
+) -> tuple[asyncio.Future[Any], Any, BaseException | None]:
+    if then is None:
+        return future, value, error
+    try:
+        return future, then(value), None
+    except BaseException as raised:  # noqa: BLE001 - it is the caller's, too
+        return future, None, raised
+
+
+def _deliver(done: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:
+    for future, value, error in done:
+        if future.done():
+            continue
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)
