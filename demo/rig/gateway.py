@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 import httpx
 
 from rig.broker import Broker, free_port
-from rig.token import provision_token
+from rig.token import Token, provision_token
 
 _DEADLINE: Final = 30.0
 
@@ -45,12 +45,21 @@ class Gateway:
 
     All methods block; in an event loop call them through `asyncio.to_thread`. `program` is the
     command of its daemon, for those who start it in another way. `rule` is the witness rule: most
-    that need a gateway need no quorum. It signs `alone`, without a peer's word after a start,
+    that need a gateway need no quorum. Its `token` is one of SoftHSM unless another is given, which
+    may need another type of `cosigner` key. It signs `alone`, without a peer's word after a start,
     unless that is what a test or the demo is about.
     """
 
     def __init__(
-        self, folder: Path, who: Who, broker: Broker, rule: str = "none", *, alone: bool = True
+        self,
+        folder: Path,
+        who: Who,
+        broker: Broker,
+        rule: str = "none",
+        *,
+        alone: bool = True,
+        token: Token | None = None,
+        cosigner: str = "ed25519",
     ) -> None:
         self.who = who
         self.folder = folder
@@ -63,8 +72,8 @@ class Gateway:
         self.program: Sequence[str] = (sys.executable, "-m", "chopmark.service.main")
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True)
-        self.token = provision_token(folder / "hsm", who.id)
-        self._initialise(broker)
+        self.token = token or provision_token(folder / "hsm", who.id)
+        self._initialise(broker, cosigner)
         text = self.config.read_text()
         self.config.write_text(text.replace('rule = "jurisdictions"', f'rule = "{rule}"'))
         self.sign_alone(alone=alone)
@@ -83,8 +92,9 @@ class Gateway:
 
     def environment(self) -> dict[str, str]:
         """The environment of its programs; no secret is in it, only where secrets lie."""
-        return os.environ | {
-            "SOFTHSM2_CONF": str(self.token.conf),
+        return {
+            **os.environ,
+            **self.token.environment,
             "CREDENTIALS_DIRECTORY": str(self.token.credentials),
             "CHOPMARK_CONFIG": str(self.config),
             "CHOPMARK_GATEWAY": self.address,
@@ -198,7 +208,7 @@ class Gateway:
                 raise GatewayFailedError(f"waited in vain for {self.who.id} {what}\n{tail}")
             time.sleep(0.05)
 
-    def _initialise(self, broker: Broker) -> None:
+    def _initialise(self, broker: Broker, cosigner: str) -> None:
         who = self.who
         options = {
             "--config": self.config,
@@ -208,6 +218,7 @@ class Gateway:
             "--jurisdiction": who.jurisdiction,
             "--module": self.token.module,
             "--token-label": self.token.label,
+            "--cosigner-key": cosigner,
             "--state": self.state,
             "--socket": self.socket,
             "--listen": f"127.0.0.1:{self.port}",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from integration.hsm_kinds import Shelf, open_shelf
 from rig.gateway import Cluster
 
 
@@ -16,6 +17,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield made.start()
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
+    """Tokens of every kind; what they live on is started when a test first needs it."""
+    with open_shelf(_short(tmp_path_factory)) as made:
+        yield made
 
 
 def _short(factory: pytest.TempPathFactory) -> Path:

@@ -1,13 +1,12 @@
 """Making a gateway's two keys, inside the token. Nothing is ever overwritten."""
 
-import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Literal
 
-from pkcs11.constants import Attribute, MechanismFlag, ObjectClass
+from pkcs11.constants import ObjectClass
 from pkcs11.exceptions import MechanismInvalid, PKCS11Error
-from pkcs11.mechanisms import KeyType, Mechanism
+from pkcs11.mechanisms import KeyType
 from pkcs11.types import Object, Session
 
 from chopmark.core.checkpoint import check_origin
@@ -15,9 +14,8 @@ from chopmark.core.errors import ConfigurationError, ExistsError, MissingError
 from chopmark.core.keys import VerifierKey
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import PinRefusedError, TokenFaultError, away, describe
+from chopmark.hsm.generation import destroy, generate
 from chopmark.hsm.keys import (
-    ED25519_PARAMS,
-    P256_PARAMS,
     find_objects,
     find_private,
     find_verifier,
@@ -25,19 +23,8 @@ from chopmark.hsm.keys import (
     read_verifier,
 )
 from chopmark.hsm.module import Module
+from chopmark.hsm.quirks import Profile
 from chopmark.hsm.token import login
-
-_log: Final = logging.getLogger("chopmark.hsm")
-
-# Each said outright: what is left out, modules fill in as they like, some with EXTRACTABLE.
-_PRIVATE: Final = {
-    Attribute.PRIVATE: True,
-    Attribute.SENSITIVE: True,
-    Attribute.EXTRACTABLE: False,
-    Attribute.MODIFIABLE: False,
-}
-# Readable without a login, so that a gateway whose PIN is refused still knows its name.
-_PUBLIC: Final = {Attribute.PRIVATE: False, Attribute.MODIFIABLE: False}
 
 Cosigner = Literal["ed25519", "p256"]
 _COSIGNERS: Final[dict[Cosigner, KeyType]] = {"ed25519": KeyType.EC_EDWARDS, "p256": KeyType.EC}
@@ -63,7 +50,7 @@ def create_keys(
     Raises:
         ExistsError: `key-exists`: an object has one of the labels.
         ConfigurationError: `no-hsm-module`, `no-such-token`, `ambiguous-token`, `pin-refused`,
-            `no-such-mechanism`, `key-not-protected`.
+            `no-such-mechanism`, `key-refused`, `key-not-protected`, `unfit-key`.
         TryAgainError: `hsm-away`.
     """
     check_origin(origin)
@@ -77,7 +64,7 @@ def _run(
     module = Module(config.module)
     try:
         session = login(module, module.find_token(config), pin, rw=True)
-        return _create(session, config, origin, _COSIGNERS[cosigner])
+        return _create(session, config, origin, _COSIGNERS[cosigner], module.profile)
     except PinRefusedError as refused:
         hint = "put the right PIN into the credential `hsm-pin`; a token locks after a few tries"
         raise ConfigurationError("pin-refused", refused.reason, hint=hint) from refused
@@ -92,14 +79,14 @@ def _run(
 
 
 def _create(
-    session: Session, config: HsmConfig, origin: str, cosigner_type: KeyType
+    session: Session, config: HsmConfig, origin: str, cosigner_type: KeyType, profile: Profile
 ) -> tuple[VerifierKey, VerifierKey]:
     for label in (config.log_label, config.cosigner_label):
         check_absent(session, label)
     made: list[Object] = []
     try:
-        made += generate(session, config.log_label, KeyType.EC)
-        made += generate(session, config.cosigner_label, cosigner_type)
+        made += generate(session, config.log_label, KeyType.EC, profile)
+        made += generate(session, config.cosigner_label, cosigner_type, profile)
         log, cosigner = find_verifiers(session, config, origin)
         find_private(session, config.log_label, log)
         find_private(session, config.cosigner_label, cosigner)
@@ -110,19 +97,19 @@ def _create(
 
 
 def generate_key(
-    session: Session, label: str, name: str, key_type: KeyType, *, cosigner: bool
+    session: Session, label: str, name: str, key_type: KeyType, profile: Profile, *, cosigner: bool
 ) -> VerifierKey:
     """Make one more key beside those that are there; or none, if it is not kept by the token.
 
     Raises:
         ExistsError: `key-exists`.
-        ConfigurationError: `key-not-protected`, `unfit-key`.
+        ConfigurationError: `key-refused`, `key-not-protected`, `unfit-key`.
         PKCS11Error: the token does not answer, or cannot make such a key.
     """
     check_absent(session, label)
     made: list[Object] = []
     try:
-        made += generate(session, label, key_type)
+        made += generate(session, label, key_type, profile)
         verifier = find_verifier(session, label, name, cosigner=cosigner)
         find_private(session, label, verifier)
     except BaseException:
@@ -165,29 +152,3 @@ def check_absent(session: Session, label: str) -> None:
             hint = "keys are never overwritten: give the new ones another label"
             message = f"the token has a key {label!r} already"
             raise ExistsError("key-exists", message, hint=hint)
-
-
-def generate(session: Session, label: str, key_type: KeyType) -> tuple[Object, Object]:
-    """Make a key pair (P-256 or Ed25519) that stays in the token."""
-    p256 = key_type == KeyType.EC
-    params = {Attribute.EC_PARAMS: P256_PARAMS if p256 else ED25519_PARAMS}
-    mechanism = Mechanism.EC_KEY_PAIR_GEN if p256 else Mechanism.EC_EDWARDS_KEY_PAIR_GEN
-    domain = session.create_domain_parameters(key_type, params, local=True)
-    return domain.generate_keypair(
-        id=label.encode(),
-        label=label,
-        store=True,
-        mechanism=mechanism,
-        capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
-        public_template=dict(_PUBLIC),
-        private_template=dict(_PRIVATE),
-    )
-
-
-def destroy(made: list[Object]) -> None:
-    """Undo: only what this very ceremony made and nobody has used."""
-    for key in made:
-        try:
-            key.destroy()
-        except PKCS11Error as error:
-            _log.warning("a key of the failed ceremony stays in the token: %s", describe(error))

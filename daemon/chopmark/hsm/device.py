@@ -136,7 +136,9 @@ class Device:
             label = next(one for one in labels if is_free(session, one))
             p256 = getattr(token, role).verifier.is_p256
             key_type = KeyType.EC if p256 else KeyType.EC_EDWARDS
-            return label, generate_key(session, label, name, key_type, cosigner=role == "cosigner")
+            cosigner, profile = role == "cosigner", self._module.profile
+            key = generate_key(session, label, name, key_type, profile, cosigner=cosigner)
+            return label, key
 
         return self._with_token(make)
 

@@ -27,13 +27,16 @@ ED25519_PARAMS: Final = bytes.fromhex("06032b6570")
 ED25519_NAME: Final = b"\x13\x0cedwards25519"
 """The same curve as a PrintableString (PKCS#11 v3.0 §2.3.10)."""
 
-_MUST_BE: Final = {
+_KEPT: Final = {
     Attribute.SENSITIVE: True,
     Attribute.ALWAYS_SENSITIVE: True,
     Attribute.EXTRACTABLE: False,
     Attribute.NEVER_EXTRACTABLE: True,
     Attribute.LOCAL: True,
 }
+"""What the token must say of a private key; saying nothing is no promise."""
+_UNUSED: Final = (Attribute.DECRYPT, Attribute.UNWRAP, Attribute.DERIVE)
+"""What a private key must not say that it may do; some modules do not know all of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,16 +125,27 @@ def find_objects(session: Session, kind: ObjectClass, label: str) -> list[Object
 
 
 def check_protected(private: Object, label: str) -> None:
-    """Refuse a private key that can leave the token, could once, or was made elsewhere.
+    """Refuse a private key that can or could leave the token, or may do anything but sign.
 
     Raises:
-        ConfigurationError: `key-not-protected`.
+        ConfigurationError: `key-not-protected`, `unfit-key`.
     """
-    wrong = [name.name for name, value in _MUST_BE.items() if _read_flag(private, name) != value]
+    wrong = [name.name for name, value in _KEPT.items() if read_flag(private, name) != value]
     if wrong:
         message = f"key {label!r} is not kept by the token: wrong {', '.join(wrong)}"
         hint = "use keys that `chopmark init` made in the token"
         raise ConfigurationError("key-not-protected", message, hint=hint)
+    more = [name.name for name in _UNUSED if read_flag(private, name)]
+    if more:
+        raise _unfit(label, f"it may do more than sign: {', '.join(more)}")
+
+
+def read_flag(key: Object, name: Attribute) -> bool | None:
+    """What the token says, or None where its module does not know the attribute."""
+    try:
+        return bool(key[name])
+    except AttributeTypeInvalid:
+        return None
 
 
 def read_verifier(public: Object, name: str) -> VerifierKey:
@@ -171,13 +185,6 @@ def _strip_octet_string(point: bytes, length: int) -> bytes:
     if len(point) == length:
         return point
     raise ValueError(f"a point of {len(point)} bytes")
-
-
-def _read_flag(key: Object, name: Attribute) -> bool | None:
-    try:
-        return bool(key[name])
-    except AttributeTypeInvalid:  # the module does not know it: then it promises nothing
-        return None
 
 
 def _unfit(label: str, why: str) -> ConfigurationError:

@@ -16,11 +16,16 @@ from pkcs11.exceptions import PKCS11Error
 from chopmark.core.errors import ConfigurationError, TryAgainError
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import TokenFaultError, away, describe
+from chopmark.hsm.quirks import P11_KIT_CLIENT, UNCONNECTED, Profile, find_profile
 
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class with a small initial
     from pkcs11.types import Token
 
+_NO_SLOT: Final = (
+    "its module has no slot: no device is there, or for p11-kit nobody listens at "
+    "$P11_KIT_SERVER_ADDRESS"
+)
 _loaded: Final[set[Path]] = set()
 _loading: Final = threading.Lock()
 
@@ -61,6 +66,11 @@ class Module:
         """Who made the module, as it says itself; empty while it has not started."""
         return self._library.manufacturer_id if self._started else ""
 
+    @property
+    def profile(self) -> Profile:
+        """How to treat it."""
+        return find_profile(self.manufacturer)
+
     def assert_owner(self) -> None:
         """Fail loudly on a call from another thread or after the end, before it does harm."""
         if self._closed:
@@ -76,10 +86,16 @@ class Module:
             TryAgainError: `hsm-away`: it never did yet.
         """
         self.stop()
-        if self._started:
-            self._library.initialize()
-        else:
+        if not self._started:
             self._start()
+            return
+        try:
+            self._library.initialize()
+        except PKCS11Error:
+            if self._real.name == P11_KIT_CLIENT:
+                self._started = False
+                pkcs11.unload(self.path)
+            raise
 
     def stop(self) -> None:
         """C_Finalize: logs out and closes every session, leaked ones too."""
@@ -103,7 +119,7 @@ class Module:
 
         Raises:
             ConfigurationError: `no-such-token` and `ambiguous-token`.
-            TokenFaultError: no such token, but one slot or more did not answer.
+            TokenFaultError: no such token, but one slot or more did not answer, or there is none.
             PKCS11Error: the module does not answer.
             TryAgainError: `hsm-away`: it has not started yet.
         """
@@ -120,6 +136,8 @@ class Module:
             raise ConfigurationError("ambiguous-token", message, hint=hint)
         if sick is not None:
             raise TokenFaultError(f"a slot answers {describe(sick)}")
+        if not self._library.get_slots():
+            raise TokenFaultError(_NO_SLOT)
         raise _no_such_token(self.path, config, tokens)
 
     def _start(self) -> None:
@@ -131,11 +149,16 @@ def _load(path: str) -> "Library":
     if not Path(path).is_file():
         raise _no_module(f"there is no PKCS#11 module at {path}")
     try:
-        return pkcs11.lib(path)
+        library = pkcs11.lib(path)
     except PKCS11Error as error:
         if "while loading" in str(error):  # the library's only sign that dlopen or dlsym failed
             raise _no_module(f"{path} is not a PKCS#11 module that loads here") from error
         raise away(f"{path} does not start ({describe(error)})") from error
+    if library.library_description == UNCONNECTED:
+        library.finalize()
+        pkcs11.unload(path)  # what it says of itself is asked once only
+        raise away(_NO_SLOT)
+    return library
 
 
 def _no_module(message: str) -> ConfigurationError:

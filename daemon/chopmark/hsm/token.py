@@ -7,7 +7,6 @@ of a failed login, and a session whose logout fails, and only that call closes t
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 from pkcs11.constants import TokenFlag
 from pkcs11.exceptions import PKCS11Error
@@ -17,10 +16,8 @@ from chopmark.core.keys import VerifierKey
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import PIN_ERRORS, PinRefusedError, describe
 from chopmark.hsm.keys import HsmKey, find_private, find_verifiers, find_witness
+from chopmark.hsm.mapper import make_mapper
 from chopmark.hsm.module import Module
-
-_ON_DISK: Final = ("SoftHSM", "tpm2-software")
-"""Makers of modules that keep their objects as files on the disk that holds the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +71,7 @@ def login(module: Module, token: Token, pin: Callable[[], str], *, rw: bool = Fa
     module.assert_owner()
     _check_tries(token)
     try:
-        return token.open(rw=rw, user_pin=pin())
+        return token.open(rw=rw, user_pin=pin(), attribute_mapper=make_mapper())
     except PKCS11Error as error:
         module.stop()
         if isinstance(error, PIN_ERRORS):
@@ -101,7 +98,7 @@ def read_public(
 
 def warn_of(module: Module) -> str | None:
     """What must be said about tokens of this module's make, or None."""
-    if not module.manufacturer.startswith(_ON_DISK):
+    if not module.profile.on_disk:
         return None
     return (
         f"{module.manufacturer} keeps its objects on this machine's disk: "

@@ -10,11 +10,13 @@ from pkcs11.types import Session
 from chopmark.core.checkpoint import check_origin
 from chopmark.core.errors import ConfigurationError, MissingError
 from chopmark.core.keys import VerifierKey
-from chopmark.hsm.ceremony import check_absent, destroy, generate
+from chopmark.hsm.ceremony import check_absent
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import PinRefusedError, TokenFaultError, away, describe
+from chopmark.hsm.generation import destroy, generate
 from chopmark.hsm.keys import find_private, find_verifiers, find_witness
 from chopmark.hsm.module import Module
+from chopmark.hsm.quirks import Profile
 from chopmark.hsm.token import login
 
 
@@ -31,7 +33,7 @@ def create_witness_key(config: HsmConfig, origin: str, pin: Callable[[], str]) -
     Raises:
         ExistsError: `key-exists`.
         ConfigurationError: `no-hsm-module`, `no-such-token`, `ambiguous-token`, `pin-refused`,
-            `no-such-mechanism`, `key-not-protected`.
+            `no-such-mechanism`, `key-refused`, `key-not-protected`, `unfit-key`.
         MissingError: `no-such-key` if it is not the gateway's token.
         TryAgainError: `hsm-away`.
     """
@@ -43,7 +45,8 @@ def create_witness_key(config: HsmConfig, origin: str, pin: Callable[[], str]) -
 def _run(config: HsmConfig, origin: str, pin: Callable[[], str]) -> VerifierKey:
     module = Module(config.module)
     try:
-        return _create(login(module, module.find_token(config), pin, rw=True), config, origin)
+        session = login(module, module.find_token(config), pin, rw=True)
+        return _create(session, config, origin, module.profile)
     except PinRefusedError as refused:
         hint = "put the right PIN into the credential `hsm-pin`; a token locks after a few tries"
         raise ConfigurationError("pin-refused", refused.reason, hint=hint) from refused
@@ -56,10 +59,10 @@ def _run(config: HsmConfig, origin: str, pin: Callable[[], str]) -> VerifierKey:
         module.close()
 
 
-def _create(session: Session, config: HsmConfig, origin: str) -> VerifierKey:
+def _create(session: Session, config: HsmConfig, origin: str, profile: Profile) -> VerifierKey:
     find_verifiers(session, config, origin)
     check_absent(session, config.witness_label)
-    made = generate(session, config.witness_label, KeyType.EC_EDWARDS)
+    made = generate(session, config.witness_label, KeyType.EC_EDWARDS, profile)
     try:
         return _read_back(session, config, origin)
     except BaseException:
