@@ -1,7 +1,8 @@
 """What signatures cost, in a process of its own: SoftHSM reads SOFTHSM2_CONF when it is loaded.
 
-usage: hsmcost.py ours|bare|durable|lag MODULE TOKEN ORIGIN FOLDER ROUNDS
+usage: hsmcost.py keys|ours|bare|durable|lag MODULE TOKEN ORIGIN FOLDER ROUNDS
 
+    keys      both keys are made, the cosigner key of P-256: null
     ours      checkpoints signed through our stack for 64 callers at once, on the daemon's loop,
               each signature verified before it is given out: how many a second
     bare      a checkpoint signed by python-pkcs11 on one thread and nothing else: how many a second
@@ -18,17 +19,17 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pkcs11
 
 from chopmark.core.checkpoint import Checkpoint
-from chopmark.hsm.config import HsmConfig
-from chopmark.hsm.signer import HsmSigner, open_signer
-from chopmark.service.runtime import run
+from chopmark.hsm import HsmConfig, HsmSigner, create_keys, open_signer
+from chopmark.service.runtime import run_loop
 
+T = TypeVar("T")
 WARM_UP: Final = 100
 CALLERS: Final = 64
 NAP: Final = 0.001
@@ -41,29 +42,45 @@ def main() -> None:
     what, module, token, origin, folder, rounds = sys.argv[1:]
     config, count = HsmConfig(module, token), int(rounds)
     measure: dict[str, Callable[[], Any]] = {
-        "ours": lambda: run(_rate_ours(config, origin, count)),
+        "keys": lambda: _make_keys(config, origin),
+        "ours": lambda: _run(_rate_ours(config, origin, count)),
         "bare": lambda: _rate_bare(config, origin, count),
         "durable": lambda: _time_durable(config, origin, Path(folder), count),
-        "lag": lambda: run(_lag(config, origin, count)),
+        "lag": lambda: _run(_lag(config, origin, count)),
     }
     json.dump(measure[what](), sys.stdout)
 
 
+def _run(measurement: Coroutine[Any, Any, T]) -> T:
+    """On the loop of the daemon."""
+    results: list[T] = []
+
+    async def measure() -> None:
+        results.append(await measurement)
+
+    run_loop(measure())
+    return results[0]
+
+
+def _make_keys(config: HsmConfig, origin: str) -> None:
+    create_keys(config, origin, read_pin, "p256")
+
+
 async def _rate_ours(config: HsmConfig, origin: str, rounds: int) -> float:
-    signer = await open_signer(config, origin, _read_pin)
-    await _sign_all(signer, origin, WARM_UP)
+    signer = await open_signer(config, origin, read_pin)
+    await sign_all(signer, origin, WARM_UP)
     start = time.perf_counter()
-    await _sign_all(signer, origin, rounds)
+    await sign_all(signer, origin, rounds)
     seconds = time.perf_counter() - start
     await signer.close()
     return rounds / seconds
 
 
 async def _lag(config: HsmConfig, origin: str, rounds: int) -> tuple[list[float], list[float]]:
-    signer = await open_signer(config, origin, _read_pin)
-    await _sign_all(signer, origin, WARM_UP)
+    signer = await open_signer(config, origin, read_pin)
+    await sign_all(signer, origin, WARM_UP)
     idle = [await _nap() for _ in range(IDLE_NAPS)]
-    signing = asyncio.create_task(_sign_all(signer, origin, rounds))
+    signing = asyncio.create_task(sign_all(signer, origin, rounds))
     busy = []
     while not signing.done():
         busy.append(await _nap())
@@ -79,7 +96,7 @@ async def _nap() -> float:
     return (time.perf_counter() - start - NAP) * 1000
 
 
-async def _sign_all(signer: HsmSigner, origin: str, rounds: int) -> None:
+async def sign_all(signer: HsmSigner, origin: str, rounds: int) -> None:
     """Let callers share out as many heads, each another one, among them."""
     sizes = iter(range(1, rounds + 1))
     async with asyncio.TaskGroup() as tasks:
@@ -118,7 +135,7 @@ def _bare(config: HsmConfig, origin: str) -> Callable[[], object]:
     """A signature by python-pkcs11 alone; its session ends with the process."""
     message = Checkpoint(origin, 1, ROOT).encode().encode()
     token = pkcs11.lib(config.module).get_token(token_label=config.token_label)
-    session = token.open(user_pin=_read_pin())
+    session = token.open(user_pin=read_pin())
     key = session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=config.log_label)
 
     def sign() -> object:
@@ -137,7 +154,8 @@ def _time(call: Callable[[], object], rounds: int) -> list[float]:
     return times[WARM_UP:]
 
 
-def _read_pin() -> str:
+def read_pin() -> str:
+    """The PIN of the token under test."""
     return Path(os.environ["CREDENTIALS_DIRECTORY"], "hsm-pin").read_text().rstrip("\n")
 
 

@@ -8,7 +8,7 @@ import time
 from typing import Final
 
 from chopmark.hsm.device import Device, Role
-from chopmark.service.main import main
+from chopmark.service.main import run
 
 DELAY: Final = 0.1
 """Seconds: ten signatures a second at most, as of a small HSM."""
@@ -23,4 +23,4 @@ def _sign_slowly(device: Device, role: Role, message: bytes) -> bytes:
 
 if __name__ == "__main__":
     Device.sign = _sign_slowly  # type: ignore[method-assign]  # that is what this file is for
-    main()
+    run()
