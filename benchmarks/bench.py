@@ -79,15 +79,10 @@ class Bench:
         return range(min(MAX_STREAM, self.scale))
 
     @contextmanager
-    def lonely(self, *, slow: bool = False) -> Iterator[Gateway]:
-        """A gateway with an empty log, which nobody follows; afterwards it is gone.
-
-        Its HSM may be slow: see slowhsm.py.
-        """
+    def lonely(self) -> Iterator[Gateway]:
+        """A gateway with an empty log, which nobody follows; afterwards it is gone."""
         folder = self.folder / "lonely"
         gateway = Gateway(folder, MACAO, self.cluster.broker)
-        if slow:
-            gateway.program = (sys.executable, str(Path(__file__).with_name("slowhsm.py")))
         try:
             yield gateway.start()
         finally:

@@ -4,7 +4,6 @@ Nothing else in this system makes a signature, and it signs nothing but checkpoi
 of checkpoints, and rosters: there is no way to hand it bytes (design: what a key may sign).
 """
 
-import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -266,8 +265,7 @@ class HsmSigner:
             TryAgainError: `hsm-away` if it does not come back in time.
         """
         try:
-            async with asyncio.timeout(ANSWER):
-                result = await self._thread.call(function, *args, turn=turn, then=then)
+            result = await self._thread.call(function, *args, turn=turn, then=then, patience=ANSWER)
         except TimeoutError:
             self._silent = True
             raise away(_SILENT) from None

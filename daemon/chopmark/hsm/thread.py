@@ -15,10 +15,10 @@ _Result = tuple[asyncio.Future[Any], Any, BaseException | None, Callable[[Any], 
 
 MAX_WAITING: Final = 1024
 """Calls in the queue: a large HSM's work of a second, a small one's of a minute."""
-BATCH: Final = 16
+BATCH: Final = 32
 """Results that cross over together while more calls wait: each crossing stops the HSM's thread for
 as long as the others need the interpreter."""
-HELD: Final = 0.002
+HELD: Final = 0.004
 """Seconds after which results cross over in any case: slow HSMs gain nothing by waiting."""
 
 
@@ -28,7 +28,7 @@ class HsmThread:
     Used from one event loop. Results cross over in batches where they come faster than a thread
     switch takes: that is what a loop and a thread spend most on otherwise. What is to be done with
     them, checking a signature takes as long as making it, is done on a second thread named
-    `hsm-check` meanwhile; but here, by the thread that has nothing else to do, if no call waits.
+    `hsm-check` meanwhile; a single one, if no call waits, by the HSM's thread, which is idle then.
     """
 
     def __init__(self) -> None:
@@ -47,6 +47,7 @@ class HsmThread:
         *args: object,
         turn: Turn = Turn.UPKEEP,
         then: Callable[[T], T] | None = None,
+        patience: float | None = None,
     ) -> T:
         """Run a function on the thread. A cancelled call that has not begun will not begin.
 
@@ -56,8 +57,10 @@ class HsmThread:
             turn: how urgent it is.
             then: gets what the function gave, beside the HSM's next call, so it must not touch the
                 HSM; what it gives or raises is the result.
+            patience: seconds after which the caller is let go.
 
         Raises:
+            TimeoutError: there was no result in time.
             TryAgainError: `hsm-busy` if too many calls wait already.
             RuntimeError: the thread was stopped.
         """
@@ -70,7 +73,13 @@ class HsmThread:
         if not self._running:
             self._running = True
             self._executor.submit(self._run)
-        return await future
+        if patience is None:
+            return await future
+        timer = self._loop.call_later(patience, _give_up, future)
+        try:
+            return await future
+        finally:
+            timer.cancel()
 
     def stop(self) -> None:
         """Take no more calls, and let the thread end after those that wait."""
@@ -95,7 +104,7 @@ class HsmThread:
         function: Callable[[], Any],
         then: Callable[[Any], Any] | None,
     ) -> None:
-        if future.cancelled():
+        if future.done():  # cancelled, or given up
             return
         if not self._batch:
             self._first_at = time.monotonic()
@@ -110,7 +119,7 @@ class HsmThread:
         if not self._batch or (waiting and not due):
             return
         batch, self._batch = self._batch, []
-        if waiting:
+        if waiting or len(batch) > 1:
             self._checker.submit(self._finish, batch)
         else:
             self._finish(batch)
@@ -119,6 +128,11 @@ class HsmThread:
         # Finished in one go, and not one by one with the loop between: see BATCH.
         done = [_finish_one(*result) for result in batch]
         self._loop.call_soon_threadsafe(_deliver, done)
+
+
+def _give_up(future: asyncio.Future[Any]) -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())
 
 
 def _finish_one(
