@@ -18,8 +18,8 @@ class ApiLimits:
         line: of a batch; a line with both digests and every field needs 300 bytes.
         group: lines recorded as one run. More would not be faster, and hold up single requests.
         group_bytes: input gathered for one group while the groups before it are recorded.
-        in_flight: groups being recorded or signed at once. An HSM that makes ten signatures a second
-            needs twice what comes in a tenth: with 4 groups a batch had a third of its rate.
+        in_flight: groups being recorded or signed at once. An HSM that makes ten signatures a
+            second needs twice what comes in a tenth: with 4 groups a batch had a third of its rate.
         backlog: groups and bad lines whose answers the client has not read yet. A settled group
             takes about 1 KiB however many lines it has, so that a client that first sends all
             and then reads works up to millions of lines; beyond, the gateway stops reading.
