@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults check lint bench simulate lock clean
+.PHONY: help setup demo test faults check lint bench soak simulate lock clean
 
 BIN := .venv/bin
 # Files of tests at once: most of their time goes into waiting for disks, daemons and clocks.
@@ -49,6 +49,10 @@ lint:
 bench: ## the numbers of the design [SCALE=entries, JSON=file for the rows]
 	@./setup.sh
 	@$(BIN)/python benchmarks/run.py $(if $(SCALE),--scale "$$SCALE") $(if $(JSON),--json "$$JSON")
+
+soak: ## long: whether memory and sessions stay flat, on each PKCS#11 module there is
+	@./setup.sh
+	@$(BIN)/python benchmarks/soak.py
 
 simulate: ## gateways in a simulation of everything that fails [SEEDS=12345, 0-5000 or none]
 	@./setup.sh

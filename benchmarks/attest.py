@@ -1,12 +1,13 @@
-"""The rows `attest.*` and `hsm.ratio`: what the issuing gateway does, nobody following it."""
+"""The rows `attest.*`: what the issuing gateway does, nobody following it."""
 
 import asyncio
 import os
-from statistics import median
+import sys
+from pathlib import Path
 from typing import Final
 
 import growth
-from bench import Bench, Figures
+from bench import Bench, Figures, attest_stream
 from chopmark.core.compact import REQUEST_ID, Header
 from load import Request, ask_all, attest_burst, attestation, make_digest, percentile
 from rows import Figure
@@ -14,17 +15,10 @@ from rows import Figure
 SINGLES: Final = 500
 CLIENTS: Final = 64
 PER_CLIENT: Final = 100
-HSM_ROUNDS: Final = 3
+SLOW: Final = (sys.executable, str(Path(__file__).with_name("slowhsm.py")))
+"""The daemon with a slow HSM."""
 PIECE: Final = 256 * 1024
 """Bytes of a body that are handed to the socket at a time."""
-
-
-def hsm(bench: Bench) -> Figures:
-    """Signatures a second through our stack, beside python-pkcs11 alone; by turns."""
-    rounds = max(50, min(500, bench.scale // 20))
-    pairs = [(bench.time_hsm("bare", rounds), bench.time_hsm("ours", rounds)) for _ in range(3)]
-    ratio = median(median(bare) / median(ours) for bare, ours in pairs)
-    return {"hsm.ratio": Figure(ratio, 1)}
 
 
 def single(bench: Bench) -> Figures:
@@ -35,7 +29,7 @@ def single(bench: Bench) -> Figures:
     times = asyncio.run(
         ask_all(bench.issuer.socket, requests, 1, lambda answer: b'"proof"' in answer.body)
     )
-    bare = bench.time_hsm("durable", count)
+    bare = bench.time_hsm(count)
     return {
         f"attest.single.p{percent}": Figure(times.percentile(percent), percentile(bare, percent))
         for percent in (50, 99)
@@ -72,3 +66,15 @@ def compact(bench: Bench) -> Figures:
     with bench.lonely() as gateway:
         seconds = asyncio.run(attest_burst(gateway.socket, pieces, len(numbers)))
     return {"attest.compact": Figure(len(numbers) / seconds, limit)}
+
+
+def slow_hsm(bench: Bench) -> Figures:
+    """The stream of `bulk` to a gateway with ten signatures a second / to the same as it is."""
+    count = bench.half
+    with bench.lonely() as gateway:
+        quick = asyncio.run(attest_stream(gateway, range(count)))
+        gateway.stop()
+        gateway.program = SLOW
+        gateway.start()
+        slow = asyncio.run(attest_stream(gateway, range(count, 2 * count)))
+    return {"attest.slow_hsm": Figure(quick.seconds / slow.seconds, 1)}

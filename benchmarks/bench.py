@@ -5,12 +5,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import limits
 from load import LoadFailedError, attest_lines, make_lines
@@ -100,28 +100,22 @@ class Bench:
         Raises:
             LoadFailedError: not every line was recorded and signed.
         """
-        numbers = self.take(count)
-        pieces = [
-            make_lines(first, min(LINES, numbers.stop - first))
-            for first in range(numbers.start, numbers.stop, LINES)
-        ]
-        start = time.perf_counter()
-        signed = await attest_lines(self.issuer.socket, pieces, patience(count))
-        if signed != count:
-            raise LoadFailedError(f"{signed} of {count} lines were answered")
-        return Interval(start, time.perf_counter() - start)
+        return await attest_stream(self.issuer, self.take(count))
 
-    def time_hsm(self, what: str, rounds: int) -> list[float]:
-        """Times in ms, ascending; see hsmcost.py."""
+    def time_hsm(self, rounds: int) -> list[float]:
+        """Times in ms of a bare signature and two durable writes, ascending."""
+        times: list[float] = self._cost("durable", rounds)
+        return sorted(times)
+
+    def rate_hsm(self, what: str, rounds: int) -> float:
+        """Signatures a second, `bare` or by `ours`; see hsmcost.py."""
+        rate: float = self._cost(what, rounds)
+        return rate
+
+    def _cost(self, what: str, rounds: int) -> Any:
         token, origin = self.issuer.token, self.issuer.who.origin
         arguments = (what, token.module, token.label, origin, str(self.folder), str(rounds))
-        done = subprocess.run(
-            [sys.executable, str(Path(__file__).with_name("hsmcost.py")), *arguments],
-            env=self.issuer.environment(),
-            stdout=subprocess.PIPE,
-            check=True,
-        )
-        return sorted(json.loads(done.stdout))
+        return hsm_cost(arguments, self.issuer.environment())
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +129,31 @@ class Step:
 def patience(count: int) -> float:
     """Seconds after which something that takes in so many entries is given up."""
     return 60 + count / SLOWEST
+
+
+def hsm_cost(arguments: Sequence[str], environment: dict[str, str]) -> Any:
+    """What hsmcost.py prints, from a process of its own."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("hsmcost.py")), *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+async def attest_stream(gateway: Gateway, numbers: range) -> Interval:
+    """Attest the digests of these numbers in one stream.
+
+    Raises:
+        LoadFailedError: not every line was recorded and signed.
+    """
+    pieces = [
+        make_lines(first, min(LINES, numbers.stop - first))
+        for first in range(numbers.start, numbers.stop, LINES)
+    ]
+    start = time.perf_counter()
+    signed = await attest_lines(gateway.socket, pieces, patience(len(numbers)))
+    if signed != len(numbers):
+        raise LoadFailedError(f"{signed} of {len(numbers)} lines were answered")
+    return Interval(start, time.perf_counter() - start)

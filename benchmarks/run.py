@@ -19,6 +19,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "demo"))  # where `rig
 import attest
 import footprint
 import growth
+import hsm
 import replica
 import verify
 import witness
@@ -30,12 +31,14 @@ SCALE: Final = 1_000_000
 MIN_SCALE: Final = 1000
 
 STEPS: Final = (
-    Step(("hsm.ratio",), attest.hsm),
+    Step(("hsm.ratio",), hsm.ratio),
+    Step(("hsm.lag.p99",), hsm.lag),
     Step(("attest.single.p50", "attest.single.p99"), attest.single),
     Step(("attest.clients64", "attest.clients64.p99"), attest.clients),
     Step(("witness.quorum.p50", "witness.quorum.p99"), witness.quorum),
     Step(("attest.bulk",), attest.bulk),
     Step(("attest.compact",), attest.compact),
+    Step(("attest.slow_hsm",), attest.slow_hsm),
     Step(("replica.catchup",), replica.catchup),
     Step(("replica.live",), replica.live),
     Step(("verify.digest", "verify.digest.p99"), verify.digest),

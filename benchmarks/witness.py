@@ -35,7 +35,7 @@ def quorum(bench: Bench) -> Figures:
     finally:
         cluster.stop()
         shutil.rmtree(folder)
-    bare = bench.time_hsm("durable", count)
+    bare = bench.time_hsm(count)
     return {
         f"witness.quorum.p{percent}": Figure(
             times.percentile(percent), PARTS * percentile(bare, percent)

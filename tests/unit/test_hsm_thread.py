@@ -96,3 +96,31 @@ async def test_stopped_thread_takes_no_calls() -> None:
     thread.stop()
     with pytest.raises(RuntimeError):
         await thread.call(int, "7")
+
+
+async def test_what_is_done_with_results_runs_off_the_loop() -> None:
+    thread = HsmThread()
+    seen: set[str] = set()
+
+    def double(number: int) -> int:
+        seen.add(threading.current_thread().name)
+        return number * 2
+
+    calls = [thread.call(int, str(number), then=double) for number in range(500)]
+    results = await asyncio.gather(*calls)
+    thread.stop()
+    assert results == [number * 2 for number in range(500)]
+    assert "hsm-check_0" in seen
+    assert seen <= {"hsm_0", "hsm-check_0"}
+
+
+async def test_error_in_what_is_done_with_a_result_goes_to_its_caller_alone() -> None:
+    thread = HsmThread()
+    bad, good = await asyncio.gather(
+        thread.call(int, "0", then=lambda zero: 1 // zero),
+        thread.call(int, "7", then=lambda seven: seven + 1),
+        return_exceptions=True,
+    )
+    thread.stop()
+    assert isinstance(bad, ZeroDivisionError)
+    assert good == 8

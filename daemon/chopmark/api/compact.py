@@ -66,7 +66,7 @@ class _Compact:
         self._digests = DigestReader(
             2 * 64 * limits.compact_group, limits.idle, lambda: self._busy > 0
         )
-        self._slots = asyncio.Semaphore(limits.in_flight)
+        self._slots = asyncio.Semaphore(limits.compact_in_flight)
         self._busy = 0
         self._groups: asyncio.Queue[_Settling | None] = asyncio.Queue()
         self._runs: list[Run] = []

@@ -31,6 +31,8 @@ OTHER: Final = 0xFF
 """A type that C2SP has not assigned: an identifier follows it."""
 COSIGNATURE_P256: Final = b"chopmark/cosignature-p256/v1"
 
+_ECDSA_SHA256: Final = ECDSA(SHA256())
+
 MAX_NAME: Final = 128
 """Characters in the name of a key that we know."""
 _KEY_NAME: Final = re.compile(r"[^\s+\x00-\x1f\ud800-\udfff]+")
@@ -54,7 +56,7 @@ class VerifierKey:
     @property
     def key_id(self) -> bytes:
         """Four bytes that, with the name, identify the key (C2SP signed-note, §Signatures)."""
-        return _key_id(self.name, self.type, self._identifier + self.public)
+        return _key_id(self.name, self.type, self.identifier + self.public)
 
     @property
     def is_cosigner(self) -> bool:
@@ -67,12 +69,13 @@ class VerifierKey:
         return self.type in (ECDSA_P256, OTHER)
 
     @property
-    def _identifier(self) -> bytes:
+    def identifier(self) -> bytes:
+        """What follows the type byte of a type that C2SP has not assigned."""
         return COSIGNATURE_P256 + b"\n" if self.type == OTHER else b""
 
     def encode(self) -> str:
         """The vkey text: name, hexadecimal key id and base64 of type and key, joined by `+`."""
-        body = encode_base64(bytes([self.type]) + self._identifier + self.public)
+        body = encode_base64(bytes([self.type]) + self.identifier + self.public)
         return f"{self.name}+{self.key_id.hex()}+{body}"
 
     def verify(self, text: bytes, payload: bytes) -> int | None:
@@ -180,7 +183,7 @@ def _verify_ecdsa(spki: bytes, message: bytes, payload: bytes) -> bool:
     if key is None:
         return False
     try:
-        key.verify(payload, message, ECDSA(SHA256()))
+        key.verify(payload, message, _ECDSA_SHA256)
     except InvalidSignature:
         return False
     return True

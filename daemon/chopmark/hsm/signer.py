@@ -68,7 +68,7 @@ class HsmSigner:
     """Implements `core.ports.Signer` with two keys in a PKCS#11 token.
 
     Made by `open_signer`. Signing runs on the HSM's thread; the check of each signature runs on
-    the caller's, so that the HSM goes on meanwhile.
+    another, so that neither the HSM nor the loop waits for it (see `thread`).
     """
 
     def __init__(
@@ -378,12 +378,18 @@ class HsmSigner:
         key = keys.get(role) or device.witness_key
         if key is None:
             raise away("the witness key is not there any more")
-        for _ in range(_TRIES):
-            raw = await self._call(self._device.sign, role, message, turn=turn)
+
+        def check(raw: bytes) -> bytes:  # gives nothing for one that is not good
             payload = prefix + (encode_ecdsa(raw) if key.is_p256 else raw)
-            if key.verify(text, payload) is not None:
-                if role == "log":
-                    self._device.meter.last_good = self._monotonic()
+            if key.verify(text, payload) is None:
+                return b""
+            if role == "log":
+                self._device.meter.last_good = self._monotonic()
+            return payload
+
+        for _ in range(_TRIES):
+            payload = await self._call(self._device.sign, role, message, turn=turn, then=check)
+            if payload:
                 if self._device.state != "ready":
                     await self._call(self._device.confirm)
                 return payload
@@ -391,7 +397,13 @@ class HsmSigner:
             await self._call(self._device.distrust)
         raise away("its signatures do not verify")
 
-    async def _call(self, function: Callable[..., T], *args: object, turn: Turn = Turn.UPKEEP) -> T:
+    async def _call(
+        self,
+        function: Callable[..., T],
+        *args: object,
+        turn: Turn = Turn.UPKEEP,
+        then: Callable[[T], T] | None = None,
+    ) -> T:
         """Run a function on the HSM's thread, which may be stuck in an earlier one.
 
         Raises:
@@ -400,8 +412,7 @@ class HsmSigner:
         if self._silent:  # who came first waits; who comes now is told at once
             raise away(_SILENT)
         try:
-            async with asyncio.timeout(ANSWER):
-                return await self._thread.call(function, *args, turn=turn)
+            return await self._thread.call(function, *args, turn=turn, then=then, patience=ANSWER)
         except TimeoutError:
             raise away(_SILENT) from None
 
@@ -414,9 +425,10 @@ class HsmSigner:
         if not self._silent:
             self._broken_off = False
             return
+        # Until it is back: what it does next, opening the module anew, may hang again.
+        broken_off = break_off(os.environ.get(ADDRESS_VARIABLE, ""))
         if not self._broken_off:
             self._broken_off = True
-            broken_off = break_off(os.environ.get(ADDRESS_VARIABLE, ""))
             done = "it is broken off" if broken_off else "nothing can break it off"
             _log.error("a call into the HSM has not come back for %.0f s: %s", ANSWER, done)
         limit = STUCK if self._device.worked else STUCK_BEFORE

@@ -9,7 +9,7 @@ head in it at most, so that all logs have their turn.
 
 from collections import deque
 from enum import IntEnum
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -25,6 +25,9 @@ class Turn(IntEnum):
     CLOSE = 5
 
 
+_TURNS: Final = tuple(Turn)  # to go through an enumeration is slow, and take() is called often
+
+
 class Turns(Generic[T]):
     """Jobs that wait. One thread puts them in, one takes them out."""
 
@@ -35,13 +38,16 @@ class Turns(Generic[T]):
     def __len__(self) -> int:
         return sum(map(len, self._waiting))
 
+    def __bool__(self) -> bool:
+        return any(self._waiting)
+
     def put(self, turn: Turn, job: T) -> None:
         """Let a job wait."""
         self._waiting[turn].append(job)
 
     def take(self) -> T:
         """The next job; there must be one."""
-        turn = next(turn for turn in Turn if self._waiting[turn])
+        turn = next(turn for turn in _TURNS if self._waiting[turn])
         if turn is Turn.OWN and self._own_had_turn and self._waiting[Turn.OTHER]:
             turn = Turn.OTHER
         if turn in (Turn.OWN, Turn.OTHER):
