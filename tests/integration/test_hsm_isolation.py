@@ -110,7 +110,7 @@ async def test_call_that_hangs_is_broken_off_and_its_process_killed(
         (hung,) = serving(remote)
         os.kill(hung, signal.SIGSTOP)
         call = asyncio.create_task(signer.sign_checkpoint(HEAD))
-        await until(lambda: signer._thread._running, "the call to begin")
+        await until(lambda: signer._thread.stuck_for > 0, "the call to begin")
         assert not (await asyncio.wait([call], timeout=0.1))[0]
         assert await asyncio.to_thread(break_off, remote.address)
         # Opened anew at once, on a new process.

@@ -22,7 +22,7 @@ from pkcs11.exceptions import PKCS11Error
 from chopmark.core.errors import ConfigurationError
 from chopmark.hsm.errors import away, describe
 from chopmark.hsm.faults import error_of
-from chopmark.hsm.quirks import UNCONNECTED
+from chopmark.hsm.quirks import P11_KIT_CLIENT, UNCONNECTED
 
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class with a small initial
@@ -141,6 +141,8 @@ def _load_plain(path: str) -> "Library":
 
 def _shared_functions(path: str) -> _Functions | None:
     """The list of functions that every caller gets; None if each gets another one."""
+    if Path(path).name == P11_KIT_CLIENT:  # known to; and opened here, it would stay so for ever
+        return None
     library = ctypes.CDLL(path)
     first, second = _ask_functions(library), _ask_functions(library)
     if ctypes.addressof(first) != ctypes.addressof(second):

@@ -5,6 +5,7 @@ loaded it, and a path can be loaded once at a time: logins, sessions and C_Final
 process's, so that a second user of the module would pull them away under the first.
 """
 
+import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,6 +18,7 @@ from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import TokenFaultError, describe
 from chopmark.hsm.library import NO_SLOT, load
 from chopmark.hsm.quirks import P11_KIT_CLIENT, Profile, find_profile
+from chopmark.hsm.rpc import ADDRESS_VARIABLE, break_off
 
 if TYPE_CHECKING:
     from pkcs11._pkcs11 import lib as Library  # noqa: N812 - a class with a small initial
@@ -95,7 +97,7 @@ class Module:
         try:
             self._library.initialize()
         except PKCS11Error:
-            if Path(self.path).name == P11_KIT_CLIENT:
+            if self._is_client:
                 self._started = False
                 self._library.unload()
             raise
@@ -107,11 +109,26 @@ class Module:
         if not self._started:
             return
         self._running = False
+        self._disconnect()
         try:
             self._library.finalize()
         except PKCS11Error:
             # A module that lost its device may refuse; C_Initialize will tell.
             return
+
+    def _disconnect(self) -> None:
+        """Leave a server of p11-kit before C_Finalize.
+
+        python-pkcs11 does not let go of the GIL in that call, and p11-kit's client asks its server
+        there: one that hangs would stop this whole process. Without a connection nobody is asked,
+        and the server ends by itself.
+        """
+        if self._is_client:
+            break_off(os.environ.get(ADDRESS_VARIABLE, ""))
+
+    @property
+    def _is_client(self) -> bool:
+        return Path(self.path).name == P11_KIT_CLIENT
 
     def close(self) -> None:
         """Stop the module for good; it may then be loaded again."""
