@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pkcs11.types import Session
 
     from chopmark.core.keys import VerifierKey
+    from chopmark.hsm.book import TokenBook
     from chopmark.hsm.ceremony import Cosigner
 
 ORIGIN = "bank-hk.example/hk-1"
@@ -74,8 +75,10 @@ class Box:
         return self.keys
 
     @contextlib.asynccontextmanager
-    async def signer(self) -> AsyncIterator[HsmSigner]:
-        signer = await open_signer(self.config, ORIGIN, self.give_pin, monotonic=self.clock)
+    async def signer(self, book: TokenBook | None = None) -> AsyncIterator[HsmSigner]:
+        signer = await open_signer(
+            self.config, ORIGIN, self.give_pin, book=book, monotonic=self.clock
+        )
         try:
             yield signer
         finally:

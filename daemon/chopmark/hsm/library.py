@@ -34,8 +34,6 @@ NO_SLOT: Final = (
 OS_LOCKING_OK: Final = 0x0000_0002
 """CKF_OS_LOCKING_OK: the module may use the system's own locks."""
 _OK: Final = 0
-_ALREADY: Final = 0x191
-"""CKR_CRYPTOKI_ALREADY_INITIALIZED."""
 
 
 class _Arguments(ctypes.Structure):
@@ -94,7 +92,7 @@ class _Locking(binding.lib):
         if self._running:
             return
         result = self._start(ctypes.addressof(self._arguments))
-        if result not in (_OK, _ALREADY):
+        if result != _OK:
             raise error_of(result)
         self._running = True
 

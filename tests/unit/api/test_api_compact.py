@@ -147,7 +147,7 @@ async def test_slow_disk_makes_full_runs_and_stops_the_reading() -> None:
     await until(lambda: gateway.recording == 1)
     for _ in range(1000):
         call.feed(bytes(320))
-    await until(lambda: gateway.recording == LIMITS.in_flight)
+    await until(lambda: gateway.recording == LIMITS.compact_in_flight)
     before = call.received
     for _ in range(100):
         await asyncio.sleep(0)
@@ -355,7 +355,7 @@ async def test_two_connections_with_one_request_record_each_digest_once() -> Non
     running = [asyncio.create_task(call.run()) for call in calls]
     for call in calls:
         call.feed(HEADER.encode() + digests(30), more=False)
-    await until(lambda: gateway.recording == 2 * LIMITS.in_flight)
+    await until(lambda: gateway.recording == 2 * LIMITS.compact_in_flight)
     gateway.gate.set()
     await asyncio.wait_for(asyncio.gather(*running), 10)
     assert held(gateway) == digests(len(gateway.leaves))
