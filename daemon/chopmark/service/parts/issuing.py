@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.service.clockguard import ClockGuard
-from chopmark.service.gates import first_refusal
+from chopmark.service.gates import first_refusal, hsm_gate
 from chopmark.service.marks import Marks
 from chopmark.service.parts.opening import Opened
 from chopmark.service.standing import Standing
@@ -27,7 +27,13 @@ def make_issuing(opened: Opened) -> Issuing:
     guard = opened.outside.make_guard(config.clock.require, opened.own.institution, clock)
     guard.look()
     sequencer.refuse = first_refusal(
-        *(standing.refuse, members.refuse, opened.storage.refuse, guard.refuse)
+        *(
+            hsm_gate(opened.signer),
+            standing.refuse,
+            members.refuse,
+            opened.storage.refuse,
+            guard.refuse,
+        )
     )
     sequencer.permitted = standing.permitted
     opened.trust.cosigner.may_cosign = standing.may_sign
