@@ -3,12 +3,15 @@
 import os
 import traceback
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import pytest
 
-from chopmark.core.errors import ConfigurationError
+from chopmark.core.errors import ConfigurationError, MalformedError
+from chopmark.hsm.pin import PinAwaitedError, PinPad
 from chopmark.service.config import parse_config
-from chopmark.service.credentials import read_pin
+from chopmark.service.credentials import PinSource, read_pin
 from configs import BASE
 
 CONFIG = parse_config(BASE.encode())
@@ -90,3 +93,48 @@ def test_read_pin_names_a_file_that_the_disk_does_not_give(pin_file: Path) -> No
     with pytest.raises(ConfigurationError, match="Input/output error") as caught:
         read_pin(CONFIG)
     assert caught.value.code == "pin-missing"
+
+
+def test_file_of_ones_own_is_read_where_the_configuration_says(tmp_path: Path) -> None:
+    path = tmp_path / "pin"
+    path.touch(0o600)
+    path.write_text("1234\n")
+    hsm = msgspec.structs.replace(CONFIG.hsm, pin="file", pin_file=path)
+    config = msgspec.structs.replace(CONFIG, hsm=hsm)
+    assert PinSource(config)() == "1234"
+    path.chmod(0o640)
+    with pytest.raises(ConfigurationError) as caught:
+        PinSource(config)()
+    assert caught.value.code == "pin-exposed"
+
+
+def source(pin: Literal["pad", "socket", "credential"]) -> PinSource:
+    hsm = msgspec.structs.replace(CONFIG.hsm, pin=pin)
+    return PinSource(msgspec.structs.replace(CONFIG, hsm=hsm))
+
+
+def test_pin_at_the_device_is_no_text() -> None:
+    assert isinstance(source("pad")(), PinPad)
+
+
+def test_pin_by_socket_is_awaited_given_and_forgotten() -> None:
+    pins = source("socket")
+    with pytest.raises(PinAwaitedError):
+        pins()
+    pins.take("4711")
+    assert pins() == "4711"
+    assert "4711" not in repr(pins)
+    pins.forget()
+    with pytest.raises(PinAwaitedError):
+        pins()
+
+
+@pytest.mark.parametrize("pin", ["", "47\n11", "4711\n", "9" * 256, "\ud800"])
+def test_pin_that_is_none_is_not_taken(pin: str) -> None:
+    pins = source("socket")
+    with pytest.raises(MalformedError) as caught:
+        pins.take(pin)
+    assert caught.value.code == "malformed-pin"
+    assert "4711" not in str(caught.value)
+    with pytest.raises(PinAwaitedError):
+        pins()

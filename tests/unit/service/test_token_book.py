@@ -1,0 +1,94 @@
+"""What is kept about the token from one start to the next."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from chopmark.core.errors import ChopmarkError, TryAgainError
+from chopmark.service import token_book
+from chopmark.service.token_book import FileBook, open_book
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> FileBook:
+    return open_book(tmp_path)
+
+
+def test_new_book_says_nothing(book: FileBook) -> None:
+    assert (book.refused, book.login_begun, book.maintenance) == (None, False, False)
+    assert book.reserved("key") == 0
+
+
+def test_refused_pin_is_kept_with_its_reason_till_it_is_allowed(book: FileBook) -> None:
+    book.begin_login()
+    book.refuse("the PIN is wrong")
+    again = FileBook(book.folder)
+    assert (again.refused, again.login_begun) == ("the PIN is wrong", False)
+    again.allow()
+    assert book.refused is None
+
+
+def test_note_of_a_refusal_that_cannot_be_read_refuses_all_the_same(book: FileBook) -> None:
+    book.refuse("x")
+    (book.folder / "pin-refused").unlink()
+    (book.folder / "pin-refused").mkdir()
+    assert book.refused == "the PIN was refused"
+
+
+def test_empty_note_of_a_refusal_refuses_all_the_same(book: FileBook) -> None:
+    book.folder.mkdir()
+    (book.folder / "pin-refused").touch()
+    assert book.refused == "the PIN was refused"
+
+
+def test_files_are_for_their_owner_alone(book: FileBook) -> None:
+    book.refuse("x")
+    book.maintain(on=True)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in book.folder.iterdir()}
+    assert set(modes.values()) == {0o600}
+    assert book.folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_files_that_root_writes_belong_to_the_owner_of_the_state(tmp_path: Path) -> None:
+    os.chown(tmp_path, 4711, 4712)
+    book = open_book(tmp_path)
+    book.refuse("x")
+    for path in (book.folder, book.folder / "pin-refused"):
+        assert (path.stat().st_uid, path.stat().st_gid) == (4711, 4712)
+
+
+def test_reserved_signatures_are_kept_for_each_key(book: FileBook) -> None:
+    book.reserve("one", 4096)
+    book.reserve("two", 8192)
+    again = FileBook(book.folder)
+    assert (again.reserved("one"), again.reserved("two"), again.reserved("three")) == (
+        4096,
+        8192,
+        0,
+    )
+
+
+def test_count_that_is_damaged_lets_nothing_be_signed(book: FileBook) -> None:
+    book.reserve("one", 4096)
+    (book.folder / "usage.json").write_text("{")
+    with pytest.raises(TryAgainError) as caught:
+        book.reserved("one")
+    assert caught.value.code == "not-counted"
+
+
+def test_disk_that_takes_nothing_keeps_nobody_from_logging_in(
+    book: FileBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise ChopmarkError("write-failed", "no space left on device")
+
+    monkeypatch.setattr(token_book, "replace_file", full)
+    book.begin_login()
+    book.refuse("x")
+    book.end_login()
+    with pytest.raises(ChopmarkError):
+        book.maintain(on=True)
+    with pytest.raises(TryAgainError, match="no space left"):
+        book.reserve("one", 1)
