@@ -17,8 +17,10 @@ ABSENT = {
     "chopmark_quorum_missing",
     "chopmark_witness_lag_entries",
     "chopmark_retention_after_seconds",
+    "chopmark_hsm_key_signatures",
+    "chopmark_hsm_key_signatures_limit",
 }
-"""Not there while the disk does not grow, where no quorum is demanded, and without a rule."""
+"""Not there while the disk does not grow, where no quorum is demanded, without a rule or limit."""
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 

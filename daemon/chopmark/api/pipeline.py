@@ -1,8 +1,9 @@
 """The work of a batch: read → decode a group → record → wait until it is signed → answer.
 
 While groups are recorded and signed the next one is read and decoded. Bounds: `in_flight` groups
-of drafts; of groups that are settled, `backlog` times what their faults weigh. When the client
-does not read its answers, first the backlog fills up, then nothing more is read from it.
+of drafts; `unsigned` groups, those among them; of groups that are settled, `backlog` times what
+their faults weigh. When the client does not read its answers, first the backlog fills up, then
+nothing more is read from it.
 """
 
 import asyncio
@@ -128,6 +129,7 @@ class Pipeline:
         self._query = query
         self._lines = LineReader(limits, self._touch)
         self._slots = asyncio.Semaphore(limits.in_flight)
+        self._unsigned = asyncio.Semaphore(limits.unsigned)
         # A group of nothing but faults must fit, or it would wait for ever.
         self._backlog = Budget(max(limits.backlog, limits.group + 1))
         self._groups: asyncio.Queue[asyncio.Task[Settled] | None] = asyncio.Queue()
@@ -178,6 +180,7 @@ class Pipeline:
         first = 1
         while True:
             # The slot first: what arrives while we wait for it joins the group.
+            await self._unsigned.acquire()
             await self._slots.acquire()
             block = await self._lines.next_group()
             if not block:
@@ -219,9 +222,9 @@ class Pipeline:
         self, first: int, count: int, faults: dict[int, Fault], drafts: Sequence[Draft | Drafts]
     ) -> Settled:
         try:
-            if self._failure is not None or not drafts:
+            recorded = await self._record_in_slot(drafts)
+            if recorded is None:
                 return Settled(first, count, faults, failure=self._failure)
-            recorded = await self._record(drafts)
             state = await self._wait(recorded, {draft.kind for draft in drafts})
             provisional = state == "signed" and self._gateway.demands_quorum()
             return Settled(first, count, faults, recorded, state, provisional)
@@ -229,9 +232,18 @@ class Pipeline:
             self._failure = fault_of(error)
             return Settled(first, count, faults, failure=self._failure)
         finally:
-            self._slots.release()
+            self._unsigned.release()
             self._settling -= 1
             self._touch()
+
+    async def _record_in_slot(self, drafts: Sequence[Draft | Drafts]) -> Recorded | None:
+        """Record, and make room for the next group; None where there is nothing to record."""
+        try:
+            if self._failure is not None or not drafts:
+                return None
+            return await self._record(drafts)
+        finally:
+            self._slots.release()
 
     async def _wait(self, recorded: Recorded, kinds: set[str]) -> str:
         """How far a run of these kinds has come by the time that the client waits."""

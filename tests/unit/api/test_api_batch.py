@@ -330,7 +330,7 @@ async def test_groups_in_flight_tell_each_its_own_fate() -> None:
 
     gateway.fail_record = fail_first
     gateway.gate.clear()
-    call = Call(gateway, ApiLimits(group=10, in_flight=4))
+    call = Call(gateway, ApiLimits(group=10))
     call.feed(b"".join(line(i) for i in range(100)), more=False)
     running = asyncio.create_task(call.run())
     await until(lambda: gateway.recording == 4)

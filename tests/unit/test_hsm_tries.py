@@ -1,0 +1,45 @@
+"""When a PIN is not tried at all. The flags are put on by hand: none of Debian's modules has them."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from pkcs11.constants import TokenFlag
+
+from chopmark.hsm.book import Unkept
+from chopmark.hsm.errors import PinRefusedError
+from chopmark.hsm.token import _check_tries
+
+USUAL = TokenFlag.LOGIN_REQUIRED | TokenFlag.USER_PIN_INITIALIZED
+
+
+def token(flags: TokenFlag) -> Any:
+    return SimpleNamespace(flags=USUAL | flags)
+
+
+@pytest.mark.parametrize(
+    ("flag", "reason"),
+    [
+        (TokenFlag.USER_PIN_LOCKED, "locked"),
+        (TokenFlag.USER_PIN_FINAL_TRY, "one more wrong PIN would lock"),
+        (TokenFlag.USER_PIN_FINAL_TRY | TokenFlag.USER_PIN_COUNT_LOW, "one more wrong PIN"),
+    ],
+)
+def test_pin_is_not_tried_where_one_more_wrong_one_would_lock(flag: TokenFlag, reason: str) -> None:
+    with pytest.raises(PinRefusedError, match=reason):
+        _check_tries(token(flag), Unkept())
+
+
+def test_pin_that_was_refused_is_not_tried() -> None:
+    with pytest.raises(PinRefusedError, match="it is wrong"):
+        _check_tries(token(USUAL), Unkept(refused="it is wrong"))
+
+
+@pytest.mark.parametrize(("begun", "flag"), [(True, USUAL), (False, TokenFlag.USER_PIN_COUNT_LOW)])
+def test_pin_is_tried_where_nothing_says_that_ours_was_wrong(begun: bool, flag: TokenFlag) -> None:  # noqa: FBT001 - a parameter of the test
+    _check_tries(token(flag), Unkept(login_begun=begun))
+
+
+def test_pin_is_not_tried_after_a_cut_if_a_wrong_one_was_counted() -> None:
+    with pytest.raises(PinRefusedError, match="counted a wrong try"):
+        _check_tries(token(TokenFlag.USER_PIN_COUNT_LOW), Unkept(login_begun=True))
