@@ -1,4 +1,4 @@
-"""When a PIN is not tried at all. The flags are put on by hand: none of Debian's modules has them."""
+"""When a PIN is not tried at all. The flags are put on by hand: no module of Debian has them."""
 
 from types import SimpleNamespace
 from typing import Any
