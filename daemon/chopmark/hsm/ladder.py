@@ -86,6 +86,7 @@ class Ladder:
         """Give the module back, for good."""
         if self.module is not None:
             self.module.close()
+            self.module = None
 
     def assert_owner(self) -> None:
         """See `Module.assert_owner`."""

@@ -15,12 +15,9 @@ from functools import partial
 from typing import Final, TypeVar
 
 from chopmark.core.ceremony import Ceremony
-from chopmark.core.ceremony_rules import check_ceremony
-from chopmark.core.ceremony_text import parse_ceremony
 from chopmark.core.checkpoint import (
     Checkpoint,
     check_origin,
-    parse_checkpoint,
     read_checkpoint,
 )
 from chopmark.core.errors import MissingError, TryAgainError
@@ -28,8 +25,7 @@ from chopmark.core.keys import VerifierKey, cosigned_message
 from chopmark.core.mark import HeadMark
 from chopmark.core.note import Signature
 from chopmark.core.roster import Roster
-from chopmark.core.roster_text import encode_roster, parse_roster
-from chopmark.core.selftest import SelfTest, parse_self_test
+from chopmark.core.selftest import SelfTest
 from chopmark.core.text import MAX_INT
 from chopmark.hsm.attributes import TokenKey
 from chopmark.hsm.book import TokenBook
@@ -42,6 +38,12 @@ from chopmark.hsm.pin import Source
 from chopmark.hsm.rpc import ADDRESS_VARIABLE, break_off
 from chopmark.hsm.thread import HsmThread
 from chopmark.hsm.turns import Turn
+from chopmark.hsm.typed import (
+    encode_ceremony_text,
+    encode_checkpoint_text,
+    encode_roster_text,
+    encode_self_test_text,
+)
 
 T = TypeVar("T")
 
@@ -180,7 +182,7 @@ class HsmSigner:
             TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`: nothing was signed.
             ValueError: it is a checkpoint of another log.
         """
-        text = _encode(checkpoint)
+        text = encode_checkpoint_text(checkpoint)
         if checkpoint.origin != self.log_key.name:
             raise ValueError(f"the key of {self.log_key.name} signs no other log's checkpoints")
         payload = await self._sign("log", text, text, b"", Turn.OWN)
@@ -198,7 +200,7 @@ class HsmSigner:
             TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`: nothing was signed.
             ValueError: the time is not positive, or too large.
         """
-        text = _encode(checkpoint)
+        text = encode_checkpoint_text(checkpoint)
         if not 0 < time <= MAX_INT:
             raise ValueError(f"not a time to cosign at: {time}")
         message = cosigned_message(time, text)
@@ -216,7 +218,7 @@ class HsmSigner:
             TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`: nothing was signed.
             ValueError: it does not read back as itself.
         """
-        text = _encode_roster(roster)
+        text = encode_roster_text(roster)
         payload = await self._sign("log", text, text, b"", Turn.OWN)
         self._counts["rosters"] += 1
         return _to_signature(self.log_key, payload)
@@ -228,7 +230,7 @@ class HsmSigner:
             TryAgainError: as `sign_checkpoint`: it does not work.
             ValueError: it does not read back as itself.
         """
-        text = _encode_self_test(test)
+        text = encode_self_test_text(test)
         if test.origin != self.log_key.name:
             raise ValueError(f"the key of {self.log_key.name} makes no other log's self-tests")
         await self._sign("log", text, text, b"", Turn.UPKEEP)
@@ -276,7 +278,7 @@ class HsmSigner:
             TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`: nothing was signed.
             ValueError: it does not read back as itself, is not completed, or made another key.
         """
-        text = _encode_ceremony(ceremony, self.log_key)
+        text = encode_ceremony_text(ceremony, self.log_key)
         payload = await self._sign("log", text, text, b"", Turn.OWN)
         self._counts["ceremonies"] += 1
         return _to_signature(self.log_key, payload)
@@ -343,7 +345,7 @@ class HsmSigner:
             TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`: nothing was signed.
             ValueError: it is a head of our own log, or the time is not one.
         """
-        key, text = self._device.witness_key, _encode(checkpoint, read_checkpoint)
+        key, text = self._device.witness_key, encode_checkpoint_text(checkpoint, read_checkpoint)
         if key is None:
             hint = "make one with `chopmark witness init`, and start the gateway again"
             raise MissingError("no-witness-key", "the token has no witness key", hint=hint)
@@ -486,51 +488,9 @@ async def open_signer(
     return HsmSigner(thread, device, config, monotonic)
 
 
-def _encode(checkpoint: Checkpoint, parse: Callable[[str], Checkpoint] = parse_checkpoint) -> bytes:
-    # Exactly this class, and only if its text reads back as itself: a crafted origin or a
-    # subclass must not turn a checkpoint into another thing that a key signs.
-    if type(checkpoint) is not Checkpoint:
-        raise TypeError(f"a Checkpoint is signed, and nothing else: {type(checkpoint).__name__}")
-    text = checkpoint.encode()
-    if parse(text) != checkpoint:
-        raise ValueError("this checkpoint does not read back as itself")
-    return text.encode()
-
-
-def _encode_roster(roster: Roster) -> bytes:
-    if type(roster) is not Roster:
-        raise TypeError(f"a Roster is signed, and nothing else: {type(roster).__name__}")
-    text = encode_roster(roster)
-    if parse_roster(text) != roster:
-        raise ValueError("this roster does not read back as itself")
-    return text.encode()
-
-
-def _encode_self_test(test: SelfTest) -> bytes:
-    if type(test) is not SelfTest:
-        raise TypeError(f"a SelfTest is signed, and nothing else: {type(test).__name__}")
-    text = test.encode()
-    if parse_self_test(text) != test:
-        raise ValueError("this self-test does not read back as itself")
-    return text
-
-
 def _restart(code: str, message: str) -> TryAgainError:
     hint = "the daemon restarts; with the module in a process of its own, it would not have to"
     return TryAgainError(code, message, hint=f"{hint} (docs/operations/hsm-isolation.md)")
-
-
-def _encode_ceremony(ceremony: Ceremony, key: VerifierKey) -> bytes:
-    if type(ceremony) is not Ceremony:
-        raise TypeError(f"a Ceremony is signed, and nothing else: {type(ceremony).__name__}")
-    text = ceremony.encode()
-    if parse_ceremony(text) != ceremony:
-        raise ValueError("this ceremony does not read back as itself")
-    if ceremony.end is None or ceremony.end.outcome != "completed":
-        raise ValueError("this ceremony was not completed")
-    if check_ceremony(ceremony)[:1] != (key,):
-        raise ValueError(f"this ceremony did not make the key {key.encode()}")
-    return text.encode()
 
 
 def _to_signature(key: VerifierKey, payload: bytes) -> Signature:
