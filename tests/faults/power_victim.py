@@ -33,8 +33,9 @@ from chopmark.core.note import Note, Signature
 from chopmark.core.ports import MarkKeeper, Signer
 from chopmark.ledger import tail
 from chopmark.ledger.replica import Replica
+from chopmark.service.access import open_access
 from chopmark.service.config import Config, parse_config
-from chopmark.service.credentials import PinSource, read_pin
+from chopmark.service.credentials import read_pin
 from chopmark.service.heartbeat import make_heartbeat
 from chopmark.service.initialise import initialise
 from chopmark.service.places import index_path, log_path
@@ -249,7 +250,7 @@ async def run_gateway(folder: Path, shown: Shown, rng: random.Random, rounds: in
         for _ in range(2):
             async with AsyncExitStack() as stack:
                 victim = Victim(
-                    await build(config, stack, PinSource(config)), shown, source, rng, tokens
+                    await build(config, stack, open_access(config)), shown, source, rng, tokens
                 )
                 await victim.run(rounds)
                 wal = log_path(config.gateway.state).with_name("log.db-wal").read_bytes()

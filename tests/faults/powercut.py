@@ -29,8 +29,8 @@ from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.ledger.log import open_log
 from chopmark.ledger.store import read_keys
 from chopmark.ledger.worker import Worker
+from chopmark.service.access import open_access
 from chopmark.service.config import load_config
-from chopmark.service.credentials import PinSource
 from chopmark.service.initialise import initialise
 from chopmark.service.places import index_path, log_path, pending_path
 from chopmark.service.wiring import Parts, build
@@ -257,7 +257,7 @@ async def _restart(folder: Path, shown: Sequence[dict[str, Any]]) -> list[str]:
 async def _running(folder: Path) -> AsyncIterator[Parts]:
     """A gateway's parts, with the sequencer at work, as `main` runs them."""
     async with AsyncExitStack() as stack:
-        parts = await build(config := make_config(folder), stack, PinSource(config))
+        parts = await build(config := make_config(folder), stack, open_access(config))
         running = [asyncio.create_task(one.run()) for one in (parts.standing, parts.sequencer)]
         try:
             await parts.standing.settled()

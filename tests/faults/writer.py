@@ -37,9 +37,9 @@ from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.store import create_store
 from chopmark.ledger.worker import Worker
+from chopmark.service.access import open_access
 from chopmark.service.clock import SystemClock
 from chopmark.service.config import find_config, load_config
-from chopmark.service.credentials import PinSource
 from chopmark.service.heartbeat import make_heartbeat
 from chopmark.service.parts.opening import make_folder
 from chopmark.service.places import index_path, replica_path
@@ -77,7 +77,7 @@ class Victim:
         """Record, have signed, replicate; forever if no number of commits was given."""
         async with AsyncExitStack() as stack:
             config = load_config(find_config(Path(self.job["config"])))
-            parts = await build(config, stack, PinSource(config))
+            parts = await build(config, stack, open_access(config))
             async with asyncio.TaskGroup() as tasks:
                 standing = tasks.create_task(parts.standing.run())
                 await parts.standing.permitted()

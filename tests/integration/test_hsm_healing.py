@@ -2,6 +2,9 @@
 
 import asyncio
 import logging
+import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +12,17 @@ from pathlib import Path
 import pytest
 from pkcs11 import exceptions as ck
 
-from chopmark.core.errors import TryAgainError
+from chopmark.core.errors import MissingError, TryAgainError
 from chopmark.core.note import Note, verify_note
 from chopmark.core.selftest import SelfTest
 from chopmark.hsm import HsmSigner, open_signer
 from chopmark.hsm import device as device_module
 from chopmark.hsm import signer as signer_module
+from chopmark.hsm.book import Unkept
 from chopmark.hsm.keys import HsmKey
-from chopmark.hsm.pin import PinAwaitedError
+from chopmark.hsm.meter import BLOCK
+from chopmark.hsm.pin import BookedPin, PinAwaitedError, PinGuard
+from chopmark.service.hsm_state import describe_hsm
 from chopmark.service.token_book import FileBook
 from integration.hsm_box import HEAD, ORIGIN, Box
 from integration.hsm_kinds import Shelf
@@ -151,8 +157,7 @@ async def test_refused_pin_stays_latched_through_restarts_till_an_operator_says_
     book.allow()
     async with box.signer(book) as signer:
         await check_good(signer, box)
-    assert book.refused is None
-    assert not book.login_begun
+    assert (book.refused, book.unfinished) == (None, 0)
 
 
 async def test_unlatching_tries_no_pin_that_was_refused_before(box: Box, book: FileBook) -> None:
@@ -188,7 +193,7 @@ async def test_login_that_was_cut_off_is_repeated_if_the_pin_was_not_wrong(
     book.begin_login()
     async with box.signer(book) as signer:
         await check_good(signer, box)
-    assert not book.login_begun
+    assert book.unfinished == 0
 
 
 async def test_pin_that_is_to_be_given_is_awaited(box: Box) -> None:
@@ -243,14 +248,111 @@ async def test_key_makes_no_more_signatures_than_its_limit_through_restarts(
     box: Box, book: FileBook
 ) -> None:
     box.config = replace(box.config, usage_limit=5)
-    async with box.signer(book) as signer:
-        for _ in range(3):
+    for _ in range(2):
+        async with box.signer(book) as signer:
             await signer.sign_checkpoint(HEAD)
-        assert signer.used == {"log": 3, "cosigner": 0}
-    async with box.signer(book) as signer:  # what was reserved and not made is lost
-        assert signer.used["log"] == 5
+            await signer.sign_checkpoint(HEAD)
+    async with box.signer(book) as signer:
+        assert signer.used["log"] == 4
+        await signer.sign_checkpoint(HEAD)
         with pytest.raises(TryAgainError) as caught:
             await signer.sign_checkpoint(HEAD)
         assert caught.value.code == "key-worn-out"
-        assert signer.state == "ready"
+        assert (signer.state, signer.used["log"]) == ("ready", 5)
         await signer.cosign(HEAD, 1_795_352_400)
+
+
+async def test_what_was_reserved_and_not_made_is_given_back(box: Box, book: FileBook) -> None:
+    box.config = replace(box.config, usage_limit=10_000_000)
+    for count in (1, 2):
+        async with box.signer(book) as signer:
+            await signer.sign_checkpoint(HEAD)
+        assert book.reserved(box.keys[0].encode()) == count
+    async with box.signer(book) as signer:
+        await signer.sign_checkpoint(HEAD)
+        assert book.reserved(box.keys[0].encode()) == 2 + BLOCK  # as a crash would leave it
+
+
+async def test_damaged_count_stops_signing_and_no_status(box: Box, book: FileBook) -> None:
+    box.config = replace(box.config, usage_limit=5)
+    book.reserve("key", 1)
+    (book.folder / "usage.json").write_text("{")
+    async with box.signer(book) as signer:
+        assert describe_hsm(signer)["used"] == {}
+        with pytest.raises(TryAgainError) as caught:
+            await signer.sign_checkpoint(HEAD)
+        assert caught.value.code == "not-counted"
+
+
+async def test_login_looks_at_the_token_anew_before_it_tries_the_pin(
+    box: Box, book: FileBook
+) -> None:
+    """What it said when it was found is no more true: somebody has typed a wrong PIN since."""
+    async with box.signer(book) as signer:
+        book.begin_login()
+        wrong = threading.Thread(target=mistype, args=(box,))
+        wrong.start()
+        await asyncio.to_thread(wrong.join)
+        await on_thread(signer, opened(signer).entrance.close)
+        with pytest.raises(TryAgainError) as caught:
+            await signer.sign_checkpoint(HEAD)
+        assert caught.value.code == "pin-latched"
+        assert box.pins_given == 1
+
+
+def mistype(box: Box) -> None:
+    """Another program does; it has a login of its own."""
+    script = (
+        "import sys, pkcs11\n"
+        "token = pkcs11.lib(sys.argv[1]).get_token(token_label='hk-1')\n"
+        "try: token.open(user_pin='not-the-pin')\n"
+        "except pkcs11.PinIncorrect: sys.exit(7)\n"
+    )
+    command = [sys.executable, "-c", script, box.token.module]
+    assert subprocess.run(command, check=False, timeout=60).returncode == 7
+
+
+async def test_refused_pin_is_not_tried_again_by_parts_made_anew(box: Box) -> None:
+    guard, book = PinGuard(box.give_pin), Unkept()
+    box.pin = "not-the-pin"
+    for _ in range(3):
+        signer = await open_signer(box.config, ORIGIN, guard, monotonic=box.clock)
+        assert signer.state == "latched"
+        await signer.close()
+        assert book.refused is None
+    assert box.pins_given == 3  # it is asked for, seen to be the same, and not tried
+    assert guard_refusals(guard) == 1
+
+
+def guard_refusals(guard: PinGuard) -> int:
+    return len(guard._refused)
+
+
+async def test_pin_that_is_the_daemons_too_is_kept_in_its_book(box: Box, book: FileBook) -> None:
+    box.pin = "not-the-pin"
+    for _ in range(2):
+        signer = await open_signer(box.config, ORIGIN, BookedPin(box.give_pin, book))
+        assert signer.state == "latched"
+        await signer.close()
+    assert box.pins_given == 1
+    assert FileBook(book.folder).refused
+
+
+async def test_start_that_fails_late_tells_why(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+
+    def slow() -> str:
+        assert go_on.wait(30)
+        return box.token.read_pin()
+
+    monkeypatch.setattr(signer_module, "ANSWER", 0.1)
+    config = replace(box.config, cosigner_label="unmade")
+    signer = await open_signer(config, ORIGIN, slow, known=box.keys, monotonic=box.clock)
+    try:
+        assert signer.state == "away"
+        monkeypatch.setattr(signer_module, "ANSWER", 15.0)
+        go_on.set()
+        with pytest.raises(MissingError, match="'unmade'"):
+            await asyncio.wait_for(signer.watch(lambda: 1), 10)
+    finally:
+        await signer.close()

@@ -156,11 +156,18 @@ def test_maintenance_stops_issuing_and_verifying_goes_on(gateway: Gateway) -> No
     assert actions.count("hsm.maintenance") == 2
 
 
-def test_pin_is_not_taken_by_tcp(gateway: Gateway) -> None:
+def test_hsm_is_not_operated_by_tcp(gateway: Gateway) -> None:
     gateway.start()
     address = f"127.0.0.1:{gateway.port}"
-    answer = httpx.post(f"http://{address}/v1/hsm/pin", json={"pin": WRONG})
-    assert (answer.status_code, answer.json()["code"]) == (403, "unix-only")
+    bodies = {
+        "hsm/pin": {"pin": WRONG},
+        "hsm/unlatch": {},
+        "hsm/maintenance": {"on": True},
+        "keys/retire": {"vkey": "x"},
+    }
+    for path, body in bodies.items():
+        answer = httpx.post(f"http://{address}/v1/{path}", json=body)
+        assert (path, answer.status_code, answer.json()["code"]) == (path, 403, "unix-only")
 
 
 def test_no_pin_shows_in_anything_that_the_gateway_says_or_writes(

@@ -346,8 +346,9 @@ async def test_calls_from_another_thread_are_refused(box: Box) -> None:
 
 async def test_module_is_not_opened_twice(box: Box) -> None:
     async with box.signer() as signer:
-        with pytest.raises(RuntimeError, match="in use"):
+        with pytest.raises(TryAgainError, match="in use") as caught:
             await open_signer(box.config, ORIGIN, box.give_pin)
+        assert caught.value.code == "hsm-stuck"
         assert await signer.sign_checkpoint(HEAD)
 
 

@@ -1,5 +1,11 @@
 """What only a TPM shows: a PIN that really locks, and attributes that a login may set."""
 
+import asyncio
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pkcs11
 import pytest
 from pkcs11.constants import Attribute, ObjectClass
@@ -8,6 +14,7 @@ from pkcs11.exceptions import PinIncorrect, PinLocked, PKCS11Error
 from chopmark.core.errors import ConfigurationError, TryAgainError
 from chopmark.core.note import Note, verify_note
 from chopmark.hsm import create_keys, open_signer
+from chopmark.service.token_book import FileBook
 from integration.hsm_box import HEAD, ORIGIN, Box
 from integration.hsm_kinds import Shelf
 from rig.tpm import Tpm
@@ -75,6 +82,35 @@ async def test_locked_token_is_latched_without_a_try_and_serves_once_it_is_clear
     async with box.signer() as signer:
         signature = await signer.sign_checkpoint(HEAD)
     assert verify_note(Note(HEAD.encode(), (signature,)), box.keys)
+
+
+CUT_OFF = """
+import asyncio, os, sys
+from pathlib import Path
+from chopmark.hsm import HsmConfig, open_signer
+from chopmark.service.token_book import FileBook
+
+FileBook.refuse = lambda *_: os._exit(9)  # the power goes before the refusal is noted
+book = FileBook(Path(sys.argv[3]))
+config = HsmConfig(sys.argv[1], token_label="hk-1")
+asyncio.run(open_signer(config, sys.argv[2], lambda: "not-the-pin", book=book))
+"""
+
+
+async def test_wrong_pin_whose_refusal_is_never_noted_does_not_lock_the_token(
+    box: Box, tpm: Tpm, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", CUT_OFF, box.token.module, ORIGIN, str(tmp_path / "hsm")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    for _ in range(2):
+        done = await asyncio.to_thread(
+            subprocess.run, command, env=environment, check=False, timeout=60
+        )
+        assert done.returncode == 9
+    for _ in range(3):
+        async with box.signer(FileBook(tmp_path / "hsm")) as signer:
+            assert signer.state == "latched"
+    assert (box.pins_given, tpm.count_failures()) == (0, 2)
 
 
 async def test_key_whose_attributes_were_loosened_is_refused(box: Box) -> None:

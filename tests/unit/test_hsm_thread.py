@@ -124,3 +124,26 @@ async def test_error_in_what_is_done_with_a_result_goes_to_its_caller_alone() ->
     thread.stop()
     assert isinstance(bad, ZeroDivisionError)
     assert good == 8
+
+
+async def test_results_are_handed_over_though_the_next_call_hangs() -> None:
+    thread = HsmThread()
+    gate = threading.Event()
+    quick = [asyncio.create_task(thread.call(int, str(number))) for number in range(5)]
+    hung = asyncio.create_task(thread.call(gate.wait, 30))
+    while not all(task.done() for task in quick):
+        await asyncio.sleep(0)
+        thread.release()
+    assert [task.result() for task in quick] == list(range(5))
+    assert not hung.done()
+    gate.set()
+    assert await hung
+    thread.stop()
+
+
+async def test_thread_that_has_ended_is_seen() -> None:
+    thread = HsmThread()
+    assert thread.is_alive
+    thread.stop()
+    await asyncio.to_thread(thread._thread.join, 10)
+    assert not thread.is_alive

@@ -8,6 +8,7 @@ from pkcs11.constants import TokenFlag
 
 from chopmark.hsm.book import Unkept
 from chopmark.hsm.errors import PinRefusedError
+from chopmark.hsm.quirks import ANY, Profile
 from chopmark.hsm.token import _check_tries
 
 USUAL = TokenFlag.LOGIN_REQUIRED | TokenFlag.USER_PIN_INITIALIZED
@@ -27,19 +28,28 @@ def token(flags: TokenFlag) -> Any:
 )
 def test_pin_is_not_tried_where_one_more_wrong_one_would_lock(flag: TokenFlag, reason: str) -> None:
     with pytest.raises(PinRefusedError, match=reason):
-        _check_tries(token(flag), Unkept())
+        _check_tries(token(flag), Unkept(), ANY)
 
 
 def test_pin_that_was_refused_is_not_tried() -> None:
     with pytest.raises(PinRefusedError, match="it is wrong"):
-        _check_tries(token(USUAL), Unkept(refused="it is wrong"))
+        _check_tries(token(USUAL), Unkept(refused="it is wrong"), ANY)
 
 
-@pytest.mark.parametrize(("begun", "flag"), [(True, USUAL), (False, TokenFlag.USER_PIN_COUNT_LOW)])
-def test_pin_is_tried_where_nothing_says_that_ours_was_wrong(begun: bool, flag: TokenFlag) -> None:  # noqa: FBT001 - a parameter of the test
-    _check_tries(token(flag), Unkept(login_begun=begun))
+@pytest.mark.parametrize(("unfinished", "flag"), [(5, USUAL), (0, TokenFlag.USER_PIN_COUNT_LOW)])
+def test_pin_is_tried_where_nothing_says_that_ours_was_wrong(
+    unfinished: int, flag: TokenFlag
+) -> None:
+    _check_tries(token(flag), Unkept(unfinished=unfinished), ANY)
 
 
 def test_pin_is_not_tried_after_a_cut_if_a_wrong_one_was_counted() -> None:
     with pytest.raises(PinRefusedError, match="counted a wrong try"):
-        _check_tries(token(TokenFlag.USER_PIN_COUNT_LOW), Unkept(login_begun=True))
+        _check_tries(token(TokenFlag.USER_PIN_COUNT_LOW), Unkept(unfinished=1), ANY)
+
+
+def test_pin_is_tried_once_more_after_a_cut_where_the_token_tells_nothing() -> None:
+    silent = Profile(tells_tries=False)
+    _check_tries(token(USUAL), Unkept(unfinished=1), silent)
+    with pytest.raises(PinRefusedError, match="does not say"):
+        _check_tries(token(USUAL), Unkept(unfinished=2), silent)

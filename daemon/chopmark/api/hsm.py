@@ -5,13 +5,13 @@ from typing import Any
 import msgspec
 from litestar import get
 
-from chopmark.api.identity import CALLER
+from chopmark.api.identity import require_unix
 from chopmark.api.limits import ApiLimits
 from chopmark.api.models import read_body
 from chopmark.api.ports import Gateway
 from chopmark.api.posts import Answer
 from chopmark.api.wiring import GatewayDep
-from chopmark.core.errors import ForbiddenError, MalformedError
+from chopmark.core.errors import MalformedError
 
 
 class PinBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,14 +37,13 @@ async def read_hsm(gateway: GatewayDep) -> dict[str, Any]:
 
 async def unlock_hsm(body: bytes, gateway: Gateway, _limits: ApiLimits) -> Answer:
     """Give the PIN: `POST /v1/hsm/pin`, by the unix socket alone."""
-    if not CALLER.get().startswith("unix "):
-        hint = "use the unix socket: nobody on the way can read it there"
-        raise ForbiddenError("unix-only", "a PIN is taken by the unix socket only", hint=hint)
+    require_unix("a PIN is taken")
     return Answer(200, await gateway.hsm.unlock(_read_pin(body)))
 
 
 async def unlatch_hsm(body: bytes, gateway: Gateway, _limits: ApiLimits) -> Answer:
     """Let the PIN be tried again: `POST /v1/hsm/unlatch`."""
+    require_unix("the PIN is tried again")
     if body not in (b"", b"{}"):
         raise MalformedError("malformed-request", "this route takes no body")
     return Answer(200, await gateway.hsm.unlatch())
@@ -52,6 +51,7 @@ async def unlatch_hsm(body: bytes, gateway: Gateway, _limits: ApiLimits) -> Answ
 
 async def maintain_hsm(body: bytes, gateway: Gateway, _limits: ApiLimits) -> Answer:
     """Take the HSM out of use, or into use again: `POST /v1/hsm/maintenance`."""
+    require_unix("the HSM is taken out of use")
     return Answer(200, await gateway.hsm.maintain(on=read_body(body, MaintenanceBody).on))
 
 

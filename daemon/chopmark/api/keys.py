@@ -5,6 +5,7 @@ from typing import Any, Literal
 import msgspec
 from litestar import get
 
+from chopmark.api.identity import require_unix
 from chopmark.api.limits import ApiLimits
 from chopmark.api.models import read_body
 from chopmark.api.ports import Gateway
@@ -49,10 +50,12 @@ async def activate_key(body: bytes, gateway: Gateway, _limits: ApiLimits) -> Ans
 
 async def retire_key(body: bytes, gateway: Gateway, _limits: ApiLimits) -> Answer:
     """Destroy a key that has ended: `POST /v1/keys/retire`."""
+    require_unix("a key is destroyed")
     return Answer(200, await gateway.rotation.retire(read_body(body, KeyBody).vkey))
 
 
 async def destroy_key(body: bytes, gateway: Gateway, _limits: ApiLimits) -> Answer:
     """Destroy a key that nobody has a claim to: `POST /v1/keys/destroy`."""
+    require_unix("a key is destroyed")
     asked = read_body(body, LeftoverBody)
     return Answer(200, await gateway.rotation.destroy(asked.label, asked.fingerprint))

@@ -5,10 +5,10 @@ import sys
 from getpass import getpass
 
 from chopmark.core.errors import ConfigurationError
-from chopmark.hsm.book import Unkept
 from chopmark.hsm.pin import BookedPin, Source
 from chopmark.service.config_model import Config
 from chopmark.service.credentials import DIRECTORY_VARIABLE, PinSource
+from chopmark.service.runtime import forbid_core_files
 from chopmark.service.token_book import open_book
 
 
@@ -21,15 +21,29 @@ def pin_source(config: Config) -> Source:
     Raises:
         ConfigurationError: `pin-missing`: there is neither a file nor a terminal.
     """
-    if config.hsm.pin in ("file", "pad") or os.environ.get(DIRECTORY_VARIABLE):
-        state = config.gateway.state
-        return BookedPin(PinSource(config), open_book(state) if state.is_dir() else Unkept())
+    forbid_core_files()
+    kept = config.hsm.pin in ("file", "pad")
+    if kept or (config.hsm.pin == "credential" and os.environ.get(DIRECTORY_VARIABLE)):
+        return BookedPin(PinSource(config), open_book(config.gateway.state))
     if not sys.stdin.isatty():
         hint = f"put it into $CREDENTIALS_DIRECTORY/{config.hsm.pin_credential}, or use a terminal"
         raise ConfigurationError("pin-missing", "nowhere to get the token's PIN from", hint=hint)
     return lambda: ask_pin(config.hsm.token_label or config.hsm.token_serial or "")
 
 
+def typed_pin(token: str) -> Source:
+    """Asked for, whatever PIN is in place for the gateway: the token is another one.
+
+    Raises:
+        ConfigurationError: `pin-missing`: there is no terminal.
+    """
+    if not sys.stdin.isatty():
+        hint = "use a terminal: the gateway's PIN is not tried on a token that is named by hand"
+        raise ConfigurationError("pin-missing", "nowhere to get the token's PIN from", hint=hint)
+    return lambda: ask_pin(token)
+
+
 def ask_pin(token: str) -> str:
     """Ask for a token's PIN on the terminal, without showing it."""
+    forbid_core_files()
     return getpass(f"PIN of token {token}: ")

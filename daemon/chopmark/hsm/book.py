@@ -9,14 +9,14 @@ class TokenBook(Protocol):
 
     Attributes:
         refused: why the PIN must not be tried; None if it may be.
-        login_begun: a login was begun and its end was not noted.
+        unfinished: how many logins were begun, one after the other, whose end was not noted.
         maintenance: an operator has taken the HSM out of use.
     """
 
     @property
     def refused(self) -> str | None: ...  # noqa: D102 - see above
     @property
-    def login_begun(self) -> bool: ...  # noqa: D102 - see above
+    def unfinished(self) -> int: ...  # noqa: D102 - see above
     @property
     def maintenance(self) -> bool: ...  # noqa: D102 - see above
 
@@ -25,7 +25,7 @@ class TokenBook(Protocol):
         ...
 
     def end_login(self) -> None:
-        """The token took it."""
+        """It came to its end: the token took it, or did not answer."""
         ...
 
     def refuse(self, reason: str) -> None:
@@ -54,22 +54,22 @@ class Unkept:
     """One that forgets at the end of the process: for commands, and for tests."""
 
     refused: str | None = None
-    login_begun: bool = False
+    unfinished: int = 0
     maintenance: bool = False
     _reserved: dict[str, int] = field(default_factory=dict)
 
     def begin_login(self) -> None:
         """See `TokenBook`, as for all below."""
-        self.login_begun = True
+        self.unfinished += 1
 
     def end_login(self) -> None:  # noqa: D102 - see above
-        self.login_begun = False
+        self.unfinished = 0
 
     def refuse(self, reason: str) -> None:  # noqa: D102 - see above
-        self.refused, self.login_begun = reason, False
+        self.refused, self.unfinished = reason, 0
 
     def allow(self) -> None:  # noqa: D102 - see above
-        self.refused, self.login_begun = None, False
+        self.refused, self.unfinished = None, 0
 
     def maintain(self, *, on: bool) -> None:  # noqa: D102 - see above
         self.maintenance = on

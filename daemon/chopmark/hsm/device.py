@@ -47,6 +47,8 @@ from chopmark.hsm.pin import PinAwaitedError, PinGuard, Source
 from chopmark.hsm.token import OpenToken, warn_of
 
 T = TypeVar("T")
+STUCK: Final = 60.0
+"""Seconds after which a call counts as one that never comes back."""
 MAX_KEYS: Final = 1000
 """Keys of one sort that a token may have had."""
 State = Literal["ready", "away", "latched", "locked", "maintenance"]
@@ -66,7 +68,7 @@ class Device:
         config: which token and keys.
         origin: name of the log key.
         pin: gives the PIN whenever the token is logged in to; raises `PinAwaitedError` while there
-            is none.
+            is none. Or a guard around that.
         monotonic: seconds of a clock that never goes back.
         known: where the ledger names the keys: a token that is not there yet is then an outage from
             the start, and no error.
@@ -74,6 +76,7 @@ class Device:
 
     Attributes:
         worked: the module has, in this process.
+        failure: why `start` has failed, or None.
         broken: why this process cannot use the module any more, or None.
         meter: what is counted.
     """
@@ -85,14 +88,15 @@ class Device:
         self,
         config: HsmConfig,
         origin: str,
-        pin: Source,
+        pin: Source | PinGuard,
         monotonic: Callable[[], float],
         known: Known | None = None,
         book: TokenBook | None = None,
     ) -> None:
         self._config, self._origin, self._monotonic = config, origin, monotonic
         self._book: TokenBook = book or Unkept()
-        self._ladder = Ladder(config, origin, PinGuard(pin), self._book)
+        guard = pin if isinstance(pin, PinGuard) else PinGuard(pin)
+        self._ladder = Ladder(config, origin, guard, self._book)
         self._known = known
         self._token: OpenToken | None = None
         self._lost_at = self._next_try = monotonic()
@@ -101,6 +105,7 @@ class Device:
         self.reason: str | None = "it has not answered yet"
         self.hint: str | None = None
         self.broken: str | None = None
+        self.failure: ChopmarkError | None = None
         self.outages = 0
         self.label = config.token_label or ""
         self.witness_key: VerifierKey | None = None
@@ -131,9 +136,15 @@ class Device:
             else:
                 self._ladder.load(late=self._known is not None)
                 self._open()
-        except BaseException:
+        except BaseException as error:
             self._ladder.close()
+            self.failure = error if isinstance(error, ChopmarkError) else None
             raise
+
+    @property
+    def typing(self) -> bool:
+        """Whether a person is asked for the PIN at the device."""
+        return self._ladder.guard.typing
 
     def sign(self, role: Role, message: bytes) -> bytes:
         """The raw 64-byte signature over a message: r ‖ s of its SHA-256, or Ed25519 of itself.
@@ -266,6 +277,7 @@ class Device:
     def close(self) -> None:
         """Log out, close all sessions, and give the module back."""
         self._token = None
+        self.usage.give_back()
         self._ladder.close()
 
     def _open(self) -> None:
@@ -388,6 +400,7 @@ class Device:
         self._token, self.label, self.worked = token, token.label, True
         witness = token.keys.witness
         self.witness_key = witness.verifier if witness is not None else None
+        self.usage.look(key.verifier.encode() for key in token.keys if key is not None)
         if self._ladder.module is not None:
             self.warning = warn_of(self._ladder.module)
 
@@ -404,13 +417,17 @@ class Device:
             self.outages += 1
             self._lost_at = self._monotonic()
             _log.warning("the HSM is away: %s (%s)", reason, advise(error))
-        self.reason, self.hint = reason, advise(error)
+        if self.state == "away":
+            self.reason, self.hint = reason, advise(error)
 
     def _give_up(self, error: Exception) -> None:
         """A new process may do what this one cannot; one that never could gains nothing by it."""
         fault = fault_of(error)
         if fault is not None and fault.sort == "fatal" and self.worked:
             self.broken = fault.sentence
+        stuck = isinstance(error, ChopmarkError) and error.code == "hsm-stuck"
+        if stuck and self._monotonic() - self._lost_at > STUCK:
+            self.broken = describe(error)
 
     def _latch(self, refused: PinRefusedError) -> None:
         self._token = None
@@ -446,9 +463,8 @@ class Device:
 
 def _may_be_late(error: Exception) -> bool:
     """Whether what failed at start may come by itself: a device that is slow, or not plugged in."""
-    return isinstance(error, FAULTS) or (
-        isinstance(error, ChopmarkError) and error.code in ("hsm-away", "no-such-token")
-    )
+    late = ("hsm-away", "hsm-stuck", "no-such-token")
+    return isinstance(error, FAULTS) or (isinstance(error, ChopmarkError) and error.code in late)
 
 
 def _sign(key: HsmKey, message: bytes) -> bytes:

@@ -100,6 +100,8 @@ class Ladder:
             if isinstance(refused.__cause__, _WRONG):
                 self.guard.refuse()
             raise
+        finally:
+            self.guard.typing = False
 
     def _loaded(self) -> Module:
         module = self.module or Module(self.config.module, self.config.init_string, late=True)

@@ -2,6 +2,8 @@
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,7 +27,7 @@ BOUNDS: Final = (
 )
 """Seconds: upper bounds of the histogram; a SoftHSM signs in 0.1 ms, a TPM in half a second."""
 BLOCK: Final = 4096
-"""Signatures that are noted as made before they are: so many are lost to the limit by a crash."""
+"""Signatures that are noted as made before they are, at most: so many a crash may lose."""
 WORN: Final = 0.9
 """Part of a key's signatures after which an operator is told."""
 
@@ -73,30 +75,48 @@ class Usage:
 
     limit: int | None
     book: TokenBook
+    _reserved: dict[str, int] = field(default_factory=dict)
     _left: dict[str, int] = field(default_factory=dict)
 
     def take(self, key: str) -> None:
         """One more signature of a key, named by its vkey.
 
         Raises:
-            TryAgainError: `key-worn-out`.
+            TryAgainError: `key-worn-out`; `not-counted`: the disk does not take or give the count.
         """
         if self.limit is None:
             return
         if not self._left.get(key):
-            self._left[key] = self._reserve(key, self.limit)
+            self._reserve(key, self.limit)
         self._left[key] -= 1
 
-    def used(self, key: str) -> int:
-        """Signatures that count as made."""
-        return self.book.reserved(key) - self._left.get(key, 0)
+    def used(self, key: str) -> int | None:
+        """Signatures that count as made, by what this process has seen; None if it has not."""
+        if key not in self._reserved:
+            return None
+        return self._reserved[key] - self._left.get(key, 0)
 
-    def _reserve(self, key: str, limit: int) -> int:
+    def give_back(self) -> None:
+        """Count what was reserved and not made as not made: an orderly end."""
+        for key, left in self._left.items():
+            if left:
+                with suppress(TryAgainError):
+                    self.book.reserve(key, self._reserved[key] - left)
+        self._left.clear()
+
+    def look(self, keys: Iterable[str]) -> None:
+        """Read how often keys were used, for those who ask."""
+        if self.limit is not None:
+            with suppress(TryAgainError):
+                self._reserved.update({key: self.book.reserved(key) for key in keys})
+
+    def _reserve(self, key: str, limit: int) -> None:
         reserved = self.book.reserved(key)
-        block = min(BLOCK, limit - reserved)
+        block = min(BLOCK, max(1, limit // 1000), limit - reserved)
         if block <= 0:
             message = f"a key has made the {limit} signatures that it may make"
             hint = "replace it: docs/operations/roster.md, A new key for an old one"
             raise TryAgainError("key-worn-out", message, hint=hint, retry_after=60)
         self.book.reserve(key, reserved + block)
-        return block
+        self._reserved[key] = reserved + block
+        self._left[key] = block

@@ -15,7 +15,7 @@ from pkcs11.exceptions import PKCS11Error
 
 from chopmark.core.errors import ConfigurationError, TryAgainError
 from chopmark.hsm.config import HsmConfig
-from chopmark.hsm.errors import TokenFaultError, describe
+from chopmark.hsm.errors import TokenFaultError, advise, describe
 from chopmark.hsm.library import NO_SLOT, load
 from chopmark.hsm.quirks import P11_KIT_CLIENT, Profile, find_profile
 from chopmark.hsm.rpc import ADDRESS_VARIABLE, break_off
@@ -38,8 +38,8 @@ class Module:
 
     Raises:
         ConfigurationError: `no-hsm-module` if there is no such file or it is no PKCS#11 module.
-        TryAgainError: `hsm-away` if the module does not start, unless it may be late.
-        RuntimeError: this process has it loaded already.
+        TryAgainError: `hsm-away` if the module does not start, unless it may be late; `hsm-stuck`
+            if this process has it loaded already, for a signer that could not be closed.
     """
 
     def __init__(self, path: str, reserved: str | None = None, *, late: bool = False) -> None:
@@ -52,7 +52,8 @@ class Module:
         self._real = Path(path).resolve()
         with _loading:
             if self._real in _loaded:
-                raise RuntimeError(f"{path} is in use in this process already")
+                message = f"{path} is in use in this process: an earlier call into it hangs"
+                raise TryAgainError("hsm-stuck", message, hint=advise(None), retry_after=1)
             _loaded.add(self._real)
         try:
             self._start()

@@ -45,6 +45,9 @@ class PinGuard:
 
     Args:
         source: gives the PIN, called at each login; raises `PinAwaitedError` while there is none.
+
+    Attributes:
+        typing: a person types it at the device, and may take their time.
     """
 
     def __init__(self, source: Source) -> None:
@@ -52,6 +55,7 @@ class PinGuard:
         self._key = secrets.token_bytes(32)
         self._last: bytes | None = None
         self._refused: set[bytes] = set()
+        self.typing = False
 
     def give(self) -> Pin:
         """The PIN.
@@ -61,6 +65,7 @@ class PinGuard:
             PinAwaitedError: there is none yet.
         """
         pin = self._source()
+        self.typing = isinstance(pin, PinPad)
         self._last = None if isinstance(pin, PinPad) else self._mark(pin)
         if self._last in self._refused:
             message = "the PIN in place is still the one that the token refused"

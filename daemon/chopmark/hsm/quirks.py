@@ -19,12 +19,14 @@ class Profile:
         unsaid: usages of a public half that are not said when a key pair is made, because the
             module makes no key then. It is the private half whose usages count: what a public one
             may do, anybody can do without a token.
+        tells_tries: it says by a flag of the token whether a wrong PIN was tried lately.
         on_disk: its objects are files on the machine's disk, or may be: whoever restores that disk
             restores the token with it.
     """
 
     maker: str = ""
     unsaid: frozenset[Attribute] = frozenset()
+    tells_tries: bool = True
     on_disk: bool = False
 
 
@@ -41,6 +43,8 @@ PROFILES: Final = (
     # rows of an SQLite file; what the TPM protects is the keys in them.
     Profile(
         maker="tpm2-software",
+        # Its flags stay what they are until the TPM locks.
+        tells_tries=False,
         unsaid=frozenset({Attribute.ENCRYPT, Attribute.VERIFY}),
         on_disk=True,
     ),

@@ -31,10 +31,10 @@ from chopmark.hsm.attributes import TokenKey
 from chopmark.hsm.book import TokenBook
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.der import encode_ecdsa
-from chopmark.hsm.device import Device, Known, Role, State
+from chopmark.hsm.device import STUCK, Device, Known, Role, State
 from chopmark.hsm.errors import advise, away
 from chopmark.hsm.meter import Meter
-from chopmark.hsm.pin import Source
+from chopmark.hsm.pin import BookedPin, PinGuard, Source
 from chopmark.hsm.rpc import ADDRESS_VARIABLE, break_off
 from chopmark.hsm.thread import HsmThread
 from chopmark.hsm.turns import Turn
@@ -53,12 +53,10 @@ _TRIES: Final = 2
 ANSWER: Final = 15.0
 """Seconds within which a call must come back. A TPM needs up to one; a network HSM that lost its
 line may never answer, and a call into the module cannot be broken off."""
-STUCK: Final = 60.0
-"""Seconds after which a call counts as one that never comes back. Nothing in this process can use
-the module then, so the daemon ends, and is started again."""
 STUCK_BEFORE: Final = 600.0
-"""The same while the module has not worked in this process: a new one would hardly do better, and
-would answer no verification while it starts. A person at a PIN pad takes some time too."""
+"""Seconds after which a call counts as one that never comes back, and the daemon ends, while the
+module has not worked in this process: a new one would hardly do better, and would answer no
+verification while it starts. After it has worked, `STUCK`."""
 KEEP_ALIVE: Final = 60.0
 """Seconds without a good signature by the log key after which one is made, to see that it works."""
 LOOK: Final = 1.0
@@ -138,7 +136,8 @@ class HsmSigner:
             return {}
         roles = {"log": self.log_key, "cosigner": self.cosigner_key, "witness": self.witness_key}
         usage = self._device.usage
-        return {role: usage.used(key.encode()) for role, key in roles.items() if key is not None}
+        found = {role: usage.used(key.encode()) for role, key in roles.items() if key is not None}
+        return {role: used for role, used in found.items() if used is not None}
 
     @property
     def usage_limit(self) -> int | None:
@@ -244,8 +243,14 @@ class HsmSigner:
 
         Raises:
             TryAgainError: `hsm-stuck`, `hsm-broken`: only a new process can use the module.
+            ChopmarkError: what a start that took long has failed with.
         """
         while True:
+            if self._device.failure is not None:  # of a start that came late
+                raise self._device.failure
+            if not self._thread.is_alive:
+                raise _restart("hsm-broken", "the HSM's thread has ended")
+            self._thread.release()
             if self._device.state in ("ready", "away") and self._test_due():
                 with suppress(TryAgainError):
                     await self.self_test(SelfTest(self.log_key.name, now_ms()))
@@ -364,6 +369,8 @@ class HsmSigner:
         A token that does not answer is left as it is.
         """
         self._closing = True
+        if self._silent:
+            break_off(os.environ.get(ADDRESS_VARIABLE, ""))
         try:
             with suppress(TryAgainError):
                 await self._call(self._device.close, turn=Turn.CLOSE)
@@ -424,7 +431,7 @@ class HsmSigner:
 
     def _see_to_hanging(self) -> None:
         """Break a call off that hangs, where the module runs in a process of its own."""
-        if not self._silent:
+        if not self._silent or self._device.typing:
             self._broken_off = False
             return
         # Until it is back: what it does next, opening the module anew, may hang again.
@@ -441,7 +448,7 @@ class HsmSigner:
 async def open_signer(
     config: HsmConfig,
     origin: str,
-    pin: Source,
+    pin: Source | PinGuard,
     *,
     known: Known | None = None,
     book: TokenBook | None = None,
@@ -473,6 +480,8 @@ async def open_signer(
     """
     check_origin(origin)
     thread = HsmThread()
+    if isinstance(pin, BookedPin):
+        book = pin.book
     device = Device(config, origin, pin, monotonic, known, book)
     try:
         async with asyncio.timeout(ANSWER):

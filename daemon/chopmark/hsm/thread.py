@@ -43,9 +43,17 @@ class HsmThread:
         self._loop = asyncio.get_running_loop()
         self._jobs: Turns[_Job] = Turns()
         self._batch: list[_Result] = []
+        self._swap = threading.Lock()
         self._first_at = 0.0
         self._stopped = False
-        threading.Thread(target=self._run, name="hsm", daemon=True).start()
+        self._checker.submit(int)  # so that its thread is there: later there may be none to be had
+        self._thread = threading.Thread(target=self._run, name="hsm", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
 
     @property
     def stuck_for(self) -> float:
@@ -91,6 +99,11 @@ class HsmThread:
         finally:
             timer.cancel()
 
+    def release(self) -> None:
+        """Hand over what a call that hangs holds back."""
+        if self.stuck_for > HELD:
+            self._hand_over(even_if_waiting=True)
+
     def stop(self) -> None:
         """Take no more calls, and let the thread end after those that wait."""
         self._stopped = True
@@ -119,20 +132,23 @@ class HsmThread:
         if not self._batch:
             self._first_at = self._began
         try:
-            self._batch.append((future, function(), None, then))
+            result: _Result = (future, function(), None, then)
         except BaseException as error:  # noqa: BLE001 - it is the caller's, and goes to the caller
-            self._batch.append((future, None, error, None))
+            result = (future, None, error, None)
         self._began = None
+        with self._swap:
+            self._batch.append(result)
 
-    def _hand_over(self) -> None:
+    def _hand_over(self, *, even_if_waiting: bool = False) -> None:
         waiting = bool(self._jobs)
         due = len(self._batch) >= BATCH or time.monotonic() - self._first_at >= HELD
-        if not self._batch or (waiting and not due):
+        if waiting and not due and not even_if_waiting:
             return
-        batch, self._batch = self._batch, []
-        if waiting or len(batch) > 1:
+        with self._swap:
+            batch, self._batch = self._batch, []
+        if waiting or len(batch) > 1 or even_if_waiting:
             self._checker.submit(self._finish, batch)
-        else:
+        elif batch:
             self._finish(batch)
 
     def _finish(self, batch: list[_Result]) -> None:

@@ -9,7 +9,7 @@ logout fails, and only that call closes those.
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from pkcs11 import PROTECTED_AUTH
 from pkcs11.constants import ObjectClass, TokenFlag
@@ -30,6 +30,11 @@ from chopmark.hsm.keys import (
 from chopmark.hsm.mapper import make_mapper
 from chopmark.hsm.module import Module
 from chopmark.hsm.pin import BookedPin, Pin, PinPad, Source
+from chopmark.hsm.quirks import Profile
+
+UNFINISHED: Final = 2
+"""Logins in whose middle the daemon ended, one after the other, after which none is tried where the
+token does not tell of wrong PINs: many lock after three."""
 
 
 class Keys(NamedTuple):
@@ -118,9 +123,10 @@ def log_in_again(
     for session in (opened.session, opened.entrance):
         with suppress(PKCS11Error):
             session.close()
-    entrance = login(module, opened.token, pin, book, rw=_writable(opened.token))
     try:
-        return reopen_session(replace(opened, entrance=entrance), config, origin)
+        token = module.find_token(config)  # its flags may say by now that one try is left
+        entrance = login(module, token, pin, book, rw=_writable(token))
+        return reopen_session(replace(opened, token=token, entrance=entrance), config, origin)
     except BaseException:
         module.stop()
         raise
@@ -150,7 +156,7 @@ def login(
     """
     module.assert_owner()
     kept = pin.book if isinstance(pin, BookedPin) else book or Unkept()
-    _check_tries(token, kept)
+    _check_tries(token, kept, module.profile)
     secret = _for_library(pin())
     kept.begin_login()
     try:
@@ -161,6 +167,7 @@ def login(
             refused = PinRefusedError(f"the token refuses the PIN ({describe(error)})")
             kept.refuse(refused.reason)
             raise refused from error
+        kept.end_login()  # the token is away, and that may last: it is not the PIN
         raise
     kept.end_login()
     return session
@@ -220,13 +227,16 @@ def _for_library(pin: Pin) -> object:
     return PROTECTED_AUTH if isinstance(pin, PinPad) else pin
 
 
-def _check_tries(token: Token, book: TokenBook) -> None:
+def _check_tries(token: Token, book: TokenBook, profile: Profile) -> None:
     if book.refused is not None:
         raise PinRefusedError(book.refused)
     if token.flags & TokenFlag.USER_PIN_LOCKED:
         raise PinRefusedError("the PIN is locked: too many wrong ones were tried")
     if token.flags & TokenFlag.USER_PIN_FINAL_TRY:
         raise PinRefusedError("one more wrong PIN would lock the token, so it is not tried")
-    if book.login_begun and token.flags & TokenFlag.USER_PIN_COUNT_LOW:
+    if book.unfinished and token.flags & TokenFlag.USER_PIN_COUNT_LOW:
         message = "the daemon ended while it tried the PIN, and the token has counted a wrong try"
         raise PinRefusedError(message)
+    if book.unfinished >= UNFINISHED and not profile.tells_tries:
+        message = "the daemon ended twice while it tried the PIN, and this HSM does not say whether"
+        raise PinRefusedError(f"{message} it was wrong")

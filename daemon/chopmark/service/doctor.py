@@ -12,7 +12,7 @@ from chopmark.hsm.pin import Source
 from chopmark.hsm.trial import Clocks
 from chopmark.ledger.store import read_keys
 from chopmark.service.clock import SystemClock
-from chopmark.service.config_model import Config, Gateway, Hsm
+from chopmark.service.config_model import Config
 from chopmark.service.places import log_path
 from chopmark.service.token import present_hsm_config
 
@@ -49,9 +49,3 @@ def _uses_ed25519(config: Config) -> bool | None:
 
 def _clocks() -> Clocks:
     return Clocks(SystemClock().now_ms, time.monotonic)
-
-
-def stand_in(module: Path, label: str | None) -> Config:
-    """A configuration that names a token and nothing else, for what asks for its PIN."""
-    nobody = Gateway(id="nobody", origin="nobody.invalid", institution="nobody", jurisdiction="ZZ")
-    return Config(gateway=nobody, hsm=Hsm(module=module.absolute(), token_label=label), broker=())

@@ -1,6 +1,7 @@
 """What operators do with the HSM of a gateway that runs."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Any
 
 from chopmark.core.errors import ChopmarkError, ExistsError, RefusedError
@@ -20,6 +21,7 @@ class HsmService:
     signer: HsmSigner
     pins: PinSource
     audit: AuditSink
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # one PIN at a time
 
     def describe(self) -> dict[str, Any]:
         """How it is."""
@@ -40,7 +42,8 @@ class HsmService:
         if self.signer.state not in ("latched", "locked"):
             message = f"the HSM is {self.signer.state}: no PIN is asked for"
             raise ExistsError("hsm-ready", message)
-        await noted(self.audit, "hsm.unlocked", self._unlock(pin))
+        async with self.turn:
+            await noted(self.audit, "hsm.unlocked", self._unlock(pin))
         return self.describe()
 
     async def unlatch(self) -> dict[str, Any]:
@@ -49,7 +52,8 @@ class HsmService:
         Raises:
             TryAgainError: `pin-latched`: it was refused again; `hsm-away` and others.
         """
-        await noted(self.audit, "hsm.unlatched", self.signer.unlatch())
+        async with self.turn:
+            await noted(self.audit, "hsm.unlatched", self.signer.unlatch())
         return self.describe()
 
     async def maintain(self, *, on: bool) -> dict[str, Any]:

@@ -18,9 +18,9 @@ from chopmark.api.metrics import LIMITS, create_metrics_app
 from chopmark.api.refusals import quieten
 from chopmark.api.server import serve
 from chopmark.core.errors import ChopmarkError
+from chopmark.service.access import TokenAccess, open_access
 from chopmark.service.audit_book import Book
 from chopmark.service.config import DEFAULT_PATH, Config, find_config, load_config, read_fingerprint
-from chopmark.service.credentials import PinSource
 from chopmark.service.logs import set_up_logging
 from chopmark.service.notify import feed_watchdog, notify_ready, notify_status, notify_stopping
 from chopmark.service.runtime import forbid_core_files, run_loop, settle
@@ -60,11 +60,11 @@ async def _main(config: Config, fingerprint: str = "") -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    doors, pins = Doors(), PinSource(config)
+    doors, access = Doors(), open_access(config)
     before: Left | None = None
     try:
         while not stopped.is_set():
-            before = await _run_parts(config, fingerprint, stopped, doors, pins, before)
+            before = await _run_parts(config, fingerprint, stopped, doors, access, before)
     finally:
         doors.close()
         LOG.info("stopped")
@@ -75,7 +75,7 @@ async def _run_parts(
     fingerprint: str,
     stopped: asyncio.Event,
     doors: Doors,
-    pins: PinSource,
+    access: TokenAccess,
     before: Left | None,
 ) -> Left | None:
     """Run until we are to stop, or the roster has other members than the parts were made with.
@@ -85,7 +85,7 @@ async def _run_parts(
     no peer's word for it.
     """
     async with AsyncExitStack() as stack:
-        parts = await build(config, stack, pins)
+        parts = await build(config, stack, access)
         parts.auditing.fingerprint = fingerprint
         parts.standing.before = before
         settle()

@@ -63,7 +63,6 @@ from chopmark.service.membership import read_membership
 from chopmark.service.places import index_path, log_path, recovery_path
 from chopmark.service.recovery_keys import Chosen, choose_keys
 from chopmark.service.recovery_rule import Fate, Judgement, judge
-from chopmark.service.token_book import open_book
 
 LOOK: Final = 0.2
 """Seconds between two looks at how far it has come."""
@@ -127,7 +126,7 @@ async def recover(
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         stack.callback(lock_state(state).close)
         keys = await choose_keys(config, patience)
-        signer = await open_signer(keys.hsm, config.gateway.origin, pin, book=open_book(state))
+        signer = await open_signer(keys.hsm, config.gateway.origin, pin)
         stack.push_async_callback(signer.close)
         members = read_membership(config, signer.log_key, signer.cosigner_key)
         more = tuple({*members.own.more_log_keys, *keys.log_keys} - {signer.log_key})

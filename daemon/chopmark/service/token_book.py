@@ -1,15 +1,14 @@
 """What must be known of the token at the next start: small files in `hsm/` of the state folder.
 
-pin-refused   why the PIN must not be tried; there until an operator says that it may
-login         a login was begun, and its end was not noted
+pin           whether the PIN must not be tried and why, and how many logins were begun whose end
+              was not noted; of one fixed size and written in place, so that a full disk takes it
 maintenance   an operator has taken the HSM out of use
 usage.json    signatures that each key may have made, where there is a limit
 """
 
 import logging
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -22,34 +21,38 @@ from chopmark.service.places import token_folder
 
 LOG: Final = logging.getLogger("chopmark.hsm")
 MODE: Final = 0o600
-MAX_REASON: Final = 500
+SIZE: Final = 512
+"""Bytes of `pin`: a disk writes so many whole or not at all."""
+MAX_REASON: Final = 300
+"""Bytes."""
+_UNREADABLE: Final = "what is known of the PIN cannot be read"
 
 
-@dataclass(frozen=True, slots=True)
+class _Pin(msgspec.Struct, frozen=True):
+    refused: str | None = None
+    unfinished: int = 0
+
+
+@dataclass(slots=True)
 class FileBook:
-    """Implements `hsm.book.TokenBook`.
+    """Implements `hsm.book.TokenBook`; one for a process.
 
-    What guards the PIN is written as well as the disk lets: a full one must not keep us from
-    signing, and what could not be written holds until the process ends all the same.
+    What cannot be written holds until the process ends all the same: a disk that takes nothing must
+    not keep us from signing.
     """
 
     folder: Path
+    _kept: _Pin = field(default_factory=_Pin)
 
     @property
     def refused(self) -> str | None:
         """Why the PIN must not be tried."""
-        try:
-            text = (self.folder / "pin-refused").read_bytes()[:MAX_REASON]
-        except FileNotFoundError:
-            return None
-        except OSError:  # there is one, of whichever user
-            text = b""
-        return text.decode("utf-8", "replace").strip() or "the PIN was refused"
+        return self._kept.refused or self._read().refused
 
     @property
-    def login_begun(self) -> bool:
-        """Whether a login was begun and its end was not noted."""
-        return (self.folder / "login").exists()
+    def unfinished(self) -> int:
+        """Logins that were begun, and whose end was not noted, one after the other."""
+        return max(self._kept.unfinished, self._read().unfinished)
 
     @property
     def maintenance(self) -> bool:
@@ -58,28 +61,32 @@ class FileBook:
 
     def begin_login(self) -> None:
         """See `TokenBook`, as for all below."""
-        self._try(lambda: self._write("login", b""))
+        self._put(_Pin(unfinished=self._read().unfinished + 1))
 
     def end_login(self) -> None:
-        """Forget that one was begun."""
-        self._try(lambda: self._remove("login"))
+        """It came to its end."""
+        self._put(_Pin(refused=self._read().refused))
 
     def refuse(self, reason: str) -> None:
         """Keep a reason not to try the PIN."""
-        self._try(lambda: self._write("pin-refused", f"{reason}\n".encode()))
-        self.end_login()
+        self._put(_Pin(refused=reason.encode()[:MAX_REASON].decode(errors="ignore")))
 
     def allow(self) -> None:
-        """Let the PIN be tried."""
-        self._remove("pin-refused")
-        self._remove("login")
+        """Let the PIN be tried; raises if that cannot be written."""
+        self._write(_Pin())
+        self._kept = _Pin()
 
     def maintain(self, *, on: bool) -> None:
         """Keep that the HSM is out of use, or not."""
-        if on:
-            self._write("maintenance", b"")
-        else:
-            self._remove("maintenance")
+        path = self.folder / "maintenance"
+        with refusal_named(path):
+            if on:
+                self._make_folder()
+                replace_file(path, b"", MODE)
+                self._give(path)
+            elif path.exists():
+                path.unlink()
+                sync_folder(self.folder)
 
     def reserved(self, key: str) -> int:
         """Signatures that a key may have made."""
@@ -89,11 +96,12 @@ class FileBook:
         """Keep another number of them."""
         data = msgspec.json.encode({**self._usage(), key: count})
         try:
-            self._write("usage.json", data)
+            with refusal_named(self.folder):
+                self._make_folder()
+                replace_file(self.folder / "usage.json", data, MODE)
         except ChopmarkError as error:
-            raise TryAgainError(
-                "not-counted", f"a key's signatures cannot be counted: {error.message}"
-            ) from error
+            message = f"a key's signatures cannot be counted: {error.message}"
+            raise TryAgainError("not-counted", message, hint=error.hint) from error
 
     def _usage(self) -> dict[str, int]:
         path = self.folder / "usage.json"
@@ -106,31 +114,45 @@ class FileBook:
             hint = "replace the keys, or remove the file to count from 0 again"
             raise TryAgainError("not-counted", message, hint=hint) from error
 
-    def _write(self, name: str, data: bytes) -> None:
-        with refusal_named(self.folder):
-            self.folder.mkdir(mode=0o700, exist_ok=True)
+    def _read(self) -> _Pin:
+        try:
+            data = (self.folder / "pin").read_bytes()
+            return msgspec.json.decode(data.rstrip(b" "), type=_Pin) if data else _Pin()
+        except FileNotFoundError:
+            return _Pin()
+        except (OSError, msgspec.DecodeError):
+            return _Pin(refused=_UNREADABLE)
+
+    def _put(self, pin: _Pin) -> None:
+        self._kept = pin
+        try:
+            self._write(pin)
+        except ChopmarkError as error:
+            LOG.warning("what is known of the PIN could not be written down: %s", error.message)
+
+    def _write(self, pin: _Pin) -> None:
+        path = self.folder / "pin"
+        with refusal_named(path):
+            self._make_folder()
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, MODE)
+            try:
+                os.pwrite(descriptor, msgspec.json.encode(pin)[:SIZE].ljust(SIZE), 0)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            self._give(path)
+
+    def _make_folder(self) -> None:
+        if not self.folder.exists():
+            self.folder.mkdir(mode=0o700)
+            sync_folder(self.folder.parent)
             self._give(self.folder)
-            replace_file(self.folder / name, data, MODE)
-            self._give(self.folder / name)
 
     def _give(self, path: Path) -> None:
         """What root's commands write here must be the daemon's to read."""
         owner = self.folder.parent.stat()
         if os.geteuid() == 0 and owner.st_uid != 0:
             os.chown(path, owner.st_uid, owner.st_gid)
-
-    def _remove(self, name: str) -> None:
-        path = self.folder / name
-        with refusal_named(path):
-            if path.exists():
-                path.unlink()
-                sync_folder(self.folder)
-
-    def _try(self, write: Callable[[], None]) -> None:
-        try:
-            write()
-        except ChopmarkError as error:
-            LOG.warning("what guards the PIN could not be written down: %s", error.message)
 
 
 def open_book(state: Path) -> FileBook:

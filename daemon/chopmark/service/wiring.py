@@ -21,6 +21,7 @@ from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import read_keys
 from chopmark.ledger.worker import Worker
 from chopmark.mesh.mesh import Mesh
+from chopmark.service.access import TokenAccess
 from chopmark.service.auditing import Auditing
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.config import Config
@@ -49,7 +50,6 @@ from chopmark.service.storage import Storage
 from chopmark.service.submissions import Submissions
 from chopmark.service.tiles import TileService
 from chopmark.service.token import hsm_config
-from chopmark.service.token_book import open_book
 from chopmark.service.trust import Trust
 
 
@@ -79,13 +79,13 @@ class Parts:
     rosters: Rosters
 
 
-async def build(config: Config, stack: AsyncExitStack, pins: PinSource) -> Parts:
+async def build(config: Config, stack: AsyncExitStack, access: TokenAccess) -> Parts:
     """Open everything, in the order in which a fault is best explained.
 
     Args:
         config: checked configuration.
         stack: closes what was opened, whatever happens.
-        pins: gives the PIN; it may have one from the parts before.
+        access: to the token; it knows what the parts before have learnt of the PIN.
 
     Raises:
         ChopmarkError: with the first thing that is wrong.
@@ -103,12 +103,12 @@ async def build(config: Config, stack: AsyncExitStack, pins: PinSource) -> Parts
     signer = await open_signer(
         hsm_config(config, await reading.run(read_labels, path), known[1].name),
         config.gateway.origin,
-        pins,
+        access.guard,
         known=known,
-        book=open_book(state),
+        book=access.book,
     )
     stack.push_async_callback(signer.close)
-    return await open_parts(config, signer, reading, stack, Outside(), pins)
+    return await open_parts(config, signer, reading, stack, Outside(), access.pins)
 
 
 async def open_parts(

@@ -16,7 +16,7 @@ def book(tmp_path: Path) -> FileBook:
 
 
 def test_new_book_says_nothing(book: FileBook) -> None:
-    assert (book.refused, book.login_begun, book.maintenance) == (None, False, False)
+    assert (book.refused, book.unfinished, book.maintenance) == (None, 0, False)
     assert book.reserved("key") == 0
 
 
@@ -24,22 +24,39 @@ def test_refused_pin_is_kept_with_its_reason_till_it_is_allowed(book: FileBook) 
     book.begin_login()
     book.refuse("the PIN is wrong")
     again = FileBook(book.folder)
-    assert (again.refused, again.login_begun) == ("the PIN is wrong", False)
+    assert (again.refused, again.unfinished) == ("the PIN is wrong", 0)
     again.allow()
-    assert book.refused is None
+    assert FileBook(book.folder).refused is None
 
 
-def test_note_of_a_refusal_that_cannot_be_read_refuses_all_the_same(book: FileBook) -> None:
-    book.refuse("x")
-    (book.folder / "pin-refused").unlink()
-    (book.folder / "pin-refused").mkdir()
-    assert book.refused == "the PIN was refused"
-
-
-def test_empty_note_of_a_refusal_refuses_all_the_same(book: FileBook) -> None:
+@pytest.mark.parametrize("data", [b"{", b"\xff" * 512, b" " * 512])
+def test_note_that_cannot_be_read_refuses(book: FileBook, data: bytes) -> None:
     book.folder.mkdir()
-    (book.folder / "pin-refused").touch()
-    assert book.refused == "the PIN was refused"
+    (book.folder / "pin").write_bytes(data)
+    assert book.refused
+
+
+def test_logins_without_an_end_are_counted_one_after_the_other(book: FileBook) -> None:
+    for count in (1, 2):
+        FileBook(book.folder).begin_login()
+        assert FileBook(book.folder).unfinished == count
+    FileBook(book.folder).end_login()
+    assert FileBook(book.folder).unfinished == 0
+
+
+def test_refusal_survives_an_end_of_a_login(book: FileBook) -> None:
+    book.refuse("x")
+    FileBook(book.folder).end_login()
+    assert FileBook(book.folder).refused == "x"
+
+
+def test_note_is_written_in_place_and_keeps_its_size(book: FileBook) -> None:
+    book.begin_login()
+    path = book.folder / "pin"
+    before = path.stat()
+    book.refuse("密" * 600)
+    assert (path.stat().st_ino, path.stat().st_size) == (before.st_ino, before.st_size)
+    assert (FileBook(book.folder).refused or "").startswith("密密")
 
 
 def test_files_are_for_their_owner_alone(book: FileBook) -> None:
@@ -55,7 +72,7 @@ def test_files_that_root_writes_belong_to_the_owner_of_the_state(tmp_path: Path)
     os.chown(tmp_path, 4711, 4712)
     book = open_book(tmp_path)
     book.refuse("x")
-    for path in (book.folder, book.folder / "pin-refused"):
+    for path in (book.folder, book.folder / "pin"):
         assert (path.stat().st_uid, path.stat().st_gid) == (4711, 4712)
 
 
@@ -78,17 +95,21 @@ def test_count_that_is_damaged_lets_nothing_be_signed(book: FileBook) -> None:
     assert caught.value.code == "not-counted"
 
 
-def test_disk_that_takes_nothing_keeps_nobody_from_logging_in(
+def test_disk_that_takes_nothing_keeps_nobody_from_logging_in_and_forgets_no_refusal(
     book: FileBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
-        raise ChopmarkError("write-failed", "no space left on device")
+        raise OSError(28, "No space left on device")
 
+    monkeypatch.setattr(token_book.os, "pwrite", full)
     monkeypatch.setattr(token_book, "replace_file", full)
     book.begin_login()
     book.refuse("x")
-    book.end_login()
+    assert book.refused == "x"
+    with pytest.raises(ChopmarkError):
+        book.allow()
+    assert book.refused == "x"
     with pytest.raises(ChopmarkError):
         book.maintain(on=True)
-    with pytest.raises(TryAgainError, match="no space left"):
+    with pytest.raises(TryAgainError, match="No space left"):
         book.reserve("one", 1)

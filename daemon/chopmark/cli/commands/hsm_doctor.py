@@ -9,15 +9,13 @@ from cyclopts import Parameter
 
 from chopmark.cli.commands.fsck import FINDINGS
 from chopmark.cli.context import Given, Options
-from chopmark.cli.pin import pin_source
+from chopmark.cli.pin import pin_source, typed_pin
 from chopmark.cli.terminal import clean, say, say_hanging, say_json, styled
 from chopmark.core.errors import UsageError
 
 if TYPE_CHECKING:
     from chopmark.hsm.diagnosis import Line
     from chopmark.hsm.facts import Facts
-    from chopmark.hsm.pin import Source
-    from chopmark.service.config_model import Config
 
 _COLOURS: Final = {"ok": "green", "warning": "yellow", "fault": "red"}
 _TITLES: Final = {
@@ -50,27 +48,24 @@ def doctor(
     Args:
         sign: Log in, read the keys' attributes, try what the token refuses on a key that is thrown
             away, and measure how fast it signs. The log key signs nothing but self-tests. The PIN
-            is read from $CREDENTIALS_DIRECTORY/hsm-pin, or asked for on the terminal.
+            is read from $CREDENTIALS_DIRECTORY/hsm-pin, or asked for on the terminal; with
+            --module it is always asked for.
         module: PKCS#11 module to look at; that of the configuration by default.
         token_label: Which token of --module; the only one there is by default.
     """
     from chopmark.hsm.diagnosis import has_faults
-    from chopmark.service.doctor import examine_gateway, examine_module, stand_in
+    from chopmark.service.doctor import examine_gateway, examine_module
 
     if token_label is not None and module is None:
         raise UsageError("usage", "--token-label goes with --module")
     if module is None:
         config = options.load_config()
-        facts, lines = examine_gateway(config, _pin(config, sign=sign))
+        facts, lines = examine_gateway(config, pin_source(config) if sign else None)
     else:
-        given = stand_in(module, token_label)
-        facts, lines = examine_module(module, token_label, _pin(given, sign=sign))
+        pin = typed_pin(token_label or str(module)) if sign else None
+        facts, lines = examine_module(module, token_label, pin)
     _show(facts, lines, options)
     return FINDINGS if has_faults(lines) else 0
-
-
-def _pin(config: "Config", *, sign: bool) -> "Source | None":
-    return pin_source(config) if sign else None
 
 
 def _show(facts: "Facts", lines: "Iterable[Line]", options: Options) -> None:

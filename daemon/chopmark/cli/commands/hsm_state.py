@@ -109,9 +109,11 @@ def _to_json(fault: "Fault") -> dict[str, Any]:
 def _read_pin(token: str) -> str:
     from chopmark.cli.pin import ask_pin
     from chopmark.service.credentials import MAX_PIN
+    from chopmark.service.runtime import forbid_core_files
 
     if sys.stdin.isatty():
         return ask_pin(token)
+    forbid_core_files()
     pin = sys.stdin.readline(MAX_PIN + 2).removesuffix("\n")
     if not pin:
         hint = "use a terminal, or hand the PIN over as standard input"

@@ -1,0 +1,29 @@
+"""How a process gets at its token: made once, and kept while the gateway's parts are made anew."""
+
+from dataclasses import dataclass, field
+
+from chopmark.hsm.pin import PinGuard
+from chopmark.service.config_model import Config
+from chopmark.service.credentials import PinSource
+from chopmark.service.token_book import FileBook, open_book
+
+
+@dataclass(frozen=True, slots=True)
+class TokenAccess:
+    """Access to the gateway's token.
+
+    Attributes:
+        pins: gives the PIN.
+        guard: gives none that was refused in this process.
+        book: what is known of it from starts before.
+    """
+
+    pins: PinSource
+    guard: PinGuard = field(repr=False)
+    book: FileBook
+
+
+def open_access(config: Config) -> TokenAccess:
+    """The access of the gateway with this configuration."""
+    pins = PinSource(config)
+    return TokenAccess(pins, PinGuard(pins), open_book(config.gateway.state))
