@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 if TYPE_CHECKING:
     from rich.console import Console
 
-_STYLES: Final = {
+_STYLES: Final[dict[str, str]] = {
     "bold": "1",
     "dim": "2",
     "green": "1;32",

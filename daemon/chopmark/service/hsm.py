@@ -1,11 +1,13 @@
 """What operators do with the HSM of a gateway that runs."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from chopmark.core.errors import ChopmarkError, ExistsError, RefusedError
-from chopmark.core.ports import AuditSink
+from chopmark.core.errors import ChopmarkError, ExistsError, RefusedError, TryAgainError
+from chopmark.core.ports import AuditSink, Clock
+from chopmark.core.selftest import SelfTest
 from chopmark.hsm.signer import HsmSigner
 from chopmark.service.auditing import noted
 from chopmark.service.config_model import Config
@@ -21,6 +23,7 @@ class HsmService:
     signer: HsmSigner
     pins: PinSource
     audit: AuditSink
+    clock: Clock
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)  # one PIN at a time
 
     def describe(self) -> dict[str, Any]:
@@ -44,6 +47,7 @@ class HsmService:
             raise ExistsError("hsm-ready", message)
         async with self.turn:
             await noted(self.audit, "hsm.unlocked", self._unlock(pin))
+            await self._see_it_work()
         return self.describe()
 
     async def unlatch(self) -> dict[str, Any]:
@@ -54,6 +58,7 @@ class HsmService:
         """
         async with self.turn:
             await noted(self.audit, "hsm.unlatched", self.signer.unlatch())
+            await self._see_it_work()
         return self.describe()
 
     async def maintain(self, *, on: bool) -> dict[str, Any]:
@@ -63,8 +68,17 @@ class HsmService:
             TryAgainError: `hsm-away` and others: it is to be used again, and cannot be yet.
         """
         mode = "on" if on else "off"
-        await noted(self.audit, "hsm.maintenance", self.signer.maintain(on=on), mode=mode)
+        async with self.turn:
+            await noted(self.audit, "hsm.maintenance", self.signer.maintain(on=on), mode=mode)
+            if not on:
+                await self._see_it_work()
         return self.describe()
+
+    async def _see_it_work(self) -> None:
+        """The answer is how it is now, not that it was opened and is still to be tried."""
+        test = SelfTest(self.signer.log_key.name, self.clock.now_ms())
+        with suppress(TryAgainError):
+            await self.signer.self_test(test)
 
     async def _unlock(self, pin: str) -> None:
         self.pins.take(pin)

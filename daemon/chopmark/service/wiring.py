@@ -180,7 +180,7 @@ def _make_gateway(
         *(opened.own, issuing.sequencer, answering.logs, answering.signing, answering.verifier),
         *(overseeing.report, opened.clock),
         *(NotedRosters(rosters, auditing), NotedKeys(rotation, auditing)),
-        HsmService(opened.config, opened.signer, pins, auditing),
+        HsmService(opened.config, opened.signer, pins, auditing, opened.clock),
         NotedForks(meeting.forks, auditing),
         answering.witnessing,
         opened.members.catalogue,

@@ -16,13 +16,14 @@ from chopmark.cli import main as main_module
 from chopmark.cli.arguments import parse_duration, parse_reason, parse_time
 from chopmark.cli.main import COMMANDS, GROUPS, main
 from chopmark.cli.progress import Meter
-from chopmark.cli.terminal import clean, encode_json
+from chopmark.cli.terminal import _STYLES, clean, encode_json
 from chopmark.core.errors import UsageError
 from commandline import Run
 from configs import BASE
 from socketgateway import SocketGateway
 
 ROOT = Path(__file__).parents[3]
+CLI = ROOT / "daemon/chopmark/cli"
 PAGE = (ROOT / "docs/cli.md").read_text(encoding="utf-8")
 ALL_COMMANDS = [
     *(name for name in COMMANDS),
@@ -271,3 +272,17 @@ def test_meter_is_for_terminals_unless_forced(capsys: pytest.CaptureFixture[str]
 
 def test_what_follows_two_dashes_is_a_file() -> None:
     assert main(["verify", "--", "--json"]) == 66
+
+
+@pytest.mark.parametrize("file", sorted(CLI.rglob("*.py")), ids=lambda file: file.name)
+def test_every_style_that_a_screen_names_is_there(file: Path) -> None:
+    """On a terminal only it would show, as an error: tests have none."""
+    calls = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call)]
+    named = {
+        call.args[1].value
+        for call in calls
+        if getattr(call.func, "id", "") == "styled"
+        and len(call.args) > 1
+        and isinstance(call.args[1], ast.Constant)
+    }
+    assert named <= {"", *_STYLES}

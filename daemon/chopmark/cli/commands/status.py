@@ -1,7 +1,7 @@
 """`chopmark status`: how the gateway is."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 from chopmark.cli.context import Given
 from chopmark.cli.terminal import clean, say, say_fields, say_json, say_prose, say_table, styled
@@ -32,7 +32,7 @@ def status(*, options: Given) -> int:
 def say_alarm(alarm: object) -> None:
     """One alarm, with what to do about it."""
     if isinstance(alarm, dict):
-        say(styled("ALARM ", "bold red"), clean(str(alarm.get("message"))))
+        say(styled("ALARM ", "red"), clean(str(alarm.get("message"))))
         if alarm.get("hint"):
             say("  hint: ", clean(str(alarm["hint"])))
 
@@ -84,7 +84,7 @@ def _fields(state: dict[str, Any]) -> Iterator[tuple[str, object]]:
         parts = state.get(f"{name}s") if name == "broker" else [state.get(name)]
         for part in parts if isinstance(parts, list) else [state.get(name)]:
             if isinstance(part, dict) and part:
-                yield name, _pace(part) if name == "pace" else _describe(part)
+                yield name, _LINES.get(name, _describe)(part)
     for member, index in (state.get("index") or {}).items():
         if index.get("state") != "ready":
             yield f"index {member}", _describe(index)
@@ -130,7 +130,16 @@ def _disk(disk: dict[str, Any]) -> str:
     return f"{used:.1%} used, {free / 1e9:.1f} GB free{left}"
 
 
+def _hsm(part: dict[str, Any]) -> str:
+    """How it is, and why; `chopmark hsm status` has the rest."""
+    reason = f": {part['reason']}" if part.get("reason") else ""
+    return f"{part.get('state')}{reason} (token {part.get('token')}; more by `chopmark hsm status`)"
+
+
 def _describe(part: dict[str, Any]) -> str:
     """The state first, the rest behind it as the gateway names it."""
     rest = [f"{k} {v}" for k, v in part.items() if k != "state" and v is not None]
     return ", ".join([str(part["state"]), *rest] if "state" in part else rest)
+
+
+_LINES: Final[dict[str, Callable[[dict[str, Any]], str]]] = {"hsm": _hsm, "pace": _pace}
