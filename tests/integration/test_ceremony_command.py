@@ -204,9 +204,10 @@ def run_rehearsal(scene: Scene, *more: object) -> subprocess.CompletedProcess[st
     script = write_script(scene.officers, scene.folder / "answers.toml")
     command = [sys.executable, "-m", "chopmark.cli.main", "hsm", "ceremony", "init", *OPTIONS]
     where = ("--protocol", scene.protocol, "--script", script, "--rehearse", "--officers")
+    credentials = str(scene.token.credentials)  # the PIN of the daemon: not for a rehearsal
     return subprocess.run(
         [*map(str, (*command, *where, *scene.certificates(), *more))],
-        env=environ(scene, TMPDIR=str(_temporary(scene))),
+        env=environ(scene, TMPDIR=str(_temporary(scene)), CREDENTIALS_DIRECTORY=credentials),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -1,7 +1,6 @@
 """No private half is destroyed of which it is not sure that it is the one that is meant."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pkcs11.constants import Attribute, MechanismFlag, ObjectClass

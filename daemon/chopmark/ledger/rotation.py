@@ -17,7 +17,7 @@ from chopmark.ledger.schema import connect, damage_named
 
 Role = Literal["log", "cosigner"]
 RETIRING: Final = 2
-"""In place of `due`, of a key whose destruction has begun: it may be gone, and never signs again."""
+"""Stands in `due` of a key whose destruction has begun: it may be gone, and never signs again."""
 _ACTIVATE: Final = "activate another one, and have the roster end this one"
 
 

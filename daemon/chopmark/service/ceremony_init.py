@@ -67,13 +67,14 @@ class InitSteps(Steps):
             said.update(read_attributes(session, self.hsm))
 
         def make() -> tuple[VerifierKey, VerifierKey]:
-            pin = self.pins.source(self.label)
             origin = self.config.gateway.origin
-            return create_keys(self.hsm, origin, pin, self.cosigner, look)
+            with self.pins.source(self.label) as pin:
+                return create_keys(self.hsm, origin, pin, self.cosigner, look)
 
         keys = prepare(self.path, self.config, make)
         if not said:  # an earlier try made them, and broke off before it was written down
-            said = look_at_keys(self.hsm, self.pins.source(self.label))
+            with self.pins.source(self.label) as pin:
+                said = look_at_keys(self.hsm, pin)
         return keys, said
 
     def finish(self) -> str:
@@ -98,7 +99,8 @@ class InitSteps(Steps):
         try:
             keys = prepare(self.path, self.config, _no_keys)
             if self.desk.confirm("destroy", f"Destroy the keys that were made ({labels})?"):
-                destroy_keys(self.hsm, self.pins.source(self.label), *keys)
+                with self.pins.source(self.label) as pin:
+                    destroy_keys(self.hsm, pin, *keys)
                 return f"the keys {labels} were destroyed"
         except (AbortedError, ChopmarkError) as error:
             self.desk.say("not destroyed", "red")

@@ -74,7 +74,8 @@ class RotateSteps(Steps):
         there = list_keys(hsm_config(self.config), self.config.gateway.origin)
         labels = (_label_of(there.log, pair["log"]), _label_of(there.cosigner, pair["cosigner"]))
         hsm = replace(self.hsm, log_label=labels[0], cosigner_label=labels[1])
-        said = look_at_keys(hsm, self.pins.source(self.label))
+        with self.pins.source(self.label) as pin:
+            said = look_at_keys(hsm, pin)
         return (pair["log"], pair["cosigner"]), said
 
     def finish(self) -> str:
