@@ -26,7 +26,7 @@ class Keeper:
 
     def __call__(self) -> str:
         mine = threading.current_thread() is threading.main_thread()
-        self.asked.append((mine, set(module._loaded)))  # noqa: SLF001 - nothing else tells
+        self.asked.append((mine, set(module._loaded)))
         return self.scene.token.read_pin()
 
 
