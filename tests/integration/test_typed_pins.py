@@ -79,6 +79,15 @@ def test_pin_of_the_daemon_is_read_at_the_login_only() -> None:
         assert (source, read) == (booked, [])
 
 
+def test_pin_that_the_daemon_gets_by_its_socket_is_typed(scene: Scene) -> None:
+    """Whatever credentials there are for other programs."""
+    hsm = msgspec.structs.replace(scene.config.hsm, pin="socket")
+    pins = Pins(scene.desk, msgspec.structs.replace(scene.config, hsm=hsm))
+    with pins.source("hk-1") as source:
+        assert source() == scene.desk.password
+    assert pins.typed
+
+
 @pytest.mark.parametrize("kept", ["credential", "file"])
 def test_rehearsal_never_reads_the_pin_of_the_daemon(scene: Scene, kept: str) -> None:
     """The credential is at hand; the throw-away token would refuse it, and that would be noted."""

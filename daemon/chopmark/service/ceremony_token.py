@@ -62,8 +62,9 @@ class Pins:
         if self.drill is not None:
             return False
         asked = backup and self.desk.has_people
-        kept = self.config.hsm.pin in ("file", "pad") or os.environ.get(DIRECTORY_VARIABLE)
-        return bool(kept) and not asked
+        where = self.config.hsm.pin  # one that the daemon is given by its socket is typed here
+        at_hand = where == "credential" and bool(os.environ.get(DIRECTORY_VARIABLE))
+        return (at_hand or where in ("file", "pad")) and not asked
 
     def _give(self, label: str, *, backup: bool) -> Pin:
         if backup and self.desk.has_people:
