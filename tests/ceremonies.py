@@ -97,10 +97,14 @@ def approved(ceremony: Ceremony, *numbers: int) -> Ceremony:
 
 
 def held(
-    upto: str = "close", changes: dict[str, Step] | None = None, *, by: Sequence[int] = (1, 2)
+    upto: str = "close",
+    changes: dict[str, Step] | None = None,
+    *,
+    by: Sequence[int] = (1, 2),
+    need: int = 2,
 ) -> Ceremony:
     """A ceremony up to and with a step; `changes` are steps that stand in place of good ones."""
-    made = begun()
+    made = begun(need=need)
     for number, name in enumerate(PLAN):
         time = TIME + 60 * number
         step = Step(name, time, time + 60, FACTS[name])

@@ -94,3 +94,4 @@ class Box:
             )
         finally:
             library.finalize()
+            pkcs11.unload(self.token.module)  # p11-kit's client keeps what is open while it is

@@ -16,9 +16,11 @@ from chopmark.core.audit import parse_record
 from chopmark.core.ceremony import Ceremony, End
 from chopmark.core.ceremony_rules import check_trusted
 from chopmark.core.errors import ConfigurationError, ExistsError, MalformedError, RefusedError
-from chopmark.core.keys import parse_vkey
+from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.hsm import HsmConfig, create_keys, open_signer
 from chopmark.ledger.store import read_keys
+from chopmark.service.initialise import prepare
+from chopmark.service.token import create_token_keys
 from integration.ceremony_scene import ORIGIN, PASSWORD, BrokenOffError, Scene, ScriptedDesk
 from rig.token import MODULE, Token, provision_token
 
@@ -197,6 +199,70 @@ def test_keys_of_an_aborted_ceremony_may_stay_and_are_not_taken_later(scene: Sce
     assert scene.keys() == 2
     again = scene.read()
     assert [one.name for one in again.steps if one.result == "failed"] == ["keys"]
+
+
+def _make_beside(scene: Scene) -> tuple[VerifierKey, VerifierKey]:
+    """What `chopmark init` leaves that is killed before it has made the ledger."""
+    pin = scene.token.read_pin
+    return prepare(
+        scene.folder / "gateway.toml", scene.config, lambda: create_token_keys(scene.config, pin)
+    )
+
+
+def test_ceremony_does_not_begin_over_keys_that_nobody_approved(scene: Scene) -> None:
+    _make_beside(scene)
+    with pytest.raises(ExistsError) as caught:
+        scene.hold()
+    assert caught.value.code == "init-pending"
+    assert caught.value.hint
+    assert not scene.unfinished.exists()
+    assert scene.keys() == 2
+
+
+@pytest.mark.parametrize(
+    "moment", ["right-token", "approve-go-ahead-1", "officer-1-present of a ceremony that goes on"]
+)
+def test_keys_that_something_else_made_meanwhile_are_neither_taken_nor_destroyed(
+    scene: Scene, moment: str
+) -> None:
+    """Made before the go-ahead, after it, and while the ceremony was broken off."""
+    answers = scene.desk.answers
+    question, _, off = moment.partition(" ")
+    before = answers.get(question, "yes")
+
+    def answer() -> str:
+        answers[question] = before
+        if off:
+            raise BrokenOffError
+        _make_beside(scene)
+        return before() if callable(before) else str(before)
+
+    answers |= {question: answer, "try-again": "no", "destroy": "yes"}
+    if off:
+        with pytest.raises(BrokenOffError):
+            scene.hold()
+        _make_beside(scene)
+    with pytest.raises(RefusedError) as caught:
+        scene.hold(resumed=bool(off))
+    assert caught.value.code == "ceremony-aborted"
+    assert "init.pending" in caught.value.message
+    assert "destroy" not in scene.desk.asked
+    assert scene.read().find("keys") is None
+    assert scene.keys() == 2
+    pending = scene.folder / "state/init.pending"
+    assert pending.exists(), "what made them can go on"
+
+
+def test_nothing_else_goes_on_with_the_keys_of_a_ceremony(scene: Scene) -> None:
+    scene.desk.answers["confirmed-1"] = _break_off
+    with pytest.raises(BrokenOffError):
+        scene.hold()
+    with pytest.raises(ExistsError) as caught:
+        _make_beside(scene)
+    assert caught.value.code == "init-pending"
+    scene.desk.answers["confirmed-1"] = "yes"
+    scene.hold(resumed=True)
+    assert scene.is_set_up()
 
 
 def test_nothing_is_made_without_enough_approvals(scene: Scene) -> None:

@@ -204,9 +204,10 @@ def run_rehearsal(scene: Scene, *more: object) -> subprocess.CompletedProcess[st
     script = write_script(scene.officers, scene.folder / "answers.toml")
     command = [sys.executable, "-m", "chopmark.cli.main", "hsm", "ceremony", "init", *OPTIONS]
     where = ("--protocol", scene.protocol, "--script", script, "--rehearse", "--officers")
+    credentials = str(scene.token.credentials)  # the PIN of the daemon: not for a rehearsal
     return subprocess.run(
         [*map(str, (*command, *where, *scene.certificates(), *more))],
-        env=environ(scene, TMPDIR=str(_temporary(scene))),
+        env=environ(scene, TMPDIR=str(_temporary(scene)), CREDENTIALS_DIRECTORY=credentials),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -316,6 +317,29 @@ def test_rotation_that_broke_off_goes_on_with_the_key_that_was_made(
     assert len(listed(gateway)) == before + 1
     assert not working.exists()
     assert check_file(parse_file(protocol.read_bytes()))
+
+
+def test_rotation_takes_no_key_that_was_made_beside_it(
+    gateway: RunningGateway, officers: Path, tmp_path: Path
+) -> None:
+    """It breaks off while the go-ahead is approved, and somebody makes a key meanwhile."""
+    protocol = tmp_path / "protocol"
+    passing = {f"approve_go-ahead_{number}": "-" for number in (1, 2, 3)}
+    done = rotate(gateway, officers, "log", protocol, ask_again="neither", **passing)
+    assert done.returncode == 78, "nobody is here to say what was meant"
+    stray = json.loads(gateway.cli("hsm", "generate", "log", "--json").stdout)["vkey"]
+    before = listed(gateway)
+    more = {"resumed_by": "Chan Tai Man", "try_again": "no", "destroy": "yes"}
+    script = write_script(officers, tmp_path / "s", **more)
+    crts = [str(officers / f"{name}.crt") for name in NAMES]
+    where = ("--resume", f"{protocol}.unfinished", "--script", str(script), "--officers", *crts)
+    done = gateway.cli("hsm", "ceremony", "rotate", "log", *where, check=False)
+    assert done.returncode == 65, done.stderr
+    assert listed(gateway) == before, "it made none, and destroyed none"
+    end = parse_file(protocol.read_bytes()).ceremony.end
+    assert end is not None
+    assert stray.split("+")[1] in end.reason
+    gateway.cli("hsm", "retire", stray, check=False)
 
 
 def listed(gateway: RunningGateway) -> list[dict[str, Any]]:

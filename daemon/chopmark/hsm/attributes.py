@@ -46,7 +46,7 @@ class TokenKey:
         label: CKA_LABEL.
         public: the public half as a verifier key without a name, or None if it is of no type
             that we know, or not there.
-        private: how many private halves belong to it; None if that was not looked at (no login).
+        private: how many private halves have this label; None if that was not looked at (no login).
         flags: boolean attributes of the private half by name; None for what the token does not
             tell. Empty if none was read.
         mechanisms: what CKA_ALLOWED_MECHANISMS binds the private half to; None if not told, and
@@ -137,10 +137,8 @@ def _read_pair(
     key = _read_public(public) if public is not None else None
     if privates is None:
         return TokenKey(label, key, None, {})
+    # Every one counts, whatever its CKA_ID: a label is how halves are found when it matters.
     halves = [one for its, one in privates if its == label]
-    if public is not None and len(halves) > 1:
-        name = _read(public, Attribute.ID)
-        halves = [one for one in halves if _read(one, Attribute.ID) == name] or halves
     if len(halves) != 1:
         return TokenKey(label, key, len(halves), {})
     names = (*KEPT, *USED, *SHOWN)

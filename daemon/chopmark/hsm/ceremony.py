@@ -10,7 +10,7 @@ from pkcs11.mechanisms import KeyType
 from pkcs11.types import Object, Session
 
 from chopmark.core.checkpoint import check_origin
-from chopmark.core.errors import ConfigurationError, ExistsError, MissingError
+from chopmark.core.errors import ConfigurationError, ExistsError, MissingError, RefusedError
 from chopmark.core.keys import VerifierKey
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import PinRefusedError, TokenFaultError, away, describe
@@ -20,6 +20,7 @@ from chopmark.hsm.keys import (
     find_private,
     find_verifier,
     find_verifiers,
+    read_id,
     read_verifier,
 )
 from chopmark.hsm.module import Module
@@ -29,6 +30,7 @@ from chopmark.hsm.token import login
 
 Cosigner = Literal["ed25519", "p256"]
 _COSIGNERS: Final[dict[Cosigner, KeyType]] = {"ed25519": KeyType.EC_EDWARDS, "p256": KeyType.EC}
+_BY_HAND: Final = "the vendor's tool destroys one of them by its handle or id"
 
 
 def create_keys(
@@ -136,20 +138,39 @@ def generate_key(
 
 
 def destroy_key(session: Session, label: str, key: VerifierKey) -> None:
-    """Destroy a key pair, for good, if it is there.
+    """Destroy a key pair, for good, if it is there: never a private half of which this is not sure.
 
     Raises:
         PKCS11Error: the token does not answer.
-        MissingError: `no-such-key`: another key has this label, and stays.
+        MissingError: `no-such-key`: another key has this label, or a private half alone; it stays.
+        RefusedError: `ambiguous-key`: the private half may be another key's; all stay.
     """
-    for public in find_objects(session, ObjectClass.PUBLIC_KEY, label):
+    publics = find_objects(session, ObjectClass.PUBLIC_KEY, label)
+    privates = find_objects(session, ObjectClass.PRIVATE_KEY, label)
+    for public in publics:
         if read_verifier(public, key.name).public != key.public:
             message = f"the key {label!r} in the token is another one than {key.encode()}"
             hint = "it is destroyed already; `chopmark hsm keys` lists what there is"
             raise MissingError("no-such-key", message, hint=hint)
-    for kind in (ObjectClass.PRIVATE_KEY, ObjectClass.PUBLIC_KEY):
-        for half in find_objects(session, kind, label):
-            half.destroy()
+    if privates:
+        _check_belongs(privates, publics, label)
+    # A public half that stays, as the token went away meanwhile, still says which key it was.
+    for half in (*privates, *publics):
+        half.destroy()
+
+
+def _check_belongs(privates: list[Object], publics: list[Object], label: str) -> None:
+    """Only label and CKA_ID say which private half is a public one's (PKCS#11 v2.40 §4.4)."""
+    if not publics:
+        message = f"{label!r} has no public half: nobody can say which key it is"
+        raise MissingError("no-such-key", message, hint=_BY_HAND)
+    if len(privates) > 1:
+        message = f"{len(privates)} private halves are called {label!r}"
+        raise RefusedError("ambiguous-key", message, hint=_BY_HAND)
+    names = {name for half in (*privates, *publics) if (name := read_id(half))}
+    if len(names) > 1:
+        message = f"the halves called {label!r} are of different keys, by their CKA_ID"
+        raise RefusedError("ambiguous-key", message, hint=_BY_HAND)
 
 
 def is_free(session: Session, label: str) -> bool:

@@ -208,6 +208,7 @@ class Device:
         Raises:
             TryAgainError: as `sign`.
             MissingError: `no-such-key`: another key has this label.
+            RefusedError: `ambiguous-key`: several have it.
             ValueError: it is in use.
         """
         config = self._config

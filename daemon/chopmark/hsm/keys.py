@@ -148,6 +148,14 @@ def read_flag(key: Object, name: Attribute) -> bool | None:
         return None
 
 
+def read_id(half: Object) -> bytes:
+    """CKA_ID, which both halves of a pair should share; empty if there is none."""
+    try:
+        return bytes(half[Attribute.ID])
+    except AttributeTypeInvalid:
+        return b""
+
+
 def read_verifier(public: Object, name: str) -> VerifierKey:
     """The verifier key of a public key object, of type ECDSA P-256 or Ed25519.
 

@@ -303,6 +303,7 @@ class HsmSigner:
         Raises:
             TryAgainError: `hsm-away`, `pin-latched`.
             MissingError: `no-such-key`: another key has this label.
+            RefusedError: `ambiguous-key`: several have it.
         """
         await self._call(self._device.destroy, label, key)
 

@@ -9,13 +9,16 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
-from chopmark.core.errors import MissingError
+from chopmark.core.errors import MissingError, RefusedError
 from chopmark.core.keys import VerifierKey
 from chopmark.ledger.schema import connect, damage_named
 
 Role = Literal["log", "cosigner"]
+RETIRING: Final = 2
+"""Stands in `due` of a key whose destruction has begun: it may be gone, and never signs again."""
+_ACTIVATE: Final = "activate another one, and have the roster end this one"
 
 
 def add_key(db: sqlite3.Connection, vkey: str, role: Role, label: str) -> None:
@@ -47,9 +50,31 @@ def list_keys(db: sqlite3.Connection) -> list[tuple[str, Role, str]]:
     return db.execute("SELECT vkey, role, label FROM token_key ORDER BY label").fetchall()
 
 
-def set_due(db: sqlite3.Connection, vkey: str, role: Role) -> None:
-    """Let a key sign from the next start of the parts on, in place of another that was to."""
-    db.execute("UPDATE token_key SET due = (vkey = ?) WHERE role = ?", (vkey, role))
+def set_due(db: sqlite3.Connection, vkey: str) -> None:
+    """Let a key sign from the next start of the parts on, in place of another that was to.
+
+    Raises:
+        MissingError: `no-such-key`, also of one whose destruction has begun.
+    """
+    role, _ = find_key(db, vkey)
+    if db.execute("SELECT due FROM token_key WHERE vkey = ?", (vkey,)).fetchone()[0] == RETIRING:
+        hint = "`chopmark hsm retire` again destroys what may be left of it"
+        raise MissingError("no-such-key", "this key is being destroyed", hint=hint)
+    values = (vkey, role, RETIRING)
+    db.execute("UPDATE token_key SET due = (vkey = ?) WHERE role = ? AND due != ?", values)
+
+
+def begin_retiring(db: sqlite3.Connection, vkey: str) -> None:
+    """See that a key never signs again, before it is destroyed; nothing undoes this.
+
+    Raises:
+        RefusedError: `key-in-use`: it signs, or is due to.
+    """
+    due = "SELECT 1 FROM token_key WHERE vkey = ? AND due = 1"
+    used = "SELECT 1 FROM log WHERE ? IN (log_vkey, cosigner_vkey)"
+    if any(db.execute(query, (vkey,)).fetchone() for query in (due, used)):
+        raise RefusedError("key-in-use", "this key is in use, or due to be", hint=_ACTIVATE)
+    db.execute("UPDATE token_key SET due = ? WHERE vkey = ?", (RETIRING, vkey))
 
 
 def apply_due(path: Path) -> None:
@@ -66,7 +91,7 @@ def apply_due(path: Path) -> None:
             column = "log_vkey" if role == "log" else "cosigner_vkey"
             db.execute(f"UPDATE log SET {column} = ?", (vkey,))  # noqa: S608 - our own column names
             db.execute("UPDATE log SET head_note = NULL, seen_time = 0, seen_note = NULL")
-        db.execute("UPDATE token_key SET due = 0")
+        db.execute("UPDATE token_key SET due = 0 WHERE due = 1")
         db.execute("COMMIT")
 
 
@@ -99,7 +124,7 @@ def put_keys(
         for vkey, role, label in made:
             db.execute("DELETE FROM token_key WHERE vkey = ? OR label = ?", (vkey, label))
             add_key(db, vkey, role, label)
-        db.execute("UPDATE token_key SET due = 0")
+        db.execute("UPDATE token_key SET due = 0 WHERE due = 1")
         before = db.execute("SELECT log_vkey, cosigner_vkey FROM log").fetchone()
         if before != used:  # the key before has signed the notes; the new one signs the same head
             db.execute("UPDATE log SET log_vkey = ?, cosigner_vkey = ?", used)

@@ -132,7 +132,8 @@ CREATE TABLE suspension (
 operator. `roster_signed`: the one text of a version that we have signed; `roster_lost`: when
 (seconds) rows of it may have been lost with a disk. `token_key`: keys
 that were made in the token after the first ones, their labels, and
-whether they are to sign from the next start of the parts on. `suspension`: by the
+whether they are to sign from the next start of the parts on (1), or are
+being destroyed (2). `suspension`: by the
 emergency key (its vkey) that has signed it."""
 
 RETENTION: Final = """

@@ -74,6 +74,7 @@ class Book:
         """
         check_creatable(final)
         book = cls(final, ceremony)
+        book._noted.unlink(missing_ok=True)  # of another one, whose working file somebody removed
         write_new(book.path, book._encode())
         return book
 
@@ -115,6 +116,15 @@ class Book:
         """Write an approval of the last step down."""
         self._save(self.ceremony.with_approval(approval))
 
+    @property
+    def made(self) -> str:
+        """The key that was noted as made for this ceremony; empty if none was."""
+        return read_bounded(self._noted, MAX_NOTE).decode() if self._noted.exists() else ""
+
+    def note_made(self, vkey: str) -> None:
+        """Note a key that was made, before its step has ended; durable once this returns."""
+        replace_file(self._noted, vkey.encode())
+
     def finish(self, end: End) -> None:
         """Write the end down."""
         self._save(replace(self.ceremony, end=end))
@@ -135,9 +145,14 @@ class Book:
         return hashlib.sha256(data).hexdigest()
 
     def forget(self) -> None:
-        """Remove the working file: the protocol has its own name."""
+        """Remove the working files: the protocol has its own name."""
+        self._noted.unlink(missing_ok=True)
         self.path.unlink()
         sync_folder(self.path.parent)
+
+    @property
+    def _noted(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.key")
 
     def _save(self, ceremony: Ceremony) -> None:
         before, self.ceremony = self.ceremony, ceremony

@@ -21,7 +21,14 @@ from chopmark.service.ceremony import Made, shorten
 from chopmark.service.ceremony_desk import AbortedError
 from chopmark.service.ceremony_steps import Steps
 from chopmark.service.config_text import render_config
-from chopmark.service.initialise import check_ready, forget, initialise, is_prepared, prepare
+from chopmark.service.initialise import (
+    check_ready,
+    forget,
+    initialise,
+    is_prepared,
+    prepare,
+    read_prepared,
+)
 from chopmark.service.places import log_path
 
 _TYPES: Final = {"ed25519": "Ed25519", "p256": "ECDSA P-256"}
@@ -67,13 +74,14 @@ class InitSteps(Steps):
             said.update(read_attributes(session, self.hsm))
 
         def make() -> tuple[VerifierKey, VerifierKey]:
-            pin = self.pins.source(self.label)
             origin = self.config.gateway.origin
-            return create_keys(self.hsm, origin, pin, self.cosigner, look)
+            with self.pins.source(self.label) as pin:
+                return create_keys(self.hsm, origin, pin, self.cosigner, look)
 
-        keys = prepare(self.path, self.config, make)
+        keys = prepare(self.path, self.config, make, self._name())
         if not said:  # an earlier try made them, and broke off before it was written down
-            said = look_at_keys(self.hsm, self.pins.source(self.label))
+            with self.pins.source(self.label) as pin:
+                said = look_at_keys(self.hsm, pin)
         return keys, said
 
     def finish(self) -> str:
@@ -83,7 +91,7 @@ class InitSteps(Steps):
         signature = self.signer.sign(self.hsm, ceremony)
         self.signer.close()
         if not self._is_set_up(keys):
-            made = initialise(self.path, self.config, _no_keys)
+            made = initialise(self.path, self.config, _no_keys, self._name())
             if (made.log_key, made.cosigner_key) != keys:
                 raise InternalError("other-keys", "these are not the keys of the ceremony")
         with noting(log_path(self.config.gateway.state), "key.ceremony", kind="init") as about:
@@ -91,14 +99,21 @@ class InitSteps(Steps):
         return digest
 
     def undo(self) -> str:
-        """Destroy the keys, if the officers want it."""
-        if not is_prepared(self.config):
+        """Destroy the keys, if the officers want it; never such as this ceremony has not made."""
+        if self.book.ceremony.find("go-ahead") is None:
+            return ""
+        try:
+            keys = read_prepared(self.config, self._name())
+        except ChopmarkError as error:
+            self.desk.say(shorten(str(error)))
+            return "" if error.code == "init-pending" else "nobody can say whose keys there are"
+        if keys is None:
             return ""
         labels = f"{self.hsm.log_label} and {self.hsm.cosigner_label}"
         try:
-            keys = prepare(self.path, self.config, _no_keys)
             if self.desk.confirm("destroy", f"Destroy the keys that were made ({labels})?"):
-                destroy_keys(self.hsm, self.pins.source(self.label), *keys)
+                with self.pins.source(self.label) as pin:
+                    destroy_keys(self.hsm, pin, *keys)
                 return f"the keys {labels} were destroyed"
         except (AbortedError, ChopmarkError) as error:
             self.desk.say("not destroyed", "red")
@@ -106,6 +121,12 @@ class InitSteps(Steps):
         finally:
             forget(self.config)
         return f"the keys {labels} stay in the token, and must not be used"
+
+    def _name(self) -> str:
+        """What the note of the keys knows this ceremony by: the hash of what was approved."""
+        ceremony = self.book.ceremony
+        step = ceremony.find("go-ahead")
+        return "" if step is None else ceremony.hash_of(ceremony.steps.index(step) + 1).hex()
 
     def _check_unchanged(self) -> None:
         step = self.book.ceremony.find("go-ahead")

@@ -8,7 +8,7 @@ it is activated: that comes after the ceremony (docs/operations/roster.md).
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Protocol
 
-from chopmark.core.errors import ChopmarkError, MissingError
+from chopmark.core.errors import ChopmarkError, MissingError, RefusedError
 from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.hsm.listing import LabelledKey, list_keys
 from chopmark.hsm.survey import look_at_keys
@@ -68,13 +68,15 @@ class RotateSteps(Steps):
         return Made(tuple(facts))
 
     def make(self) -> tuple[tuple[VerifierKey, ...], dict[str, str]]:
-        """Have the gateway make the key, or find the one that an earlier try made."""
-        vkey = self._find_new() or str(self.gateway.generate_key(self.role)["vkey"])
+        """Have the gateway make the key, or take the one that an earlier try had it make."""
+        vkey = self.book.made or self._generate()
+        self._refuse_others(vkey)
         pair = {role: parse_vkey(one) for role, one in (self._in_use() | {self.role: vkey}).items()}
         there = list_keys(hsm_config(self.config), self.config.gateway.origin)
         labels = (_label_of(there.log, pair["log"]), _label_of(there.cosigner, pair["cosigner"]))
         hsm = replace(self.hsm, log_label=labels[0], cosigner_label=labels[1])
-        said = look_at_keys(hsm, self.pins.source(self.label))
+        with self.pins.source(self.label) as pin:
+            said = look_at_keys(hsm, pin)
         return (pair["log"], pair["cosigner"]), said
 
     def finish(self) -> str:
@@ -88,12 +90,10 @@ class RotateSteps(Steps):
 
     def undo(self) -> str:
         """Have the gateway destroy the key, if the officers want it."""
-        if self.book.ceremony.find("go-ahead") is None:
+        vkey = self.book.made
+        if not vkey:
             return ""
         try:
-            vkey = self._find_new()
-            if vkey is None:
-                return ""
             if self.desk.confirm("destroy", f"Destroy the key that was made ({vkey})?"):
                 self.gateway.retire_key(vkey)
                 return f"the key {_key_id(vkey)} was destroyed"
@@ -102,10 +102,26 @@ class RotateSteps(Steps):
             self.desk.say(shorten(str(error)))
         return "the key that was made stays in the token, and must not be used"
 
-    def _find_new(self) -> str | None:
+    def _generate(self) -> str:
+        self._refuse_others()
+        vkey = str(self.gateway.generate_key(self.role)["vkey"])
+        # If it breaks off before this, nobody can say that the key was made for the ceremony.
+        self.book.note_made(vkey)
+        return vkey
+
+    def _refuse_others(self, ours: str | None = None) -> None:
+        """Refuse keys that were made since the go-ahead, but ours.
+
+        Raises:
+            RefusedError: `other-keys`.
+        """
         step = self.book.ceremony.find("go-ahead")
         before = step.fact(_BEFORE).split(", ") if step else []
-        return next((vkey for vkey in self._of_role() if _key_id(vkey) not in before), None)
+        new = [one for one in self._of_role() if _key_id(one) not in before and one != ours]
+        if new:
+            message = f"since the go-ahead keys were made beside this ceremony: {', '.join(new)}"
+            hint = "`chopmark hsm retire` destroys them; then try again, or go on by --resume"
+            raise RefusedError("other-keys", message, hint=hint)
 
     def _of_role(self) -> list[str]:
         return [str(one["vkey"]) for one in self._list() if one["role"] == self.role]

@@ -2,13 +2,15 @@
 
 import asyncio
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from chopmark.core.ceremony import Ceremony
 from chopmark.core.ceremony_rules import SELF_TEST_TIME, self_test_head
-from chopmark.core.errors import ConfigurationError, RefusedError, TryAgainError
+from chopmark.core.errors import ConfigurationError, RefusedError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.note import Signature
 from chopmark.hsm.config import HsmConfig
@@ -18,6 +20,7 @@ from chopmark.service.ceremony_desk import Desk
 from chopmark.service.config_model import Config
 from chopmark.service.credentials import DIRECTORY_VARIABLE, PinSource
 from chopmark.service.token_book import open_book
+from chopmark.service.typed_pin import Once, asked_first
 
 Keys = tuple[VerifierKey, ...]
 
@@ -39,30 +42,29 @@ class Pins:
         """Whether people type them, and may type another one the next time."""
         return self.desk.has_people and not self._reads(backup=False)
 
-    def source(self, label: str, *, backup: bool = False) -> Source:
-        """Gives the PIN of a token once: a token that went away asks nobody by itself.
+    @contextmanager
+    def source(self, label: str, *, backup: bool = False) -> Iterator[Source]:
+        """Gives the PIN of a token once, to what opens it in this block; who types it does so now.
 
         A backup token may have a PIN of its own, which is typed where there is somebody to do so:
         the credential's would be a wrong one, and wrong ones are counted.
         """
-        given = False
+        with asked_first(self._choose(label, backup=backup)) as source:
+            yield source
 
-        def give() -> Pin:
-            nonlocal given
-            if given:
-                raise TryAgainError("hsm-away", "the token went away, and was not opened again")
-            given = True
-            return self._give(label, backup=backup)
-
+    def _choose(self, label: str, *, backup: bool) -> Source:
         if self._reads(backup=backup) and self.config.gateway.state.is_dir():
-            return BookedPin(give, open_book(self.config.gateway.state))
-        return give
+            return BookedPin(Once(PinSource(self.config)), open_book(self.config.gateway.state))
+        return lambda: self._give(label, backup=backup)
 
     def _reads(self, *, backup: bool) -> bool:
-        """Whether the PIN is the daemon's."""
+        """Whether the PIN is the daemon's, which a throw-away token must never be shown."""
+        if self.drill is not None:
+            return False
         asked = backup and self.desk.has_people
-        kept = self.config.hsm.pin in ("file", "pad") or os.environ.get(DIRECTORY_VARIABLE)
-        return bool(kept) and not asked
+        where = self.config.hsm.pin  # one that the daemon is given by its socket is typed here
+        at_hand = where == "credential" and bool(os.environ.get(DIRECTORY_VARIABLE))
+        return (at_hand or where in ("file", "pad")) and not asked
 
     def _give(self, label: str, *, backup: bool) -> Pin:
         if backup and self.desk.has_people:
@@ -133,8 +135,8 @@ class TokenSigner:
 
     def _open(self, config: HsmConfig, *, backup: bool = False) -> HsmSigner:
         label = config.token_label or config.token_serial or ""
-        pin = self.pins.source(label, backup=backup)
-        self._signer = signer = self._runner.run(open_signer(config, self.origin, pin))
+        with self.pins.source(label, backup=backup) as pin:
+            self._signer = signer = self._runner.run(open_signer(config, self.origin, pin))
         if signer.state == "latched":
             reason = signer.reason or ""
             self.close()

@@ -8,8 +8,10 @@
 6. The note is removed.
 
 If that breaks off after 3, the next try finds the note and goes on with the keys that were made:
-they have signed nothing yet. Without the note keys in the token are never taken for new ones,
-since a second ledger under a key that has signed another would be a fork.
+they have signed nothing yet. The note says which ceremony made them: neither does a ceremony go on
+with keys that no officer approved, nor anything else with those of a ceremony. Without the note
+keys in the token are never taken for new ones, since a second ledger under a key that has signed
+another would be a fork.
 """
 
 import json
@@ -34,8 +36,13 @@ CONFIG_MODE: Final = 0o644
 """No secret is in it; whoever may write it decides whom this gateway believes."""
 _MAX_PENDING: Final = 4096
 _NOTED: Final = 8
-"""Origin, module, label and serial of the token, labels of the keys, and both vkeys."""
+"""Origin, module, label and serial of the token, labels of the keys, and both vkeys; a ceremony's
+name may follow."""
 _REMOVE: Final = "remove it, and the two keys that the broken-off `init` made in the token"
+_GO_ON: Final = (
+    "go on with what made them (`chopmark init`, or the ceremony by --resume), or "
+    "remove the note, and destroy the two keys by the vendor's tool"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,9 @@ class Initialised:
     cosigner_key: VerifierKey
 
 
-def initialise(path: Path, config: Config, make_keys: Callable[[], Keys]) -> Initialised:
+def initialise(
+    path: Path, config: Config, make_keys: Callable[[], Keys], ceremony: str = ""
+) -> Initialised:
     """Set a gateway up.
 
     Args:
@@ -55,6 +64,7 @@ def initialise(path: Path, config: Config, make_keys: Callable[[], Keys]) -> Ini
         config: the configuration.
         make_keys: makes both keys in the token, or neither; not called when an earlier try
             broke off after that.
+        ceremony: names the key ceremony that this belongs to; empty: none.
 
     Raises:
         ExistsError: `file-exists`, `ledger-exists`, `init-pending`, `key-exists`; nothing was made.
@@ -63,7 +73,7 @@ def initialise(path: Path, config: Config, make_keys: Callable[[], Keys]) -> Ini
     """
     text = render_config(config).encode()
     config = parse_config(text)
-    keys = prepare(path, config, make_keys)
+    keys = prepare(path, config, make_keys, ceremony)
     own_member(config, *keys)
     _create_ledger(config, keys)
     write_new(path, text, CONFIG_MODE)
@@ -71,11 +81,11 @@ def initialise(path: Path, config: Config, make_keys: Callable[[], Keys]) -> Ini
     return Initialised(path, *keys)
 
 
-def prepare(path: Path, config: Config, make_keys: Callable[[], Keys]) -> Keys:
+def prepare(path: Path, config: Config, make_keys: Callable[[], Keys], ceremony: str = "") -> Keys:
     """Steps 1 to 3 alone; `initialise` goes on from there. Arguments and errors are the same."""
-    pending = _read_pending(config)
+    pending = read_prepared(config, ceremony)
     _check_absent(path, config, resumed=pending is not None)
-    return pending or _create_keys(config, make_keys)
+    return pending or _create_keys(config, make_keys, ceremony)
 
 
 def forget(config: Config) -> None:
@@ -90,8 +100,14 @@ def is_prepared(config: Config) -> bool:
 
 
 def check_ready(path: Path, config: Config) -> None:
-    """Step 1 alone: refuse what stands in the way; raises as `initialise`."""
-    _check_absent(path, config, resumed=_read_pending(config) is not None)
+    """Step 1 alone: refuse what stands in the way, keys that were made already too.
+
+    Raises:
+        ExistsError, ConfigurationError: as `initialise`.
+    """
+    if is_prepared(config):
+        raise _other_keys(pending_path(config.gateway.state))
+    _check_absent(path, config, resumed=False)
 
 
 def _check_absent(path: Path, config: Config, *, resumed: bool) -> None:
@@ -108,15 +124,21 @@ def _check_absent(path: Path, config: Config, *, resumed: bool) -> None:
         check_creatable(pending_path(config.gateway.state))
 
 
-def _create_keys(config: Config, make_keys: Callable[[], Keys]) -> Keys:
+def _create_keys(config: Config, make_keys: Callable[[], Keys], ceremony: str) -> Keys:
     keys = make_keys()
     note = [config.gateway.origin, *_token(config), *(key.encode() for key in keys)]
+    note += [ceremony] if ceremony else []
     write_new(pending_path(config.gateway.state), json.dumps(note).encode(), 0o600)
     return keys
 
 
-def _read_pending(config: Config) -> Keys | None:
-    """The keys that an earlier try made, if it broke off then."""
+def read_prepared(config: Config, ceremony: str) -> Keys | None:
+    """The keys that an earlier try made, if it broke off then.
+
+    Raises:
+        ExistsError: `init-pending`: something else made them.
+        InternalError: `bad-pending`.
+    """
     path = pending_path(config.gateway.state)
     if not path.exists():
         return None
@@ -124,14 +146,21 @@ def _read_pending(config: Config) -> Keys | None:
         note = json.loads(read_bounded(path, _MAX_PENDING))
     except ValueError:
         note = None
-    if not isinstance(note, list) or len(note) != _NOTED:
+    if not isinstance(note, list) or len(note) not in (_NOTED, _NOTED + 1):
         raise InternalError("bad-pending", f"{path} is damaged", hint=_REMOVE)
-    *place, log_vkey, cosigner_vkey = note
+    *place, log_vkey, cosigner_vkey = note[:_NOTED]
     if place != [config.gateway.origin, *_token(config)]:
         message = f"setting up {place[0]} broke off here, and these options are for another gateway"
         hint = f"give the same --origin, --module and --token-label again, or remove {path}"
         raise ExistsError("init-pending", message, hint=hint)
+    if note[_NOTED:] != ([ceremony] if ceremony else []):
+        raise _other_keys(path)
     return parse_vkey(log_vkey), parse_vkey(cosigner_vkey)
+
+
+def _other_keys(path: Path) -> ExistsError:
+    message = f"by {path}, keys were made here already, and not by this"
+    return ExistsError("init-pending", message, hint=_GO_ON)
 
 
 def _create_ledger(config: Config, keys: Keys) -> None:

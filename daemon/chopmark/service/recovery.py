@@ -17,7 +17,7 @@ be gone altogether.
 import asyncio
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -63,6 +63,7 @@ from chopmark.service.membership import read_membership
 from chopmark.service.places import index_path, log_path, recovery_path
 from chopmark.service.recovery_keys import Chosen, choose_keys
 from chopmark.service.recovery_rule import Fate, Judgement, judge
+from chopmark.service.typed_pin import asked_first
 
 LOOK: Final = 0.2
 """Seconds between two looks at how far it has come."""
@@ -103,14 +104,12 @@ class Recovered:
     floors_lost: bool = False
 
 
-async def recover(
-    config: Config, pin: Source, patience: float, watch: Watch | None = None
-) -> Recovered:
-    """Recover the ledger of a gateway that is stopped.
+def recover(config: Config, pin: Source, patience: float, watch: Watch | None = None) -> Recovered:
+    """Recover the ledger of a gateway that is stopped; blocks until done.
 
     Args:
         config: its configuration.
-        pin: gives the token's PIN.
+        pin: gives the token's PIN; may ask for it, in this thread, while nothing waits for that.
         patience: seconds to wait for peers that do not answer, and while nothing comes.
         watch: told how far it has come.
 
@@ -121,11 +120,19 @@ async def recover(
         UnreachableError: `no-reply`: nobody has answered; `recovery-stalled`: call it again.
         RefusedError: `fork`: what the peers hold contradicts itself.
     """
+    state = config.gateway.state
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with closing(lock_state(state)):
+        keys = asyncio.run(choose_keys(config, patience))
+        with asked_first(pin) as typed:
+            return asyncio.run(_recover(config, keys, typed, patience, watch or Watch()))
+
+
+async def _recover(
+    config: Config, keys: Chosen, pin: Source, patience: float, watch: Watch
+) -> Recovered:
     async with AsyncExitStack() as stack:
         state = config.gateway.state
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        stack.callback(lock_state(state).close)
-        keys = await choose_keys(config, patience)
         signer = await open_signer(keys.hsm, config.gateway.origin, pin)
         stack.push_async_callback(signer.close)
         members = read_membership(config, signer.log_key, signer.cosigner_key)
@@ -139,7 +146,7 @@ async def recover(
             raise ConfigurationError("no-peers", "there is no [[peer]] to ask", hint=hint)
         mark = await signer.read_mark()
         witness = signer.witness_key
-        recovery = _Recovery(config, own, keys, peers, mark, patience, watch or Watch(), witness)
+        recovery = _Recovery(config, own, keys, peers, mark, patience, watch, witness)
         with noting(log_path(state), "ledger.recovered") as about:
             made = await recovery.run()
             about |= {"result": made.judgement.fate.value, "entries": made.head.size}

@@ -68,16 +68,14 @@ class Rotation:
         """Let a key sign from now on.
 
         Raises:
-            MissingError: `no-such-key`.
+            MissingError: `no-such-key`, also of one whose destruction has begun.
             RefusedError: `key-not-in-roster`: peers would not take what it signs.
         """
-        role, _ = await self.log.write(
-            lambda store: store.change(lambda db: table.find_key(db, vkey))
-        )
+        await self.log.write(lambda store: store.change(lambda db: table.find_key(db, vkey)))
         if self.rosters.current is not None and self._state(vkey) != "active":
             hint = "`chopmark roster propose --add-key ID=VKEY`, and have it signed"
             raise RefusedError("key-not-in-roster", "the roster does not name this key", hint=hint)
-        await self.log.write(lambda store: store.change(lambda db: table.set_due(db, vkey, role)))
+        await self.log.write(lambda store: store.change(lambda db: table.set_due(db, vkey)))
         listed = await self.keys()  # before the parts are made anew, and the signer with them
         self.rosters.changed.set()
         return listed
@@ -87,13 +85,16 @@ class Rotation:
 
         Raises:
             MissingError: `no-such-key`, also of one that is destroyed already.
-            RefusedError: `key-in-use`: it signs, or the roster says that it may.
+            RefusedError: `key-in-use`: it signs, or is due to, or the roster says that it may;
+                `ambiguous-key`: its private half may be another key's.
         """
         key, label = await self._find(vkey)
         used = (self.signer.log_key.encode(), self.signer.cosigner_key.encode())
         if vkey in used or self._state(vkey) == "active":
             hint = "activate another one, and have the roster end this one"
             raise RefusedError("key-in-use", "this key is in use", hint=hint)
+        # From here on it cannot be activated any more, however long the token takes.
+        await self.log.write(lambda store: store.change(lambda db: table.begin_retiring(db, vkey)))
         await self.signer.destroy(label, key)
         await self.log.write(lambda store: store.change(lambda db: table.forget_key(db, vkey)))
         return await self.keys()

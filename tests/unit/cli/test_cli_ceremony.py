@@ -41,9 +41,22 @@ def test_check_tells_the_keys_and_who_approved(run: Run, certificates: list[str]
     assert "compare them" in check(run, signed(ended())).out
 
 
+def test_check_tells_how_many_had_to_approve_and_warns_of_one_alone(run: Run) -> None:
+    done = check(run, signed(ended()))
+    assert "2 of 3 officers" in done.out
+    assert "WARNING" not in done.out
+    one = ended(held(by=[1], need=1))
+    done = check(run, signed(one))
+    assert done.code == 0
+    assert "1 of 3 officers" in done.out
+    assert "WARNING: one officer alone" in done.out
+    assert "one officer alone" in check(run, signed(one), "--json").lines()[0]["warning"]
+
+
 def test_check_gives_all_of_it_as_json(run: Run) -> None:
     (found,) = check(run, signed(ended()), "--json").lines()
     assert (found["outcome"], found["need"], found["notice"]) == ("completed", 2, None)
+    assert found["warning"] is None
     assert found["keys"] == [LOG.vkey.encode(), COSIGNER.vkey.encode()]
     assert [one["name"] for one in found["officers"]] == [CHAN.name, LEE.name, HO.name]
     assert found["steps"][3]["approved_by"] == [CHAN.name, LEE.name]

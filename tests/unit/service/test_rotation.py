@@ -1,5 +1,6 @@
 """Which key in the token is destroyed, and which stays."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -52,8 +53,10 @@ async def rotation(log: Log, token: Token, ended: VerifierKey, made: VerifierKey
     labels = {"log_label": "log", "cosigner_label": "cosigner", "witness_label": "witness"}
     config = SimpleNamespace(hsm=SimpleNamespace(**labels))
     membership = SimpleNamespace(own=own, peers=(), chain=())
-    rosters = SimpleNamespace(current=None, membership=membership)
+    rosters = SimpleNamespace(current=None, membership=membership, changed=asyncio.Event())
     text = made.encode()
+    used = ("UPDATE log SET log_vkey = ?", (token.log_key.encode(),))
+    await log.write(lambda store: store.change(lambda db: db.execute(*used)))
     await log.write(lambda store: store.change(lambda db: table.add_key(db, text, "log", "log-2")))
     return Rotation(config, log, token, rosters)  # type: ignore[arg-type]  # as much as is looked at
 
@@ -73,6 +76,39 @@ async def test_first_key_is_destroyed_once_another_signs(log: Log) -> None:
     keys = await rotation(log, token, LOG.vkey, THIRD)
     await keys.retire(LOG.vkey.encode())
     assert token.destroyed == [("log", LOG.vkey)]
+
+
+async def test_key_that_is_due_is_not_destroyed(log: Log) -> None:
+    token = Token()
+    keys = await rotation(log, token, THIRD, SECOND)
+    await keys.activate(SECOND.encode())
+    with pytest.raises(RefusedError) as error:
+        await keys.retire(SECOND.encode())
+    assert (error.value.code, token.destroyed) == ("key-in-use", [])
+
+
+async def test_key_whose_destruction_has_begun_is_not_activated(log: Log) -> None:
+    """Not while it is being destroyed, nor after the token went away in the middle of it."""
+    codes = []
+
+    class Slow(Token):
+        async def destroy(self, label: str, key: VerifierKey) -> None:
+            with pytest.raises(MissingError) as error:
+                await keys.activate(SECOND.encode())
+            codes.append(error.value.code)
+            if len(codes) == 1:
+                raise TryAgainError("hsm-away", "the HSM is away")
+            await super().destroy(label, key)
+
+    token = Slow()
+    keys = await rotation(log, token, THIRD, SECOND)
+    with pytest.raises(TryAgainError):
+        await keys.retire(SECOND.encode())
+    with pytest.raises(MissingError):
+        await keys.activate(SECOND.encode())
+    await keys.retire(SECOND.encode())
+    assert codes == ["no-such-key"] * 2
+    assert token.destroyed == [("log-2", SECOND)]
 
 
 async def test_keys_are_listed_while_the_token_is_away(log: Log) -> None:

@@ -60,7 +60,7 @@ def test_keys_that_have_taken_over_are_used_and_the_mark_stays_where_it_is(confi
         for key, role in ((NEXT, "log"), (SECOND, "cosigner")):
             vkey = key.vkey.encode()
             rotation.add_key(db, vkey, role, f"{role}-2")  # type: ignore[arg-type]  # one of the two
-            rotation.set_due(db, vkey, role)  # type: ignore[arg-type]  # as above
+            rotation.set_due(db, vkey)
     before = present_hsm_config(config)
     assert (before.log_label, before.cosigner_name) == ("log", COSIGNER.name)
     rotation.apply_due(path)

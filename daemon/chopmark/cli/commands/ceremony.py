@@ -3,7 +3,7 @@
 import sys
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from cyclopts import Parameter
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from chopmark.core.ceremony import Ceremony
     from chopmark.core.keys import VerifierKey
     from chopmark.service.ceremony_hold import Plan
+
+PRUDENT: Final = 2
+"""Officers who must approve, or one alone could have made the keys of their own accord."""
 
 
 def initialise(
@@ -212,6 +215,7 @@ def _summarise(ceremony: "Ceremony", keys: "tuple[VerifierKey, ...]") -> dict[st
         "reason": (end.reason or None) if end else None,
         "keys": [one.encode() for one in keys],
         "need": ceremony.need,
+        "warning": _warn_of(ceremony),
         "officers": [
             {
                 "name": one.name,
@@ -231,6 +235,13 @@ def _summarise(ceremony: "Ceremony", keys: "tuple[VerifierKey, ...]") -> dict[st
     }
 
 
+def _warn_of(ceremony: "Ceremony") -> str | None:
+    """What keeps no rule, and is worth knowing all the same."""
+    if ceremony.need >= PRUDENT:
+        return None
+    return "WARNING: one officer alone could approve every step of this ceremony"
+
+
 def _show(ceremony: "Ceremony", keys: "tuple[VerifierKey, ...]", *, trusted: bool) -> None:
     from chopmark.core.ceremony import encode_time
     from chopmark.core.fingerprint import Fingerprint, encode_public
@@ -244,7 +255,16 @@ def _show(ceremony: "Ceremony", keys: "tuple[VerifierKey, ...]", *, trusted: boo
         say(styled(" ✔ GOOD ", "green-block"), "  ", styled(ceremony.origin, "bold"))
     if ceremony.notice:
         say(styled(ceremony.notice, "yellow"))
-    say_fields([("place", ceremony.place), ("ended", encode_time(end.time) if end else None)])
+    say_fields(
+        [
+            ("place", ceremony.place),
+            ("ended", encode_time(end.time) if end else None),
+            ("needed", f"{ceremony.need} of {len(ceremony.officers)} officers"),
+        ]
+    )
+    warning = _warn_of(ceremony)
+    if warning is not None:
+        say("  ", styled(warning, "yellow"))
     for one in keys:
         said = Fingerprint(encode_public(one))
         say_fields([("key", one.encode()), ("fingerprint", said.hex), ("in words", said.words)])

@@ -1,6 +1,5 @@
 """`chopmark recover`: take our own log back from the peers."""
 
-import asyncio
 import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, Final
@@ -74,7 +73,7 @@ def recover(
         asking = stack.enter_context(options.meter("asking the peers", 1, unit="peers"))
         taking = stack.enter_context(options.meter("taking the log back", 1, unit="entries"))
         watch = recovery.Watch(asking.reach, taking.reach)
-        made = asyncio.run(recovery.recover(config, pin_source(config), patience, watch))
+        made = recovery.recover(config, pin_source(config), patience, watch)
     result = made.judgement.fate.value
     report = None if result == "whole" else write_report(made, config.gateway.state)
     if options.json:
