@@ -134,6 +134,8 @@ class Module:
     def close(self) -> None:
         """Stop the module for good; it may then be loaded again."""
         self.stop()
+        if self._is_client and self._started:
+            self._library.unload()
         self._closed = True
         _loaded.discard(self._real)
 
