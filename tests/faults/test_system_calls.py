@@ -34,7 +34,7 @@ KILL, BROKEN, FULL = "signal=KILL", "error=EIO", "error=ENOSPC"
 THREADS: Final = {
     "main": "configuration, lock, making of the replica's database",
     "read_0": "opening of the log and of its index",
-    "hsm_0": "SoftHSM",
+    "hsm": "SoftHSM",
     "write-log_0": "appends, moves of the head, checkpoint of the WAL",
     "index": "the log's digest index",
     "read-copy_0": "opening of the replica",
@@ -64,7 +64,7 @@ def box(folder: Path, nursery: Nursery) -> Box:
 
 def faults_at(point: Point) -> list[str]:
     # SoftHSM reads its files over and over; nothing of ours is written meanwhile.
-    reads = {"openat", *READS} if point.thread == "hsm_0" else READS
+    reads = {"openat", *READS} if point.thread == "hsm" else READS
     if point.call in reads:
         return [BROKEN] if ALL else []
     every = [KILL, BROKEN, FULL] if point.call in FILLS else [KILL, BROKEN]
