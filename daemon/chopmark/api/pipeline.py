@@ -225,7 +225,9 @@ class Pipeline:
             recorded = await self._record_in_slot(drafts)
             if recorded is None:
                 return Settled(first, count, faults, failure=self._failure)
-            state = await self._wait(recorded, {draft.kind for draft in drafts})
+            kinds = {draft.kind for draft in drafts}
+            del drafts  # they are recorded: many groups may wait for a slow HSM
+            state = await self._wait(recorded, kinds)
             provisional = state == "signed" and self._gateway.demands_quorum()
             return Settled(first, count, faults, recorded, state, provisional)
         except ChopmarkError as error:
