@@ -6,6 +6,7 @@ import gc
 import logging
 import resource
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any, Final
 
 _log = logging.getLogger(__name__)
@@ -37,7 +38,8 @@ def forbid_core_files() -> None:
     PR_SET_DUMPABLE (prctl(2)) holds for core files that go to a program too, as systemd's do, which
     RLIMIT_CORE does not; and no other process of our user may look into ours.
     """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError, ValueError):  # a unit's filter of system calls may forbid this one
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
