@@ -16,6 +16,8 @@ from typing import Self
 _DEADLINE = 10.0
 _HOST = "127.0.0.1"
 _PORTS = (16384, 32768)
+_SHARES = 16
+_given: set[int] = set()
 
 
 class BrokerFailedError(RuntimeError):
@@ -35,12 +37,19 @@ def free_port() -> int:
     """A TCP port on loopback that nobody listened on a moment ago.
 
     It lies below those that the kernel gives to connections: one of these could take it while
-    a program that had it starts again.
+    a program that had it starts again. It is given once only, and to no other worker of pytest's:
+    who asks for one may use it much later.
     """
+    first, last = _PORTS
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SHARES
+    share = (last - first) // _SHARES
     while True:
-        port = random.randrange(*_PORTS)  # noqa: S311 - no secret
+        port = first + worker * share + random.randrange(share)  # noqa: S311 - no secret
+        if port in _given:
+            continue
         with socket.socket() as probe, suppress(OSError):
             probe.bind((_HOST, port))
+            _given.add(port)
             return port
 
 

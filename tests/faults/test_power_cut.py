@@ -23,6 +23,8 @@ SEED: Final = int(os.environ.get("FAULTS_SEED", "1"))
 ROUNDS: Final = 4 if LONG else 1
 PARTS: Final = 3 if LONG else 1
 """How often each cut is tried with other parts of what was not flushed."""
+TRIES: Final = 3
+"""Recordings in one of which a bug is found at the latest."""
 
 
 def test_power_cut_at_any_flush_loses_no_answer() -> None:
@@ -53,11 +55,15 @@ def test_power_cut_at_any_flush_of_init_leaves_all_or_nothing() -> None:
     ids=["no-sync", "late-commit", "index-ahead"],
 )
 def test_power_cuts_find_bug(bug: str, step: int, signs: list[str]) -> None:
-    with record("gateway", SEED, ROUNDS, bug) as recording:
-        start = next(one["events"] for one in recording.shown if one["what"] == "recorded")
-        _, faults = recording.try_all(recording.cuts(PARTS, start, step), check_restart)
-    assert faults
-    assert any(sign in fault for fault in faults for sign in signs)
+    found: list[str] = []
+    for seed in range(SEED, SEED + TRIES):  # when what is written depends on the machine's load
+        with record("gateway", seed, ROUNDS, bug) as recording:
+            start = next(one["events"] for one in recording.shown if one["what"] == "recorded")
+            _, faults = recording.try_all(recording.cuts(PARTS, start, step), check_restart)
+        found += faults
+        if any(sign in fault for fault in faults for sign in signs):
+            return
+    pytest.fail(f"not found in {TRIES} recordings: {found}")
 
 
 def test_power_cuts_find_that_init_does_not_sync_its_folders() -> None:

@@ -32,6 +32,8 @@ _SMALL: Final = 64 * 1024
 _DELAY: Final = 0.05
 """Seconds for a body to arrive. Many clients send it in a packet of its own, right behind the
 head; for one that is slow, uvicorn's way has the time limits."""
+_FIRST: Final = 0.5
+"""Seconds that a connection has for its first bytes when the server stops."""
 _OVERLOADED: Final = Problem(
     503,
     "overloaded",
@@ -78,6 +80,8 @@ class _BoundedProtocol(HttpToolsProtocol):
     _read = b""
     _delayed: TimerHandle | None = None
     _stalled: TimerHandle | None = None
+    _untouched = True
+    _stopping = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
@@ -110,6 +114,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Feed the parser; cut off a head that goes on and on."""
         CALLER.set(self._caller)  # for the tasks that are begun from here
+        self._untouched = False
         was_in_head, idle, heads = self._in_head, self._is_idle(), self._heads
         if self._stalled is not None:
             self._start_stall()  # it sends, and may read later
@@ -156,6 +161,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._handler = None if crowded else self._find_handler()
         if self._handler is None:
             super().on_headers_complete()
+            self._close_after_answer()
 
     def on_body(self, body: bytes) -> None:
         """Keep what has come of a body."""
@@ -197,12 +203,14 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._delayed = None
         read, self._handler, self._read = self._read, None, b""
         super().on_headers_complete()
+        self._close_after_answer()
         if read:
             super().on_body(read)
 
     def _go_short(self, handle: Handler, body: bytes) -> None:
         exchange = _Exchange(_NOBODY_WAITS)
         self.cycle = exchange
+        self._close_after_answer()
         task: Task[None] = self.loop.create_task(self._exchange(exchange, handle, body))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
@@ -227,11 +235,24 @@ class _BoundedProtocol(HttpToolsProtocol):
         self.on_response_complete()
 
     def shutdown(self) -> None:
-        """Stop in order: a request whose head has come is still answered, when its body is here."""
+        """Stop in order: a request whose head has come is still answered, when its body is here.
+
+        Who has connected a moment ago has not been listened to yet: what was sent meanwhile would
+        be thrown away, and the connection reset.
+        """
         if self._handler is not None:
             self._stop_delay()
             self._go_long()
-        super().shutdown()
+        if self._untouched and not self._stopping:
+            self._stopping = True
+            self.loop.call_later(_FIRST, self.shutdown)
+        else:
+            super().shutdown()
+
+    def _close_after_answer(self) -> None:
+        """Let the first request of a connection that came while we stop be its last."""
+        if self._stopping and self.cycle is not None:
+            self.cycle.keep_alive = False
 
     def _wait_for_head(self) -> None:
         self._late = self.loop.call_later(self.limits.head_seconds, self.transport.close)
