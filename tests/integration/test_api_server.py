@@ -134,6 +134,20 @@ async def test_stop_lets_a_running_request_finish(tmp_path: Path) -> None:
         assert (await request).status_code == 201
 
 
+async def test_stop_listens_to_who_has_connected_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    async with running(FakeGateway(), path, None):
+        reader, writer = await asyncio.open_unix_connection(path)
+        async with over_unix(path) as client:  # once that is answered, both were accepted
+            assert (await client.get("/healthz")).status_code == 200
+        request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n"
+        asyncio.get_running_loop().call_later(0.2, writer.write, request)
+    answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answer
+    writer.close()
+
+
 async def test_stop_is_bounded_when_a_request_hangs(tmp_path: Path) -> None:
     gateway = FakeGateway()
     gateway.gate.clear()
