@@ -15,6 +15,8 @@ LOCK := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header
 override DOC := $(value DOC)
 override JSON := $(value JSON)
 export DOC ONCE SCALE JSON SEEDS
+# Each of hundreds of programs, and each worker of pytest, would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +30,6 @@ demo: ## three gateways here [DOC=file to attest, ONCE=1: end by itself]
 
 test: setup lint ## everything: linters, types, layers, all tests, core coverage
 	@mkdir -p $(dir $(LOG))
-	@# hundreds of programs would compile it anew where PYTHONDONTWRITEBYTECODE is set
-	@$(BIN)/python -m compileall -q daemon
 	@# in the order of collection: what takes longest comes first
 	@$(BIN)/pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --cov --durations=25 2>&1 | tee $(LOG)
 	@tail -n 1 $(LOG)
@@ -59,8 +59,8 @@ simulate: ## gateways in a simulation of everything that fails [SEEDS=12345, 0-5
 	@$(BIN)/python tests/simulation/run.py $(if $(SEEDS),"$$SEEDS")
 
 lock: ## write locks/ anew, with uv [UPGRADE=1 for newer versions]
-	@$(LOCK) pyproject.toml -o locks/run.txt
-	@$(LOCK) pyproject.toml --extra dev -c locks/run.txt -o locks/dev.txt
+	@$(LOCK) pyproject.toml --extra documents -o locks/run.txt
+	@$(LOCK) pyproject.toml --extra documents --extra dev -c locks/run.txt -o locks/dev.txt
 	@printf '%s\n' editables hatchling setuptools wheel | $(LOCK) - -o locks/build.txt
 	@! grep -nE '://|^-' locks/*.txt || { echo 'lock: an address or option got into locks/' >&2; exit 1; }
 
