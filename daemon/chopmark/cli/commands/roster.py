@@ -97,7 +97,7 @@ def propose(
     from chopmark.service import roster_edit as edit
     from chopmark.service.config import parse_peer
 
-    before = None if first else _read_before(base, options)
+    before = None if first else read_before(base, options)
     now = datetime.now(UTC)
     if draft is not None:
         made = read_draft(read_bounded(draft, MAX_NOTE).decode("utf-8", "replace"))
@@ -145,7 +145,7 @@ def sign(file: Path, /, *, confirm_lost: Flag = False, options: Given) -> int:
     with options.connect() as gateway:
         note = gateway.sign_roster(data, confirm_lost=confirm_lost)
     replace_file(file, note)
-    opened = _open(note)
+    opened = open_unjudged(note)
     if options.json:
         say_json({"path": str(file), **_describe(opened)})
     else:
@@ -249,18 +249,19 @@ def suspension(member: str, origin: str, key: Path, output: Path, /, *, options:
     return 0
 
 
-def _read_before(base: Path | None, options: Options) -> "SignedRoster":
+def read_before(base: Path | None, options: Options) -> "SignedRoster":
+    """A version of the roster: that of a file, or else the one in force at the gateway."""
     if base is not None:
-        return _open(read_bounded(base, MAX_NOTE))
+        return open_unjudged(read_bounded(base, MAX_NOTE))
     with options.connect() as gateway:
         answer = gateway.roster()
     if not answer.get("pinned"):
         hint = "make version 1 with --first, or name the version before with --base"
         raise MissingError("no-roster", "no roster is pinned at this gateway", hint=hint)
-    return _open(str(answer["note"]).encode())
+    return open_unjudged(str(answer["note"]).encode())
 
 
-def _open(data: bytes) -> "SignedRoster":
+def open_unjudged(data: bytes) -> "SignedRoster":
     """A note whose rules hold; who has signed is for others to judge."""
     from chopmark.core.note import parse_note
     from chopmark.core.roster_follow import SignedRoster
@@ -335,7 +336,7 @@ def _report(answer: dict[str, Any], options: Options) -> int:
 
 
 def _show(answer: dict[str, Any]) -> None:
-    _show_roster(_open(str(answer["note"]).encode()))
+    _show_roster(open_unjudged(str(answer["note"]).encode()))
     if answer.get("suspended"):
         say(styled(f"suspended by their own keys: {', '.join(answer['suspended'])}", "red"))
     _show_alarms(answer)
