@@ -1,8 +1,10 @@
-"""Mosquittos with TLS, set up by the commands and templates that docs/operations/brokers.md names."""
+"""Mosquittos with TLS, set up by the commands and templates of docs/operations/brokers.md."""
 
 import re
+import signal
+import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from chopmark.mesh.broker import Broker as Address
@@ -23,9 +25,8 @@ def commands(section: str) -> list[str]:
 
 def run(script: str, folder: Path) -> None:
     """Run commands of the page; fails with what they said."""
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script], cwd=folder, capture_output=True, text=True
-    )
+    command = ["bash", "-euo", "pipefail", "-c", script]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
 
 
@@ -36,33 +37,28 @@ class Authority:
         self.folder = folder
         folder.mkdir(parents=True)
         self._set_up, self._request, self._issue, self._server = commands("Certificates")
-        run(self._set_up, folder)
+        run(self._set_up.replace(f"DNS:{NAME}", f"DNS:{NAME}, IP:127.0.0.1"), folder)
 
-    def issue(self, name: str, *, instead: tuple[str, str] = ("", "")) -> None:
+    def issue(self, name: str, member: str = "", *, instead: tuple[str, str] = ("", "")) -> None:
         """`name`.key and `name`.pem for a gateway; `instead` changes what the CA is told."""
-        script = (self._request + self._issue).replace("hk-1", name)
+        script = (self._request + self._issue).replace("CN=hk-1", f"CN={member or name}")
+        script = re.sub(r"(?<!=)hk-1", name, script)
         run(script.replace(*instead) if instead[0] else script, self.folder)
 
-    def issue_server(self) -> None:
+    def issue_server(self, *, instead: tuple[str, str] = ("", "")) -> None:
         """server.key and server.pem."""
-        run(self._server, self.folder)
+        run(self._server.replace(*instead) if instead[0] else self._server, self.folder)
 
     def revoke(self, name: str) -> None:
         """A new crl.pem without this certificate."""
         (script,) = commands("Revoking")
         run(script.replace("hk-1", name), self.folder)
 
-    def tls(self, member: str, **changes: Path | str) -> Tls:
-        """What a member's link is given."""
+    def tls(self, name: str, member: str = "") -> Tls:
+        """What a member's link is given, with the files of this name."""
         folder = self.folder
-        values = {
-            "ca": folder / "ca.pem",
-            "certificate": folder / f"{member}.pem",
-            "key": folder / f"{member}.key",
-            "name": NAME,
-            "member": member,
-        }
-        return Tls(**{**values, **changes})  # type: ignore[arg-type]
+        certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+        return Tls(folder / "ca.pem", certificate, key, NAME, member or name)
 
 
 class SecureBroker(Broker):
@@ -72,17 +68,25 @@ class SecureBroker(Broker):
         folder: for everything.
         authority: of its certificate, and of its clients'.
         acl: its access list.
-        bridge: lines to change in bridge.conf, as for `sed`; without, there is no bridge.
+        bridge: what to change in bridge.conf; without, there is no bridge.
+        change: what to change in the templates.
     """
 
     def __init__(
-        self, folder: Path, authority: Authority, acl: str, bridge: Sequence[str] = ()
+        self,
+        folder: Path,
+        authority: Authority,
+        acl: str,
+        *,
+        bridge: Mapping[str, str] | None = None,
+        change: tuple[str, str] = ("", ""),
     ) -> None:
         self.authority = authority
         self.publish_port = free_port()
         self.place = folder / "chopmark"
         self.access = acl
         self._bridge = bridge
+        self._change = change
         if not (authority.folder / "server.pem").exists():
             authority.issue_server()
         super().__init__(folder, persistence=True)
@@ -106,12 +110,22 @@ class SecureBroker(Broker):
         (self.folder / "system").mkdir(exist_ok=True)
         run(self._fill("\n".join(lines)).replace("-g mosquitto ", ""), staging)
 
+    def reload(self) -> None:
+        """SIGHUP."""
+        self._signal(signal.SIGHUP)
+
     def crl_unit(self, key: str) -> str:
         """A command of the unit that watches the list."""
         text = (self.folder / "system/chopmark-mosquitto-crl.service").read_text()
         return text.partition(f"\n{key}=")[2].partition("\n")[0]
 
+    def _accepts(self) -> bool:
+        with socket.socket() as probe:
+            return super()._accepts() and probe.connect_ex((self.host, self.publish_port)) == 0
+
     def _fill(self, text: str) -> str:
+        if self._change[0]:
+            text = text.replace(*self._change)
         text = text.replace("/etc/mosquitto/chopmark", str(self.place))
         text = text.replace("/etc/mosquitto/conf.d", str(self.folder / "conf.d"))
         text = text.replace("/etc/systemd/system", str(self.folder / "system"))
@@ -122,9 +136,11 @@ class SecureBroker(Broker):
     def _write_files(self) -> None:
         self.install()
         if self._bridge:
+            for kind in ("pem", "key"):
+                ours = (self.authority.folder / f"bridge.{kind}").read_bytes()
+                (self.place / f"bridge.{kind}").write_bytes(ours)
             text = (self.folder / "staging/bridge.conf").read_text()
-            for change in self._bridge:
-                old, new = change.split("=>")
+            for old, new in self._bridge.items():
                 text = text.replace(old, new)
             (self.folder / "conf.d/bridge.conf").write_text(text)
         main = [

@@ -1,4 +1,4 @@
-"""What a gateway may write and read at a broker, as topic filters, so that none can pose as another.
+"""What a gateway may write and read at a broker, so that none takes the topics of another.
 
 Trust rests on signatures, never on this; it keeps a member from filling, or clearing, topics of
 others. `topics` says what is needed, and a test that this is neither less nor more.

@@ -23,8 +23,10 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 from chopmark.mesh.broker import Broker, Fault, Tls
-from chopmark.mesh.words import explain_alert, explain_verification
+from chopmark.mesh.words import explain_alert, explain_cut, explain_verification
 
+CUT: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
+"""How a connection ends that the other side did not want to begin."""
 MAX_FILE: Final = 1024 * 1024
 """Bytes of a certificate file: some hundred certificates."""
 ANSWER: Final = 3.0
@@ -98,7 +100,7 @@ def explain(error: BaseException | None, tls: Tls) -> Fault | None:
     """What an error of a handshake means; None if it is no matter of TLS."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return explain_verification(error.verify_code, error.verify_message, tls)
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
         return explain_alert(error.reason or str(error), tls, _validity(tls))
     return None
 
@@ -115,14 +117,20 @@ def probe(broker: Broker, tls: Tls, port: int, seconds: float) -> Fault | None:
     Returns:
         What is wrong, or None if the broker says nothing against it, or nothing at all.
     """
+    shaken = False
     try:
         context = open_context(tls)
-        with socket.create_connection((broker.host, port), timeout=seconds) as plain:
-            with context.wrap_socket(plain) as secure:
-                secure.settimeout(ANSWER)
-                secure.recv(1)  # says nothing of its own: an alert, an end, or time is up
+        with (
+            socket.create_connection((broker.host, port), timeout=seconds) as plain,
+            context.wrap_socket(plain) as secure,
+        ):
+            shaken = True
+            secure.settimeout(ANSWER)
+            secure.recv(1)  # an alert, an end, or time is up
     except TlsFaultError as error:
         return error.fault
+    except (*CUT, ssl.SSLEOFError):
+        return None if shaken else explain_cut()
     except OSError as error:
         return explain(error, tls)
     return None

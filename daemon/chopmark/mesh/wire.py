@@ -32,7 +32,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from chopmark.mesh.broker import Broker, BrokerAwayError, Fault, Limits, Tls, Will
-from chopmark.mesh.tls import TlsFaultError, explain, open_context, probe
+from chopmark.mesh.tls import CUT, TlsFaultError, explain, open_context, probe
 from chopmark.mesh.words import explain_refusal, explain_silence
 
 # paho logs every lost connection as an error; the link has its own line for that.
@@ -41,7 +41,6 @@ _WIRE_LOG.setLevel(logging.CRITICAL)
 
 _NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 _LOST = "connection lost"
-_CUT = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 _WITH_WILL = 0x04  # MQTT 5, 3.14.2.1: "Disconnect with Will Message"
 
 FAILURE = 0x80  # MQTT 5, 2.4: reason codes from here on are failures, itself unspecified
@@ -192,12 +191,10 @@ class Wire(aiomqtt.Client):
             return explain_refusal(self._refusal.value, name_of(self._refusal))
         if tls is None:
             return explain_silence() if str(error).startswith(_LOST) else None
-        if isinstance(cause, ssl.SSLError):
-            return await asyncio.to_thread(explain, cause, tls)
-        if isinstance(cause, _CUT) or str(error).startswith(_LOST):
+        if isinstance(cause, (*CUT, ssl.SSLEOFError)) or str(error).startswith(_LOST):
             seconds = self._limits.connect_timeout
             return await asyncio.to_thread(probe, self._broker, tls, self._at, seconds)
-        return None
+        return await asyncio.to_thread(explain, cause, tls)
 
     def _end(self, reason: str) -> None:
         """Wake everybody who waits for this connection; the first reason counts."""

@@ -17,8 +17,7 @@ _REFUSALS: Final = {
     0x84: "it has no MQTT 5: take another broker",
     0x85: "it refuses our client id, which is our member id (and the same with -TX)",
     0x86: "it wants a user name: let it take the CN of the certificate (use_identity_as_username)",
-    0x87: "nobody of our name, or without a certificate, has these rights there: compare its access "
-    "list with `chopmark roster export-acl`",
+    0x87: "it does not know our name: is its access list of `chopmark roster export-acl`?",
     0x8A: "its operator has shut us out: ask why",
     0x97: "its quota is used up: ask its operator",
 }
@@ -95,10 +94,15 @@ def explain_alert(reason: str, tls: Tls, validity: str) -> Fault:
     return _explain_protocol(reason, ours)
 
 
+def explain_cut() -> Fault:
+    """Why somebody may close a connection in the middle of the handshake, or answer other bytes."""
+    hint = "is it the right port? 8883 is usual; 1883 is without TLS"
+    return Fault("tls-none", "what listens there does not speak TLS", hint)
+
+
 def _explain_protocol(reason: str, ours: str) -> Fault:
     if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER_FAILURE" in reason:
-        hint = "is it the right port? 8883 is usual; 1883 is without TLS"
-        return Fault("tls-none", "what listens there does not speak TLS", hint)
+        return explain_cut()
     if "PROTOCOL_VERSION" in reason or "UNSUPPORTED_PROTOCOL" in reason:
         hint = "its operator must allow TLS 1.2 at least, better 1.3"
         return Fault("tls-version", "the broker speaks only TLS older than 1.2", hint)
