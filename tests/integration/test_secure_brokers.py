@@ -21,7 +21,8 @@ from chopmark.core.roster_follow import open_roster
 from chopmark.mesh import topics
 from chopmark.mesh.broker import Broker, Tls, Will
 from chopmark.service.acl import make_acl
-from integration.documents import attest, some_document, verify
+from ejabberdbroker import Ejabberd
+from integration.documents import attest, attest_many, some_document, verify
 from integration.link_party import Party, until
 from integration.mesh_boxes import boxes
 from rig.broker import Broker as PlainBroker
@@ -142,6 +143,8 @@ SPOILT = {
         ("cn", r"our certificate .* is for CN=mo-1, and we are hk-1; have one made for CN=hk-1"),
         ("key", r"the key .*mo-1\.key is not that of the certificate .*hk-1\.pem"),
         ("mode", r"others than its owner may open .*hk-1\.key; chmod 0400"),
+        ("password", r"our key .* has a password; store it without"),
+        ("no-key", r"ca\.pem is no private key in PEM"),
         ("absent", r"cannot read .*nobody\.pem: No such file"),
         ("not-pem", r"ca\.key is no PEM file"),
         ("plain", r"connection lost before the broker's answer; .*\[broker\.tls\]"),
@@ -169,10 +172,12 @@ def _spoil(change: str, authority: Authority, foreign: Authority, folder: Path) 
     """Files with one thing wrong."""
     good = authority.tls("hk-1")
     if change == "mode":
-        copy = folder / "hk-1.key"
-        copy.write_bytes(good.key.read_bytes())
+        copy = _closed(good.key, folder)
         copy.chmod(0o640)
         return replace(good, key=copy)
+    if change == "password":
+        run(f"openssl pkey -aes256 -passout pass:x -in {good.key} -out locked.key", folder)
+        return replace(good, key=folder / "locked.key")
     if change in SPOILT:
         authority.issue(change, "hk-1", instead=SPOILT[change])
         return authority.tls(change, member="hk-1")
@@ -182,10 +187,19 @@ def _spoil(change: str, authority: Authority, foreign: Authority, folder: Path) 
         "name": replace(good, name="other.example"),
         "cn": replace(authority.tls("mo-1"), member="hk-1"),
         "key": replace(good, key=authority.folder / "mo-1.key"),
+        "no-key": replace(good, key=_closed(authority.folder / "ca.pem", folder)),
         "absent": replace(good, certificate=authority.folder / "nobody.pem"),
         "not-pem": replace(good, ca=authority.folder / "ca.key"),
         "plain": None,
     }[change]
+
+
+def _closed(file: Path, folder: Path) -> Path:
+    """A copy that its owner alone may open."""
+    copy = folder / file.name
+    copy.write_bytes(file.read_bytes())
+    copy.chmod(0o400)
+    return copy
 
 
 @pytest.mark.parametrize(
@@ -376,6 +390,16 @@ def test_units_are_sound(broker: SecureBroker) -> None:
     assert f"PathChanged={broker.place}/crl.pem\n" in watched
 
 
+def test_templates_take_other_places_by_the_command_that_their_page_gives(tmp_path: Path) -> None:
+    (script,) = re.findall(r"```sh\n(.*?)```", (TEMPLATES / "README.md").read_text(), re.DOTALL)
+    (tmp_path / "chopmark.conf").write_bytes((TEMPLATES / "chopmark.conf").read_bytes())
+    run(script, tmp_path)
+    lines = (tmp_path / "chopmark.conf").read_text().splitlines()
+    assert "listener 18883" in lines
+    assert lines.count("crlfile /srv/broker/tls/crl.pem") == 2
+    assert not any(one.startswith("cafile /etc") for one in lines)
+
+
 # A bridge
 
 
@@ -389,6 +413,7 @@ async def test_bridge_carries_the_mesh_and_drops_nothing_while_a_broker_is_away(
         lines = {
             f"{NAME}:8883": f"{far.host}:{far.port}",
             "bridge-ca.pem": "ca.pem",
+            "restart_timeout 1 30": "restart_timeout 1",
         }
         with SecureBroker(tmp_path / "sz", authority, ACL, bridge=lines) as near:
             async with (
@@ -427,20 +452,29 @@ async def _outlive_an_outage(near: SecureBroker, far: SecureBroker) -> None:
     assert came == [b"%d" % one for one in range(count)]
 
 
-# Whole gateways
+# Whole gateways, over Mosquitto and ejabberd
+
+
+@pytest.fixture(scope="module")
+def ejabberd(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority, broker: SecureBroker
+) -> Iterator[Ejabberd]:
+    assert broker  # the certificate for servers is its
+    with Ejabberd(tmp_path_factory.mktemp("ejabberd"), authority) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def pair(
-    tmp_path_factory: pytest.TempPathFactory, broker: SecureBroker, authority: Authority
+    tmp_path_factory: pytest.TempPathFactory, broker: SecureBroker, ejabberd: Ejabberd
 ) -> Iterator[list[Gateway]]:
-    """Two gateways that know each other, over the broker."""
+    """Two gateways that know each other, over both brokers; the second of these starts slowly."""
     folder = tmp_path_factory.mktemp("g")
     made = [Gateway(folder / who.id, who, broker, "jurisdictions") for who in (SHENZHEN, HONG_KONG)]
     try:
         for gateway in made:
             gateway.add_peers([other for other in made if other is not gateway])
-            _use(gateway, broker, authority)
+            _use(gateway, broker, ejabberd)
             gateway.launch()
         for gateway in made:
             gateway.wait_for(gateway.is_ready, "to be ready")
@@ -450,20 +484,21 @@ def pair(
             gateway.stop()
 
 
-def _use(gateway: Gateway, broker: SecureBroker, authority: Authority) -> None:
-    """Write the page's block into its configuration."""
+def _use(gateway: Gateway, broker: SecureBroker, ejabberd: Ejabberd) -> None:
+    """Write the page's block into its configuration, once for each broker."""
     (block,) = re.findall(r"```toml\n(\[\[broker\]\]\n.*?)```", PAGE, re.DOTALL)
-    filled = (
-        block.replace(f'"{NAME}"', f'"{broker.host}"\nport = {broker.port}')
-        .replace("8884", str(broker.publish_port))
-        .replace("/etc/chopmark/broker/hk-1", str(gateway.folder / "transport"))
-        .replace("/etc/chopmark/broker", str(authority.folder))
-    )
+    folder = broker.authority.folder
+    block = block.replace("/etc/chopmark/broker/hk-1", str(gateway.folder / "transport"))
+    block = block.replace("/etc/chopmark/broker", str(folder)) + f'name = "{NAME}"\n'
+    host, ports = f'"{broker.host}"', f"{broker.port}\npublish_port = {broker.publish_port}"
+    first = block.replace("publish_port = 8884", f"port = {ports}").replace(f'"{NAME}"', host, 1)
+    user = f'{ejabberd.port}\nuser = "{gateway.who.id}"'
+    second = block.replace("publish_port = 8884", f"port = {user}").replace(f'"{NAME}"', host, 1)
     text = gateway.config.read_text()
-    old = re.search(r"(?ms)^\[\[broker\]\]\n.*?(?=^# What differs|^\[)", text)
+    old = re.search(r"(?ms)^\[\[broker\]\]\n.*?(?=^# What differs)", text)
     assert old is not None
-    gateway.config.write_text(text.replace(old[0], f'{filled}name = "{NAME}"\n'))
-    _hand_over(gateway, authority, gateway.who.id)
+    gateway.config.write_text(text.replace(old[0], f"{first}\n{second}\n"))
+    _hand_over(gateway, broker.authority, gateway.who.id)
 
 
 def _hand_over(gateway: Gateway, authority: Authority, name: str) -> None:
@@ -474,14 +509,27 @@ def _hand_over(gateway: Gateway, authority: Authority, name: str) -> None:
         place.chmod(0o600)
 
 
-def test_gateways_attest_replicate_and_witness_by_certificates(pair: list[Gateway]) -> None:
-    issuer, receiver = pair
-    document = some_document("by certificates")
+def _states(gateway: Gateway) -> list[str]:
+    return [one["state"] for one in gateway.get("/v1/status")["brokers"]]
+
+
+def _attest_and_verify(issuer: Gateway, receiver: Gateway, name: str) -> None:
+    """A document is attested here, cosigned there, and found valid there."""
+    document = some_document(name)
     answer = attest(issuer, document)
     receiver.wait_for_head(issuer, answer["index"] + 1)
     receiver.wait_for(lambda: verify(receiver, document)["verdict"] == "valid", "to find it valid")
-    (seen,) = receiver.get("/v1/status")["brokers"]
-    assert (seen["state"], seen["reason"]) == ("connected", None)
+
+
+def test_gateways_attest_replicate_and_witness_by_certificates(
+    pair: list[Gateway], ejabberd: Ejabberd
+) -> None:
+    issuer, receiver = pair
+    for gateway in pair:
+        gateway.wait_for(lambda one=gateway: _states(one)[0] == "connected", "to connect")
+    _attest_and_verify(issuer, receiver, "by certificates")
+    assert receiver.get("/v1/status")["brokers"][0]["reason"] is None
+    assert ejabberd.port == receiver.get("/v1/status")["brokers"][1]["port"]
 
 
 def test_status_says_why_a_broker_is_away_and_a_new_certificate_needs_no_restart(
@@ -490,15 +538,51 @@ def test_status_says_why_a_broker_is_away_and_a_new_certificate_needs_no_restart
     gateway = pair[1]
 
     def reason() -> str:
-        status = json.loads(gateway.cli("status", "--json").stdout)
-        return str(status["brokers"][0]["reason"])
+        return str(gateway.get("/v1/status")["brokers"][0]["reason"])
 
     authority.issue("old", "hk-1", instead=SPOILT["expired"])
     _hand_over(gateway, authority, "old")
     broker.restart()
     gateway.wait_for(lambda: "it has expired at 2020-01-31 00:00 UTC" in reason(), "to say why")
-    assert "has expired" in gateway.cli("status").stdout
+    status = json.loads(gateway.cli("status", "--json").stdout)
+    assert "it has expired" in status["brokers"][0]["reason"]
     _hand_over(gateway, authority, "hk-1")
-    gateway.wait_for(lambda: gateway.get("/v1/status")["broker"]["state"] == "connected", "back")
+    gateway.wait_for(lambda: _states(gateway)[0] == "connected", "to be back")
     lines = [one for one in gateway.log.read_text().splitlines() if "has expired" in one]
-    assert len(lines) == 1
+    assert len(lines) <= 2  # one for each broker
+
+
+def test_gateways_attest_replicate_and_witness_over_ejabberd_alone(
+    pair: list[Gateway], broker: SecureBroker, ejabberd: Ejabberd
+) -> None:
+    issuer, receiver = pair
+    ejabberd.wait()
+    for gateway in pair:
+        gateway.wait_for(lambda one=gateway: _states(one)[1] == "connected", "to connect")
+    broker.stop()
+    try:
+        for gateway in pair:
+            gateway.wait_for(lambda one=gateway: _states(one)[0] == "away", "to lose one")
+        _attest_and_verify(issuer, receiver, "over ejabberd")
+        _attest_and_verify(receiver, issuer, "the other way")
+        size = attest_many(issuer, 20_000)[-1]["index"] + 1
+        receiver.wait_for_head(issuer, size)
+    finally:
+        broker.start()
+
+
+async def test_ejabberd_keeps_members_to_their_own_topics(
+    ejabberd: Ejabberd, authority: Authority
+) -> None:
+    await asyncio.to_thread(ejabberd.wait)
+    async with Party(ejabberd, "mo-1", topics.status("+")).up() as link:
+        await link.publish(topics.entries("mo-1"), b"own")
+        with pytest.raises(RefusedError, match=r"refused a message to chopmark/v1/sz-1/entries"):
+            await link.publish(topics.entries("sz-1"), b"forged")
+    other = replace(ejabberd.broker_for("mo-1"), user="sz-1")
+    async with away(Party(At(other), "sz-1")) as reason:
+        assert "connection refused: Not authorized (0x87)" in reason
+    everything = Party(ejabberd, "mo-1", "chopmark/v1/#")
+    async with away(everything) as reason:
+        assert "refused the subscription to chopmark/v1/#" in reason
+    assert authority

@@ -36,12 +36,14 @@ class Broker:
     Attributes:
         publish_port: for the outbound connection; None for the same as `port`.
         tls: None for plain TCP.
+        user: name of the user; None for a broker that knows by the certificate, or lets all in.
     """
 
     host: str
     port: int
     publish_port: int | None = None
     tls: Tls | None = None
+    user: str | None = None
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"

@@ -95,6 +95,7 @@ class Wire(aiomqtt.Client):
             broker.host,
             self._at,
             identifier=client_id,
+            username=broker.user,
             protocol=aiomqtt.ProtocolVersion.V5,
             will=None if will is None else aiomqtt.Will(will.topic, will.payload, 1, retain=True),
             timeout=limits.connect_timeout,

@@ -17,7 +17,7 @@ _REFUSALS: Final = {
     0x84: "it has no MQTT 5: take another broker",
     0x85: "it refuses our client id, which is our member id (and the same with -TX)",
     0x86: "it wants a user name: let it take the CN of the certificate (use_identity_as_username)",
-    0x87: "it does not know our name: is its access list of `chopmark roster export-acl`?",
+    0x87: "our name, or the CA of our certificate, means nothing to it: see its log",
     0x8A: "its operator has shut us out: ask why",
     0x97: "its quota is used up: ask its operator",
 }

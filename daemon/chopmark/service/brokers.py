@@ -8,7 +8,7 @@ def make_brokers(config: Config) -> list[Broker]:
     """The brokers in the order of the file; each link's certificate must name this gateway."""
     member = config.gateway.id
     return [
-        Broker(one.host, one.port, one.publish_port, _make_tls(one.tls, one.host, member))
+        Broker(one.host, one.port, one.publish_port, _make_tls(one.tls, one.host, member), one.user)
         for one in config.broker
     ]
 

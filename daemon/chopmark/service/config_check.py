@@ -42,6 +42,7 @@ MAX_TOKEN_LABEL: Final = 32
 """Bytes of a token's label in CK_TOKEN_INFO (PKCS#11)."""
 MAX_TOKEN_SERIAL: Final = 16
 MAX_KEY_LABEL: Final = 255
+MAX_USER: Final = 255
 MAX_BROKERS: Final = 8
 """Each costs a stream of its own, and up to 13 MB while the disk is slow."""
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
@@ -152,6 +153,8 @@ def _check_brokers(brokers: tuple[Broker, ...]) -> None:
             hint = "two connections of one gateway to one broker would cut each other off"
             raise wrong_value(f"broker[{number}]", "the same as one before it", hint=hint)
         seen |= addresses
+        if broker.user is not None:
+            _check_label(f"broker[{number}].user", broker.user, MAX_USER)
         if broker.tls is not None:
             _check_tls(f"broker[{number}].tls", broker.tls)
 

@@ -244,6 +244,13 @@ class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
             examples=[8884],
         ),
     ] = None
+    user: Annotated[
+        str | None,
+        Meta(
+            description="user name, for a broker that does not take it from the certificate",
+            examples=["hk-1"],
+        ),
+    ] = None
     tls: BrokerTls | None = None
 
     def __post_init__(self) -> None:

@@ -97,7 +97,7 @@ def propose(
     from chopmark.service import roster_edit as edit
     from chopmark.service.config import parse_peer
 
-    before = None if first else read_before(base, options)
+    before = None if first else _read_before(base, options)
     now = datetime.now(UTC)
     if draft is not None:
         made = read_draft(read_bounded(draft, MAX_NOTE).decode("utf-8", "replace"))
@@ -249,8 +249,7 @@ def suspension(member: str, origin: str, key: Path, output: Path, /, *, options:
     return 0
 
 
-def read_before(base: Path | None, options: Options) -> "SignedRoster":
-    """A version of the roster: that of a file, or else the one in force at the gateway."""
+def _read_before(base: Path | None, options: Options) -> "SignedRoster":
     if base is not None:
         return open_unjudged(read_bounded(base, MAX_NOTE))
     with options.connect() as gateway:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from chopmark.cli.commands.roster import open_unjudged, read_before
-from chopmark.cli.context import Given
+from chopmark.cli.commands.roster import open_unjudged
+from chopmark.cli.context import Given, Options
 from chopmark.cli.terminal import say_json
 from chopmark.client.files import read_bounded
-from chopmark.core.errors import UsageError
+from chopmark.core.errors import MissingError, UsageError
 from chopmark.core.note import MAX_NOTE
 
 if TYPE_CHECKING:
@@ -35,10 +35,7 @@ def export_acl(
     """
     from chopmark.service.acl import make_acl
 
-    if file is None:
-        signed: SignedRoster = read_before(None, options)
-    else:
-        signed = open_unjudged(read_bounded(file, MAX_NOTE))
+    signed = _read(file, options)
     bridges = {name: ids.split(",") for name, ids in map(_pair, bridge or [])}
     acl = make_acl(signed, dict(map(_pair, subject or [])), bridges)
     if options.json:
@@ -47,6 +44,17 @@ def export_acl(
     else:
         sys.stdout.write(acl)
     return 0
+
+
+def _read(file: Path | None, options: Options) -> "SignedRoster":
+    if file is not None:
+        return open_unjudged(read_bounded(file, MAX_NOTE))
+    with options.connect() as gateway:
+        answer = gateway.roster()
+    if not answer.get("pinned"):
+        hint = "name the note of a roster, or pin one: `chopmark roster pin`"
+        raise MissingError("no-roster", "no roster is pinned at this gateway", hint=hint)
+    return open_unjudged(str(answer["note"]).encode())
 
 
 def _pair(text: str) -> tuple[str, str]:
