@@ -27,6 +27,8 @@ from chopmark.mesh.words import explain_alert, explain_cut, explain_verification
 
 CUT: Final = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 """How a connection ends that the other side did not want to begin."""
+CREDENTIALS: Final = "/run/credentials"
+"""Where systemd puts credentials; the group's bits there stand for its access list."""
 MAX_FILE: Final = 1024 * 1024
 """Bytes of a certificate file: some hundred certificates."""
 ANSWER: Final = 3.0
@@ -174,7 +176,9 @@ def _check_name(certificate: x509.Certificate, tls: Tls) -> None:
 
 
 def _check_key(certificate: x509.Certificate, tls: Tls) -> None:
-    data = _read(tls.key, "our key (tls.key)", stat.S_IRWXG | stat.S_IRWXO)
+    held = tls.key.is_relative_to(CREDENTIALS)
+    closed = stat.S_IRWXO if held else stat.S_IRWXG | stat.S_IRWXO
+    data = _read(tls.key, "our key (tls.key)", closed)
     try:
         key = load_pem_private_key(data, None)
     except TypeError as error:
