@@ -1,9 +1,11 @@
 """Each finding of `chopmark doctor` that needs no daemon, provoked."""
 
+import fcntl
 import os
 import socket
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +27,7 @@ from chopmark.service.checks.run import run_checks
 from chopmark.service.checks.running import check_running
 from chopmark.service.config import load_config
 from chopmark.service.kernelclock import Kernel
+from chopmark.service.locking import is_locked
 from chopmark.service.storage import Space
 from chopmark.service.token_book import open_book
 
@@ -52,7 +55,8 @@ def write(folder: Path, more: str = "", base: str = configs.BASE) -> Path:
 
 
 def scene(path: Path, status: Mapping[str, Any] | None = None, now: int = NOW) -> Scene:
-    return Scene(path, load_config(path), now, status, os.geteuid())
+    locked = status is not None
+    return Scene(path, load_config(path), now, status, locked, os.geteuid())
 
 
 def codes(findings: Any) -> list[str]:
@@ -74,8 +78,7 @@ def test_missing_state_folder(path: Path) -> None:
 
 def test_folder_of_another_user(path: Path) -> None:
     seen = scene(path)
-    other = Scene(seen.path, seen.config, NOW, None, 4711)
-    assert codes(check_folders(other)) == ["state-not-ours"]
+    assert codes(check_folders(replace(seen, uid=4711))) == ["state-not-ours"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
@@ -236,6 +239,19 @@ def test_gateway_that_does_not_run(path: Path) -> None:
     assert (found.code, found.mark) == ("not-running", "warning")
 
 
+def test_gateway_that_does_not_answer(path: Path) -> None:
+    assert codes(check_running(replace(scene(path), locked=True))) == ["not-answering"]
+
+
+def test_state_folder_is_locked_while_a_process_holds_it(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path)
+    with (tmp_path / "lock").open("w") as held:
+        assert not is_locked(tmp_path)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert is_locked(tmp_path)
+    assert not is_locked(tmp_path)
+
+
 def test_what_the_running_gateway_says(path: Path) -> None:
     alarm = {"code": "roster-expires", "message": "soon", "hint": "sign the next one"}
     away = {"state": "away", "host": "b.example", "port": 8883, "reason": "expired"}
@@ -262,4 +278,4 @@ def test_configuration_that_is_wrong_ends_the_looking(tmp_path: Path, path: Path
 def test_all_checks_are_run(path: Path) -> None:
     names_of = [name for name, _ in run_checks(path, {})]
     assert names_of[0] == "configuration"
-    assert len(names_of) == 10
+    assert len(names_of) == 11

@@ -14,7 +14,7 @@ from chopmark.service.checks.finding import Finding, Scene
 def check_doors(scene: Scene) -> Iterator[Finding]:
     """See whether the daemon can listen, or, where it runs, whether this user may connect."""
     path = scene.config.api.socket
-    if scene.status is not None:
+    if scene.status is not None or scene.locked:
         return
     if not path.parent.is_dir():
         finding = f"there is no folder {path.parent} for the API's socket"

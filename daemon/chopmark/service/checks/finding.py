@@ -42,6 +42,7 @@ class Scene:
         config: what it says.
         now: the system's clock, ms since the Unix epoch.
         status: of the gateway that runs (`GET /v1/status`), or None if none answers.
+        locked: whether some process holds the state folder.
         uid: user id of this process.
     """
 
@@ -49,6 +50,7 @@ class Scene:
     config: Config
     now: int
     status: Mapping[str, Any] | None
+    locked: bool
     uid: int
 
 

@@ -21,7 +21,7 @@ def check_pin(scene: Scene) -> Iterator[Finding]:
             read_pin(scene.config)
         except ConfigurationError as error:
             yield Finding.of(error, "`chopmark hsm status` says more")
-    if scene.status is None:
+    if not scene.locked:
         yield from _check_book(scene)
 
 

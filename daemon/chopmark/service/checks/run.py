@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from chopmark.core.errors import ConfigurationError
+from chopmark.service.checks.brokers import check_brokers
 from chopmark.service.checks.clock import check_clock
 from chopmark.service.checks.disk import check_disk
 from chopmark.service.checks.doors import check_doors
@@ -18,6 +19,7 @@ from chopmark.service.checks.names import check_names
 from chopmark.service.checks.pin import check_pin
 from chopmark.service.checks.running import check_running
 from chopmark.service.config import load_config
+from chopmark.service.locking import is_locked
 
 CHECKS: Final[Mapping[str, Check]] = {
     "folders": check_folders,
@@ -28,6 +30,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "hsm": check_hsm,
     "doors": check_doors,
     "names": check_names,
+    "brokers": check_brokers,
     "running": check_running,
 }
 """By the name under which each is shown."""
@@ -47,6 +50,7 @@ def run_checks(path: Path, status: Mapping[str, Any] | None) -> Iterator[tuple[s
         yield CONFIGURATION, [Finding.of(error, "see docs/configuration.md")]
         return
     yield CONFIGURATION, []
-    scene = Scene(path, config, time.time_ns() // 1_000_000, status, os.geteuid())
+    locked = is_locked(config.gateway.state)
+    scene = Scene(path, config, time.time_ns() // 1_000_000, status, locked, os.geteuid())
     for name, check in CHECKS.items():
         yield name, list(check(scene))

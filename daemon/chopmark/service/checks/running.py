@@ -1,9 +1,10 @@
 """The gateway that runs: its own alarms, and what keeps it from being ready.
 
-Codes: those of the alarms (docs/api.md), `not-ready`, `not-running`, `broker-away`.
+Codes: those of the alarms (docs/api.md), `not-ready`, `not-running`, `not-answering`,
+`broker-away`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from chopmark.service.checks.finding import Finding, Scene
@@ -13,12 +14,20 @@ _SEE: Final = "`chopmark status` and the journal say more: journalctl -u chopmar
 
 def check_running(scene: Scene) -> Iterator[Finding]:
     """Say what the gateway itself says."""
-    if scene.status is None:
+    if scene.status is None and scene.locked:
+        finding = f"a gateway holds {scene.config.gateway.state}, and {scene.config.api.socket}"
+        remedy = "may you open the socket? is it starting? journalctl -u chopmark says more"
+        yield Finding("not-answering", f"{finding} does not answer", remedy)
+    elif scene.status is None:
         finding = f"no gateway answers on {scene.config.api.socket}"
         remedy = "`systemctl status chopmark`; `systemctl start chopmark`"
         yield Finding("not-running", finding, remedy, "warning")
-        return
-    status = scene.status
+    else:
+        yield from _repeat(scene.status)
+
+
+def _repeat(status: Mapping[str, Any]) -> Iterator[Finding]:
+    """What the gateway says of itself."""
     for alarm in _objects(status.get("alarms")):
         code, message = str(alarm.get("code")), str(alarm.get("message"))
         yield Finding(code, message, str(alarm.get("hint") or _SEE), "warning")
