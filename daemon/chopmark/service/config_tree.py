@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
@@ -77,6 +78,8 @@ def _inner(
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         if isinstance(value, dict):
             yield path, value, kind
+    elif isinstance(value, dict) and get_origin(kind) is UnionType:
+        yield from _inner(path, value, get_args(kind)[0])
     elif isinstance(value, list) and get_origin(kind) is tuple:
         for position, item in enumerate(value, 1):
             yield from _inner(f"{path}[{position}]", item, get_args(kind)[0])

@@ -16,6 +16,7 @@ from chopmark.ledger.sequencer import Sequencer
 from chopmark.mesh.mesh import Mesh
 from chopmark.mesh.pace import MAX_LAG
 from chopmark.mesh.peer import Peer
+from chopmark.service.audit_syslog import AuditSyslog
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.forks import Forks
 from chopmark.service.hsm_state import describe_hsm, hsm_alarms
@@ -47,6 +48,7 @@ class Report:
         standing: Standing,
         rosters: Rosters,
         retention: Retention,
+        syslog: AuditSyslog | None = None,
     ) -> None:
         self._own = own
         self._log = log
@@ -63,6 +65,7 @@ class Report:
         self._standing = standing
         self._rosters = rosters
         self._retention = retention
+        self._syslog = syslog
 
     def status(self) -> dict[str, Any]:
         """State of the gateway."""
@@ -95,6 +98,7 @@ class Report:
             "alarms": self.alarms(),
             "roster": self._rosters.describe(),
             "retention": self._retention.describe(),
+            "audit": {"syslog": None if self._syslog is None else self._syslog.describe()},
             "event_loop": {"lag_ms_max_minute": round(self._lag.worst() * 1000, 1)},
             "intake": {"entries": self._sequencer.waiting},
             "clock": self._guard.describe(),
@@ -112,7 +116,8 @@ class Report:
         unwitnessed = self._trust.alarms(state.head.size, state.witnessed_size)
         forks, clock = self._forks.alarms(), self._guard.alarms()
         own = hsm_alarms(self._signer) + self._standing.alarms() + self._storage.alarms()
-        return own + unwitnessed + forks + clock + self._rosters.alarms()
+        waiting = [] if self._syslog is None else self._syslog.alarms()
+        return own + unwitnessed + forks + clock + self._rosters.alarms() + waiting
 
     def not_ready(self) -> list[str]:
         """Why attesting does not work at present; empty when it does."""
