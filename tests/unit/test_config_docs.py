@@ -18,6 +18,7 @@ from chopmark.service.config_model import (
     Retention,
     Start,
     Storage,
+    Syslog,
     Witness,
     WitnessLog,
 )
@@ -32,6 +33,7 @@ SECTIONS = {
     "[start]": Start,
     "[storage]": Storage,
     "[retention]": Retention,
+    "[audit.syslog]": Syslog,
     "[clock]": Clock,
     "[witness]": Witness,
     "[[broker]]": Broker,
