@@ -1,9 +1,9 @@
 """A stand-in for a gateway of another version of the mesh's protocol.
 
 `otherversion.py NEWEST OLDEST`, then the arguments of `chopmarkd`. It is the real daemon, which
-says that it speaks these versions, and writes its unsigned messages as such a one may: with keys that
-nobody knows yet if one of the versions is ours, and otherwise with nothing in its place but what no
-version changes.
+says that it speaks these versions. It writes its unsigned messages as such a one may: with keys
+that nobody knows yet if one of the versions is ours, and otherwise with nothing in its place but
+what no version changes.
 """
 
 import sys
