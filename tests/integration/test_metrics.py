@@ -44,7 +44,7 @@ def test_metrics_tell_what_the_parts_count(cluster: Cluster) -> None:
     before = samples(issuer)
     attest(issuer, some_document("counted"))
     after = samples(issuer)
-    for name in ("chopmark_recorded_entries_total", "chopmark_appends_total"):
+    for name in ("chopmark_log_recorded_entries_total", "chopmark_log_appends_total"):
         assert after[name, ()] == before[name, ()] + 1
     assert after["chopmark_log_entries", ()] == after["chopmark_log_signed_entries", ()] == 1
     made = ("chopmark_hsm_signatures_total", (("type", "checkpoint"),))
@@ -55,7 +55,8 @@ def test_metrics_tell_what_the_parts_count(cluster: Cluster) -> None:
     assert after["chopmark_broker_connected", broker] == after["chopmark_ready", ()] == 1
     receiver.wait_for_head(issuer, 1)
     assert samples(receiver)["chopmark_replica_signed_entries", (("peer", "hk-1"),)] == 1
-    identity = (("id", "hk-1"), ("origin", "bank-hk.example/hk-1"), ("version", "0.1.0"))
+    who = (("id", "hk-1"), ("origin", "bank-hk.example/hk-1"))
+    identity = (*who, ("protocol", "1"), ("version", "0.1.0"))
     assert after["chopmark_gateway_info", identity] == 1
 
 

@@ -8,9 +8,8 @@ from chopmark.api.refusals import Refusals
 from chopmark.core.syslog import Sender
 from chopmark.service.audit_syslog import AuditSyslog
 from chopmark.service.auditing import Auditing, watch_parts
-from chopmark.service.hsm_state import describe_times
 from chopmark.service.looplag import LoopLag
-from chopmark.service.metrics import GatewayCollector, Metrics
+from chopmark.service.metrics import GatewayCollector, Metrics, Sources
 from chopmark.service.parts.answering import Answering
 from chopmark.service.parts.issuing import Issuing
 from chopmark.service.parts.meeting import Meeting
@@ -57,10 +56,12 @@ def make_overseeing(
         answering.retention,
         syslog,
     )
-    collector = GatewayCollector(
+    sources = Sources(
         *(report.status, opened.replicas, meeting.mesh, opened.storage, lag, refusals),
-        *(opened.clock, meeting.blame, lambda: describe_times(opened.signer)),
+        *(opened.clock, meeting.blame, opened.signer.meter, issuing.sequencer.waits),
+        *(answering.verifier.counts, syslog),
     )
+    collector = GatewayCollector(sources)
     auditing = _make_auditing(opened, issuing, meeting, refusals)
     return Overseeing(report, Metrics(collector), auditing, syslog, lag, refusals)
 
