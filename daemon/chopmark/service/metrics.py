@@ -68,7 +68,7 @@ class Sources:
     refusals: Refusals
     clock: Clock
     blame: Blame
-    meter: Meter
+    meter: Callable[[], Meter]
     waits: Waits
     verdicts: Mapping[Word, int]
     syslog: AuditSyslog | None
@@ -94,7 +94,7 @@ class GatewayCollector(Collector):
         waits = parts.waits
         yield histogram("log_signed_wait_seconds", about, WAITS, waits.buckets, waits.seconds)
         yield from tell_witnesses(status)
-        yield from tell_hsm(status, parts.meter, now)
+        yield from tell_hsm(status, parts.meter(), now)
         yield from tell_links(status, parts.mesh)
         yield from tell_peers(status, parts.replicas, parts.blame)
         yield from self._disk()

@@ -58,7 +58,7 @@ def make_overseeing(
     )
     sources = Sources(
         *(report.status, opened.replicas, meeting.mesh, opened.storage, lag, refusals),
-        *(opened.clock, meeting.blame, opened.signer.meter, issuing.sequencer.waits),
+        *(opened.clock, meeting.blame, lambda: opened.signer.meter, issuing.sequencer.waits),
         *(answering.verifier.counts, syslog),
     )
     collector = GatewayCollector(sources)
