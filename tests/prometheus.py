@@ -56,9 +56,9 @@ class Prometheus:
     def get(self, path: str, **parameters: str) -> Any:
         """What the API says."""
         url = f"http://127.0.0.1:{self.port}/api/v1/{path}"
-        answer = httpx.get(url, params=parameters).json()
-        assert answer["status"] == "success", answer
-        return answer["data"]
+        answer = httpx.get(url, params=parameters)
+        assert answer.status_code != 400, answer.text
+        return answer.raise_for_status().json()["data"]  # 503 while it starts
 
     def wait_for(self, expression: str, count: int) -> None:
         """Wait until an expression has so many samples."""
@@ -67,7 +67,7 @@ class Prometheus:
             try:
                 if len(self.query(expression)) >= count:
                     return
-            except httpx.TransportError:
+            except httpx.HTTPError:
                 assert self._process.poll() is None, self._log.read_text()
             assert time.monotonic() < deadline, self._log.read_text()
             time.sleep(0.1)
