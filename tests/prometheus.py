@@ -22,6 +22,7 @@ class Prometheus:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self._log = folder / "prometheus.log"
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}/api/v1/")
         every = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
         jobs = [{"job_name": "chopmark", "static_configs": [{"targets": list(targets)}]}]
         conf = {"global": every, "scrape_configs": jobs, "rule_files": [str(rules)]}
@@ -45,6 +46,7 @@ class Prometheus:
         exc: BaseException | None,
         tb: TracebackType | None,
     ) -> None:
+        self._client.close()
         self._process.kill()
         self._process.wait()
 
@@ -55,8 +57,7 @@ class Prometheus:
 
     def get(self, path: str, **parameters: str) -> Any:
         """What the API says."""
-        url = f"http://127.0.0.1:{self.port}/api/v1/{path}"
-        answer = httpx.get(url, params=parameters)
+        answer = self._client.get(path, params=parameters)
         assert answer.status_code != 400, answer.text
         return answer.raise_for_status().json()["data"]  # 503 while it starts
 
