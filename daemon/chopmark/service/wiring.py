@@ -22,6 +22,7 @@ from chopmark.ledger.store import read_keys
 from chopmark.ledger.worker import Worker
 from chopmark.mesh.mesh import Mesh
 from chopmark.service.access import TokenAccess
+from chopmark.service.audit_syslog import AuditSyslog
 from chopmark.service.auditing import Auditing
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.config import Config
@@ -76,6 +77,7 @@ class Parts:
     submissions: Submissions
     retention: Retention
     auditing: Auditing
+    syslog: AuditSyslog | None
     rosters: Rosters
 
 
@@ -161,6 +163,7 @@ def _assemble(
         submissions=answering.submissions,
         retention=answering.retention,
         auditing=overseeing.auditing,
+        syslog=overseeing.syslog,
         rosters=opened.rosters,
     )
 
