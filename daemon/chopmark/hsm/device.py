@@ -250,13 +250,16 @@ class Device:
         self._lose(TokenFaultError("a signature of the token does not verify"))
         self._token = None
 
-    def unlatch(self) -> None:
+    def unlatch(self, *, given: bool = False) -> None:
         """An operator says that the PIN may be tried, and it is, once.
+
+        Args:
+            given: see `TokenBook.allow`.
 
         Raises:
             TryAgainError: as `sign`.
         """
-        self._book.allow()
+        self._book.allow(given=given)
         if self.state in ("latched", "locked"):
             self.state = "away"
             self._open_again()

@@ -259,13 +259,16 @@ class HsmSigner:
                 raise _restart("hsm-broken", broken)
             await asyncio.sleep(LOOK)
 
-    async def unlatch(self) -> None:
+    async def unlatch(self, *, given: bool = False) -> None:
         """Let the PIN be tried again, once.
+
+        Args:
+            given: it is another one than the one in place, which was refused.
 
         Raises:
             TryAgainError: `hsm-away`, `pin-latched`: it was refused again.
         """
-        await self._call(self._device.unlatch)
+        await self._call(partial(self._device.unlatch, given=given))
 
     async def maintain(self, *, on: bool) -> None:
         """Take the HSM out of use, or into use again.

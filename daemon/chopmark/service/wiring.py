@@ -98,6 +98,7 @@ async def build(config: Config, stack: AsyncExitStack, access: TokenAccess) -> P
     reading = Worker("read")
     stack.callback(reading.close)
     path = log_path(state)
+    await reading.run(access.enter)
     await reading.run(apply_due, path)
     known = await reading.run(read_keys, path)
     signer = await open_signer(
