@@ -15,23 +15,9 @@ from pkcs11.types import Object, Session
 from chopmark.core.errors import ConfigurationError
 from chopmark.core.fingerprint import Fingerprint, encode_public
 from chopmark.core.keys import VerifierKey
+from chopmark.hsm.demands import KEPT, USED
 from chopmark.hsm.keys import read_verifier
 
-KEPT: Final = {
-    "SENSITIVE": True,
-    "ALWAYS_SENSITIVE": True,
-    "EXTRACTABLE": False,
-    "NEVER_EXTRACTABLE": True,
-    "LOCAL": True,
-}
-"""What a private key must say, or it can leave the token, could once, or was made elsewhere."""
-USED: Final = {
-    "SIGN": True,
-    "DECRYPT": False,
-    "UNWRAP": False,
-    "DERIVE": False,
-}
-"""That it signs, and does nothing else; some modules do not know all of these."""
 SHOWN: Final = ("SIGN_RECOVER", "MODIFIABLE", "ALWAYS_AUTHENTICATE")
 """What is worth knowing, and no fault either way: no mechanism of ours signs with recovery."""
 SIGNING: Final = ("ECDSA", "EDDSA")

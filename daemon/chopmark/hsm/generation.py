@@ -17,8 +17,9 @@ from pkcs11.mechanisms import KeyType, Mechanism
 from pkcs11.types import Object, Session
 
 from chopmark.core.errors import ConfigurationError
+from chopmark.hsm.demands import check_protected, read_flag
 from chopmark.hsm.errors import describe
-from chopmark.hsm.keys import ED25519_PARAMS, P256_PARAMS, check_protected, read_flag
+from chopmark.hsm.keys import ED25519_PARAMS, P256_PARAMS
 from chopmark.hsm.quirks import Profile
 
 _log: Final = logging.getLogger("chopmark.hsm")

@@ -14,7 +14,8 @@ from chopmark.core.keys import VerifierKey
 from chopmark.core.note import Signature
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.pin import Pin, Source
-from chopmark.hsm.signer import HsmSigner, open_signer
+from chopmark.hsm.signer import HsmSigner
+from chopmark.hsm.start import open_signer
 from chopmark.service.ceremony_desk import Desk
 from chopmark.service.config_model import Config
 from chopmark.service.credentials import PinSource

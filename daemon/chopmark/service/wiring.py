@@ -14,7 +14,8 @@ from chopmark.api.submissions import make_witness_routes
 from chopmark.api.tiles import make_tile_route
 from chopmark.core.errors import MissingError
 from chopmark.core.ports import Clock
-from chopmark.hsm.signer import HsmSigner, open_signer
+from chopmark.hsm.signer import HsmSigner
+from chopmark.hsm.start import open_signer
 from chopmark.ledger.log import Log
 from chopmark.ledger.rotation import apply_due, read_labels
 from chopmark.ledger.sequencer import Sequencer
