@@ -4,9 +4,10 @@ from typing import Final
 
 from pkcs11.constants import Attribute
 from pkcs11.exceptions import AttributeTypeInvalid
-from pkcs11.types import Object
+from pkcs11.types import Object, Session
 
 from chopmark.core.errors import ConfigurationError
+from chopmark.hsm.quirks import find_profile
 
 KEPT: Final = {
     "SENSITIVE": True,
@@ -25,13 +26,24 @@ USED: Final = {
 """That it signs, and does nothing else; some modules do not know all of these."""
 
 
+def kept(*, marks_local: bool) -> dict[str, bool]:
+    """`KEPT`, as far as this make of token can say it (`Profile.marks_local`)."""
+    return {name: value for name, value in KEPT.items() if marks_local or name != "LOCAL"}
+
+
+def marks_local(session: Session) -> bool:
+    """Whether the token of a session does."""
+    return find_profile(session.token.manufacturer_id).marks_local
+
+
 def check_protected(private: Object, label: str) -> None:
     """Refuse a private key that can or could leave the token, or may do anything but sign.
 
     Raises:
         ConfigurationError: `key-not-protected`, `unfit-key`.
     """
-    wrong = [name for name, value in KEPT.items() if read_flag(private, Attribute[name]) != value]
+    asked = kept(marks_local=marks_local(private.session))
+    wrong = [name for name, value in asked.items() if read_flag(private, Attribute[name]) != value]
     if wrong:
         message = f"key {label!r} is not kept by the token: wrong {', '.join(wrong)}"
         hint = "use keys that `chopmark init` made in the token"

@@ -82,16 +82,17 @@ def generate(
             `unfit-key`: it made another than was asked for.
         PKCS11Error: the token does not answer, or has no such mechanism.
     """
-    kind = _KINDS[key_type]
-    bound = {**_PRIVATE, Attribute.ALLOWED_MECHANISMS: (kind.signs,)}
+    asked: dict[Attribute, Any] = dict(_PRIVATE)
+    if profile.binds:
+        asked[Attribute.ALLOWED_MECHANISMS] = (_KINDS[key_type].signs,)
     try:
-        made = _generate(session, label, key_type, profile, bound)
+        made = _generate(session, label, key_type, profile, asked)
     except _REFUSALS as error:
         _log.info("%s: the module binds keys to no mechanism (%s)", label, describe(error))
         made = _generate_unbound(session, label, key_type, profile)
-        bound = dict(_PRIVATE)
+        asked = dict(_PRIVATE)
     try:
-        _read_back(made[1], label, bound)
+        _read_back(made[1], label, asked)
     except BaseException:
         destroy(list(made))
         raise

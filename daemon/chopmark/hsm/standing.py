@@ -93,6 +93,7 @@ class Standing:
     def _latch(self, refused: PinRefusedError) -> TryAgainError:
         self._book.refuse(refused.reason)
         if self.state != "latched":
+            self._lost_at = self._monotonic()
             _log.error("signing is off until an operator acts: %s", refused.reason)
         error = latched(refused.reason)
         self.state, self.reason, self.hint = "latched", refused.reason, error.hint
@@ -100,12 +101,14 @@ class Standing:
 
     def _lock(self) -> TryAgainError:
         if self.state != "locked":
+            self._lost_at = self._monotonic()
             _log.warning("the HSM is locked: the PIN is to be given (chopmark hsm unlock)")
         error = locked()
         self.state, self.reason, self.hint = "locked", error.message, error.hint
         return error
 
     def _rest(self) -> None:
+        self._lost_at = self._monotonic()
         error = in_maintenance()
         self.state, self.reason, self.hint = "maintenance", error.message, error.hint
         _log.warning("%s", error.message)
