@@ -153,7 +153,8 @@ def test_command_does_not_try_the_pin_that_was_refused_while_the_daemon_has_anot
     logs_in_again(gateway)
     set_pin(gateway, right)
     assert gateway.cli("hsm", "unlatch").returncode == 0
-    assert gateway.cli("hsm", "csr", "x.csr", "--common-name", "hk-1", "--generate").returncode == 0
+    made = str(gateway.folder / "hk-1.csr")
+    assert gateway.cli("hsm", "csr", made, "--common-name", "hk-1", "--generate").returncode == 0
     logs_in_again(gateway)
 
 
