@@ -21,6 +21,7 @@ packages=(
   swtpm tpm2-abrmd dbus-daemon tpm2-tools         # a TPM in software, its resource manager
   libtpm2-pkcs11-1 libtss2-tcti-tabrmd0           # the PKCS#11 module over it
   p11-kit p11-kit-modules                         # a PKCS#11 module in a process of its own
+  libnss3                                         # one that is told where its files are
   prometheus                                      # reads our metrics and alert rules
   rsyslog rsyslog-gnutls                          # takes the audit log over TLS
 )

@@ -10,8 +10,7 @@ import pytest
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import TryAgainError
 from chopmark.core.merkle import EMPTY_ROOT
-from chopmark.hsm import HsmConfig, HsmSigner
-from chopmark.hsm import signer as signer_module
+from chopmark.hsm import HsmConfig, HsmSigner, calls
 from chopmark.hsm.meter import Meter
 from chopmark.hsm.thread import HsmThread
 from meshes import until
@@ -42,7 +41,7 @@ class SilentDevice:
 
 @pytest.fixture
 async def silent(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[SilentDevice, HsmSigner]]:
-    monkeypatch.setattr(signer_module, "ANSWER", 0.05)
+    monkeypatch.setattr(calls, "ANSWER", 0.05)
     device: Any = SilentDevice()
     config = HsmConfig("/module", "token")
     yield device, HsmSigner(HsmThread(), device, config)
@@ -67,7 +66,7 @@ async def test_hsm_that_answers_again_is_ready(
     with pytest.raises(TryAgainError):
         await signer.cosign(HEAD, 1)
     device.free.set()
-    monkeypatch.setattr(signer_module, "ANSWER", 30.0)
+    monkeypatch.setattr(calls, "ANSWER", 30.0)
     assert (await signer.cosign(HEAD, 1)).name == KEY.vkey.name
     assert signer.state == "ready"
 

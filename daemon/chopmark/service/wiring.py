@@ -14,7 +14,8 @@ from chopmark.api.submissions import make_witness_routes
 from chopmark.api.tiles import make_tile_route
 from chopmark.core.errors import MissingError
 from chopmark.core.ports import Clock
-from chopmark.hsm.signer import HsmSigner, open_signer
+from chopmark.hsm.signer import HsmSigner
+from chopmark.hsm.start import open_signer
 from chopmark.ledger.log import Log
 from chopmark.ledger.rotation import apply_due, read_labels
 from chopmark.ledger.sequencer import Sequencer
@@ -100,6 +101,7 @@ async def build(config: Config, stack: AsyncExitStack, access: TokenAccess) -> P
     reading = Worker("read")
     stack.callback(reading.close)
     path = log_path(state)
+    await reading.run(access.enter)
     await reading.run(apply_due, path)
     known = await reading.run(read_keys, path)
     signer = await open_signer(
