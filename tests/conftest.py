@@ -32,7 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is there now stays: looking for garbage in it, again and again, took a sixth of the time."""
+    """What is there now stays: no test need look for garbage in it again and again."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000)
