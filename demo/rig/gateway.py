@@ -8,7 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -119,9 +119,16 @@ class Gateway:
             raise GatewayFailedError(f"{message}\n{done.stdout}{done.stderr}")
         return done
 
+    def export(self) -> str:
+        """The block by which others pin it."""
+        return self.cli("peers", "export").stdout
+
     def add_peers(self, others: Sequence["Gateway"]) -> None:
-        """Pin others by the block that they export."""
-        blocks = [other.cli("peers", "export").stdout for other in others]
+        """Pin others by the blocks that they export."""
+        self.pin(other.export() for other in others)
+
+    def pin(self, blocks: Iterable[str]) -> None:
+        """Pin others by these blocks."""
         with self.config.open("a") as file:
             file.write("\n" + "\n".join(blocks))
 
@@ -264,11 +271,16 @@ class Cluster:
                 who.id: Gateway(folder / who.id, who, self.broker, rule, alone=alone)
                 for who in members
             }
-            for gateway in self.gateways.values() if peers else ():
-                gateway.add_peers([g for g in self.gateways.values() if g is not gateway])
+            if peers:
+                self._acquaint()
         except BaseException:
             self.broker.stop()  # else it would go on for ever
             raise
+
+    def _acquaint(self) -> None:
+        blocks = {name: gateway.export() for name, gateway in self.gateways.items()}
+        for name, gateway in self.gateways.items():
+            gateway.pin(block for other, block in blocks.items() if other != name)
 
     def __getitem__(self, member: str) -> Gateway:
         return self.gateways[member]
