@@ -19,7 +19,7 @@ from rig.broker import Broker, free_port
 from rig.token import Token, provision_token
 
 _DEADLINE: Final = 30.0
-_NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """httpx would read all authorities for each client, which takes longer than to ask and answer."""
 
 
@@ -190,13 +190,18 @@ class Gateway:
 
     def client(self) -> httpx.Client:
         """An HTTP client on its socket."""
-        transport = httpx.HTTPTransport(_NO_TLS, uds=str(self.socket))
+        transport = httpx.HTTPTransport(NO_TLS, uds=str(self.socket))
         return httpx.Client(transport=transport, base_url="http://localhost", timeout=60)
 
     def get(self, path: str) -> Any:
         """JSON of a GET."""
         with self.client() as client:
             return client.get(path).raise_for_status().json()
+
+    def metrics(self) -> str:
+        """What it shows to Prometheus."""
+        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        return httpx.get(url, verify=NO_TLS).raise_for_status().text
 
     def peer(self, other: "Gateway") -> dict[str, Any]:
         """What it knows of another one."""
