@@ -206,11 +206,57 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     ] = None
 
 
+class BrokerTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[broker.tls]`, below its `[[broker]]`: mutual TLS. Read again for each connection."""
+
+    ca: Annotated[
+        Path,
+        Meta(description="PEM: the CA, or CAs, that the broker's certificate may be from"),
+    ]
+    certificate: Annotated[
+        Path,
+        Meta(description="PEM: our certificate, whose CN is our id, and those of CAs between"),
+    ]
+    key: Annotated[
+        Path,
+        Meta(description="PEM: its private key; its owner alone may open the file"),
+    ]
+    name: Annotated[
+        str | None,
+        Meta(
+            description="name that the broker's certificate must have, if it is not that of host",
+            examples=["broker.bank-hk.example"],
+        ),
+    ] = None
+
+
 class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[[broker]]`: an MQTT 5 broker, 1 to 8 of them. None is trusted."""
 
     host: Annotated[str, Meta(description="name or address of the broker")]
-    port: Annotated[Port, Meta(description="its TCP port")] = 1883
+    port: Annotated[
+        Port, Meta(description="its TCP port; 1883 where none is given, and 8883 with tls")
+    ] = 0
+    publish_port: Annotated[
+        Port | None,
+        Meta(
+            description="port for what we publish, of a broker that makes users client ids",
+            examples=[8884],
+        ),
+    ] = None
+    user: Annotated[
+        str | None,
+        Meta(
+            description="user name, for a broker that does not take it from the certificate",
+            examples=["hk-1"],
+        ),
+    ] = None
+    tls: BrokerTls | None = None
+
+    def __post_init__(self) -> None:
+        """Give it the port that it has by default."""
+        if self.port == 0:
+            msgspec.structs.force_setattr(self, "port", 8883 if self.tls else 1883)
 
 
 class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

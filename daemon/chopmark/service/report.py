@@ -178,7 +178,7 @@ class Report:
                 "state": "connected" if link.connected else "away",
                 "host": broker.host,
                 "port": broker.port,
-                "reason": link.reason or None,
+                "reason": link.reason or link.refusal or None,
             }
             for broker, link in zip(links.brokers, links.each, strict=True)
         ]
