@@ -14,7 +14,7 @@ from chopmark.hsm import HsmConfig, HsmSigner, calls
 from chopmark.hsm.meter import Meter
 from chopmark.hsm.thread import HsmThread
 from meshes import until
-from softkeys import SoftKey, cosigner
+from softkeys import SoftKey, cosigner, ed25519_of
 
 ORIGIN = "bank-sz.example/sz-1"
 HEAD = Checkpoint(ORIGIN, 0, EMPTY_ROOT)
@@ -32,7 +32,7 @@ class SilentDevice:
 
     def sign(self, role: str, message: bytes) -> bytes:
         assert self.free.wait(30), role
-        signed: bytes = KEY._ed25519().sign(message)
+        signed: bytes = ed25519_of(KEY.seed).sign(message)
         return signed
 
     def close(self) -> None:
