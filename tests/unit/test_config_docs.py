@@ -19,6 +19,7 @@ from chopmark.service.config_model import (
     Retention,
     Start,
     Storage,
+    Syslog,
     Witness,
     WitnessLog,
 )
@@ -33,6 +34,7 @@ SECTIONS = {
     "[start]": Start,
     "[storage]": Storage,
     "[retention]": Retention,
+    "[audit.syslog]": Syslog,
     "[clock]": Clock,
     "[witness]": Witness,
     "[[broker]]": Broker,

@@ -7,7 +7,7 @@
 4. `listen` is a loopback address and a port, for the API and for metrics; not the same twice.
 5. Issuing stops above the alarm, and soon enough that there is room to sign what was appended.
 6. What is over is kept for a day at least. There are 1 to 8 brokers, each once; the files of their
-   TLS have absolute paths.
+   TLS have absolute paths. A receiver of syslog has a name, and our certificate for it a key.
 7. The tables under `kinds` are named by kinds.
 8. This gateway and its peers keep the rules of `config_peers`, logs of others those of
    `config_witness`.
@@ -28,6 +28,7 @@ from chopmark.service.config_model import (
     Metrics,
     Retention,
     Storage,
+    Syslog,
 )
 from chopmark.service.config_peers import check_foreign, check_names, check_peers
 from chopmark.service.config_tree import apply_check, wrong_value
@@ -63,6 +64,8 @@ def check_config(config: Config) -> None:
     _check_metrics(config.metrics, config.api)
     _check_storage(config.storage)
     _check_retention(config.retention)
+    if config.audit.syslog is not None:
+        _check_syslog(config.audit.syslog)
     _check_brokers(config.broker)
     for kind in config.kinds:
         apply_check(f"kinds.{kind}", check_kind, kind)
@@ -127,6 +130,17 @@ def _check_retention(retention: Retention) -> None:
     if retention.after is not None and not MIN_RETENTION <= retention.after <= MAX_RETENTION:
         hint = f"{MIN_RETENTION} (a day) to {MAX_RETENTION} (100 years); without it, never"
         raise wrong_value("retention.after", "not a time after which to remove", hint=hint)
+
+
+def _check_syslog(syslog: Syslog) -> None:
+    for key, name in (("host", syslog.host), ("name", syslog.name)):
+        if name is not None and not _HOST.fullmatch(name):
+            raise wrong_value(f"audit.syslog.{key}", "not a name or address of a machine")
+    if (syslog.certificate is None) != (syslog.key is None):
+        raise wrong_value("audit.syslog", "a certificate goes with its key: give both, or none")
+    for key, path in (("ca", syslog.ca), ("certificate", syslog.certificate), ("key", syslog.key)):
+        if path is not None:
+            _check_absolute(f"audit.syslog.{key}", path)
 
 
 def _is_loopback(listen: str) -> bool:

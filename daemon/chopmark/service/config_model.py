@@ -14,6 +14,7 @@ from msgspec import Meta
 from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.member import Member
 from chopmark.core.quorum import WitnessRule
+from chopmark.core.syslog import EXAMPLE
 from chopmark.core.text import parse_hash
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -194,6 +195,39 @@ class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ] = False
 
 
+class Syslog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[audit.syslog]`: who else gets the audit log, as syslog over TLS."""
+
+    host: Annotated[str, Meta(description="name or address of the receiver")]
+    port: Annotated[Port, Meta(description="its TCP port")] = 6514
+    ca: Annotated[Path, Meta(description="certificates of those who may vouch for it, PEM")]
+    certificate: Annotated[
+        Path | None,
+        Meta(
+            description="our certificate, PEM, where it asks for one…",
+            examples=["/etc/chopmark/syslog.crt"],
+        ),
+    ] = None
+    key: Annotated[
+        Path | None,
+        Meta(description="…and the key, not encrypted", examples=["/etc/chopmark/syslog.key"]),
+    ] = None
+    name: Annotated[
+        str | None,
+        Meta(description="the name in its certificate, if not `host`", examples=["siem.example"]),
+    ] = None
+    enterprise: Annotated[
+        int,
+        Meta(ge=1, le=2**32 - 1, description="IANA enterprise number that names the data"),
+    ] = EXAMPLE
+
+
+class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[audit]`: what becomes of the audit log, besides being kept."""
+
+    syslog: Syslog | None = None
+
+
 class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[retention]`: how long replicas keep what is over."""
 
@@ -303,6 +337,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     witness: Witness = Witness()
     start: Start = Start()
     retention: Retention = Retention()
+    audit: Audit = Audit()
     broker: tuple[Broker, ...]
     kinds: dict[str, Kind] = {}
     peer: tuple[Peer, ...] = ()

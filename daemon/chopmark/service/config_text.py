@@ -27,6 +27,12 @@ KINDS_EXAMPLE: Final = """\
 # [kinds.bank-statement]
 # max_age = 86400
 """
+SYSLOG_EXAMPLE: Final = """\
+# The audit log also goes to a receiver of syslog over TLS, if there is a table for it:
+# [audit.syslog]
+# host = "siem.example"
+# ca = "/etc/chopmark/siem-ca.crt"
+"""
 PEERS_HINT: Final = """\
 # Each peer follows as a [[peer]] block: append what `chopmark peers export` prints there.
 """
@@ -47,6 +53,9 @@ def render_config(config: Config) -> str:
         _section("[clock]", config.clock),
         _section("[witness]", config.witness),
         _section("[start]", config.start),
+        SYSLOG_EXAMPLE
+        if config.audit.syslog is None
+        else _section("[audit.syslog]", config.audit.syslog),
         *(part for broker in config.broker for part in _broker(broker)),
         *([] if config.kinds else [KINDS_EXAMPLE]),
         *(_section(f"[kinds.{_key(name)}]", kind) for name, kind in config.kinds.items()),

@@ -35,7 +35,7 @@ from chopmark.core.keys import VerifierKey
 from chopmark.core.mark import HeadMark
 from chopmark.core.member import Member
 from chopmark.hsm.pin import Source
-from chopmark.hsm.signer import open_signer
+from chopmark.hsm.start import open_signer
 from chopmark.ledger.epoch import Epochs
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replace import (
