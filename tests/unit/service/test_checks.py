@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import re
 import socket
 import threading
 from collections.abc import Mapping
@@ -279,3 +280,23 @@ def test_all_checks_are_run(path: Path) -> None:
     names_of = [name for name, _ in run_checks(path, {})]
     assert names_of[0] == "configuration"
     assert len(names_of) == 11
+
+
+def test_page_names_every_code() -> None:
+    root = Path(__file__).parents[3]
+    page = (root / "docs/operations/doctor.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`([a-z][a-z0-9-]+)`", page.partition("## Findings")[2]))
+    sources = [
+        *(root / "daemon/chopmark/service/checks").glob("*.py"),
+        root / "daemon/chopmark/mesh/tls.py",
+        root / "daemon/chopmark/mesh/words.py",
+    ]
+    made = {
+        code
+        for path in sources
+        for code in re.findall(
+            r'(?:Finding|Fault|_finding)\(\s*"([a-z0-9-]+)"', path.read_text(encoding="utf-8")
+        )
+    }
+    assert len(made) > 40
+    assert made <= told
