@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from chopmark.cli.commands.fsck import FINDINGS
 from chopmark.cli.context import Given, Options
+from chopmark.cli.failures import attempt
 from chopmark.cli.terminal import say, say_hanging, say_json, styled
 from chopmark.core.errors import ChopmarkError
 
@@ -28,11 +30,13 @@ def doctor(*, options: Given) -> int:
 
 def _ask(options: Options) -> dict[str, Any] | None:
     """The status of the gateway that runs, if one does."""
-    try:
-        with options.connect_own() as gateway:
-            return gateway.status()
-    except ChopmarkError:
-        return None
+    found = attempt(partial(_read_status, options))
+    return None if isinstance(found, ChopmarkError) else found
+
+
+def _read_status(options: Options) -> dict[str, Any]:
+    with options.connect_own() as gateway:
+        return gateway.status()
 
 
 def _show_json(results: "Iterable[tuple[str, list[Finding]]]") -> bool:
