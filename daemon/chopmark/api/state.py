@@ -26,6 +26,12 @@ async def read_peers(gateway: GatewayDep) -> list[dict[str, Any]]:
     return gateway.peers()
 
 
+@get("/v1/replicas")
+async def read_replicas(gateway: GatewayDep) -> list[dict[str, Any]]:
+    """What is held of each peer's log."""
+    return gateway.replicas()
+
+
 @get("/v1/policy", media_type=MediaType.TEXT)
 async def read_policy(request: Request[Any, Any, Any], gateway: GatewayDep) -> str:
     """The tlog-policy under which proofs of a log are checked; without `id`, of our own."""

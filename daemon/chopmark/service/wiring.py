@@ -26,6 +26,7 @@ from chopmark.service.auditing import Auditing
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.config import Config
 from chopmark.service.credentials import PinSource
+from chopmark.service.documents import Documents
 from chopmark.service.floors import tell_lost
 from chopmark.service.forks import Forks
 from chopmark.service.gateway import GatewayService
@@ -165,6 +166,13 @@ def _assemble(
     )
 
 
+def _make_documents(opened: Opened) -> Documents:
+    """Who looks documents up: in our own log first."""
+    own = opened.own
+    logs = {one.peer: (one.member, one.log) for one in opened.replicas}
+    return Documents({own.id: (own, opened.log)} | logs, opened.clock, own.id)
+
+
 def _make_gateway(
     opened: Opened,
     issuing: Issuing,
@@ -178,6 +186,7 @@ def _make_gateway(
     rotation = Rotation(opened.config, opened.log, opened.signer, rosters)
     gateway = GatewayService(
         *(opened.own, issuing.sequencer, answering.logs, answering.signing, answering.verifier),
+        _make_documents(opened),
         *(overseeing.report, opened.clock),
         *(NotedRosters(rosters, auditing), NotedKeys(rotation, auditing)),
         HsmService(opened.config, opened.signer, pins, auditing, opened.clock),
