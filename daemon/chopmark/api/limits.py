@@ -31,6 +31,8 @@ class ApiLimits:
             each batch: some milliseconds.
         verification_batches: at once. Each may keep 2 MB of lines with proofs.
         verification_seconds: that a line waits for room where too much waits for the ledger.
+        event_streams: at once. Each has a connection for hours, and up to 256 events that wait.
+        beat: seconds after which a stream in which nothing happens shows that it lives.
         compact_group: digests of a compact body that are recorded as one run: the most that the
             sequencer takes in one transaction.
         compact_in_flight: of those at once.
@@ -59,6 +61,8 @@ class ApiLimits:
     verification_group: int = 32
     verification_batches: int = 16
     verification_seconds: float = 10.0
+    event_streams: int = 64
+    beat: float = 15.0
     compact_group: int = 16_384
     compact_in_flight: int = 4
     compact_record: float = 10.0

@@ -130,6 +130,12 @@ class DocumentsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=256)] = 100
 
 
+class EventsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Query of `GET /v1/events`."""
+
+    seconds: Annotated[float, Meta(ge=0, le=86_400)] | None = None
+
+
 class AuditQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Query of `GET /v1/audit`."""
 

@@ -19,6 +19,7 @@ from chopmark.mesh.peer import Peer
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.forks import Forks
 from chopmark.service.hsm_state import describe_hsm, hsm_alarms
+from chopmark.service.live import Standings
 from chopmark.service.looplag import LoopLag
 from chopmark.service.replicas import describe_index, describe_replica
 from chopmark.service.retention import Retention
@@ -115,6 +116,15 @@ class Report:
             describe_replica(one, now, warning(one.origin), removed.get(one.peer))
             for one in self._replicas
         ]
+
+    def live(self) -> Standings:
+        """What events tell the changes of, besides the logs."""
+        mesh = self._mesh
+        return Standings(
+            {one["code"]: one for one in reversed(self.alarms())},
+            {one.peer: mesh.online(mesh.peers[one.peer]) for one in self._replicas},
+            {f"{one['host']}:{one['port']}": one["state"] for one in self._brokers()},
+        )
 
     def alarms(self) -> list[dict[str, str]]:
         """What an operator must look after."""

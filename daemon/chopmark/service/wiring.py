@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from litestar.handlers import BaseRouteHandler
 
+from chopmark.api.events import make_events_route
 from chopmark.api.refusals import Refusals
 from chopmark.api.submissions import make_witness_routes
 from chopmark.api.tiles import make_tile_route
@@ -31,6 +32,7 @@ from chopmark.service.floors import tell_lost
 from chopmark.service.forks import Forks
 from chopmark.service.gateway import GatewayService
 from chopmark.service.hsm import HsmService
+from chopmark.service.live import Live
 from chopmark.service.locking import lock_state
 from chopmark.service.looplag import LoopLag
 from chopmark.service.metrics import Metrics
@@ -78,6 +80,7 @@ class Parts:
     retention: Retention
     auditing: Auditing
     rosters: Rosters
+    live: Live
 
 
 async def build(config: Config, stack: AsyncExitStack, access: TokenAccess) -> Parts:
@@ -142,6 +145,7 @@ def _assemble(
     overseeing: Overseeing,
 ) -> Parts:
     tiles = make_tile_route(TileService(answering.logs))
+    events = make_events_route(overseeing.live.events)
     return Parts(
         gateway=gateway,
         sequencer=issuing.sequencer,
@@ -158,11 +162,12 @@ def _assemble(
         standing=issuing.standing,
         signer=opened.signer,
         clock=opened.clock,
-        routes=[tiles, *make_witness_routes(answering.submissions, gateway)],
+        routes=[tiles, events, *make_witness_routes(answering.submissions, gateway)],
         submissions=answering.submissions,
         retention=answering.retention,
         auditing=overseeing.auditing,
         rosters=opened.rosters,
+        live=overseeing.live,
     )
 
 

@@ -1,11 +1,13 @@
 """What tells people and machines how the gateway is: status, metrics, audit log."""
 
 from dataclasses import dataclass
+from secrets import token_hex
 
 from chopmark.api.problems import REFUSED
 from chopmark.api.refusals import Refusals
 from chopmark.service.auditing import Auditing, watch_parts
 from chopmark.service.hsm_state import describe_times
+from chopmark.service.live import Live
 from chopmark.service.looplag import LoopLag
 from chopmark.service.metrics import GatewayCollector, Metrics
 from chopmark.service.parts.answering import Answering
@@ -22,6 +24,7 @@ class Overseeing:
     report: Report
     metrics: Metrics
     auditing: Auditing
+    live: Live
     lag: LoopLag
     refusals: Refusals
 
@@ -53,7 +56,9 @@ def make_overseeing(
         *(opened.clock, meeting.blame, lambda: describe_times(opened.signer)),
     )
     auditing = _make_auditing(opened, issuing, meeting, refusals)
-    return Overseeing(report, Metrics(collector), auditing, lag, refusals)
+    # Not of `outside`: what is told to listeners must not move what a simulation draws.
+    live = Live(token_hex(6), answering.logs, report.live, meeting.forks.held)
+    return Overseeing(report, Metrics(collector), auditing, live, lag, refusals)
 
 
 def _make_auditing(
