@@ -25,6 +25,7 @@ from chopmark.api.proofs import read_proof_of
 from chopmark.api.revocations import revoke
 from chopmark.api.roster import pin_roster, publish_roster, read_roster, sign_roster
 from chopmark.api.short import ShortRoutes
+from chopmark.api.spec.route import read_openapi
 from chopmark.api.state import (
     read_export,
     read_health,
@@ -115,6 +116,7 @@ def create_app(
             read_export,
             read_health,
             read_readiness,
+            read_openapi,
             *more,
         ],
         dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
