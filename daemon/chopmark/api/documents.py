@@ -32,5 +32,5 @@ async def read_document(
         raise MalformedError("malformed-digest", message, hint=hint)
     with_sm3 = algorithm == "sm3"
     return await gateway.documents(
-        bytes.fromhex(digest), query.after, query.limit, with_sm3=with_sm3
+        bytes.fromhex(digest), query.after or None, query.limit, with_sm3=with_sm3
     )

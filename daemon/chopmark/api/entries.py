@@ -48,7 +48,7 @@ class EntriesOut(msgspec.Struct):
 async def read_entries(request: Request[Any, Any, Any], gateway: GatewayDep) -> EntriesOut:
     """Entries after an index; waits for one if asked to."""
     query = read_query(request.scope["query_string"], EntriesQuery)
-    member = query.id if query.id is not None else gateway.identity().id
+    member = query.id or gateway.identity().id
     if query.wait:
         await gateway.wait_entry(member, query.after + 1, query.wait)
     leaves, size = await gateway.entries(member, query.after, query.limit)

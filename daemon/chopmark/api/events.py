@@ -159,8 +159,9 @@ def make_events_route(events: Events, limits: ApiLimits | None = None) -> ASGIRo
             raise MethodNotAllowedException(headers={"allow": "GET"})
         query = read_query(scope["query_string"], EventsQuery)
         last = [value for name, value in scope["headers"] if name == b"last-event-id"]
+        seconds = query.seconds if isinstance(query.seconds, float) else None
         with slots.taken(), events.listening(last[-1].decode("latin-1") if last else None) as one:
-            await _serve(one, query.seconds, bounds.beat, receive, Output(send, MEDIA_TYPE))
+            await _serve(one, seconds, bounds.beat, receive, Output(send, MEDIA_TYPE))
 
     return follow_events
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from chopmark.api.limits import DEFAULT_WAIT, MAX_WAIT
 from chopmark.api.ports import Until
@@ -117,7 +117,7 @@ class CompactQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class EntriesQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Query of `GET /v1/entries`."""
 
-    id: Name | None = None
+    id: Name | UnsetType = UNSET
     after: Annotated[int, Meta(ge=-1, le=MAX_INT)] = -1
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     wait: Wait = 0
@@ -126,20 +126,20 @@ class EntriesQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class DocumentsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Query of `GET /v1/documents/{algorithm}/{digest}`."""
 
-    after: Annotated[str, Meta(max_length=64)] | None = None
+    after: Annotated[str, Meta(min_length=1, max_length=64)] | UnsetType = UNSET
     limit: Annotated[int, Meta(ge=1, le=256)] = 100
 
 
 class EventsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Query of `GET /v1/events`."""
 
-    seconds: Annotated[float, Meta(ge=0, le=86_400)] | None = None
+    seconds: Annotated[float, Meta(ge=0, le=86_400)] | UnsetType = UNSET
 
 
 class AuditQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Query of `GET /v1/audit`."""
 
-    day: Annotated[str, Meta(pattern=_DATE)] | None = None
+    day: Annotated[str, Meta(pattern=_DATE)] | UnsetType = UNSET
     after: Annotated[int, Meta(ge=-1, le=MAX_INT)] = -1
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
 
@@ -151,7 +151,7 @@ class NoQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 class PolicyQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Query of `GET /v1/policy`."""
 
-    id: Name | None = None
+    id: Name | UnsetType = UNSET
 
 
 def read_body(body: bytes, kind: type[T]) -> T:
@@ -170,6 +170,8 @@ def read_body(body: bytes, kind: type[T]) -> T:
 
 def read_query(query: bytes, kind: type[T]) -> T:
     """Decode the query of a URL; a parameter given twice or unknown is refused.
+
+    What may be missing is unset, not None: `null` is text like any other in a URL.
 
     Raises:
         MalformedError: `malformed-request` naming the parameter.

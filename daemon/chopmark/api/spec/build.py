@@ -10,7 +10,7 @@ import chopmark
 from chopmark.api.spec import operating, watching, working
 from chopmark.api.spec.examples import PROBLEM as PROBLEM_EXAMPLE
 from chopmark.api.spec.fields import ABOUT, DEMANDS, PATH
-from chopmark.api.spec.model import EVERYWHERE, NDJSON, PROBLEM, Content, Operation, merge
+from chopmark.api.spec.model import EVENTS, EVERYWHERE, NDJSON, PROBLEM, Content, Operation, merge
 from chopmark.api.spec.shapes import Problem
 
 OPERATIONS: Final = (*working.OPERATIONS, *watching.OPERATIONS, *operating.OPERATIONS)
@@ -32,6 +32,11 @@ _TITLES: Final = {
     503: "Not now",
     507: "The disk is nearly full",
 }
+_EACH: Final = {
+    NDJSON: "One JSON object a line, each ended by a line feed; the schema is of one line.",
+    EVENTS: "Server-sent events; the schema is of one event, by its fields.",
+}
+"""Bodies that go on and on, of which OpenAPI 3.1 can describe one piece only."""
 _RETRY: Final = (429, 503)
 _Json = dict[str, Any]
 
@@ -68,9 +73,8 @@ class _Schemas:
         else:
             schema = {"type": "string"} | ({"format": "binary"} if content.binary else {})
         made: _Json = {"schema": schema}
-        if content.media == NDJSON:
-            about = "One JSON object a line, each ended by a line feed; the schema is of one line."
-            made["schema"] = {"description": about, **schema}
+        if content.media in _EACH:
+            made["schema"] = {"description": _EACH[content.media], **schema}
         if content.example is not None:
             lines = content.media == NDJSON
             made["examples"] = {
@@ -120,7 +124,8 @@ def _describe(one: Operation, schemas: _Schemas) -> _Json:
     if one.about:
         made["description"] = one.about
     if one.body is not None:
-        made["requestBody"] = {"required": True, "content": schemas.content(one.body)}
+        required = one.body.media != NDJSON  # no lines are lines, too
+        made["requestBody"] = {"required": required, "content": schemas.content(one.body)}
     return made
 
 

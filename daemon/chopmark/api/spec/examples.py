@@ -139,7 +139,7 @@ NOT_PINNED: Final[dict[str, Any]] = {
     "conflict": None,
     "alarms": [],
 }
-EVENTS: Final = 'retry: 2000\n\nid: 5f0c3a9e17b2-12\nevent: head\ndata: {"id":"hk-1","size":46}\n\n'
+EVENT: Final = {"id": "5f0c3a9e17b2-12", "event": "head", "data": '{"id":"hk-1","size":46}'}
 AUDIT: Final = {
     "records": [
         {

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 JSON: Final = "application/json"
+EVENTS: Final = "text/event-stream"
 NDJSON: Final = "application/x-ndjson"
 TEXT: Final = "text/plain"
 PROBLEM: Final = "application/problem+json"

@@ -52,6 +52,14 @@ class RecordedLine(Struct):
     provisional: bool | UnsetType = UNSET
 
 
+class EventOut(Struct):
+    """An event: its data is JSON."""
+
+    event: Literal["state", "head", "witnessed", "alarm", "peer", "broker", "evidence", "end"]
+    data: str
+    id: str | UnsetType = UNSET
+
+
 class Revoked(Struct):
     """The revocation that counts."""
 

@@ -22,6 +22,7 @@ from chopmark.api.revocations import RevocationOut
 from chopmark.api.spec import examples
 from chopmark.api.spec.model import (
     BODY,
+    EVENTS,
     ISSUING,
     KIND,
     LOOKUP,
@@ -36,7 +37,7 @@ from chopmark.api.spec.model import (
     Problems,
     merge,
 )
-from chopmark.api.spec.shapes import ErrorLine, RecordedLine, VerdictOut
+from chopmark.api.spec.shapes import ErrorLine, EventOut, RecordedLine, VerdictOut
 from chopmark.core.compact import MEDIA_TYPE
 
 _ATTESTED: Final = "where the proof is, or will be"
@@ -188,7 +189,7 @@ OPERATIONS: Final = (
         "followEvents",
         "logs",
         "What happens, as server-sent events",
-        {200: Answer("Events", Content(media="text/event-stream", example=examples.EVENTS))},
+        {200: Answer("Events", Content(EventOut, EVENTS, examples.EVENT))},
         QUERY,
         EventsQuery,
         headers={
