@@ -1,16 +1,22 @@
-"""Each example on the pages about the API is run against a real gateway, in order."""
+"""What the pages and the OpenAPI document say of the API is what a real gateway does."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from documents import attest, some_document
+from hypothesis import HealthCheck, settings
 
+from apischema import ask, schema
 from pageexamples import Reader, read_examples
 from rig.gateway import HONG_KONG, SHENZHEN, Cluster, Gateway
+from unixproxy import proxied
 
 DOCS = Path(__file__).parents[2] / "docs"
+EXAMPLES = int(os.environ.get("SCHEMA_EXAMPLES", "2"))
 BEFORE = 42
 """Entries that the log has when the reference begins."""
 
@@ -100,3 +106,18 @@ def test_field_that_the_document_lacks_would_be_found(gateway: Gateway) -> None:
     types = gateway.get("/v1/openapi.json")["components"]["schemas"]
     found = list(find_unknown(status, {"$ref": "#/components/schemas/StatusOut"}, types))
     assert found == [".hsm.pin"], json.dumps(found)
+
+
+@pytest.fixture(scope="module")
+def address(gateway: Gateway) -> Iterator[str]:
+    """The gateway's unix socket, where everything may be asked, for who knows ports only."""
+    with proxied(gateway.socket) as port:
+        yield f"http://127.0.0.1:{port}"
+    assert gateway.is_answering()
+    assert "Traceback" not in gateway.log.read_text()
+
+
+@schema.parametrize()
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+def test_answers_are_what_the_document_says(address: str, case: Any) -> None:
+    ask(case, address)
