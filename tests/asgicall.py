@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from litestar.handlers import BaseRouteHandler
+from litestar.types import ASGIApp
 
 from chopmark.api.app import create_app
 from chopmark.api.limits import ApiLimits
 from fakegateway import FakeGateway
+from oneapi import OneApi
 
 
 class AsgiCall:
@@ -26,7 +28,8 @@ class AsgiCall:
         limits: ApiLimits,
         more: Sequence[BaseRouteHandler] = (),
     ) -> None:
-        self.app = create_app(gateway, limits, more)
+        # One that is built already serves, unless it is to serve more.
+        self.app: ASGIApp = create_app(gateway, limits, more) if more else OneApi(gateway, limits)
         self.path = path
         self.method = "POST"
         self.more_headers: list[tuple[bytes, bytes]] = []

@@ -323,6 +323,38 @@ class Unverified(Struct):
     limit: int
 
 
+class SpokenOut(Struct):
+    """The versions of the mesh's protocol that a gateway speaks."""
+
+    newest: int
+    oldest: int
+
+
+class ProtocolOut(SpokenOut):
+    """Those that we speak, and the newest that all members understand that count."""
+
+    in_use: int
+
+
+class SyslogOut(Struct):
+    """How the audit log is sent on."""
+
+    state: Literal["connected", "away", "connecting"]
+    host: str
+    port: int
+    reason: str | None
+    hint: str | None
+    sent: int
+    waiting: int
+    lag_seconds: float
+
+
+class AuditState(Struct):
+    """Where the audit log goes; null for nowhere."""
+
+    syslog: SyslogOut | None
+
+
 class PeerOut(Struct):
     """A member, and how its log is followed."""
 
@@ -341,6 +373,7 @@ class PeerOut(Struct):
     cosigned_size: int | None
     as_of: str | None
     online: bool | None
+    protocol: SpokenOut | None
     state: Literal["following", "catching-up", "waiting", "failed"]
     reason: str | None
     asked: int
@@ -382,6 +415,8 @@ class StatusOut(Struct):
     institution: str
     jurisdiction: str
     version: str
+    protocol: ProtocolOut
+    audit: AuditState
     state: Literal["ready", "degraded"]
     ready: bool
     reasons: list[str]
