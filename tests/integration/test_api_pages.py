@@ -153,7 +153,7 @@ def schemathesis(
     return subprocess.run(
         [*command, "run", file, "--url", address, *settings, *more],
         env=os.environ | environment,
-        cwd=TESTS,
+        cwd=folder,  # it keeps notes of its own there
         capture_output=True,
         text=True,
         check=False,
