@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chopmark.api.found import DocumentsOut, FoundOut, SearchedOut
 from chopmark.api.ports import Asked, Awaited, Identity, Until
 from chopmark.core.columns import make_columns
 from chopmark.core.compact import End, Header, Run, beside, make_drafts, of_run
@@ -39,6 +40,7 @@ class FakeGateway:
     """The gateway's log as a list of entries.
 
     Attributes:
+        fail_verify: called before each verification; may raise.
         fail_record: called before each record with its drafts; may raise.
         gate: when cleared, `record` hangs until it is set: a slow disk.
         signer: when cleared, `wait_signed` hangs: a slow HSM, and a clock that stands still.
@@ -49,8 +51,12 @@ class FakeGateway:
 
     leaves: list[bytes] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
+    looked_up: list[tuple[bytes, str | None, int, bool]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     fail_record: Callable[[Sequence[Draft | Drafts]], None] = lambda _: None
+    fail_verify: Callable[[Asked], None] = lambda _: None
+    verifying: int = 0
+    most_verifying: int = 0
     fail_wait: ChopmarkError | None = None
     fail_proof: Exception | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -208,6 +214,11 @@ class FakeGateway:
     async def verify(self, asked: Asked) -> Verdict:
         assert (asked.digests, asked.proof, asked.reference) != (None, None, None)
         self.asked.append(asked)
+        self.verifying += 1
+        self.most_verifying = max(self.most_verifying, self.verifying)
+        await asyncio.sleep(0)
+        self.verifying -= 1
+        self.fail_verify(asked)
         issuer = Issuer(WHO.id, WHO.origin, WHO.institution, WHO.jurisdiction)
         found = []
         for index, leaf in enumerate(self.leaves):
@@ -217,6 +228,20 @@ class FakeGateway:
                 facts = Facts(issuer, index, entry, Source.OWN, Match.ALL, as_of=NOW)
                 found.append(facts)
         return decide(found, asked.question, NOW)
+
+    async def documents(
+        self, digest: bytes, after: str | None, limit: int, *, with_sm3: bool
+    ) -> DocumentsOut:
+        assert len(digest) == 32
+        assert 1 <= limit <= 256
+        self.looked_up.append((digest, after, limit, with_sm3))
+        found = [
+            FoundOut(WHO.id, WHO.origin, WHO.institution, index, "live", entry.kind)
+            for index, entry in enumerate(map(parse_entry, self.leaves))
+            if isinstance(entry, Attestation)
+            and digest == (entry.sm3 if with_sm3 else entry.sha256)
+        ]
+        return DocumentsOut(found, [SearchedOut(WHO.id, len(self.leaves), None)], None)
 
     async def entries(self, member: str, after: int, limit: int) -> tuple[list[bytes], int]:
         if member != WHO.id:
@@ -239,6 +264,9 @@ class FakeGateway:
 
     def peers(self) -> list[dict[str, Any]]:
         return [{"id": "sz-1", "state": "following"}]
+
+    def replicas(self) -> list[dict[str, Any]]:
+        return [{"id": "sz-1", "size": 0, "frozen": None}]
 
     def not_ready(self) -> list[str]:
         return self.reasons

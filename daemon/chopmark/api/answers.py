@@ -69,7 +69,7 @@ def render_some(
     mark = ',"provisional":true' if settled.provisional else ""
     for number, outcome in some:
         if isinstance(outcome, Fault):
-            yield _render_fault(number, outcome)
+            yield render_fault(number, outcome)
         elif proofs and outcome in proofs:
             proof = msgspec.json.encode(proofs[outcome].decode()).decode()
             yield f'{{"index":{outcome}{end[:-2]},"proof":{proof}{mark}}}\n'.encode()
@@ -81,7 +81,8 @@ def _end(recorded: Recorded, state: str) -> str:
     return f',"made_at":"{format_time(recorded.made_at)}","state":"{state}"}}\n'
 
 
-def _render_fault(number: int, fault: Fault) -> bytes:
+def render_fault(number: int, fault: Fault) -> bytes:
+    """The line that says what is wrong with line `number` of a batch."""
     error: dict[str, object] = {"code": fault.code, "message": fault.message, "line": number}
     if fault.hint:
         error["hint"] = fault.hint

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
+from chopmark.api.found import DocumentsOut
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft, Drafts, Recorded
@@ -263,6 +264,23 @@ class Gateway(Protocol):
         """The verdict from our own replicas."""
         ...
 
+    async def documents(
+        self, digest: bytes, after: str | None, limit: int, *, with_sm3: bool
+    ) -> DocumentsOut:
+        """Attestations of a digest in our log and all replicas, page by page.
+
+        Args:
+            digest: 32 bytes.
+            after: `next` of the page before; None for the first.
+            limit: attestations on a page, at most.
+            with_sm3: it is an SM3 digest, not SHA-256.
+
+        Raises:
+            MalformedError: `malformed-cursor`.
+            TryAgainError: `index-rebuilding`, `overloaded`.
+        """
+        ...
+
     async def entries(self, member: str, after: int, limit: int) -> tuple[list[bytes], int]:
         """Entries of a log after an index, at most `limit`, and the log's signed size."""
         ...
@@ -281,6 +299,10 @@ class Gateway(Protocol):
 
     def peers(self) -> list[dict[str, Any]]:
         """State of each replica as JSON (docs/api.md)."""
+        ...
+
+    def replicas(self) -> list[dict[str, Any]]:
+        """What is held of each peer's log, as JSON (docs/api.md)."""
         ...
 
     def not_ready(self) -> list[str]:

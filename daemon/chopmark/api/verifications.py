@@ -1,5 +1,7 @@
 """`POST /v1/verifications`: the verdict about a document, from our own replicas."""
 
+from typing import Any
+
 from chopmark.api.limits import ApiLimits
 from chopmark.api.models import VerificationIn, read_body
 from chopmark.api.ports import Asked, Gateway
@@ -13,8 +15,13 @@ from chopmark.core.verdict import Question
 
 async def verify(body: bytes, gateway: Gateway, _: ApiLimits) -> Answer:
     """Verify one document by its digests, its proof, or a reference."""
-    asked = _asked(read_body(body, VerificationIn), gateway)
-    return Answer(200, describe(await gateway.verify(asked), asked.digests))
+    return Answer(200, await find_verdict(read_body(body, VerificationIn), gateway))
+
+
+async def find_verdict(body: VerificationIn, gateway: Gateway) -> dict[str, Any]:
+    """The verdict that is asked for, as JSON."""
+    asked = _asked(body, gateway)
+    return describe(await gateway.verify(asked), asked.digests)
 
 
 def _asked(body: VerificationIn, gateway: Gateway) -> Asked:

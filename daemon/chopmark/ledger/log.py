@@ -166,6 +166,22 @@ class Log:
             below = page[0]
         return sorted(found.items(), key=lambda one: one[0], reverse=True)
 
+    def find_below(
+        self, digest: bytes, below: int, limit: int
+    ) -> tuple[list[tuple[int, bytes | None]], int]:
+        """Signed entries below an index that name this SHA-256, newest first, at most `limit`.
+
+        Gives them as `find` does, and the index below which nothing was looked at: 0 if nothing is
+        left. Call it on the readers' thread.
+
+        Raises:
+            TryAgainError: `index-rebuilding`.
+        """
+        below = min(below, self.state.head.size)
+        known = self._index.find(digest, below, limit) if below else []
+        found = sorted(self._matches(digest, known), key=lambda one: one[0], reverse=True)
+        return found, known[0] if len(known) >= limit else 0
+
     def _matches(self, digest: bytes, known: Sequence[int]) -> Iterator[tuple[int, bytes | None]]:
         for index in known:
             try:

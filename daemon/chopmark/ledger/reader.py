@@ -96,6 +96,19 @@ class Reader:
             self._check_there(start, end)
             raise
 
+    def search(self, needle: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+        """Entries of [start, end) in which some bytes occur, the newest first.
+
+        Those whose bodies were pruned are not among them.
+        """
+        rows = self._query(_BUNDLES, (start // WIDTH, (end - 1) // WIDTH))
+        for number, entries in reversed(rows):
+            if needle not in entries:
+                continue
+            for place, entry in reversed(list(enumerate(self._parse(entries), number * WIDTH))):
+                if start <= place < end and needle in entry:
+                    yield place, entry
+
     def digests(self, start: int, end: int) -> list[bytes | None]:
         """Of the entries [start, end) what the digest index is made of.
 

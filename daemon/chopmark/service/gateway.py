@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
+from chopmark.api.found import DocumentsOut
 from chopmark.api.ports import Asked, Awaited, Forks, Hsm, Identity, Keys, Rosters, Until
 from chopmark.core.catalogue import Catalogue
 from chopmark.core.compact import End, Header, Run
@@ -22,6 +23,7 @@ from chopmark.ledger.summary import is_attestation, is_revocable
 from chopmark.service.auditing import noted
 from chopmark.service.awaiting import Awaiting
 from chopmark.service.compact import compare, make_end, read_runs
+from chopmark.service.documents import Documents
 from chopmark.service.following import Following
 from chopmark.service.signing import Signing
 from chopmark.service.verifier import Verifier
@@ -36,6 +38,10 @@ class Reporter(Protocol):
 
     def peers(self) -> list[dict[str, Any]]:
         """State of each replica as JSON."""
+        ...
+
+    def replicas(self) -> list[dict[str, Any]]:
+        """What is held of each peer's log, as JSON."""
         ...
 
     def not_ready(self) -> list[str]:
@@ -53,6 +59,7 @@ class GatewayService:
         logs: Mapping[str, Log],
         signing: Signing,
         verifier: Verifier,
+        documents: Documents,
         reporter: Reporter,
         clock: Clock,
         rosters: Rosters,
@@ -72,6 +79,7 @@ class GatewayService:
         self._logs = logs
         self._signing = signing
         self._verifier = verifier
+        self._documents = documents
         self._reporter = reporter
         self._clock = clock
         self._identity = _identify(own)
@@ -201,6 +209,12 @@ class GatewayService:
         """The verdict from our own replicas."""
         return await self._verifier.verify(asked)
 
+    async def documents(
+        self, digest: bytes, after: str | None, limit: int, *, with_sm3: bool
+    ) -> DocumentsOut:
+        """Attestations of a digest; see `service.documents`."""
+        return await self._documents.page(digest, after, limit, with_sm3=with_sm3)
+
     async def entries(self, member: str, after: int, limit: int) -> tuple[list[bytes], int]:
         """Entries after an index, and the signed size.
 
@@ -238,6 +252,10 @@ class GatewayService:
     def peers(self) -> list[dict[str, Any]]:
         """State of each replica."""
         return self._reporter.peers()
+
+    def replicas(self) -> list[dict[str, Any]]:
+        """What is held of each peer's log."""
+        return self._reporter.replicas()
 
     def not_ready(self) -> list[str]:
         """Why the gateway is not ready."""

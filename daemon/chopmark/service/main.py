@@ -98,6 +98,7 @@ async def _run_parts(
             else:
                 LOG.info("the members have changed: the gateway goes on with the new ones")
             parts.gateway.stop_waiting()
+            parts.live.events.stop()
             await _stop(running)
         await parts.auditing.stop()
         await parts.standing.leave()
@@ -129,6 +130,7 @@ def _start(
         "hsm": parts.signer.watch(parts.clock.now_ms),
         "audit": parts.auditing.run(),
         "clock": parts.guard.run(),
+        "live": parts.live.run(),
         "rosters": parts.rosters.run(),
         "event-loop-lag": parts.lag.run(),
         "health": health.run(),

@@ -21,7 +21,9 @@ from chopmark.service.audit_syslog import AuditSyslog
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.forks import Forks
 from chopmark.service.hsm_state import describe_hsm, hsm_alarms
+from chopmark.service.live import Standings
 from chopmark.service.looplag import LoopLag
+from chopmark.service.replicas import describe_index, describe_replica
 from chopmark.service.retention import Retention
 from chopmark.service.rosters import Rosters
 from chopmark.service.standing import Standing
@@ -112,6 +114,24 @@ class Report:
         """State of each replica."""
         return [self._peer(replica, self._mesh.peers[replica.peer]) for replica in self._replicas]
 
+    def replicas(self) -> list[dict[str, Any]]:
+        """What is held of each peer's log."""
+        now, removed = self._clock.now_ms(), self._retention.describe()["removed"]
+        warning = self._forks.releases.warning
+        return [
+            describe_replica(one, now, warning(one.origin), removed.get(one.peer))
+            for one in self._replicas
+        ]
+
+    def live(self) -> Standings:
+        """What events tell the changes of, besides the logs."""
+        mesh = self._mesh
+        return Standings(
+            {one["code"]: one for one in reversed(self.alarms())},
+            {one.peer: mesh.online(mesh.peers[one.peer]) for one in self._replicas},
+            {f"{one['host']}:{one['port']}": one["state"] for one in self._brokers()},
+        )
+
     def alarms(self) -> list[dict[str, str]]:
         """What an operator must look after."""
         state = self._log.state
@@ -173,7 +193,7 @@ class Report:
     def _indices(self) -> dict[str, dict[str, Any]]:
         """How far the digest index of each log is."""
         logs = {self._own.id: self._log} | {one.peer: one.log for one in self._replicas}
-        return {member: _describe_index(log) for member, log in logs.items()}
+        return {member: describe_index(log) for member, log in logs.items()}
 
     def _counters(self) -> dict[str, int]:
         mesh = self._mesh
@@ -236,11 +256,6 @@ class Report:
                 "skipped": unverified.dropped,
             },
         }
-
-
-def _describe_index(log: Log) -> dict[str, Any]:
-    state = "ready" if log.index.is_whole else "failed" if log.index.problem else "rebuilding"
-    return {"state": state, "position": log.index.position, "size": log.state.size}
 
 
 def _describe_stranger(name: str, speaks: Versions) -> dict[str, str]:
