@@ -17,7 +17,7 @@ import trees
 from ceremonyvectors import ceremony
 from chopmark.core.audit import START, encode_record, follow
 from chopmark.core.audit import Record as AuditRecord
-from chopmark.core.blinding import blind, derive_salts, extract_seed
+from chopmark.core.blinding import SaltKey, blind, derive_salts, extract_seed
 from chopmark.core.cbor import encode_cbor
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.compact import End, Failure, Header, Record, Run, Unsigned
@@ -67,7 +67,7 @@ def make_all() -> dict[str, Vectors]:
     """Content of each file by its name."""
     makers = (
         *(note, checkpoint, entry, package, compact, proof, policy, tiles),
-        *(witness, evidence, head_mark, audit, roster, release, ceremony),
+        *(witness, evidence, head_mark, salt_key, audit, roster, release, ceremony),
     )
     return {maker.__name__.replace("_", "-"): maker() for maker in makers}
 
@@ -408,6 +408,29 @@ def bad_headers() -> dict[str, tuple[object, str]]:
     return {
         **made,
         "no offset": (lacking, "malformed-compact"),
+    }
+
+
+def salt_key() -> Vectors:
+    made = SaltKey(ORIGIN, 1_795_348_800_000, SALT)
+    good = {0: 1, 1: ORIGIN, 2: made.since, 3: SALT}
+    bad: dict[str, object] = {
+        "another version": good | {0: 2},
+        "no origin": good | {1: "Bank"},
+        "time before 1970": good | {2: -1},
+        "key of 31 bytes": good | {3: SALT[1:]},
+        "a field more": good | {4: 0},
+        "a field less": {key: good[key] for key in range(3)},
+    }
+    first = 5
+    return {
+        "good": {"hex": made.encode().hex(), "since": made.since, "key": SALT.hex()},
+        "bad": [{"name": name, "hex": encode_cbor(value).hex()} for name, value in bad.items()],
+        "sealed": {
+            "seed": SALT[::-1].hex(),
+            "first": first,
+            "box": made.seal(SALT[::-1], first, SALT[:12]).hex(),
+        },
     }
 
 

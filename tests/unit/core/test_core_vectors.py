@@ -12,7 +12,7 @@ import make_vectors
 import trees
 from chopmark.core.audit import START, Day, encode_record, link, parse_record, salted_leaf
 from chopmark.core.audit_proof import parse_audit_proof, verify_audit_proof
-from chopmark.core.blinding import blind, extract_seed, salt_at
+from chopmark.core.blinding import blind, extract_seed, parse_salt_key, salt_at
 from chopmark.core.ceremony_rules import check_file
 from chopmark.core.ceremony_text import parse_file
 from chopmark.core.check import compare
@@ -49,6 +49,7 @@ FILES = [
     "policy",
     "tiles",
     "head-mark",
+    "salt-key",
     "evidence",
     "roster",
     "witness",
@@ -458,6 +459,7 @@ EXAMPLES = {
     "audit": VECTORS["audit"]["good"][0]["proof"],
     "tiles": "tile/0/x001/x234/067",
     "head-mark": VECTORS["head-mark"]["good"][0]["hex"],
+    "salt-key": VECTORS["salt-key"]["good"]["hex"],
     "witness": VECTORS["witness"]["cases"][-1]["request"],
     "evidence": VECTORS["evidence"]["good"][1]["evidence"],
     "release": VECTORS["release"]["good"][0]["release"],
@@ -484,6 +486,26 @@ def test_page_begins_with_an_example_that_is_a_vector(name: str) -> None:
     shown = example if name in text else "".join(example.split())
     assert EXAMPLES[name] in shown
     assert f"vectors/{name}.json" in page
+
+
+def test_salt_key_vectors() -> None:
+    vectors = VECTORS["salt-key"]
+    good = vectors["good"]
+    key = parse_salt_key(bytes.fromhex(good["hex"]))
+    assert (key.since, key.key.hex(), key.encode().hex()) == (
+        *(good["since"], good["key"]),
+        good["hex"],
+    )
+    sealed = vectors["sealed"]
+    box = bytes.fromhex(sealed["box"])
+    assert key.open(box, sealed["first"]).hex() == sealed["seed"]
+    for wrong, first in ((box[:-1], 5), (box, 4), (box[:11], 5), (b"", 5)):
+        with pytest.raises(MalformedError) as caught:
+            key.open(wrong, first)
+        assert caught.value.code == "damaged-seed"
+    for bad in vectors["bad"]:
+        with pytest.raises(MalformedError):
+            parse_salt_key(bytes.fromhex(bad["hex"]))
 
 
 def read_mark(case: Case) -> dict[str, Any]:

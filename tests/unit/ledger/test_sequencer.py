@@ -18,7 +18,7 @@ from chopmark.ledger import sequencer as module
 from chopmark.ledger.fsck import check_store
 from chopmark.ledger.log import Log
 from chopmark.ledger.reader import Reader
-from chopmark.ledger.seeds import KeptSeed, Sealed, find_seed
+from chopmark.ledger.seeds import KeptSeed, Sealed, find_seed, write_seeds
 from chopmark.ledger.sequencer import MAX_BATCH, MAX_INTAKE, Sequencer
 from chopmark.ledger.store import LogState, Store
 from ledgers import KEYS, LOG, NOW, ORIGIN, Clock, SoftSigner, append, digest, make_store, opened
@@ -151,6 +151,20 @@ async def test_seed_is_stored_with_its_entries_or_not_at_all(desk: Desk) -> None
     kept = KeptSeed(1, 2, sealed)
     assert await desk.log.read(read) == [None, kept, kept, None]
     assert kept.number(2) == 4
+
+
+async def test_seeds_of_what_a_recovery_has_lost_give_way(desk: Desk) -> None:
+    left = [KeptSeed(start, 5, Sealed(7, b"old", 0, NOW)) for start in (0, 2)]
+    await desk.log.write(lambda store: store.change(lambda db: write_seeds(db, left)))
+    sealed = Sealed(7, b"new", 0, NOW)
+    async with running(desk):
+        await desk.record(drafts(0), LONG)
+        await desk.record(drafts(1, 2, 3), LONG, sealed=sealed)
+    found = [
+        await desk.log.read(lambda reader, _, at=at: reader.look(find_seed, at))
+        for at in range(1, 4)
+    ]
+    assert found == [KeptSeed(1, 3, sealed)] * 3
 
 
 async def test_answers_come_only_after_the_entries_are_durable(desk: Desk) -> None:
