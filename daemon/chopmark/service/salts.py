@@ -83,6 +83,14 @@ class Salts:
         self.refused: str | None = None
         log.open_seeds(self.open)
 
+    def alarms(self) -> list[dict[str, str]]:
+        """What an operator must know."""
+        if self.refused is None:
+            return []
+        message = f"proofs of blinded attestations cannot be given after a restart: {self.refused}"
+        hint = "see that clients take proofs at once, and that the token keeps data objects"
+        return [{"code": "salts-in-memory", "message": message, "hint": hint}]
+
     async def run(self) -> None:
         """Forget for ever what has had its day."""
         while True:

@@ -168,6 +168,7 @@ async def test_each_key_serves_some_hours_and_lasts_a_day_longer(desk: Desk) -> 
 async def test_nothing_is_made_in_a_token_that_has_nothing_to_seal(desk: Desk) -> None:
     await desk.salts.tidy()
     assert desk.safe.keys == {}
+    assert desk.salts.alarms() == []
 
 
 async def test_token_that_is_away_keeps_what_must_be_blinded_from_being_recorded(
@@ -188,6 +189,7 @@ async def test_token_that_takes_no_keys_leaves_them_in_memory(
     assert await desk.match(index, 1) == Match.ALL
     assert desk.salts.refused == "the token keeps no salt keys"
     assert "before the gateway stops" in caplog.text
+    assert [alarm["code"] for alarm in desk.salts.alarms()] == ["salts-in-memory"]
     desk.start()
     await desk.salts.tidy()
     assert await code_of(desk.match(index, 1)) == "salt-gone"
