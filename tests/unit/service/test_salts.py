@@ -3,24 +3,40 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from chopmark.core.blinding import salt_at
+from chopmark.core.catalogue import Catalogue
 from chopmark.core.check import compare
+from chopmark.core.checkpoint import open_checkpoint
+from chopmark.core.compact import Header, make_drafts
 from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft, Drafts
 from chopmark.core.entry import Attestation, parse_entry
-from chopmark.core.errors import ChopmarkError, MalformedError, MissingError, TryAgainError
-from chopmark.core.proof import parse_extra
+from chopmark.core.errors import (
+    ChopmarkError,
+    MalformedError,
+    MissingError,
+    RefusedError,
+    TryAgainError,
+)
+from chopmark.core.proof import Extra, parse_extra, parse_proof
+from chopmark.core.prover import RunProver
+from chopmark.core.roster import CatalogueKind
 from chopmark.core.verdict import Match
 from chopmark.ledger.log import Log
-from chopmark.ledger.seeds import KEPT
+from chopmark.ledger.seeds import KEPT, forget_seeds
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.worker import Worker
+from chopmark.service.gateway import GatewayService
 from chopmark.service.salts import PERIOD, Salts
-from ledgers import NOW, ORIGIN, Clock, SoftSigner, digest, opened
+from ledgers import COSIGNER, LOG, NOW, ORIGIN, Clock, SoftSigner, digest, member, opened
 from softtoken import SoftSafe
 
 LONG = 30.0
@@ -212,3 +228,76 @@ async def test_replica_has_no_salts(desk: Desk) -> None:
     index = await desk.attest(1)
     desk.log._reader.open_seed = None  # as the reader of a replica
     assert await code_of(desk.match(index, 1)) == "salt-gone"
+
+
+def gateway_of(desk: Desk) -> GatewayService:
+    """The gateway as far as these tests go, with a kind that must be blinded."""
+    own = member(LOG, COSIGNER)
+    nothing: Any = None
+    made = GatewayService(
+        *(own, desk.sequencer, {own.id: desk.log}, nothing, nothing, nothing, desk.clock),
+        *(nothing, nothing, nothing, nothing),
+        catalogue=Catalogue(own, [CatalogueKind(name="kyc", blinded=True)]),
+    )
+    made.salts = desk.salts
+    return made
+
+
+async def test_kind_that_must_be_blinded_is_blinded_without_being_asked_for(desk: Desk) -> None:
+    gateway = gateway_of(desk)
+    asked = Draft(digest(1), "kyc", digest(2))
+    terms = gateway.check_draft(asked)
+    assert terms.blinded
+    made = await gateway.record([msgspec.structs.replace(asked, blinded=terms.blinded)], LONG)
+    assert await gateway.wait_signed(made.start, LONG)
+    assert await desk.match(made.start, 1) == Match.ALL
+    member_id = gateway.identity().id
+    extra = parse_extra(parse_proof(await gateway.proof(member_id, made.start)).extra)
+    bare = parse_proof(await gateway.proof(member_id, made.start, bare=True))
+    assert extra.salt is not None
+    assert parse_extra(bare.extra) == Extra(extra.entry)
+    await desk.log.write(lambda store: store.change(lambda db: forget_seeds(db, NOW + 10**9)))
+    desk.log._reader._kept_seed = None  # as after a restart
+    assert await code_of(gateway.proof(member_id, made.start)) == "salt-gone"
+    assert parse_proof(await gateway.proof(member_id, made.start, bare=True)) == bare
+
+
+async def test_request_in_compact_form_goes_on_with_its_seeds(desk: Desk) -> None:
+    gateway = gateway_of(desk)
+    header = Header(bytes(16), "kyc", blinded=True)
+    data = b"".join(map(digest, range(70)))
+    first = await gateway.record_compact(header, 0, make_drafts(header, data[: 32 * 30]), LONG)
+    second = await gateway.record_compact(header, 30, make_drafts(header, data[32 * 30 :]), LONG)
+    assert await gateway.request_runs(header) == [first, second]
+    assert await gateway.request_runs(replace(header, blinded=False)) == [first, second]
+    (later,) = (await gateway.request_runs(replace(header, offset=10)))[:1]
+    assert (later.first, later.start, later.count, later.seed) == (10, 10, 20, first.seed)
+    await gateway.compare_compact(header, later, data[320 : 320 + 32 * 20])
+    with pytest.raises(RefusedError) as caught:
+        await gateway.compare_compact(header, later, data[: 32 * 20])
+    assert caught.value.code == "compact-mismatch"
+    assert await gateway.wait_signed(69, LONG)
+    end = await gateway.end_compact([first, second])
+    assert end is not None
+    open_note = partial(open_checkpoint, log_key=LOG.vkey)
+    prover = RunProver(header, data, [first, second], end, open_note)
+    for number in (0, 29, 30, 69):
+        held = parse_proof(await gateway.proof(gateway.identity().id, number))
+        assert parse_extra(held.extra) == parse_extra(prover.proof(number).extra)
+    desk.clock.now += KEPT + 1
+    assert await code_of(gateway.request_runs(header)) == "salt-gone"
+
+
+async def test_hsm_that_hangs_holds_nobody_beyond_the_deadline(desk: Desk) -> None:
+    gateway = gateway_of(desk)
+    held = asyncio.Event()
+
+    async def hang(_count: int) -> bytes:
+        await held.wait()
+        return bytes(32)
+
+    desk.safe.random = hang  # type: ignore[method-assign]
+    draft = Draft(digest(1), "kyc", blinded=True)
+    assert await code_of(gateway.record([draft], 0.01), TryAgainError) == "not-recorded"
+    assert desk.log.state.size == 0
+    held.set()
