@@ -189,6 +189,7 @@ class _Work:
         runs = prover.runs
         first, last = runs[0].start, runs[-1].start + runs[-1].count - 1
         rate = count / max(seconds, 0.001)
+        blinded = any(run.seed is not None for run in runs)
         if self._options.json:
             say_json(
                 {
@@ -200,6 +201,7 @@ class _Work:
                     "last_index": last,
                     "state": "witnessed" if self._state == "witnessed" else "signed",
                     "provisional": self._state == "provisional",
+                    "blinded": blinded,
                     "resumed": resumed,
                     "seconds": round(seconds, 3),
                     "rate": round(rate),
@@ -220,6 +222,9 @@ class _Work:
             ("proofs", where),
         ]
         say_fields(fields)
+        if blinded and self._files is None:
+            say("  blinded: only their proofs show what was attested, and the gateway gives them")
+            say("  for 24 hours: `chopmark proof ID INDEX`")
         if self._state == "provisional":
             say("  provisional: not enough institutions have countersigned yet;")
             say("  `chopmark proof ID INDEX` gives complete proofs later")
