@@ -138,6 +138,8 @@ async def test_head_mark_lasts_and_the_newer_one_takes_its_place(box: Box) -> No
         await signer.write_mark(newer, MARK)
     async with box.signer() as signer:
         assert await signer.read_mark() == newer
+    with box.session() as session:
+        assert len(list(session.get_objects({Attribute.CLASS: ObjectClass.DATA}))) == 1
 
 
 async def test_token_keeps_salt_keys_and_gives_random_numbers(box: Box) -> None:

@@ -9,6 +9,7 @@ from chopmark.service.config import parse_config
 from chopmark.service.config_model import (
     Api,
     Broker,
+    BrokerTls,
     Clock,
     Gateway,
     Hsm,
@@ -18,6 +19,7 @@ from chopmark.service.config_model import (
     Retention,
     Start,
     Storage,
+    Syslog,
     Witness,
     WitnessLog,
 )
@@ -32,9 +34,11 @@ SECTIONS = {
     "[start]": Start,
     "[storage]": Storage,
     "[retention]": Retention,
+    "[audit.syslog]": Syslog,
     "[clock]": Clock,
     "[witness]": Witness,
     "[[broker]]": Broker,
+    "[broker.tls]": BrokerTls,
     "[kinds.<kind>]": Kind,
     "[[witness.log]]": WitnessLog,
     "[[peer]]": Peer,
@@ -50,7 +54,8 @@ def rows(title: str) -> dict[str, str]:
 def fields_of(title: str) -> tuple[str, ...]:
     """Keys of a section, without the blocks that have sections of their own."""
     names = SECTIONS[title].__struct_fields__
-    return tuple(name for name in names if f"[[{title.strip('[]')}.{name}]]" not in SECTIONS)
+    inner = {name: f"[{title.strip('[]')}.{name}]" for name in names}
+    return tuple(name for name in names if not {inner[name], f"[{inner[name]}]"} & set(SECTIONS))
 
 
 def test_docs_example_loads_and_uses_every_key() -> None:
@@ -82,7 +87,7 @@ def test_docs_give_the_defaults() -> None:
     assert rows("[storage]")["stop"] == f"`{config.storage.stop}`"
     assert rows("[clock]")["require"] == f"`{config.clock.require}`"
     assert rows("[witness]")["rule"] == f'`"{config.witness.rule}"`'
-    assert rows("[[broker]]")["port"] == f"`{config.broker[0].port}`"
+    assert rows("[[broker]]")["port"] == f"`{config.broker[0].port}`, with `tls` `8883`"
     assert rows("[kinds.<kind>]")["max_age"] == f"`{config.max_age('x')}`"
 
 
