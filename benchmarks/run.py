@@ -38,6 +38,7 @@ STEPS: Final = (
     Step(("witness.quorum.p50", "witness.quorum.p99"), witness.quorum),
     Step(("attest.bulk",), attest.bulk),
     Step(("attest.compact",), attest.compact),
+    Step(("attest.blinded",), attest.blinded),
     Step(("attest.slow_hsm",), attest.slow_hsm),
     Step(("replica.catchup",), replica.catchup),
     Step(("replica.live",), replica.live),

@@ -26,6 +26,7 @@ from chopmark.service.looplag import LoopLag
 from chopmark.service.replicas import describe_index, describe_replica
 from chopmark.service.retention import Retention
 from chopmark.service.rosters import Rosters
+from chopmark.service.salts import Salts
 from chopmark.service.standing import Standing
 from chopmark.service.storage import Storage
 from chopmark.service.trust import Trust
@@ -51,6 +52,7 @@ class Report:
         standing: Standing,
         rosters: Rosters,
         retention: Retention,
+        salts: Salts,
         syslog: AuditSyslog | None = None,
     ) -> None:
         self._own = own
@@ -68,6 +70,7 @@ class Report:
         self._standing = standing
         self._rosters = rosters
         self._retention = retention
+        self._salts = salts
         self._syslog = syslog
 
     def status(self) -> dict[str, Any]:
@@ -138,6 +141,7 @@ class Report:
         unwitnessed = self._trust.alarms(state.head.size, state.witnessed_size)
         forks, clock = self._forks.alarms(), self._guard.alarms()
         own = hsm_alarms(self._signer) + self._standing.alarms() + self._storage.alarms()
+        own += self._salts.alarms()
         waiting = [] if self._syslog is None else self._syslog.alarms()
         others = unwitnessed + forks + clock + self._rosters.alarms() + self._protocols()
         return own + others + waiting

@@ -50,6 +50,7 @@ from chopmark.service.report import Report
 from chopmark.service.retention import Retention
 from chopmark.service.rosters import Rosters
 from chopmark.service.rotation import Rotation
+from chopmark.service.salts import Salts
 from chopmark.service.standing import Standing
 from chopmark.service.storage import Storage
 from chopmark.service.submissions import Submissions
@@ -84,6 +85,7 @@ class Parts:
     syslog: AuditSyslog | None
     rosters: Rosters
     live: Live
+    salts: Salts
 
 
 async def build(config: Config, stack: AsyncExitStack, access: TokenAccess) -> Parts:
@@ -129,7 +131,9 @@ async def open_parts(
 ) -> Parts:
     """Open the logs with a signer that is there, and bring all together; raises as `build`."""
     opened = await open_ledgers(config, signer, reading, stack, outside)
-    issuing = make_issuing(opened)
+    blinding = Worker("blind")
+    stack.callback(blinding.close)
+    issuing = make_issuing(opened, blinding)
     meeting = make_meeting(opened, issuing)
     answering = make_answering(opened, issuing, meeting)
     overseeing = make_overseeing(opened, issuing, meeting, answering)
@@ -173,6 +177,7 @@ def _assemble(
         syslog=overseeing.syslog,
         rosters=opened.rosters,
         live=overseeing.live,
+        salts=issuing.salts,
     )
 
 
@@ -205,4 +210,5 @@ def _make_gateway(
         opened.members.catalogue,
     )
     gateway.audit = auditing
+    gateway.salts = issuing.salts
     return gateway

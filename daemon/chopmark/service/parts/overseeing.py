@@ -57,6 +57,7 @@ def make_overseeing(
         issuing.standing,
         opened.rosters,
         answering.retention,
+        issuing.salts,
         syslog,
     )
     sources = Sources(
