@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Self
@@ -9,8 +10,9 @@ from typing import Any, Final, Self
 import httpx
 
 from chopmark.client.address import Address
+from chopmark.client.credentials import Credentials, explain, find_credentials, make_context
 from chopmark.client.problem import bad_answer, error_from_problem
-from chopmark.core.errors import ForbiddenError, UnreachableError
+from chopmark.core.errors import ChopmarkError, ForbiddenError, UnreachableError
 
 CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 30.0
@@ -23,15 +25,16 @@ MAX_LINE: Final = 512 * 1024
 class Transport:
     """One connection pool to one gateway; not for use by several threads at once."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, credentials: Credentials | None = None) -> None:
         self._address = address
         self._probed = address.socket is None
-        # Proxies of the environment are for the network: this never leaves the machine.
+        # Proxies of the environment would see who asks whom, and the gateway their certificate.
         self._client = httpx.Client(
             base_url=address.url,
             transport=httpx.HTTPTransport(uds=address.socket) if address.socket else None,
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             trust_env=False,
+            verify=make_context(find_credentials(credentials)) if address.secure else True,
         )
 
     def __enter__(self) -> Self:
@@ -131,9 +134,11 @@ class Transport:
         message = f"the gateway at {self._address.text} does not answer in time"
         return UnreachableError("gateway-timeout", message, hint="`chopmark status` tells more")
 
-    def _unreachable(self, error: Exception) -> UnreachableError | ForbiddenError:
+    def _unreachable(self, error: Exception) -> ChopmarkError:
         where = self._address.text
         cause = _os_error(error)
+        if isinstance(cause, ssl.SSLError) and (known := explain(cause, where)) is not None:
+            return known
         if isinstance(cause, PermissionError):
             message = f"you may not use the gateway at {where}"
             return ForbiddenError("gateway-forbidden", message, hint="join the group chopmark")
