@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import re
 import socket
 import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography import x509
 
 from apiserver import LIMITS, LINE, SHA, running, until
 from chopmark.api import protocol
@@ -29,7 +32,7 @@ from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft
 from chopmark.core.errors import ChopmarkError, ForbiddenError, TryAgainError
 from fakegateway import FakeGateway
-from tlsfiles import Authority, Pair
+from rig.authority import Authority, Pair
 
 DIGEST = bytes.fromhex(SHA)
 EVERYTHING = Grant(frozenset({"issuer", "verifier", "auditor", "operator"}))
@@ -358,6 +361,36 @@ async def test_client_that_reads_nothing_is_cut_by_tls_too(
             await until(lambda: not len(crowd))
         async with scene.http(scene.issue("bank")) as other:
             assert (await other.get("/healthz")).status_code == 200
+
+
+async def test_commands_of_the_page_make_certificates_that_work(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/api.md").read_text()
+    section = page.partition("\n### Certificates")[2].partition("\n## ")[0]
+    make, revoke = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+
+    def run(script: str) -> None:
+        subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+        )
+
+    await asyncio.to_thread(run, make)
+    names = ("gateway.pem", "gateway.key", "ca.pem", "crl.pem")
+    files = TlsFiles(*(tmp_path / name for name in names))
+    made = Scene(tmp_path, Authority(tmp_path, "ca"), files, Trust(files))
+    made.authority.__dict__["path"] = tmp_path / "ca.pem"
+    client = Pair(tmp_path / "client.pem", tmp_path / "client.key", made_by_page(tmp_path))
+    async with made.serving():
+        assert (await made.asked(client)).code == "unknown-client"
+        await asyncio.to_thread(run, revoke)
+        await made.trust.look()
+        assert (await made.asked(client)).code == "certificate-revoked"
+
+
+def made_by_page(folder: Path) -> x509.Certificate:
+    return x509.load_pem_x509_certificate((folder / "client.pem").read_bytes())
 
 
 def test_too_much_is_worth_another_try_to_the_sdk() -> None:

@@ -128,11 +128,11 @@ class Callers:
     """Knows who may do what; one for all doors, so that a client has one rate."""
 
     def __init__(self, grants: Grants | None = None) -> None:
-        self._grants = grants or Grants()
+        self.grants = grants or Grants()
         self._users: OrderedDict[tuple[int, int | None], Caller] = OrderedDict()
         self._clients = {
             subject: _grant(f"cert {name}", grant, "tls")
-            for subject, (name, grant) in self._grants.clients.items()
+            for subject, (name, grant) in self.grants.clients.items()
         }
 
     def meet(self, transport: BaseTransport) -> tuple[Caller, Certificate | None]:
@@ -180,7 +180,7 @@ class Callers:
         self, uid: int, gid: int, peer: socket.socket
     ) -> tuple[int | None, Grant | None]:
         """The grant of a user, and the group that has it."""
-        users, groups = self._grants.users, self._grants.groups
+        users, groups = self.grants.users, self.grants.groups
         if users is None or uid in (0, os.geteuid()):
             return None, Grant(ROLES)
         if uid in users:

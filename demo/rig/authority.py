@@ -1,4 +1,4 @@
-"""Certificates for tests, as a small CA makes them."""
+"""A small CA, and the certificates that it makes: for tests, benchmarks and demonstrations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,10 +30,6 @@ class Pair:
     key: Path
     x509: x509.Certificate
 
-    @property
-    def files(self) -> tuple[str, str]:
-        return str(self.certificate), str(self.key)
-
 
 @dataclass(frozen=True)
 class Authority:
@@ -44,10 +40,12 @@ class Authority:
 
     @cached_property
     def key(self) -> EllipticCurvePrivateKey:
+        """Its private key."""
         return generate_private_key(SECP256R1())
 
     @cached_property
     def certificate(self) -> x509.Certificate:
+        """Its own certificate."""
         name = _name(self.name)
         builder = _begin(name, name, self.key, 3650 * DAY)
         ca = x509.BasicConstraints(ca=True, path_length=None)
@@ -55,6 +53,7 @@ class Authority:
 
     @cached_property
     def path(self) -> Path:
+        """The file with that."""
         path = self.folder / f"{self.name.replace(' ', '-')}.pem"
         path.write_bytes(self.certificate.public_bytes(Encoding.PEM))
         return path
