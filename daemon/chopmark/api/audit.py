@@ -93,5 +93,5 @@ def make_audit_routes(book: AuditBook) -> list[HTTPRouteHandler]:
 def _check_caller(request: Request[Any, Any, Any]) -> None:
     if not is_unix(request.scope.get("server")) and CALLER.get().door != "tls":
         message = "the audit log is not shown on the loopback port, whose users nobody knows"
-        hint = "call it with --gateway unix:PATH, or by HTTPS"
+        hint = "use the unix socket (--gateway unix:PATH), or HTTPS"
         raise ForbiddenError("unix-socket-only", message, hint=hint)

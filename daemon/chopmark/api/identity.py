@@ -153,7 +153,12 @@ class Callers:
             message = "this door asks for a client certificate, and none was shown"
             hint = "give one: --cert and --key of chopmark and curl, CHOPMARK_CERT and CHOPMARK_KEY"
             return _bar("nobody", Barred("no-client-certificate", message, hint)), None
-        certificate = read_certificate(encoded)
+        try:
+            certificate = read_certificate(encoded)
+        except ValueError as error:
+            message = f"your certificate is good for TLS, and cannot be read here: {error}"
+            hint = "have one made that keeps to RFC 5280"
+            return _bar("unknown", Barred("unknown-client", message, hint)), None
         known = self._clients.get(certificate.name)
         if known is None:
             message = f"the certificate of {certificate.subject} is good, but no client here has it"
