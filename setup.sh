@@ -17,9 +17,13 @@ packages=(
   opensc-pkcs11                                   # its spy counts what tests do to the HSM
   fuse3 e2fsprogs mount faketime                  # power cuts, full disks, clocks that jump
   strace iproute2 nftables                        # failing system calls, cut networks
+  ejabberd                                        # a second, different broker
   swtpm tpm2-abrmd dbus-daemon tpm2-tools         # a TPM in software, its resource manager
   libtpm2-pkcs11-1 libtss2-tcti-tabrmd0           # the PKCS#11 module over it
   p11-kit p11-kit-modules                         # a PKCS#11 module in a process of its own
+  libnss3                                         # one that is told where its files are
+  prometheus                                      # reads our metrics and alert rules
+  rsyslog rsyslog-gnutls                          # takes the audit log over TLS
 )
 readonly packages stamp=.venv/setup-stamp
 
@@ -48,14 +52,15 @@ install_packages() {
     "${missing[@]}" >/dev/null \
     || die "apt-get could not install them" "is the network there, and are apt's sources right?"
   local service
-  for service in mosquitto tpm2-abrmd; do
+  for service in mosquitto ejabberd tpm2-abrmd prometheus rsyslog; do
     [[ " ${missing[*]} " != *" $service "* ]] || stop_new_service "$service"
   done
 }
 
-# Debian starts the broker, on port 1883, as soon as it is installed, and the resource manager where
-# there is a TPM, whose only user it then is. Nobody asked for that here: demo and tests start their
-# own, on free ports and a bus of their own. (dbus-daemon is the program alone, without a service.)
+# Debian starts brokers, on their usual ports, as soon as they are installed, Prometheus on 9090,
+# rsyslog for the whole machine, and the resource manager where there is a TPM, whose only user it
+# then is. Nobody asked for that here: demo and tests start their own, on free ports and a bus of
+# their own. (dbus-daemon is the program alone, without a service.)
 stop_new_service() {
   [[ -d /run/systemd/system ]] || return 0
   as_root systemctl disable --quiet --now "$1"

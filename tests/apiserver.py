@@ -14,6 +14,7 @@ from chopmark.api.refusals import Refusals
 from chopmark.api.server import serve
 from chopmark.api.trust import Trust
 from fakegateway import FakeGateway
+from rig.gateway import NO_TLS
 
 LIMITS = ApiLimits(grace=1)
 HASTY = ApiLimits(grace=1, head_seconds=0.2, body_seconds=0.2, connections=4)
@@ -53,7 +54,7 @@ async def running(
 
 
 def over_unix(path: Path) -> httpx.AsyncClient:
-    transport = httpx.AsyncHTTPTransport(uds=str(path))
+    transport = httpx.AsyncHTTPTransport(NO_TLS, uds=str(path))
     return httpx.AsyncClient(transport=transport, base_url="http://anything")
 
 

@@ -3,9 +3,9 @@
 import asyncio
 from typing import Any
 
-from chopmark.api.app import create_app
 from chopmark.api.limits import ApiLimits
 from fakegateway import FakeGateway
+from oneapi import OneApi
 
 
 class AsgiCall:
@@ -17,7 +17,7 @@ class AsgiCall:
     """
 
     def __init__(self, gateway: FakeGateway, path: str, limits: ApiLimits) -> None:
-        self.app = create_app(gateway, limits)
+        self.app = OneApi(gateway, limits)
         self.path = path
         self.pieces: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.reading = asyncio.Event()

@@ -21,6 +21,12 @@ token_label = "hk-1"
 [[broker]]
 host = "127.0.0.1"
 """
+TLS = """\
+[broker.tls]
+ca = "/ca.pem"
+certificate = "/hk-1.pem"
+key = "/hk-1.key"
+"""
 
 
 def ed25519(name: str, seed: str, type_: int = ED25519) -> VerifierKey:

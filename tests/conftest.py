@@ -1,5 +1,6 @@
 """Settings that every test shares."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -28,3 +29,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not item.path.is_relative_to(CORE):
             item.add_marker(pytest.mark.no_cover)
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays: no test need look for garbage in it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000)

@@ -2,9 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from chopmark.core.checkpoint import Checkpoint
@@ -97,8 +98,17 @@ def digest(number: int) -> bytes:
 
 def attestation(number: int, made_at: int = NOW, **changes: object) -> bytes:
     """Bytes of an attestation of the document with this number."""
+    return _changed(number, made_at, changes) if changes else _usual(number, made_at)
+
+
+@lru_cache(maxsize=20_000)
+def _usual(number: int, made_at: int) -> bytes:
+    return _changed(number, made_at, {})
+
+
+def _changed(number: int, made_at: int, changes: Mapping[str, object]) -> bytes:
     kind = ("bank-statement", "kyc-report")[number % 2]
-    values = {"made_at": made_at, "sha256": digest(number), "kind": kind} | changes
+    values = {"made_at": made_at, "sha256": digest(number), "kind": kind, **changes}
     return encode_entry(Attestation(**values))  # type: ignore[arg-type]
 
 

@@ -60,6 +60,7 @@ class FakeLink:
         self._held: list[Message] = []
         self._handing = False
         self.connected = True
+        self.refusal = ""
         self.sent: asyncio.Queue[Sent] = asyncio.Queue()
         self.publishing = asyncio.Event()
         self.gate = asyncio.Event()

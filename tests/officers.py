@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 from chopmark.core.officers import fingerprint
 from chopmark.core.release import OfficerSignature, Release, SignedRelease
 from chopmark.core.roster import Officer
-from softkeys import SoftKey
+from softkeys import p256_of
 
 DAY = timedelta(days=1)
 ISSUED = datetime(2020, 1, 1, tzinfo=UTC)
@@ -31,7 +31,7 @@ class Person:
 
     @cached_property
     def key(self) -> ec.EllipticCurvePrivateKey:
-        return SoftKey("", 2, self.seed)._p256()
+        return p256_of(self.seed)
 
     @cached_property
     def certificate(self) -> bytes:

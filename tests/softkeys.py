@@ -1,6 +1,7 @@
 """Keys in software that sign notes, always the same for the same name and seed."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -34,10 +35,7 @@ class SoftKey:
 
     @property
     def vkey(self) -> VerifierKey:
-        if self.type in (ECDSA_P256, OTHER):
-            return VerifierKey(self.name, self.type, encode_spki(self._p256().public_key()))
-        public = self._ed25519().public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        return VerifierKey(self.name, self.type, public)
+        return _vkey(self)
 
     def sign(self, text: str, time: int = 0) -> Signature:
         """Sign a note's text; a cosigner signs it as of `time`."""
@@ -46,20 +44,32 @@ class SoftKey:
 
     def _sign(self, text: bytes, time: int) -> bytes:
         if self.type == ECDSA_P256:
-            return self._p256().sign(text, _DETERMINISTIC)
+            return p256_of(self.seed).sign(text, _DETERMINISTIC)
         if self.type == OTHER:
-            signature = self._p256().sign(cosigned_message(time, text), _DETERMINISTIC)
+            signature = p256_of(self.seed).sign(cosigned_message(time, text), _DETERMINISTIC)
             return time.to_bytes(8, "big") + signature
         if self.type == COSIGNATURE:
-            signature = self._ed25519().sign(cosigned_message(time, text))
+            signature = ed25519_of(self.seed).sign(cosigned_message(time, text))
             return time.to_bytes(8, "big") + signature
-        return self._ed25519().sign(text)
+        return ed25519_of(self.seed).sign(text)
 
-    def _ed25519(self) -> ed25519.Ed25519PrivateKey:
-        return ed25519.Ed25519PrivateKey.from_private_bytes(bytes([self.seed]) * 32)
 
-    def _p256(self) -> ec.EllipticCurvePrivateKey:
-        return ec.derive_private_key(int.from_bytes(bytes([self.seed]) * 31), ec.SECP256R1())
+@cache
+def _vkey(key: SoftKey) -> VerifierKey:
+    if key.type in (ECDSA_P256, OTHER):
+        return VerifierKey(key.name, key.type, encode_spki(p256_of(key.seed).public_key()))
+    public = ed25519_of(key.seed).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return VerifierKey(key.name, key.type, public)
+
+
+@cache
+def ed25519_of(seed: int) -> ed25519.Ed25519PrivateKey:
+    return ed25519.Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)
+
+
+@cache
+def p256_of(seed: int) -> ec.EllipticCurvePrivateKey:
+    return ec.derive_private_key(int.from_bytes(bytes([seed]) * 31), ec.SECP256R1())
 
 
 def log_key(origin: str, seed: int = 1, key_type: int = ECDSA_P256) -> SoftKey:

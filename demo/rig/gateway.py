@@ -4,10 +4,11 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
@@ -19,6 +20,8 @@ from rig.broker import Broker, free_port
 from rig.token import Token, provision_token
 
 _DEADLINE: Final = 30.0
+NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""httpx would read all authorities for each client, which takes longer than to ask and answer."""
 
 
 class GatewayFailedError(RuntimeError):
@@ -118,9 +121,16 @@ class Gateway:
             raise GatewayFailedError(f"{message}\n{done.stdout}{done.stderr}")
         return done
 
+    def export(self) -> str:
+        """The block by which others pin it."""
+        return self.cli("peers", "export").stdout
+
     def add_peers(self, others: Sequence["Gateway"]) -> None:
-        """Pin others by the block that they export."""
-        blocks = [other.cli("peers", "export").stdout for other in others]
+        """Pin others by the blocks that they export."""
+        self.pin(other.export() for other in others)
+
+    def pin(self, blocks: Iterable[str]) -> None:
+        """Pin others by these blocks."""
         with self.config.open("a") as file:
             file.write("\n" + "\n".join(blocks))
 
@@ -197,13 +207,18 @@ class Gateway:
 
     def client(self) -> httpx.Client:
         """An HTTP client on its socket."""
-        transport = httpx.HTTPTransport(uds=str(self.socket))
+        transport = httpx.HTTPTransport(NO_TLS, uds=str(self.socket))
         return httpx.Client(transport=transport, base_url="http://localhost", timeout=60)
 
     def get(self, path: str) -> Any:
         """JSON of a GET."""
         with self.client() as client:
             return client.get(path).raise_for_status().json()
+
+    def metrics(self) -> str:
+        """What it shows to Prometheus."""
+        url = f"http://127.0.0.1:{self.metrics_port}/metrics"
+        return httpx.get(url, verify=NO_TLS).raise_for_status().text
 
     def peer(self, other: "Gateway") -> dict[str, Any]:
         """What it knows of another one."""
@@ -278,11 +293,16 @@ class Cluster:
                 who.id: Gateway(folder / who.id, who, self.broker, rule, alone=alone)
                 for who in members
             }
-            for gateway in self.gateways.values() if peers else ():
-                gateway.add_peers([g for g in self.gateways.values() if g is not gateway])
+            if peers:
+                self._acquaint()
         except BaseException:
             self.broker.stop()  # else it would go on for ever
             raise
+
+    def _acquaint(self) -> None:
+        blocks = {name: gateway.export() for name, gateway in self.gateways.items()}
+        for name, gateway in self.gateways.items():
+            gateway.pin(block for other, block in blocks.items() if other != name)
 
     def __getitem__(self, member: str) -> Gateway:
         return self.gateways[member]

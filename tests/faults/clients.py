@@ -11,7 +11,7 @@ import httpx
 from oracle import Answer, Heads, check_gateway
 
 from chopmark.ledger.store import read_keys
-from rig.gateway import Gateway
+from rig.gateway import NO_TLS, Gateway
 
 PACE: Final = 0.04
 """Seconds between two requests of a client: what is tested is not speed, and ledgers stay small."""
@@ -53,7 +53,9 @@ class Load:
         """A client's connection."""
         if self._local:
             return self.gateway.client()
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.gateway.port}", timeout=60)
+        return httpx.Client(
+            base_url=f"http://127.0.0.1:{self.gateway.port}", timeout=60, verify=NO_TLS
+        )
 
     def resume(self) -> None:
         """Go on asking."""

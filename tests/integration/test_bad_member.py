@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import paho.mqtt.client as paho
 import pytest
 from documents import attest, some_document, verify
@@ -115,8 +114,8 @@ def of_attacker(gateway: Gateway) -> dict[str, Any]:
 
 def blamed(gateway: Gateway) -> dict[tuple[str, str], float]:
     """Bad messages by member and cause, as the metrics say."""
-    text = httpx.get(f"http://127.0.0.1:{gateway.metrics_port}/metrics").text
-    line = r'^chopmark_bad_messages_total\{cause="([^"]+)",peer="([^"]+)"\} (\S+)$'
+    text = gateway.metrics()
+    line = r'^chopmark_bad_messages_total\{code="([^"]+)",peer="([^"]+)"\} (\S+)$'
     found = re.findall(line, text, re.MULTILINE)
     return {(peer, cause): float(count) for cause, peer, count in found}
 
@@ -163,8 +162,8 @@ def test_replays_gaps_and_giants_are_counted_and_bring_nothing(
     assert peer["size"] == HELD
     assert peer["counters"]["duplicates"] + peer["counters"]["repeated"] >= MANY / 2
     assert peer["unverified"]["bytes"] <= peer["unverified"]["limit"]
-    text = httpx.get(f"http://127.0.0.1:{hong_kong.metrics_port}/metrics").text
-    assert re.search(r'link_events_total\{broker="[^"]+",event="dropped"\} [5-9]', text)
+    text = hong_kong.metrics()
+    assert re.search(r'broker_dropped_messages_total\{broker="[^"]+"\} [5-9]', text)
 
 
 def test_floods_make_no_flood_of_lines(cluster: Cluster, attacked: Attacker) -> None:

@@ -85,7 +85,7 @@ def errors(gateway: Gateway) -> list[str]:
 
 
 def metric(gateway: Gateway, name: str) -> float:
-    text = httpx.get(f"http://127.0.0.1:{gateway.metrics_port}/metrics").text
+    text = gateway.metrics()
     found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
     assert found, name
     return float(found[1])

@@ -15,9 +15,8 @@ from pkcs11 import exceptions as ck
 from chopmark.core.errors import MissingError, TryAgainError
 from chopmark.core.note import Note, verify_note
 from chopmark.core.selftest import SelfTest
-from chopmark.hsm import HsmSigner, open_signer
+from chopmark.hsm import HsmSigner, calls, open_signer, watch
 from chopmark.hsm import device as device_module
-from chopmark.hsm import signer as signer_module
 from chopmark.hsm.book import Unkept
 from chopmark.hsm.keys import HsmKey
 from chopmark.hsm.meter import BLOCK
@@ -129,10 +128,10 @@ async def test_self_test_is_made_after_a_minute_without_a_signature(box: Box) ->
         await until(lambda: signer.counts["self_tests"])
         watching.cancel()
         assert signer.since_good == 0.0
-        box.clock.now += signer_module.KEEP_ALIVE - 1
-        assert not signer._test_due()
+        box.clock.now += watch.KEEP_ALIVE - 1
+        assert not signer._watch._test_due()
         box.clock.now += 1
-        assert signer._test_due()
+        assert signer._watch._test_due()
 
 
 async def test_self_tests_of_other_logs_are_not_signed(box: Box) -> None:
@@ -345,12 +344,12 @@ async def test_start_that_fails_late_tells_why(box: Box, monkeypatch: pytest.Mon
         assert go_on.wait(30)
         return box.token.read_pin()
 
-    monkeypatch.setattr(signer_module, "ANSWER", 0.1)
+    monkeypatch.setattr(calls, "ANSWER", 0.1)
     config = replace(box.config, cosigner_label="unmade")
     signer = await open_signer(config, ORIGIN, slow, known=box.keys, monotonic=box.clock)
     try:
         assert signer.state == "away"
-        monkeypatch.setattr(signer_module, "ANSWER", 15.0)
+        monkeypatch.setattr(calls, "ANSWER", 15.0)
         go_on.set()
         with pytest.raises(MissingError, match="'unmade'"):
             await asyncio.wait_for(signer.watch(lambda: 1), 10)

@@ -14,8 +14,7 @@ import pytest
 
 from chopmark.core.errors import TryAgainError
 from chopmark.core.note import Note, Signature, verify_note
-from chopmark.hsm import HsmSigner, open_signer
-from chopmark.hsm import signer as signer_module
+from chopmark.hsm import HsmSigner, calls, open_signer
 from chopmark.hsm.isolation import MAX_CALLERS
 from chopmark.hsm.rpc import break_off
 from integration.hsm_box import HEAD, ORIGIN, Box
@@ -125,7 +124,7 @@ async def test_call_that_hangs_is_broken_off_and_its_process_killed(
 async def test_watch_breaks_a_call_off_that_does_not_come_back(
     box: Box, remote: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(signer_module, "ANSWER", 0.2)
+    monkeypatch.setattr(calls, "ANSWER", 0.2)
     async with box.signer() as signer:
         await signer.sign_checkpoint(HEAD)
         (hung,) = serving(remote)
@@ -135,7 +134,7 @@ async def test_watch_breaks_a_call_off_that_does_not_come_back(
         assert caught.value.code == "hsm-away"
         watching = asyncio.create_task(signer.watch(lambda: 1))
         await until(lambda: hung not in remote.children(), "the hung process to be killed")
-        monkeypatch.setattr(signer_module, "ANSWER", 15.0)
+        monkeypatch.setattr(calls, "ANSWER", 15.0)
         await until(lambda: signer._thread.stuck_for == 0, "the call to come back")
         box.clock.now += 5
         assert verify_note(Note(HEAD.encode(), (await signer.sign_checkpoint(HEAD),)), box.keys)

@@ -138,6 +138,33 @@ def test_wrong_pin_is_latched_through_restarts_till_it_is_unlatched(gateway: Gat
     gateway.start()
 
 
+def test_command_does_not_try_the_pin_that_was_refused_while_the_daemon_has_another(
+    gateway: Gateway,
+) -> None:
+    right = gateway.token.read_pin()
+    set_pin(gateway, WRONG)
+    gateway.launch()
+    gateway.wait_for(gateway.is_answering, "to answer")
+    wait_for_state(gateway, "latched")
+    assert unlock(gateway, right).returncode == 0
+    gateway.wait_for(gateway.is_ready, "to be ready")
+    done = gateway.cli("hsm", "doctor", "--sign", check=False)
+    assert (done.returncode, "unlatch" in done.stderr) == (78, True)
+    logs_in_again(gateway)
+    set_pin(gateway, right)
+    assert gateway.cli("hsm", "unlatch").returncode == 0
+    made = str(gateway.folder / "hk-1.csr")
+    assert gateway.cli("hsm", "csr", made, "--common-name", "hk-1", "--generate").returncode == 0
+    logs_in_again(gateway)
+
+
+def logs_in_again(gateway: Gateway) -> None:
+    """It gets its token back only by a new login."""
+    for mode in ("on", "off"):
+        assert gateway.cli("hsm", "maintenance", mode).returncode == 0
+    gateway.wait_for(gateway.is_ready, "to be back")
+
+
 def test_maintenance_stops_issuing_and_verifying_goes_on(gateway: Gateway) -> None:
     document = some_document("maintained")
     gateway.start()

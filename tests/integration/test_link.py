@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +15,10 @@ import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from chopmark.core.errors import RefusedError, UnreachableError
-from chopmark.mesh.broker import DEFAULT_LIMITS
-from chopmark.mesh.link import Broker, BrokerAwayError, Limits, Link, Message, Will
+from chopmark.mesh.link import Broker, BrokerAwayError, Link, Message, Will
 from chopmark.mesh.strict import Strict
+from integration.link_party import QUICK, Party, until
 from rig.broker import Broker as Rig
-
-QUICK = replace(DEFAULT_LIMITS, backoff_first=0.05, backoff_top=0.5)
 
 
 @pytest.fixture(autouse=True)
@@ -35,12 +33,6 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         yield broker
 
 
-async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  # conditions of real programs raise no event
-            await asyncio.sleep(0.01)
-
-
 async def insist(link: Link, topic: str, payload: bytes, seconds: float = 30.0) -> None:
     """Publish until there is an answer in time: on a busy machine a short time is soon over."""
     async with asyncio.timeout(seconds):
@@ -49,63 +41,6 @@ async def insist(link: Link, topic: str, payload: bytes, seconds: float = 30.0) 
                 await link.publish(topic, payload)
                 return
             await asyncio.sleep(0.01)
-
-
-class Party:
-    """A link with what it has received; acknowledges unless told otherwise."""
-
-    def __init__(
-        self,
-        rig: Rig,
-        name: str,
-        *filters: str,
-        will: Will | None = None,
-        limits: Limits = QUICK,
-        acknowledge: bool = True,
-        delay: float | None = None,
-    ) -> None:
-        self.got: list[Message] = []
-        self.sessions: list[bool] = []
-        self.peak = 0  # most messages that waited at once
-        self.acknowledge = acknowledge
-        self.delay = delay
-        self.link = Link(
-            Broker(rig.host, rig.port),
-            name,
-            filters or (f"nothing/for/{name}",),
-            will=will,
-            on_message=self._on_message,
-            on_connect=self._on_connect,
-            limits=limits,
-        )
-
-    @property
-    def payloads(self) -> list[bytes]:
-        return [message.payload for message in self.got]
-
-    async def _on_message(self, message: Message) -> None:
-        counters = self.link.counters
-        self.peak = max(self.peak, counters.received - counters.acknowledged)
-        if self.delay is not None:
-            await asyncio.sleep(self.delay)
-        self.got.append(message)
-        if self.acknowledge:
-            message.acknowledge()
-
-    async def _on_connect(self, session_present: bool) -> None:  # noqa: FBT001  # Link's contract
-        self.sessions.append(session_present)
-
-    @asynccontextmanager
-    async def up(self) -> AsyncIterator[Link]:
-        before = len(self.sessions)
-        task = asyncio.create_task(self.link.run())
-        try:
-            await until(lambda: task.done() or len(self.sessions) > before)
-            yield self.link
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-        assert task.cancelled(), task.exception()
 
 
 async def test_message_carries_topic_payload_correlation_and_retain(rig: Rig) -> None:

@@ -7,7 +7,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from documents import attest, digests_of, some_document, verify
 
@@ -163,7 +162,7 @@ def test_no_row_of_the_cosigner_goes_back_when_it_is_killed(witnesses: Cluster) 
 def test_metrics_say_how_far_each_witness_is(witnesses: Cluster) -> None:
     hk = witnesses["hk-1"]
     made = submit(hk, some_document("metrics"))[1]
-    text = httpx.get(f"http://127.0.0.1:{hk.metrics_port}/metrics").text
+    text = hk.metrics()
     shown = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
 
     assert float(shown["chopmark_log_witnessed_entries"]) > made["index"]

@@ -22,18 +22,20 @@ class Malice:
     """Writes bad messages while faults last.
 
     Attributes:
-        junk: payloads that it made; whoever drops them does right.
+        junk: payloads that it made, or passes on of liars; whoever drops them does right.
+        liars: whose messages may be bad before it touches them.
     """
 
     def __init__(self, broker: SimBroker, seed: int) -> None:
         self.random = Random(f"malice {seed}")  # noqa: S311 - the same for the same seed
         self.active = self.random.random() < PART
         self.junk: set[bytes] = set()
+        self.liars: set[str] = set()
         self._broker = broker
         self._heard: deque[Any] = deque(maxlen=KEPT)
         if self.active:
             take = broker.take
-            broker.take = lambda sender, sent: (self._heard.append(sent), take(sender, sent))[1]  # type: ignore[method-assign]
+            broker.take = lambda sender, sent: (self._hear(sender, sent), take(sender, sent))[1]  # type: ignore[method-assign]
             self._take = take
 
     async def run(self) -> None:
@@ -41,12 +43,15 @@ class Malice:
         while True:
             await asyncio.sleep(self.random.expovariate(1 / PAUSE))
             if self._heard and self._broker.up:
-                self._write(self.random.choice(self._heard))
+                self._write(*self.random.choice(self._heard))
 
-    def _write(self, sent: Any) -> None:
+    def _hear(self, sender: str, sent: Any) -> None:
+        self._heard.append((sender, sent))
+
+    def _write(self, sender: str, sent: Any) -> None:
         payload = self.random.choice((self._flip, self._cut, self._keep, self._fill))(sent.payload)
         topic = self.random.choice((sent.topic, self._misplace(sent.topic)))
-        if payload != sent.payload or topic != sent.topic:
+        if payload != sent.payload or topic != sent.topic or sender in self.liars:
             self.junk.add(payload)
         made = type(sent)(topic, payload, sent.correlation, retain=False)
         self._take("malice", made)
@@ -68,5 +73,5 @@ class Malice:
 
     def _misplace(self, topic: str) -> str:
         """The same kind of topic of another member, or another kind of the same."""
-        other = self.random.choice(self._heard).topic
+        other = self.random.choice(self._heard)[1].topic
         return other if self.random.random() < 0.5 else topic

@@ -235,6 +235,7 @@ class SimLink:
         self._owner = OWNER.get()
         self.line: Line | None = None
         self.reason = "not connected yet"
+        self.refusal = ""
         self.counters = Counters()
 
     @property

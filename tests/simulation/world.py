@@ -81,6 +81,7 @@ class World:
         self.broker.watch = self._watch
         self.malice = Malice(self.broker, seed)
         self.oracle.junk = self.malice.junk
+        self.oracle.attackers = self.malice.liars
         self.boxes = [self._make_box(name, folder) for name in NAMES[: self.plan.gateways]]
         self._by_id = {box.id: box for box in self.boxes}
         self.issuers = self.boxes[: self.plan.issuers]

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from chopmark.core.errors import ConfigurationError
+from chopmark.service.brokers import make_brokers
 from chopmark.service.config import (
     MAX_CONFIG,
     find_config,
@@ -13,7 +14,7 @@ from chopmark.service.config import (
     parse_config,
     parse_peer,
 )
-from configs import BASE, cosigner, ed25519, other_peer, p256, peer_block
+from configs import BASE, TLS, cosigner, ed25519, other_peer, p256, peer_block
 
 SZ = "bank-sz.example/sz-1"
 HK = "bank-hk.example/hk-1"
@@ -110,7 +111,8 @@ def test_config_lists_known_keys_when_none_is_near() -> None:
         (BASE + "[gatway]\n", "gatway"),
         (BASE + peer_block() + other_peer(extra="1"), "peer[2].extra"),
         (BASE + "[kinds.kyc-report]\nmaxage = 1\n", "kinds.kyc-report.maxage"),
-        (BASE + "tls = true\n", "broker[1].tls"),
+        (BASE + "tsl = true\n", "broker[1].tsl"),
+        (BASE + "[broker.tls]\nauthority = 1\n", "broker[1].tls.authority"),
     ],
 )
 def test_config_names_unknown_key_by_its_place(text: str, key: str) -> None:
@@ -126,6 +128,10 @@ def test_config_names_unknown_key_by_its_place(text: str, key: str) -> None:
         (BASE + "port = 0\n", "broker[1].port"),
         (BASE + "port = 65536\n", "broker[1].port"),
         (BASE + "port = true\n", "broker[1].port"),
+        (BASE + "publish_port = 0\n", "broker[1].publish_port"),
+        (BASE + "user = 1\n", "broker[1].user"),
+        (BASE + "tls = true\n", "broker[1].tls"),
+        (BASE + TLS.replace("key = ", "# key = "), "broker[1].tls"),
         (BASE + '[kinds.kyc]\nmax_age = "1 day"\n', "kinds.kyc.max_age"),
         (BASE + "[kinds.kyc]\nmax_age = 0\n", "kinds.kyc.max_age"),
         (BASE + "[api]\nsocket = 1\n", "api.socket"),
@@ -197,6 +203,12 @@ def test_config_refuses_deep_nesting() -> None:
         (BASE + "".join(f'[[broker]]\nhost = "b{n}"\n' for n in range(8)), "broker"),
         (BASE + '[[broker]]\nhost = "127.0.0.1"\n', "broker[2]"),
         (BASE + '[[broker]]\nhost = "b"\n[[broker]]\nhost = "B"\nport = 1883\n', "broker[3]"),
+        (BASE + '[[broker]]\nhost = "127.0.0.1"\nport = 1884\npublish_port = 1883\n', "broker[2]"),
+        (BASE + TLS.replace('"/ca.pem"', '"ca.pem"'), "broker[1].tls.ca"),
+        (BASE + TLS.replace('"/hk-1.pem"', '"hk-1.pem"'), "broker[1].tls.certificate"),
+        (BASE + TLS.replace('"/hk-1.key"', '"hk-1.key"'), "broker[1].tls.key"),
+        (BASE + TLS + 'name = "mqtts://b"\n', "broker[1].tls.name"),
+        (BASE + 'user = " "\n', "broker[1].user"),
         (BASE + '[[broker]]\nhost = "mqtt://b"\n', "broker[2].host"),
         (BASE + '[metrics]\nlisten = "0.0.0.0:9464"\n', "metrics.listen"),
         (BASE + '[metrics]\nlisten = "9464"\n', "metrics.listen"),
@@ -221,6 +233,21 @@ def test_config_refuses_value(text: str, key: str) -> None:
     error = refuse(text)
     assert error.code == "config-value"
     assert error.message.startswith(f"{key}: ")
+
+
+def test_broker_with_tls_has_another_port_by_default() -> None:
+    assert parse_config((BASE + TLS).encode()).broker[0].port == 8883
+    given = (BASE + "port = 1883\n" + TLS).encode()
+    assert parse_config(given).broker[0].port == 1883
+
+
+def test_broker_expects_the_name_of_its_host_unless_another_is_given() -> None:
+    (first,) = make_brokers(parse_config((BASE + TLS).encode()))
+    (second,) = make_brokers(parse_config((BASE + TLS + 'name = "b.example"\n').encode()))
+    assert first.tls is not None
+    assert second.tls is not None
+    assert (first.tls.name, first.tls.member) == ("127.0.0.1", "hk-1")
+    assert second.tls.name == "b.example"
 
 
 def test_config_takes_up_to_eight_brokers() -> None:
@@ -307,10 +334,10 @@ def test_own_member_refuses_one_key_for_both_uses() -> None:
 
 def test_load_config_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "gateway.toml"
-    path.write_text(BASE + "tls = 1\n", encoding="utf-8")
+    path.write_text(BASE + "tsl = 1\n", encoding="utf-8")
     with pytest.raises(ConfigurationError) as caught:
         load_config(path)
-    assert caught.value.message == f"{path}: unknown key `broker[1].tls`"
+    assert caught.value.message == f"{path}: unknown key `broker[1].tsl`"
     path.write_text(BASE, encoding="utf-8")
     assert load_config(path).gateway.id == "hk-1"
 

@@ -12,6 +12,7 @@ from chopmark.service.config_model import (
     ApiTls,
     ApiUser,
     Broker,
+    BrokerTls,
     Clock,
     Gateway,
     Hsm,
@@ -21,6 +22,7 @@ from chopmark.service.config_model import (
     Retention,
     Start,
     Storage,
+    Syslog,
     Witness,
     WitnessLog,
 )
@@ -38,9 +40,11 @@ SECTIONS = {
     "[start]": Start,
     "[storage]": Storage,
     "[retention]": Retention,
+    "[audit.syslog]": Syslog,
     "[clock]": Clock,
     "[witness]": Witness,
     "[[broker]]": Broker,
+    "[broker.tls]": BrokerTls,
     "[kinds.<kind>]": Kind,
     "[[witness.log]]": WitnessLog,
     "[[peer]]": Peer,
@@ -54,11 +58,10 @@ def rows(title: str) -> dict[str, str]:
 
 
 def fields_of(title: str) -> tuple[str, ...]:
-    """Keys of a section, without the tables and blocks that have sections of their own."""
-    names, outer = SECTIONS[title].__struct_fields__, title.strip("[]")
-    inner = {f"{outer}.{name}": name for name in names}
-    own = {inner.get(section.strip("[]")) for section in SECTIONS}
-    return tuple(name for name in names if name not in own)
+    """Keys of a section, without the blocks that have sections of their own."""
+    names = SECTIONS[title].__struct_fields__
+    inner = {name: f"[{title.strip('[]')}.{name}]" for name in names}
+    return tuple(name for name in names if not {inner[name], f"[{inner[name]}]"} & set(SECTIONS))
 
 
 def test_docs_example_loads_and_uses_every_key() -> None:
@@ -90,7 +93,7 @@ def test_docs_give_the_defaults() -> None:
     assert rows("[storage]")["stop"] == f"`{config.storage.stop}`"
     assert rows("[clock]")["require"] == f"`{config.clock.require}`"
     assert rows("[witness]")["rule"] == f'`"{config.witness.rule}"`'
-    assert rows("[[broker]]")["port"] == f"`{config.broker[0].port}`"
+    assert rows("[[broker]]")["port"] == f"`{config.broker[0].port}`, with `tls` `8883`"
     assert rows("[kinds.<kind>]")["max_age"] == f"`{config.max_age('x')}`"
 
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from chopmark.core.member import Member
 from chopmark.service.config import Config, parse_config, parse_peer
 from chopmark.service.config_text import render_config, render_peer
-from configs import BASE, cosigner, other_peer, p256, peer_block
+from configs import BASE, TLS, cosigner, other_peer, p256, peer_block
 
-TLS = """
+API_TLS = """
 [api.tls]
 listen = "0.0.0.0:8443"
 certificate = "/etc/tls/api.pem"
@@ -26,7 +26,7 @@ rate = 500
 FULL = (
     BASE
     + '[api]\nlisten = "127.0.0.1:8080"\n'
-    + TLS
+    + API_TLS
     + '[[api.user]]\nuser = "1000"\nroles = ["operator"]\n'
     + '[kinds."kyc.v2"]\nmax_age = 60\n[kinds.diploma]\n'
     + peer_block()
@@ -34,7 +34,10 @@ FULL = (
 )
 
 
-@pytest.mark.parametrize("text", [BASE, FULL])
+BROKERS = BASE + TLS + '[[broker]]\nhost = "b"\npublish_port = 8884\n' + TLS
+
+
+@pytest.mark.parametrize("text", [BASE, FULL, BROKERS])
 def test_render_config_parses_to_the_same(text: str) -> None:
     config = parse_config(text.encode())
     assert parse_config(render_config(config).encode()) == config

@@ -39,6 +39,13 @@ def test_wrong_attribute_is_named(name: str, value: object, wrong: str) -> None:
     assert TokenKey("a", P256, 1, GOOD | {name: value}).wrong == (wrong,)  # type: ignore[dict-item]
 
 
+def test_local_is_asked_only_of_tokens_that_mark_their_own_keys() -> None:
+    assert TokenKey("a", P256, 1, GOOD | {"LOCAL": False}).wrong == ("not LOCAL",)
+    elsewhere = GOOD | {"LOCAL": False, "NEVER_EXTRACTABLE": False}
+    for flags, wrong in ((GOOD | {"LOCAL": False}, ()), (elsewhere, ("not NEVER_EXTRACTABLE",))):
+        assert TokenKey("a", P256, 1, flags, marks_local=False).wrong == wrong
+
+
 def test_key_bound_to_other_mechanisms_is_wrong() -> None:
     assert TokenKey("a", P256, 1, GOOD, ("ECDSA", "ECDH1_DERIVE")).wrong == (
         "allowed for ECDH1_DERIVE",

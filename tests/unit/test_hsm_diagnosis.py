@@ -7,7 +7,8 @@ import pytest
 from pkcs11.constants import TokenFlag
 from pkcs11.mechanisms import Mechanism
 
-from chopmark.hsm.attributes import KEPT, TokenKey
+from chopmark.hsm.attributes import TokenKey
+from chopmark.hsm.demands import KEPT
 from chopmark.hsm.diagnosis import Line, Need, diagnose, has_faults
 from chopmark.hsm.facts import (
     Facts,

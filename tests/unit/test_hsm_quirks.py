@@ -9,6 +9,7 @@ from chopmark.hsm.quirks import ANY, PROFILES, find_profile
         ("SoftHSM", True, set()),
         ("tpm2-software.github.io", True, {"ENCRYPT", "VERIFY"}),
         ("PKCS#11 Kit", True, set()),
+        ("Mozilla Foundation", True, set()),
         ("Acme Hardware Security", False, set()),
         ("", False, set()),
     ],

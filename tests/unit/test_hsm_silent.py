@@ -10,12 +10,11 @@ import pytest
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import TryAgainError
 from chopmark.core.merkle import EMPTY_ROOT
-from chopmark.hsm import HsmConfig, HsmSigner
-from chopmark.hsm import signer as signer_module
+from chopmark.hsm import HsmConfig, HsmSigner, calls
 from chopmark.hsm.meter import Meter
 from chopmark.hsm.thread import HsmThread
 from meshes import until
-from softkeys import SoftKey, cosigner
+from softkeys import SoftKey, cosigner, ed25519_of
 
 ORIGIN = "bank-sz.example/sz-1"
 HEAD = Checkpoint(ORIGIN, 0, EMPTY_ROOT)
@@ -33,7 +32,7 @@ class SilentDevice:
 
     def sign(self, role: str, message: bytes) -> bytes:
         assert self.free.wait(30), role
-        signed: bytes = KEY._ed25519().sign(message)
+        signed: bytes = ed25519_of(KEY.seed).sign(message)
         return signed
 
     def close(self) -> None:
@@ -42,7 +41,7 @@ class SilentDevice:
 
 @pytest.fixture
 async def silent(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[SilentDevice, HsmSigner]]:
-    monkeypatch.setattr(signer_module, "ANSWER", 0.05)
+    monkeypatch.setattr(calls, "ANSWER", 0.05)
     device: Any = SilentDevice()
     config = HsmConfig("/module", "token")
     yield device, HsmSigner(HsmThread(), device, config)
@@ -67,7 +66,7 @@ async def test_hsm_that_answers_again_is_ready(
     with pytest.raises(TryAgainError):
         await signer.cosign(HEAD, 1)
     device.free.set()
-    monkeypatch.setattr(signer_module, "ANSWER", 30.0)
+    monkeypatch.setattr(calls, "ANSWER", 30.0)
     assert (await signer.cosign(HEAD, 1)).name == KEY.vkey.name
     assert signer.state == "ready"
 

@@ -65,6 +65,7 @@ GROUPS: Final = {
             "check": "roster:check",
             "pin": "roster:pin",
             "export-policy": "roster:export_policy",
+            "export-acl": "roster_acl:export_acl",
             "emergency-key": "roster:emergency_key",
             "suspension": "roster:suspension",
         },

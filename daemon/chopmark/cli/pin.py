@@ -1,32 +1,32 @@
 """Where a command gets the token's PIN from."""
 
-import os
 import sys
 from getpass import getpass
 
 from chopmark.core.errors import ConfigurationError
-from chopmark.hsm.pin import BookedPin, Source
+from chopmark.hsm.pin import Source
 from chopmark.service.config_model import Config
-from chopmark.service.credentials import DIRECTORY_VARIABLE, PinSource
+from chopmark.service.credentials import PinSource
+from chopmark.service.pin_in_place import booked, is_in_place, was_replaced
 from chopmark.service.runtime import forbid_core_files
-from chopmark.service.token_book import open_book
 
 
 def pin_source(config: Config) -> Source:
     """From its file, the device, or asked for; never the command line, which every user can read.
 
     One that the token has refused as the daemon's is not tried by a command either, nor the other
-    way round.
+    way round; while the daemon works with another that it was given, it is asked for here.
 
     Raises:
         ConfigurationError: `pin-missing`: there is neither a file nor a terminal.
     """
     forbid_core_files()
-    kept = config.hsm.pin in ("file", "pad")
-    if kept or (config.hsm.pin == "credential" and os.environ.get(DIRECTORY_VARIABLE)):
-        return BookedPin(PinSource(config), open_book(config.gateway.state))
+    if is_in_place(config):
+        return booked(config, PinSource(config))
     if not sys.stdin.isatty():
         hint = f"put it into $CREDENTIALS_DIRECTORY/{config.hsm.pin_credential}, or use a terminal"
+        if was_replaced(config):
+            hint = "put the right PIN in place, then `chopmark hsm unlatch`; or use a terminal"
         raise ConfigurationError("pin-missing", "nowhere to get the token's PIN from", hint=hint)
     return lambda: ask_pin(config.hsm.token_label or config.hsm.token_serial or "")
 

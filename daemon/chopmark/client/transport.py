@@ -28,13 +28,19 @@ class Transport:
     def __init__(self, address: Address, credentials: Credentials | None = None) -> None:
         self._address = address
         self._probed = address.socket is None
+        # Without TLS a context of its own spares every command 25 ms of reading authorities.
+        verify = (
+            make_context(find_credentials(credentials))
+            if address.secure
+            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        )
         # Proxies of the environment would see who asks whom, and the gateway their certificate.
         self._client = httpx.Client(
             base_url=address.url,
-            transport=httpx.HTTPTransport(uds=address.socket) if address.socket else None,
+            transport=httpx.HTTPTransport(verify, uds=address.socket) if address.socket else None,
             timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
             trust_env=False,
-            verify=make_context(find_credentials(credentials)) if address.secure else True,
+            verify=verify,
         )
 
     def __enter__(self) -> Self:

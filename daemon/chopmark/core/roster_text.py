@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from typing import Final
 
 import msgspec
@@ -61,10 +62,15 @@ def _malformed(message: str, hint: str = "") -> MalformedError:
     return MalformedError("malformed-roster", message, hint=hint)
 
 
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    return msgspec.structs.fields(kind)
+
+
 def _table(part: msgspec.Struct, name: str) -> Iterator[str]:
     """Lines of a table: values first, then the tables in it, each after a blank line."""
     tables: list[tuple[str, str, msgspec.Struct]] = []
-    for field in msgspec.structs.fields(part):
+    for field in _fields(type(part)):
         value = getattr(part, field.name)
         path = f"{name}.{field.name}".lstrip(".")
         if isinstance(value, msgspec.Struct):
@@ -82,7 +88,7 @@ def _table(part: msgspec.Struct, name: str) -> Iterator[str]:
 
 def _is_bare(part: msgspec.Struct) -> bool:
     """Whether a table holds nothing but tables, which say where they are themselves."""
-    values = [getattr(part, field.name) for field in msgspec.structs.fields(part)]
+    values = [getattr(part, field.name) for field in _fields(type(part))]
     return all(isinstance(v, tuple) and v and isinstance(v[0], msgspec.Struct) for v in values)
 
 

@@ -2,6 +2,7 @@
 
 from chopmark.hsm.ceremony import create_keys
 from chopmark.hsm.config import HsmConfig
-from chopmark.hsm.signer import HsmSigner, open_signer
+from chopmark.hsm.signer import HsmSigner
+from chopmark.hsm.start import open_signer
 
 __all__ = ["HsmConfig", "HsmSigner", "create_keys", "open_signer"]

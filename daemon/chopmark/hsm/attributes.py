@@ -15,23 +15,9 @@ from pkcs11.types import Object, Session
 from chopmark.core.errors import ConfigurationError
 from chopmark.core.fingerprint import Fingerprint, encode_public
 from chopmark.core.keys import VerifierKey
+from chopmark.hsm.demands import KEPT, USED, kept, marks_local
 from chopmark.hsm.keys import read_verifier
 
-KEPT: Final = {
-    "SENSITIVE": True,
-    "ALWAYS_SENSITIVE": True,
-    "EXTRACTABLE": False,
-    "NEVER_EXTRACTABLE": True,
-    "LOCAL": True,
-}
-"""What a private key must say, or it can leave the token, could once, or was made elsewhere."""
-USED: Final = {
-    "SIGN": True,
-    "DECRYPT": False,
-    "UNWRAP": False,
-    "DERIVE": False,
-}
-"""That it signs, and does nothing else; some modules do not know all of these."""
 SHOWN: Final = ("SIGN_RECOVER", "MODIFIABLE", "ALWAYS_AUTHENTICATE")
 """What is worth knowing, and no fault either way: no mechanism of ours signs with recovery."""
 SIGNING: Final = ("ECDSA", "EDDSA")
@@ -51,6 +37,7 @@ class TokenKey:
             tell. Empty if none was read.
         mechanisms: what CKA_ALLOWED_MECHANISMS binds the private half to; None if not told, and
             empty if to nothing in particular.
+        marks_local: whether LOCAL means anything in this token.
     """
 
     label: str
@@ -58,6 +45,7 @@ class TokenKey:
     private: int | None
     flags: Mapping[str, bool | None]
     mechanisms: tuple[str, ...] | None = None
+    marks_local: bool = True
 
     @property
     def spki(self) -> bytes | None:
@@ -91,17 +79,17 @@ def find_faults(key: TokenKey) -> Iterable[str]:
     if key.private is not None and key.private > 1:
         yield f"{key.private} private halves have this label"
     if key.flags:
-        yield from _find_wrong_flags(key.flags)
+        yield from _find_wrong_flags(key.flags, kept(marks_local=key.marks_local))
     beyond = [one for one in key.mechanisms or () if not one.startswith(SIGNING)]
     if beyond:
         yield f"allowed for {', '.join(beyond)}"
 
 
-def _find_wrong_flags(flags: Mapping[str, bool | None]) -> Iterable[str]:
-    for name in KEPT:
+def _find_wrong_flags(flags: Mapping[str, bool | None], asked: Mapping[str, bool]) -> Iterable[str]:
+    for name in asked:
         if flags.get(name) is None:
             yield f"{name} is not told"
-    for name, value in (KEPT | USED).items():
+    for name, value in {**asked, **USED}.items():
         if flags.get(name) not in (None, value):
             yield name if flags[name] else f"not {name}"
 
@@ -143,7 +131,8 @@ def _read_pair(
         return TokenKey(label, key, len(halves), {})
     names = (*KEPT, *USED, *SHOWN)
     flags = {name: _read_flag(halves[0], Attribute[name]) for name in names}
-    return TokenKey(label, key, 1, flags, _read_mechanisms(halves[0]))
+    mechanisms, local = _read_mechanisms(halves[0]), marks_local(halves[0].session)
+    return TokenKey(label, key, 1, flags, mechanisms, local)
 
 
 def _read_public(public: Object) -> VerifierKey | None:

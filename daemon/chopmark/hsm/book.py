@@ -32,8 +32,12 @@ class TokenBook(Protocol):
         """The token refused it: it must not be tried again. Ends a login too."""
         ...
 
-    def allow(self) -> None:
-        """An operator says that it may be tried."""
+    def allow(self, *, given: bool = False) -> None:
+        """An operator says that it may be tried.
+
+        Args:
+            given: another one in the place of the one that was refused, which is still there.
+        """
         ...
 
     def maintain(self, *, on: bool) -> None:
@@ -68,7 +72,7 @@ class Unkept:
     def refuse(self, reason: str) -> None:  # noqa: D102 - see above
         self.refused, self.unfinished = reason, 0
 
-    def allow(self) -> None:  # noqa: D102 - see above
+    def allow(self, *, given: bool = False) -> None:  # noqa: ARG002, D102 - see above
         self.refused, self.unfinished = None, 0
 
     def maintain(self, *, on: bool) -> None:  # noqa: D102 - see above

@@ -1,19 +1,17 @@
 """Making a gateway's two keys, inside the token. Nothing is ever overwritten."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Literal
 
 from pkcs11.constants import ObjectClass
-from pkcs11.exceptions import MechanismInvalid, PKCS11Error
 from pkcs11.mechanisms import KeyType
 from pkcs11.types import Object, Session
 
 from chopmark.core.checkpoint import check_origin
-from chopmark.core.errors import ConfigurationError, ExistsError, MissingError, RefusedError
+from chopmark.core.errors import ExistsError, MissingError, RefusedError
 from chopmark.core.keys import VerifierKey
+from chopmark.hsm.beside import in_session
 from chopmark.hsm.config import HsmConfig
-from chopmark.hsm.errors import PinRefusedError, TokenFaultError, away, describe
 from chopmark.hsm.generation import destroy, generate
 from chopmark.hsm.keys import (
     find_objects,
@@ -23,10 +21,8 @@ from chopmark.hsm.keys import (
     read_id,
     read_verifier,
 )
-from chopmark.hsm.module import Module
 from chopmark.hsm.pin import Source
 from chopmark.hsm.quirks import Profile
-from chopmark.hsm.token import login
 
 Cosigner = Literal["ed25519", "p256"]
 _COSIGNERS: Final[dict[Cosigner, KeyType]] = {"ed25519": KeyType.EC_EDWARDS, "p256": KeyType.EC}
@@ -62,32 +58,13 @@ def create_keys(
         TryAgainError: `hsm-away`.
     """
     check_origin(origin)
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hsm") as executor:
-        return executor.submit(_run, config, origin, pin, cosigner, look).result()
+    message = f"the token cannot make a P-256 log key and a cosigner key of type {cosigner}"
+    unable = (message, "a token without Ed25519 may take --cosigner-key p256")
 
+    def create(session: Session, profile: Profile) -> tuple[VerifierKey, VerifierKey]:
+        return _create(session, config, origin, _COSIGNERS[cosigner], profile, look)
 
-def _run(
-    config: HsmConfig,
-    origin: str,
-    pin: Source,
-    cosigner: Cosigner,
-    look: Callable[[Session], None] | None,
-) -> tuple[VerifierKey, VerifierKey]:
-    module = Module(config.module, config.init_string)
-    try:
-        session = login(module, module.find_token(config), pin, rw=True)
-        return _create(session, config, origin, _COSIGNERS[cosigner], module.profile, look)
-    except PinRefusedError as refused:
-        hint = "put the right PIN into the credential `hsm-pin`; a token locks after a few tries"
-        raise ConfigurationError("pin-refused", refused.reason, hint=hint) from refused
-    except MechanismInvalid as error:
-        message = f"the token cannot make a P-256 log key and a cosigner key of type {cosigner}"
-        hint = "a token without Ed25519 may take --cosigner-key p256"
-        raise ConfigurationError("no-such-mechanism", message, hint=hint) from error
-    except (PKCS11Error, TokenFaultError) as error:
-        raise away(describe(error), error) from error
-    finally:
-        module.close()
+    return in_session(config, pin, create, unable)
 
 
 def _create(

@@ -12,29 +12,26 @@ sign). So that none of them ever signs a request, four things must all hold:
 import hashlib
 import re
 from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
 from asn1crypto import algos, csr, keys, pem, x509
 from cryptography.x509 import load_der_x509_csr
 from pkcs11.constants import ObjectClass
-from pkcs11.exceptions import MechanismInvalid, PKCS11Error
 from pkcs11.mechanisms import KeyType
 from pkcs11.types import Object, Session
 
 from chopmark.core.errors import ConfigurationError, MalformedError, MissingError, RefusedError
 from chopmark.core.keys import VerifierKey
+from chopmark.hsm.beside import in_session
 from chopmark.hsm.ceremony import check_absent
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.der import encode_ecdsa
-from chopmark.hsm.errors import PinRefusedError, TokenFaultError, away, describe
+from chopmark.hsm.errors import TokenFaultError
 from chopmark.hsm.generation import destroy, generate
 from chopmark.hsm.keys import HsmKey, find_objects, find_private, find_verifier, read_verifier
-from chopmark.hsm.module import Module
 from chopmark.hsm.pin import Source
 from chopmark.hsm.quirks import Profile
-from chopmark.hsm.token import login
 from chopmark.hsm.trial import prove_pair
 
 MAX_NAMES: Final = 32
@@ -103,8 +100,14 @@ def make_request(
         TryAgainError: `hsm-away`.
     """
     refuse_label(config, label)
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hsm") as executor:
-        return executor.submit(_run, config, request, label, pin, frozenset(ours), new).result()
+
+    def make(session: Session, profile: Profile) -> bytes:
+        refused = frozenset(ours) | _read_ours(session, config)
+        if new:
+            return _make_and_sign(session, request, label, refused, profile)
+        return _sign(session, request, label, refused)
+
+    return in_session(config, pin, make, ("the token makes no P-256 key", ""), rw=new)
 
 
 def refuse_label(config: HsmConfig, label: str) -> None:
@@ -121,33 +124,6 @@ def refuse_label(config: HsmConfig, label: str) -> None:
             raise _not_transport(f"{label!r} is, or can become, the label of a key of the log")
     if not label.isprintable() or not 0 < len(label) <= 64:
         raise _malformed("a label has 1 to 64 characters that print")
-
-
-def _run(
-    config: HsmConfig,
-    request: Request,
-    label: str,
-    pin: Source,
-    ours: frozenset[bytes],
-    new: bool,  # noqa: FBT001 - by the executor
-) -> bytes:
-    module = Module(config.module, config.init_string)
-    try:
-        session = login(module, module.find_token(config), pin, rw=new)
-        refused = ours | _read_ours(session, config)
-        if new:
-            return _make_and_sign(session, request, label, refused, module.profile)
-        return _sign(session, request, label, refused)
-    except PinRefusedError as error:
-        hint = "put the right PIN into the credential `hsm-pin`; a token locks after a few tries"
-        raise ConfigurationError("pin-refused", error.reason, hint=hint) from error
-    except MechanismInvalid as error:
-        message = "the token makes no P-256 key"
-        raise ConfigurationError("no-such-mechanism", message) from error
-    except (PKCS11Error, TokenFaultError) as error:
-        raise away(describe(error)) from error
-    finally:
-        module.close()
 
 
 def _make_and_sign(

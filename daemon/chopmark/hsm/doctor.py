@@ -41,6 +41,7 @@ def examine(
     path: str,
     config: HsmConfig | None,
     *,
+    reserved: str | None = None,
     origin: str | None = None,
     pin: Source | None = None,
     clocks: Clocks | None = None,
@@ -52,26 +53,27 @@ def examine(
     Args:
         path: of the module, absolute.
         config: which token; None for the only one that there is.
+        reserved: what the module wants to be told at its start, or None.
         origin: of our log; None if it is not known: the log key is then not used.
         pin: gives the PIN, to log in and try things out; None to do without.
         clocks: needed with a PIN.
     """
     facts = Facts()
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hsm") as executor:
-        executor.submit(_run, facts, path, config, origin, pin, clocks).result()
+        executor.submit(_run, facts, (path, reserved), config, origin, pin, clocks).result()
     return facts
 
 
 def _run(
     facts: Facts,
-    path: str,
+    module_named: tuple[str, str | None],
     config: HsmConfig | None,
     origin: str | None,
     pin: Source | None,
     clocks: Clocks | None,
 ) -> None:
     try:
-        module = Module(path, config.init_string if config is not None else None)
+        module = Module(*module_named)
     except ChopmarkError as error:
         facts.failures.append(Failure("module", error.message, error.hint))
         return

@@ -17,8 +17,9 @@ from pkcs11.mechanisms import KeyType, Mechanism
 from pkcs11.types import Object, Session
 
 from chopmark.core.errors import ConfigurationError
+from chopmark.hsm.demands import check_protected, read_flag
 from chopmark.hsm.errors import describe
-from chopmark.hsm.keys import ED25519_PARAMS, P256_PARAMS, check_protected, read_flag
+from chopmark.hsm.keys import ED25519_PARAMS, P256_PARAMS
 from chopmark.hsm.quirks import Profile
 
 _log: Final = logging.getLogger("chopmark.hsm")
@@ -81,16 +82,17 @@ def generate(
             `unfit-key`: it made another than was asked for.
         PKCS11Error: the token does not answer, or has no such mechanism.
     """
-    kind = _KINDS[key_type]
-    bound = {**_PRIVATE, Attribute.ALLOWED_MECHANISMS: (kind.signs,)}
+    asked: dict[Attribute, Any] = dict(_PRIVATE)
+    if profile.binds:
+        asked[Attribute.ALLOWED_MECHANISMS] = (_KINDS[key_type].signs,)
     try:
-        made = _generate(session, label, key_type, profile, bound)
+        made = _generate(session, label, key_type, profile, asked)
     except _REFUSALS as error:
         _log.info("%s: the module binds keys to no mechanism (%s)", label, describe(error))
         made = _generate_unbound(session, label, key_type, profile)
-        bound = dict(_PRIVATE)
+        asked = dict(_PRIVATE)
     try:
-        _read_back(made[1], label, bound)
+        _read_back(made[1], label, asked)
     except BaseException:
         destroy(list(made))
         raise

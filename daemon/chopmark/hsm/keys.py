@@ -19,6 +19,7 @@ from chopmark.core.keys import (
     encode_spki,
 )
 from chopmark.hsm.config import HsmConfig
+from chopmark.hsm.demands import check_protected, unfit
 
 P256_PARAMS: Final = bytes.fromhex("06082a8648ce3d030107")
 """OBJECT IDENTIFIER 1.2.840.10045.3.1.7 (RFC 5480 §2.1.1.1)."""
@@ -26,17 +27,6 @@ ED25519_PARAMS: Final = bytes.fromhex("06032b6570")
 """OBJECT IDENTIFIER 1.3.101.112 (RFC 8410 §3)."""
 ED25519_NAME: Final = b"\x13\x0cedwards25519"
 """The same curve as a PrintableString (PKCS#11 v3.0 §2.3.10)."""
-
-_KEPT: Final = {
-    Attribute.SENSITIVE: True,
-    Attribute.ALWAYS_SENSITIVE: True,
-    Attribute.EXTRACTABLE: False,
-    Attribute.NEVER_EXTRACTABLE: True,
-    Attribute.LOCAL: True,
-}
-"""What the token must say of a private key; saying nothing is no promise."""
-_UNUSED: Final = (Attribute.DECRYPT, Attribute.UNWRAP, Attribute.DERIVE)
-"""What a private key must not say that it may do; some modules do not know all of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +63,7 @@ def find_witness(session: Session, config: HsmConfig, origin: str) -> VerifierKe
     public = _find(session, ObjectClass.PUBLIC_KEY, config.witness_label)
     key = read_verifier(public, witness_name(origin))
     if key.type != ED25519:
-        raise _unfit(config.witness_label, "a witness cosigns by Ed25519")
+        raise unfit(config.witness_label, "a witness cosigns by Ed25519")
     return VerifierKey(key.name, COSIGNATURE, key.public)
 
 
@@ -91,7 +81,7 @@ def find_verifiers(
     name = config.cosigner_name or cosigner_name(origin)
     cosigner = find_verifier(session, config.cosigner_label, name, cosigner=True)
     if log.public == cosigner.public:
-        raise _unfit(config.cosigner_label, "it is the log key too")
+        raise unfit(config.cosigner_label, "it is the log key too")
     return log, cosigner
 
 
@@ -114,7 +104,7 @@ def find_private(session: Session, label: str, verifier: VerifierKey) -> HsmKey:
     private = _find(session, ObjectClass.PRIVATE_KEY, label)
     check_protected(private, label)
     if not isinstance(private, SignMixin):
-        raise _unfit(label, "it may not sign")
+        raise unfit(label, "it may not sign")
     mechanism = Mechanism.ECDSA if verifier.is_p256 else Mechanism.EDDSA
     return HsmKey(private, mechanism, verifier)
 
@@ -122,30 +112,6 @@ def find_private(session: Session, label: str, verifier: VerifierKey) -> HsmKey:
 def find_objects(session: Session, kind: ObjectClass, label: str) -> list[Object]:
     """All objects of a class and label; the search is ended, as an open one locks the session."""
     return list(session.get_objects({Attribute.CLASS: kind, Attribute.LABEL: label}))
-
-
-def check_protected(private: Object, label: str) -> None:
-    """Refuse a private key that can or could leave the token, or may do anything but sign.
-
-    Raises:
-        ConfigurationError: `key-not-protected`, `unfit-key`.
-    """
-    wrong = [name.name for name, value in _KEPT.items() if read_flag(private, name) != value]
-    if wrong:
-        message = f"key {label!r} is not kept by the token: wrong {', '.join(wrong)}"
-        hint = "use keys that `chopmark init` made in the token"
-        raise ConfigurationError("key-not-protected", message, hint=hint)
-    more = [name.name for name in _UNUSED if read_flag(private, name)]
-    if more:
-        raise _unfit(label, f"it may do more than sign: {', '.join(more)}")
-
-
-def read_flag(key: Object, name: Attribute) -> bool | None:
-    """What the token says, or None where its module does not know the attribute."""
-    try:
-        return bool(key[name])
-    except AttributeTypeInvalid:
-        return None
 
 
 def read_id(half: Object) -> bytes:
@@ -171,8 +137,8 @@ def read_verifier(public: Object, name: str) -> VerifierKey:
         if params in (ED25519_PARAMS, ED25519_NAME):
             return VerifierKey(name, ED25519, _strip_octet_string(point, 32))
     except ValueError as error:
-        raise _unfit(name, "its public point is malformed") from error
-    raise _unfit(name, "it is neither a P-256 nor an Ed25519 key")
+        raise unfit(name, "its public point is malformed") from error
+    raise unfit(name, "it is neither a P-256 nor an Ed25519 key")
 
 
 def _find(session: Session, kind: ObjectClass, label: str) -> Object:
@@ -193,7 +159,3 @@ def _strip_octet_string(point: bytes, length: int) -> bytes:
     if len(point) == length:
         return point
     raise ValueError(f"a point of {len(point)} bytes")
-
-
-def _unfit(label: str, why: str) -> ConfigurationError:
-    return ConfigurationError("unfit-key", f"key {label!r} does not fit: {why}")

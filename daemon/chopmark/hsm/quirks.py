@@ -19,6 +19,8 @@ class Profile:
         unsaid: usages of a public half that are not said when a key pair is made, because the
             module makes no key then. It is the private half whose usages count: what a public one
             may do, anybody can do without a token.
+        binds: it takes CKA_ALLOWED_MECHANISMS, or says by its error that it does not know it.
+        marks_local: it says of a key that it made that it made it (CKA_LOCAL).
         tells_tries: it says by a flag of the token whether a wrong PIN was tried lately.
         on_disk: its objects are files on the machine's disk, or may be: whoever restores that disk
             restores the token with it.
@@ -26,6 +28,8 @@ class Profile:
 
     maker: str = ""
     unsaid: frozenset[Attribute] = frozenset()
+    binds: bool = True
+    marks_local: bool = True
     tells_tries: bool = True
     on_disk: bool = False
 
@@ -48,6 +52,16 @@ PROFILES: Final = (
         unsaid=frozenset({Attribute.ENCRYPT, Attribute.VERIFY}),
         on_disk=True,
     ),
+    # NSS's softokn makes no key in the token with CKA_ALLOWED_MECHANISMS (CKR_GENERAL_ERROR), only
+    # one in a session. CKA_LOCAL is false of its own keys too; one that came from elsewhere has
+    # NEVER_EXTRACTABLE false all the same.
+    Profile(
+        maker="Mozilla Foundation",
+        binds=False,
+        marks_local=False,
+        tells_tries=False,
+        on_disk=True,
+    ),
     # `p11-kit server` with a token's URI, or p11-kit-proxy: which module is behind it is not told,
     # so it may be one of those above.
     Profile(maker="PKCS#11 Kit", on_disk=True),
@@ -63,6 +77,6 @@ starts all the same, without an error, and has no slot."""
 
 
 def find_profile(manufacturer: str) -> Profile:
-    """The profile of a module by the manufacturer that it names."""
+    """The profile of a module by the manufacturer that it, or its token, names."""
     known = (one for one in PROFILES if manufacturer.startswith(one.maker))
     return next(known, ANY)

@@ -20,6 +20,7 @@ from chopmark.core.errors import ConfigurationError
 from chopmark.core.keys import VerifierKey
 from chopmark.hsm.ceremony import destroy_key
 from chopmark.hsm.config import HsmConfig
+from chopmark.hsm.demands import KEPT, USED
 from chopmark.hsm.errors import PinRefusedError, TokenFaultError, away, describe
 from chopmark.hsm.keys import find_objects
 from chopmark.hsm.module import Module
@@ -37,21 +38,8 @@ NEEDED: Final = (
 """What log key (the first two) and cosigner key take; the last two may be missing for `p256`."""
 DRAW: Final = 32
 """Bytes of each draw of random."""
-_FLAGS: Final = {
-    "TOKEN": True,
-    "PRIVATE": True,
-    "SENSITIVE": True,
-    "ALWAYS_SENSITIVE": True,
-    "EXTRACTABLE": False,
-    "NEVER_EXTRACTABLE": True,
-    "LOCAL": True,
-    "MODIFIABLE": False,
-    "SIGN": True,
-    "DECRYPT": False,
-    "UNWRAP": False,
-    "DERIVE": False,
-}
-"""Read for the record; those that must be so were checked before (`keys.check_protected`)."""
+_FLAGS: Final = {"TOKEN": True, "PRIVATE": True, **KEPT, "MODIFIABLE": False, **USED}
+"""Read for the record; those that must be so were checked before (`demands.check_protected`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,10 +216,14 @@ def _probe(session: Session, key: HsmKey) -> list[Probe]:
         Probe("not-sensitive", _refusal(lambda: change(Attribute.SENSITIVE, value=False))),
         Probe("read-private", _refusal(lambda: _read_value(private))),
         Probe("no-digest", _refusal(lambda: private.sign(b"", mechanism=Mechanism.ECDSA))),
-        Probe(
-            "bind-mechanism", None if _is_bound(private) else _refusal(lambda: _make_bound(session))
-        ),
+        Probe("bind-mechanism", _refuse_binding(session, private)),
     ]
+
+
+def _refuse_binding(session: Session, private: Object) -> str | None:
+    if not find_profile(session.token.manufacturer_id).binds:  # a key in the session tells nothing
+        return "no such key in the token"
+    return None if _is_bound(private) else _refusal(lambda: _make_bound(session))
 
 
 def _read_value(private: Object) -> None:

@@ -1,23 +1,22 @@
 """Making the witness key in the token, of a gateway that may run for years already."""
 
-from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
-from pkcs11.exceptions import MechanismInvalid, PKCS11Error
 from pkcs11.mechanisms import KeyType
 from pkcs11.types import Session
 
 from chopmark.core.checkpoint import check_origin
-from chopmark.core.errors import ConfigurationError, MissingError
+from chopmark.core.errors import MissingError
 from chopmark.core.keys import VerifierKey
+from chopmark.hsm.beside import in_session
 from chopmark.hsm.ceremony import check_absent
 from chopmark.hsm.config import HsmConfig
-from chopmark.hsm.errors import PinRefusedError, TokenFaultError, away, describe
 from chopmark.hsm.generation import destroy, generate
 from chopmark.hsm.keys import find_private, find_verifiers, find_witness
-from chopmark.hsm.module import Module
 from chopmark.hsm.pin import Source
 from chopmark.hsm.quirks import Profile
-from chopmark.hsm.token import login
+
+_UNABLE: Final = "the token cannot make an Ed25519 key, and C2SP has no witness without one"
 
 
 def create_witness_key(config: HsmConfig, origin: str, pin: Source) -> VerifierKey:
@@ -38,25 +37,11 @@ def create_witness_key(config: HsmConfig, origin: str, pin: Source) -> VerifierK
         TryAgainError: `hsm-away`.
     """
     check_origin(origin)
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="hsm") as executor:
-        return executor.submit(_run, config, origin, pin).result()
 
+    def create(session: Session, profile: Profile) -> VerifierKey:
+        return _create(session, config, origin, profile)
 
-def _run(config: HsmConfig, origin: str, pin: Source) -> VerifierKey:
-    module = Module(config.module, config.init_string)
-    try:
-        session = login(module, module.find_token(config), pin, rw=True)
-        return _create(session, config, origin, module.profile)
-    except PinRefusedError as refused:
-        hint = "put the right PIN into the credential `hsm-pin`; a token locks after a few tries"
-        raise ConfigurationError("pin-refused", refused.reason, hint=hint) from refused
-    except MechanismInvalid as error:
-        message = "the token cannot make an Ed25519 key, and C2SP has no witness without one"
-        raise ConfigurationError("no-such-mechanism", message) from error
-    except (PKCS11Error, TokenFaultError) as error:
-        raise away(describe(error), error) from error
-    finally:
-        module.close()
+    return in_session(config, pin, create, (_UNABLE, ""))
 
 
 def _create(session: Session, config: HsmConfig, origin: str, profile: Profile) -> VerifierKey:

@@ -78,7 +78,7 @@ CREATE TABLE request (
 _TRUST: Final = "".join(
     (
         *(tables.WITNESS, tables.EVIDENCE, tables.EPOCH),
-        *(tables.ROSTER, tables.RETENTION, tables.AUDIT),
+        *(tables.ROSTER, tables.RETENTION, tables.AUDIT, tables.AUDIT_SENT),
     )
 )
 _MIGRATIONS: Final = (_TABLES, _REQUESTS, _TRUST)

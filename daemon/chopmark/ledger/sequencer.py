@@ -23,6 +23,7 @@ from chopmark.core.ports import Clock, Signer
 from chopmark.ledger.log import Log
 from chopmark.ledger.requests import Claim, Part
 from chopmark.ledger.store import Store
+from chopmark.ledger.waits import Waits
 
 MAX_INTAKE: Final = 65_536
 """Entries waiting to be appended; beyond that callers are told to come back."""
@@ -47,8 +48,11 @@ class _Run:
     begun: bool = False
     count: int = field(init=False)
     """Entries."""
+    arrived: float = field(init=False)
+    """When, by the loop's clock."""
 
     def __post_init__(self) -> None:
+        self.arrived = self.done.get_loop().time()
         self.count = sum(
             len(item) if isinstance(item, Draft | Drafts) else 1 for item in self.items
         )
@@ -118,6 +122,7 @@ class Sequencer:
         self._stalled: TryAgainError | None = None
         self._reached = log.state.head
         self.counters = Counters()
+        self.waits = Waits()
         self.on_head: Callable[[], None] = lambda: None
         self.room: Callable[[], Awaitable[None]] = _no_wait
         self.refuse: Callable[[int], ChopmarkError | None] = lambda _waiting: None
@@ -224,6 +229,7 @@ class Sequencer:
                 return
             raise
         self._reached = reached
+        self.waits.appended(batch[0].arrived)  # runs are taken in the order in which they came
         self.counters.appends += 1
         self._unsigned.set()
         for run, result in zip(batch, results, strict=True):
@@ -256,6 +262,7 @@ class Sequencer:
                 await self._sign(self._reached)
 
     async def _sign(self, head: Checkpoint) -> None:
+        since = self.waits.take()
         try:
             signature = await self._signer.sign_checkpoint(head)
             await self.permitted()  # what was signed while that ended is not shown to anybody
@@ -264,9 +271,12 @@ class Sequencer:
             await self._log.write(lambda store: store.move_head(head, note))
         except TryAgainError as error:
             self._stalled = error
+            if since is not None:
+                self.waits.appended(since)
             await asyncio.sleep(RETRY)
             return
         self._stalled = None
+        self.waits.signed(since, asyncio.get_running_loop().time())
         self.counters.heads += 1
         self._moved.set()
         self._moved = asyncio.Event()

@@ -27,6 +27,15 @@ CREATE TABLE audit_record (
 """`audit_day`: the days that are over, the index of each one's entry in our log, and when (ms) its
 records were taken out. `audit_record`: the records; those after the last day are today's."""
 
+AUDIT_SENT: Final = """
+CREATE TABLE audit_sent (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  number INTEGER NOT NULL,
+  chain BLOB NOT NULL
+) STRICT;
+"""
+"""How far the audit log was sent to a receiver of syslog; see `ledger.audit_sent`."""
+
 WITNESS: Final = """
 CREATE TABLE cosigner (
   origin TEXT NOT NULL,

@@ -57,9 +57,9 @@ class Asker:
             waiting.set_result(message.payload)
 
     async def ask(
-        self, peer: str, request: Request | HeadRequest, patience: float = ANSWER
+        self, peer: str, request: Request | HeadRequest, patience: float | None = None
     ) -> bytes:
-        """What a peer answers: a package, or heads.
+        """What a peer answers: a package, or heads; it has `patience` seconds, or ANSWER.
 
         Raises:
             UnreachableError: `no-reply`, or no broker is connected.
@@ -70,7 +70,7 @@ class Asker:
         self._waiting[correlation] = topics.reply(self._me, peer), waiting
         topic, route = topics.request(peer, self._me), self._routes.to(peer)
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(ANSWER if patience is None else patience):
                 data = request.encode()
                 await self._links.send(route, topic, data, correlation, int(ANSWER))
                 payload = await waiting

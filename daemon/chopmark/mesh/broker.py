@@ -5,19 +5,60 @@ Plain data without any MQTT library, so that every part of the mesh may name it.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from chopmark.core.errors import UnreachableError
 
 
 @dataclass(frozen=True, slots=True)
+class Tls:
+    """Mutual TLS with a broker: files in PEM, and names.
+
+    Attributes:
+        ca: of the CAs that the broker's certificate may be from.
+        certificate: ours, and those of CAs between.
+        key: its private key.
+        name: for which the broker's certificate must be.
+        member: our id, the CN of our certificate.
+    """
+
+    ca: Path
+    certificate: Path
+    key: Path
+    name: str
+    member: str
+
+
+@dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the broker listens. TLS, when it comes, is one more field here."""
+    """Where the broker listens, and how.
+
+    Attributes:
+        publish_port: for the outbound connection; None for the same as `port`.
+        tls: None for plain TCP.
+        user: name of the user; None for a broker that knows by the certificate, or lets all in.
+    """
 
     host: str
     port: int
+    publish_port: int | None = None
+    tls: Tls | None = None
+    user: str | None = None
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What stands between us and a broker, by a stable code, and what to do about it."""
+
+    code: str
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}"
 
 
 class BrokerAwayError(UnreachableError):
@@ -25,15 +66,17 @@ class BrokerAwayError(UnreachableError):
 
     Attributes:
         reason: the bare reason, without the broker's name.
+        fault: what is wrong, where it is known and waiting does not help.
     """
 
-    def __init__(self, broker: Broker, reason: str) -> None:
+    def __init__(self, broker: Broker, reason: str, fault: Fault | None = None) -> None:
         super().__init__(
             "broker-away",
             f"The broker at {broker} is away: {reason}",
             hint="it is tried again by itself; see that the broker runs and can be reached",
         )
         self.reason = reason
+        self.fault = fault
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from chopmark.mesh.broker import (
     Broker,
     BrokerAwayError,
     Counters,
+    Fault,
     Limits,
     Message,
     Will,
@@ -65,6 +66,7 @@ class Link:
 
     Attributes:
         counters: since the link was made.
+        refusal: what the broker would not take last; empty once it has taken its like.
         on_oversized: told the topic of each message that was thrown away for its size.
     """
 
@@ -88,8 +90,12 @@ class Link:
         self._limits = limits
         self._outbound: Strict | None = None
         self._reason = "not connected yet"
+        self._fault: Fault | None = None
+        self._told: set[str] = set()
         self._connected_at = 0.0
+        self._refused = ""
         self.counters = Counters()
+        self.refusal = ""
         self.on_oversized: Callable[[str], None] = lambda _topic: None
 
     @property
@@ -133,7 +139,20 @@ class Link:
         outbound = self._outbound
         if outbound is None:
             raise BrokerAwayError(self._broker, self.reason)
-        await outbound.send(topic, payload, retain=retain, correlation=correlation, expiry=expiry)
+        try:
+            await outbound.send(
+                topic, payload, retain=retain, correlation=correlation, expiry=expiry
+            )
+        except RefusedError as error:
+            self._note_refusal(topic, error.message)
+            raise
+        if self.refusal and topic == self._refused:
+            self._note_refusal("", "")
+
+    def _note_refusal(self, topic: str, message: str) -> None:
+        if message and not self.refusal:
+            _log.warning("%s", message)
+        self._refused, self.refusal = topic, message
 
     def _check_size(self, topic: str, payload: bytes, correlation: bytes | None) -> None:
         for what, size, limit in (
@@ -157,22 +176,32 @@ class Link:
         clock = asyncio.get_running_loop().time
         while True:
             self._connected_at = 0.0
-            reason = await self._connect_once()
-            if self._connected_at or self.counters.outages == 0:
-                self.counters.outages += 1
-                _log.warning("broker %s is away: %s", self._broker, reason)
+            await self._connect_once()
+            self._tell_outage()
             if self._connected_at and clock() - self._connected_at >= limits.held:
                 backoff.reset()
             await asyncio.sleep(backoff.next())
 
-    async def _connect_once(self) -> str:
-        """Connect and stay connected; returns why it ended."""
+    def _tell_outage(self) -> None:
+        """One line for each outage, and one more where its cause turns out to be a fault."""
+        new = bool(self._connected_at) or self.counters.outages == 0
+        if new:
+            self.counters.outages += 1
+            self._told = set()
+        code = self._fault.code if self._fault else ""
+        if new or code not in self._told:
+            _log.warning("broker %s is away: %s", self._broker, self._reason)
+        self._told |= {code, ""}
+
+    async def _connect_once(self) -> None:
+        """Connect and stay connected; then `_reason` and `_fault` say why it ended."""
         outbound = Strict(
             self._broker,
             self._client_id + _OUTBOUND,
             self._limits,
             self.counters,
             will=self._will,
+            port=self._broker.publish_port,
         )
         inbound = Strict(
             self._broker,
@@ -182,16 +211,16 @@ class Link:
             session_expiry=self._limits.session_expiry,
         )
         inbound.on_oversized = self.on_oversized
+        self._fault = None
         try:
             async with outbound, inbound:
                 self._reason = await self._serve(inbound, outbound)
         except InternalError:
             raise
         except BrokerAwayError as error:
-            self._reason = error.reason
+            self._reason, self._fault = error.reason, error.fault
         except ChopmarkError as error:
             self._reason = error.message
-        return self._reason
 
     async def _serve(self, inbound: Strict, outbound: Strict) -> str:
         consumer = asyncio.create_task(self._consume(inbound), name="mesh consumer")

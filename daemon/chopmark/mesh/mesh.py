@@ -92,6 +92,7 @@ class Mesh:
         self._slowed = False
         self.server = Server(me, self.links, self._logs)
         self.server.refused = self._refuse
+        self.server.understands = lambda name: self.peers[name].is_understood
         printer = Printer(own, keep=len(brokers) > 1)
         self.publishers = [Publisher(me, link, printer, self._is_heard) for link in self.links.each]
         self._news = News(me, self.links.each, own, heartbeat, self._sizes)
@@ -190,11 +191,15 @@ class Mesh:
         )
 
     def _holders(self, log: FollowedLog) -> list[Holder]:
-        """Whom to ask for a log: its own gateway first, and those known to be offline last."""
+        """Whom to ask for a log: its own gateway first, and those known to be offline last.
+
+        Those who would not understand the question are not asked.
+        """
         others = [self._holder(name, log) for name in self.peers if name != log.peer]
         own = Holder(log.peer, sure=self.online(self.peers[log.peer]) is not False)
         offline = {name for name, peer in self.peers.items() if self.online(peer) is False}
-        return sorted([own, *others], key=lambda one: (not one.sure, one.name in offline))
+        found = [one for one in (own, *others) if self.peers[one.name].is_understood]
+        return sorted(found, key=lambda one: (not one.sure, one.name in offline))
 
     def _holder(self, name: str, log: FollowedLog) -> Holder:
         peer = self.peers[name]
@@ -273,20 +278,20 @@ class Mesh:
         except ChopmarkError as error:
             peer.log.drop(error)
             return
-        before = self.online(peer)
-        peer.seen[number] = status.online
+        before, understood = self.online(peer), peer.is_understood
+        peer.seen[number], peer.speaks = status.online, status.speaks
         if status.online:
             peer.sizes = status.sizes
             self._measure(peer)
         elif not self.online(peer):
             self._pace.gone(peer.log.peer)
-        if self.online(peer) and not before:
+        if self.online(peer) and not (before and understood):
             peer.catch_up.wake()
         self._paced.set()
 
     def _measure(self, peer: Peer) -> None:
         size = peer.sizes.get(self._own.origin)
-        if peer.log.conflict is not None:
+        if peer.log.conflict is not None or not peer.is_understood:
             self._pace.gone(peer.log.peer)
         elif size is not None:
             self._pace.heard(peer.log.peer, size, self._own.signed_size, _now())

@@ -1,17 +1,20 @@
 """The small messages of the mesh that are not signed: requests, error replies, status.
 
-They are hints: they may cause a request or slow our own intake, and nothing else.
+They are hints: they may cause a request or slow our own intake, and nothing else. Keys that are not
+known here are skipped: a later version may have added them (`versions`).
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from chopmark.core.cbor import decode_cbor, encode_cbor
 from chopmark.core.checkpoint import check_origin
 from chopmark.core.errors import MalformedError
 from chopmark.core.text import MAX_INT
+from chopmark.mesh import versions
+from chopmark.mesh.versions import Versions
 
-PROTOCOL: Final = 1
 MAX_SMALL: Final = 8 * 1024
 """Bytes of the largest unsigned message."""
 ERROR: Final = "error"
@@ -69,14 +72,23 @@ class HeadsSeen:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a gateway says about itself: online, protocol version, log sizes by origin."""
+    """What a gateway says about itself.
+
+    Attributes:
+        online: or gone.
+        sizes: of the logs that it holds, by origin; empty from who speaks no version of ours.
+        speaks: versions of the protocol.
+    """
 
     online: bool
-    sizes: dict[str, int]
+    sizes: Mapping[str, int]
+    speaks: Versions = field(default_factory=lambda: versions.OURS)
 
     def encode(self) -> bytes:
         """The status's bytes."""
-        return encode_cbor({0: self.online, 1: PROTOCOL, 2: dict(self.sizes)})
+        speaks = self.speaks
+        said = {0: self.online, 1: speaks.newest, 2: dict(self.sizes), 3: speaks.oldest}
+        return encode_cbor(said)
 
 
 def parse_request(data: bytes) -> Request | HeadRequest:
@@ -103,12 +115,20 @@ def parse_status(data: bytes) -> Status:
         MalformedError: `malformed-status`.
     """
     value = _decode(data)
-    online, sizes = value.get(0), value.get(2)
-    if not isinstance(online, bool) or not isinstance(sizes, dict):
-        raise MalformedError("malformed-status", "a status says online or not, and sizes")
+    online, sizes, newest = value.get(0), value.get(2), value.get(1)
+    oldest = value.get(3, newest)
+    if not isinstance(online, bool):
+        raise MalformedError("malformed-status", "a status says online or not")
+    if not _is_size(newest) or not _is_size(oldest) or not 1 <= oldest <= newest:  # type: ignore[operator]  # _is_size narrows them
+        raise MalformedError("malformed-status", "a status says which versions are spoken")
+    speaks = Versions(newest, oldest)  # type: ignore[arg-type]
+    if not versions.OURS.meets(speaks):  # what else it says is in words that we do not know
+        return Status(online, {}, speaks)
+    if not isinstance(sizes, dict):
+        raise MalformedError("malformed-status", "a status has sizes")
     if any(not isinstance(o, str) or not _is_size(s) for o, s in sizes.items()):
         raise MalformedError("malformed-status", "a status has sizes by origin")
-    return Status(online, sizes)
+    return Status(online, sizes, speaks)
 
 
 def parse_heads(data: bytes) -> HeadsSeen:

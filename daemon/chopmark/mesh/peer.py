@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
+from chopmark.mesh import versions
 from chopmark.mesh.asking import Asker
 from chopmark.mesh.catchup import CatchUp
 from chopmark.mesh.intake import Intake
 from chopmark.mesh.lanes import Holder
 from chopmark.mesh.ports import FollowedLog
+from chopmark.mesh.versions import Versions
 
 
 @dataclass(slots=True)
@@ -21,6 +23,7 @@ class Peer:
         catch_up: asks for what is missing of it.
         sizes: what it says that it holds, by origin.
         seen: whether it is online, as each link last heard.
+        speaks: the versions of the protocol that it last said it speaks; None before that.
     """
 
     log: FollowedLog
@@ -28,6 +31,12 @@ class Peer:
     catch_up: CatchUp
     sizes: Mapping[str, int] = field(default_factory=dict)
     seen: dict[int, bool] = field(default_factory=dict)
+    speaks: Versions | None = None
+
+    @property
+    def is_understood(self) -> bool:
+        """Whether we speak a version that it does too, as far as we know."""
+        return self.speaks is None or versions.OURS.meets(self.speaks)
 
     @classmethod
     def make(

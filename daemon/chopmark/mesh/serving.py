@@ -27,6 +27,7 @@ MAX_REQUESTS: Final = 256
 """Requests that wait to be served, 8 KiB each at most; more are dropped, and asked again."""
 MAX_OF_ONE: Final = 64
 """Of these, requests of one peer: twice what one asks for at once."""
+UNSUPPORTED: Final = "protocol-unsupported"
 MAX_REMEMBERED: Final = 1024
 """Requests whose second coming, over another broker, is not answered again."""
 
@@ -38,6 +39,7 @@ class Server:
         dropped: requests for which there was no room.
         repeated: second copies.
         refused: told the asker and the error of each request that cannot be read.
+        understands: whether we speak a version of the protocol that a peer speaks.
     """
 
     def __init__(self, me: str, links: Links, logs: Mapping[str, HeldLog]) -> None:
@@ -49,6 +51,7 @@ class Server:
         self.dropped = 0
         self.repeated = 0
         self.refused: Callable[[str, ChopmarkError], None] = lambda _asker, _error: None
+        self.understands: Callable[[str], bool] = lambda _asker: True
 
     def take_request(self, asker: str, number: int, message: Message) -> None:
         """Queue a request that came over a link; while too many wait it is dropped."""
@@ -77,6 +80,8 @@ class Server:
         try:
             request = parse_request(data)
         except MalformedError as error:
+            if not self.understands(asker):  # it cannot know what we would understand
+                return encode_error(UNSUPPORTED)
             self.refused(asker, error)
             return encode_error(error.code)
         try:

@@ -42,8 +42,9 @@ class Strict(Wire):
         *,
         will: Will | None = None,
         session_expiry: int = 0,
+        port: int | None = None,
     ) -> None:
-        super().__init__(broker, client_id, limits, will, session_expiry)
+        super().__init__(broker, client_id, limits, will, session_expiry, port)
         self._counters = counters
         self.on_oversized: Callable[[str], None] = lambda _topic: None
         self._inbox: asyncio.Queue[Message | None] = asyncio.Queue()  # bounded through `_held`

@@ -18,6 +18,7 @@ import asyncio
 import functools
 import logging
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -30,13 +31,16 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from chopmark.mesh.broker import Broker, BrokerAwayError, Limits, Will
+from chopmark.mesh.broker import Broker, BrokerAwayError, Fault, Limits, Tls, Will
+from chopmark.mesh.tls import CUT, TlsFaultError, explain, open_context, probe
+from chopmark.mesh.words import explain_refusal, explain_silence
 
 # paho logs every lost connection as an error; the link has its own line for that.
 _WIRE_LOG = logging.getLogger("chopmark.mesh.wire")
 _WIRE_LOG.setLevel(logging.CRITICAL)
 
 _NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+_LOST = "connection lost"
 _WITH_WILL = 0x04  # MQTT 5, 3.14.2.1: "Disconnect with Will Message"
 
 FAILURE = 0x80  # MQTT 5, 2.4: reason codes from here on are failures, itself unspecified
@@ -68,6 +72,7 @@ class Wire(aiomqtt.Client):
         limits: bounds; see there.
         will: published by the broker when this connection ends, in whatever way.
         session_expiry: seconds for which the broker keeps the session; 0 begins a new one.
+        port: where, if not at the broker's first port.
 
     Attributes:
         ended: done, with the reason, once the connection is over.
@@ -77,12 +82,20 @@ class Wire(aiomqtt.Client):
     """
 
     def __init__(
-        self, broker: Broker, client_id: str, limits: Limits, will: Will | None, session_expiry: int
+        self,
+        broker: Broker,
+        client_id: str,
+        limits: Limits,
+        will: Will | None,
+        session_expiry: int,
+        port: int | None = None,
     ) -> None:
+        self._at = port or broker.port
         super().__init__(
             broker.host,
-            broker.port,
+            self._at,
             identifier=client_id,
+            username=broker.user,
             protocol=aiomqtt.ProtocolVersion.V5,
             will=None if will is None else aiomqtt.Will(will.topic, will.payload, 1, retain=True),
             timeout=limits.connect_timeout,
@@ -101,6 +114,8 @@ class Wire(aiomqtt.Client):
         self._client.manual_ack_set(on=True)
         self._client.connect_timeout = limits.connect_timeout
         self._broker = broker
+        self._fault: Fault | None = None
+        self._refusal: ReasonCode | None = None
         self._limits = limits
         self._farewell = 0 if will is None else _WITH_WILL
         self._thread = threading.get_ident()
@@ -112,12 +127,17 @@ class Wire(aiomqtt.Client):
 
     async def __aenter__(self) -> Self:
         """Connect; see the class for what is raised."""
+        if self._broker.tls is not None:
+            await self._arm(self._broker.tls)
         # paho connects in a thread, which cannot be cancelled: it is waited for in any case.
         opening = asyncio.ensure_future(super().__aenter__())
         try:
             await asyncio.shield(opening)
         except aiomqtt.MqttError as error:
-            self.abort(str(error))
+            try:
+                self._fault = await self._explain(error)
+            finally:
+                self.abort(str(error))
             raise self.away() from None
         except asyncio.CancelledError:
             self._end("stopped")
@@ -152,7 +172,30 @@ class Wire(aiomqtt.Client):
     def away(self) -> BrokerAwayError:
         """Make the error for a caller whom the end of this connection hit."""
         reason = self.ended.result() if self.ended.done() else "no connection"
-        return BrokerAwayError(self._broker, reason)
+        return BrokerAwayError(self._broker, str(self._fault or reason), self._fault)
+
+    # What stands in the way
+
+    async def _arm(self, tls: Tls) -> None:
+        """Read certificates and key, for this connection alone; see `__aenter__` for errors."""
+        try:
+            self._client.tls_set_context(await asyncio.to_thread(open_context, tls))
+        except TlsFaultError as error:
+            self._fault = error.fault
+            self.abort(str(error))
+            raise self.away() from None
+
+    async def _explain(self, error: aiomqtt.MqttError) -> Fault | None:
+        """Why a connection did not come about, if it is known better than the error says."""
+        tls, cause = self._broker.tls, error.__context__
+        if self._refusal is not None:
+            return explain_refusal(self._refusal.value, name_of(self._refusal))
+        if tls is None:
+            return explain_silence() if str(error).startswith(_LOST) else None
+        if isinstance(cause, (*CUT, ssl.SSLEOFError)) or str(error).startswith(_LOST):
+            seconds = self._limits.connect_timeout
+            return await asyncio.to_thread(probe, self._broker, tls, self._at, seconds)
+        return await asyncio.to_thread(explain, cause, tls)
 
     def _end(self, reason: str) -> None:
         """Wake everybody who waits for this connection; the first reason counts."""
@@ -232,6 +275,7 @@ class Wire(aiomqtt.Client):
         properties: Properties | None = None,
     ) -> None:
         if reason_code.value >= FAILURE:
+            self._refusal = reason_code
             self._end(f"connection refused: {name_of(reason_code)}")
             return
         self.session_present = flags.session_present
@@ -251,9 +295,9 @@ class Wire(aiomqtt.Client):
         if flags.is_disconnect_packet_from_server:
             self._end(f"the broker ended the connection: {name_of(reason_code)}")
         elif reason_code.value == FAILURE:  # "Unspecified error" says nothing
-            self._end("connection lost")
+            self._end(_LOST)
         else:
-            self._end(f"connection lost: {name_of(reason_code)}")
+            self._end(f"{_LOST}: {name_of(reason_code)}")
 
 
 def _fail(future: asyncio.Future[Any], error: Exception) -> None:

@@ -22,6 +22,11 @@ class TokenAccess:
     guard: PinGuard = field(repr=False)
     book: FileBook
 
+    def enter(self) -> None:
+        """The state is ours: a PIN that was given to a daemon before us went with it."""
+        if not self.pins.is_given:
+            self.book.forget_given()
+
 
 def open_access(config: Config) -> TokenAccess:
     """The access of the gateway with this configuration."""

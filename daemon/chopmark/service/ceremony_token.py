@@ -1,7 +1,6 @@
 """The token at a key ceremony: opened for a step, and closed after it."""
 
 import asyncio
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,12 +13,13 @@ from chopmark.core.errors import ConfigurationError, RefusedError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.note import Signature
 from chopmark.hsm.config import HsmConfig
-from chopmark.hsm.pin import BookedPin, Pin, Source
-from chopmark.hsm.signer import HsmSigner, open_signer
+from chopmark.hsm.pin import Pin, Source
+from chopmark.hsm.signer import HsmSigner
+from chopmark.hsm.start import open_signer
 from chopmark.service.ceremony_desk import Desk
 from chopmark.service.config_model import Config
-from chopmark.service.credentials import DIRECTORY_VARIABLE, PinSource
-from chopmark.service.token_book import open_book
+from chopmark.service.credentials import PinSource
+from chopmark.service.pin_in_place import booked, is_in_place
 from chopmark.service.typed_pin import Once, asked_first
 
 Keys = tuple[VerifierKey, ...]
@@ -53,8 +53,8 @@ class Pins:
             yield source
 
     def _choose(self, label: str, *, backup: bool) -> Source:
-        if self._reads(backup=backup) and self.config.gateway.state.is_dir():
-            return BookedPin(Once(PinSource(self.config)), open_book(self.config.gateway.state))
+        if self._reads(backup=backup):
+            return booked(self.config, Once(PinSource(self.config)))
         return lambda: self._give(label, backup=backup)
 
     def _reads(self, *, backup: bool) -> bool:
@@ -62,15 +62,11 @@ class Pins:
         if self.drill is not None:
             return False
         asked = backup and self.desk.has_people
-        where = self.config.hsm.pin  # one that the daemon is given by its socket is typed here
-        at_hand = where == "credential" and bool(os.environ.get(DIRECTORY_VARIABLE))
-        return (at_hand or where in ("file", "pad")) and not asked
+        return is_in_place(self.config) and not asked
 
     def _give(self, label: str, *, backup: bool) -> Pin:
         if backup and self.desk.has_people:
             return self.desk.secret(f"PIN of the backup token {label}: ")
-        if self._reads(backup=backup):
-            return PinSource(self.config)()
         if self.drill is not None and not self.desk.has_people:
             return self.drill
         return self.desk.secret(f"PIN of the token {label}: ")

@@ -6,7 +6,8 @@
    used.
 4. `listen` is a loopback address and a port, for the API and for metrics; not the same twice.
 5. Issuing stops above the alarm, and soon enough that there is room to sign what was appended.
-6. What is over is kept for a day at least. There are 1 to 8 brokers, each once.
+6. What is over is kept for a day at least. There are 1 to 8 brokers, each once; the files of their
+   TLS have absolute paths. A receiver of syslog has a name, and our certificate for it a key.
 7. The tables under `kinds` are named by kinds.
 8. Who may do what keeps the rules of `config_api`.
 9. This gateway and its peers keep the rules of `config_peers`, logs of others those of
@@ -20,11 +21,13 @@ from chopmark.core.member import check_kind
 from chopmark.service.config_api import check_absolute, check_api, is_loopback
 from chopmark.service.config_model import (
     Broker,
+    BrokerTls,
     Config,
     Hsm,
     Metrics,
     Retention,
     Storage,
+    Syslog,
 )
 from chopmark.service.config_peers import check_foreign, check_names, check_peers
 from chopmark.service.config_tree import apply_check, wrong_value
@@ -37,6 +40,7 @@ MAX_TOKEN_LABEL: Final = 32
 """Bytes of a token's label in CK_TOKEN_INFO (PKCS#11)."""
 MAX_TOKEN_SERIAL: Final = 16
 MAX_KEY_LABEL: Final = 255
+MAX_USER: Final = 255
 MAX_BROKERS: Final = 8
 """Each costs a stream of its own, and up to 13 MB while the disk is slow."""
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
@@ -56,6 +60,8 @@ def check_config(config: Config) -> None:
     _check_metrics(config.metrics, config.api.listen)
     _check_storage(config.storage)
     _check_retention(config.retention)
+    if config.audit.syslog is not None:
+        _check_syslog(config.audit.syslog)
     _check_brokers(config.broker)
     for kind in config.kinds:
         apply_check(f"kinds.{kind}", check_kind, kind)
@@ -112,6 +118,17 @@ def _check_retention(retention: Retention) -> None:
         raise wrong_value("retention.after", "not a time after which to remove", hint=hint)
 
 
+def _check_syslog(syslog: Syslog) -> None:
+    for key, name in (("host", syslog.host), ("name", syslog.name)):
+        if name is not None and not _HOST.fullmatch(name):
+            raise wrong_value(f"audit.syslog.{key}", "not a name or address of a machine")
+    if (syslog.certificate is None) != (syslog.key is None):
+        raise wrong_value("audit.syslog", "a certificate goes with its key: give both, or none")
+    for key, path in (("ca", syslog.ca), ("certificate", syslog.certificate), ("key", syslog.key)):
+        if path is not None:
+            check_absolute(f"audit.syslog.{key}", path)
+
+
 def _check_brokers(brokers: tuple[Broker, ...]) -> None:
     if not 1 <= len(brokers) <= MAX_BROKERS:
         message = f"{len(brokers)} [[broker]] blocks where 1 to {MAX_BROKERS} are due"
@@ -120,11 +137,23 @@ def _check_brokers(brokers: tuple[Broker, ...]) -> None:
     for number, broker in enumerate(brokers, 1):
         if not _HOST.fullmatch(broker.host):
             raise wrong_value(f"broker[{number}].host", "not a name or address of a machine")
-        address = (broker.host.lower(), broker.port)
-        if address in seen:
+        ports = {broker.port, broker.publish_port or broker.port}
+        addresses = {(broker.host.lower(), port) for port in ports}
+        if addresses & seen:
             hint = "two connections of one gateway to one broker would cut each other off"
             raise wrong_value(f"broker[{number}]", "the same as one before it", hint=hint)
-        seen.add(address)
+        seen |= addresses
+        if broker.user is not None:
+            _check_label(f"broker[{number}].user", broker.user, MAX_USER)
+        if broker.tls is not None:
+            _check_tls(f"broker[{number}].tls", broker.tls)
+
+
+def _check_tls(where: str, tls: BrokerTls) -> None:
+    for key in ("ca", "certificate", "key"):
+        check_absolute(f"{where}.{key}", getattr(tls, key))
+    if tls.name is not None and not _HOST.fullmatch(tls.name):
+        raise wrong_value(f"{where}.name", "not a name or address of a machine")
 
 
 def _check_label(where: str, text: str, limit: int) -> None:

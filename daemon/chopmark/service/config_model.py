@@ -14,6 +14,7 @@ from msgspec import Meta
 from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.member import Member
 from chopmark.core.quorum import WitnessRule
+from chopmark.core.syslog import EXAMPLE
 from chopmark.core.text import parse_hash
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
@@ -260,6 +261,39 @@ class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ] = False
 
 
+class Syslog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[audit.syslog]`: who else gets the audit log, as syslog over TLS."""
+
+    host: Annotated[str, Meta(description="name or address of the receiver")]
+    port: Annotated[Port, Meta(description="its TCP port")] = 6514
+    ca: Annotated[Path, Meta(description="certificates of those who may vouch for it, PEM")]
+    certificate: Annotated[
+        Path | None,
+        Meta(
+            description="our certificate, PEM, where it asks for one…",
+            examples=["/etc/chopmark/syslog.crt"],
+        ),
+    ] = None
+    key: Annotated[
+        Path | None,
+        Meta(description="…and the key, not encrypted", examples=["/etc/chopmark/syslog.key"]),
+    ] = None
+    name: Annotated[
+        str | None,
+        Meta(description="the name in its certificate, if not `host`", examples=["siem.example"]),
+    ] = None
+    enterprise: Annotated[
+        int,
+        Meta(ge=1, le=2**32 - 1, description="IANA enterprise number that names the data"),
+    ] = EXAMPLE
+
+
+class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[audit]`: what becomes of the audit log, besides being kept."""
+
+    syslog: Syslog | None = None
+
+
 class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[retention]`: how long replicas keep what is over."""
 
@@ -272,11 +306,57 @@ class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     ] = None
 
 
+class BrokerTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[broker.tls]`, below its `[[broker]]`: mutual TLS. Read again for each connection."""
+
+    ca: Annotated[
+        Path,
+        Meta(description="PEM: the CA, or CAs, that the broker's certificate may be from"),
+    ]
+    certificate: Annotated[
+        Path,
+        Meta(description="PEM: our certificate, whose CN is our id, and those of CAs between"),
+    ]
+    key: Annotated[
+        Path,
+        Meta(description="PEM: its private key; its owner alone may open the file"),
+    ]
+    name: Annotated[
+        str | None,
+        Meta(
+            description="name that the broker's certificate must have, if it is not that of host",
+            examples=["broker.bank-hk.example"],
+        ),
+    ] = None
+
+
 class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[[broker]]`: an MQTT 5 broker, 1 to 8 of them. None is trusted."""
 
     host: Annotated[str, Meta(description="name or address of the broker")]
-    port: Annotated[Port, Meta(description="its TCP port")] = 1883
+    port: Annotated[
+        Port, Meta(description="its TCP port; 1883 where none is given, and 8883 with tls")
+    ] = 0
+    publish_port: Annotated[
+        Port | None,
+        Meta(
+            description="port for what we publish, of a broker that makes users client ids",
+            examples=[8884],
+        ),
+    ] = None
+    user: Annotated[
+        str | None,
+        Meta(
+            description="user name, for a broker that does not take it from the certificate",
+            examples=["hk-1"],
+        ),
+    ] = None
+    tls: BrokerTls | None = None
+
+    def __post_init__(self) -> None:
+        """Give it the port that it has by default."""
+        if self.port == 0:
+            msgspec.structs.force_setattr(self, "port", 8883 if self.tls else 1883)
 
 
 class Kind(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -323,6 +403,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     witness: Witness = Witness()
     start: Start = Start()
     retention: Retention = Retention()
+    audit: Audit = Audit()
     broker: tuple[Broker, ...]
     kinds: dict[str, Kind] = {}
     peer: tuple[Peer, ...] = ()

@@ -9,16 +9,29 @@ from typing import Final, get_args
 import msgspec
 
 from chopmark.core.member import Member
-from chopmark.service.config_model import Config, Peer
+from chopmark.service.config_model import Broker, Config, Peer
 
 HEADER: Final = """\
 # Configuration of one chopmark gateway; docs/configuration.md says more about each key.
 # `chopmark config check` tells whether it holds. The PIN of the HSM never stands here.
 """
+TLS_EXAMPLE: Final = """\
+# A broker on another machine is reached by TLS, with certificates of both sides:
+# [broker.tls]
+# ca = "/etc/chopmark/broker/ca.pem"
+# certificate = "/etc/chopmark/broker/hk-1.pem"
+# key = "/etc/chopmark/broker/hk-1.key"
+"""
 KINDS_EXAMPLE: Final = """\
 # What differs for documents of one kind stands in a table of its own:
 # [kinds.bank-statement]
 # max_age = 86400
+"""
+SYSLOG_EXAMPLE: Final = """\
+# The audit log also goes to a receiver of syslog over TLS, if there is a table for it:
+# [audit.syslog]
+# host = "siem.example"
+# ca = "/etc/chopmark/siem-ca.crt"
 """
 PEERS_HINT: Final = """\
 # Each peer follows as a [[peer]] block: append what `chopmark peers export` prints there.
@@ -43,7 +56,10 @@ def render_config(config: Config) -> str:
         _section("[clock]", config.clock),
         _section("[witness]", config.witness),
         _section("[start]", config.start),
-        *(_section("[[broker]]", broker) for broker in config.broker),
+        SYSLOG_EXAMPLE
+        if config.audit.syslog is None
+        else _section("[audit.syslog]", config.audit.syslog),
+        *(part for broker in config.broker for part in _broker(broker)),
         *([] if config.kinds else [KINDS_EXAMPLE]),
         *(_section(f"[kinds.{_key(name)}]", kind) for name, kind in config.kinds.items()),
         *(_section("[[witness.log]]", log) for log in config.witness.log),
@@ -81,6 +97,12 @@ def _section(title: str, section: msgspec.Struct, *, comments: bool = True) -> s
         elif meta is not None and meta.examples:
             lines.append(f"# {field.name} = {_value(meta.examples[0])}")
     return "\n".join(lines) + "\n"
+
+
+def _broker(broker: Broker) -> list[str]:
+    """The section of a broker, and that of its TLS: as a comment where it has none."""
+    tls = TLS_EXAMPLE if broker.tls is None else _section("[broker.tls]", broker.tls)
+    return [_section("[[broker]]", broker), tls]
 
 
 def _is_blocks(kind: object) -> bool:

@@ -75,10 +75,9 @@ def _inner(
     path: str, value: object, kind: Any
 ) -> Iterator[tuple[str, dict[str, Any], type[msgspec.Struct]]]:
     """The tables in `value` that structs stand for, with their paths."""
-    if isinstance(kind, UnionType):  # a table that may be left out
-        for one in get_args(kind):
-            yield from _inner(path, value, one)
-    elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+    if get_origin(kind) is UnionType:  # `| None`: a table that may be left out
+        kind = get_args(kind)[0]
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         if isinstance(value, dict):
             yield path, value, kind
     elif isinstance(value, list) and get_origin(kind) is tuple:

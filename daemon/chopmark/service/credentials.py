@@ -59,6 +59,11 @@ class PinSource:
             raise MalformedError("malformed-pin", message)
         self._given = pin
 
+    @property
+    def is_given(self) -> bool:
+        """Whether one was given that is used in the place of the other."""
+        return self._given is not None
+
     def forget(self) -> None:
         """Use the one that was given no more."""
         self._given = None

@@ -20,7 +20,14 @@ from chopmark.service.token import present_hsm_config
 def examine_gateway(config: Config, pin: Source | None) -> tuple[Facts, tuple[Line, ...]]:
     """Look at the module and token of a configured gateway, which may run."""
     hsm = present_hsm_config(config)
-    facts = examine(hsm.module, hsm, origin=config.gateway.origin, pin=pin, clocks=_clocks())
+    facts = examine(
+        hsm.module,
+        hsm,
+        reserved=hsm.init_string,
+        origin=config.gateway.origin,
+        pin=pin,
+        clocks=_clocks(),
+    )
     labels = (
         ("log", hsm.log_label),
         ("cosigner", hsm.cosigner_label),
@@ -30,12 +37,12 @@ def examine_gateway(config: Config, pin: Source | None) -> tuple[Facts, tuple[Li
 
 
 def examine_module(
-    module: Path, label: str | None, pin: Source | None
+    module: Path, label: str | None, init_string: str | None, pin: Source | None
 ) -> tuple[Facts, tuple[Line, ...]]:
     """Look at a module that no gateway is configured for."""
     path = str(module.absolute())
-    config = None if label is None else HsmConfig(path, label)
-    facts = examine(path, config, pin=pin, clocks=_clocks())
+    config = None if label is None else HsmConfig(path, label, init_string=init_string)
+    facts = examine(path, config, reserved=init_string, pin=pin, clocks=_clocks())
     return facts, diagnose(facts, Need())
 
 

@@ -83,7 +83,7 @@ class HsmService:
     async def _unlock(self, pin: str) -> None:
         self.pins.take(pin)
         try:
-            await self.signer.unlatch()
+            await self.signer.unlatch(given=True)
         except ChopmarkError as error:
             if error.code == "pin-latched":
                 self.pins.forget()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final
 
-from chopmark.hsm.meter import BOUNDS, WORN
+from chopmark.hsm.meter import WORN
 from chopmark.hsm.signer import HsmSigner
 
 PATIENCE: Final = 60.0
@@ -37,15 +37,6 @@ def hsm_alarms(signer: HsmSigner) -> list[dict[str, str]]:
     return [
         {"code": code, "message": message, "hint": hint} for code, message, hint in _alarms(signer)
     ]
-
-
-def describe_times(signer: HsmSigner) -> tuple[list[tuple[str, float]], float]:
-    """Signatures by their time, for a histogram: upper bounds with what is up to each; the sum."""
-    total, series = 0, []
-    for bound, count in zip((*map(str, BOUNDS), "+Inf"), signer.meter.buckets, strict=True):
-        total += count
-        series.append((bound, float(total)))
-    return series, signer.meter.seconds
 
 
 def _alarms(signer: HsmSigner) -> Iterator[tuple[str, str, str]]:

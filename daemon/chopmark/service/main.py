@@ -144,6 +144,8 @@ def _start(
     }
     if entrance.trust is not None:
         jobs["tls-files"] = entrance.trust.watch()
+    if parts.syslog is not None:
+        jobs["audit-syslog"] = parts.syslog.run()
     if config.metrics.listen_address is not None:
         jobs["metrics"] = _serve_metrics(config.metrics.listen_address, parts, doors)
     return {name: tasks.create_task(job, name=name) for name, job in jobs.items()}

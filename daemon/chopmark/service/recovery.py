@@ -35,7 +35,7 @@ from chopmark.core.keys import VerifierKey
 from chopmark.core.mark import HeadMark
 from chopmark.core.member import Member
 from chopmark.hsm.pin import Source
-from chopmark.hsm.signer import open_signer
+from chopmark.hsm.start import open_signer
 from chopmark.ledger.epoch import Epochs
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replace import (
@@ -51,11 +51,11 @@ from chopmark.ledger.returned import open_cosigned
 from chopmark.ledger.rotation import put_keys
 from chopmark.ledger.store import create_store, read_keys
 from chopmark.ledger.worker import Worker
-from chopmark.mesh.broker import Broker
 from chopmark.mesh.fetching import Fetch
 from chopmark.mesh.messages import HeadsSeen
 from chopmark.service.audit_local import noting
 from chopmark.service.background import beside
+from chopmark.service.brokers import make_brokers
 from chopmark.service.clock import SystemClock
 from chopmark.service.config import Config
 from chopmark.service.locking import lock_state
@@ -202,9 +202,8 @@ class _Recovery:
         log = await open_log(fresh, fresh.parent / "index", self.reading)
         try:
             replica = Replica(self.own, log, SystemClock())
-            brokers = [Broker(one.host, one.port) for one in self.config.broker]
             peers = [peer.id for peer in self.peers]
-            fetch = Fetch(self.own.id, brokers, peers, replica)
+            fetch = Fetch(self.own.id, make_brokers(self.config), peers, replica)
             heads, here = await beside(fetch.run(), self._fetch(fetch, replica, place))
             ledger = here or await _describe(log, heads)
         finally:

@@ -32,9 +32,9 @@ from chopmark.ledger.replica import Replica
 from chopmark.ledger.rotation import Role
 from chopmark.ledger.store import create_store
 from chopmark.ledger.worker import Worker
-from chopmark.mesh.broker import Broker
 from chopmark.mesh.fetching import Fetch
 from chopmark.service.background import beside
+from chopmark.service.brokers import make_brokers
 from chopmark.service.clock import SystemClock
 from chopmark.service.config import Config
 from chopmark.service.membership import read_membership
@@ -179,7 +179,7 @@ async def _ask(config: Config, token: TokenKeys, patience: float) -> list[bytes]
             create_store(path, own.log_key, own.cosigner_key)
             log = await open_log(path, Path(folder) / "index", reading)
             try:
-                brokers = [Broker(one.host, one.port) for one in config.broker]
+                brokers = make_brokers(config)
                 fetch = Fetch(own.id, brokers, list(peers), Replica(own, log, SystemClock()))
                 return await beside(fetch.run(), _collect(fetch, peers, patience))
             finally:

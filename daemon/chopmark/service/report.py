@@ -16,6 +16,8 @@ from chopmark.ledger.sequencer import Sequencer
 from chopmark.mesh.mesh import Mesh
 from chopmark.mesh.pace import MAX_LAG
 from chopmark.mesh.peer import Peer
+from chopmark.mesh.versions import OURS, Versions, in_use
+from chopmark.service.audit_syslog import AuditSyslog
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.forks import Forks
 from chopmark.service.hsm_state import describe_hsm, hsm_alarms
@@ -47,6 +49,7 @@ class Report:
         standing: Standing,
         rosters: Rosters,
         retention: Retention,
+        syslog: AuditSyslog | None = None,
     ) -> None:
         self._own = own
         self._log = log
@@ -64,6 +67,7 @@ class Report:
         self._rosters = rosters
         self._retention = retention
         self.more_alarms: Callable[[], list[dict[str, str]]] = list
+        self._syslog = syslog
 
     def status(self) -> dict[str, Any]:
         """State of the gateway."""
@@ -76,6 +80,7 @@ class Report:
             "institution": own.institution,
             "jurisdiction": own.jurisdiction,
             "version": chopmark.__version__,
+            "protocol": {**asdict(OURS), "in_use": in_use(self._spoken())},
             "state": "degraded" if degraded else "ready",
             "ready": not self.not_ready(),
             "reasons": self.not_ready(),
@@ -96,6 +101,7 @@ class Report:
             "alarms": self.alarms(),
             "roster": self._rosters.describe(),
             "retention": self._retention.describe(),
+            "audit": {"syslog": None if self._syslog is None else self._syslog.describe()},
             "event_loop": {"lag_ms_max_minute": round(self._lag.worst() * 1000, 1)},
             "intake": {"entries": self._sequencer.waiting},
             "clock": self._guard.describe(),
@@ -113,7 +119,9 @@ class Report:
         unwitnessed = self._trust.alarms(state.head.size, state.witnessed_size)
         forks, clock = self._forks.alarms(), self._guard.alarms()
         own = hsm_alarms(self._signer) + self._standing.alarms() + self._storage.alarms()
-        return own + unwitnessed + forks + clock + self._rosters.alarms() + self.more_alarms()
+        waiting = [] if self._syslog is None else self._syslog.alarms()
+        others = unwitnessed + forks + clock + self._rosters.alarms() + self._protocols()
+        return own + others + waiting + self.more_alarms()
 
     def not_ready(self) -> list[str]:
         """Why attesting does not work at present; empty when it does."""
@@ -150,6 +158,19 @@ class Report:
         sizes = f"{self._log.signed_size} entries, {following} of {len(self._replicas)} peers"
         return "; ".join(reasons) if reasons else f"ready: {sizes} up to date"
 
+    def _spoken(self) -> list[Versions]:
+        """What the members speak that count."""
+        pairs = [(replica.member, self._mesh.peers[replica.peer]) for replica in self._replicas]
+        return [peer.speaks for member, peer in pairs if member.is_active and peer.speaks]
+
+    def _protocols(self) -> list[dict[str, str]]:
+        """An alarm for each peer with which we have no version of the protocol in common."""
+        return [
+            {"code": "peer-protocol", **_describe_stranger(peer.log.peer, peer.speaks)}
+            for peer in self._mesh.peers.values()
+            if peer.speaks is not None and not peer.is_understood
+        ]
+
     def _indices(self) -> dict[str, dict[str, Any]]:
         """How far the digest index of each log is."""
         logs = {self._own.id: self._log} | {one.peer: one.log for one in self._replicas}
@@ -179,7 +200,7 @@ class Report:
                 "state": "connected" if link.connected else "away",
                 "host": broker.host,
                 "port": broker.port,
-                "reason": link.reason or None,
+                "reason": link.reason or link.refusal or None,
             }
             for broker, link in zip(links.brokers, links.each, strict=True)
         ]
@@ -205,6 +226,7 @@ class Report:
             **self._trust.describe_peer(replica),
             "as_of": format_time(state.seen_time * 1000) if state.seen_time else None,
             "online": self._mesh.online(peer),
+            "protocol": peer.speaks and asdict(peer.speaks),
             "state": _follow_state(replica, peer),
             "reason": replica.conflict or _paused(replica) or replica.problem,
             "asked": peer.catch_up.in_flight,
@@ -220,6 +242,14 @@ class Report:
 def _describe_index(log: Log) -> dict[str, Any]:
     state = "ready" if log.index.is_whole else "failed" if log.index.problem else "rebuilding"
     return {"state": state, "position": log.index.position, "size": log.state.size}
+
+
+def _describe_stranger(name: str, speaks: Versions) -> dict[str, str]:
+    message = f"{name} speaks version {speaks} of the protocol, and this gateway {OURS}: neither "
+    message += "asks the other for anything"
+    newer = speaks.oldest > OURS.newest
+    hint = "update this gateway" if newer else "call its operator: it must be updated"
+    return {"message": message, "hint": hint}
 
 
 def _paused(replica: Replica) -> str | None:

@@ -1,7 +1,8 @@
 """What must be known of the token at the next start: small files in `hsm/` of the state folder.
 
-pin           whether the PIN must not be tried and why, and how many logins were begun whose end
-              was not noted; of one fixed size and written in place, so that a full disk takes it
+pin           whether the PIN must not be tried and why, how many logins were begun whose end was
+              not noted, and whether the daemon was given another PIN than the one in place; of one
+              fixed size and written in place, so that a full disk takes it
 maintenance   an operator has taken the HSM out of use
 usage.json    signatures that each key may have made, where there is a limit
 """
@@ -31,6 +32,7 @@ _UNREADABLE: Final = "what is known of the PIN cannot be read"
 class _Pin(msgspec.Struct, frozen=True):
     refused: str | None = None
     unfinished: int = 0
+    given: bool = False
 
 
 @dataclass(slots=True)
@@ -55,26 +57,39 @@ class FileBook:
         return max(self._kept.unfinished, self._read().unfinished)
 
     @property
+    def given(self) -> bool:
+        """Whether the daemon has another PIN than the one in place, which was refused."""
+        return self._read().given
+
+    @property
     def maintenance(self) -> bool:
         """Whether the HSM is out of use."""
         return (self.folder / "maintenance").exists()
 
     def begin_login(self) -> None:
         """See `TokenBook`, as for all below."""
-        self._put(_Pin(unfinished=self._read().unfinished + 1))
+        known = self._read()
+        self._put(_Pin(unfinished=known.unfinished + 1, given=known.given))
 
     def end_login(self) -> None:
         """It came to its end."""
-        self._put(_Pin(refused=self._read().refused))
+        known = self._read()
+        self._put(_Pin(refused=known.refused, given=known.given))
 
     def refuse(self, reason: str) -> None:
         """Keep a reason not to try the PIN."""
         self._put(_Pin(refused=reason.encode()[:MAX_REASON].decode(errors="ignore")))
 
-    def allow(self) -> None:
+    def allow(self, *, given: bool = False) -> None:
         """Let the PIN be tried; raises if that cannot be written."""
-        self._write(_Pin())
+        self._write(_Pin(given=given))
         self._kept = _Pin()
+
+    def forget_given(self) -> None:
+        """The daemon has no PIN but the one in place."""
+        known = self._read()
+        if known.given:
+            self._put(_Pin(known.refused, known.unfinished))
 
     def maintain(self, *, on: bool) -> None:
         """Keep that the HSM is out of use, or not."""

@@ -1,7 +1,7 @@
 """A PIN that is typed before the token is opened: nobody's typing counts as the token's time.
 
 A token is opened on a thread of its own, which is abandoned where the token does not answer in time
-(`hsm.signer`). A question that is put there would go on reading the terminal, and what is typed
+(`hsm.calls`). A question that is put there would go on reading the terminal, and what is typed
 next, as the answer to something else, would be tried as a PIN.
 """
 

@@ -1,5 +1,6 @@
 """Answers a verification from our own log and the replicas; nothing is asked over the network."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -92,7 +93,11 @@ may be of the document but has no body any more."""
 
 
 class Verifier:
-    """Verifies documents."""
+    """Verifies documents.
+
+    Attributes:
+        counts: the verdicts that were given.
+    """
 
     def __init__(
         self,
@@ -109,6 +114,7 @@ class Verifier:
         self._past = past
         self._cosigners = lru_cache(maxsize=64)(_read_cosigners)
         self.on_pruned: Callable[[str, int], None] = lambda _origin, _index: None
+        self.counts: Counter[Word] = Counter()
 
     def policy(self, origin: str) -> Policy:
         """The policy for a log.
@@ -136,6 +142,7 @@ class Verifier:
             await self._observe(proof)
         _check_here(pruned)
         verdict = with_pruned(decide(facts, asked.question, as_of), pruned, asked.question)
+        self.counts[verdict.word] += 1
         return self._warn_unknown(verdict, asked.question)
 
     def _warn_unknown(self, verdict: Verdict, question: Question) -> Verdict:

@@ -14,7 +14,8 @@ from chopmark.api.submissions import make_witness_routes
 from chopmark.api.tiles import make_tile_route
 from chopmark.core.errors import MissingError
 from chopmark.core.ports import Clock
-from chopmark.hsm.signer import HsmSigner, open_signer
+from chopmark.hsm.signer import HsmSigner
+from chopmark.hsm.start import open_signer
 from chopmark.ledger.log import Log
 from chopmark.ledger.rotation import apply_due, read_labels
 from chopmark.ledger.sequencer import Sequencer
@@ -22,6 +23,7 @@ from chopmark.ledger.store import read_keys
 from chopmark.ledger.worker import Worker
 from chopmark.mesh.mesh import Mesh
 from chopmark.service.access import TokenAccess
+from chopmark.service.audit_syslog import AuditSyslog
 from chopmark.service.auditing import Auditing
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.config import Config
@@ -76,6 +78,7 @@ class Parts:
     submissions: Submissions
     retention: Retention
     auditing: Auditing
+    syslog: AuditSyslog | None
     rosters: Rosters
 
 
@@ -98,6 +101,7 @@ async def build(config: Config, stack: AsyncExitStack, access: TokenAccess) -> P
     reading = Worker("read")
     stack.callback(reading.close)
     path = log_path(state)
+    await reading.run(access.enter)
     await reading.run(apply_due, path)
     known = await reading.run(read_keys, path)
     signer = await open_signer(
@@ -161,6 +165,7 @@ def _assemble(
         submissions=answering.submissions,
         retention=answering.retention,
         auditing=overseeing.auditing,
+        syslog=overseeing.syslog,
         rosters=opened.rosters,
     )
 

@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from asgicall import AsgiCall
-from chopmark.api.app import create_app
 from chopmark.api.limits import ApiLimits
 from chopmark.core.compact import (
     MEDIA_TYPE,
@@ -25,6 +24,7 @@ from chopmark.core.draft import Draft, Drafts
 from chopmark.core.entry import Attestation, parse_entry
 from chopmark.core.errors import ChopmarkError, RefusedError, TryAgainError
 from fakegateway import NOW, YEAR, YEARLY, FakeGateway
+from oneapi import OneApi
 
 HEADER = Header(bytes(16), "bank-statement")
 LIMITS = ApiLimits(compact_group=4)
@@ -263,7 +263,7 @@ async def test_request_that_is_not_signed_in_time_says_so(query: str) -> None:
 
 
 async def problem(gateway: FakeGateway, body: bytes, query: str = "") -> dict[str, Any]:
-    transport = httpx.ASGITransport(create_app(gateway, LIMITS))
+    transport = httpx.ASGITransport(OneApi(gateway, LIMITS))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.post(f"/v1/attestations:compact?{query}", content=body)
     assert answer.headers["content-type"] == "application/problem+json"
@@ -373,7 +373,7 @@ async def test_end_that_is_too_large_is_a_failure(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_other_methods_are_refused() -> None:
-    transport = httpx.ASGITransport(create_app(FakeGateway(), LIMITS))
+    transport = httpx.ASGITransport(OneApi(FakeGateway(), LIMITS))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         answer = await client.get("/v1/attestations:compact")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chopmark.api.app import create_app
-from chopmark.api.limits import ApiLimits
 from fakegateway import FakeGateway
+from oneapi import OneApi
 
 SHA = "0a" * 32
 POSTS = ["/v1/attestations", "/v1/revocations", "/v1/verifications"]
@@ -233,5 +232,5 @@ async def post(path: str, body: bytes, query: bytes = b"", method: str = "POST")
         "client": ("127.0.0.1", 9),
         "root_path": "",
     }
-    await create_app(FakeGateway(), ApiLimits())(scope, receive, send)
+    await OneApi(FakeGateway())(scope, receive, send)
     return statuses[0]

@@ -5,16 +5,22 @@ from pathlib import Path
 
 import pytest
 
-from chopmark.cli.main import main
+from chopmark.cli import main as main_module
+from chopmark.cli.main import build_app, main
 from commandline import Ended, Run
 from socketgateway import SocketGateway
 
 NAMES = ("CHOPMARK_GATEWAY", "CHOPMARK_CONFIG", "CHOPMARK_DEBUG", "NO_COLOR", "FORCE_COLOR")
 
 
+APP = build_app()
+"""A command builds it once; building it for each of hundreds takes seconds."""
+
+
 @pytest.fixture(autouse=True)
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands run in an empty folder, and find nothing of this machine."""
+    monkeypatch.setattr(main_module, "build_app", lambda: APP)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     for name in NAMES:

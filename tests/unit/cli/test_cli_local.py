@@ -375,3 +375,16 @@ def test_roster_is_pinned_before_the_first_start(run: Run, tmp_path: Path) -> No
     assert done.code == 0
     assert words in done.out
     assert [peer.id for peer in read_peers(load_config(path))] == ["sz-1", "mo-1"]
+
+
+def test_roster_exports_the_access_list_of_a_broker_offline(run: Run, tmp_path: Path) -> None:
+    note = tmp_path / "roster-1"
+    note.write_bytes(signed(founding()))
+    done = run("roster", "export-acl", str(note), "--bridge", "BRIDGE-x=hk-1,mo-1")
+    assert done.code == 0
+    assert "\nuser CN=hk-1\ntopic write chopmark/v1/hk-1/checkpoint\n" in done.out
+    assert "\nuser BRIDGE-x\n" in done.out
+    as_json = json.loads(run("roster", "export-acl", str(note), "--json").out)
+    assert as_json["version"] == 1
+    assert as_json["fingerprint"] in as_json["acl"]
+    assert run("roster", "export-acl", str(note), "--subject", "hk-1").code == 64

@@ -19,7 +19,7 @@ from chopmark.core.keys import (
 )
 from chopmark.core.text import MAX_INT, encode_base64
 from mutations import flipped, is_canonical, mutated
-from softkeys import SoftKey, cosigner, ed25519_key, log_key, p256_cosigner
+from softkeys import SoftKey, cosigner, ed25519_key, log_key, p256_cosigner, p256_of
 
 KEYS = [
     log_key("bank-a.example/sz-1"),
@@ -70,7 +70,7 @@ def spki(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
     return key.public_key().public_bytes(*FORM)
 
 
-POINT = log_key("x")._p256().public_key()
+POINT = p256_of(1).public_key()
 COMPRESSED = POINT.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
 NOT_P256 = {
     "nothing": b"",

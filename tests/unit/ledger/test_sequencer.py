@@ -19,6 +19,7 @@ from chopmark.ledger.fsck import check_store
 from chopmark.ledger.log import Log
 from chopmark.ledger.sequencer import MAX_BATCH, MAX_INTAKE, Sequencer
 from chopmark.ledger.store import Store
+from chopmark.ledger.waits import BOUNDS, Waits
 from ledgers import KEYS, LOG, NOW, ORIGIN, Clock, SoftSigner, append, digest, make_store, opened
 from ledgers import attestations as some
 
@@ -112,6 +113,40 @@ async def test_answer_tells_where_the_entries_are(desk: Desk) -> None:
     proven = verify_proof(proof, Policy((LOG.vkey,)))
     entry = parse_entry(proven.extra.entry)
     assert entry == Draft(digest(3), "kyc", digest(4), NOW + 5).made_at(NOW)
+
+
+async def test_wait_of_the_oldest_entry_is_counted_once_for_each_head(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RETRY", 0.001)
+    async with running(desk):
+        await until(lambda: desk.log.state.note is not None)
+        assert desk.sequencer.waits == Waits(), "the head of the empty log is waited for by nobody"
+        desk.signer.away = True
+        await desk.record(drafts(1, 2), LONG)
+        await until(lambda: desk.sequencer.stalled is not None)
+        assert sum(desk.sequencer.waits.buckets) == 0
+        desk.signer.away = False
+        assert await desk.signed(1, LONG)
+    waits = desk.sequencer.waits
+    assert sum(waits.buckets) == 1
+    assert waits.seconds > 0
+
+
+def test_waits_count_from_the_first_arrival_to_the_head() -> None:
+    waits = Waits()
+    waits.appended(7.0)
+    waits.appended(5.0)
+    since = waits.take()
+    assert (since, waits.take()) == (5.0, None)
+    waits.appended(9.0)
+    waits.appended(5.0)  # the head was not signed
+    waits.signed(waits.take(), 5.02)
+    waits.signed(None, 9.0)
+    assert [count for count in waits.buckets if count] == [1]
+    assert waits.buckets[BOUNDS.index(0.025)] == 1
+    waits.signed(0.0, 3600.0)
+    assert waits.buckets[-1] == 1
 
 
 async def test_answers_come_only_after_the_entries_are_durable(desk: Desk) -> None:
@@ -464,8 +499,7 @@ async def test_each_head_is_told_of(desk: Desk) -> None:
     desk.sequencer.on_head = lambda: told.append(desk.log.signed_size)
     async with running(desk):
         await desk.record(drafts(1), LONG)
-        assert await desk.signed(0, LONG)
-    assert told[-1] == 1
+        await until(lambda: told[-1:] == [1])
     assert desk.sequencer.counters.heads == len(told)
 
 

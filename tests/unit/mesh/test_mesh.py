@@ -3,6 +3,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
+from chopmark.core.cbor import encode_cbor
 from chopmark.core.errors import InternalError, RefusedError, TryAgainError
 from chopmark.mesh import topics
 from chopmark.mesh.broker import Broker, Message
@@ -199,6 +200,21 @@ async def test_status_is_a_hint_about_whom_to_ask(net: Net) -> None:
         assert net.mesh.online(net.mesh.peers["sz-1"]) is False
         assert net.mesh.peers["sz-1"].sizes == {}, "of a peer that is gone"
         assert net.holders() == ["mo-1", "sz-1"]
+
+
+async def test_peer_of_another_version_is_not_asked_and_is_no_measure_until_it_is_updated(
+    net: Net,
+) -> None:
+    async with running(net):
+        await net.tell("sz-1", net.link, hk=30)
+        assert dict(net.mesh.lags()) == {"sz-1": 0}
+        strange = encode_cbor({0: True, 1: 9, 2: "sizes otherwise", 3: 8})
+        await net.link.deliver(topics.status("sz-1"), strange)
+        assert net.holders() == ["mo-1"]
+        assert (dict(net.mesh.lags()), net.sz.dropped) == ({}, [])
+        assert net.mesh.online(net.mesh.peers["sz-1"]) is True
+        await net.tell("sz-1", net.link, hk=30)
+        assert net.holders() == ["sz-1", "mo-1"]
 
 
 async def test_reconnect_looks_for_what_was_missed_and_says_where_we_are(net: Net) -> None:

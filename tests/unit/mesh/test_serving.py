@@ -186,3 +186,20 @@ def test_reply_topic_follows_from_the_request() -> None:
     topic = parse_topic(request("sz-1", "hk-1"))
     assert topic is not None
     assert reply(topic.other, topic.owner) == "chopmark/v1/hk-1/reply/sz-1"
+
+
+async def test_question_in_a_version_that_we_do_not_speak_is_refused_and_not_counted(
+    links: Links, link: FakeLink
+) -> None:
+    server = serving(links, FakeLog(SZ, size=30))
+    blamed: list[str] = []
+    server.refused = lambda asker, _: blamed.append(asker)
+    server.understands = lambda asker: asker != "hk-1"
+    async with running(server.run()):
+        asked(server, b"\xa1\x07\x01")
+        assert parse_error((await link.next()).payload) == "protocol-unsupported"
+        asked(server, b"\xa1\x07\x01", b"d", asker="mo-1")
+        assert parse_error((await link.next()).payload) == "malformed-request"
+        asked(server, Request(SZ, 10, 11).encode(), b"e")
+        assert (await link.next()).payload == live(SZ, 10, 20, 30), "what can be read is answered"
+    assert blamed == ["mo-1"]

@@ -125,6 +125,14 @@ async def test_old_answer_does_not_look_fresh(
     assert desk.replica.conflict is None
 
 
+async def test_verdicts_are_counted_by_their_word(desk: Desk) -> None:
+    for number in (0, 0, 77):
+        await desk.ask(number)
+    counts = desk.verifier.counts
+    assert counts[Word.UNKNOWN] == 1
+    assert counts[Word.VALID_AS_OF] == 2
+
+
 async def test_heartbeat_of_now_makes_it_fresh(desk: Desk) -> None:
     await desk.replica.observe_cosignature(LOG_OF_PEER.note(time=now_of(desk)))
     verdict = await desk.ask()

@@ -44,6 +44,39 @@ def test_logins_without_an_end_are_counted_one_after_the_other(book: FileBook) -
     assert FileBook(book.folder).unfinished == 0
 
 
+def test_pin_that_was_given_stays_known_through_logins_till_the_daemon_has_none(
+    book: FileBook,
+) -> None:
+    book.refuse("x")
+    book.allow(given=True)
+    book.begin_login()
+    book.end_login()
+    assert (FileBook(book.folder).given, book.refused, book.unfinished) == (True, None, 0)
+    book.forget_given()
+    assert not FileBook(book.folder).given
+
+
+@pytest.mark.parametrize("end", ["allow", "refuse"])
+def test_pin_in_place_counts_again_once_it_is_allowed_or_the_given_one_refused(
+    book: FileBook, end: str
+) -> None:
+    book.allow(given=True)
+    if end == "allow":
+        book.allow()
+    else:
+        book.refuse("x")
+    assert not book.given
+
+
+def test_forgetting_a_pin_that_was_given_forgets_no_refusal(book: FileBook) -> None:
+    book.forget_given()
+    assert not book.folder.exists()
+    book.folder.mkdir()
+    (book.folder / "pin").write_text('{"refused": "x", "unfinished": 1, "given": true}')
+    book.forget_given()
+    assert (book.refused, book.unfinished, book.given) == ("x", 1, False)
+
+
 def test_refusal_survives_an_end_of_a_login(book: FileBook) -> None:
     book.refuse("x")
     FileBook(book.folder).end_login()

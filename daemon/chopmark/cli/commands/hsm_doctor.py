@@ -37,6 +37,7 @@ def doctor(
     sign: Annotated[bool, Parameter(negative="")] = False,
     module: Path | None = None,
     token_label: str | None = None,
+    init_string: str | None = None,
     options: Given,
 ) -> int:
     """Look at PKCS#11 module and token: what they offer, what we need, and what is wrong.
@@ -52,18 +53,19 @@ def doctor(
             --module it is always asked for.
         module: PKCS#11 module to look at; that of the configuration by default.
         token_label: Which token of --module; the only one there is by default.
+        init_string: What --module wants to be told at its start, as NSS does.
     """
     from chopmark.hsm.diagnosis import has_faults
     from chopmark.service.doctor import examine_gateway, examine_module
 
-    if token_label is not None and module is None:
-        raise UsageError("usage", "--token-label goes with --module")
+    if module is None and (token_label is not None or init_string is not None):
+        raise UsageError("usage", "--token-label and --init-string go with --module")
     if module is None:
         config = options.load_config()
         facts, lines = examine_gateway(config, pin_source(config) if sign else None)
     else:
         pin = typed_pin(token_label or str(module)) if sign else None
-        facts, lines = examine_module(module, token_label, pin)
+        facts, lines = examine_module(module, token_label, init_string, pin)
     _show(facts, lines, options)
     return FINDINGS if has_faults(lines) else 0
 

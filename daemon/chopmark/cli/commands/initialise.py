@@ -28,6 +28,7 @@ class NewGateway:
         jurisdiction: ISO 3166 code of the place, such as HK.
         module: PKCS#11 module of the HSM's maker, an absolute path.
         token_label: Label of the token; it must have been initialised by the vendor's tool.
+        init_string: What the module wants to be told at its start, as NSS does.
         log_label: Label in the token of the key that signs the log.
         cosigner_label: Label in the token of the key that cosigns heads.
         cosigner_key: Type of that key; p256 is for a token that has no Ed25519.
@@ -46,6 +47,7 @@ class NewGateway:
     jurisdiction: str
     module: Path
     token_label: str
+    init_string: str | None = None
     log_label: str = "chopmark-log"
     cosigner_label: str = "chopmark-cosigner"
     cosigner_key: Literal["ed25519", "p256"] = "ed25519"
@@ -71,6 +73,7 @@ class NewGateway:
             hsm=Hsm(
                 module=self.module,
                 token_label=self.token_label,
+                init_string=self.init_string,
                 log_label=self.log_label,
                 cosigner_label=self.cosigner_label,
             ),

@@ -145,7 +145,7 @@ def sign(file: Path, /, *, confirm_lost: Flag = False, options: Given) -> int:
     with options.connect() as gateway:
         note = gateway.sign_roster(data, confirm_lost=confirm_lost)
     replace_file(file, note)
-    opened = _open(note)
+    opened = open_unjudged(note)
     if options.json:
         say_json({"path": str(file), **_describe(opened)})
     else:
@@ -251,16 +251,16 @@ def suspension(member: str, origin: str, key: Path, output: Path, /, *, options:
 
 def _read_before(base: Path | None, options: Options) -> "SignedRoster":
     if base is not None:
-        return _open(read_bounded(base, MAX_NOTE))
+        return open_unjudged(read_bounded(base, MAX_NOTE))
     with options.connect() as gateway:
         answer = gateway.roster()
     if not answer.get("pinned"):
         hint = "make version 1 with --first, or name the version before with --base"
         raise MissingError("no-roster", "no roster is pinned at this gateway", hint=hint)
-    return _open(str(answer["note"]).encode())
+    return open_unjudged(str(answer["note"]).encode())
 
 
-def _open(data: bytes) -> "SignedRoster":
+def open_unjudged(data: bytes) -> "SignedRoster":
     """A note whose rules hold; who has signed is for others to judge."""
     from chopmark.core.note import parse_note
     from chopmark.core.roster_follow import SignedRoster
@@ -335,7 +335,7 @@ def _report(answer: dict[str, Any], options: Options) -> int:
 
 
 def _show(answer: dict[str, Any]) -> None:
-    _show_roster(_open(str(answer["note"]).encode()))
+    _show_roster(open_unjudged(str(answer["note"]).encode()))
     if answer.get("suspended"):
         say(styled(f"suspended by their own keys: {', '.join(answer['suspended'])}", "red"))
     _show_alarms(answer)

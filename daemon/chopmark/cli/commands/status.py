@@ -80,6 +80,7 @@ def _fields(state: dict[str, Any]) -> Iterator[tuple[str, object]]:
     if isinstance(witnessed, dict):
         yield "witnessed", _witnessed(witnessed)
     yield "retention", _retention(state.get("retention") or {})
+    yield "syslog", _syslog((state.get("audit") or {}).get("syslog"))
     for name in ("hsm", "broker", "pace", "clock", "counters"):
         parts = state.get(f"{name}s") if name == "broker" else [state.get(name)]
         for part in parts if isinstance(parts, list) else [state.get(name)]:
@@ -113,6 +114,15 @@ def _retention(part: dict[str, Any]) -> str | None:
     what = f"entries removed: {', '.join(removed)}" if removed else "nothing is removed"
     times = [f"{word} {part[key]}" for word, key in _LOOKS if part.get(key)]
     return "; ".join([rule, what, *times])
+
+
+def _syslog(part: dict[str, Any] | None) -> str | None:
+    """How the audit log gets to its receiver; nothing without one."""
+    if not part:
+        return None
+    waiting = f", {part['waiting']} records wait" if part.get("waiting") else ""
+    reason = f": {part['reason']}" if part.get("reason") else ""
+    return f"{part.get('state')} ({part.get('host')}:{part.get('port')}){waiting}{reason}"
 
 
 def _pace(part: dict[str, Any]) -> str:

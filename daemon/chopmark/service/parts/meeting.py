@@ -6,8 +6,8 @@ from functools import partial
 
 from chopmark.ledger.blame import Blame
 from chopmark.mesh import topics
-from chopmark.mesh.link import Broker
 from chopmark.mesh.mesh import Mesh
+from chopmark.service.brokers import make_brokers
 from chopmark.service.forks import Forks
 from chopmark.service.heartbeat import make_heartbeat
 from chopmark.service.own_heads import OwnHeads
@@ -62,7 +62,7 @@ def _make_mesh(opened: Opened, forks: Forks) -> Mesh:
     log, trust = opened.log, opened.trust
     return Mesh(
         opened.own.id,
-        [Broker(broker.host, broker.port) for broker in opened.config.broker],
+        make_brokers(opened.config),
         log,
         opened.replicas,
         lambda: make_heartbeat(log, trust.cosigner, opened.clock),

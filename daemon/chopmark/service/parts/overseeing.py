@@ -1,13 +1,15 @@
 """What tells people and machines how the gateway is: status, metrics, audit log."""
 
+import socket
 from dataclasses import dataclass
 
 from chopmark.api.problems import REFUSED
 from chopmark.api.refusals import Refusals
+from chopmark.core.syslog import Sender
+from chopmark.service.audit_syslog import AuditSyslog
 from chopmark.service.auditing import Auditing, watch_parts
-from chopmark.service.hsm_state import describe_times
 from chopmark.service.looplag import LoopLag
-from chopmark.service.metrics import GatewayCollector, Metrics
+from chopmark.service.metrics import GatewayCollector, Metrics, Sources
 from chopmark.service.parts.answering import Answering
 from chopmark.service.parts.issuing import Issuing
 from chopmark.service.parts.meeting import Meeting
@@ -17,11 +19,16 @@ from chopmark.service.report import Report
 
 @dataclass(frozen=True, slots=True)
 class Overseeing:
-    """Status, metrics and audit log, and what is counted for them alone."""
+    """Status, metrics and audit log, and what is counted for them alone.
+
+    Attributes:
+        syslog: sends the audit log on; None if the configuration names nobody.
+    """
 
     report: Report
     metrics: Metrics
     auditing: Auditing
+    syslog: AuditSyslog | None
     lag: LoopLag
     refusals: Refusals
 
@@ -30,7 +37,7 @@ def make_overseeing(
     opened: Opened, issuing: Issuing, meeting: Meeting, answering: Answering
 ) -> Overseeing:
     """Bring them together."""
-    lag, refusals = LoopLag(), Refusals()
+    lag, refusals, syslog = LoopLag(), Refusals(), _make_syslog(opened)
     report = Report(
         opened.own,
         opened.log,
@@ -47,13 +54,16 @@ def make_overseeing(
         issuing.standing,
         opened.rosters,
         answering.retention,
+        syslog,
     )
-    collector = GatewayCollector(
+    sources = Sources(
         *(report.status, opened.replicas, meeting.mesh, opened.storage, lag, refusals),
-        *(opened.clock, meeting.blame, lambda: describe_times(opened.signer)),
+        *(opened.clock, meeting.blame, lambda: opened.signer.meter, issuing.sequencer.waits),
+        *(answering.verifier.counts, syslog),
     )
+    collector = GatewayCollector(sources)
     auditing = _make_auditing(opened, issuing, meeting, refusals)
-    return Overseeing(report, Metrics(collector), auditing, lag, refusals)
+    return Overseeing(report, Metrics(collector), auditing, syslog, lag, refusals)
 
 
 def _make_auditing(
@@ -66,3 +76,11 @@ def _make_auditing(
     watched = (opened.signer, opened.storage, issuing.guard, opened.replicas, issuing.standing)
     watch_parts(auditing, *watched)
     return auditing
+
+
+def _make_syslog(opened: Opened) -> AuditSyslog | None:
+    syslog, own = opened.config.audit.syslog, opened.own
+    if syslog is None:
+        return None
+    sender = Sender(socket.gethostname(), own.id, own.origin, syslog.enterprise)
+    return AuditSyslog(syslog, sender, opened.log, opened.clock)

@@ -1,0 +1,153 @@
+"""Mosquittos with TLS, set up by the commands and templates of docs/operations/brokers.md."""
+
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from chopmark.mesh.broker import Broker as Address
+from chopmark.mesh.broker import Tls
+from rig.broker import Broker, free_port
+
+ROOT = Path(__file__).parents[1]
+TEMPLATES = ROOT / "firmware-config/mosquitto"
+PAGE = (ROOT / "docs/operations/brokers.md").read_text()
+NAME = "broker.bank-hk.example"
+
+
+def commands(section: str) -> list[str]:
+    """The blocks of commands of a section of the page."""
+    text = PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
+    return re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+
+
+def run(script: str, folder: Path) -> None:
+    """Run commands of the page; fails with what they said."""
+    command = ["bash", "-euo", "pipefail", "-c", script]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+
+
+class Authority:
+    """A CA in a folder, and those who ask it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self._set_up, self._request, self._issue, self._server = commands("Certificates")
+        run(self._set_up.replace(f"DNS:{NAME}", f"DNS:{NAME}, IP:127.0.0.1"), folder)
+
+    def issue(self, name: str, member: str = "", *, instead: tuple[str, str] = ("", "")) -> None:
+        """`name`.key and `name`.pem for a gateway; `instead` changes what the CA is told."""
+        script = (self._request + self._issue).replace("CN=hk-1", f"CN={member or name}")
+        script = re.sub(r"(?<!=)hk-1", name, script)
+        run(script.replace(*instead) if instead[0] else script, self.folder)
+
+    def issue_server(self, *, instead: tuple[str, str] = ("", "")) -> None:
+        """server.key and server.pem."""
+        run(self._server.replace(*instead) if instead[0] else self._server, self.folder)
+
+    def revoke(self, name: str) -> None:
+        """A new crl.pem without this certificate."""
+        (script,) = commands("Revoking")
+        run(script.replace("hk-1", name), self.folder)
+
+    def tls(self, name: str, member: str = "") -> Tls:
+        """What a member's link is given, with the files of this name."""
+        folder = self.folder
+        certificate, key = folder / f"{name}.pem", folder / f"{name}.key"
+        return Tls(folder / "ca.pem", certificate, key, NAME, member or name)
+
+
+class SecureBroker(Broker):
+    """Mosquitto with chopmark.conf, filled in with places of its own.
+
+    Args:
+        folder: for everything.
+        authority: of its certificate, and of its clients'.
+        acl: its access list.
+        bridge: what to change in bridge.conf; without, there is no bridge.
+        change: what to change in the templates.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        authority: Authority,
+        acl: str,
+        *,
+        bridge: Mapping[str, str] | None = None,
+        change: tuple[str, str] = ("", ""),
+    ) -> None:
+        self.authority = authority
+        self.publish_port = free_port()
+        self.place = folder / "chopmark"
+        self.access = acl
+        self._bridge = bridge
+        self._change = change
+        if not (authority.folder / "server.pem").exists():
+            authority.issue_server()
+        super().__init__(folder, persistence=True)
+
+    def broker_for(self, member: str) -> Address:
+        """What a member's link is given."""
+        return Address(self.host, self.port, self.publish_port, self.authority.tls(member))
+
+    def install(self) -> None:
+        """Put certificates, access list and templates in place, by the page's commands."""
+        staging = self.folder / "staging"
+        staging.mkdir(exist_ok=True)
+        for name in ("ca.pem", "crl.pem", "server.pem", "server.key"):
+            (staging / name).write_bytes((self.authority.folder / name).read_bytes())
+        (staging / "acl").write_text(self.access)
+        for path in TEMPLATES.iterdir():
+            (staging / path.name).write_text(self._fill(path.read_text()))
+        (script,) = commands("The broker")
+        lines = [one for one in script.splitlines() if not one.startswith("systemctl")]
+        (self.folder / "conf.d").mkdir(exist_ok=True)
+        (self.folder / "system").mkdir(exist_ok=True)
+        run(self._fill("\n".join(lines)).replace("-g mosquitto ", ""), staging)
+
+    def reload(self) -> None:
+        """SIGHUP."""
+        self._signal(signal.SIGHUP)
+
+    def crl_unit(self, key: str) -> str:
+        """A command of the unit that watches the list."""
+        text = (self.folder / "system/chopmark-mosquitto-crl.service").read_text()
+        return text.partition(f"\n{key}=")[2].partition("\n")[0]
+
+    def _accepts(self) -> bool:
+        with socket.socket() as probe:
+            return super()._accepts() and probe.connect_ex((self.host, self.publish_port)) == 0
+
+    def _fill(self, text: str) -> str:
+        if self._change[0]:
+            text = text.replace(*self._change)
+        text = text.replace("/etc/mosquitto/chopmark", str(self.place))
+        text = text.replace("/etc/mosquitto/conf.d", str(self.folder / "conf.d"))
+        text = text.replace("/etc/systemd/system", str(self.folder / "system"))
+        for listener, port in ((8883, self.port), (8884, self.publish_port)):
+            text = re.sub(rf"(?m)^listener {listener}$", f"listener {port} {self.host}", text)
+        return text
+
+    def _write_files(self) -> None:
+        self.install()
+        if self._bridge:
+            for kind in ("pem", "key"):
+                ours = (self.authority.folder / f"bridge.{kind}").read_bytes()
+                (self.place / f"bridge.{kind}").write_bytes(ours)
+            text = (self.folder / "staging/bridge.conf").read_text()
+            for old, new in self._bridge.items():
+                text = text.replace(old, new)
+            (self.folder / "conf.d/bridge.conf").write_text(text)
+        main = [
+            "persistence true",  # as Debian's mosquitto.conf
+            f"persistence_location {self.folder}/",
+            "log_dest stdout",
+            *(one for one in self._settings if one.startswith("user")),
+            f"include_dir {self.folder / 'conf.d'}",
+        ]
+        (self.folder / "mosquitto.conf").write_text("\n".join(main) + "\n")
