@@ -21,6 +21,7 @@ import footprint
 import growth
 import hsm
 import replica
+import secured
 import verify
 import witness
 from bench import Bench, Figures, Step
@@ -40,6 +41,7 @@ STEPS: Final = (
     Step(("attest.compact",), attest.compact),
     Step(("attest.blinded",), attest.blinded),
     Step(("attest.slow_hsm",), attest.slow_hsm),
+    Step(secured.ROWS, secured.all_rows),
     Step(("replica.catchup",), replica.catchup),
     Step(("replica.live",), replica.live),
     Step(("verify.digest", "verify.digest.p99"), verify.digest),

@@ -23,6 +23,7 @@ from chopmark.api.posts import Handler, post_json
 from chopmark.api.problems import HANDLERS, NO_STORE
 from chopmark.api.proofs import read_proof_of
 from chopmark.api.revocations import revoke
+from chopmark.api.roles import admitted, guard
 from chopmark.api.roster import pin_roster, publish_roster, read_roster, sign_roster
 from chopmark.api.short import ShortRoutes
 from chopmark.api.spec.route import read_openapi
@@ -42,7 +43,7 @@ from chopmark.api.verification_batch import make_verification_batch_route
 from chopmark.api.verifications import verify
 from chopmark.api.wiring import GatewayDep
 
-_SHORT: Final[Mapping[tuple[bytes, bytes], Handler]] = {
+_ROUTES: Final[Mapping[tuple[bytes, bytes], Handler]] = {
     (b"POST", b"/v1/attestations"): attest,
     (b"POST", b"/v1/revocations"): revoke,
     (b"POST", b"/v1/verifications"): verify,
@@ -121,6 +122,7 @@ def create_app(
         ],
         dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
         exception_handlers=HANDLERS,
+        guards=[guard],
         request_max_body_size=bounds.body,
         response_headers=NO_STORE,
         openapi_config=None,
@@ -128,4 +130,8 @@ def create_app(
         debug=False,
         pdb_on_exception=False,
     )
-    return Api(routes, ShortRoutes(_SHORT, gateway, bounds))
+    short = {
+        (method, path): admitted(path.decode(), handle)
+        for (method, path), handle in _ROUTES.items()
+    }
+    return Api(routes, ShortRoutes(short, gateway, bounds))

@@ -12,6 +12,7 @@ from chopmark.api.models import AttestationIn, DigestsIn, read_body
 from chopmark.api.ports import Awaited, Gateway
 from chopmark.api.posts import Answer
 from chopmark.api.recording import wait_for_proof
+from chopmark.api.roles import check_kind
 from chopmark.api.times import Deadline, parse_time
 from chopmark.core.draft import Draft, Recorded
 from chopmark.core.wording import format_time
@@ -41,6 +42,7 @@ class AttestationOut(msgspec.Struct, omit_defaults=True):
 async def attest(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
     """Attest one document."""
     asked = read_body(body, AttestationIn)
+    check_kind(asked.kind)
     deadline = Deadline(asked.wait)
     draft = _draft(asked, gateway)
     recorded = await _record(gateway, limits, draft, asked.wait)

@@ -16,6 +16,7 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from chopmark.api.answers import render_fault
+from chopmark.api.identity import CALLER
 from chopmark.api.limits import ApiLimits
 from chopmark.api.lines import MALFORMED, Fault, fault_of
 from chopmark.api.models import NoQuery, VerificationIn, VerificationLine, read_query, reword
@@ -78,9 +79,11 @@ class _Verifications:
             self._idle.reschedule(asyncio.get_running_loop().time() + self._limits.idle)
 
     async def _answer_all(self, output: Output) -> None:
-        while block := await self._lines.next_group():
+        caller = CALLER.get()
+        while block := await self._lines.next_group(caller.portion(self._limits.group)):
             self._busy = True
             lines = block.split(b"\n")[:-1]
+            await caller.pace(len(lines))
             first = self._answered + 1
             asking = (self._answer(number, line) for number, line in enumerate(lines, first))
             await output.write(b"".join(await asyncio.gather(*asking)))

@@ -1,7 +1,8 @@
 """`POST /v1/verifications`: the verdict about a document, from our own replicas."""
 
-from typing import Any
+from typing import Any, Final
 
+from chopmark.api.identity import CALLER
 from chopmark.api.limits import ApiLimits
 from chopmark.api.models import VerificationIn, read_body
 from chopmark.api.ports import Asked, Gateway
@@ -10,7 +11,9 @@ from chopmark.core.checkpoint import check_origin
 from chopmark.core.errors import MalformedError
 from chopmark.core.report import describe
 from chopmark.core.text import parse_decimal
-from chopmark.core.verdict import Question
+from chopmark.core.verdict import Question, Verdict, Word
+
+_GOOD: Final = (Word.VALID, Word.VALID_AS_OF)
 
 
 async def verify(body: bytes, gateway: Gateway, _: ApiLimits) -> Answer:
@@ -21,7 +24,20 @@ async def verify(body: bytes, gateway: Gateway, _: ApiLimits) -> Answer:
 async def find_verdict(body: VerificationIn, gateway: Gateway) -> dict[str, Any]:
     """The verdict that is asked for, as JSON."""
     asked = _asked(body, gateway)
-    return describe(await gateway.verify(asked), asked.digests)
+    verdict = await gateway.verify(asked)
+    content = describe(verdict, asked.digests)
+    if is_unchecked(verdict, asked.question):
+        content["issuer_unchecked"] = True
+    return content
+
+
+def is_unchecked(verdict: Verdict, question: Question) -> bool:
+    """Whether a program is about to rely on whoever the issuer is: it has named none.
+
+    A person sees the issuer's name; a program that goes by the word takes any member's document
+    for that of the bank it has in mind.
+    """
+    return CALLER.get().machine and question.expect_issuer is None and verdict.word in _GOOD
 
 
 def _asked(body: VerificationIn, gateway: Gateway) -> Asked:

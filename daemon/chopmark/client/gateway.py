@@ -1,4 +1,4 @@
-"""The gateway as a Python object: attest, verify, revoke and look, from this machine."""
+"""The gateway as a Python object: attest, verify, revoke and look."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -7,6 +7,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from chopmark.client.address import parse_address
+from chopmark.client.credentials import Credentials
 from chopmark.client.messages import (
     Attested,
     Json,
@@ -35,7 +36,7 @@ BATCH: Final = 1000
 
 
 class GatewayClient:
-    """Talks to one gateway over its unix socket or loopback HTTP.
+    """Talks to one gateway over its unix socket, HTTPS or loopback HTTP.
 
     Every method may raise `UnreachableError` (`gateway-unreachable`, `gateway-timeout`,
     `bad-answer`), `ForbiddenError`, and whatever the gateway answers with, as the error class of
@@ -43,14 +44,15 @@ class GatewayClient:
     recorded and may be sent again; after a time-out, verify by digest before sending again.
 
     Args:
-        address: `unix:PATH` or `http://127.0.0.1:PORT`.
+        address: `unix:PATH`, `https://HOST:PORT` or `http://127.0.0.1:PORT`.
+        credentials: for HTTPS; what they lack comes from the environment.
 
     Raises:
-        UsageError: `bad-address`.
+        UsageError: `bad-address`, `bad-credentials`.
     """
 
-    def __init__(self, address: str) -> None:
-        self._http = Transport(parse_address(address))
+    def __init__(self, address: str, credentials: Credentials | None = None) -> None:
+        self._http = Transport(parse_address(address), credentials)
 
     def __enter__(self) -> Self:
         return self

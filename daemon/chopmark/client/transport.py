@@ -10,8 +10,9 @@ from typing import Any, Final, Self
 import httpx
 
 from chopmark.client.address import Address
+from chopmark.client.credentials import Credentials, explain, find_credentials, make_context
 from chopmark.client.problem import bad_answer, error_from_problem
-from chopmark.core.errors import ForbiddenError, UnreachableError
+from chopmark.core.errors import ChopmarkError, ForbiddenError, UnreachableError
 
 CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 30.0
@@ -24,12 +25,16 @@ MAX_LINE: Final = 512 * 1024
 class Transport:
     """One connection pool to one gateway; not for use by several threads at once."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, credentials: Credentials | None = None) -> None:
         self._address = address
         self._probed = address.socket is None
-        # No TLS is spoken: a context of its own spares every command 25 ms of reading authorities.
-        verify = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        # Proxies of the environment are for the network: this never leaves the machine.
+        # Without TLS a context of its own spares every command 25 ms of reading authorities.
+        verify = (
+            make_context(find_credentials(credentials))
+            if address.secure
+            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        )
+        # Proxies of the environment would see who asks whom, and the gateway their certificate.
         self._client = httpx.Client(
             base_url=address.url,
             transport=httpx.HTTPTransport(verify, uds=address.socket) if address.socket else None,
@@ -135,9 +140,11 @@ class Transport:
         message = f"the gateway at {self._address.text} does not answer in time"
         return UnreachableError("gateway-timeout", message, hint="`chopmark status` tells more")
 
-    def _unreachable(self, error: Exception) -> UnreachableError | ForbiddenError:
+    def _unreachable(self, error: Exception) -> ChopmarkError:
         where = self._address.text
         cause = _os_error(error)
+        if isinstance(cause, ssl.SSLError) and (known := explain(cause, where)) is not None:
+            return known
         if isinstance(cause, PermissionError):
             message = f"you may not use the gateway at {where}"
             return ForbiddenError("gateway-forbidden", message, hint="join the group chopmark")

@@ -6,10 +6,11 @@ from typing import Any, Protocol
 
 from chopmark.api.found import DocumentsOut
 from chopmark.api.ports import Asked, Awaited, Forks, Hsm, Identity, Keys, Rosters, Until
+from chopmark.api.roles import check_kind
 from chopmark.core.catalogue import Catalogue, Terms
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.draft import Draft, Drafts, Recorded
-from chopmark.core.entry import REASONS
+from chopmark.core.entry import REASONS, Attestation, parse_entry
 from chopmark.core.errors import MissingError, RefusedError, TryAgainError
 from chopmark.core.member import Member
 from chopmark.core.ports import AuditSink, Clock, NoAudit
@@ -112,8 +113,10 @@ class GatewayService:
         Raises:
             RefusedError: `no-such-attestation`.
         """
-        if not is_attestation(await self._own_entry(index)):
+        entry = await self._own_entry(index)
+        if not is_attestation(entry):
             raise _no_attestation(index)
+        _check_kind_of(entry)
 
     async def record(self, drafts: Sequence[Draft | Drafts], seconds: float) -> Recorded:
         """Append attestations as one run; see `Sequencer.record`."""
@@ -164,8 +167,10 @@ class GatewayService:
         if not 0 <= reason < len(REASONS):
             hint = ", ".join(f"{code} {text}" for code, text in enumerate(REASONS))
             raise RefusedError("no-such-reason", f"there is no reason {reason}", hint=hint)
-        if not is_revocable(await self._own_entry(index)):
+        entry = await self._own_entry(index)
+        if not is_revocable(entry):
             raise _no_attestation(index)
+        _check_kind_of(entry)
         return await self._sequencer.record([(index, reason)], seconds)
 
     async def wait_signed(self, index: int, seconds: float) -> bool:
@@ -305,3 +310,14 @@ def _identify(own: Member) -> Identity:
 def _no_attestation(index: int) -> RefusedError:
     hint = "only entries of this gateway's own log can be named"
     return RefusedError("no-such-attestation", f"entry {index} is no attestation", hint=hint)
+
+
+def _check_kind_of(entry: bytes) -> None:
+    """Refuse a caller's touching an attestation of a kind that it may not have attested.
+
+    Raises:
+        ForbiddenError: `kind-not-granted`.
+    """
+    parsed = parse_entry(entry)
+    if isinstance(parsed, Attestation):
+        check_kind(parsed.kind)

@@ -1,6 +1,6 @@
 """How the gateway is, as JSON and in words (docs/api.md, `GET /v1/status`)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -71,6 +71,7 @@ class Report:
         self._rosters = rosters
         self._retention = retention
         self._salts = salts
+        self.more_alarms: Callable[[], list[dict[str, str]]] = list
         self._syslog = syslog
 
     def status(self) -> dict[str, Any]:
@@ -144,7 +145,7 @@ class Report:
         own += self._salts.alarms()
         waiting = [] if self._syslog is None else self._syslog.alarms()
         others = unwitnessed + forks + clock + self._rosters.alarms() + self._protocols()
-        return own + others + waiting
+        return own + others + waiting + self.more_alarms()
 
     def not_ready(self) -> list[str]:
         """Why attesting does not work at present; empty when it does."""
