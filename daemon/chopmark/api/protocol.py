@@ -18,7 +18,7 @@ from litestar.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from chopmark.api.guard import is_local
-from chopmark.api.identity import CALLER, describe_peer
+from chopmark.api.identity import CALLER, OURSELVES, identify
 from chopmark.api.limits import ApiLimits
 from chopmark.api.posts import Handler
 from chopmark.api.problems import Problem, send_problem
@@ -69,7 +69,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     limits: ApiLimits
     refusals: Refusals
     short: ShortRoutes | None
-    _caller = ""
+    _caller = OURSELVES
     _in_head = False
     _head = 0
     _heads = 0
@@ -86,7 +86,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
         super().connection_made(transport)
-        self._caller = describe_peer(transport)
+        self._caller = identify(transport)
         if len(self.connections) > self.limits.connections + self.limits.refused:
             self.refusals.count("too-many-connections")
             self.transport.abort()
