@@ -14,13 +14,19 @@ _DIGEST = 32
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):
-    """An attestation to be made; see `Attestation` for the fields."""
+    """An attestation to be made; see `Attestation` for the fields.
+
+    A blinded one has its bare digests until it is blinded, just before it is recorded.
+    `default_end` says that the end of validity was set by the catalogue, and not asked for.
+    """
 
     sha256: bytes
     kind: str
     sm3: bytes | None = None
     valid_until: int | None = None
     supersedes: int | None = None
+    blinded: bool = False
+    default_end: bool = False
 
     def __len__(self) -> int:
         """One; as `Drafts`."""
@@ -32,7 +38,9 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
         Raises:
             MalformedError: `malformed-entry` if a digest does not have 32 bytes.
         """
-        made = Drafts(self.sha256, self.kind, self.sm3, self.valid_until, self.supersedes)
+        made = Drafts(
+            *(self.sha256, self.kind, self.sm3, self.valid_until, self.supersedes, self.blinded)
+        )
         if made.check() != 1:
             raise MalformedError("malformed-entry", "a draft has one digest of each sort")
         return made
@@ -40,7 +48,8 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     def made_at(self, ms: int) -> Attestation:
         """The attestation, made at this time."""
         return Attestation(
-            ms, self.sha256, self.kind, self.sm3, self.valid_until, supersedes=self.supersedes
+            *(ms, self.sha256, self.kind, self.sm3, self.valid_until, self.blinded),
+            supersedes=self.supersedes,
         )
 
 
@@ -58,6 +67,8 @@ class Drafts(msgspec.Struct, frozen=True, gc=False):
     sm3: bytes | None = None
     valid_until: int | None = None
     supersedes: int | None = None
+    blinded: bool = False
+    default_end: bool = False
 
     def __len__(self) -> int:
         """How many they are."""
@@ -121,7 +132,8 @@ class Recorded:
     Attributes:
         start: index of the first new entry.
         count: new entries, [start, start + count).
-        made_at: their common time, ms since the Unix epoch.
+        made_at: their common time, ms since the Unix epoch; the minute only if all are blinded.
+            If some are, these say its minute.
         known: by place in the run, what needed no new entry: one that was there before, or why its
             idempotency key stands for something else.
     """

@@ -27,7 +27,6 @@ class Record(NamedTuple):
         made_at: when that entry was made, ms since the Unix epoch.
         kept_at: when this was recorded, ms.
         duplicate: whether the entry was there before.
-        sealed: what else must be kept as long as this, for whoever can open it.
     """
 
     id: bytes
@@ -36,14 +35,13 @@ class Record(NamedTuple):
     made_at: int
     kept_at: int
     duplicate: bool = False
-    sealed: bytes | None = None
 
 
 def write_records(db: sqlite3.Connection, records: Iterable[Record]) -> None:
     """Write records within the caller's transaction; one that is over gives way."""
     query = (
         "INSERT OR REPLACE INTO idempotency"
-        " (id, fingerprint, entry, made_at, kept_at, duplicate, sealed) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        " (id, fingerprint, entry, made_at, kept_at, duplicate) VALUES (?, ?, ?, ?, ?, ?)"
     )
     db.executemany(query, records)
 
@@ -51,11 +49,11 @@ def write_records(db: sqlite3.Connection, records: Iterable[Record]) -> None:
 def find_record(db: sqlite3.Connection, wanted: bytes, now: int) -> Record | None:
     """The record of an id, unless it is over; `now` is in ms since the Unix epoch."""
     query = (
-        "SELECT id, fingerprint, entry, made_at, kept_at, duplicate, sealed FROM idempotency"
+        "SELECT id, fingerprint, entry, made_at, kept_at, duplicate FROM idempotency"
         " WHERE id = ? AND kept_at > ?"
     )
     row = db.execute(query, (wanted, now - KEPT)).fetchone()
-    return None if row is None else Record(*row[:5], bool(row[5]), row[6])
+    return None if row is None else Record(*row[:5], bool(row[5]))
 
 
 def check_room(db: sqlite3.Connection, more: int) -> None:

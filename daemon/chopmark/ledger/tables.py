@@ -160,11 +160,22 @@ CREATE TABLE idempotency (
   entry INTEGER NOT NULL,
   made_at INTEGER NOT NULL,
   kept_at INTEGER NOT NULL,
-  duplicate INTEGER NOT NULL,
-  sealed BLOB
+  duplicate INTEGER NOT NULL
 ) STRICT;
 """
 """`attested_by`: the attestations from entry `start` on, up to the next row's, are of this client; a
 gateway with one client has one row. `idempotency`: what became of requests with a key, in the order
 of `number`, so that the oldest come first: the entry, when that was made and when this was kept
-(ms), whether it was there before, and whatever else must be kept as long, sealed."""
+(ms), and whether it was there before."""
+
+SEED: Final = """
+CREATE TABLE seed (
+  start INTEGER PRIMARY KEY,
+  count INTEGER NOT NULL,
+  key INTEGER NOT NULL,
+  box BLOB NOT NULL,
+  first INTEGER NOT NULL,
+  until INTEGER NOT NULL
+) STRICT;
+"""
+"""Sealed seeds of blinded runs, for a day; see `ledger.seeds`."""
