@@ -17,6 +17,7 @@ MAX_KEY: Final = 64
 SIZE: Final = 16
 """Bytes of a hash that is kept: nobody gains by two keys of his own that collide."""
 _KEY: Final = re.compile(rf"[!#-\[\]-~]{{1,{MAX_KEY}}}", re.ASCII)
+"""What a structured string holds without escapes."""
 _QUOTED: Final = re.compile(r'"(.*)"')
 
 
@@ -45,7 +46,7 @@ def make_key(client: str, text: str, content: bytes) -> Key:
     """
     if not _KEY.fullmatch(text):
         hint = "a UUID is a good one, made anew for each request and sent again with each retry"
-        message = f"an idempotency key is 1 to {MAX_KEY} visible ASCII characters but \" and \\"
+        message = f'an idempotency key is 1 to {MAX_KEY} visible ASCII characters but " and \\'
         raise MalformedError("malformed-key", message, hint=hint)
     name = client.encode() + b"\0" + text.encode()
     return Key(sha256(name).digest()[:SIZE], sha256(content).digest()[:SIZE])

@@ -10,13 +10,13 @@ attestations of the digest. About the end of validity and supersession:
 3. Who supersedes an attestation means one that supersedes it; who supersedes none, any.
 """
 
-
 from typing import Final
 
 from chopmark.core.draft import Draft, Earlier
 from chopmark.core.entry import Attestation, parse_entry
 from chopmark.core.errors import ChopmarkError
 from chopmark.ledger.clients import client_at
+from chopmark.ledger.idempotency import Record
 from chopmark.ledger.index import DigestIndex
 from chopmark.ledger.reader import Reader
 
@@ -45,24 +45,16 @@ class Duplicates:
         except ChopmarkError:  # it does not answer: better attested again than not at all
             return None
         for place in places:
-            entry = self._attestation(place)
+            entry = _attestation(self._reader, place)
             if entry is not None and is_same(draft, entry) and self._lives(place, entry, size, now):
                 if self._reader.look(client_at, place) != client:
                     continue
                 return Earlier(place, entry.made_at, entry.valid_until)
         return None
 
-    def read(self, place: int, made_at: int, *, duplicate: bool) -> Earlier:
-        """An entry that an idempotency key names."""
-        entry = self._attestation(place)
-        return Earlier(place, made_at, entry.valid_until if entry else None, duplicate)
-
-    def _attestation(self, place: int) -> Attestation | None:
-        try:
-            entry = parse_entry(self._reader.entry(place))
-        except ChopmarkError:  # it means nothing, or is damaged: `fsck` says so
-            return None
-        return entry if isinstance(entry, Attestation) else None
+    def read(self, record: Record) -> Earlier:
+        """The entry that an idempotency key names."""
+        return read_entry(self._reader, record)
 
     def _lives(self, place: int, entry: Attestation, size: int, now: int) -> bool:
         if entry.valid_until is not None and entry.valid_until <= now:
@@ -70,9 +62,24 @@ class Duplicates:
         return self._reader.references(place, size) == (None, -1)
 
 
+def read_entry(reader: Reader, record: Record) -> Earlier:
+    """The entry that an idempotency key names; of one that is just being made, what is known."""
+    entry = _attestation(reader, record.entry)
+    end = entry.valid_until if entry else None
+    return Earlier(record.entry, record.made_at, end, record.duplicate)
+
+
+def _attestation(reader: Reader, place: int) -> Attestation | None:
+    try:
+        entry = parse_entry(reader.entry(place))
+    except ChopmarkError:  # it is not there yet, means nothing, or is damaged: `fsck` says so
+        return None
+    return entry if isinstance(entry, Attestation) else None
+
+
 def is_same(draft: Draft, entry: Attestation) -> bool:
     """Whether an attestation says what a draft does; see above for validity and supersession."""
-    if entry.blinded or entry.canonical:
+    if draft.blinded or entry.blinded or entry.canonical:
         return False
     if draft.supersedes is not None and draft.supersedes != entry.supersedes:
         return False

@@ -53,7 +53,7 @@ def find_record(db: sqlite3.Connection, wanted: bytes, now: int) -> Record | Non
         " WHERE id = ? AND kept_at > ?"
     )
     row = db.execute(query, (wanted, now - KEPT)).fetchone()
-    return None if row is None else Record(*row[:5], bool(row[5]))
+    return None if row is None else Record._make(row)
 
 
 def check_room(db: sqlite3.Connection, more: int) -> None:
@@ -71,16 +71,16 @@ def check_room(db: sqlite3.Connection, more: int) -> None:
         raise TryAgainError("too-many-keys", message, hint=hint, retry_after=600)
 
 
-def forget_some(db: sqlite3.Connection, now: int) -> int:
-    """Remove some records that are over, the oldest; tells how many."""
+def has_old(db: sqlite3.Connection, now: int) -> bool:
+    """Whether some records are over."""
+    row = db.execute("SELECT kept_at FROM idempotency ORDER BY number LIMIT 1").fetchone()
+    return row is not None and row[0] <= now - KEPT
+
+
+def forget_some(db: sqlite3.Connection, now: int) -> None:
+    """Remove some records that are over, the oldest."""
     query = (
         "DELETE FROM idempotency WHERE kept_at <= ?1 AND number IN"
         " (SELECT number FROM idempotency ORDER BY number LIMIT ?2)"
     )
-    return db.execute(query, (now - KEPT, STEP)).rowcount
-
-
-def oldest(db: sqlite3.Connection) -> int | None:
-    """When the oldest record was kept, ms; None if there is none."""
-    row = db.execute("SELECT kept_at FROM idempotency ORDER BY number LIMIT 1").fetchone()
-    return row[0] if row else None
+    db.execute(query, (now - KEPT, STEP))

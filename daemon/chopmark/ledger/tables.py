@@ -163,7 +163,7 @@ CREATE TABLE idempotency (
   duplicate INTEGER NOT NULL
 ) STRICT;
 """
-"""`attested_by`: the attestations from entry `start` on, up to the next row's, are of this client; a
+"""`attested_by`: the attestations from entry `start` on, up to the next row's, are this client's; a
 gateway with one client has one row. `idempotency`: what became of requests with a key, in the order
 of `number`, so that the oldest come first: the entry, when that was made and when this was kept
 (ms), and whether it was there before."""
