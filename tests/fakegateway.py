@@ -5,16 +5,17 @@ It enforces the contract of `chopmark.api.ports`: a call that the real gateway w
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chopmark.api.ports import Asked, Awaited, Identity, Until
 from chopmark.core.columns import make_columns
 from chopmark.core.compact import End, Header, Run, beside, make_drafts, of_run
-from chopmark.core.draft import Draft, Drafts, Recorded
+from chopmark.core.draft import PLAINLY, Asking, Draft, Drafts, Earlier, Recorded
 from chopmark.core.entry import Attestation, Revocation, encode_entry, parse_entry
 from chopmark.core.errors import ChopmarkError, MissingError, RefusedError
+from chopmark.core.idempotency import Key, key_reused
 from chopmark.core.judge import decide
 from chopmark.core.verdict import Facts, Issuer, Match, Source, Verdict
 
@@ -45,6 +46,9 @@ class FakeGateway:
         signing: when false, waiting always runs out of time.
         witnessing: whether the quorum comes; None if none is demanded.
         reasons: why it is not ready.
+        askings: how entries were asked for.
+        keys: what idempotency keys stand for, with their fingerprints.
+        known: what of a run, by its entries, was there before.
     """
 
     leaves: list[bytes] = field(default_factory=list)
@@ -63,6 +67,10 @@ class FakeGateway:
     recording: int = 0
     most_recording: int = 0
     cancelled: int = 0
+    askings: list[Asking] = field(default_factory=list)
+    looked: list[Key] = field(default_factory=list)
+    keys: dict[bytes, tuple[bytes, Earlier]] = field(default_factory=dict)
+    known: Callable[[Sequence[bytes]], Mapping[int, Earlier | ChopmarkError]] = lambda _: {}
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -97,8 +105,20 @@ class FakeGateway:
         ):
             raise RefusedError("no-such-attestation", f"entry {index} is no attestation")
 
-    async def record(self, drafts: Sequence[Draft | Drafts], seconds: float) -> Recorded:
+    async def earlier(self, key: Key) -> Earlier | None:
+        self.looked.append(key)
+        if key.id not in self.keys:
+            return None
+        fingerprint, earlier = self.keys[key.id]
+        if fingerprint != key.fingerprint:
+            raise key_reused()
+        return earlier
+
+    async def record(
+        self, drafts: Sequence[Draft | Drafts], seconds: float, asking: Asking = PLAINLY
+    ) -> Recorded:
         assert drafts
+        self.askings.append(asking)
         assert seconds >= 0
         for draft in drafts:
             assert (draft.kind, draft.valid_until) in self._terms, "not checked"
@@ -114,15 +134,16 @@ class FakeGateway:
             raise
         finally:
             self.recording -= 1
-        return self._append(
-            [leaf for draft in drafts for leaf in make_columns(draft.columns(), NOW)]
-        )
+        leaves = [leaf for draft in drafts for leaf in make_columns(draft.columns(), NOW)]
+        known = self.known(leaves)
+        left = [leaf for place, leaf in enumerate(leaves) if place not in known]
+        return replace(self._append(left), known=known)
 
     async def record_compact(
-        self, header: Header, first: int, drafts: Drafts, seconds: float
+        self, header: Header, first: int, drafts: Drafts, seconds: float, client: str = ""
     ) -> Run:
         assert drafts.kind == header.kind
-        recorded = await self.record([drafts], seconds)
+        recorded = await self.record([drafts], seconds, Asking(client))
         runs = self.requests.setdefault(header.request, [])
         if first != (runs[-1].first + runs[-1].count if runs else 0):
             del self.leaves[recorded.start :]
@@ -159,8 +180,11 @@ class FakeGateway:
         self.groups.append(len(leaves))
         return Recorded(start, len(leaves), NOW)
 
-    async def revoke(self, index: int, reason: int, seconds: float) -> Recorded:
+    async def revoke(
+        self, index: int, reason: int, seconds: float, asking: Asking = PLAINLY
+    ) -> Recorded:
         assert seconds >= 0
+        self.askings.append(asking)
         if index >= len(self.leaves) or not isinstance(
             parse_entry(self.leaves[index]), Attestation
         ):
@@ -201,9 +225,9 @@ class FakeGateway:
         assert self.signing, "a proof of an entry that is not signed"
         return f"c2sp.org/tlog-proof@v1\nindex {index}\n\n— “note”\n".encode()
 
-    async def proofs(self, start: int, count: int) -> list[bytes]:
-        assert 0 < count <= 256
-        return [await self.proof(WHO.id, index) for index in range(start, start + count)]
+    async def proofs(self, indexes: Sequence[int]) -> list[bytes]:
+        assert 0 < len(indexes) <= 256
+        return [await self.proof(WHO.id, index) for index in indexes]
 
     async def verify(self, asked: Asked) -> Verdict:
         assert (asked.digests, asked.proof, asked.reference) != (None, None, None)

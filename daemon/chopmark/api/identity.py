@@ -50,6 +50,11 @@ CALLER: Final[ContextVar[Caller]] = ContextVar("caller", default=OURSELVES)
 """The caller of the request that the current task serves."""
 
 
+def client_identity() -> str:
+    """Who asks, in the name of which keys and duplicates are told apart; empty for ourselves."""
+    return CALLER.get().client
+
+
 def require_unix(what: str) -> None:
     """Refuse a request that did not come by the unix socket, whose users the kernel knows.
 

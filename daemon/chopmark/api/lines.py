@@ -34,6 +34,7 @@ class Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     kind: str = "document"
     valid_until: str | None = None
     supersedes: Index | None = None
+    key: str | None = None
 
 
 class Fault(msgspec.Struct, frozen=True, gc=False):
@@ -114,7 +115,7 @@ def read_alike(block: bytes, limit: int, check: Callable[[Draft], int | None]) -
     """
     stride = block.index(b"\n") + 1
     line = _decode_line(block[: stride - 1], limit)
-    if isinstance(line, Fault) or (line.sm3, line.supersedes) != (None, None):
+    if isinstance(line, Fault) or (line.sm3, line.supersedes, line.key) != (None, None, None):
         return None
     digits = line.sha256.encode()
     before, found, after = block[:stride].partition(digits)
@@ -128,7 +129,7 @@ def read_alike(block: bytes, limit: int, check: Callable[[Draft], int | None]) -
         first = make_draft(line, {}, check)
     except ChopmarkError:
         return None
-    return Drafts(digests, first.kind, valid_until=first.valid_until)
+    return Drafts(digests, first.kind, valid_until=first.valid_until, default_end=first.default_end)
 
 
 def make_draft(
@@ -153,7 +154,9 @@ def make_draft(
         text = line.valid_until
         until = None if text is None else parse_time(text, "valid_until")
         checked[terms] = check(Draft(sha256, line.kind, sm3, until))
-    return Draft(sha256, line.kind, sm3, checked[terms], line.supersedes)
+    end = checked[terms]
+    by_default = end is not None and line.valid_until is None
+    return Draft(sha256, line.kind, sm3, end, line.supersedes, default_end=by_default)
 
 
 def fault_of(error: ChopmarkError) -> Fault:

@@ -15,8 +15,9 @@ from typing import Final
 from chopmark.core.draft import Draft, Earlier
 from chopmark.core.entry import Attestation, parse_entry
 from chopmark.core.errors import ChopmarkError
+from chopmark.core.idempotency import Key, key_reused
 from chopmark.ledger.clients import client_at
-from chopmark.ledger.idempotency import Record
+from chopmark.ledger.idempotency import Record, find_record
 from chopmark.ledger.index import DigestIndex
 from chopmark.ledger.reader import Reader
 
@@ -60,6 +61,20 @@ class Duplicates:
         if entry.valid_until is not None and entry.valid_until <= now:
             return False
         return self._reader.references(place, size) == (None, -1)
+
+
+def find_named(reader: Reader, key: Key, now: int) -> Earlier | None:
+    """What an idempotency key stands for; None if it is new. `now` is in ms since the Unix epoch.
+
+    Raises:
+        RefusedError: `key-reused`.
+    """
+    record = reader.look(find_record, key.id, now)
+    if record is None:
+        return None
+    if record.fingerprint != key.fingerprint:
+        raise key_reused()
+    return read_entry(reader, record)
 
 
 def read_entry(reader: Reader, record: Record) -> Earlier:

@@ -144,12 +144,3 @@ def leave_out(made: Sequence[Columns], known: Known) -> list[Columns]:
         if parts:
             left.append(Columns(parts, columns.head, columns.tail))
     return left
-
-
-def stretches(count: int, known: Known) -> Iterator[tuple[int, int]]:
-    """Of the places [0, count) of a run those that are not known, as [start, end)."""
-    start = 0
-    for place in [*sorted(known), count]:
-        if start < place:
-            yield start, place
-        start = place + 1

@@ -28,7 +28,7 @@ from chopmark.core.note import Note
 from chopmark.core.ports import Clock, Signer
 from chopmark.ledger.beside import Beside
 from chopmark.ledger.idempotency import forget_some, has_old
-from chopmark.ledger.known import Fresh, leave_out, pick, stretches
+from chopmark.ledger.known import Fresh, leave_out, pick
 from chopmark.ledger.log import Log
 from chopmark.ledger.packed import read_words
 from chopmark.ledger.requests import Claim, Part
@@ -368,12 +368,9 @@ class _Making:
         if run.claim is not None:
             part = Part(run.claim.first, recorded.start, run.count, recorded.made_at)
             self.parts.append((run.claim.request, part))
-        if run.sealed is not None:
-            index = recorded.start
-            for first, end in stretches(run.count, recorded.known):
-                sealed = run.sealed._replace(first=run.sealed.first + first)
-                self.seeds.append(KeptSeed(index, end - first, sealed))
-                index += end - first
+        if run.sealed is not None and recorded.count:
+            # Salts go by place: who blinds a run with keys makes a run of each entry.
+            self.seeds.append(KeptSeed(recorded.start, recorded.count, run.sealed))
         if recorded.count and isinstance(run.items[0], Draft | Drafts):
             self.clients.append((recorded.start, run.asking.client))
 

@@ -6,13 +6,15 @@ from typing import Any, Protocol
 from chopmark.api.ports import Asked, Awaited, Forks, Hsm, Identity, Keys, Rosters, Until
 from chopmark.core.catalogue import Catalogue
 from chopmark.core.compact import End, Header, Run
-from chopmark.core.draft import Draft, Drafts, Recorded
+from chopmark.core.draft import PLAINLY, Asking, Draft, Drafts, Earlier, Recorded
 from chopmark.core.entry import REASONS
 from chopmark.core.errors import MissingError, RefusedError
+from chopmark.core.idempotency import Key
 from chopmark.core.member import Member
 from chopmark.core.ports import AuditSink, Clock, NoAudit
 from chopmark.core.proof import Proof
 from chopmark.core.verdict import Verdict
+from chopmark.ledger.duplicates import find_named
 from chopmark.ledger.log import Log
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.requests import Claim
@@ -93,7 +95,7 @@ class GatewayService:
         Raises:
             RefusedError: see `Catalogue.check`.
         """
-        return self._catalogue.check(draft, self._clock.now_ms())
+        return self._catalogue.check(draft, self._clock.now_ms()).valid_until
 
     async def check_supersedes(self, index: int) -> None:
         """Refuse a supersession of anything but an earlier attestation of our log.
@@ -104,9 +106,18 @@ class GatewayService:
         if not is_attestation(await self._own_entry(index)):
             raise _no_attestation(index)
 
-    async def record(self, drafts: Sequence[Draft | Drafts], seconds: float) -> Recorded:
+    async def earlier(self, key: Key) -> Earlier | None:
+        """What an idempotency key stands for; see `ledger.duplicates.find_named`."""
+        now = self._clock.now_ms()
+        log = self._log(self._own.id)
+        found: Earlier | None = await log.read(lambda reader, _: find_named(reader, key, now))
+        return found
+
+    async def record(
+        self, drafts: Sequence[Draft | Drafts], seconds: float, asking: Asking = PLAINLY
+    ) -> Recorded:
         """Append attestations as one run; see `Sequencer.record`."""
-        return await self._sequencer.record(drafts, seconds)
+        return await self._sequencer.record(drafts, seconds, asking=asking)
 
     async def request_runs(self, header: Header) -> list[Run]:
         """What is recorded of a request; see `service.compact.read_runs`."""
@@ -120,11 +131,11 @@ class GatewayService:
         await log.read(lambda reader, _: compare(reader, header, run, digests))
 
     async def record_compact(
-        self, header: Header, first: int, drafts: Drafts, seconds: float
+        self, header: Header, first: int, drafts: Drafts, seconds: float, client: str = ""
     ) -> Run:
         """Append part of a request as one run; see `Sequencer.record`."""
-        claim = Claim(header.request, first)
-        recorded = await self._sequencer.record([drafts], seconds, claim)
+        claim, asking = Claim(header.request, first), Asking(client)
+        recorded = await self._sequencer.record([drafts], seconds, claim, asking=asking)
         end = drafts.valid_until if header.valid_until is None else None  # set by the catalogue
         return Run(first, recorded.start, recorded.count, recorded.made_at, end)
 
@@ -134,22 +145,24 @@ class GatewayService:
         end: End | None = await log.read(lambda reader, state: make_end(reader, state, runs))
         return end
 
-    async def revoke(self, index: int, reason: int, seconds: float) -> Recorded:
+    async def revoke(
+        self, index: int, reason: int, seconds: float, asking: Asking = PLAINLY
+    ) -> Recorded:
         """Append a revocation.
 
         Raises:
             RefusedError: `no-such-attestation`, `no-such-reason`; and what `record` raises.
         """
-        work = self._revoke(index, reason, seconds)
+        work = self._revoke(index, reason, seconds, asking)
         return await noted(self.audit, "revocation", work, index=index, reason=reason)
 
-    async def _revoke(self, index: int, reason: int, seconds: float) -> Recorded:
+    async def _revoke(self, index: int, reason: int, seconds: float, asking: Asking) -> Recorded:
         if not 0 <= reason < len(REASONS):
             hint = ", ".join(f"{code} {text}" for code, text in enumerate(REASONS))
             raise RefusedError("no-such-reason", f"there is no reason {reason}", hint=hint)
         if not is_revocable(await self._own_entry(index)):
             raise _no_attestation(index)
-        return await self._sequencer.record([(index, reason)], seconds)
+        return await self._sequencer.record([(index, reason)], seconds, asking=asking)
 
     async def wait_signed(self, index: int, seconds: float) -> bool:
         """Wait until a signed head covers an index."""
@@ -188,11 +201,10 @@ class GatewayService:
         proof: Proof = await log.read(lambda reader, state: reader.proof(index, state))
         return proof.encode()
 
-    async def proofs(self, start: int, count: int) -> list[bytes]:
-        """Proofs of a run of our own signed entries."""
+    async def proofs(self, indexes: Sequence[int]) -> list[bytes]:
+        """Proofs of our own signed entries."""
 
         def read(reader: Reader, state: LogState) -> list[bytes]:
-            indexes = range(start, start + count)
             return [proof.encode() for proof in reader.proofs(indexes, state)]
 
         return await self._log(self._own.id).read(read)
