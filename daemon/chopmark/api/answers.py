@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from chopmark.api.lines import Fault, fault_of
+from chopmark.core.blinding import whole_minute
 from chopmark.core.draft import Earlier, Recorded
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.wording import format_time
@@ -30,6 +31,7 @@ class Settled:
         state: how far the run has come: `recorded`, `signed` or `witnessed`.
         provisional: whether its proofs lack a quorum that is demanded.
         failure: why the others were not recorded.
+        minutes: which entries of the run say the minute only, where some do and some do not.
         earlier: by offset, the lines whose entries were there before.
     """
 
@@ -40,6 +42,7 @@ class Settled:
     state: str = "recorded"
     provisional: bool = False
     failure: Fault | None = None
+    minutes: frozenset[int] = frozenset()
     earlier: Mapping[int, Earlier] = field(default_factory=dict)
 
     @property
@@ -66,7 +69,7 @@ def settle(group: Settled, recorded: Recorded) -> Settled:
 def render(settled: Settled) -> bytes:
     """All answer lines of a group, without proofs."""
     recorded = settled.recorded
-    if recorded is None or settled.weight:
+    if recorded is None or settled.weight or settled.minutes:
         return b"".join(render_some(settled, outcomes(settled)))
     end = _end(recorded.made_at, settled.state)
     indexes = range(recorded.start, recorded.start + recorded.count)
@@ -98,7 +101,10 @@ def render_some(
     proofs: Mapping[int, bytes] | None = None,
 ) -> Iterator[bytes]:
     """Answer lines for some outcomes of a group, with the proofs that are there."""
-    end = _end(settled.recorded.made_at, settled.state) if settled.recorded else ""
+    made_at = settled.recorded.made_at if settled.recorded else 0
+    start = settled.recorded.start if settled.recorded else 0
+    exact = _end(made_at, settled.state)
+    minute = _end(whole_minute(made_at), settled.state)
     mark = ',"provisional":true' if settled.provisional else ""
     for number, outcome in some:
         if isinstance(outcome, Fault):
@@ -107,7 +113,7 @@ def render_some(
         if isinstance(outcome, Earlier):
             index, rest = outcome.index, _end(outcome.made_at, settled.state, outcome)
         else:
-            index, rest = outcome, end
+            index, rest = outcome, minute if outcome - start in settled.minutes else exact
         if proofs and index in proofs:
             proof = msgspec.json.encode(proofs[index].decode()).decode()
             yield f'{{"index":{index}{rest[:-2]},"proof":{proof}{mark}}}\n'.encode()

@@ -24,7 +24,7 @@ from chopmark.core.wording import format_time
 class AttestationOut(msgspec.Struct, omit_defaults=True):
     """An attestation that is recorded.
 
-    `valid_until` is there if it ends, be it by the catalogue of kinds.
+    `valid_until` is there if it ends, `blinded` if it is so, be it by the catalogue of kinds.
 
     `proof` is there once it is signed; `provisional` if that lacks the quorum that is demanded.
     `duplicate` says that it was attested before, for this client.
@@ -40,6 +40,7 @@ class AttestationOut(msgspec.Struct, omit_defaults=True):
     proof: str | None = None
     provisional: bool = False
     valid_until: str | None = None
+    blinded: bool = False
     duplicate: bool = False
 
 
@@ -62,16 +63,20 @@ async def _record(
         await gateway.check_supersedes(draft.supersedes)
     recorded = await gateway.record([draft], max(asked.wait, limits.least_record), asking)
     entry = the_entry(recorded)
-    return entry if recorded.known else replace(entry, valid_until=draft.valid_until)
+    if recorded.known:
+        return entry
+    return replace(entry, valid_until=draft.valid_until, blinded=draft.blinded)
 
 
 def _draft(asked: AttestationIn, gateway: Gateway) -> Draft:
-    """What is asked for, with the end of validity that the catalogue of kinds may set."""
+    """What is asked for, with what the catalogue of kinds may set."""
     digests = asked.digests.decoded()
     until = None if asked.valid_until is None else parse_time(asked.valid_until, "valid_until")
-    draft = Draft(digests.sha256, asked.kind, digests.sm3, until, asked.supersedes)
-    end = gateway.check_draft(draft)
-    return draft if end == until else replace(draft, valid_until=end, default_end=until is None)
+    draft = Draft(digests.sha256, asked.kind, digests.sm3, until, asked.supersedes, asked.blinded)
+    end, blinded = gateway.check_draft(draft)
+    if (end, blinded) == (until, asked.blinded):
+        return draft
+    return replace(draft, valid_until=end, blinded=blinded, default_end=end != until)
 
 
 def _answer(gateway: Gateway, asked: AttestationIn, entry: Earlier, awaited: Awaited) -> Answer:
@@ -87,6 +92,7 @@ def _answer(gateway: Gateway, asked: AttestationIn, entry: Earlier, awaited: Awa
         None if awaited.proof is None else awaited.proof.decode(),
         awaited.provisional,
         None if entry.valid_until is None else format_time(entry.valid_until),
+        entry.blinded,
         entry.duplicate,
     )
     short = awaited.proof is None or (awaited.provisional and asked.until == "witnessed")

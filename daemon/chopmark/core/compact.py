@@ -323,10 +323,13 @@ def _parse_run(value: dict[object, object]) -> Run:
     if count == 0 or max(first, start) > MAX_INT - count:
         raise MalformedError(CODE, "a run is empty, or beyond what a log can hold")
     until = _uint(value[5], "valid until") if 5 in value else None
-    seed = value.get(6)
-    if 6 in value and (not isinstance(seed, bytes) or len(seed) != SEED):
+    return Run(first, start, count, made_at, until, _seed(value[6]) if 6 in value else None)
+
+
+def _seed(value: object) -> bytes:
+    if not isinstance(value, bytes) or len(value) != SEED:
         raise MalformedError(CODE, f"the seed of a run has {SEED} bytes")
-    return Run(first, start, count, made_at, until, seed)
+    return value
 
 
 def _parse_end(value: dict[object, object]) -> End:

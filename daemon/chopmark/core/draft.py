@@ -117,12 +117,14 @@ class Earlier(msgspec.Struct, frozen=True, gc=False):
         made_at: ms since the Unix epoch.
         valid_until: end of its validity (ms), if it ends.
         duplicate: whether it is the first of duplicates; false where an idempotency key names it.
+        blinded: whether it is.
     """
 
     index: int
     made_at: int
     valid_until: int | None = None
     duplicate: bool = True
+    blinded: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,8 @@ def find_named(reader: Reader, key: Key, now: int) -> Earlier | None:
 def read_entry(reader: Reader, record: Record) -> Earlier:
     """The entry that an idempotency key names; of one that is just being made, what is known."""
     entry = _attestation(reader, record.entry)
-    end = entry.valid_until if entry else None
-    return Earlier(record.entry, record.made_at, end, record.duplicate)
+    end, blinded = (entry.valid_until, entry.blinded) if entry else (None, False)
+    return Earlier(record.entry, record.made_at, end, bool(record.duplicate), blinded)
 
 
 def _attestation(reader: Reader, place: int) -> Attestation | None:

@@ -64,8 +64,8 @@ class Fresh:
             if earlier is not None:
                 known[place] = earlier
             else:
-                end = None if draft is None else draft.valid_until
-                earlier = Earlier(index, made_at, end, duplicate=False)
+                end, blinded = (draft.valid_until, draft.blinded) if draft else (None, False)
+                earlier = Earlier(index, made_at, end, duplicate=False, blinded=blinded)
                 if draft is not None:
                     self.made.setdefault(draft.sha256, []).append((earlier, asking.client, draft))
             if key is not None:

@@ -196,7 +196,7 @@ class Reader:
         if self.open_seed is None:
             raise _salt_gone(index, "only its issuer had it, and whoever has its proof")
         kept = self._kept_seed
-        if kept is None or not 0 <= index - kept.start < kept.count:
+        if kept is None or not 0 <= index - kept.start < kept.size:
             kept = self._kept_seed = self.look(find_seed, index)
         if kept is None:
             raise _salt_gone(index, "it is kept for 24 hours")

@@ -30,10 +30,10 @@ class Sealed(NamedTuple):
 
 
 class KeptSeed(NamedTuple):
-    """The entries [start, start + count) have the salts from number `sealed.first` on."""
+    """The entries [start, start + size) have the salts from number `sealed.first` on."""
 
     start: int
-    count: int
+    size: int
     sealed: Sealed
 
     def number(self, index: int) -> int:
@@ -43,7 +43,7 @@ class KeptSeed(NamedTuple):
 
 def write_seeds(db: sqlite3.Connection, seeds: Sequence[KeptSeed]) -> None:
     """Write the seeds of runs, within the caller's transaction."""
-    rows = [(kept.start, kept.count, *kept.sealed) for kept in seeds]
+    rows = [(kept.start, kept.size, *kept.sealed) for kept in seeds]
     db.executemany("INSERT INTO seed VALUES (?, ?, ?, ?, ?, ?)", rows)
 
 

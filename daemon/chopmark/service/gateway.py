@@ -1,14 +1,16 @@
 """The gateway as the API sees it: our log, the replicas and the HSM brought together."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from chopmark.api.ports import Asked, Awaited, Forks, Hsm, Identity, Keys, Rosters, Until
-from chopmark.core.catalogue import Catalogue
+from chopmark.core.catalogue import Catalogue, Terms
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.draft import PLAINLY, Asking, Draft, Drafts, Earlier, Recorded
 from chopmark.core.entry import REASONS
-from chopmark.core.errors import MissingError, RefusedError
+from chopmark.core.errors import ChopmarkError, MissingError, RefusedError, TryAgainError
 from chopmark.core.idempotency import Key
 from chopmark.core.member import Member
 from chopmark.core.ports import AuditSink, Clock, NoAudit
@@ -25,6 +27,7 @@ from chopmark.service.auditing import noted
 from chopmark.service.awaiting import Awaiting
 from chopmark.service.compact import compare, make_end, read_runs
 from chopmark.service.following import Following
+from chopmark.service.salts import Hidden, Salts
 from chopmark.service.signing import Signing
 from chopmark.service.verifier import Verifier
 
@@ -79,6 +82,7 @@ class GatewayService:
         self._identity = _identify(own)
         self._following = Following()
         self.audit: AuditSink = NoAudit()
+        self.salts: Salts | None = None
         self.forks = forks
 
     def now_ms(self) -> int:
@@ -89,13 +93,13 @@ class GatewayService:
         """Who we are."""
         return self._identity
 
-    def check_draft(self, draft: Draft) -> int | None:
-        """Refuse what the catalogue of kinds does; gives the end of validity to be set.
+    def check_draft(self, draft: Draft) -> Terms:
+        """Refuse what the catalogue of kinds does; gives what it has set.
 
         Raises:
             RefusedError: see `Catalogue.check`.
         """
-        return self._catalogue.check(draft, self._clock.now_ms()).valid_until
+        return self._catalogue.check(draft, self._clock.now_ms())
 
     async def check_supersedes(self, index: int) -> None:
         """Refuse a supersession of anything but an earlier attestation of our log.
@@ -117,7 +121,27 @@ class GatewayService:
         self, drafts: Sequence[Draft | Drafts], seconds: float, asking: Asking = PLAINLY
     ) -> Recorded:
         """Append attestations as one run; see `Sequencer.record`."""
-        return await self._sequencer.record(drafts, seconds, asking=asking)
+        if not any(draft.blinded for draft in drafts):
+            return await self._sequencer.record(drafts, seconds, asking=asking)
+        alike = asking.again or all(draft.blinded for draft in drafts)
+        if len(drafts) > 1 and (asking.keys or not alike):
+            return await self._record_each(drafts, seconds, asking)
+        hidden = await self._hide(drafts, 0, seconds)
+        return await self._sequencer.record(
+            hidden.drafts, seconds, sealed=hidden.sealed, asking=asking
+        )
+
+    async def _record_each(
+        self, drafts: Sequence[Draft | Drafts], seconds: float, asking: Asking
+    ) -> Recorded:
+        """Each as a run of its own: of a run that is blinded no entry may be left out."""
+        keys = [{0: asking.keys[at]} if at in asking.keys else {} for at in range(len(drafts))]
+        works = [
+            self.record([draft], seconds, replace(asking, keys=key))
+            for draft, key in zip(drafts, keys, strict=True)
+        ]
+        results = await asyncio.gather(*works, return_exceptions=True)
+        return Recorded(0, 0, 0, {at: one_of(result) for at, result in enumerate(results)})
 
     async def request_runs(self, header: Header) -> list[Run]:
         """What is recorded of a request; see `service.compact.read_runs`."""
@@ -128,16 +152,19 @@ class GatewayService:
     async def compare_compact(self, header: Header, run: Run, digests: bytes) -> None:
         """Compare digests with what is recorded; see `service.compact.compare`."""
         log = self._log(self._own.id)
-        await log.read(lambda reader, _: compare(reader, header, run, digests))
+        await log.read(lambda reader, _: compare(reader, header, run, digests, log.origin))
 
     async def record_compact(
         self, header: Header, first: int, drafts: Drafts, seconds: float, client: str = ""
     ) -> Run:
         """Append part of a request as one run; see `Sequencer.record`."""
         claim, asking = Claim(header.request, first), Asking(client)
-        recorded = await self._sequencer.record([drafts], seconds, claim, asking=asking)
+        hidden = await self._hide([drafts], first, seconds) if drafts.blinded else None
+        items, sealed = (hidden.drafts, hidden.sealed) if hidden else ([drafts], None)
+        recorded = await self._sequencer.record(items, seconds, claim, sealed, asking)
         end = drafts.valid_until if header.valid_until is None else None  # set by the catalogue
-        return Run(first, recorded.start, recorded.count, recorded.made_at, end)
+        seed = hidden.seed if hidden else None
+        return Run(first, recorded.start, recorded.count, recorded.made_at, end, seed)
 
     async def end_compact(self, runs: Sequence[Run]) -> End | None:
         """The end of an answer; see `service.compact.make_end`."""
@@ -191,14 +218,14 @@ class GatewayService:
             seconds = 0
         return Awaited.signed(await self._signing.proof(index, seconds), provisional=True)
 
-    async def proof(self, member: str, index: int) -> bytes:
+    async def proof(self, member: str, index: int, *, bare: bool = False) -> bytes:
         """The proof of an entry.
 
         Raises:
-            MissingError: `no-such-member`, `not-signed`.
+            MissingError: `no-such-member`, `not-signed`, `salt-gone`.
         """
         log = self._log(member)
-        proof: Proof = await log.read(lambda reader, state: reader.proof(index, state))
+        proof: Proof = await log.read(lambda reader, state: reader.proof(index, state, bare=bare))
         return proof.encode()
 
     async def proofs(self, indexes: Sequence[int]) -> list[bytes]:
@@ -255,6 +282,17 @@ class GatewayService:
         """Why the gateway is not ready."""
         return self._reporter.not_ready()
 
+    async def _hide(self, drafts: Sequence[Draft | Drafts], first: int, seconds: float) -> Hidden:
+        if self.salts is None:
+            raise RuntimeError("nothing can be blinded here")
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.salts.hide(drafts, first)
+        except TimeoutError:
+            message = "the deadline passed before the attestation was blinded"
+            hint = "is the HSM slow? send it again"
+            raise TryAgainError("not-recorded", message, hint=hint, retry_after=1) from None
+
     def _log(self, member: str) -> Log:
         log = self._logs.get(member)
         if log is None:
@@ -274,6 +312,16 @@ def _identify(own: Member) -> Identity:
     keys = (own.log_key.encode(), own.cosigner_key.encode())
     kinds = tuple(sorted(own.kinds))
     return Identity(own.id, own.origin, *keys, own.institution, own.jurisdiction, kinds)
+
+
+def one_of(result: Recorded | BaseException) -> Earlier | ChopmarkError:
+    """What became of a run of one entry."""
+    if isinstance(result, ChopmarkError):
+        return result
+    if isinstance(result, BaseException):
+        raise result
+    known = result.known.get(0)
+    return known or Earlier(result.start, result.made_at, duplicate=False)
 
 
 def _no_attestation(index: int) -> RefusedError:
