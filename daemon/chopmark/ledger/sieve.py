@@ -20,6 +20,8 @@ from chopmark.ledger.packed import Keys
 LAYER: Final = 2_097_152
 """Digests of one layer (4 MB); once full, some 4 in 1,000 others are taken for one of them."""
 _BITS: Final = 16
+_CHUNK: Final = 16_384
+"""Words taken in at once: what is made of them on the way takes ten times their room."""
 _MIX: Final = np.uint64(0x9E3779B97F4A7C15)
 _AGAIN: Final = np.uint64(0xC2B2AE3D27D4EB4F)
 _HALF: Final = np.uint64(32)
@@ -70,7 +72,8 @@ class Sieve:
     def load(self, words: Iterable[Keys]) -> None:
         """Take in what is known of earlier."""
         for some in words:
-            self.add(some)
+            for at in range(0, len(some), _CHUNK):
+                self.add(some[at : at + _CHUNK])
         self.loaded = True
 
     def _add(self, places: Keys, bits: Keys) -> None:
