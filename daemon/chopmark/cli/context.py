@@ -35,7 +35,7 @@ class Options:
         from chopmark.client.address import find_address
         from chopmark.client.gateway import GatewayClient
 
-        return GatewayClient(find_address(self.gateway))
+        return GatewayClient(find_address(self.gateway), patience=0)
 
     def connect_own(self) -> "GatewayClient":
         """The same; if a configuration is named it is its gateway, and no other that runs here."""
