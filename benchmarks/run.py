@@ -20,6 +20,7 @@ import attest
 import footprint
 import growth
 import hsm
+import million
 import replica
 import verify
 import witness
@@ -39,6 +40,7 @@ STEPS: Final = (
     Step(("attest.bulk",), attest.bulk),
     Step(("attest.compact",), attest.compact),
     Step(("attest.slow_hsm",), attest.slow_hsm),
+    Step(("client.million", "client.million.growth"), million.million),
     Step(("replica.catchup",), replica.catchup),
     Step(("replica.live",), replica.live),
     Step(("verify.digest", "verify.digest.p99"), verify.digest),
