@@ -23,6 +23,7 @@ class Attested:
         proof: the proof file's bytes, when signed and asked for.
         witnessed: whether the quorum that its log needs has countersigned.
         provisional: whether the proof lacks that quorum.
+        duplicate: whether it was there before.
     """
 
     origin: str
@@ -32,6 +33,7 @@ class Attested:
     proof: bytes | None = None
     witnessed: bool = False
     provisional: bool = False
+    duplicate: bool = False
 
     @property
     def state(self) -> str:
@@ -106,9 +108,9 @@ def read_attested(answer: object, origin: str | None = None) -> Attested:
         raise bad_answer()
     encoded = None if proof is None else proof.encode("utf-8", "replace")
     signed, witnessed = values["state"] != "recorded", values["state"] == "witnessed"
-    provisional = values.get("provisional") is True
+    marks = (values.get(name) is True for name in ("provisional", "duplicate"))
     made_at, origin = values["made_at"], values["origin"]
-    return Attested(origin, index, made_at, signed, encoded, witnessed, provisional)
+    return Attested(origin, index, made_at, signed, encoded, witnessed, *marks)
 
 
 def read_object(answer: object, *texts: str) -> Json:
