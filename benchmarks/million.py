@@ -16,14 +16,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "demo"))  # where `rig` is
+
+from bench import Bench, Figures
 from chopmark.client.async_gateway import AsyncGatewayClient
 from chopmark.client.gateway import GatewayClient
 from chopmark.core.digest import Digests
-
-if TYPE_CHECKING:
-    from bench import Bench, Figures
+from rows import Figure
 
 TENTHS: Final = 10
 
@@ -91,10 +92,8 @@ async def attest_async(address: str, count: int) -> Way:
     return way
 
 
-def million(bench: "Bench") -> "Figures":
+def million(bench: Bench) -> Figures:
     """A gateway of its own, and the blocking client; memory after a tenth is the limit."""
-    from rows import Figure
-
     count = len(bench.burst)
     with bench.lonely() as gateway:
         done = subprocess.run(

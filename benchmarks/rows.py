@@ -37,7 +37,7 @@ GOALS: Final = {
     "attest.bulk": _rate(200_000),
     "attest.compact": _rate(350_000),
     "attest.slow_hsm": Goal("", 0.8, at_least=True),
-    "client.million": _rate(30_000),
+    "client.million": _rate(10_000),
     "client.million.growth": Goal("", 1.25),
     "attest.single.p50": Goal("ms", 10),
     "attest.single.p99": Goal("ms", 30),

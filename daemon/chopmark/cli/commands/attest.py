@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Waiting(NamedTuple):
-    """For how many seconds an attestation is waited for, and for what; and whether for a new one."""
+    """For how many seconds an attestation is waited for, for what, and whether a new one is due."""
 
     seconds: int
     until: Literal["witnessed", "signed"]
