@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from chopmark.client.async_gateway import AsyncGatewayClient
-from chopmark.client.bulk import FEW, Job
+from chopmark.client.bulk import FEW
 from chopmark.client.gateway import GatewayClient
-from chopmark.client.messages import Attested
+from chopmark.client.messages import Attested, Job
 from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft
 from chopmark.core.policy import parse_policy

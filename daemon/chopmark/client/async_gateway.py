@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 from chopmark.client.address import parse_address
 from chopmark.client.async_transport import AsyncTransport
-from chopmark.client.bulk import Job, attest_all
+from chopmark.client.bulk import attest_all
 from chopmark.client.gateway import PATIENCE, WAIT_SECONDS, no_progress
-from chopmark.client.messages import Attested, Json, Outcome, Query, read_object, read_objects
+from chopmark.client.messages import Attested, Job, Json, Outcome, Query, read_object, read_objects
 from chopmark.client.plans import (
     Call,
     Patience,

@@ -7,13 +7,12 @@ for the same documents under the same name, is told what it had attested before.
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from typing import Final
 
 from chopmark.client.compact import CompactPlan
-from chopmark.client.messages import Attested, Outcome, read_object
+from chopmark.client.messages import Attested, Job, Outcome, read_object
 from chopmark.client.plans import (
     Call,
     Patience,
@@ -39,22 +38,6 @@ LINES: Final = 1000
 """Of one request: some 300 KB, and one HSM signature."""
 _SHOWN: Final = 1000
 """Outcomes that are made at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What documents have in common.
-
-    Attributes:
-        kind: of all of them.
-        valid_until: ms since the Unix epoch, if they end.
-        name: of the job; the same documents under the same name are attested once. A new one is
-            made if there is none.
-    """
-
-    kind: str = "document"
-    valid_until: int | None = None
-    name: str = ""
 
 
 def attest_all(

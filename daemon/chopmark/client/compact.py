@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from chopmark.client.messages import read_object
+from chopmark.client.messages import read_log_key
 from chopmark.client.plans import Call, Patience, Plan, Query, decode, insist
 from chopmark.client.problem import bad_answer, error_from_failure
 from chopmark.core.checkpoint import open_checkpoint
@@ -23,7 +23,6 @@ from chopmark.core.errors import (
     UnreachableError,
     UsageError,
 )
-from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.prover import RunProver
 
 if TYPE_CHECKING:
@@ -235,15 +234,3 @@ class CompactRequest:
 
     def _do(self, plan: Generator[Any, Any, T]) -> T:
         return self._gateway.carry_out(plan, self._pause)
-
-
-def read_log_key(exported: object) -> VerifierKey:
-    """The key that signs the heads of the gateway's own log, of what it exports.
-
-    Raises:
-        UnreachableError: `bad-answer`.
-    """
-    try:
-        return parse_vkey(str(read_object(exported, "log_vkey")["log_vkey"]))
-    except MalformedError as error:
-        raise bad_answer() from error

@@ -6,9 +6,16 @@ from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
 from chopmark.client.address import parse_address
-from chopmark.client.bulk import Job, attest_all
-from chopmark.client.compact import read_log_key
-from chopmark.client.messages import Attested, Json, Outcome, Query, read_object, read_objects
+from chopmark.client.messages import (
+    Attested,
+    Job,
+    Json,
+    Outcome,
+    Query,
+    read_log_key,
+    read_object,
+    read_objects,
+)
 from chopmark.client.plans import (
     Call,
     Patience,
@@ -136,6 +143,8 @@ class GatewayClient:
             until: as for `attest`.
             progress: told how many documents are recorded so far.
         """
+        from chopmark.client.bulk import attest_all  # noqa: PLC0415 - loaded by who makes proofs
+
         wish = Wish(wait, until, proofs)
         plan = attest_all(documents, job or Job(), wish, self._new_patience(), progress)
         return self._iterate(plan)

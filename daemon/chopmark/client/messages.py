@@ -6,7 +6,8 @@ from typing import Any, Final
 from chopmark.client.problem import bad_answer
 from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft
-from chopmark.core.errors import ChopmarkError
+from chopmark.core.errors import ChopmarkError, MalformedError
+from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.wording import format_time
 
 Json = dict[str, Any]
@@ -47,6 +48,22 @@ class Outcome:
 
     attested: Attested | None = None
     error: ChopmarkError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What documents have in common.
+
+    Attributes:
+        kind: of all of them.
+        valid_until: ms since the Unix epoch, if they end.
+        name: of the job; the same documents under the same name are attested once. A new one is
+            made if there is none.
+    """
+
+    kind: str = "document"
+    valid_until: int | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +150,15 @@ def read_objects(answer: object) -> list[Json]:
     if not isinstance(answer, list) or any(not isinstance(item, dict) for item in answer):
         raise bad_answer()
     return answer
+
+
+def read_log_key(exported: object) -> VerifierKey:
+    """The key that signs the heads of the gateway's own log, of what it exports.
+
+    Raises:
+        UnreachableError: `bad-answer`.
+    """
+    try:
+        return parse_vkey(str(read_object(exported, "log_vkey")["log_vkey"]))
+    except MalformedError as error:
+        raise bad_answer() from error

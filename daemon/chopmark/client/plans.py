@@ -6,7 +6,7 @@ event loop.
 """
 
 import json
-import secrets
+import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -142,7 +142,7 @@ def decode(data: bytes) -> object:
 
 def make_key() -> str:
     """A new idempotency key."""
-    return secrets.token_hex(16)
+    return os.urandom(16).hex()
 
 
 @dataclass(frozen=True, slots=True)

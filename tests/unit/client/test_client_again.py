@@ -11,9 +11,9 @@ import pytest
 
 from chopmark.client import bulk, plans
 from chopmark.client.async_gateway import AsyncGatewayClient
-from chopmark.client.bulk import Job, attest_all
+from chopmark.client.bulk import attest_all
 from chopmark.client.gateway import GatewayClient
-from chopmark.client.messages import Outcome
+from chopmark.client.messages import Job, Outcome
 from chopmark.client.plans import Call, Patience, Pause, Plan, Ready, Wish, attest, attest_many
 from chopmark.core.draft import Draft
 from chopmark.core.errors import RefusedError, TryAgainError, UnreachableError
