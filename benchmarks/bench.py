@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import limits
+from client import Where
 from load import LoadFailedError, attest_lines, make_lines
 from rig.gateway import HONG_KONG, MACAO, SHENZHEN, Cluster, Gateway
 from rows import Figure
@@ -142,8 +143,8 @@ def hsm_cost(arguments: Sequence[str], environment: dict[str, str]) -> Any:
     return json.loads(done.stdout)
 
 
-async def attest_stream(gateway: Gateway, numbers: range) -> Interval:
-    """Attest the digests of these numbers in one stream.
+async def attest_stream(gateway: Gateway, numbers: range, where: Where | None = None) -> Interval:
+    """Attest the digests of these numbers in one stream, by its socket unless told where.
 
     Raises:
         LoadFailedError: not every line was recorded and signed.
@@ -153,7 +154,7 @@ async def attest_stream(gateway: Gateway, numbers: range) -> Interval:
         for first in range(numbers.start, numbers.stop, LINES)
     ]
     start = time.perf_counter()
-    signed = await attest_lines(gateway.socket, pieces, patience(len(numbers)))
+    signed = await attest_lines(where or gateway.socket, pieces, patience(len(numbers)))
     if signed != len(numbers):
         raise LoadFailedError(f"{signed} of {len(numbers)} lines were answered")
     return Interval(start, time.perf_counter() - start)

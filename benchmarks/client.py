@@ -1,6 +1,7 @@
-"""Just enough HTTP/1.1 over a unix socket to load a gateway: it must cost less than the gateway."""
+"""Just enough HTTP/1.1 by unix socket or TLS to load a gateway: it must cost less than that."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,18 @@ class Answer:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """A port of this machine where TLS is spoken, and who we are there."""
+
+    port: int
+    context: ssl.SSLContext
+
+
+Where = Path | Secured
+"""A unix socket, or such a port."""
+
+
 class Connection:
     """One keep-alive connection; one request at a time."""
 
@@ -25,9 +38,12 @@ class Connection:
         self._writer = writer
 
     @classmethod
-    async def open(cls, socket: Path) -> Self:
+    async def open(cls, where: Where) -> Self:
         """Connect."""
-        return cls(*await asyncio.open_unix_connection(str(socket), limit=BUFFER))
+        if isinstance(where, Path):
+            return cls(*await asyncio.open_unix_connection(str(where), limit=BUFFER))
+        how = {"ssl": where.context, "limit": BUFFER}
+        return cls(*await asyncio.open_connection("localhost", where.port, **how))
 
     def close(self) -> None:
         """Hang up."""

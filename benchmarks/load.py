@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Final
 
 from chopmark.core.compact import AnswerReader, End
-from client import Answer, Connection
+from client import Answer, Connection, Where
 
 BLOCK: Final = 1000
 """Lines sent in one piece: 78 kB."""
@@ -78,14 +77,14 @@ def verification(number: int) -> Request:
     return Request("POST", "/v1/verifications", body)
 
 
-async def attest_lines(socket: Path, pieces: Iterable[bytes], seconds: float) -> int:
+async def attest_lines(where: Where, pieces: Iterable[bytes], seconds: float) -> int:
     """Stream lines and read the answers at the same time; gives the answers that were signed.
 
     Raises:
         LoadFailedError: an answer is not 200, or a line was not signed.
         TimeoutError: it takes longer than `seconds`.
     """
-    connection = await Connection.open(socket)
+    connection = await Connection.open(where)
     try:
         async with asyncio.timeout(seconds), asyncio.TaskGroup() as tasks:
             tasks.create_task(_send_all(connection, pieces))
@@ -95,14 +94,14 @@ async def attest_lines(socket: Path, pieces: Iterable[bytes], seconds: float) ->
     return counted.result()
 
 
-async def attest_burst(socket: Path, pieces: Sequence[bytes], count: int) -> float:
+async def attest_burst(where: Where, pieces: Sequence[bytes], count: int) -> float:
     """Stream a body in compact form and read its answer at the same time; gives the seconds.
 
     Raises:
         LoadFailedError: not every digest was recorded and signed.
         TimeoutError: it takes longer than ten minutes.
     """
-    connection = await Connection.open(socket)
+    connection = await Connection.open(where)
     start = time.perf_counter()
     try:
         async with asyncio.timeout(600), asyncio.TaskGroup() as tasks:
@@ -119,7 +118,7 @@ async def attest_burst(socket: Path, pieces: Sequence[bytes], count: int) -> flo
 
 
 async def ask_all(
-    socket: Path,
+    where: Where,
     requests: Sequence[Request],
     clients: int,
     check: Callable[[Answer], bool] = lambda _: True,
@@ -129,7 +128,7 @@ async def ask_all(
     Raises:
         LoadFailedError: an answer has another status than is due, or fails `check`.
     """
-    connections = [await Connection.open(socket) for _ in range(clients)]
+    connections = [await Connection.open(where) for _ in range(clients)]
     each: list[float] = []
     left = iter(requests)
     start = time.perf_counter()

@@ -22,6 +22,7 @@ import growth
 import hsm
 import million
 import replica
+import secured
 import verify
 import witness
 from bench import Bench, Figures, Step
@@ -41,6 +42,7 @@ STEPS: Final = (
     Step(("attest.compact",), attest.compact),
     Step(("attest.slow_hsm",), attest.slow_hsm),
     Step(("client.million", "client.million.growth"), million.million),
+    Step(secured.ROWS, secured.all_rows),
     Step(("replica.catchup",), replica.catchup),
     Step(("replica.live",), replica.live),
     Step(("verify.digest", "verify.digest.p99"), verify.digest),

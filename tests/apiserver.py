@@ -8,9 +8,11 @@ from pathlib import Path
 import httpx
 
 from chopmark.api.app import create_app
+from chopmark.api.identity import Callers
 from chopmark.api.limits import ApiLimits
 from chopmark.api.refusals import Refusals
 from chopmark.api.server import serve
+from chopmark.api.trust import Trust
 from fakegateway import FakeGateway
 
 LIMITS = ApiLimits(grace=1)
@@ -26,11 +28,20 @@ async def running(
     listen: tuple[str, int] | None,
     limits: ApiLimits = LIMITS,
     refusals: Refusals | None = None,
+    callers: Callers | None = None,
+    trust: Trust | None = None,
 ) -> AsyncIterator[list[str]]:
     """The server, until the block ends."""
     ready: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
     app = create_app(gateway, limits)
-    serving = serve(app, path, listen, limits=limits, ready=ready.set_result, refusals=refusals)
+    serving = serve(
+        *(app, path, listen),
+        limits=limits,
+        ready=ready.set_result,
+        refusals=refusals,
+        callers=callers,
+        trust=trust,
+    )
     task = asyncio.create_task(serving)
     await asyncio.wait([ready, task], return_when=asyncio.FIRST_COMPLETED)
     try:

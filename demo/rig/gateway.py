@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 
 import httpx
 
+from rig.authority import Authority
 from rig.broker import Broker, free_port
 from rig.token import Token, provision_token
 
@@ -69,6 +70,7 @@ class Gateway:
         self.log = folder / "gateway.log"
         self.port = free_port()
         self.metrics_port = free_port()
+        self.tls_port = 0
         self.program: Sequence[str] = (sys.executable, "-m", "chopmark.service.main")
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True)
@@ -127,6 +129,21 @@ class Gateway:
         text = self.config.read_text()
         changed = re.sub(r"(?m)^alone = (true|false)$", f"alone = {str(alone).lower()}", text)
         self.config.write_text(changed)
+
+    def serve_tls(self, authority: Authority, *more: str) -> None:
+        """Have it listen for TLS too, from its next start on; `more` stands behind `[api.tls]`."""
+        pair = authority.issue("localhost", file=f"{self.who.id}-api")
+        self.tls_port = free_port()
+        values = {
+            "listen": f"127.0.0.1:{self.tls_port}",
+            "certificate": pair.certificate,
+            "key": pair.key,
+            "client_ca": authority.path,
+            "crl": authority.revoke(),
+        }
+        lines = [f'{key} = "{value}"' for key, value in values.items()]
+        with self.config.open("a") as file:
+            file.write("\n".join(["", "[api.tls]", *lines, *more, ""]))
 
     def start(self) -> Self:
         """Start the daemon and wait until it is ready."""

@@ -306,36 +306,89 @@ async def test_client_that_reads_nothing_is_cut(tmp_path: Path) -> None:
             assert await asyncio.to_thread(hung_up.poll, 20_000)
 
 
-async def test_connections_beyond_all_bounds_are_closed_at_once(tmp_path: Path) -> None:
-    path = tmp_path / "api.sock"
-    refusals = Refusals()
-    limits = ApiLimits(grace=1, connections=2, refused=2)
-    async with running(FakeGateway(), path, None, limits, refusals):
-        kept = [await asyncio.open_unix_connection(str(path)) for _ in range(4)]
+BUSY = b"POST /v1/attestations HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n%s"
+"""A request that the fake gateway holds while its gate is closed."""
+
+
+def busy() -> bytes:
+    body = json.dumps({"digests": {"sha256": SHA}}).encode()
+    return BUSY % (len(body), body)
+
+
+async def test_requests_beyond_all_bounds_are_told_so(tmp_path: Path) -> None:
+    path, refusals, gateway = tmp_path / "api.sock", Refusals(), FakeGateway()
+    gateway.gate.clear()
+    async with running(gateway, path, None, ApiLimits(grace=1, connections=2), refusals):
+        kept = [await asyncio.open_unix_connection(str(path)) for _ in range(2)]
+        for _, writer in kept:
+            writer.write(busy())
+        await until(lambda: gateway.recording == 2)
         reader, writer = await asyncio.open_unix_connection(str(path))
-        async with asyncio.timeout(10):
-            with suppress(ConnectionResetError):
-                assert await reader.read() == b""
-        assert refusals.counts["too-many-connections"] == 1
-        first, second = kept[0][1], kept[3]
-        first.close()
-        second[1].write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
-        answer = await second[0].read()  # to its end: the connection is closed
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n")
+        answer = await reader.read()  # to its end: the connection is closed
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"retry-after: 1\r\n" in answer
         assert b'"code":"overloaded"' in answer
         assert refusals.counts["overloaded"] == 1
-        for _, other in kept:
+        for _, other in (*kept, (reader, writer)):
             other.close()
-        writer.close()
         async with over_unix(path) as client:
             assert (await client.get("/healthz")).text == "ok"
+        gateway.gate.set()
+
+
+async def test_connections_beyond_those_are_closed_at_once(tmp_path: Path) -> None:
+    path, refusals, gateway = tmp_path / "api.sock", Refusals(), FakeGateway()
+    gateway.gate.clear()
+    limits = ApiLimits(grace=1, connections=1, refused=0)
+    async with running(gateway, path, None, limits, refusals):
+        _, first = await asyncio.open_unix_connection(str(path))
+        first.write(busy())
+        await until(lambda: gateway.recording == 1)
+        reader, second = await asyncio.open_unix_connection(str(path))
+        async with asyncio.timeout(10):
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+        assert refusals.counts["too-many-connections"] == 1
+        first.close()
+        second.close()
+        gateway.gate.set()
+
+
+async def test_idle_connections_give_way_to_others(tmp_path: Path) -> None:
+    path, refusals = tmp_path / "api.sock", Refusals()
+    async with running(FakeGateway(), path, None, ApiLimits(grace=1, connections=2), refusals):
+        idle = [await asyncio.open_unix_connection(str(path)) for _ in range(5)]
+        async with over_unix(path) as client:
+            for _ in range(3):
+                assert (await client.get("/healthz")).status_code == 200
+        assert refusals.counts["gave-way"] == 4
+        assert refusals.counts["overloaded"] == 0
+        for _, writer in idle:
+            writer.close()
+
+
+async def test_client_has_so_many_connections_and_no_more(tmp_path: Path) -> None:
+    path, refusals, gateway = tmp_path / "api.sock", Refusals(), FakeGateway()
+    gateway.gate.clear()
+    limits = ApiLimits(grace=1, per_client=1)
+    async with running(gateway, path, None, limits, refusals):
+        _, first = await asyncio.open_unix_connection(str(path))
+        first.write(busy())
+        await until(lambda: gateway.recording == 1)
+        async with over_unix(path) as client:
+            refused = await client.get("/healthz")
+        assert (refused.status_code, refused.json()["code"]) == (429, "too-many-connections")
+        assert refused.headers["retry-after"] == "1"
+        gateway.gate.set()
+        first.close()
 
 
 @pytest.mark.parametrize("head", [b"", b"\r\n", b"GET /healthz HTTP/1.1\r\nhost: local"])
 async def test_connection_without_a_whole_head_is_closed(tmp_path: Path, head: bytes) -> None:
     path = tmp_path / "api.sock"
-    async with running(FakeGateway(), path, None, HASTY):
+    limits = ApiLimits(grace=1, head_seconds=0.2)
+    async with running(FakeGateway(), path, None, limits):
         silent = [await asyncio.open_unix_connection(str(path)) for _ in range(8)]
         for _, writer in silent:
             writer.write(head)

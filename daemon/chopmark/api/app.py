@@ -22,6 +22,7 @@ from chopmark.api.posts import Handler, post_json
 from chopmark.api.problems import HANDLERS, NO_STORE
 from chopmark.api.proofs import read_proof_of
 from chopmark.api.revocations import revoke
+from chopmark.api.roles import admitted, guard
 from chopmark.api.roster import pin_roster, publish_roster, read_roster, sign_roster
 from chopmark.api.short import ShortRoutes
 from chopmark.api.state import (
@@ -38,7 +39,7 @@ from chopmark.api.stopping import AnswerStop
 from chopmark.api.verifications import verify
 from chopmark.api.wiring import GatewayDep
 
-_SHORT: Final[Mapping[tuple[bytes, bytes], Handler]] = {
+_ROUTES: Final[Mapping[tuple[bytes, bytes], Handler]] = {
     (b"POST", b"/v1/attestations"): attest,
     (b"POST", b"/v1/revocations"): revoke,
     (b"POST", b"/v1/verifications"): verify,
@@ -113,6 +114,7 @@ def create_app(
         ],
         dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},
         exception_handlers=HANDLERS,
+        guards=[guard],
         request_max_body_size=bounds.body,
         response_headers=NO_STORE,
         openapi_config=None,
@@ -120,4 +122,8 @@ def create_app(
         debug=False,
         pdb_on_exception=False,
     )
-    return Api(routes, ShortRoutes(_SHORT, gateway, bounds))
+    short = {
+        (method, path): admitted(path.decode(), handle)
+        for (method, path), handle in _ROUTES.items()
+    }
+    return Api(routes, ShortRoutes(short, gateway, bounds))

@@ -16,6 +16,7 @@ from chopmark.api.models import AttestationIn, DigestsIn, read_body
 from chopmark.api.ports import Awaited, Gateway
 from chopmark.api.posts import Answer
 from chopmark.api.recording import wait_for_proof
+from chopmark.api.roles import check_kind
 from chopmark.api.times import Deadline, parse_time
 from chopmark.core.draft import Asking, Draft, Earlier
 from chopmark.core.wording import format_time
@@ -47,6 +48,7 @@ class AttestationOut(msgspec.Struct, omit_defaults=True):
 async def attest(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
     """Attest one document."""
     asked = read_body(body, AttestationIn)
+    check_kind(asked.kind)
     deadline = Deadline(asked.wait)
     asking = ask(asked, again=asked.duplicates == "again")
     entry = await find_earlier(gateway, asking) or await _record(gateway, limits, asked, asking)

@@ -1,6 +1,6 @@
 """`GET /v1/audit`: the audit log, and the proof of one of its records.
 
-It says who did what, so only the unix socket shows it: anybody on the machine may open the port.
+It says who did what, so the loopback port does not show it, which anybody on the machine may open.
 """
 
 from typing import Any, Protocol
@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from chopmark.api.guard import is_unix
+from chopmark.api.identity import CALLER
 from chopmark.api.models import AuditQuery, read_query
 from chopmark.core.errors import ForbiddenError
 from chopmark.core.text import parse_decimal
@@ -90,6 +91,7 @@ def make_audit_routes(book: AuditBook) -> list[HTTPRouteHandler]:
 
 
 def _check_caller(request: Request[Any, Any, Any]) -> None:
-    if not is_unix(request.scope.get("server")):
-        message = "the audit log is shown on the gateway's unix socket only"
-        raise ForbiddenError("unix-socket-only", message, hint="call it with --gateway unix:PATH")
+    if not is_unix(request.scope.get("server")) and CALLER.get().door != "tls":
+        message = "the audit log is not shown on the loopback port, whose users nobody knows"
+        hint = "call it with --gateway unix:PATH, or by HTTPS"
+        raise ForbiddenError("unix-socket-only", message, hint=hint)

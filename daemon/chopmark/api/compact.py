@@ -16,11 +16,12 @@ from litestar.types import Receive, Scope, Send
 
 from chopmark.api.digests import DigestReader
 from chopmark.api.idempotency import refuse_key
-from chopmark.api.identity import client_identity
+from chopmark.api.identity import CALLER, client_identity
 from chopmark.api.limits import ApiLimits
 from chopmark.api.models import CompactQuery, read_query
 from chopmark.api.pipeline import ROOM, ClientGoneError
 from chopmark.api.ports import Gateway
+from chopmark.api.roles import check_kind
 from chopmark.api.stream import Output
 from chopmark.api.times import Deadline
 from chopmark.core.compact import (
@@ -71,6 +72,7 @@ class _Compact:
         )
         self._slots = asyncio.Semaphore(limits.compact_in_flight)
         self._busy = 0
+        self._caller = CALLER.get()
         self._groups: asyncio.Queue[_Settling | None] = asyncio.Queue()
         self._runs: list[Run] = []
 
@@ -89,6 +91,7 @@ class _Compact:
     async def _serve(self, tasks: asyncio.TaskGroup) -> ChopmarkError | None:
         try:
             header = await self._digests.header()
+            check_kind(header.kind)
             self._runs = await self._gateway.request_runs(header)
             if self._runs:
                 await self._output.write(b"".join([run.encode() for run in self._runs]))
@@ -136,7 +139,7 @@ class _Compact:
 
     async def _dispatch(self, header: Header, tasks: asyncio.TaskGroup) -> None:
         first = self._runs[-1].first + self._runs[-1].count if self._runs else header.offset
-        most = self._limits.compact_group * header.width
+        most = self._caller.portion(self._limits.compact_group) * header.width
         before: _Settling | None = None
         while True:
             await self._slots.acquire()
@@ -144,6 +147,7 @@ class _Compact:
             if not digests:
                 break
             self._busy += 1
+            await self._caller.pace(len(digests) // header.width)
             settling = self._settle(header, first, digests, before)
             before = tasks.create_task(settling, name=f"compact digest {first}")
             self._groups.put_nowait(before)

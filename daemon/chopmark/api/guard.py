@@ -1,8 +1,9 @@
-"""Keeps web pages out of the loopback port.
+"""Keeps web pages out of the ports.
 
 A browser on this machine can reach 127.0.0.1 on behalf of any page it shows: directly (a foreign
 Origin), or by a name that the page's owner points here (DNS rebinding: a foreign Host). The unix
-socket is out of a browser's reach; its file mode is its guard.
+socket is out of a browser's reach; its file mode is its guard. By TLS, whose certificate settles
+which names are good, a foreign page could use the client certificate of the browser's user.
 """
 
 import re
@@ -47,12 +48,14 @@ class LocalOnly:
 def find_problem(scope: Scope) -> Problem | None:
     """What is foreign about a request, if it came by TCP."""
     server = scope.get("server")
-    return None if is_unix(server) else _find_foreign(scope["headers"])
+    return None if is_unix(server) else _find_foreign(scope["headers"], scope.get("scheme", ""))
 
 
-def is_local(server: tuple[str, int | None] | None, headers: Iterable[tuple[bytes, bytes]]) -> bool:
+def is_local(
+    server: tuple[str, int | None] | None, headers: Iterable[tuple[bytes, bytes]], scheme: str
+) -> bool:
     """Whether a request is one to answer, by its listener's address and its headers."""
-    return is_unix(server) or _find_foreign(headers) is None
+    return is_unix(server) or _find_foreign(headers, scheme) is None
 
 
 def is_unix(server: tuple[str, int | None] | None) -> bool:
@@ -60,11 +63,11 @@ def is_unix(server: tuple[str, int | None] | None) -> bool:
     return server is not None and server[1] is None
 
 
-def _find_foreign(headers: Iterable[tuple[bytes, bytes]]) -> Problem | None:
+def _find_foreign(headers: Iterable[tuple[bytes, bytes]], scheme: str) -> Problem | None:
     hosts = _header(headers, b"host")
-    if len(hosts) != 1 or not _LOCAL.fullmatch(hosts[0]):
+    if scheme != "https" and (len(hosts) != 1 or not _LOCAL.fullmatch(hosts[0])):
         return _FOREIGN_HOST
-    own = f"http://{hosts[0]}"
+    own = f"{scheme}://{hosts[0] if hosts else ''}"
     if any(origin != own for origin in _header(headers, b"origin")):
         return _FOREIGN_ORIGIN
     return None

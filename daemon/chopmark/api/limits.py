@@ -37,7 +37,11 @@ class ApiLimits:
         body_seconds: for the body of a JSON request to arrive.
         idle: without a whole line of a batch while none is being recorded, or without a client that
             reads or sends while an answer waits for it.
-        connections: at once. Each has one descriptor and buffers of up to 400 KiB.
+        per_client: connections of one client; beyond, idle ones of it are closed, or requests 429.
+        handshakes: connections that have not said anything yet, and those that shake hands; of
+            each the oldest give way.
+        connections: at once, idle ones giving way to new ones. Each has one descriptor and buffers
+            of up to 400 KiB.
         refused: connections beyond these whose requests are answered 503; more are closed.
         keep_alive: before an idle connection is closed.
         grace: for requests that are running when the server stops.
@@ -59,6 +63,8 @@ class ApiLimits:
     head_seconds: float = 10.0
     body_seconds: float = 30.0
     idle: float = 120.0
+    per_client: int = 256
+    handshakes: int = 128
     connections: int = 512
     refused: int = 128
     keep_alive: int = 15

@@ -1,4 +1,4 @@
-"""The sockets that the API listens on: a unix socket and a loopback port."""
+"""The sockets that the API listens on: a unix socket, a loopback port, and a port for TLS."""
 
 import errno
 import socket
@@ -15,12 +15,15 @@ _BACKLOG: Final = 128
 """Connections that may wait to be accepted: the kernel's own default bound."""
 
 
-def open_listeners(path: Path | None, listen: tuple[str, int] | None) -> list[socket.socket]:
+def open_listeners(
+    path: Path | None, listen: tuple[str, int] | None, *, anywhere: bool = False
+) -> list[socket.socket]:
     """Open what is configured; all or nothing. Clients can connect from now on.
 
     Args:
         path: of the unix socket.
         listen: loopback address and port; port 0 takes a free one.
+        anywhere: any address of this machine will do, for what is spoken there is protected.
 
     Raises:
         ConfigurationError: `no-listener`, `not-loopback`, `cannot-listen`.
@@ -31,7 +34,7 @@ def open_listeners(path: Path | None, listen: tuple[str, int] | None) -> list[so
     with ExitStack() as opened:
         found: list[socket.socket] = []
         if listen is not None:
-            found.append(opened.enter_context(_open_tcp(*listen)))
+            found.append(opened.enter_context(_open_tcp(*listen, anywhere=anywhere)))
         if path is not None:
             found.append(opened.enter_context(_open_unix(path)))
         opened.pop_all()
@@ -48,11 +51,13 @@ class Doors:
         self._opened = ExitStack()
         self._kept: dict[object, list[socket.socket]] = {}
 
-    def open(self, path: Path | None, listen: tuple[str, int] | None) -> list[socket.socket]:
+    def open(
+        self, path: Path | None, listen: tuple[str, int] | None, *, anywhere: bool = False
+    ) -> list[socket.socket]:
         """Sockets for a server, which may close them; raises as `open_listeners`."""
         kept = self._kept.get((path, listen))
         if kept is None:
-            kept = self._kept[path, listen] = open_listeners(path, listen)
+            kept = self._kept[path, listen] = open_listeners(path, listen, anywhere=anywhere)
             if path is not None:
                 self._opened.callback(remove_socket, path, identify(path))
             for listener in kept:
@@ -77,12 +82,12 @@ def identify(path: Path) -> tuple[int, int]:
     return stat.st_dev, stat.st_ino
 
 
-def _open_tcp(host: str, port: int) -> socket.socket:
+def _open_tcp(host: str, port: int, *, anywhere: bool) -> socket.socket:
     try:
         address = ip_address(host)
     except ValueError:
         address = None
-    if address is None or not address.is_loopback:
+    if address is None or not (anywhere or address.is_loopback):
         message = f"{host} is not a loopback address: this port has no other protection"
         hint = 'use "127.0.0.1" or "::1", and the unix socket for programs'
         raise ConfigurationError("not-loopback", message, hint=hint)

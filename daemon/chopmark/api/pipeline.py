@@ -17,7 +17,7 @@ from msgspec.structs import replace as replace_field
 
 from chopmark.api.answers import Settled, outcomes, place_of, render, render_some, settle
 from chopmark.api.idempotency import bind
-from chopmark.api.identity import client_identity
+from chopmark.api.identity import CALLER, client_identity
 from chopmark.api.limits import ApiLimits
 from chopmark.api.lines import (
     Asked,
@@ -32,6 +32,7 @@ from chopmark.api.lines import (
 from chopmark.api.models import BatchQuery
 from chopmark.api.ports import Gateway
 from chopmark.api.recording import is_signed, is_witnessed
+from chopmark.api.roles import check_kind
 from chopmark.api.stream import Output
 from chopmark.api.times import Deadline
 from chopmark.core.catalogue import Terms
@@ -104,13 +105,13 @@ class LineReader:
         await receive()
         raise ClientGoneError
 
-    async def next_group(self) -> bytes:
-        """The next lines, each with its line feed; empty at the end of the body."""
+    async def next_group(self, most: int) -> bytes:
+        """The next lines, at most so many, each with its line feed; empty at the body's end."""
         if not self._block and not self._ended:
             self._block = await self._gather()
         if not self._block:
             return b""
-        group, self._block = cut_lines(self._block, self._limits.group)
+        group, self._block = cut_lines(self._block, most)
         return group
 
     async def _gather(self) -> bytes:
@@ -133,6 +134,7 @@ class Pipeline:
         self._gateway = gateway
         self._limits = limits
         self._query = query
+        self._caller = CALLER.get()
         self._lines = LineReader(limits, self._touch)
         self._slots = asyncio.Semaphore(limits.in_flight)
         self._unsigned = asyncio.Semaphore(limits.unsigned)
@@ -188,7 +190,7 @@ class Pipeline:
             # The slot first: what arrives while we wait for it joins the group.
             await self._unsigned.acquire()
             await self._slots.acquire()
-            block = await self._lines.next_group()
+            block = await self._lines.next_group(self._caller.portion(self._limits.group))
             if not block:
                 break
             faults, drafts, asking = await self._decode(block)
@@ -196,6 +198,7 @@ class Pipeline:
             await self._backlog.take(1 + len(faults))
             self._settling += 1
             self._touch()
+            await self._caller.pace(count)
             settling = self._settle(Settled(first, count, faults), drafts, asking)
             self._groups.put_nowait(tasks.create_task(settling, name=f"batch line {first}"))
             first += count
@@ -208,8 +211,7 @@ class Pipeline:
         asking = Asking(client_identity(), self._query.duplicates == "again", keys)
         if self._failure is not None:  # nothing more will be recorded: spare the work
             return faults, drafts, asking
-        check = self._gateway.check_draft
-        if (alike := read_alike(block, self._limits.line, check)) is not None:
+        if (alike := read_alike(block, self._limits.line, self._check)) is not None:
             return faults, [alike], asking
         decoded = decode_lines(block, self._limits.line)
         checked: dict[Asked, Terms] = {}
@@ -218,7 +220,7 @@ class Pipeline:
                 faults[offset] = line
                 continue
             try:
-                draft = make_draft(line, checked, self._gateway.check_draft)
+                draft = make_draft(line, checked, self._check)
                 if draft.supersedes is not None:
                     await self._gateway.check_supersedes(draft.supersedes)
                 if line.key is not None:
@@ -227,6 +229,10 @@ class Pipeline:
             except ChopmarkError as error:
                 faults[offset] = fault_of(error)
         return faults, drafts, asking
+
+    def _check(self, draft: Draft) -> Terms:
+        check_kind(draft.kind)
+        return self._gateway.check_draft(draft)
 
     async def _settle(
         self, group: Settled, drafts: Sequence[Draft | Drafts], asking: Asking

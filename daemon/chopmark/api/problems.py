@@ -22,7 +22,12 @@ _log = logging.getLogger(__name__)
 MEDIA_TYPE: Final = "application/problem+json"
 NO_STORE: Final = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 """Answers are about now: none may be kept, or taken for anything but what it says it is."""
-_STATUS: Final = {"queue-full": 429, "storage-full": 507}
+_STATUS: Final = {
+    "queue-full": 429,
+    "rate-limited": 429,
+    "storage-full": 507,
+    "no-client-certificate": 401,
+}
 """Codes with a more telling status than that of their class."""
 _HTTP: Final = {
     400: ("malformed-request", "see docs/api.md for what this route takes"),

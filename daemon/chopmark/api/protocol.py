@@ -3,8 +3,10 @@
 1. A request's head: its size, and how long it may take. httptools collects request line and
    headers without limit, and uvicorn waits for a head for ever; bodies have flow control already.
 2. An answer that the client does not read, while it sends nothing either.
-3. Connections: beyond `ApiLimits.connections` requests are answered by 503, so that clients learn
-   why; beyond `ApiLimits.refused` more the connections are closed at once.
+3. Connections: idle ones give way to new ones (`crowd.py`). Beyond `ApiLimits.connections` busy
+   ones requests are answered by 503, so that clients learn why; beyond `ApiLimits.refused` more the
+   connections are closed at once. One client has no more than `ApiLimits.per_client`.
+4. A client certificate: one that is good no more is told so.
 
 A request takes the short way (`short.py`) if it is plain: HTTP/1.1 with keep-alive, one of the
 short routes, a small body announced by its length that comes without delay, on a connection that
@@ -14,17 +16,20 @@ is idle and whose client reads its answers. Everything else is uvicorn's.
 from asyncio import Event, Task, TimerHandle, Transport
 from typing import Final
 
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from chopmark.api.certificates import Certificate, Material
+from chopmark.api.crowd import Crowd
 from chopmark.api.guard import is_local
 from chopmark.api.idempotency import HEADER, KEY
-from chopmark.api.identity import CALLER, OURSELVES, identify
+from chopmark.api.identity import CALLER, OURSELVES, Callers
 from chopmark.api.limits import ApiLimits
 from chopmark.api.posts import Handler
 from chopmark.api.problems import Problem, send_problem
 from chopmark.api.refusals import Refusals
 from chopmark.api.short import Reply, ShortRoutes, status_line
+from chopmark.api.trust import Trust
 
 _UNUSUAL: Final = frozenset({b"expect", b"transfer-encoding", b"upgrade", b"connection"})
 """Headers whose meaning is left to uvicorn, unless they say `keep-alive`."""
@@ -35,6 +40,13 @@ _DELAY: Final = 0.05
 head; for one that is slow, uvicorn's way has the time limits."""
 _FIRST: Final = 0.5
 """Seconds that a connection has for its first bytes when the server stops."""
+_TOO_MANY: Final = Problem(
+    429,
+    "too-many-connections",
+    "you have too many connections open, and all are busy",
+    "use fewer connections, or many lines in a batch",
+    (("retry-after", "1"), ("connection", "close")),
+)
 _OVERLOADED: Final = Problem(
     503,
     "overloaded",
@@ -70,7 +82,13 @@ class _BoundedProtocol(HttpToolsProtocol):
     limits: ApiLimits
     refusals: Refusals
     short: ShortRoutes | None
+    crowd: Crowd
+    callers: Callers
+    trust: Trust | None
+    whose = ""
     _caller = OURSELVES
+    _certificate: Certificate | None = None
+    _met: Material | None = None
     _in_head = False
     _head = 0
     _heads = 0
@@ -88,8 +106,12 @@ class _BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
         super().connection_made(transport)
-        self._caller = identify(transport)
-        if len(self.connections) > self.limits.connections + self.limits.refused:
+        self._caller, self._certificate = self.callers.meet(transport)
+        self._met = None if self.trust is None else self.trust.material
+        # Nobody knows whose programs come by the loopback port.
+        self.whose = "" if self._caller.door == "loopback" else self._caller.client
+        self.crowd.enter(self)
+        if len(self.crowd) > self.limits.connections + self.limits.refused:
             self.refusals.count("too-many-connections")
             self.transport.abort()
         else:
@@ -101,7 +123,13 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._stop_delay()
         self._handler = None
         self._stop_stall()
+        self.crowd.leave(self)
         super().connection_lost(exc)
+
+    def give_way(self) -> None:
+        """Close a connection that is idle."""
+        self.refusals.count("gave-way")
+        self.transport.abort()
 
     def pause_writing(self) -> None:
         """The client does not read: wait for that, too."""
@@ -160,11 +188,10 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._heads += 1
         self._stop_waiting()
-        crowded = len(self.connections) > self.limits.connections
-        if crowded:
-            self.refusals.count("overloaded")
-        self.app = _refuse if crowded else self.config.loaded_app
-        self._handler = None if crowded else self._find_handler()
+        self.crowd.work(self)
+        problem = self._find_problem()
+        self.app = self.config.loaded_app if problem is None else _refusing(problem)
+        self._handler = None if problem is not None else self._find_handler()
         if self._handler is None:
             super().on_headers_complete()
             self._close_after_answer()
@@ -186,6 +213,23 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._handler, self._read = None, b""
         self._go_short(handle, body, self._key)
 
+    def on_response_complete(self) -> None:
+        """Be idle again, unless the next request is here already."""
+        super().on_response_complete()
+        if self._is_idle():
+            self.crowd.rest(self)
+
+    def _find_problem(self) -> Problem | None:
+        """What speaks against any request at all."""
+        if len(self.crowd) > self.limits.connections:
+            self.refusals.count("overloaded")
+            return _OVERLOADED
+        if self.crowd.is_full_of(self.whose):
+            return _TOO_MANY
+        if self._certificate is None or self.trust is None or self._met is None:
+            return None
+        return self.trust.lapsed(self._certificate, self._met)
+
     def _find_handler(self) -> Handler | None:
         if self.short is None:
             return None
@@ -196,7 +240,7 @@ class _BoundedProtocol(HttpToolsProtocol):
             and self._is_idle()
             and self.parser.get_http_version() == "1.1"
             and not self.flow.write_paused
-            and is_local(self.server, self.headers)
+            and is_local(self.server, self.headers, self.scheme or "")
         )
         return handle if plain else None
 
@@ -292,9 +336,13 @@ class _BoundedProtocol(HttpToolsProtocol):
             raise HeadTooLargeError
 
 
-async def _refuse(_scope: Scope, _receive: Receive, send: Send) -> None:
-    """What answers while there are too many connections."""
-    await send_problem(send, _OVERLOADED)
+def _refusing(problem: Problem) -> ASGIApp:
+    """What answers every request with a problem."""
+
+    async def refuse(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send_problem(send, problem)
+
+    return refuse
 
 
 _NOBODY_WAITS: Final = Event()
@@ -302,8 +350,19 @@ _NOBODY_WAITS: Final = Event()
 
 
 def bounded_protocol(
-    limits: ApiLimits, refusals: Refusals, short: ShortRoutes | None
+    limits: ApiLimits,
+    refusals: Refusals,
+    short: ShortRoutes | None,
+    callers: Callers,
+    trust: Trust | None,
 ) -> type[HttpToolsProtocol]:
-    """The protocol class with these bounds and short routes, if there are any."""
-    settings = {"limits": limits, "refusals": refusals, "short": short}
+    """The protocol class of one server with these bounds and short routes, if there are any."""
+    settings = {
+        "limits": limits,
+        "refusals": refusals,
+        "short": short,
+        "crowd": Crowd(limits),
+        "callers": callers,
+        "trust": trust,
+    }
     return type("BoundedProtocol", (_BoundedProtocol,), settings)

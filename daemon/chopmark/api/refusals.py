@@ -19,15 +19,18 @@ _REASONS: Final = {
     "ASGI callable returned without completing response.": "broken-off",
 }
 """What uvicorn says, and the word that we count it under."""
+_TOLD: Final = (
+    *("overloaded", "too-many-connections", "gave-way"),
+    *("bad-certificate", "no-handshake"),
+)
+"""Words of ours."""
 
 
 class Refusals:
     """Counts refusals by reason, for the life of the process."""
 
     def __init__(self) -> None:
-        self.counts = dict.fromkeys(
-            (*_REASONS.values(), "overloaded", "too-many-connections", "other"), 0
-        )
+        self.counts = dict.fromkeys((*_REASONS.values(), *_TOLD, "other"), 0)
 
     def early(self) -> Counter[str]:
         """What was refused without a problem that says so, by reason."""
@@ -75,7 +78,7 @@ class OncePerMinute(logging.Filter):
         if record.exc_info or record.levelno < logging.WARNING or hasattr(record, "summary"):
             return True
         kind = str(record.msg)
-        reason = _REASONS.get(kind, "other")
+        reason = getattr(record, "reason", None) or _REASONS.get(kind, "other")
         self._refusals.count(reason)
         if kind in self._open:
             self._held[kind] += 1

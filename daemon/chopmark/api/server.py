@@ -1,4 +1,4 @@
-"""uvicorn inside our TaskGroup: one server on the unix socket and the loopback port.
+"""uvicorn inside our TaskGroup: a server on the unix socket and the loopback port, or for TLS.
 
 Nothing here is about the process: no signal handlers, no log configuration, no exit.
 """
@@ -13,12 +13,16 @@ from typing import Final
 
 import uvicorn
 from litestar.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chopmark.api.app import Api
+from chopmark.api.door import TlsDoor
+from chopmark.api.identity import Callers
 from chopmark.api.limits import ApiLimits
 from chopmark.api.listeners import Doors
 from chopmark.api.protocol import bounded_protocol
 from chopmark.api.refusals import Refusals
+from chopmark.api.trust import Trust
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +31,33 @@ _LAST: Final = 1.0
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to the daemon."""
+    """A server that leaves signals to the daemon, and has a door of ours for TLS."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: ApiLimits,
+        protocol: type[HttpToolsProtocol],
+        trust: Trust | None,
+    ) -> None:
+        super().__init__(_config(app, limits, protocol))
+        self._protocol = protocol
+        self._limits = limits
+        self._trust = trust
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen."""
+        if self._trust is None:
+            await super().startup(sockets)
+            return
+        await super().startup([])
+        for listener in sockets or []:
+            context = self._trust.context
+            door = TlsDoor(listener, context, self._make_protocol, self._limits)
+            self.servers.append(door)  # type: ignore[arg-type]  # close() and wait_closed()
+
+    def _make_protocol(self) -> asyncio.Protocol:
+        return self._protocol(self.config, self.server_state, self.lifespan.state)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -45,6 +75,8 @@ async def serve(
     refusals: Refusals | None = None,
     name: str = "the API listens",
     doors: Doors | None = None,
+    callers: Callers | None = None,
+    trust: Trust | None = None,
 ) -> None:
     """Serve until cancelled; then finish what is running, within `limits.grace` seconds.
 
@@ -56,6 +88,8 @@ async def serve(
         ready: told the addresses once clients can connect, as `--gateway` takes them.
         refusals: counts what is refused before it is a request.
         name: what to say in the log, before the addresses.
+        callers: knows who may do what; everybody everything, if None.
+        trust: by TLS only, with these certificates; `listen` may then be any address.
         doors: keeps the sockets open for the next server; they are closed after this one, if None.
 
     Raises:
@@ -64,10 +98,13 @@ async def serve(
     """
     bounds = limits or ApiLimits()
     own = Doors()
-    listeners = (doors or own).open(path, listen)
-    server = _Server(_config(app, bounds, refusals or Refusals()))
+    listeners = (doors or own).open(path, listen, anywhere=trust is not None)
+    short = app.short if isinstance(app, Api) else None
+    protocol = bounded_protocol(bounds, refusals or Refusals(), short, callers or Callers(), trust)
+    server = _Server(app, bounds, protocol, trust)
     try:
-        addresses = [_address(listener) for listener in listeners]
+        scheme = "http" if trust is None else "https"
+        addresses = [_address(listener, scheme) for listener in listeners]
         _log.info("%s on %s", name, ", ".join(addresses))
         if ready is not None:
             ready(addresses)
@@ -103,11 +140,10 @@ async def _drop(server: _Server) -> None:
         connection.transport.abort()
 
 
-def _config(app: ASGIApp, limits: ApiLimits, refusals: Refusals) -> uvicorn.Config:
-    short = app.short if isinstance(app, Api) else None
+def _config(app: ASGIApp, limits: ApiLimits, protocol: type[HttpToolsProtocol]) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=bounded_protocol(limits, refusals, short),
+        http=protocol,
         ws="none",
         lifespan="off",
         interface="asgi3",
@@ -120,9 +156,9 @@ def _config(app: ASGIApp, limits: ApiLimits, refusals: Refusals) -> uvicorn.Conf
     )
 
 
-def _address(listener: socket.socket) -> str:
+def _address(listener: socket.socket, scheme: str) -> str:
     name = listener.getsockname()
     if listener.family == socket.AF_UNIX:
         return f"unix:{name}"
     host = f"[{name[0]}]" if listener.family == socket.AF_INET6 else name[0]
-    return f"http://{host}:{name[1]}"
+    return f"{scheme}://{host}:{name[1]}"

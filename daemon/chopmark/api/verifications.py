@@ -1,5 +1,8 @@
 """`POST /v1/verifications`: the verdict about a document, from our own replicas."""
 
+from typing import Final
+
+from chopmark.api.identity import CALLER
 from chopmark.api.limits import ApiLimits
 from chopmark.api.models import VerificationIn, read_body
 from chopmark.api.ports import Asked, Gateway
@@ -8,13 +11,28 @@ from chopmark.core.checkpoint import check_origin
 from chopmark.core.errors import MalformedError
 from chopmark.core.report import describe
 from chopmark.core.text import parse_decimal
-from chopmark.core.verdict import Question
+from chopmark.core.verdict import Question, Verdict, Word
+
+_GOOD: Final = (Word.VALID, Word.VALID_AS_OF)
 
 
 async def verify(body: bytes, gateway: Gateway, _: ApiLimits) -> Answer:
     """Verify one document by its digests, its proof, or a reference."""
     asked = _asked(read_body(body, VerificationIn), gateway)
-    return Answer(200, describe(await gateway.verify(asked), asked.digests))
+    verdict = await gateway.verify(asked)
+    content = describe(verdict, asked.digests)
+    if is_unchecked(verdict, asked.question):
+        content["issuer_unchecked"] = True
+    return Answer(200, content)
+
+
+def is_unchecked(verdict: Verdict, question: Question) -> bool:
+    """Whether a program is about to rely on whoever the issuer is: it has named none.
+
+    A person sees the issuer's name; a program that goes by the word takes any member's document
+    for that of the bank it has in mind.
+    """
+    return CALLER.get().machine and question.expect_issuer is None and verdict.word in _GOOD
 
 
 def _asked(body: VerificationIn, gateway: Gateway) -> Asked:

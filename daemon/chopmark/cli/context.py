@@ -22,6 +22,9 @@ class Options:
         json: print JSON for programs.
         gateway: address of the gateway, or None to look for it.
         config: path of the gateway's configuration, or None to look for it.
+        ca: the CA of a gateway by HTTPS, or None to look for it, as for the next two.
+        cert: the client's certificate.
+        key: its private key.
         progress: whether to show progress; None does on a terminal.
     """
 
@@ -29,13 +32,18 @@ class Options:
     gateway: str | None = None
     config: Path | None = None
     progress: bool | None = None
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
 
     def connect(self) -> "GatewayClient":
         """A client of the gateway; nothing is sent yet."""
         from chopmark.client.address import find_address
+        from chopmark.client.credentials import Credentials
         from chopmark.client.gateway import GatewayClient
 
-        return GatewayClient(find_address(self.gateway), patience=0)
+        shown = Credentials(self.ca, self.cert, self.key)
+        return GatewayClient(find_address(self.gateway), shown, patience=0)
 
     def connect_own(self) -> "GatewayClient":
         """The same; if a configuration is named it is its gateway, and no other that runs here."""

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial, reduce
+from inspect import signature
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -181,8 +182,14 @@ def _add_options(app: App) -> None:
             bool, Parameter(negative="", show_default=False, help="Print JSON for programs.")
         ] = False,
         gateway: Annotated[
-            str | None, Parameter(help="The gateway: unix:PATH or http://127.0.0.1:PORT.")
+            str | None,
+            Parameter(help="The gateway: unix:PATH, https://HOST:PORT, http://127.0.0.1:PORT."),
         ] = None,
+        ca: Annotated[
+            Path | None, Parameter(help="PEM file: the CA of a gateway by HTTPS.")
+        ] = None,
+        cert: Annotated[Path | None, Parameter(help="PEM file: your certificate for it.")] = None,
+        key: Annotated[str | None, Parameter(help="PEM file: its private key.")] = None,
         config: Annotated[
             Path | None, Parameter(help="The gateway's configuration, for local commands.")
         ] = None,
@@ -190,12 +197,21 @@ def _add_options(app: App) -> None:
             bool | None, Parameter(help="Show progress of long work (on a terminal: yes).")
         ] = None,
     ) -> int:
-        options = Options(json, gateway, config, progress)
+        chain, apps, _ = app.parse_commands(tokens)
+        if key is not None and _has_key(apps[-1]):  # offline commands, with a key of their own
+            tokens, key = (*chain, "--key", key, *tokens[len(chain) :]), None
+        files = (ca, cert, None if key is None else Path(key))
+        options = Options(json, gateway, config, progress, *files)
         command, bound, ignored = app.parse_args(tokens, **QUIET)
         given = dict.fromkeys(ignored, options)
         return int(command(*bound.args, **bound.kwargs, **given) or 0)
 
     app.meta.default(launch)
+
+
+def _has_key(command: App) -> bool:
+    function = command.default_command
+    return function is not None and "key" in signature(function).parameters
 
 
 def _run(app: App, arguments: Sequence[str]) -> int:

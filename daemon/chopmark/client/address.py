@@ -1,4 +1,4 @@
-"""Where the gateway is: `unix:PATH`, or loopback HTTP.
+"""Where the gateway is: `unix:PATH`, HTTPS, or loopback HTTP.
 
 Other machines are not reached by plain HTTP: a verdict that anyone on the way can change is none.
 """
@@ -16,7 +16,8 @@ VARIABLE: Final = "CHOPMARK_GATEWAY"
 DEFAULT: Final = "unix:/run/chopmark/api.sock"
 _MAX_SOCKET_PATH: Final = 107
 """Bytes (unix(7): 108 with the closing NUL)."""
-_HINT: Final = "an address is unix:PATH or http://127.0.0.1:PORT"
+_HINT: Final = "an address is unix:PATH, https://HOST:PORT or http://127.0.0.1:PORT"
+_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,11 @@ class Address:
     text: str
     socket: str | None
     url: str
+
+    @property
+    def secure(self) -> bool:
+        """Whether TLS is spoken there."""
+        return self.url.startswith("https:")
 
 
 def find_address(explicit: str | None = None, environment: Mapping[str, str] | None = None) -> str:
@@ -50,14 +56,15 @@ def parse_address(text: str) -> Address:
         return Address(text, path, "http://localhost")
     try:
         parts = urlsplit(text)
-        host, port = parts.hostname or "", parts.port or 80
+        host, port = parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
     except ValueError as error:
         raise UsageError("bad-address", f"not an address: {text!r}", hint=_HINT) from error
     extra = parts.path.strip("/") or parts.query or parts.fragment or parts.username
-    if parts.scheme != "http" or not _is_loopback(host) or extra:
-        raise UsageError("bad-address", f"not a local gateway's address: {text!r}", hint=_HINT)
+    good = host and (parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)))
+    if not good or extra:
+        raise UsageError("bad-address", f"not a gateway's address: {text!r}", hint=_HINT)
     literal = f"[{host}]" if ":" in host else host
-    return Address(text, None, f"http://{literal}:{port}")
+    return Address(text, None, f"{parts.scheme}://{literal}:{port}")
 
 
 def _is_loopback(host: str) -> bool:

@@ -9,6 +9,7 @@ from urllib.parse import quote
 from chopmark.client.address import parse_address
 from chopmark.client.async_transport import AsyncTransport
 from chopmark.client.bulk import attest_all
+from chopmark.client.credentials import Credentials
 from chopmark.client.gateway import PATIENCE, WAIT_SECONDS, no_progress
 from chopmark.client.messages import Attested, Job, Json, Outcome, Query, read_object, read_objects
 from chopmark.client.plans import (
@@ -35,12 +36,15 @@ class AsyncGatewayClient:
     """As `GatewayClient`, to which its methods answer; for any number of tasks at once.
 
     Args:
-        address: see `GatewayClient`, as for the patience.
+        address: see `GatewayClient`, as for what follows.
+        credentials: for HTTPS.
         patience: seconds.
     """
 
-    def __init__(self, address: str, *, patience: float = PATIENCE) -> None:
-        self._http = AsyncTransport(parse_address(address))
+    def __init__(
+        self, address: str, credentials: Credentials | None = None, *, patience: float = PATIENCE
+    ) -> None:
+        self._http = AsyncTransport(parse_address(address), credentials)
         self._patience = patience
 
     async def __aenter__(self) -> Self:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import httpx
 
 from chopmark.client.address import Address
+from chopmark.client.credentials import Credentials
 from chopmark.client.plans import Call
 from chopmark.client.transport import Reached, error_of, keep, options, parts_of
 
@@ -13,11 +14,11 @@ from chopmark.client.transport import Reached, error_of, keep, options, parts_of
 class AsyncTransport(Reached):
     """One connection pool to one gateway; any number of tasks may use it at once."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, credentials: Credentials | None = None) -> None:
         super().__init__(address)
         uds = address.socket
         transport = httpx.AsyncHTTPTransport(uds=uds) if uds else None
-        self._client = httpx.AsyncClient(transport=transport, **options(address))
+        self._client = httpx.AsyncClient(transport=transport, **options(address, credentials))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -1,4 +1,4 @@
-"""The gateway as a Python object: attest, verify, revoke and look, from this machine."""
+"""The gateway as a Python object: attest, verify, revoke and look."""
 
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -6,6 +6,7 @@ from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
 from chopmark.client.address import parse_address
+from chopmark.client.credentials import Credentials
 from chopmark.client.messages import (
     Attested,
     Job,
@@ -49,7 +50,7 @@ def no_progress(_done: int) -> None:
 
 
 class GatewayClient:
-    """Talks to one gateway over its unix socket or loopback HTTP.
+    """Talks to one gateway over its unix socket, HTTPS or loopback HTTP.
 
     Every method may raise `UnreachableError` (`gateway-unreachable`, `gateway-timeout`,
     `bad-answer`), `ForbiddenError`, and whatever the gateway answers with, as the error class of
@@ -58,15 +59,18 @@ class GatewayClient:
     idempotency key: nothing is recorded twice.
 
     Args:
-        address: `unix:PATH` or `http://127.0.0.1:PORT`.
+        address: `unix:PATH`, `https://HOST:PORT` or `http://127.0.0.1:PORT`.
+        credentials: for HTTPS; what they lack comes from the environment.
         patience: seconds without progress after which such an error is raised; 0 for at once.
 
     Raises:
-        UsageError: `bad-address`.
+        UsageError: `bad-address`, `bad-credentials`.
     """
 
-    def __init__(self, address: str, *, patience: float = PATIENCE) -> None:
-        self._http = Transport(parse_address(address))
+    def __init__(
+        self, address: str, credentials: Credentials | None = None, *, patience: float = PATIENCE
+    ) -> None:
+        self._http = Transport(parse_address(address), credentials)
         self._patience = patience
 
     def __enter__(self) -> Self:

@@ -42,6 +42,7 @@ _TRY_AGAIN: Final = frozenset(
         "hsm-away",
         "queue-full",
         "overloaded",
+        "rate-limited",
         "storage-full",
         "log-behind",
         "stopping",

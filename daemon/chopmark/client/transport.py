@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Self
@@ -9,6 +10,7 @@ from typing import Any, Final, Self
 import httpx
 
 from chopmark.client.address import Address
+from chopmark.client.credentials import Credentials, explain, find_credentials, make_context
 from chopmark.client.plans import Call, decode
 from chopmark.client.problem import bad_answer, error_from_problem
 from chopmark.core.errors import ChopmarkError, ForbiddenError, UnreachableError
@@ -30,10 +32,12 @@ class Reached:
         message = f"the gateway at {self._address.text} does not answer in time"
         return UnreachableError("gateway-timeout", message, hint="`chopmark status` tells more")
 
-    def unreachable(self, error: Exception) -> UnreachableError | ForbiddenError:
+    def unreachable(self, error: Exception) -> ChopmarkError:
         """The error for a connection that is not made, or breaks off."""
         where = self._address.text
         cause = _os_error(error)
+        if isinstance(cause, ssl.SSLError) and (known := explain(cause, where)) is not None:
+            return known
         if isinstance(cause, PermissionError):
             message = f"you may not use the gateway at {where}"
             return ForbiddenError("gateway-forbidden", message, hint="join the group chopmark")
@@ -46,11 +50,11 @@ class Reached:
 class Transport(Reached):
     """One connection pool to one gateway; not for use by several threads at once."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, credentials: Credentials | None = None) -> None:
         super().__init__(address)
         self._probed = address.socket is None
         transport = httpx.HTTPTransport(uds=address.socket) if address.socket else None
-        self._client = httpx.Client(transport=transport, **options(address))
+        self._client = httpx.Client(transport=transport, **options(address, credentials))
 
     def __enter__(self) -> Self:
         return self
@@ -148,13 +152,14 @@ def keep(body: bytearray, chunk: bytes) -> None:
         raise bad_answer()
 
 
-def options(address: Address) -> dict[str, Any]:
+def options(address: Address, credentials: Credentials | None) -> dict[str, Any]:
     """How httpx is to talk to a gateway."""
     return {
         "base_url": address.url,
         "timeout": httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-        # Proxies of the environment are for the network: this never leaves the machine.
+        # Proxies of the environment would see who asks whom, and the gateway their certificate.
         "trust_env": False,
+        "verify": make_context(find_credentials(credentials)) if address.secure else True,
     }
 
 

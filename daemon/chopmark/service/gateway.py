@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from chopmark.api.ports import Asked, Awaited, Forks, Hsm, Identity, Keys, Rosters, Until
+from chopmark.api.roles import check_kind
 from chopmark.core.catalogue import Catalogue, Terms
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.draft import PLAINLY, Asking, Draft, Drafts, Earlier, Recorded
-from chopmark.core.entry import REASONS
+from chopmark.core.entry import REASONS, Attestation, parse_entry
 from chopmark.core.errors import ChopmarkError, MissingError, RefusedError, TryAgainError
 from chopmark.core.idempotency import Key
 from chopmark.core.member import Member
@@ -107,8 +108,10 @@ class GatewayService:
         Raises:
             RefusedError: `no-such-attestation`.
         """
-        if not is_attestation(await self._own_entry(index)):
+        entry = await self._own_entry(index)
+        if not is_attestation(entry):
             raise _no_attestation(index)
+        _check_kind_of(entry)
 
     async def earlier(self, key: Key) -> Earlier | None:
         """What an idempotency key stands for; see `ledger.duplicates.find_named`."""
@@ -187,8 +190,10 @@ class GatewayService:
         if not 0 <= reason < len(REASONS):
             hint = ", ".join(f"{code} {text}" for code, text in enumerate(REASONS))
             raise RefusedError("no-such-reason", f"there is no reason {reason}", hint=hint)
-        if not is_revocable(await self._own_entry(index)):
+        entry = await self._own_entry(index)
+        if not is_revocable(entry):
             raise _no_attestation(index)
+        _check_kind_of(entry)
         return await self._sequencer.record([(index, reason)], seconds, asking=asking)
 
     async def wait_signed(self, index: int, seconds: float) -> bool:
@@ -327,3 +332,14 @@ def one_of(result: Recorded | BaseException) -> Earlier | ChopmarkError:
 def _no_attestation(index: int) -> RefusedError:
     hint = "only entries of this gateway's own log can be named"
     return RefusedError("no-such-attestation", f"entry {index} is no attestation", hint=hint)
+
+
+def _check_kind_of(entry: bytes) -> None:
+    """Refuse a caller's touching an attestation of a kind that it may not have attested.
+
+    Raises:
+        ForbiddenError: `kind-not-granted`.
+    """
+    parsed = parse_entry(entry)
+    if isinstance(parsed, Attestation):
+        check_kind(parsed.kind)

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from chopmark.api.server import serve
 from chopmark.core.errors import ChopmarkError
 from chopmark.service.access import TokenAccess, open_access
 from chopmark.service.audit_book import Book
+from chopmark.service.callers import Entrance, open_entrance
 from chopmark.service.config import DEFAULT_PATH, Config, find_config, load_config, read_fingerprint
 from chopmark.service.logs import set_up_logging
 from chopmark.service.notify import feed_watchdog, notify_ready, notify_status, notify_stopping
@@ -61,10 +63,13 @@ async def _main(config: Config, fingerprint: str = "") -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     doors, access = Doors(), open_access(config)
+    entrance = await asyncio.to_thread(open_entrance, config.api)
     before: Left | None = None
     try:
         while not stopped.is_set():
-            before = await _run_parts(config, fingerprint, stopped, doors, access, before)
+            before = await _run_parts(
+                *(config, fingerprint, stopped, doors, access, entrance, before)
+            )
     finally:
         doors.close()
         LOG.info("stopped")
@@ -76,6 +81,7 @@ async def _run_parts(
     stopped: asyncio.Event,
     doors: Doors,
     access: TokenAccess,
+    entrance: Entrance,
     before: Left | None,
 ) -> Left | None:
     """Run until we are to stop, or the roster has other members than the parts were made with.
@@ -88,10 +94,12 @@ async def _run_parts(
         parts = await build(config, stack, access)
         parts.auditing.fingerprint = fingerprint
         parts.standing.before = before
+        if entrance.trust is not None:
+            parts.report.more_alarms = entrance.trust.alarms
         settle()
         stack.enter_context(quieten(parts.refusals))
         async with asyncio.TaskGroup() as tasks:
-            running = _start(config, parts, tasks, doors)
+            running = _start(config, parts, tasks, doors, entrance)
             await _wait_any(stopped, parts.rosters.changed)
             if stopped.is_set():
                 notify_stopping()
@@ -114,7 +122,7 @@ async def _wait_any(*events: asyncio.Event) -> None:
 
 
 def _start(
-    config: Config, parts: Parts, tasks: asyncio.TaskGroup, doors: Doors
+    config: Config, parts: Parts, tasks: asyncio.TaskGroup, doors: Doors, entrance: Entrance
 ) -> dict[str, asyncio.Task[None]]:
     health = _Health(parts)
     jobs = {
@@ -122,7 +130,7 @@ def _start(
         "sequencer": parts.sequencer.run(),
         "mesh": parts.mesh.run(),
         "trust": parts.trust.run(),
-        "api": _serve_api(config, parts, doors),
+        "api": _serve_api(config, parts, doors, entrance),
         "submissions": parts.submissions.run(),
         "retention": parts.retention.run(),
         "salts": parts.salts.run(),
@@ -135,19 +143,26 @@ def _start(
         "health": health.run(),
         "watchdog": feed_watchdog(lambda: health.good),
     }
+    if entrance.trust is not None:
+        jobs["tls-files"] = entrance.trust.watch()
     if config.metrics.listen_address is not None:
         jobs["metrics"] = _serve_metrics(config.metrics.listen_address, parts, doors)
     return {name: tasks.create_task(job, name=name) for name, job in jobs.items()}
 
 
-async def _serve_api(config: Config, parts: Parts, doors: Doors) -> None:
+async def _serve_api(config: Config, parts: Parts, doors: Doors, entrance: Entrance) -> None:
     if parts.standing.before is not None:  # who connects meanwhile waits, and is not refused
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE):
                 await parts.standing.settled()
     more = [*parts.routes, *make_audit_routes(Book(parts.log, parts.auditing))]
     app, api = create_app(parts.gateway, more=more), config.api
-    await serve(app, api.socket, api.listen_address, refusals=parts.refusals, doors=doors)
+    door = partial(serve, app, refusals=parts.refusals, doors=doors, callers=entrance.callers)
+    async with asyncio.TaskGroup() as servers:
+        servers.create_task(door(api.socket, api.listen_address), name="api plain")
+        if api.tls is not None:
+            secured = door(None, api.tls.listen_address, trust=entrance.trust)
+            servers.create_task(secured, name="api tls")
 
 
 def _serve_metrics(

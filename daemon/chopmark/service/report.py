@@ -1,6 +1,6 @@
 """How the gateway is, as JSON and in words (docs/api.md, `GET /v1/status`)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -63,6 +63,7 @@ class Report:
         self._standing = standing
         self._rosters = rosters
         self._retention = retention
+        self.more_alarms: Callable[[], list[dict[str, str]]] = list
 
     def status(self) -> dict[str, Any]:
         """State of the gateway."""
@@ -112,7 +113,7 @@ class Report:
         unwitnessed = self._trust.alarms(state.head.size, state.witnessed_size)
         forks, clock = self._forks.alarms(), self._guard.alarms()
         own = hsm_alarms(self._signer) + self._standing.alarms() + self._storage.alarms()
-        return own + unwitnessed + forks + clock + self._rosters.alarms()
+        return own + unwitnessed + forks + clock + self._rosters.alarms() + self.more_alarms()
 
     def not_ready(self) -> list[str]:
         """Why attesting does not work at present; empty when it does."""

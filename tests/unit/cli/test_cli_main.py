@@ -76,6 +76,21 @@ def test_page_names_every_option(run: Run) -> None:
         assert not missing - {"--policy"}, (command, missing)
 
 
+@pytest.mark.parametrize("command", ["evidence check", "evidence sign", "hsm ceremony check"])
+def test_command_with_a_key_of_its_own_gets_it(run: Run, command: str) -> None:
+    words = command.split()
+    places = [(*words, "file", "--key", "nothing"), ("--key", "nothing", *words, "file")]
+    first, second = (run(*place) for place in places)
+    assert "--key" not in first.err.partition("hint")[0]
+    assert (first.code, first.err) == (second.code, second.err)
+
+
+def test_key_of_other_commands_is_for_https(run: Run) -> None:
+    ended = run("status", "--gateway", "https://127.0.0.1:9", "--key", "none.key")
+    assert ended.code == 64
+    assert "without its certificate" in ended.err
+
+
 def test_page_has_the_exit_codes() -> None:
     from chopmark.core import errors
     from chopmark.core.verdict import EXIT

@@ -238,9 +238,16 @@ def test_client_asks_no_proxy(monkeypatch: pytest.MonkeyPatch, gateway: SocketGa
 
 @pytest.mark.parametrize(
     "text",
-    ["http://127.0.0.1:8080", "http://[::1]:8080/", "http://localhost:1", "unix:/run/x.sock"],
+    [
+        "http://127.0.0.1:8080",
+        "http://[::1]:8080/",
+        "http://localhost:1",
+        "unix:/run/x.sock",
+        "https://gateway.bank.example:8443",
+        "https://10.0.0.1",
+    ],
 )
-def test_address_is_local(text: str) -> None:
+def test_address_is_local_or_secure(text: str) -> None:
     assert parse_address(text).text == text
 
 
@@ -253,7 +260,9 @@ def test_address_is_local(text: str) -> None:
         "/run/x.sock",
         "http://bank.example",
         "http://10.0.0.1:80",
-        "https://127.0.0.1",
+        "https://",
+        "https://bank.example/v1",
+        "ftp://127.0.0.1",
         "http://127.0.0.1:99999",
         "http://127.0.0.1:80/v1",
         "http://user@127.0.0.1",
@@ -261,7 +270,7 @@ def test_address_is_local(text: str) -> None:
         "http://127.0.0.1.example",
     ],
 )
-def test_address_refuses_what_is_not_local(text: str) -> None:
+def test_address_refuses_what_is_neither_local_nor_secure(text: str) -> None:
     with pytest.raises(UsageError):
         parse_address(text)
 

@@ -1,0 +1,126 @@
+"""Which role which route asks for: one table, in front of the routes and of the short way.
+
+A route that is missing here is an operator's alone; a test finds it.
+"""
+
+from collections.abc import Awaitable, Mapping
+from functools import wraps
+from typing import Any, Final
+
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from chopmark.api.identity import CALLER, ROLES, Caller, Role
+from chopmark.api.limits import ApiLimits
+from chopmark.api.ports import Gateway
+from chopmark.api.posts import Answer, Handler
+from chopmark.core.errors import ForbiddenError
+
+_Roles = frozenset[Role]
+_ISSUER: Final[_Roles] = frozenset({"issuer"})
+_VERIFIER: Final[_Roles] = frozenset({"verifier"})
+_AUDITOR: Final[_Roles] = frozenset({"auditor"})
+_OPERATOR: Final[_Roles] = frozenset({"operator"})
+_READERS: Final = _VERIFIER | _AUDITOR
+_WHERE: Final = "an operator gives roles in the gateway's configuration"
+
+TABLE: Final[Mapping[str, _Roles]] = {
+    "/v1/attestations": _ISSUER,
+    "/v1/attestations:batch": _ISSUER,
+    "/v1/attestations:compact": _ISSUER,
+    "/v1/revocations": _ISSUER,
+    "/v1/consents": _ISSUER,
+    "/v1/uses": _ISSUER,
+    "/v1/verifications": _VERIFIER,
+    "/v1/verifications:batch": _VERIFIER,
+    "/v1/documents/{alg}/{hex}": _VERIFIER,
+    "/v1/trace": _VERIFIER,
+    "/v1/events": _VERIFIER,
+    "/v1/entries": _READERS,
+    "/v1/proofs/{member}/{index}": ROLES,
+    "/log": _READERS,
+    "/v1/audit": _AUDITOR,
+    "/v1/audit/proofs/{number}": _AUDITOR,
+    "/v1/evidence": _AUDITOR | _OPERATOR,
+    "/v1/evidence/releases": _OPERATOR,
+    "/v1/hsm": _OPERATOR,
+    "/v1/hsm/pin": _OPERATOR,
+    "/v1/hsm/unlatch": _OPERATOR,
+    "/v1/hsm/maintenance": _OPERATOR,
+    "/v1/keys": _OPERATOR,
+    "/v1/keys/generate": _OPERATOR,
+    "/v1/keys/activate": _OPERATOR,
+    "/v1/keys/retire": _OPERATOR,
+    "/v1/keys/destroy": _OPERATOR,
+    "/v1/roster/signatures": _OPERATOR,
+    "/v1/roster/versions": _OPERATOR,
+    "/v1/roster/pin": _OPERATOR,
+    "/v1/roster": ROLES,
+    "/v1/status": ROLES,
+    "/v1/peers": ROLES,
+    "/v1/replicas": ROLES,
+    "/v1/policy": ROLES,
+    "/v1/export": ROLES,
+    "/healthz": ROLES,
+    "/readyz": ROLES,
+    "/add-checkpoint": ROLES,
+    "/witness/{origin_hash}/checkpoint": ROLES,
+}
+"""By path, as Litestar has it; any of the roles will do."""
+METERED: Final = frozenset({"/v1/attestations", "/v1/verifications"})
+"""Paths of which each request is one document of the client's rate; streams pace themselves."""
+
+
+def admit(path: str) -> None:
+    """Let the caller do what the route at `path` does, or say why not.
+
+    Raises:
+        ForbiddenError: what bars the caller (`no-client-certificate`, `unknown-client` …), or
+            `role-missing`.
+        TryAgainError: `rate-limited`.
+    """
+    caller = CALLER.get()
+    if caller.barred is not None:
+        code, message, hint = caller.barred
+        raise ForbiddenError(code, message, hint=hint)
+    needed = TABLE.get(path, _OPERATOR)
+    if needed.isdisjoint(caller.roles):
+        raise _role_missing(caller, needed)
+    if caller.bucket is not None and path in METERED:
+        caller.bucket.take()
+
+
+def check_kind(kind: str) -> None:
+    """Refuse a kind of document that the caller may not have attested.
+
+    Raises:
+        ForbiddenError: `kind-not-granted`.
+    """
+    caller = CALLER.get()
+    if not caller.may_issue(kind):
+        granted = ", ".join(sorted(caller.kinds))
+        message = f"{caller.client} may not have documents of the kind {kind[:40]!r} attested"
+        hint = f"it may: {granted}; {_WHERE} ({caller.block})"
+        raise ForbiddenError("kind-not-granted", message, hint=hint)
+
+
+def admitted(path: str, handle: Handler) -> Handler:
+    """A handler of the short way, with the check before it."""
+
+    @wraps(handle)
+    def check(body: bytes, gateway: Gateway, limits: ApiLimits) -> Awaitable[Answer]:
+        admit(path)
+        return handle(body, gateway, limits)
+
+    return check
+
+
+def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """The check before every handler of the long way, for Litestar."""
+    admit(connection.scope["path_template"])
+
+
+def _role_missing(caller: Caller, needed: _Roles) -> ForbiddenError:
+    words = " or ".join(sorted(needed))
+    message = f"{caller.client} may not do this: it lacks the role {words}"
+    return ForbiddenError("role-missing", message, hint=f"{_WHERE} ({caller.block})")

@@ -1,0 +1,132 @@
+"""Who may do what: the table, and each way to be refused."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from chopmark.api.app import create_app
+from chopmark.api.audit import make_audit_routes
+from chopmark.api.identity import ANY_KIND, CALLER, OURSELVES, ROLES, Caller, Role
+from chopmark.api.roles import METERED, TABLE, admit, check_kind
+from chopmark.api.submissions import make_witness_routes
+from chopmark.api.tiles import make_tile_route
+from chopmark.core.errors import ForbiddenError
+from fakegateway import FakeGateway
+
+SHA = "0a" * 32
+
+
+@pytest.fixture(autouse=True)
+def _as_before() -> Iterator[None]:
+    token = CALLER.set(OURSELVES)
+    yield
+    CALLER.reset(token)
+
+
+PAGE = (Path(__file__).parents[3] / "docs/api.md").read_text()
+
+
+def routes() -> set[str]:
+    """Every path that the daemon serves, as the router has it."""
+    gateway = FakeGateway()
+    witness = make_witness_routes(None, gateway)  # type: ignore[arg-type]
+    audit = make_audit_routes(None)  # type: ignore[arg-type]
+    more = [make_tile_route(None), *witness, *audit]  # type: ignore[arg-type]
+    return {route.path_format for route in create_app(gateway, more=more).routes.routes}
+
+
+def test_every_route_has_its_roles() -> None:
+    assert routes() - TABLE.keys() == set()
+
+
+def test_every_role_is_in_the_page_with_its_routes() -> None:
+    section = PAGE.partition("\n## Who may do what")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", section, re.MULTILINE))
+    assert rows.keys() == ROLES
+    present = routes()
+    for path, roles in TABLE.items():
+        if path not in present or roles == ROLES:
+            continue
+        name = re.sub(r"/\{.*", "", path.removeprefix("/v1/").lstrip("/"))
+        for role in roles:
+            named = f"`{name}`" in rows[role] or f"`{name.partition('/')[0]}`" in rows[role]
+            assert named, (path, role)
+
+
+def test_paths_that_are_metered_are_routes() -> None:
+    assert routes() >= METERED
+
+
+@pytest.mark.parametrize("role", sorted(ROLES))
+def test_role_opens_its_own_routes_and_no_other(role: Role) -> None:
+    CALLER.set(Caller("cert x", frozenset({role}), ANY_KIND, machine=True, door="tls"))
+    for path, roles in TABLE.items():
+        if role in roles:
+            admit(path)
+            continue
+        with pytest.raises(ForbiddenError) as caught:
+            admit(path)
+        assert caught.value.code == "role-missing"
+        assert "cert x" in caught.value.message
+        assert all(needed in caught.value.message for needed in roles)
+
+
+def test_route_that_the_table_lacks_is_an_operators() -> None:
+    CALLER.set(Caller("uid 7", ROLES - {"operator"}, ANY_KIND, machine=True, door="unix"))
+    with pytest.raises(ForbiddenError, match="operator"):
+        admit("/v1/new")
+
+
+async def test_long_way_asks_the_table_under_every_spelling(client: httpx.AsyncClient) -> None:
+    CALLER.set(Caller("uid 7", frozenset({"verifier"}), ANY_KIND, machine=True, door="unix"))
+    body = {"digests": {"sha256": SHA}}
+    for path in (
+        "/v1/attestations",
+        "/v1/attestations/",
+        "//v1/attestations",
+        "/v1/%61ttestations",
+    ):
+        answer = await client.post(path, json=body)
+        assert answer.status_code in (403, 404), path
+    assert (await client.get("/v1/proofs/hk-1/0")).json()["code"] != "role-missing"
+    refused = await client.get("/v1/keys")
+    assert (refused.status_code, refused.json()["code"]) == (403, "role-missing")
+    assert "[[api.user]]" in refused.json()["hint"]
+
+
+def test_kind_is_granted_by_name_or_by_the_star() -> None:
+    CALLER.set(Caller("cert x", ROLES, frozenset({"diploma", "kyc"}), machine=True, door="tls"))
+    check_kind("diploma")
+    with pytest.raises(ForbiddenError) as caught:
+        check_kind("bank-statement")
+    assert caught.value.code == "kind-not-granted"
+    assert "diploma, kyc" in caught.value.hint
+    CALLER.set(Caller("cert x", ROLES, ANY_KIND, machine=True, door="tls"))
+    check_kind("bank-statement")
+
+
+@pytest.mark.parametrize(
+    ("machine", "asked", "told"),
+    [(True, {}, True), (True, {"expect_issuer": "hk-1"}, False), (False, {}, False)],
+)
+async def test_program_that_names_no_issuer_is_told_so(
+    client: httpx.AsyncClient, *, machine: bool, asked: dict[str, str], told: bool
+) -> None:
+    CALLER.set(Caller("uid 7", ROLES, ANY_KIND, machine=machine, door="unix"))
+    body = {"digests": {"sha256": SHA}}
+    await client.post("/v1/attestations", json=body)
+    answer = await client.post("/v1/verifications", json=body | asked)
+    assert answer.json()["verdict"] == "valid"
+    assert answer.json().get("issuer_unchecked", False) is told
+
+
+async def test_program_is_told_nothing_where_there_is_nothing_to_rely_on(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    CALLER.set(Caller("uid 7", ROLES, ANY_KIND, machine=True, door="unix"))
+    answer = await client.post("/v1/verifications", json={"digests": {"sha256": "ff" * 32}})
+    assert "issuer_unchecked" not in answer.json()
+    assert not gateway.leaves
