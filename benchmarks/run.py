@@ -40,6 +40,7 @@ STEPS: Final = (
     Step(("witness.quorum.p50", "witness.quorum.p99"), witness.quorum),
     Step(("attest.bulk",), attest.bulk),
     Step(("attest.compact",), attest.compact),
+    Step(("attest.blinded",), attest.blinded),
     Step(("attest.slow_hsm",), attest.slow_hsm),
     Step(("client.million", "client.million.growth"), million.million),
     Step(secured.ROWS, secured.all_rows),

@@ -66,7 +66,8 @@ def attest_all(
         uniform = len({one.sm3 is None for one in taken}) == 1
         if len(taken) >= FEW and uniform:
             request = _hash(f"{name}\n{number}")[:REQUEST_ID]
-            header = Header(request, job.kind, job.valid_until, taken[0].sm3 is not None)
+            terms = job.kind, job.valid_until, taken[0].sm3 is not None
+            header = Header(request, *terms, blinded=job.blinded)
             digests = b"".join([one.sha256 + (one.sm3 or b"") for one in taken])
             del taken
             plan = CompactPlan(header, digests, patience, 0, _counting(progress, done))
@@ -82,7 +83,8 @@ def attest_all(
 def _attest_lines(
     taken: Sequence[Digests], job: Job, wish: Wish, patience: Patience, name: str, first: int
 ) -> Plan[None]:
-    drafts = (Draft(one.sha256, job.kind, one.sm3, job.valid_until) for one in taken)
+    terms = job.valid_until, None, job.blinded
+    drafts = (Draft(one.sha256, job.kind, one.sm3, *terms) for one in taken)
     keys = (_hash(f"{name}\n{first}\n{at}").hex()[:32] for at in range(len(taken)))
     yield from attest_many(drafts, wish, LINES, patience, keys)
 

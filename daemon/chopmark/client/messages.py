@@ -59,11 +59,13 @@ class Job:
         valid_until: ms since the Unix epoch, if they end.
         name: of the job; the same documents under the same name are attested once. A new one is
             made if there is none.
+        blinded: whether their digests are hidden from the other members.
     """
 
     kind: str = "document"
     valid_until: int | None = None
     name: str = ""
+    blinded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,12 @@ def encode_digests(digests: Digests) -> Json:
 def encode_draft(draft: Draft) -> Json:
     """All of an attestation's JSON but its digests."""
     until = format_time(draft.valid_until) if draft.valid_until is not None else None
-    values = {"kind": draft.kind, "valid_until": until, "supersedes": draft.supersedes}
+    values = {
+        "kind": draft.kind,
+        "valid_until": until,
+        "supersedes": draft.supersedes,
+        "blinded": draft.blinded or None,
+    }
     return {key: value for key, value in values.items() if value is not None}
 
 

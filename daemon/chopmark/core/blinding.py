@@ -7,12 +7,14 @@ attestations gets one seed for all of them, and no more than that is kept of the
 
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
 import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256 as HASH_NAME
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
@@ -31,6 +33,8 @@ MINUTE: Final = 60_000
 """Ms: blinded attestations say when they were made in whole minutes."""
 MAX_SALT_KEY: Final = 256
 """Bytes of the largest salt key that is read."""
+NONCE: Final = 12
+"""Bytes with which a box begins."""
 _BLOCK: Final = 64
 """Salts of one expansion: one each would take four times as long."""
 _SEED_INFO: Final = b"chopmark/seed/v1\n"
@@ -146,11 +150,38 @@ class SaltKey:
 
     origin: str
     since: int
-    key: bytes
+    key: bytes = field(repr=False)
 
     def encode(self) -> bytes:
         """As it stands in the token."""
         return encode_cbor({0: 1, 1: self.origin, 2: self.since, 3: self.key})
+
+    def seal(self, seed: bytes, first: int, nonce: bytes) -> bytes:
+        """A seed as the database keeps it: under AES-256-GCM.
+
+        Args:
+            seed: of a run.
+            first: number of the salt of the run's first entry.
+            nonce: 12 random bytes.
+        """
+        return nonce + AESGCM(self.key).encrypt(nonce, seed, self._bind(first))
+
+    def open(self, box: bytes, first: int) -> bytes:
+        """The seed in a box.
+
+        Raises:
+            MalformedError: `damaged-seed`.
+        """
+        nonce, sealed = box[:NONCE], box[NONCE:]
+        try:
+            return AESGCM(self.key).decrypt(nonce, sealed, self._bind(first))
+        except (InvalidTag, ValueError) as error:
+            message = "what was kept of a blinded attestation is damaged"
+            raise MalformedError("damaged-seed", message) from error
+
+    def _bind(self, first: int) -> bytes:
+        """What a sealed seed is bound to."""
+        return f"chopmark/sealed-seed/v1\n{self.origin}\n{self.since}\n{first}\n".encode()
 
 
 def parse_salt_key(data: bytes) -> SaltKey:

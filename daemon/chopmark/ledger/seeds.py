@@ -43,6 +43,10 @@ class KeptSeed(NamedTuple):
 
 def write_seeds(db: sqlite3.Connection, seeds: Sequence[KeptSeed]) -> None:
     """Write the seeds of runs, within the caller's transaction."""
+    if not seeds:
+        return
+    # What is above was lost when the ledger was recovered: other entries take its place now.
+    db.execute("DELETE FROM seed WHERE start >= ?", (seeds[0].start,))
     rows = [(kept.start, kept.size, *kept.sealed) for kept in seeds]
     db.executemany("INSERT INTO seed VALUES (?, ?, ?, ?, ?, ?)", rows)
 
@@ -57,6 +61,12 @@ def find_seed(db: sqlite3.Connection, index: int) -> KeptSeed | None:
     if row is None or index >= row[0] + row[1]:
         return None
     return KeptSeed(row[0], row[1], Sealed(*row[2:]))
+
+
+def is_any_over(db: sqlite3.Connection, now: int) -> bool:
+    """Whether there is something to forget; see `forget_seeds`."""
+    query = "SELECT 1 FROM seed WHERE until < ? LIMIT 1"
+    return db.execute(query, (now,)).fetchone() is not None
 
 
 def forget_seeds(db: sqlite3.Connection, now: int) -> None:

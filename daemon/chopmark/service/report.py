@@ -22,6 +22,7 @@ from chopmark.service.hsm_state import describe_hsm, hsm_alarms
 from chopmark.service.looplag import LoopLag
 from chopmark.service.retention import Retention
 from chopmark.service.rosters import Rosters
+from chopmark.service.salts import Salts
 from chopmark.service.standing import Standing
 from chopmark.service.storage import Storage
 from chopmark.service.trust import Trust
@@ -47,6 +48,7 @@ class Report:
         standing: Standing,
         rosters: Rosters,
         retention: Retention,
+        salts: Salts,
     ) -> None:
         self._own = own
         self._log = log
@@ -64,6 +66,7 @@ class Report:
         self._rosters = rosters
         self._retention = retention
         self.more_alarms: Callable[[], list[dict[str, str]]] = list
+        self._salts = salts
 
     def status(self) -> dict[str, Any]:
         """State of the gateway."""
@@ -113,6 +116,7 @@ class Report:
         unwitnessed = self._trust.alarms(state.head.size, state.witnessed_size)
         forks, clock = self._forks.alarms(), self._guard.alarms()
         own = hsm_alarms(self._signer) + self._standing.alarms() + self._storage.alarms()
+        own += self._salts.alarms()
         return own + unwitnessed + forks + clock + self._rosters.alarms() + self.more_alarms()
 
     def not_ready(self) -> list[str]:

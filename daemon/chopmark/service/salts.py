@@ -15,16 +15,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-from chopmark.core.blinding import SEED, SaltKey, blind_all, extract_seed
+from chopmark.core.blinding import NONCE, SEED, SaltKey, blind_all, extract_seed
 from chopmark.core.draft import Draft, Drafts
-from chopmark.core.errors import ChopmarkError, ConfigurationError, MissingError, TryAgainError
+from chopmark.core.errors import (
+    ChopmarkError,
+    ConfigurationError,
+    MalformedError,
+    MissingError,
+    TryAgainError,
+)
 from chopmark.core.ports import Clock, SaltKeeper
 from chopmark.ledger.gather import Gather
 from chopmark.ledger.log import Log
-from chopmark.ledger.seeds import KEPT, Sealed, forget_seeds
+from chopmark.ledger.seeds import KEPT, Sealed, forget_seeds, is_any_over
 from chopmark.ledger.worker import Worker
 
 LOG: Final = logging.getLogger("chopmark")
@@ -34,7 +37,6 @@ PAUSE: Final = 600.0
 """Seconds between looks for what is to be forgotten, once the token has been read."""
 RETRY: Final = 5.0
 """Seconds between attempts to read the token."""
-_NONCE: Final = 12
 
 
 class Hidden(NamedTuple):
@@ -73,13 +75,21 @@ class Salts:
         self._keeper = keeper
         self._clock = clock
         self._random = random
-        self._keys: dict[int, AESGCM] = {}
+        self._keys: dict[int, SaltKey] = {}
         self._read = False
         self._fresh: _Fresh | None = None
         self._number = 0
         self._hiding = Gather(worker, self._hide_all, "blinding", self._prepare)
         self.refused: str | None = None
         log.open_seeds(self.open)
+
+    def alarms(self) -> list[dict[str, str]]:
+        """What an operator must know."""
+        if self.refused is None:
+            return []
+        message = f"proofs of blinded attestations cannot be given after a restart: {self.refused}"
+        hint = "see that clients take proofs at once, and that the token keeps data objects"
+        return [{"code": "salts-in-memory", "message": message, "hint": hint}]
 
     async def run(self) -> None:
         """Forget for ever what has had its day."""
@@ -98,7 +108,8 @@ class Salts:
             TryAgainError: the HSM is away, or the disk is full.
         """
         now = self._clock.now_ms()
-        await self._log.write(lambda store: store.change(lambda db: forget_seeds(db, now)))
+        if await self._log.read(lambda reader, _: reader.look(is_any_over, now)):
+            await self._log.write(lambda store: store.change(lambda db: forget_seeds(db, now)))
         await self._read_keys()
         before = now - KEPT - PERIOD
         for since in [since for since in self._keys if since < before]:
@@ -133,11 +144,10 @@ class Salts:
             message = "the salt of this blinded attestation is gone: it is kept for 24 hours"
             hint = "use the proof that was given then, or attest the document again"
             raise MissingError("salt-gone", message, hint=hint)
-        nonce, box = sealed.box[:_NONCE], sealed.box[_NONCE:]
         try:
-            return key.decrypt(nonce, box, self._context(sealed.key, sealed.first))
-        except InvalidTag as error:
-            message = "what was kept of this blinded attestation is damaged: its salt is gone"
+            return key.open(sealed.box, sealed.first)
+        except MalformedError as error:
+            message = f"{error.message}: its salt is gone"
             raise MissingError("salt-gone", message, hint="attest the document again") from error
 
     async def _prepare(self) -> None:
@@ -153,20 +163,20 @@ class Salts:
     async def _read_keys(self) -> None:
         """At the first call: what an earlier run of the gateway has left in the token."""
         if not self._read:
-            for key in await self._keeper.read_salt_keys():
-                self._keys[key.since] = AESGCM(key.key)
+            self._keys |= {key.since: key for key in await self._keeper.read_salt_keys()}
             self._read = True
 
     async def _make_key(self, since: int) -> None:
         made = extract_seed(await self._keeper.random(SEED), self._random(SEED), since)
+        key = SaltKey(self._log.origin, since, made)
         try:
-            await self._keeper.write_salt_key(SaltKey(self._log.origin, since, made))
+            await self._keeper.write_salt_key(key)
         except ConfigurationError as error:
             if self.refused is None:
                 said = "proofs of blinded attestations must be taken before the gateway stops"
                 LOG.warning("%s: %s", error.message, said, extra={"code": error.code})
             self.refused = error.message
-        self._keys[since] = AESGCM(made)
+        self._keys[since] = key
 
     def _hide_all(
         self, runs: Sequence[tuple[Sequence[Draft | Drafts], int]]
@@ -187,10 +197,5 @@ class Salts:
         self._number += 1
         seed = extract_seed(fresh.random, self._random(SEED), self._number)
         made = blind_all(drafts, self._log.origin, seed, first)
-        nonce = self._random(_NONCE)
-        box = self._keys[fresh.since].encrypt(nonce, seed, self._context(fresh.since, first))
-        return Hidden(made, seed, Sealed(fresh.since, nonce + box, first, fresh.now + KEPT))
-
-    def _context(self, since: int, first: int) -> bytes:
-        """What a sealed seed is bound to."""
-        return f"chopmark/sealed-seed/v1\n{self._log.origin}\n{since}\n{first}\n".encode()
+        box = self._keys[fresh.since].seal(seed, first, self._random(NONCE))
+        return Hidden(made, seed, Sealed(fresh.since, box, first, fresh.now + KEPT))

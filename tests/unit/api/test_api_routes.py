@@ -4,8 +4,10 @@ from base64 import b64encode
 import httpx
 import pytest
 
+from chopmark.core.blinding import blind, salt_at
 from chopmark.core.draft import Earlier
 from chopmark.core.entry import (
+    SHA256,
     Adoption,
     Attestation,
     Commitment,
@@ -14,7 +16,7 @@ from chopmark.core.entry import (
     parse_entry,
 )
 from chopmark.core.errors import InternalError, TryAgainError
-from fakegateway import NOW, WHO, YEAR, YEARLY, FakeGateway
+from fakegateway import HIDDEN, NOW, SEED, WHO, YEAR, YEARLY, FakeGateway
 
 SHA = hashlib.sha256(b"document").hexdigest()
 SM3 = "ab" * 32
@@ -155,6 +157,27 @@ async def test_attest_refuses_a_kind_without_the_digests_that_it_needs(
     answer = await attest(client, kind=YEARLY)
     assert (answer.status_code, answer.json()["code"]) == (422, "digest-missing")
     assert not gateway.leaves
+
+
+@pytest.mark.parametrize("asked", [{"blinded": True}, {"kind": HIDDEN}])
+async def test_attest_blinds_where_it_is_asked_for_or_demanded(
+    client: httpx.AsyncClient, gateway: FakeGateway, asked: dict[str, object]
+) -> None:
+    answer = await attest(client, **asked)
+    assert (answer.status_code, answer.json()["blinded"]) == (201, True)
+    assert answer.json()["digests"] == {"sha256": SHA}
+    entry = parse_entry(gateway.leaves[0])
+    assert isinstance(entry, Attestation)
+    assert entry.blinded
+    assert entry.sha256 == blind(salt_at(SEED, 0), WHO.origin, SHA256, bytes.fromhex(SHA))
+    assert "blinded" not in (await attest(client)).json()
+
+
+async def test_proof_is_bare_where_that_is_asked_for(client: httpx.AsyncClient) -> None:
+    await attest(client, blinded=True)
+    assert "bare" not in (await client.get("/v1/proofs/hk-1/0")).text
+    assert "bare" in (await client.get("/v1/proofs/hk-1/0?bare=true")).text
+    assert (await client.get("/v1/proofs/hk-1/0?salt=no")).status_code == 400
 
 
 async def test_attest_checks_what_is_superseded(client: httpx.AsyncClient) -> None:

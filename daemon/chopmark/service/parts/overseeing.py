@@ -47,6 +47,7 @@ def make_overseeing(
         issuing.standing,
         opened.rosters,
         answering.retention,
+        issuing.salts,
     )
     collector = GatewayCollector(
         *(report.status, opened.replicas, meeting.mesh, opened.storage, lag, refusals),
