@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from chopmark.core.errors import TryAgainError
 from chopmark.core.idempotency import KEPT
 
 MAX_KEPT: Final = 2_000_000
@@ -56,19 +55,11 @@ def find_record(db: sqlite3.Connection, wanted: bytes, now: int) -> Record | Non
     return None if row is None else Record._make(row)
 
 
-def check_room(db: sqlite3.Connection, more: int) -> None:
-    """Refuse records beyond the bound.
-
-    Raises:
-        TryAgainError: `too-many-keys`.
-    """
+def count_records(db: sqlite3.Connection) -> int:
+    """How many there are at most."""
     query = "SELECT max(number), (SELECT min(number) FROM idempotency) FROM idempotency"
     last, first = db.execute(query).fetchone()
-    held = 0 if last is None else last - first + 1
-    if held + more > MAX_KEPT:
-        message = f"{held:,} idempotency keys are remembered, and there is no room for more"
-        hint = "send less keys: the compact form goes on by itself, and duplicates are found anyway"
-        raise TryAgainError("too-many-keys", message, hint=hint, retry_after=600)
+    return 0 if last is None else int(last - first + 1)
 
 
 def has_old(db: sqlite3.Connection, now: int) -> bool:

@@ -5,16 +5,17 @@ before, be it in the same transaction, is known then, and of two equal requests 
 one gets the first one's entry.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from chopmark.core.columns import Columns
 from chopmark.core.draft import Asking, Draft, Drafts, Earlier
-from chopmark.core.errors import ChopmarkError
+from chopmark.core.errors import ChopmarkError, TryAgainError
 from chopmark.core.idempotency import Key, key_reused
 from chopmark.core.merkle import HASH
+from chopmark.ledger import idempotency
 from chopmark.ledger.duplicates import Duplicates, is_same
 from chopmark.ledger.idempotency import Record
 from chopmark.ledger.store import Store
@@ -71,6 +72,22 @@ class Fresh:
             if key is not None:
                 self.named[key.id] = key.fingerprint, earlier
         return known
+
+    def check_room(self, keys: Iterable[Key]) -> None:
+        """Refuse idempotency keys beyond the bound; those that are kept need no room.
+
+        Raises:
+            TryAgainError: `too-many-keys`.
+        """
+        more = {key.id for key in keys} | self.named.keys()
+        held = self.store.count_records()
+        if held + len(more) <= idempotency.MAX_KEPT:
+            return
+        fresh = [one for one in more if self.store.find_record(one, self.now) is None]
+        if held + len(fresh) > idempotency.MAX_KEPT:
+            message = f"{held:,} idempotency keys are kept, and there is no room for more"
+            hint = "leave the key out: what was attested is found again all the same"
+            raise TryAgainError("too-many-keys", message, hint=hint, retry_after=600)
 
     def records(self) -> list[Record]:
         """What is to be kept of the keys."""

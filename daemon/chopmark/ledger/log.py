@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -61,10 +62,8 @@ class Log:
             self._filler = Filler(path, self._index, lambda: self._store.size)
             undo.callback(self._close_index)
             self._filler.begin(self._reader)
-            self._beside_writer = Reader(path)
             undo.pop_all()
-        self.duplicates = Duplicates(self._index, self._beside_writer)
-        self.sieve = Sieve()
+        self._beside_writer: Reader | None = None
         self._writing = Worker(f"write-{path.stem}")
         self._reading = reading
         self._moved = asyncio.Event()
@@ -153,6 +152,17 @@ class Log:
         self._index.put_many(start, digests)
         return reached
 
+    @cached_property
+    def duplicates(self) -> Duplicates:
+        """Where what was attested before is found; for the writer's thread, and our own log."""
+        self._beside_writer = Reader(self.path)
+        return Duplicates(self._index, self._beside_writer)
+
+    @cached_property
+    def sieve(self) -> Sieve:
+        """Which digests may have been attested before; for our own log."""
+        return Sieve()
+
     async def load_sieve(self) -> None:
         """Have the sieve know what was attested before now, as soon as the index does."""
         while True:
@@ -207,7 +217,8 @@ class Log:
         """Finish what was begun, and close the files, each on the thread that uses it."""
         await self._reading.run(self._reader.close)
         await self._writing.run(self._close_index)
-        await self._writing.run(self._beside_writer.close)
+        if self._beside_writer is not None:
+            await self._writing.run(self._beside_writer.close)
         await self._writing.run(self._store.close)  # the last to close writes the log back
         self._writing.close()
 

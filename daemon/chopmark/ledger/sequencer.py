@@ -126,6 +126,7 @@ class Sequencer:
 
     def __init__(self, log: Log, signer: Signer, clock: Clock) -> None:
         self._log = log
+        self._sieve = log.sieve
         self._signer = signer
         self._clock = clock
         self._intake = _Intake()
@@ -182,8 +183,8 @@ class Sequencer:
             asking: for whom, and how.
 
         Raises:
-            TryAgainError: `not-recorded`, `queue-full`, what `refuse` gives, or what keeps heads
-                from being signed; then nothing was recorded.
+            TryAgainError: `not-recorded`, `queue-full`, `too-many-keys`, what `refuse` gives, or what
+                keeps heads from being signed; then nothing was recorded.
             RefusedError, MalformedError: an item cannot be made an entry; nothing was recorded.
             RefusedError: `request-moved` if the claim does not follow what is recorded.
         """
@@ -276,7 +277,7 @@ class Sequencer:
         """On the writer's thread: append what can be made entries, in one transaction."""
         now = max(now, store.state.made_last)
         making = _Making(store, now, Fresh(store, self._log.duplicates, now))
-        suspects = _suspects(self._log.sieve, batch)
+        suspects = _suspects(self._sieve, batch)
         results = [making.add(run, some) for run, some in zip(batch, suspects, strict=True)]
         beside = making.beside()
         if not making.runs and not beside.records:
@@ -341,7 +342,7 @@ class _Making:
             if run.claim is not None:
                 self._check(run.claim)
             if run.asking.keys:
-                self.store.check_room(len(self.fresh.named) + len(run.asking.keys))
+                self.fresh.check_room(run.asking.keys.values())
             made = _make_all(run.items, self.made_at)
         except ChopmarkError as error:
             return error

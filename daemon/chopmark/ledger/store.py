@@ -24,7 +24,7 @@ from chopmark.core.tiles import WIDTH, Frontier, parse_bundle
 from chopmark.ledger.beside import NOTHING, Beside, write_beside
 from chopmark.ledger.bundles import Bundle, Filling, fill, load_bundle
 from chopmark.ledger.clients import load_clients
-from chopmark.ledger.idempotency import Record, check_room, find_record
+from chopmark.ledger.idempotency import Record, count_records, find_record
 from chopmark.ledger.pruning import read_prefixes
 from chopmark.ledger.requests import find_end, forget_old
 from chopmark.ledger.schema import connect, creating, damage_named, tile_id
@@ -199,7 +199,7 @@ class Store:
             beside: who asked for them, and how.
 
         Raises:
-            TryAgainError: `too-many-keys`, `not-recorded`, `storage-full`; nothing was changed.
+            TryAgainError: `not-recorded`, `storage-full`; nothing was changed.
             InternalError: `commit-unknown` or `wrong-root`; the process must end.
         """
         if leaves is None:
@@ -229,9 +229,9 @@ class Store:
         """What became of the request with this idempotency key, unless that is over."""
         return find_record(self._db, key, now)
 
-    def check_room(self, more: int) -> None:
-        """Refuse idempotency keys beyond the bound (`too-many-keys`)."""
-        check_room(self._db, more)
+    def count_records(self) -> int:
+        """How many idempotency keys are kept, at most."""
+        return count_records(self._db)
 
     def move_head(self, head: Checkpoint, note: bytes) -> None:
         """Store a signed head that an append has reached; compare-and-swap on the one before it.

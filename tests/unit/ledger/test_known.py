@@ -160,6 +160,7 @@ async def test_keys_beyond_the_bound_are_refused(
         await desk.attest(draft(3), k0="c")
     assert caught.value.code == "too-many-keys"
     assert (await desk.attest(draft(3))).start == 2
+    assert (await desk.attest(draft(2), k0="b")).known  # what is kept needs no room
 
 
 async def test_revocation_has_a_key_too(desk: Desk) -> None:
