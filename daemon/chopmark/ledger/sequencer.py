@@ -183,8 +183,8 @@ class Sequencer:
             asking: for whom, and how.
 
         Raises:
-            TryAgainError: `not-recorded`, `queue-full`, `too-many-keys`, what `refuse` gives, or what
-                keeps heads from being signed; then nothing was recorded.
+            TryAgainError: `not-recorded`, `queue-full`, `too-many-keys`, what `refuse` gives, or
+                what keeps heads from being signed; then nothing was recorded.
             RefusedError, MalformedError: an item cannot be made an entry; nothing was recorded.
             RefusedError: `request-moved` if the claim does not follow what is recorded.
         """
