@@ -16,9 +16,9 @@ class AsyncTransport(Reached):
 
     def __init__(self, address: Address, credentials: Credentials | None = None) -> None:
         super().__init__(address)
-        uds = address.socket
-        transport = httpx.AsyncHTTPTransport(uds=uds) if uds else None
-        self._client = httpx.AsyncClient(transport=transport, **options(address, credentials))
+        how, uds = options(address, credentials), address.socket
+        transport = httpx.AsyncHTTPTransport(how["verify"], uds=uds) if uds else None
+        self._client = httpx.AsyncClient(transport=transport, **how)
 
     async def close(self) -> None:
         """Close the connections."""

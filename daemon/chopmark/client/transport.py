@@ -53,8 +53,9 @@ class Transport(Reached):
     def __init__(self, address: Address, credentials: Credentials | None = None) -> None:
         super().__init__(address)
         self._probed = address.socket is None
-        transport = httpx.HTTPTransport(uds=address.socket) if address.socket else None
-        self._client = httpx.Client(transport=transport, **options(address, credentials))
+        how, uds = options(address, credentials), address.socket
+        transport = httpx.HTTPTransport(how["verify"], uds=uds) if uds else None
+        self._client = httpx.Client(transport=transport, **how)
 
     def __enter__(self) -> Self:
         return self
@@ -154,12 +155,14 @@ def keep(body: bytearray, chunk: bytes) -> None:
 
 def options(address: Address, credentials: Credentials | None) -> dict[str, Any]:
     """How httpx is to talk to a gateway."""
+    # Where no TLS is spoken, a context of its own spares 25 ms of reading authorities.
+    plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return {
         "base_url": address.url,
         "timeout": httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
         # Proxies of the environment would see who asks whom, and the gateway their certificate.
         "trust_env": False,
-        "verify": make_context(find_credentials(credentials)) if address.secure else True,
+        "verify": make_context(find_credentials(credentials)) if address.secure else plain,
     }
 
 
