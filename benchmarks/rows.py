@@ -38,6 +38,8 @@ GOALS: Final = {
     "attest.compact": _rate(350_000),
     "attest.blinded": _rate(100_000),
     "attest.slow_hsm": Goal("", 0.8, at_least=True),
+    "client.million": _rate(10_000),
+    "client.million.growth": Goal("", 1.25),
     "attest.single.p50": Goal("ms", 10),
     "attest.single.p99": Goal("ms", 30),
     "attest.clients64": _rate(3_000),

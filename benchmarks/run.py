@@ -20,6 +20,7 @@ import attest
 import footprint
 import growth
 import hsm
+import million
 import replica
 import secured
 import verify
@@ -41,6 +42,7 @@ STEPS: Final = (
     Step(("attest.compact",), attest.compact),
     Step(("attest.blinded",), attest.blinded),
     Step(("attest.slow_hsm",), attest.slow_hsm),
+    Step(("client.million", "client.million.growth"), million.million),
     Step(secured.ROWS, secured.all_rows),
     Step(("replica.catchup",), replica.catchup),
     Step(("replica.live",), replica.live),

@@ -149,7 +149,9 @@ class SocketGateway:
         return 200, self.keys
 
     def _attest(self, body: dict[str, Any]) -> tuple[int, Any]:
-        assert body.keys() <= {"digests", "kind", "valid_until", "supersedes", "wait", "until"}
+        assert body.keys() <= {
+            *("digests", "kind", "valid_until", "supersedes", "wait", "until", "duplicates")
+        }
         assert 0 <= body["wait"] <= 60
         index = self._record(body["digests"], body)
         value = {

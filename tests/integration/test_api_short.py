@@ -35,6 +35,19 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
+async def test_key_of_a_request_goes_with_it_on_both_ways(taken: list[str], tmp_path: Path) -> None:
+    gateway = FakeGateway()
+    path = tmp_path / "api.sock"
+    async with running(gateway, path, None), over_unix(path) as client:
+        for headers in ({"idempotency-key": "one"}, {}, {"idempotency-key": "one"} | LONG):
+            answer = await client.post("/v1/attestations", content=ATTEST, headers=headers)
+            assert answer.status_code == 201
+    assert [len(asking.keys) for asking in gateway.askings] == [1, 0, 1]
+    assert gateway.askings[0] == gateway.askings[2]
+    assert gateway.askings[0].client.startswith("uid ")
+    assert taken == ["attest", "attest"]
+
+
 def broken(_: object) -> None:
     raise ZeroDivisionError
 

@@ -194,6 +194,11 @@ class Callers:
         return next(((number, grant) for number, grant in groups if number in theirs), (None, None))
 
 
+def client_identity() -> str:
+    """Who asks, in the name of which keys and duplicates are told apart; empty for ourselves."""
+    return CALLER.get().client
+
+
 def require_unix(what: str) -> None:
     """Refuse a request that did not come by the unix socket, whose users the kernel knows.
 

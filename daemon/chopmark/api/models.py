@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from chopmark.api.limits import DEFAULT_WAIT, MAX_WAIT
-from chopmark.api.ports import Until
+from chopmark.api.ports import Duplicates, Until
 from chopmark.core.digest import Digests
 from chopmark.core.entry import KIND, REASONS
 from chopmark.core.errors import MalformedError
@@ -57,6 +57,7 @@ class AttestationIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     blinded: bool = False
     wait: Wait = DEFAULT_WAIT
     until: Until = "witnessed"
+    duplicates: Duplicates = "first"
 
 
 class RevocationIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -106,6 +107,7 @@ class BatchQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     proofs: bool = False
     wait: Wait = DEFAULT_WAIT
     until: Until = "signed"
+    duplicates: Duplicates = "first"
 
 
 class CompactQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

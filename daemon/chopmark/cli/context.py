@@ -43,7 +43,7 @@ class Options:
         from chopmark.client.gateway import GatewayClient
 
         shown = Credentials(self.ca, self.cert, self.key)
-        return GatewayClient(find_address(self.gateway), shown)
+        return GatewayClient(find_address(self.gateway), shown, patience=0)
 
     def connect_own(self) -> "GatewayClient":
         """The same; if a configuration is named it is its gateway, and no other that runs here."""

@@ -1,38 +1,52 @@
 """The gateway as a Python object: attest, verify, revoke and look."""
 
-import json
-from collections.abc import Iterable, Iterator
-from itertools import chain, islice
-from typing import Final, Self
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
 from chopmark.client.address import parse_address
 from chopmark.client.credentials import Credentials
 from chopmark.client.messages import (
     Attested,
+    Job,
     Json,
     Outcome,
     Query,
-    encode_digests,
-    encode_draft,
-    read_attested,
+    read_log_key,
     read_object,
     read_objects,
 )
-from chopmark.client.problem import bad_answer, error_from_line
+from chopmark.client.plans import (
+    Call,
+    Patience,
+    Pause,
+    Plan,
+    Ready,
+    Wish,
+    attest,
+    attest_many,
+    make_key,
+    revoke,
+)
+from chopmark.client.problem import bad_answer
 from chopmark.client.transport import Transport
 from chopmark.client.verdicts import VerdictReport, read_verdict
-from chopmark.core.compact import MEDIA_TYPE, Header
 from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft
-from chopmark.core.errors import MalformedError
-from chopmark.core.keys import VerifierKey, parse_vkey
+from chopmark.core.keys import VerifierKey
+
+T = TypeVar("T")
 
 WAIT_SECONDS: Final = 10.0
-PIECE: Final = 256 * 1024
-"""Bytes of a body that are handed over at a time."""
+PATIENCE: Final = 30.0
+"""Seconds without progress: a gateway restarts in two, and an HSM is back in some more."""
 BATCH: Final = 1000
 """Lines of one request: some 300 KB, and one HSM signature, whose proofs come back as a stream."""
+
+
+def no_progress(_done: int) -> None:
+    """Nobody wants to know."""
 
 
 class GatewayClient:
@@ -40,19 +54,24 @@ class GatewayClient:
 
     Every method may raise `UnreachableError` (`gateway-unreachable`, `gateway-timeout`,
     `bad-answer`), `ForbiddenError`, and whatever the gateway answers with, as the error class of
-    its status with code, message and hint preserved. What was refused with `TryAgainError` was not
-    recorded and may be sent again; after a time-out, verify by digest before sending again.
+    its status with code, message and hint preserved. What attests or revokes is asked again while
+    that may help (overload, an HSM that is away, a connection that breaks off), under one
+    idempotency key: nothing is recorded twice.
 
     Args:
         address: `unix:PATH`, `https://HOST:PORT` or `http://127.0.0.1:PORT`.
         credentials: for HTTPS; what they lack comes from the environment.
+        patience: seconds without progress after which such an error is raised; 0 for at once.
 
     Raises:
         UsageError: `bad-address`, `bad-credentials`.
     """
 
-    def __init__(self, address: str, credentials: Credentials | None = None) -> None:
+    def __init__(
+        self, address: str, credentials: Credentials | None = None, *, patience: float = PATIENCE
+    ) -> None:
         self._http = Transport(parse_address(address), credentials)
+        self._patience = patience
 
     def __enter__(self) -> Self:
         return self
@@ -65,7 +84,13 @@ class GatewayClient:
         self._http.close()
 
     def attest(
-        self, draft: Draft, wait: float = WAIT_SECONDS, until: str = "witnessed"
+        self,
+        draft: Draft,
+        wait: float = WAIT_SECONDS,
+        until: str = "witnessed",
+        *,
+        key: str | None = None,
+        again: bool = False,
     ) -> Attested:
         """Attest one document; it is durable in the log when this returns.
 
@@ -74,11 +99,12 @@ class GatewayClient:
                 only its proof shows then what was attested.
             wait: seconds to wait; what has not come by then is in the answer's state.
             until: wait until it is `witnessed` (where a quorum is demanded) or only `signed`.
+            key: idempotency key: another call with it gives the same attestation, for 24 hours.
+                One is made for this call if None.
+            again: attest it anew, though this client has had it attested already.
         """
-        digests = Digests(draft.sha256, draft.sm3)
-        body = {"digests": encode_digests(digests), **encode_draft(draft), "wait": wait}
-        body["until"] = until
-        return read_attested(self._http.post_json("/v1/attestations", body, wait))
+        wish = Wish(wait, until, again=again)
+        return self.carry_out(attest(draft, wish, key or make_key(), self._new_patience()))
 
     def attest_many(
         self,
@@ -88,6 +114,7 @@ class GatewayClient:
         wait: float = WAIT_SECONDS,
         batch: int = BATCH,
         until: str = "signed",
+        again: bool = False,
     ) -> Iterator[Outcome]:
         """Attest many documents, with one outcome for each, in their order.
 
@@ -95,30 +122,37 @@ class GatewayClient:
         those before were consumed, so that memory stays bounded. A refused draft does not disturb
         the others. An error in the middle leaves the batch at hand undecided.
         """
-        origin = str(self.export()["origin"])
-        source = iter(drafts)
-        while taken := list(islice(source, batch)):
-            query: dict[str, str | int | float]
-            query = {"proofs": int(proofs), "wait": wait, "until": until}
-            yield from self._attest_batch(taken, origin, query)
+        wish = Wish(wait, until, proofs, again)
+        return self._iterate(attest_many(drafts, wish, batch, self._new_patience()))
 
-    def attest_compact(
+    def attest_all(
         self,
-        header: Header,
-        digests: memoryview,
+        documents: Iterable[Digests],
+        job: Job | None = None,
+        *,
+        proofs: bool = True,
         wait: float = WAIT_SECONDS,
         until: str = "signed",
-    ) -> Iterator[bytes]:
-        """Send one body in compact form; gives its answer as it comes (docs/formats/compact.md).
+        progress: Callable[[int], None] = no_progress,
+    ) -> Iterator[Outcome]:
+        """Attest any number of documents of one kind, with one outcome for each, in their order.
 
-        `client.compact.CompactRequest` does all of a request, and goes on after a cut.
+        Memory stays bounded, however many they are. Some thousand and more go in compact form.
+
+        Args:
+            documents: their digests; taken as outcomes are consumed.
+            job: kind, validity, and a name: a program that was killed asks for the same documents
+                under the same name, and each is attested once all the same.
+            proofs: whether to give the proofs.
+            wait: seconds to wait for the signature of each part.
+            until: as for `attest`.
+            progress: told how many documents are recorded so far.
         """
-        head = header.encode()
-        pieces = (bytes(digests[at : at + PIECE]) for at in range(0, len(digests), PIECE))
-        size = len(head) + len(digests)
-        query: dict[str, str | float] = {"wait": wait, "until": until}
-        path = "/v1/attestations:compact"
-        return self._http.post_stream(path, chain([head], pieces), size, MEDIA_TYPE, query, wait)
+        from chopmark.client.bulk import attest_all  # noqa: PLC0415 - loaded by who makes proofs
+
+        wish = Wish(wait, until, proofs)
+        plan = attest_all(documents, job or Job(), wish, self._new_patience(), progress)
+        return self._iterate(plan)
 
     def log_key(self) -> VerifierKey:
         """The key that signs the heads of the gateway's own log.
@@ -126,16 +160,17 @@ class GatewayClient:
         Raises:
             UnreachableError: `bad-answer`.
         """
-        try:
-            return parse_vkey(str(self.export()["log_vkey"]))
-        except MalformedError as error:
-            raise bad_answer() from error
+        return read_log_key(self.export())
 
-    def revoke(self, index: int, reason: int, wait: float = WAIT_SECONDS) -> Json:
-        """Revoke an attestation of the gateway's own log; gives the revocation's JSON."""
-        body = {"index": index, "reason": reason, "wait": wait}
-        answer = self._http.post_json("/v1/revocations", body, wait)
-        return read_object(answer, "origin", "made_at", "state")
+    def revoke(
+        self, index: int, reason: int, wait: float = WAIT_SECONDS, *, key: str | None = None
+    ) -> Json:
+        """Revoke an attestation of the gateway's own log; gives the revocation's JSON.
+
+        `key` is as for `attest`.
+        """
+        plan = revoke(index, reason, wait, key or make_key(), self._new_patience())
+        return self.carry_out(plan)
 
     def verify(self, query: Query) -> VerdictReport:
         """The gateway's verdict, from its own log and its replicas."""
@@ -264,17 +299,44 @@ class GatewayClient:
             raise bad_answer()
         return answer
 
-    def _attest_batch(
-        self, drafts: list[Draft], origin: str, query: dict[str, str | int | float]
-    ) -> Iterator[Outcome]:
-        lines = (_encode_line(draft) for draft in drafts)
-        wait = float(query["wait"])
-        count = 0
-        for answer in self._http.post_lines("/v1/attestations:batch", lines, query, wait):
-            count += 1
-            yield _read_line(answer, origin)
-        if count != len(drafts):
-            raise bad_answer()
+    def carry_out(self, plan: Plan[T], pause: Callable[[float], None] = time.sleep) -> T:
+        """Carry out a plan that has nothing to tell on the way."""
+        steps = self._steps(plan, pause)
+        try:
+            next(steps)
+        except StopIteration as end:
+            done: T = end.value
+            return done
+        raise RuntimeError("this plan has something to tell")
+
+    def _iterate(self, plan: Plan[None]) -> Iterator[Outcome]:
+        for ready in self._steps(plan, time.sleep):
+            yield from ready.outcomes
+
+    def _steps(self, plan: Plan[T], pause: Callable[[float], None]) -> Generator[Ready, None, T]:
+        result: Any = None
+        while True:
+            try:
+                step = plan.throw(result) if isinstance(result, Exception) else plan.send(result)
+            except StopIteration as end:
+                done: T = end.value
+                return done
+            result = None
+            if isinstance(step, Ready):
+                yield step
+            elif isinstance(step, Pause):
+                pause(step.seconds)
+            else:
+                result = self._take(step)
+
+    def _take(self, call: Call) -> bytes | Exception:
+        try:
+            return self._http.perform(call)
+        except Exception as error:  # noqa: BLE001 - the plan sees to it
+            return error
+
+    def _new_patience(self) -> Patience:
+        return Patience(self._patience)
 
 
 def _text(data: bytes) -> str:
@@ -285,14 +347,3 @@ def _check_record(record: Json) -> None:
     read_object(record, "time", "actor", "action", "outcome")
     if not isinstance(record.get("number"), int) or not isinstance(record.get("about"), dict):
         raise bad_answer()
-
-
-def _encode_line(draft: Draft) -> bytes:
-    line = {**encode_digests(Digests(draft.sha256, draft.sm3)), **encode_draft(draft)}
-    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
-
-
-def _read_line(answer: object, origin: str) -> Outcome:
-    if isinstance(answer, dict) and "error" in answer:
-        return Outcome(error=error_from_line(answer["error"]))
-    return Outcome(attested=read_attested(answer, origin))

@@ -6,7 +6,8 @@ from typing import Any, Final
 from chopmark.client.problem import bad_answer
 from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft
-from chopmark.core.errors import ChopmarkError
+from chopmark.core.errors import ChopmarkError, MalformedError
+from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.wording import format_time
 
 Json = dict[str, Any]
@@ -23,6 +24,7 @@ class Attested:
         proof: the proof file's bytes, when signed and asked for.
         witnessed: whether the quorum that its log needs has countersigned.
         provisional: whether the proof lacks that quorum.
+        duplicate: whether it was there before.
     """
 
     origin: str
@@ -32,6 +34,7 @@ class Attested:
     proof: bytes | None = None
     witnessed: bool = False
     provisional: bool = False
+    duplicate: bool = False
 
     @property
     def state(self) -> str:
@@ -45,6 +48,24 @@ class Outcome:
 
     attested: Attested | None = None
     error: ChopmarkError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What documents have in common.
+
+    Attributes:
+        kind: of all of them.
+        valid_until: ms since the Unix epoch, if they end.
+        name: of the job; the same documents under the same name are attested once. A new one is
+            made if there is none.
+        blinded: whether their digests are hidden from the other members.
+    """
+
+    kind: str = "document"
+    valid_until: int | None = None
+    name: str = ""
+    blinded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +132,9 @@ def read_attested(answer: object, origin: str | None = None) -> Attested:
         raise bad_answer()
     encoded = None if proof is None else proof.encode("utf-8", "replace")
     signed, witnessed = values["state"] != "recorded", values["state"] == "witnessed"
-    provisional = values.get("provisional") is True
+    marks = (values.get(name) is True for name in ("provisional", "duplicate"))
     made_at, origin = values["made_at"], values["origin"]
-    return Attested(origin, index, made_at, signed, encoded, witnessed, provisional)
+    return Attested(origin, index, made_at, signed, encoded, witnessed, *marks)
 
 
 def read_object(answer: object, *texts: str) -> Json:
@@ -136,3 +157,15 @@ def read_objects(answer: object) -> list[Json]:
     if not isinstance(answer, list) or any(not isinstance(item, dict) for item in answer):
         raise bad_answer()
     return answer
+
+
+def read_log_key(exported: object) -> VerifierKey:
+    """The key that signs the heads of the gateway's own log, of what it exports.
+
+    Raises:
+        UnreachableError: `bad-answer`.
+    """
+    try:
+        return parse_vkey(str(read_object(exported, "log_vkey")["log_vkey"]))
+    except MalformedError as error:
+        raise bad_answer() from error

@@ -3,7 +3,7 @@
 import json
 import socket
 import ssl
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Self
 
@@ -11,6 +11,7 @@ import httpx
 
 from chopmark.client.address import Address
 from chopmark.client.credentials import Credentials, explain, find_credentials, make_context
+from chopmark.client.plans import Call, decode
 from chopmark.client.problem import bad_answer, error_from_problem
 from chopmark.core.errors import ChopmarkError, ForbiddenError, UnreachableError
 
@@ -18,30 +19,43 @@ CONNECT_SECONDS: Final = 5.0
 ANSWER_SECONDS: Final = 30.0
 """The gateway answers at once where it is not told to wait."""
 MAX_ANSWER: Final = 64 * 1024 * 1024
-MAX_LINE: Final = 512 * 1024
-"""A line of an NDJSON answer carries at most one proof, which has at most 128 KiB."""
 
 
-class Transport:
+class Reached:
+    """Where requests go, and the errors of not getting there."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+
+    def timed_out(self) -> UnreachableError:
+        """The error for an answer that does not come."""
+        message = f"the gateway at {self._address.text} does not answer in time"
+        return UnreachableError("gateway-timeout", message, hint="`chopmark status` tells more")
+
+    def unreachable(self, error: Exception) -> ChopmarkError:
+        """The error for a connection that is not made, or breaks off."""
+        where = self._address.text
+        cause = _os_error(error)
+        if isinstance(cause, ssl.SSLError) and (known := explain(cause, where)) is not None:
+            return known
+        if isinstance(cause, PermissionError):
+            message = f"you may not use the gateway at {where}"
+            return ForbiddenError("gateway-forbidden", message, hint="join the group chopmark")
+        reason = (cause.strerror if cause else None) or "the connection broke off"
+        message = f"cannot reach the gateway at {where}: {reason}"
+        hint = "is chopmarkd running? --gateway or CHOPMARK_GATEWAY names another address"
+        return UnreachableError("gateway-unreachable", message, hint=hint)
+
+
+class Transport(Reached):
     """One connection pool to one gateway; not for use by several threads at once."""
 
     def __init__(self, address: Address, credentials: Credentials | None = None) -> None:
-        self._address = address
+        super().__init__(address)
         self._probed = address.socket is None
-        # Without TLS a context of its own spares every command 25 ms of reading authorities.
-        verify = (
-            make_context(find_credentials(credentials))
-            if address.secure
-            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        )
-        # Proxies of the environment would see who asks whom, and the gateway their certificate.
-        self._client = httpx.Client(
-            base_url=address.url,
-            transport=httpx.HTTPTransport(verify, uds=address.socket) if address.socket else None,
-            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
-            trust_env=False,
-            verify=verify,
-        )
+        how, uds = options(address, credentials), address.socket
+        transport = httpx.HTTPTransport(how["verify"], uds=uds) if uds else None
+        self._client = httpx.Client(transport=transport, **how)
 
     def __enter__(self) -> Self:
         return self
@@ -65,7 +79,7 @@ class Transport:
 
     def get_json(self, path: str, query: Mapping[str, str | int] | None = None) -> object:
         """The JSON of a GET; raises as `get`."""
-        return _decode(self.get(path, query))
+        return decode(self.get(path, query))
 
     def post_json(self, path: str, body: object, wait: float = 0.0) -> object:
         """The JSON of a POST.
@@ -77,40 +91,20 @@ class Transport:
         """
         timeout = httpx.Timeout(ANSWER_SECONDS + wait, connect=CONNECT_SECONDS)
         with self._answer("POST", path, json=body, timeout=timeout) as response:
-            return _decode(_read_all(response))
+            return decode(_read_all(response))
 
-    def post_lines(
-        self, path: str, lines: Iterable[bytes], query: Mapping[str, str | float], wait: float
-    ) -> Iterator[object]:
-        """The JSON lines that answer the JSON lines sent; arguments and errors as `post_json`."""
-        headers = {"Content-Type": "application/x-ndjson"}
-        content = b"".join(lines)
-        timeout = httpx.Timeout(ANSWER_SECONDS + wait, connect=CONNECT_SECONDS)
-        with self._answer(
-            "POST", path, params=query, content=content, headers=headers, timeout=timeout
-        ) as response:
-            yield from (_decode(line) for line in _split_lines(response.iter_bytes()))
+    def perform(self, call: Call) -> bytes:
+        """The answer to a call; nothing of it if the call takes the bytes as they come.
 
-    def post_stream(
-        self,
-        path: str,
-        pieces: Iterable[bytes],
-        size: int,
-        media: str,
-        query: Mapping[str, str | float],
-        wait: float,
-    ) -> Iterator[bytes]:
-        """The bytes that answer a body of `size` bytes; other arguments and errors as `post_json`.
-
-        The answer is read once all is sent: it must fit the connection's buffers till then. If the
-        gateway answers and hangs up before, the rest is not sent.
+        It is read once all is sent: it must fit the connection's buffers till then. If the gateway
+        answers and hangs up before, the rest is not sent. Raises as `get`.
         """
-        headers = {"Content-Type": media, "Content-Length": str(size)}
-        timeout = httpx.Timeout(ANSWER_SECONDS + wait, connect=CONNECT_SECONDS)
-        with self._answer(
-            "POST", path, params=query, content=pieces, headers=headers, timeout=timeout
-        ) as response:
-            yield from response.iter_bytes()
+        with self._answer(call.method, call.path, **parts_of(call)) as response:
+            if call.take is None:
+                return _read_all(response)
+            for data in response.iter_bytes():
+                call.take(data)
+        return b""
 
     @contextmanager
     def _answer(self, method: str, path: str, **parts: Any) -> Iterator[httpx.Response]:
@@ -118,15 +112,13 @@ class Transport:
             self._probe()
             with self._client.stream(method, path, **parts) as response:
                 if response.status_code >= 400:
-                    retry_after = response.headers.get("Retry-After")
-                    problem = _decode_problem(_read_all(response))
-                    raise error_from_problem(response.status_code, problem, retry_after)
+                    raise error_of(response, _read_all(response))
                 yield response
         except httpx.TimeoutException as error:
-            raise self._timeout() from error
+            raise self.timed_out() from error
         except (httpx.HTTPError, OSError) as error:
             self._probed = self._address.socket is None
-            raise self._unreachable(error) from error
+            raise self.unreachable(error) from error
 
     def _probe(self) -> None:
         """Connect to the socket first: httpcore leaves its own open when that fails."""
@@ -135,23 +127,6 @@ class Transport:
                 connection.settimeout(CONNECT_SECONDS)
                 connection.connect(self._address.socket or "")
             self._probed = True
-
-    def _timeout(self) -> UnreachableError:
-        message = f"the gateway at {self._address.text} does not answer in time"
-        return UnreachableError("gateway-timeout", message, hint="`chopmark status` tells more")
-
-    def _unreachable(self, error: Exception) -> ChopmarkError:
-        where = self._address.text
-        cause = _os_error(error)
-        if isinstance(cause, ssl.SSLError) and (known := explain(cause, where)) is not None:
-            return known
-        if isinstance(cause, PermissionError):
-            message = f"you may not use the gateway at {where}"
-            return ForbiddenError("gateway-forbidden", message, hint="join the group chopmark")
-        reason = (cause.strerror if cause else None) or "the connection broke off"
-        message = f"cannot reach the gateway at {where}: {reason}"
-        hint = "is chopmarkd running? --gateway or CHOPMARK_GATEWAY names another address"
-        return UnreachableError("gateway-unreachable", message, hint=hint)
 
 
 def _os_error(error: BaseException | None) -> OSError | None:
@@ -163,29 +138,53 @@ def _os_error(error: BaseException | None) -> OSError | None:
 def _read_all(response: httpx.Response) -> bytes:
     body = bytearray()
     for chunk in response.iter_bytes():
-        body += chunk
-        if len(body) > MAX_ANSWER:
-            raise bad_answer()
+        keep(body, chunk)
     return bytes(body)
 
 
-def _split_lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Lines that end in a line feed, and in nothing else that Unicode takes for a line's end."""
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
-        if len(rest) > MAX_LINE:
-            raise bad_answer()
-    if rest:
-        yield rest
+def keep(body: bytearray, chunk: bytes) -> None:
+    """Add to an answer, up to a bound.
+
+    Raises:
+        UnreachableError: `bad-answer`.
+    """
+    body += chunk
+    if len(body) > MAX_ANSWER:
+        raise bad_answer()
 
 
-def _decode(data: bytes) -> object:
-    try:
-        return json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise bad_answer() from error
+def options(address: Address, credentials: Credentials | None) -> dict[str, Any]:
+    """How httpx is to talk to a gateway."""
+    # Where no TLS is spoken, a context of its own spares 25 ms of reading authorities.
+    plain = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return {
+        "base_url": address.url,
+        "timeout": httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+        # Proxies of the environment would see who asks whom, and the gateway their certificate.
+        "trust_env": False,
+        "verify": make_context(find_credentials(credentials)) if address.secure else plain,
+    }
+
+
+def parts_of(call: Call) -> dict[str, Any]:
+    """A call as httpx has it."""
+    parts: dict[str, Any] = {
+        "params": call.query,
+        "headers": dict(call.headers),
+        "timeout": httpx.Timeout(ANSWER_SECONDS + call.wait, connect=CONNECT_SECONDS),
+    }
+    if call.content is not None:
+        parts["headers"]["Content-Length"] = str(sum(map(len, call.content)))
+        parts["content"] = iter(call.content)
+    elif call.body is not None:
+        parts["json"] = call.body
+    return parts
+
+
+def error_of(response: httpx.Response, body: bytes) -> ChopmarkError:
+    """The error that an answer stands for."""
+    retry_after = response.headers.get("Retry-After")
+    return error_from_problem(response.status_code, _decode_problem(body), retry_after)
 
 
 def _decode_problem(data: bytes) -> object:

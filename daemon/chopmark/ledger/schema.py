@@ -78,10 +78,11 @@ CREATE TABLE request (
 _TRUST: Final = "".join(
     (
         *(tables.WITNESS, tables.EVIDENCE, tables.EPOCH),
-        *(tables.ROSTER, tables.RETENTION, tables.AUDIT, tables.AUDIT_SENT),
+        *(tables.ROSTER, tables.RETENTION, tables.AUDIT),
     )
 )
-_MIGRATIONS: Final = (_TABLES, _REQUESTS, _TRUST, tables.SEED)
+_SENDING: Final = tables.SEED + tables.IDEMPOTENCY + tables.AUDIT_SENT
+_MIGRATIONS: Final = (_TABLES, _REQUESTS, _TRUST, _SENDING)
 """Script i takes a database from version i to i + 1."""
 
 

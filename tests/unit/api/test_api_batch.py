@@ -13,9 +13,10 @@ from chopmark.api.answers import Settled, render
 from chopmark.api.limits import ApiLimits
 from chopmark.api.lines import Fault, LineSplitter
 from chopmark.core.blinding import blind, salt_at
-from chopmark.core.draft import Draft, Drafts, Recorded
+from chopmark.core.draft import Draft, Drafts, Earlier, Recorded
 from chopmark.core.entry import SHA256, Attestation, parse_entry
 from chopmark.core.errors import InternalError, TryAgainError
+from chopmark.core.idempotency import key_reused
 from fakegateway import HIDDEN, NOW, SEED, WHO, FakeGateway
 
 MADE_AT = "2026-11-22T13:00:00.000Z"
@@ -603,3 +604,43 @@ async def settled(call: Call) -> None:
         seen = call.received
         for _ in range(200):
             await asyncio.sleep(0)
+
+
+async def test_lines_have_keys_of_their_own() -> None:
+    gateway = FakeGateway()
+    body = line(1, key="a") + line(2) + line(3, key="b") + line(4, key="b c") + line(5, key="a")
+    answers = await batch(gateway, body)
+    assert [one.get("error", {}).get("code") for one in answers] == [
+        *(None, None, None, "malformed-key", None)
+    ]
+    (asking,) = gateway.askings
+    assert [*asking.keys] == [0, 2, 3]
+    assert asking.keys[0].id == asking.keys[3].id
+    assert asking.keys[0].fingerprint != asking.keys[3].fingerprint
+    assert not asking.again
+
+
+async def test_what_was_there_before_is_answered_in_its_line() -> None:
+    gateway = FakeGateway()
+    await batch(gateway, line(1) + line(2))
+    known = {0: Earlier(1, NOW), 2: Earlier(0, NOW, duplicate=False), 3: key_reused()}
+    gateway.known = lambda _: known
+    answers = await batch(gateway, line(2) + b"{\n" + line(3) + line(1) + line(4), "proofs=1")
+    assert [one.get("index") for one in answers] == [1, None, 2, 0, None]
+    assert [one.get("duplicate") for one in answers] == [True, None, None, None, None]
+    assert answers[1]["error"]["code"] == "malformed-line"
+    assert answers[4]["error"] | {"message": ""} == {
+        "code": "key-reused",
+        "message": "",
+        "line": 5,
+        "hint": key_reused().hint,
+    }
+    assert [f"index {index}" in answers[at]["proof"] for at, index in ((0, 1), (2, 2), (3, 0))] == [
+        *(True, True, True)
+    ]
+
+
+async def test_batch_asks_for_duplicates_anew_where_it_says_so() -> None:
+    gateway = FakeGateway()
+    await batch(gateway, line(1), "duplicates=again")
+    assert gateway.askings[0].again

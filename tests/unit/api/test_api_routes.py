@@ -5,6 +5,7 @@ import httpx
 import pytest
 
 from chopmark.core.blinding import blind, salt_at
+from chopmark.core.draft import Earlier
 from chopmark.core.entry import (
     SHA256,
     Adoption,
@@ -392,3 +393,89 @@ async def test_health_and_readiness(client: httpx.AsyncClient, gateway: FakeGate
     ready = await client.get("/readyz")
     assert ready.status_code == 503
     assert ready.json() == {"ready": False, "reasons": ["the HSM is away"]}
+
+
+KEY = {"Idempotency-Key": '"a-1"'}
+KNOWN = Earlier(7, NOW, NOW + 5)
+
+
+async def post(
+    client: httpx.AsyncClient, path: str, body: object, key: str = '"a-1"'
+) -> httpx.Response:
+    return await client.post(path, json=body, headers={"Idempotency-Key": key})
+
+
+async def test_key_is_the_same_with_and_without_quotes_and_however_long_one_waits(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    body = {"digests": {"sha256": SHA}}
+    await post(client, "/v1/attestations", body)
+    await post(client, "/v1/attestations", body | {"wait": 3, "until": "signed"}, "a-1")
+    await post(client, "/v1/attestations", body | {"kind": "diploma"})
+    await post(client, "/v1/attestations", body, "a-2")
+    first, second, third, fourth = gateway.looked
+    assert first == second
+    assert (third.id, third.fingerprint == first.fingerprint) == (first.id, False)
+    assert (fourth.id == first.id, fourth.fingerprint) == (False, first.fingerprint)
+
+
+async def test_key_that_is_known_is_answered_with_its_entry_though_nothing_goes_now(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    body = {"digests": {"sha256": SHA}}
+    for _ in range(8):
+        await client.post("/v1/attestations", json=body)
+    await post(client, "/v1/attestations", body)
+    key = gateway.looked[0]
+    gateway.keys[key.id] = (key.fingerprint, KNOWN)
+    gateway.fail_record = broken
+    answer = await post(client, "/v1/attestations", body)
+    assert (answer.status_code, answer.json()["index"]) == (201, 7)
+    assert answer.json()["valid_until"] == "2026-11-22T13:00:00.005Z"
+    assert answer.headers["location"] == "/v1/proofs/hk-1/7"
+    other = await post(client, "/v1/attestations", body | {"kind": "kyc"})
+    assert (other.status_code, other.json()["code"]) == (422, "key-reused")
+
+
+def broken(_: object) -> None:
+    raise TryAgainError("hsm-away", "the HSM is away")
+
+
+async def test_revocation_has_a_key(client: httpx.AsyncClient, gateway: FakeGateway) -> None:
+    await attest(client)
+    assert (await post(client, "/v1/revocations", {"index": 0, "reason": 1})).status_code == 201
+    assert gateway.askings[-1].keys == {0: gateway.looked[0]}
+    key = gateway.looked[0]
+    gateway.keys[key.id] = (key.fingerprint, Earlier(1, NOW, duplicate=False))
+    again = await post(client, "/v1/revocations", {"index": 0, "reason": 1})
+    assert (again.status_code, again.json()["index"], len(gateway.leaves)) == (201, 1, 2)
+
+
+@pytest.mark.parametrize("key", ["", '""', "a b", '"a', "é", "x" * 65, '"a\\b"', "a, b"])
+async def test_key_that_is_none_is_refused(
+    client: httpx.AsyncClient, gateway: FakeGateway, key: str
+) -> None:
+    headers = [(b"Idempotency-Key", key.encode("latin-1"))]
+    body = {"digests": {"sha256": SHA}}
+    answer = await client.post("/v1/attestations", json=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed-key")
+    assert not gateway.leaves
+
+
+@pytest.mark.parametrize("form", ["batch", "compact"])
+async def test_key_for_many_is_refused(client: httpx.AsyncClient, form: str) -> None:
+    answer = await client.post(f"/v1/attestations:{form}", content=b"", headers=KEY)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed-key")
+
+
+async def test_duplicate_says_that_it_is_one(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    await attest(client)
+    gateway.known = lambda _: {0: Earlier(0, NOW)}
+    answer = await attest(client)
+    assert (answer.status_code, answer.json()["duplicate"]) == (201, True)
+    assert not gateway.askings[-1].again
+    await attest(client, duplicates="again")
+    assert gateway.askings[-1].again
+    assert (await attest(client, duplicates="all")).status_code == 400

@@ -34,7 +34,7 @@ def gateway(tmp_path: Path) -> Iterator[SocketGateway]:
 
 @pytest.fixture
 def client(gateway: SocketGateway) -> Iterator[GatewayClient]:
-    with GatewayClient(gateway.address) as made:
+    with GatewayClient(gateway.address, patience=0) as made:
         yield made
 
 
@@ -241,7 +241,7 @@ def test_request_whose_runs_are_too_few_or_too_many_is_an_error(
 
 
 def test_request_without_a_gateway_gives_up_after_its_patience(tmp_path: Path) -> None:
-    with GatewayClient(f"unix:{tmp_path}/none.sock") as client:
+    with GatewayClient(f"unix:{tmp_path}/none.sock", patience=0) as client:
         made, time = request(client)
         with pytest.raises(UnreachableError, match="0 of 30 are recorded"):
             made.record()

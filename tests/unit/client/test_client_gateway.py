@@ -30,7 +30,7 @@ def gateway(tmp_path: Path) -> Iterator[SocketGateway]:
 
 @pytest.fixture
 def client(gateway: SocketGateway) -> Iterator[GatewayClient]:
-    with GatewayClient(gateway.address) as made:
+    with GatewayClient(gateway.address, patience=0) as made:
         yield made
 
 
@@ -189,13 +189,13 @@ def test_client_answers_are_bounded(
 
 
 def test_client_unreachable_says_where_and_what_to_do(tmp_path: Path) -> None:
-    none = GatewayClient(f"unix:{tmp_path}/none.sock")
+    none = GatewayClient(f"unix:{tmp_path}/none.sock", patience=0)
     with none as client, pytest.raises(UnreachableError) as caught:
         client.status()
     assert "none.sock: No such file or directory" in caught.value.message
     assert caught.value.exit_code == 69
     assert caught.value.hint
-    none = GatewayClient("http://127.0.0.1:9")
+    none = GatewayClient("http://127.0.0.1:9", patience=0)
     with none as client, pytest.raises(UnreachableError, match="refused"):
         client.status()
 
@@ -212,7 +212,7 @@ def test_client_connection_that_breaks_off_is_unreachable(tmp_path: Path) -> Non
 
         thread = threading.Thread(target=hang_up)
         thread.start()
-        with GatewayClient(f"unix:{path}") as client, pytest.raises(UnreachableError):
+        with GatewayClient(f"unix:{path}", patience=0) as client, pytest.raises(UnreachableError):
             client.status()
         thread.join()
 
@@ -223,7 +223,7 @@ def test_client_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(path))
         server.listen()
-        silent = GatewayClient(f"unix:{path}")
+        silent = GatewayClient(f"unix:{path}", patience=0)
         with silent as client, pytest.raises(UnreachableError) as caught:
             client.status()
     assert caught.value.code == "gateway-timeout"
@@ -232,7 +232,7 @@ def test_client_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_client_asks_no_proxy(monkeypatch: pytest.MonkeyPatch, gateway: SocketGateway) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
-    with GatewayClient(gateway.address) as other:
+    with GatewayClient(gateway.address, patience=0) as other:
         assert other.status()["id"] == "hk-1"
 
 

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
 
 class Waiting(NamedTuple):
-    """For how many seconds an attestation is waited for, and for what."""
+    """For how many seconds an attestation is waited for, for what, and whether a new one is due."""
 
     seconds: int
     until: Literal["witnessed", "signed"]
+    again: bool = False
 
 
 _Flag = Annotated[bool, Parameter(negative="")]
@@ -48,6 +49,7 @@ def attest(
     proofs: str | None = None,
     no_proofs: _Flag = False,
     resume: _Flag = False,
+    again: _Flag = False,
     sm3: Path | None = None,
     options: Given,
 ) -> int:
@@ -78,6 +80,7 @@ def attest(
             without it.
         no_proofs: Keep no proofs of a manifest's documents.
         resume: Go on with the run of this manifest that broke off.
+        again: Attest documents anew that you have had attested already.
         sm3: SM3 digests of a manifest's documents, in the same order, as `openssl dgst -sm3 -r`
             writes them.
     """
@@ -89,9 +92,9 @@ def attest(
             message = "--proofs, --no-proofs, --resume and --sm3 go with --manifest"
             raise UsageError("usage", message)
         terms = Draft(b"", kind, None, ends, supersedes, blinded)
-        return _attest_files(files, terms, Waiting(seconds, until or "witnessed"), options)
-    if files or supersedes is not None or (no_proofs and proofs is not None):
-        hint = "neither files nor --supersedes, and one of --proofs and --no-proofs"
+        return _attest_files(files, terms, Waiting(seconds, until or "witnessed", again), options)
+    if files or supersedes is not None or again or (no_proofs and proofs is not None):
+        hint = "neither files nor --supersedes nor --again, and one of --proofs and --no-proofs"
         raise UsageError("usage", "--manifest stands by itself", hint=hint)
     from chopmark.cli.bulk import BESIDE, Bulk, attest_manifest
 
@@ -142,11 +145,11 @@ def _check_files(files: Sequence[Path], supersedes: int | None) -> None:
 
 
 def _submit(gateway: "GatewayClient", drafts: list[Draft], waiting: Waiting) -> Iterator[Outcome]:
-    wait, until = waiting
+    wait, until, again = waiting
     if len(drafts) == 1:
-        yield Outcome(attested=gateway.attest(drafts[0], wait, until))
+        yield Outcome(attested=gateway.attest(drafts[0], wait, until, again=again))
     else:
-        yield from gateway.attest_many(drafts, proofs=True, wait=wait, until=until)
+        yield from gateway.attest_many(drafts, proofs=True, wait=wait, until=until, again=again)
 
 
 def _finish(file: Path, draft: Draft, outcome: Outcome, options: Options) -> int:
@@ -195,6 +198,7 @@ def _show(file: Path, attested: Attested, kept: object, options: Options) -> Non
                 "made_at": attested.made_at,
                 "state": attested.state,
                 "provisional": attested.provisional,
+                "duplicate": attested.duplicate,
                 "proof_file": str(kept) if isinstance(kept, Path) else None,
             }
         )
