@@ -59,13 +59,24 @@ def bulk(bench: Bench) -> Figures:
 def compact(bench: Bench) -> Figures:
     """A burst of digests in compact form, to a gateway of its own, until the end record."""
     limit = bench.bare_rate
+    return {"attest.compact": Figure(_burst(bench, Header(os.urandom(REQUEST_ID))), limit)}
+
+
+def blinded(bench: Bench) -> Figures:
+    """As `compact`, of blinded attestations."""
+    limit = bench.bare_rate
+    header = Header(os.urandom(REQUEST_ID), blinded=True)
+    return {"attest.blinded": Figure(_burst(bench, header), limit)}
+
+
+def _burst(bench: Bench, header: Header) -> float:
+    """Digests a second."""
     numbers = bench.burst
-    header = Header(os.urandom(REQUEST_ID))
     whole = header.encode() + b"".join(map(make_digest, numbers))
     pieces = [whole[at : at + PIECE] for at in range(0, len(whole), PIECE)]
     with bench.lonely() as gateway:
         seconds = asyncio.run(attest_burst(gateway.socket, pieces, len(numbers)))
-    return {"attest.compact": Figure(len(numbers) / seconds, limit)}
+    return len(numbers) / seconds
 
 
 def slow_hsm(bench: Bench) -> Figures:

@@ -39,6 +39,7 @@ STEPS: Final = (
     Step(("witness.quorum.p50", "witness.quorum.p99"), witness.quorum),
     Step(("attest.bulk",), attest.bulk),
     Step(("attest.compact",), attest.compact),
+    Step(("attest.blinded",), attest.blinded),
     Step(("attest.slow_hsm",), attest.slow_hsm),
     Step(secured.ROWS, secured.all_rows),
     Step(("replica.catchup",), replica.catchup),

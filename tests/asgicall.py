@@ -1,24 +1,38 @@
 """One request to the API, fed and read by hand: for what is answered while it is still read."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
+from litestar.handlers import BaseRouteHandler
+from litestar.types import ASGIApp
+
+from chopmark.api.app import create_app
 from chopmark.api.limits import ApiLimits
 from fakegateway import FakeGateway
 from oneapi import OneApi
 
 
 class AsgiCall:
-    """A POST in front of the fake gateway.
+    """A request in front of the fake gateway, a POST by default.
 
     Attributes:
         reading: when cleared, the client does not read.
         received: messages that were taken from it.
     """
 
-    def __init__(self, gateway: FakeGateway, path: str, limits: ApiLimits) -> None:
-        self.app = OneApi(gateway, limits)
+    def __init__(
+        self,
+        gateway: FakeGateway,
+        path: str,
+        limits: ApiLimits,
+        more: Sequence[BaseRouteHandler] = (),
+    ) -> None:
+        # One that is built already serves, unless it is to serve more.
+        self.app: ASGIApp = create_app(gateway, limits, more) if more else OneApi(gateway, limits)
         self.path = path
+        self.method = "POST"
+        self.more_headers: list[tuple[bytes, bytes]] = []
         self.pieces: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.reading = asyncio.Event()
         self.reading.set()
@@ -39,12 +53,12 @@ class AsgiCall:
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
-            "method": "POST",
+            "method": self.method,
             "scheme": "http",
             "path": self.path,
             "raw_path": self.path.encode(),
             "query_string": query.encode(),
-            "headers": [(b"host", b"localhost")],
+            "headers": [(b"host", b"localhost"), *self.more_headers],
             "server": ("127.0.0.1", 8080),
             "client": ("127.0.0.1", 9),
             "root_path": "",

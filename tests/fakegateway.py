@@ -9,9 +9,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chopmark.api.found import DocumentsOut, FoundOut, SearchedOut
 from chopmark.api.ports import Asked, Awaited, Identity, Until
+from chopmark.core.blinding import blind_all
+from chopmark.core.catalogue import Terms
 from chopmark.core.columns import make_columns
-from chopmark.core.compact import End, Header, Run, beside, make_drafts, of_run
+from chopmark.core.compact import End, Header, Run, beside, run_drafts
 from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.entry import Attestation, Revocation, encode_entry, parse_entry
 from chopmark.core.errors import ChopmarkError, MissingError, RefusedError
@@ -22,6 +25,10 @@ NOW = 1_795_352_400_000
 """2026-11-22T13:00:00Z"""
 YEARLY = "kyc-report"
 """A kind that the catalogue demands SM3 of, and a validity of a year."""
+HIDDEN = "credit-file"
+"""A kind that the catalogue demands to be blinded."""
+SEED = bytes(range(32))
+"""Of all blinded runs."""
 YEAR = 365 * 86_400_000
 WHO = Identity(
     "hk-1",
@@ -39,6 +46,7 @@ class FakeGateway:
     """The gateway's log as a list of entries.
 
     Attributes:
+        fail_verify: called before each verification; may raise.
         fail_record: called before each record with its drafts; may raise.
         gate: when cleared, `record` hangs until it is set: a slow disk.
         signer: when cleared, `wait_signed` hangs: a slow HSM, and a clock that stands still.
@@ -49,8 +57,12 @@ class FakeGateway:
 
     leaves: list[bytes] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
+    looked_up: list[tuple[bytes, str | None, int, bool]] = field(default_factory=list)
     asked: list[Asked] = field(default_factory=list)
     fail_record: Callable[[Sequence[Draft | Drafts]], None] = lambda _: None
+    fail_verify: Callable[[Asked], None] = lambda _: None
+    verifying: int = 0
+    most_verifying: int = 0
     fail_wait: ChopmarkError | None = None
     fail_proof: Exception | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,7 +79,7 @@ class FakeGateway:
     def __post_init__(self) -> None:
         self.gate.set()
         self.signer.set()
-        self._terms: set[tuple[str, int | None]] = set()
+        self._terms: set[tuple[str, int | None, bool]] = set()
         self._superseded: set[int] = set()
         self.waited_kinds: set[str] = set()
 
@@ -77,7 +89,7 @@ class FakeGateway:
     def identity(self) -> Identity:
         return WHO
 
-    def check_draft(self, draft: Draft) -> int | None:
+    def check_draft(self, draft: Draft) -> Terms:
         if draft.kind == "credit-report":
             raise RefusedError("kind-not-allowed", f"may not issue {draft.kind}")
         if draft.valid_until is not None and draft.valid_until <= NOW:
@@ -87,8 +99,9 @@ class FakeGateway:
             if draft.sm3 is None:
                 raise RefusedError("digest-missing", "SM3 is due")
             end = NOW + YEAR if end is None else end
-        self._terms.add((draft.kind, end))
-        return end
+        terms = Terms(end, draft.blinded or draft.kind == HIDDEN)
+        self._terms.add((draft.kind, *terms))
+        return terms
 
     async def check_supersedes(self, index: int) -> None:
         self._superseded.add(index)
@@ -101,7 +114,8 @@ class FakeGateway:
         assert drafts
         assert seconds >= 0
         for draft in drafts:
-            assert (draft.kind, draft.valid_until) in self._terms, "not checked"
+            terms = (draft.kind, draft.valid_until, draft.blinded)
+            assert terms in self._terms, "not checked"
             assert draft.supersedes is None or draft.supersedes in self._superseded, "not checked"
         self.recording += 1
         self.most_recording = max(self.most_recording, self.recording)
@@ -114,21 +128,21 @@ class FakeGateway:
             raise
         finally:
             self.recording -= 1
-        return self._append(
-            [leaf for draft in drafts for leaf in make_columns(draft.columns(), NOW)]
-        )
+        return self._append(_make(drafts, 0))
 
     async def record_compact(
         self, header: Header, first: int, drafts: Drafts, seconds: float
     ) -> Run:
         assert drafts.kind == header.kind
         recorded = await self.record([drafts], seconds)
+        self.leaves[recorded.start :] = _make([drafts], first)
         runs = self.requests.setdefault(header.request, [])
         if first != (runs[-1].first + runs[-1].count if runs else 0):
             del self.leaves[recorded.start :]
             raise RefusedError("request-moved", f"not {first}")
         end = drafts.valid_until if header.valid_until is None else None
-        runs.append(Run(first, recorded.start, recorded.count, recorded.made_at, end))
+        seed = SEED if drafts.blinded else None
+        runs.append(Run(first, recorded.start, recorded.count, recorded.made_at, end, seed))
         return runs[-1]
 
     async def request_runs(self, header: Header) -> list[Run]:
@@ -143,7 +157,8 @@ class FakeGateway:
         assert digests
         count = len(digests) // header.width
         assert count <= run.count
-        wanted = list(make_columns(make_drafts(of_run(header, run), digests), run.made_at))
+        drafts = run_drafts(header, run, digests, run.first, WHO.origin)
+        wanted = list(make_columns(drafts, run.made_at))
         if self.leaves[run.start : run.start + count] != wanted:
             raise RefusedError("compact-mismatch", "another digest")
 
@@ -193,13 +208,14 @@ class FakeGateway:
             return Awaited("witnessed", proof)
         return Awaited("signed", proof, provisional=self.witnessing is not None)
 
-    async def proof(self, member: str, index: int) -> bytes:
+    async def proof(self, member: str, index: int, *, bare: bool = False) -> bytes:
         if self.fail_proof is not None:
             raise self.fail_proof
         if member != WHO.id or index >= len(self.leaves):
             raise MissingError("no-such-entry", f"no entry {index} of {member}")
         assert self.signing, "a proof of an entry that is not signed"
-        return f"c2sp.org/tlog-proof@v1\nindex {index}\n\n— “note”\n".encode()
+        note = "bare" if bare else "note"
+        return f"c2sp.org/tlog-proof@v1\nindex {index}\n\n— “{note}”\n".encode()
 
     async def proofs(self, start: int, count: int) -> list[bytes]:
         assert 0 < count <= 256
@@ -208,6 +224,11 @@ class FakeGateway:
     async def verify(self, asked: Asked) -> Verdict:
         assert (asked.digests, asked.proof, asked.reference) != (None, None, None)
         self.asked.append(asked)
+        self.verifying += 1
+        self.most_verifying = max(self.most_verifying, self.verifying)
+        await asyncio.sleep(0)
+        self.verifying -= 1
+        self.fail_verify(asked)
         issuer = Issuer(WHO.id, WHO.origin, WHO.institution, WHO.jurisdiction)
         found = []
         for index, leaf in enumerate(self.leaves):
@@ -217,6 +238,20 @@ class FakeGateway:
                 facts = Facts(issuer, index, entry, Source.OWN, Match.ALL, as_of=NOW)
                 found.append(facts)
         return decide(found, asked.question, NOW)
+
+    async def documents(
+        self, digest: bytes, after: str | None, limit: int, *, with_sm3: bool
+    ) -> DocumentsOut:
+        assert len(digest) == 32
+        assert 1 <= limit <= 256
+        self.looked_up.append((digest, after, limit, with_sm3))
+        found = [
+            FoundOut(WHO.id, WHO.origin, WHO.institution, index, "live", entry.kind)
+            for index, entry in enumerate(map(parse_entry, self.leaves))
+            if isinstance(entry, Attestation)
+            and digest == (entry.sm3 if with_sm3 else entry.sha256)
+        ]
+        return DocumentsOut(found, [SearchedOut(WHO.id, len(self.leaves), None)], None)
 
     async def entries(self, member: str, after: int, limit: int) -> tuple[list[bytes], int]:
         if member != WHO.id:
@@ -240,5 +275,14 @@ class FakeGateway:
     def peers(self) -> list[dict[str, Any]]:
         return [{"id": "sz-1", "state": "following"}]
 
+    def replicas(self) -> list[dict[str, Any]]:
+        return [{"id": "sz-1", "size": 0, "frozen": None}]
+
     def not_ready(self) -> list[str]:
         return self.reasons
+
+
+def _make(drafts: Sequence[Draft | Drafts], first: int) -> list[bytes]:
+    """The entries: blinded ones have whole minutes, and so has `NOW`."""
+    hidden = blind_all(drafts, WHO.origin, SEED, first)
+    return [leaf for draft in hidden for leaf in make_columns(draft.columns(), NOW)]

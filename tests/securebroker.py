@@ -5,7 +5,10 @@ import signal
 import socket
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+
+from cryptography import x509
 
 from chopmark.mesh.broker import Broker as Address
 from chopmark.mesh.broker import Tls
@@ -53,6 +56,11 @@ class Authority:
         """A new crl.pem without this certificate."""
         (script,) = commands("Revoking")
         run(script.replace("hk-1", name), self.folder)
+
+    def ends(self, name: str) -> int:
+        """When a certificate ends, ms since the Unix epoch."""
+        found = x509.load_pem_x509_certificate((self.folder / f"{name}.pem").read_bytes())
+        return int(found.not_valid_after_utc.timestamp() * 1000)
 
     def tls(self, name: str, member: str = "") -> Tls:
         """What a member's link is given, with the files of this name."""
@@ -151,3 +159,44 @@ class SecureBroker(Broker):
             f"include_dir {self.folder / 'conf.d'}",
         ]
         (self.folder / "mosquitto.conf").write_text("\n".join(main) + "\n")
+
+
+SPOILT = {
+    "expired": ("-batch", "-batch -startdate 20200101000000Z -enddate 20200131000000Z"),
+    "server-use": ("-extensions gateway", "-extensions broker"),
+}
+"""What the CA is told otherwise."""
+
+
+def spoil(change: str, authority: Authority, foreign: Authority, folder: Path) -> Tls | None:
+    """Files with one thing wrong."""
+    good = authority.tls("hk-1")
+    if change == "mode":
+        copy = _closed(good.key, folder)
+        copy.chmod(0o640)
+        return replace(good, key=copy)
+    if change == "password":
+        run(f"openssl pkey -aes256 -passout pass:x -in {good.key} -out locked.key", folder)
+        return replace(good, key=folder / "locked.key")
+    if change in SPOILT:
+        authority.issue(change, "hk-1", instead=SPOILT[change])
+        return authority.tls(change, member="hk-1")
+    return {
+        "foreign-client": replace(foreign.tls("hk-1"), ca=good.ca),
+        "foreign-broker": replace(good, ca=foreign.folder / "ca.pem"),
+        "name": replace(good, name="other.example"),
+        "cn": replace(authority.tls("mo-1"), member="hk-1"),
+        "key": replace(good, key=authority.folder / "mo-1.key"),
+        "no-key": replace(good, key=_closed(authority.folder / "ca.pem", folder)),
+        "absent": replace(good, certificate=authority.folder / "nobody.pem"),
+        "not-pem": replace(good, ca=authority.folder / "ca.key"),
+        "plain": None,
+    }[change]
+
+
+def _closed(file: Path, folder: Path) -> Path:
+    """A copy that its owner alone may open."""
+    copy = folder / file.name
+    copy.write_bytes(file.read_bytes())
+    copy.chmod(0o400)
+    return copy

@@ -58,7 +58,14 @@ async def use(gateway: Gateway, metrics: str) -> None:
         for body in ({"digests": digests}, {"proof": made.json()["proof"], "digests": digests}):
             verdict = await client.post("/v1/verifications", json=body)
             assert verdict.json()["verdict"] == "revoked"
-        for path in ("/v1/status", "/v1/peers", "/v1/entries?limit=100", "/v1/proofs/hk-1/0"):
+        lines = json.dumps({"digests": digests}) + "\n"
+        bulk = await client.post("/v1/verifications:batch", content=lines * 100)
+        assert bulk.text.count('"verdict":"revoked","sentence"') == 200
+        for path in (
+            *("/v1/status", "/v1/peers", "/v1/entries?limit=100", "/v1/proofs/hk-1/0"),
+            *("/v1/replicas", "/v1/openapi.json", "/v1/events?seconds=0"),
+            *(f"/v1/documents/{name}/{digest}" for name, digest in digests.items()),
+        ):
             assert (await client.get(path)).status_code == 200
     async with httpx.AsyncClient() as client:
         assert "chopmark_ready 1.0" in (await client.get(f"{metrics}/metrics")).text

@@ -9,6 +9,7 @@ from pkcs11.constants import Attribute, ObjectClass
 from pkcs11.exceptions import PKCS11Error
 from pkcs11.mechanisms import Mechanism
 
+from chopmark.core.blinding import SaltKey
 from chopmark.core.errors import ConfigurationError, ExistsError, TryAgainError
 from chopmark.core.keys import COSIGNATURE, ECDSA_P256, OTHER
 from chopmark.core.mark import HeadMark
@@ -137,6 +138,22 @@ async def test_head_mark_lasts_and_the_newer_one_takes_its_place(box: Box) -> No
         await signer.write_mark(newer, MARK)
     async with box.signer() as signer:
         assert await signer.read_mark() == newer
+    with box.session() as session:
+        assert len(list(session.get_objects({Attribute.CLASS: ObjectClass.DATA}))) == 1
+
+
+async def test_token_keeps_salt_keys_and_gives_random_numbers(box: Box) -> None:
+    old, new = (SaltKey(ORIGIN, since, bytes([since]) * 32) for since in (1, 2))
+    async with box.signer() as signer:
+        assert len({await signer.random(32) for _ in range(5)}) == 5
+        for key in (new, old, old):
+            await signer.write_salt_key(key)
+    async with box.signer() as signer:
+        assert await signer.read_salt_keys() == (old, new)
+        assert await signer.destroy_salt_keys(2) == 1
+        assert await signer.destroy_salt_keys(2) == 0
+    async with box.signer() as signer:
+        assert await signer.read_salt_keys() == (new,)
     with box.session() as session:
         assert len(list(session.get_objects({Attribute.CLASS: ObjectClass.DATA}))) == 1
 

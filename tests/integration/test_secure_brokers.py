@@ -28,7 +28,7 @@ from integration.mesh_boxes import boxes
 from rig.broker import Broker as PlainBroker
 from rig.gateway import HONG_KONG, SHENZHEN, Gateway
 from rosters import founding, signed
-from securebroker import NAME, PAGE, TEMPLATES, Authority, SecureBroker, run
+from securebroker import NAME, PAGE, SPOILT, TEMPLATES, Authority, SecureBroker, run, spoil
 
 ROSTER = open_roster(signed(founding()))
 ACL = make_acl(ROSTER)
@@ -125,13 +125,6 @@ async def test_connections_are_of_tls_1_3(broker: SecureBroker) -> None:
 # Who does not, and why
 
 
-SPOILT = {
-    "expired": ("-batch", "-batch -startdate 20200101000000Z -enddate 20200131000000Z"),
-    "server-use": ("-extensions gateway", "-extensions broker"),
-}
-"""What the CA is told otherwise."""
-
-
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -159,47 +152,13 @@ async def test_wrong_certificate_is_refused_in_plain_words(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    tls: Tls | None = _spoil(change, authority, foreign, tmp_path)
+    tls: Tls | None = spoil(change, authority, foreign, tmp_path)
     party = Party(reach(broker, tls), "hk-1")
     async with away(party) as reason:
         assert re.search(words, reason), reason
         await until(lambda: len(party.link._told) > 0)
     outages = [one for one in caplog.records if one.levelno == logging.WARNING]
     assert len(outages) == 1
-
-
-def _spoil(change: str, authority: Authority, foreign: Authority, folder: Path) -> Tls | None:
-    """Files with one thing wrong."""
-    good = authority.tls("hk-1")
-    if change == "mode":
-        copy = _closed(good.key, folder)
-        copy.chmod(0o640)
-        return replace(good, key=copy)
-    if change == "password":
-        run(f"openssl pkey -aes256 -passout pass:x -in {good.key} -out locked.key", folder)
-        return replace(good, key=folder / "locked.key")
-    if change in SPOILT:
-        authority.issue(change, "hk-1", instead=SPOILT[change])
-        return authority.tls(change, member="hk-1")
-    return {
-        "foreign-client": replace(foreign.tls("hk-1"), ca=good.ca),
-        "foreign-broker": replace(good, ca=foreign.folder / "ca.pem"),
-        "name": replace(good, name="other.example"),
-        "cn": replace(authority.tls("mo-1"), member="hk-1"),
-        "key": replace(good, key=authority.folder / "mo-1.key"),
-        "no-key": replace(good, key=_closed(authority.folder / "ca.pem", folder)),
-        "absent": replace(good, certificate=authority.folder / "nobody.pem"),
-        "not-pem": replace(good, ca=authority.folder / "ca.key"),
-        "plain": None,
-    }[change]
-
-
-def _closed(file: Path, folder: Path) -> Path:
-    """A copy that its owner alone may open."""
-    copy = folder / file.name
-    copy.write_bytes(file.read_bytes())
-    copy.chmod(0o400)
-    return copy
 
 
 @pytest.mark.parametrize(

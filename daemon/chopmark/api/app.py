@@ -11,6 +11,7 @@ from litestar.types import Receive, Scope, Send
 from chopmark.api.attestations import attest
 from chopmark.api.batch import make_batch_route
 from chopmark.api.compact import make_compact_route
+from chopmark.api.documents import read_document
 from chopmark.api.entries import read_entries
 from chopmark.api.evidence import read_evidence, release_fork
 from chopmark.api.guard import LocalOnly
@@ -25,17 +26,20 @@ from chopmark.api.revocations import revoke
 from chopmark.api.roles import admitted, guard
 from chopmark.api.roster import pin_roster, publish_roster, read_roster, sign_roster
 from chopmark.api.short import ShortRoutes
+from chopmark.api.spec.route import read_openapi
 from chopmark.api.state import (
     read_export,
     read_health,
     read_peers,
     read_policy,
     read_readiness,
+    read_replicas,
     read_status,
     tell_health,
     tell_readiness,
 )
 from chopmark.api.stopping import AnswerStop
+from chopmark.api.verification_batch import make_verification_batch_route
 from chopmark.api.verifications import verify
 from chopmark.api.wiring import GatewayDep
 
@@ -87,6 +91,7 @@ def create_app(
             post_json("/v1/verifications", verify, gateway, bounds),
             make_batch_route(gateway, bounds),
             make_compact_route(gateway, bounds),
+            make_verification_batch_route(gateway, bounds),
             post_json("/v1/roster/signatures", sign_roster, gateway, bounds),
             post_json("/v1/roster/versions", publish_roster, gateway, bounds),
             post_json("/v1/roster/pin", pin_roster, gateway, bounds),
@@ -105,11 +110,14 @@ def create_app(
             read_entries,
             read_status,
             read_peers,
+            read_replicas,
             read_policy,
+            read_document,
             read_evidence,
             read_export,
             read_health,
             read_readiness,
+            read_openapi,
             *more,
         ],
         dependencies={"gateway": Provide(provide_gateway, sync_to_thread=False)},

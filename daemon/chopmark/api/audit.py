@@ -79,7 +79,7 @@ def make_audit_routes(book: AuditBook) -> list[HTTPRouteHandler]:
         """Records of a day, or from a number on."""
         _check_caller(request)
         query = read_query(request.scope["query_string"], AuditQuery)
-        return await book.page(query.day, query.after, query.limit)
+        return await book.page(query.day or None, query.after, query.limit)
 
     @get("/v1/audit/proofs/{number:str}", media_type=MediaType.TEXT)
     async def read_audit_proof(request: Request[Any, Any, Any], number: FromPath[str]) -> bytes:

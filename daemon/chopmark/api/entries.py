@@ -34,22 +34,27 @@ class EntryOut(msgspec.Struct):
 
 
 class EntriesOut(msgspec.Struct):
-    """A run of entries, and the signed size of the log that they are from."""
+    """A run of entries, and the signed size of the log that they are from.
+
+    `next` goes into `after` to go on: the index of the last entry here, or what was asked.
+    """
 
     entries: list[EntryOut]
     size: int
+    next: int
 
 
 @get("/v1/entries")
 async def read_entries(request: Request[Any, Any, Any], gateway: GatewayDep) -> EntriesOut:
     """Entries after an index; waits for one if asked to."""
     query = read_query(request.scope["query_string"], EntriesQuery)
-    member = query.id if query.id is not None else gateway.identity().id
+    member = query.id or gateway.identity().id
     if query.wait:
         await gateway.wait_entry(member, query.after + 1, query.wait)
     leaves, size = await gateway.entries(member, query.after, query.limit)
     start = query.after + 1
-    return EntriesOut([describe_entry(start + i, leaf) for i, leaf in enumerate(leaves)], size)
+    described = [describe_entry(start + i, leaf) for i, leaf in enumerate(leaves)]
+    return EntriesOut(described, size, query.after + len(leaves))
 
 
 def describe_entry(index: int, leaf: bytes) -> EntryOut:
@@ -90,14 +95,17 @@ def _fields(entry: Entry) -> dict[str, Any]:
             return {}
 
 
+def describe_digests(entry: Attestation) -> dict[str, str]:
+    """The digests that an attestation names, in hexadecimal by algorithm."""
+    sm3 = {} if entry.sm3 is None else {"sm3": entry.sm3.hex()}
+    return {"sha256": entry.sha256.hex()} | sm3
+
+
 def _attestation(entry: Attestation) -> dict[str, Any]:
-    digests = {"sha256": entry.sha256.hex()}
-    if entry.sm3 is not None:
-        digests["sm3"] = entry.sm3.hex()
     until = entry.valid_until
     return {
         "kind": entry.kind,
-        "digests": digests,
+        "digests": describe_digests(entry),
         "blinded": entry.blinded,
         "valid_until": None if until is None else format_time(until),
         "supersedes": entry.supersedes,

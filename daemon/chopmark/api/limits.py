@@ -26,6 +26,13 @@ class ApiLimits:
         backlog: groups and bad lines whose answers the client has not read yet. A settled group
             takes about 1 KiB however many lines it has, so that a client that first sends all
             and then reads works up to millions of lines; beyond, the gateway stops reading.
+        verification_line: of a batch of verifications; one with a proof has up to 130 KiB.
+        verification_group: lines asked at once. Single verifications wait for no more than that of
+            each batch: some milliseconds.
+        verification_batches: at once. Each may keep 2 MB of lines with proofs.
+        verification_seconds: that a line waits for room where too much waits for the ledger.
+        event_streams: at once. Each has a connection for hours, and up to 256 events that wait.
+        beat: seconds after which a stream in which nothing happens shows that it lives.
         compact_group: digests of a compact body that are recorded as one run: the most that the
             sequencer takes in one transaction.
         compact_in_flight: of those at once.
@@ -54,6 +61,12 @@ class ApiLimits:
     in_flight: int = 4
     unsigned: int = 64
     backlog: int = 8192
+    verification_line: int = 192 * 1024
+    verification_group: int = 32
+    verification_batches: int = 16
+    verification_seconds: float = 10.0
+    event_streams: int = 64
+    beat: float = 15.0
     compact_group: int = 16_384
     compact_in_flight: int = 4
     compact_record: float = 10.0

@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from chopmark.api.limits import DEFAULT_WAIT, MAX_WAIT
 from chopmark.api.ports import Until
@@ -54,6 +54,7 @@ class AttestationIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     kind: Kind = "document"
     valid_until: str | None = None
     supersedes: Index | None = None
+    blinded: bool = False
     wait: Wait = DEFAULT_WAIT
     until: Until = "witnessed"
 
@@ -77,6 +78,28 @@ class VerificationIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     max_age: Annotated[int, Meta(ge=0, le=2**31)] | None = None
 
 
+class VerificationLine(VerificationIn, forbid_unknown_fields=True, frozen=True):
+    """A line of `POST /v1/verifications:batch`: digests may lie flat, as in other batches."""
+
+    sha256: Hex | None = None
+    sm3: Hex | None = None
+
+    def nested(self) -> VerificationIn:
+        """With the digests in `digests`.
+
+        Raises:
+            MalformedError: `malformed-line` if they are given twice, or SM3 alone.
+        """
+        digests = self.digests
+        if self.sha256 is not None or self.sm3 is not None:
+            if self.sha256 is None or digests is not None:
+                message = "give `sha256` and perhaps `sm3`, or `digests` with the same in it"
+                raise MalformedError("malformed-line", message)
+            digests = DigestsIn(self.sha256, self.sm3)
+        expected = (self.expect_issuer, self.expect_kind, self.max_age)
+        return VerificationIn(digests, self.proof, self.reference, *expected)
+
+
 class BatchQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Query of `POST /v1/attestations:batch`."""
 
@@ -92,27 +115,50 @@ class CompactQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     until: Until = "signed"
 
 
+class ProofQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Query of `GET /v1/proofs/{id}/{index}`."""
+
+    bare: bool = False
+
+
 class EntriesQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Query of `GET /v1/entries`."""
 
-    id: Name | None = None
+    id: Name | UnsetType = UNSET
     after: Annotated[int, Meta(ge=-1, le=MAX_INT)] = -1
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
     wait: Wait = 0
 
 
+class DocumentsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Query of `GET /v1/documents/{algorithm}/{digest}`."""
+
+    after: Annotated[str, Meta(min_length=1, max_length=64)] | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1, le=256)] = 100
+
+
+class EventsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Query of `GET /v1/events`."""
+
+    seconds: Annotated[float, Meta(ge=0, le=86_400)] | UnsetType = UNSET
+
+
 class AuditQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Query of `GET /v1/audit`."""
 
-    day: Annotated[str, Meta(pattern=_DATE)] | None = None
+    day: Annotated[str, Meta(pattern=_DATE)] | UnsetType = UNSET
     after: Annotated[int, Meta(ge=-1, le=MAX_INT)] = -1
     limit: Annotated[int, Meta(ge=1, le=1000)] = 100
+
+
+class NoQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The query of a route that takes none."""
 
 
 class PolicyQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Query of `GET /v1/policy`."""
 
-    id: Name | None = None
+    id: Name | UnsetType = UNSET
 
 
 def read_body(body: bytes, kind: type[T]) -> T:
@@ -124,13 +170,15 @@ def read_body(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise MalformedError("malformed-request", _reword(error), hint=_SEE) from None
+        raise MalformedError("malformed-request", reword(error), hint=_SEE) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedError("malformed-json", f"the body is not JSON: {error}") from None
 
 
 def read_query(query: bytes, kind: type[T]) -> T:
     """Decode the query of a URL; a parameter given twice or unknown is refused.
+
+    What may be missing is unset, not None: `null` is text like any other in a URL.
 
     Raises:
         MalformedError: `malformed-request` naming the parameter.
@@ -142,7 +190,7 @@ def read_query(query: bytes, kind: type[T]) -> T:
         raise MalformedError("malformed-request", message, hint=_SEE) from None
 
 
-def _reword(error: msgspec.ValidationError) -> str:
+def reword(error: msgspec.ValidationError) -> str:
     """The message, with words in place of patterns."""
     text = str(error)
     for pattern, words in _PATTERNS.items():

@@ -25,7 +25,7 @@ class SignBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     confirm_lost: bool = False
 
 
-class PinBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RosterPinBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A note, and its fingerprint as the operator knows it from elsewhere."""
 
     note: str
@@ -52,5 +52,5 @@ async def publish_roster(body: bytes, gateway: Gateway, _limits: ApiLimits) -> A
 
 async def pin_roster(body: bytes, gateway: Gateway, _limits: ApiLimits) -> Answer:
     """Put a version in force by its fingerprint: `POST /v1/roster/pin`."""
-    asked = read_body(body, PinBody)
+    asked = read_body(body, RosterPinBody)
     return Answer(200, await gateway.rosters.pin(asked.note.encode(), asked.fingerprint))

@@ -26,11 +26,17 @@ async def read_peers(gateway: GatewayDep) -> list[dict[str, Any]]:
     return gateway.peers()
 
 
+@get("/v1/replicas")
+async def read_replicas(gateway: GatewayDep) -> list[dict[str, Any]]:
+    """What is held of each peer's log."""
+    return gateway.replicas()
+
+
 @get("/v1/policy", media_type=MediaType.TEXT)
 async def read_policy(request: Request[Any, Any, Any], gateway: GatewayDep) -> str:
     """The tlog-policy under which proofs of a log are checked; without `id`, of our own."""
     query = read_query(request.scope["query_string"], PolicyQuery)
-    return gateway.policy(query.id if query.id is not None else gateway.identity().id)
+    return gateway.policy(query.id or gateway.identity().id)
 
 
 @get("/v1/export")

@@ -1,6 +1,6 @@
 """`POST /v1/verifications`: the verdict about a document, from our own replicas."""
 
-from typing import Final
+from typing import Any, Final
 
 from chopmark.api.identity import CALLER
 from chopmark.api.limits import ApiLimits
@@ -18,12 +18,17 @@ _GOOD: Final = (Word.VALID, Word.VALID_AS_OF)
 
 async def verify(body: bytes, gateway: Gateway, _: ApiLimits) -> Answer:
     """Verify one document by its digests, its proof, or a reference."""
-    asked = _asked(read_body(body, VerificationIn), gateway)
+    return Answer(200, await find_verdict(read_body(body, VerificationIn), gateway))
+
+
+async def find_verdict(body: VerificationIn, gateway: Gateway) -> dict[str, Any]:
+    """The verdict that is asked for, as JSON."""
+    asked = _asked(body, gateway)
     verdict = await gateway.verify(asked)
     content = describe(verdict, asked.digests)
     if is_unchecked(verdict, asked.question):
         content["issuer_unchecked"] = True
-    return Answer(200, content)
+    return content
 
 
 def is_unchecked(verdict: Verdict, question: Question) -> bool:

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "proof": "proof:proof",
     "revoke": "revoke:revoke",
     "status": "status:status",
+    "doctor": "doctor:doctor",
     "fsck": "fsck:fsck",
     "recover": "recover:recover",
     "backup": "backup:backup",

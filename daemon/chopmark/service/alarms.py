@@ -8,7 +8,7 @@ from typing import Final
 CODES: Final = (
     *("storage-alarm", "storage-full", "replicas-paused"),
     *("hsm-away", "hsm-latched", "hsm-locked", "hsm-maintenance", "key-worn"),
-    *("log-behind", "mark-refused", "quorum-missing", "notary-missing"),
+    *("log-behind", "mark-refused", "salts-in-memory", "quorum-missing", "notary-missing"),
     *("fork", "fork-released", "own-fork"),
     *("clock-wrong", "peer-clock", "peer-protocol"),
     *("roster-expiring", "roster-expired", "roster-conflict", "roster-newer", "roster-stale"),

@@ -180,6 +180,10 @@ class Forks:
         reason = f"its key has signed two histories: heads of sizes {sizes} cannot both be true"
         return Stop(reason, fork.below, found_at, fork.evidence)
 
+    def held(self) -> dict[str, str]:
+        """Of each piece that we hold the digest, in hexadecimal, and the log that it is about."""
+        return {digest.hex(): fork.origin for digest, (_, fork) in self._kept.items()}
+
     def describe(self) -> list[dict[str, Any]]:
         """What we hold, as JSON (docs/api.md)."""
         return [self._describe(kept, fork) for kept, fork in self._kept.values()]

@@ -27,6 +27,18 @@ def lock_state(state: Path) -> TextIO:
     return file
 
 
+def is_locked(state: Path) -> bool:
+    """Whether a process holds the state folder, as far as we may know."""
+    try:
+        with (state / "lock").open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 @contextmanager
 def refusal_named(path: Path) -> Iterator[None]:
     """Turn what the system says of our state folder into our own error.

@@ -106,6 +106,7 @@ async def _run_parts(
             else:
                 LOG.info("the members have changed: the gateway goes on with the new ones")
             parts.gateway.stop_waiting()
+            parts.live.events.stop()
             await _stop(running)
         await parts.auditing.stop()
         await parts.standing.leave()
@@ -133,10 +134,12 @@ def _start(
         "api": _serve_api(config, parts, doors, entrance),
         "submissions": parts.submissions.run(),
         "retention": parts.retention.run(),
+        "salts": parts.salts.run(),
         "storage": parts.storage.run(),
         "hsm": parts.signer.watch(parts.clock.now_ms),
         "audit": parts.auditing.run(),
         "clock": parts.guard.run(),
+        "live": parts.live.run(),
         "rosters": parts.rosters.run(),
         "event-loop-lag": parts.lag.run(),
         "health": health.run(),

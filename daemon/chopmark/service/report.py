@@ -21,9 +21,12 @@ from chopmark.service.audit_syslog import AuditSyslog
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.forks import Forks
 from chopmark.service.hsm_state import describe_hsm, hsm_alarms
+from chopmark.service.live import Standings
 from chopmark.service.looplag import LoopLag
+from chopmark.service.replicas import describe_index, describe_replica
 from chopmark.service.retention import Retention
 from chopmark.service.rosters import Rosters
+from chopmark.service.salts import Salts
 from chopmark.service.standing import Standing
 from chopmark.service.storage import Storage
 from chopmark.service.trust import Trust
@@ -49,6 +52,7 @@ class Report:
         standing: Standing,
         rosters: Rosters,
         retention: Retention,
+        salts: Salts,
         syslog: AuditSyslog | None = None,
     ) -> None:
         self._own = own
@@ -66,6 +70,7 @@ class Report:
         self._standing = standing
         self._rosters = rosters
         self._retention = retention
+        self._salts = salts
         self.more_alarms: Callable[[], list[dict[str, str]]] = list
         self._syslog = syslog
 
@@ -113,12 +118,31 @@ class Report:
         """State of each replica."""
         return [self._peer(replica, self._mesh.peers[replica.peer]) for replica in self._replicas]
 
+    def replicas(self) -> list[dict[str, Any]]:
+        """What is held of each peer's log."""
+        now, removed = self._clock.now_ms(), self._retention.describe()["removed"]
+        warning = self._forks.releases.warning
+        return [
+            describe_replica(one, now, warning(one.origin), removed.get(one.peer))
+            for one in self._replicas
+        ]
+
+    def live(self) -> Standings:
+        """What events tell the changes of, besides the logs."""
+        mesh = self._mesh
+        return Standings(
+            {one["code"]: one for one in reversed(self.alarms())},
+            {one.peer: mesh.online(mesh.peers[one.peer]) for one in self._replicas},
+            {f"{one['host']}:{one['port']}": one["state"] for one in self._brokers()},
+        )
+
     def alarms(self) -> list[dict[str, str]]:
         """What an operator must look after."""
         state = self._log.state
         unwitnessed = self._trust.alarms(state.head.size, state.witnessed_size)
         forks, clock = self._forks.alarms(), self._guard.alarms()
         own = hsm_alarms(self._signer) + self._standing.alarms() + self._storage.alarms()
+        own += self._salts.alarms()
         waiting = [] if self._syslog is None else self._syslog.alarms()
         others = unwitnessed + forks + clock + self._rosters.alarms() + self._protocols()
         return own + others + waiting + self.more_alarms()
@@ -174,7 +198,7 @@ class Report:
     def _indices(self) -> dict[str, dict[str, Any]]:
         """How far the digest index of each log is."""
         logs = {self._own.id: self._log} | {one.peer: one.log for one in self._replicas}
-        return {member: _describe_index(log) for member, log in logs.items()}
+        return {member: describe_index(log) for member, log in logs.items()}
 
     def _counters(self) -> dict[str, int]:
         mesh = self._mesh
@@ -237,11 +261,6 @@ class Report:
                 "skipped": unverified.dropped,
             },
         }
-
-
-def _describe_index(log: Log) -> dict[str, Any]:
-    state = "ready" if log.index.is_whole else "failed" if log.index.problem else "rebuilding"
-    return {"state": state, "position": log.index.position, "size": log.state.size}
 
 
 def _describe_stranger(name: str, speaks: Versions) -> dict[str, str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from litestar.handlers import BaseRouteHandler
 
+from chopmark.api.events import make_events_route
 from chopmark.api.refusals import Refusals
 from chopmark.api.submissions import make_witness_routes
 from chopmark.api.tiles import make_tile_route
@@ -28,10 +29,12 @@ from chopmark.service.auditing import Auditing
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.config import Config
 from chopmark.service.credentials import PinSource
+from chopmark.service.documents import Documents
 from chopmark.service.floors import tell_lost
 from chopmark.service.forks import Forks
 from chopmark.service.gateway import GatewayService
 from chopmark.service.hsm import HsmService
+from chopmark.service.live import Live
 from chopmark.service.locking import lock_state
 from chopmark.service.looplag import LoopLag
 from chopmark.service.metrics import Metrics
@@ -47,6 +50,7 @@ from chopmark.service.report import Report
 from chopmark.service.retention import Retention
 from chopmark.service.rosters import Rosters
 from chopmark.service.rotation import Rotation
+from chopmark.service.salts import Salts
 from chopmark.service.standing import Standing
 from chopmark.service.storage import Storage
 from chopmark.service.submissions import Submissions
@@ -80,6 +84,8 @@ class Parts:
     auditing: Auditing
     syslog: AuditSyslog | None
     rosters: Rosters
+    live: Live
+    salts: Salts
 
 
 async def build(config: Config, stack: AsyncExitStack, access: TokenAccess) -> Parts:
@@ -125,7 +131,9 @@ async def open_parts(
 ) -> Parts:
     """Open the logs with a signer that is there, and bring all together; raises as `build`."""
     opened = await open_ledgers(config, signer, reading, stack, outside)
-    issuing = make_issuing(opened)
+    blinding = Worker("blind")
+    stack.callback(blinding.close)
+    issuing = make_issuing(opened, blinding)
     meeting = make_meeting(opened, issuing)
     answering = make_answering(opened, issuing, meeting)
     overseeing = make_overseeing(opened, issuing, meeting, answering)
@@ -145,6 +153,7 @@ def _assemble(
     overseeing: Overseeing,
 ) -> Parts:
     tiles = make_tile_route(TileService(answering.logs))
+    events = make_events_route(overseeing.live.events)
     return Parts(
         gateway=gateway,
         sequencer=issuing.sequencer,
@@ -161,13 +170,22 @@ def _assemble(
         standing=issuing.standing,
         signer=opened.signer,
         clock=opened.clock,
-        routes=[tiles, *make_witness_routes(answering.submissions, gateway)],
+        routes=[tiles, events, *make_witness_routes(answering.submissions, gateway)],
         submissions=answering.submissions,
         retention=answering.retention,
         auditing=overseeing.auditing,
         syslog=overseeing.syslog,
         rosters=opened.rosters,
+        live=overseeing.live,
+        salts=issuing.salts,
     )
+
+
+def _make_documents(opened: Opened) -> Documents:
+    """Who looks documents up: in our own log first."""
+    own = opened.own
+    logs = {one.peer: (one.member, one.log) for one in opened.replicas}
+    return Documents({own.id: (own, opened.log)} | logs, opened.clock, own.id)
 
 
 def _make_gateway(
@@ -183,6 +201,7 @@ def _make_gateway(
     rotation = Rotation(opened.config, opened.log, opened.signer, rosters)
     gateway = GatewayService(
         *(opened.own, issuing.sequencer, answering.logs, answering.signing, answering.verifier),
+        _make_documents(opened),
         *(overseeing.report, opened.clock),
         *(NotedRosters(rosters, auditing), NotedKeys(rotation, auditing)),
         HsmService(opened.config, opened.signer, pins, auditing, opened.clock),
@@ -191,4 +210,5 @@ def _make_gateway(
         opened.members.catalogue,
     )
     gateway.audit = auditing
+    gateway.salts = issuing.salts
     return gateway

@@ -12,10 +12,11 @@ from asgicall import AsgiCall
 from chopmark.api.answers import Settled, render
 from chopmark.api.limits import ApiLimits
 from chopmark.api.lines import Fault, LineSplitter
+from chopmark.core.blinding import blind, salt_at
 from chopmark.core.draft import Draft, Drafts, Recorded
-from chopmark.core.entry import Attestation, parse_entry
+from chopmark.core.entry import SHA256, Attestation, parse_entry
 from chopmark.core.errors import InternalError, TryAgainError
-from fakegateway import NOW, FakeGateway
+from fakegateway import HIDDEN, NOW, SEED, WHO, FakeGateway
 
 MADE_AT = "2026-11-22T13:00:00.000Z"
 
@@ -173,6 +174,28 @@ async def test_body_in_single_bytes_reads_the_same() -> None:
     call.feed(b"", more=False)
     await call.run()
     assert [answer.get("index") for answer in call.lines()] == [0, None, 1]
+
+
+async def test_lines_are_blinded_where_it_is_asked_for_or_demanded() -> None:
+    gateway = FakeGateway()
+    asked = [{"blinded": True}, {"kind": "kyc"}, {"kind": HIDDEN}, {"blinded": False}]
+    await batch(gateway, b"".join(line(n, **more) for n, more in enumerate(asked)))
+    await batch(gateway, b"".join(line(n, blinded=True) for n in range(3)))
+    entries = [parse_entry(leaf) for leaf in gateway.leaves]
+    assert [entry.blinded for entry in entries] == [True, False, True, False, True, True, True]
+    hidden = [entry.sha256 for entry in entries]
+    for at, number in ((0, 0), (2, 2), (4, 0), (5, 1), (6, 2)):
+        digest = number.to_bytes(32, "big")
+        assert hidden[at] == blind(salt_at(SEED, at % 4), WHO.origin, SHA256, digest)
+
+
+def test_lines_of_one_run_each_say_the_time_of_their_entry() -> None:
+    run = Recorded(7, 3, NOW + 30_500)
+    settled = Settled(1, 4, {1: Fault("bad", "bad")}, run, "signed", minutes=frozenset({0, 2}))
+    told = [json.loads(one) for one in render(settled).splitlines()]
+    assert [one.get("index") for one in told] == [7, None, 8, 9]
+    made = [one["made_at"] for one in told if "index" in one]
+    assert made == [MADE_AT, "2026-11-22T13:00:30.500Z", MADE_AT]
 
 
 async def test_proofs_come_when_asked_for() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from asgicall import AsgiCall
 from chopmark.api.limits import ApiLimits
+from chopmark.core.blinding import blind, salt_at
 from chopmark.core.compact import (
     MEDIA_TYPE,
     AnswerReader,
@@ -21,9 +22,9 @@ from chopmark.core.compact import (
     Unsigned,
 )
 from chopmark.core.draft import Draft, Drafts
-from chopmark.core.entry import Attestation, parse_entry
+from chopmark.core.entry import SHA256, Attestation, parse_entry
 from chopmark.core.errors import ChopmarkError, RefusedError, TryAgainError
-from fakegateway import NOW, YEAR, YEARLY, FakeGateway
+from fakegateway import HIDDEN, NOW, SEED, WHO, YEAR, YEARLY, FakeGateway
 from oneapi import OneApi
 
 HEADER = Header(bytes(16), "bank-statement")
@@ -107,6 +108,23 @@ async def test_runs_tell_the_validity_that_the_catalogue_sets() -> None:
     assert entry.valid_until == NOW + YEAR
     again, _ = await ask(gateway, digests(6, 64), header)
     assert again == runs
+    assert len(gateway.leaves) == 6
+
+
+@pytest.mark.parametrize(
+    "header", [replace(HEADER, blinded=True), replace(HEADER, kind=HIDDEN)], ids=["asked", "kind"]
+)
+async def test_runs_of_blinded_digests_have_their_seed(header: Header) -> None:
+    gateway = FakeGateway()
+    runs, _ = await ask(gateway, digests(6), header)
+    assert [run.seed for run in runs] == [SEED, SEED]
+    wanted = b"".join(
+        blind(salt_at(SEED, n), WHO.origin, SHA256, digests(6)[32 * n : 32 * n + 32])
+        for n in range(6)
+    )
+    assert held(gateway) == wanted
+    again, _ = await ask(gateway, digests(6)[32 * 3 :], replace(header, offset=3))
+    assert (again[0].first, again[0].count, again[0].seed) == (3, 1, SEED)
     assert len(gateway.leaves) == 6
 
 

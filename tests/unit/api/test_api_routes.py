@@ -4,7 +4,9 @@ from base64 import b64encode
 import httpx
 import pytest
 
+from chopmark.core.blinding import blind, salt_at
 from chopmark.core.entry import (
+    SHA256,
     Adoption,
     Attestation,
     Commitment,
@@ -13,7 +15,7 @@ from chopmark.core.entry import (
     parse_entry,
 )
 from chopmark.core.errors import InternalError, TryAgainError
-from fakegateway import NOW, WHO, YEAR, YEARLY, FakeGateway
+from fakegateway import HIDDEN, NOW, SEED, WHO, YEAR, YEARLY, FakeGateway
 
 SHA = hashlib.sha256(b"document").hexdigest()
 SM3 = "ab" * 32
@@ -156,6 +158,27 @@ async def test_attest_refuses_a_kind_without_the_digests_that_it_needs(
     assert not gateway.leaves
 
 
+@pytest.mark.parametrize("asked", [{"blinded": True}, {"kind": HIDDEN}])
+async def test_attest_blinds_where_it_is_asked_for_or_demanded(
+    client: httpx.AsyncClient, gateway: FakeGateway, asked: dict[str, object]
+) -> None:
+    answer = await attest(client, **asked)
+    assert (answer.status_code, answer.json()["blinded"]) == (201, True)
+    assert answer.json()["digests"] == {"sha256": SHA}
+    entry = parse_entry(gateway.leaves[0])
+    assert isinstance(entry, Attestation)
+    assert entry.blinded
+    assert entry.sha256 == blind(salt_at(SEED, 0), WHO.origin, SHA256, bytes.fromhex(SHA))
+    assert "blinded" not in (await attest(client)).json()
+
+
+async def test_proof_is_bare_where_that_is_asked_for(client: httpx.AsyncClient) -> None:
+    await attest(client, blinded=True)
+    assert "bare" not in (await client.get("/v1/proofs/hk-1/0")).text
+    assert "bare" in (await client.get("/v1/proofs/hk-1/0?bare=true")).text
+    assert (await client.get("/v1/proofs/hk-1/0?salt=no")).status_code == 400
+
+
 async def test_attest_checks_what_is_superseded(client: httpx.AsyncClient) -> None:
     assert (await attest(client, supersedes=0)).json()["code"] == "no-such-attestation"
     assert (await attest(client)).status_code == 201
@@ -293,6 +316,41 @@ async def test_entries_page_by_index(client: httpx.AsyncClient) -> None:
         await attest(client)
     answer = (await client.get("/v1/entries?after=1&limit=2")).json()
     assert [entry["index"] for entry in answer["entries"]] == [2, 3]
+    assert answer["next"] == 3
+    end = (await client.get(f"/v1/entries?after={answer['next']}")).json()
+    assert ([entry["index"] for entry in end["entries"]], end["next"]) == ([4], 4)
+    assert (await client.get("/v1/entries?after=4")).json()["next"] == 4
+
+
+async def test_document_is_found_by_either_digest(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    sm3 = "ab" * 32
+    await client.post("/v1/attestations", json={"digests": {"sha256": SHA, "sm3": sm3}})
+    for path in (f"sha256/{SHA}", f"sm3/{sm3}"):
+        answer = (await client.get(f"/v1/documents/{path}?limit=7&after=hk-1:9")).json()
+        assert [one["index"] for one in answer["attestations"]] == [0]
+    asked = [(bytes.fromhex(SHA), "hk-1:9", 7, False), (bytes.fromhex(sm3), "hk-1:9", 7, True)]
+    assert gateway.looked_up == asked
+
+
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [
+        (f"md5/{SHA}", "malformed-digest"),
+        (f"sha256/{SHA[1:]}", "malformed-digest"),
+        (f"sha256/{SHA.upper()}", "malformed-digest"),
+        (f"sha256/{SHA}%0a", "malformed-digest"),
+        (f"sha256/{SHA}?limit=257", "malformed-request"),
+        (f"sha256/{SHA}?limit=0", "malformed-request"),
+        (f"sha256/{SHA}?kind=x", "malformed-request"),
+    ],
+)
+async def test_document_that_cannot_be_asked_for(
+    client: httpx.AsyncClient, path: str, code: str
+) -> None:
+    answer = await client.get(f"/v1/documents/{path}")
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
 @pytest.mark.parametrize(
@@ -307,6 +365,7 @@ async def test_entries_refuse_a_bad_query(client: httpx.AsyncClient, query: str)
 async def test_state_routes(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/status")).json()["id"] == "hk-1"
     assert (await client.get("/v1/peers")).json() == [{"id": "sz-1", "state": "following"}]
+    assert [one["id"] for one in (await client.get("/v1/replicas")).json()] == ["sz-1"]
     policy = await client.get("/v1/policy")
     assert policy.text == f"log {WHO.log_vkey}\nquorum none\n"
     assert policy.headers["content-type"] == "text/plain; charset=utf-8"

@@ -116,6 +116,9 @@ def test_manifest_with_a_proof_that_exists_sends_nothing(run: Run, gateway: Sock
         (["--proofs", "x", "sums"], 64),
         (["--no-proofs", "sums"], 64),
         (["--resume", "sums"], 64),
+        (["--sm3", "x", "sums"], 64),
+        (["--manifest", "sums", "--sm3", "none"], 66),
+        (["--manifest", "sums", "--blinded", "--no-proofs"], 64),
         ([], 64),
     ],
 )

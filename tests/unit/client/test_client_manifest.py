@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chopmark.client.keeping import ProofFiles
-from chopmark.client.manifest import read_manifest
+from chopmark.client.manifest import join_sm3, read_manifest
 from chopmark.core.errors import ExistsError, MalformedError, MissingError
 from chopmark.core.proof import parse_proof
 from softlog import SoftLog
@@ -131,3 +131,27 @@ def test_proof_is_written_once_and_never_over_another(tmp_path: Path) -> None:
         "a.tlog-proof",
         "b.tlog-proof",
     ]
+
+
+def listed(*lines: tuple[bytes, str]) -> list[bytes]:
+    return [digest.hex().encode() + b" *" + name.encode() + b"\n" for digest, name in lines]
+
+
+def test_sm3_digests_stand_after_those_of_the_same_document() -> None:
+    first, second, third, fourth = (bytes([number]) * 32 for number in range(4))
+    manifest = read_manifest(listed((first, "a"), (second, "b")))
+    joined = join_sm3(manifest, read_manifest(listed((third, "a"), (fourth, "b"))))
+    assert joined.digests == first + third + second + fourth
+    assert joined.names == [b"a", b"b"]
+    assert joined.fingerprint() != manifest.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("names", "words"), [("ba", "from document 1 on"), ("abc", "one is longer"), ("a", "longer")]
+)
+def test_sm3_digests_of_other_documents_are_refused(names: str, words: str) -> None:
+    digest = bytes(32)
+    manifest = read_manifest(listed((digest, "a"), (digest, "b")))
+    with pytest.raises(MalformedError, match=words) as caught:
+        join_sm3(manifest, read_manifest(listed(*((digest, name) for name in names))))
+    assert caught.value.code == "manifest-sm3"

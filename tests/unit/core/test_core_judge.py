@@ -14,11 +14,13 @@ from chopmark.core.verdict import (
     WORST_FIRST,
     Facts,
     Issuer,
+    Link,
     Match,
     Pruned,
     Question,
     Revoked,
     Source,
+    Standing,
     Word,
     worst,
 )
@@ -471,3 +473,45 @@ def test_page_begins_with_a_sentence_as_it_is_said() -> None:
     facts = replace(facts, witnesses=witnesses, dropped=("HK",))
     said = judge(facts, Question(of))
     assert f"{said.word}: {said.sentence}" == " ".join(PAGE.split("```")[1].split())
+
+
+OF_ONE = (Link(9, NOW, Standing.LIVE),)
+SUPERSEDED = Link(9, NOW, Standing.SUPERSEDED)
+
+
+@pytest.mark.parametrize(
+    ("chain", "cut", "ending"),
+    [
+        ((), False, "(entry 9)."),
+        (OF_ONE, False, "(entry 9)."),
+        ((SUPERSEDED, Link(12, NOW, Standing.LIVE)), False, "What counts now is entry 12."),
+        ((Link(9, NOW, Standing.REVOKED),), False, "its place: entry 9 was revoked."),
+        ((SUPERSEDED, Link(12, None, Standing.EXPIRED)), False, "place: entry 12 has expired."),
+        ((SUPERSEDED, SUPERSEDED), True, "That was replaced as well, 2 times and more."),
+    ],
+)
+def test_superseded_says_what_has_become_of_the_newer_one(
+    chain: tuple[Link, ...], ending: str, *, cut: bool
+) -> None:
+    facts = replace(GOOD, superseded_by=9, chain=chain, chain_cut=cut)
+    judgement = judge(facts, Question(NOW))
+    assert judgement.word == Word.SUPERSEDED
+    assert judgement.sentence.endswith(ending)
+
+
+@pytest.mark.parametrize(
+    ("kind", "blinded", "words"),
+    [
+        (None, (), "blinded attestations are found by their proof only."),
+        ("kyc", (), "blinded attestations are found by their proof only."),
+        (None, ("kyc", "file"), "(those of the kind file and kyc always are) are found by"),
+        ("letter", ("kyc",), "(those of the kind kyc always are) are found by"),
+        ("kyc", ("kyc",), "so give the proof file that came with the document."),
+    ],
+)
+def test_unknown_says_that_blinded_attestations_need_their_proof(
+    kind: str | None, blinded: tuple[str, ...], words: str
+) -> None:
+    verdict = decide([], Question(NOW, expect_kind=kind), NOW, blinded)
+    assert verdict.word == Word.UNKNOWN
+    assert words in verdict.sentence

@@ -53,6 +53,8 @@ def test_report_of_a_valid_attestation_says_everything() -> None:
                 "existed_by": "2026-11-22T13:00:00.001Z",
                 "valid_until": "2026-11-22T13:00:01.000Z",
                 "superseded_by": None,
+                "supersession": [],
+                "supersession_cut": False,
                 "revoked": None,
                 "as_of": "2026-11-22T13:00:00.000Z",
                 "witnesses": [

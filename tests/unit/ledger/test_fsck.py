@@ -289,6 +289,25 @@ def test_rolled_back_head_with_a_newer_heartbeat_is_sound(folder: Path) -> None:
     assert codes(folder) == set()
 
 
+def test_time_that_goes_back_is_found_and_whole_minutes_are_none(tmp_path: Path) -> None:
+    minute = NOW - NOW % 60_000
+    good = [
+        attestation(0, minute + 30_000),
+        attestation(1, minute, blinded=True),
+        attestation(2, minute + 30_000),
+        attestation(3, minute + 59_999),
+        attestation(4, minute, blinded=True),
+        attestation(5, minute + 60_000, blinded=True),
+    ]
+    store = make_store(tmp_path / "log.db", good)
+    sign(store)
+    assert codes(tmp_path) == set()
+    append(store, [attestation(6, minute + 59_999), attestation(7, minute + 59_998)])
+    sign(store)
+    store.close()
+    assert codes(tmp_path) == {"time-goes-back"}
+
+
 def test_findings_are_bounded(folder: Path) -> None:
     with closing(sqlite3.connect(folder / "log.db", isolation_level=None)) as db:
         rows = [(target, 601, 2, 0, 0) for target in range(10, 10 + 2 * MAX_FINDINGS)]

@@ -3,19 +3,23 @@
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from chopmark.api.ports import Asked
+from chopmark.core.blinding import blind
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.columns import frame_entries
 from chopmark.core.digest import Digests
-from chopmark.core.entry import Attestation, Revocation, encode_entry
+from chopmark.core.entitlement import Entitlement, Term
+from chopmark.core.entry import SHA256, Attestation, Revocation, encode_entry
 from chopmark.core.errors import MalformedError, MissingError, TryAgainError
-from chopmark.core.proof import parse_proof
-from chopmark.core.verdict import Question, Source, Verdict, Word
+from chopmark.core.proof import Extra, parse_proof
+from chopmark.core.roster import CatalogueKind
+from chopmark.core.verdict import Link, Question, Source, Standing, Verdict, Word
+from chopmark.ledger.chains import MAX_CHAIN
 from chopmark.ledger.forks import Stop
 from chopmark.ledger.index import MAX_FOUND
 from chopmark.ledger.log import Log, open_log
@@ -56,12 +60,15 @@ class Book:
     kinds: frozenset[str] = frozenset({"*"})
     stopped: Stop | None = None
     source: Source = Source.REPLICA
+    entitlement: Entitlement | None = None
 
     @property
     def shelf(self) -> Shelf:
         institution = BANKS.get(self.name, "Our own bank")
         of = member(self.key, self.second, institution=institution, kinds=self.kinds)
-        return Shelf(of, self.log, self.source, lambda: self.stopped)
+        return Shelf(
+            *(of, self.log, self.source, lambda: self.stopped), entitlement=self.entitlement
+        )
 
     async def add(
         self, *entries: bytes, seen: int | None = NOW - 60_000, signed: bool = True
@@ -90,6 +97,7 @@ class Library:
     reading: Worker
     stack: AsyncExitStack
     books: dict[str, Book] = field(default_factory=dict)
+    blinded: frozenset[str] = frozenset()
     max_age: Callable[[str], int] = lambda kind: 3600 if kind == "short-lived" else 86_400
 
     async def open(self, name: str, seed: int) -> Book:
@@ -117,7 +125,8 @@ class Library:
         digests = Digests(sha(name), sm3) if name is not None else None
         asked = Asked(digests, proof, reference, Question(NOW, **question))  # type: ignore[arg-type]
         shelves = [book.shelf for book in self.books.values()]
-        return await Verifier(shelves, self.reading, self.max_age).verify(asked)
+        verifier = Verifier(shelves, self.reading, self.max_age, blinded=self.blinded)
+        return await verifier.verify(asked)
 
 
 @pytest.fixture
@@ -204,6 +213,50 @@ async def test_superseded_document(library: Library, sz: Book) -> None:
     assert verdict.word == Word.SUPERSEDED
     assert verdict.judgements[0].facts.superseded_by == 1
     assert (await library.ask("a, corrected")).word == Word.VALID
+
+
+async def test_chain_of_supersession_is_followed_to_what_counts_now(
+    library: Library, sz: Book
+) -> None:
+    await sz.add(
+        attest("a"),
+        attest("b", supersedes=0),
+        attest("c", supersedes=1, made_at=NOW - 5),
+        attest("d", supersedes=9),  # of what comes later: it has no effect
+    )
+    facts = (await library.ask("a")).judgements[0].facts
+    assert (facts.superseded_by, facts.chain_cut) == (1, False)
+    assert facts.chain == (
+        Link(1, NOW - DAY, Standing.SUPERSEDED),
+        Link(2, NOW - 5, Standing.LIVE),
+    )
+    assert "What counts now is entry 2." in (await library.ask("a")).sentence
+    assert (await library.ask("c")).judgements[0].facts.chain == ()
+
+
+@pytest.mark.parametrize(
+    ("last", "standing", "words"),
+    [
+        ({"valid_until": NOW - 1}, Standing.EXPIRED, "entry 1 has expired"),
+        ({}, Standing.REVOKED, "entry 1 was revoked"),
+    ],
+)
+async def test_chain_that_ends_in_nothing_says_so(
+    library: Library, sz: Book, last: dict[str, int], standing: Standing, words: str
+) -> None:
+    entries = [attest("a"), attest("b", supersedes=0, **last)]
+    await sz.add(*entries, *([] if last else [revoke(1)]))
+    verdict = await library.ask("a")
+    assert verdict.judgements[0].facts.chain[-1].standing is standing
+    assert words in verdict.sentence
+
+
+async def test_long_chain_is_cut(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"), *(attest(f"a{n}", supersedes=n) for n in range(MAX_CHAIN + 1)))
+    verdict = await library.ask("a")
+    facts = verdict.judgements[0].facts
+    assert (len(facts.chain), facts.chain_cut) == (MAX_CHAIN, True)
+    assert "replaced as well, 16 times and more" in verdict.sentence
 
 
 async def test_expired_document(library: Library, sz: Book) -> None:
@@ -510,6 +563,60 @@ async def test_proof_stops_a_replica_that_it_contradicts(
     await verifier.verify(Asked(Digests(sha("a")), forged, None, Question(NOW)))
     assert replica.conflict
     assert (await verifier.verify(by_digest)).word == Word.UNTRUSTED
+
+
+# Blinded, and by the rules of the catalogue
+
+
+SALT = bytes(range(32))
+
+
+def blinded(name: str, origin: str, **changes: object) -> bytes:
+    hidden = blind(SALT, origin, SHA256, sha(name))
+    return attest(name, sha256=hidden, blinded=True, **changes)  # type: ignore[arg-type]
+
+
+async def test_blinded_document_is_found_by_its_proof_only(library: Library, sz: Book) -> None:
+    entry = blinded("a", sz.key.name)
+    await sz.add(entry)
+    parsed = parse_proof(
+        await sz.log.read(lambda reader, state: reader.proof(0, state, bare=True).encode())
+    )
+    assert (await library.ask("a")).word == Word.UNKNOWN
+    for salt, word in ((SALT, Word.VALID), (bytes(32), Word.MISMATCH), (None, Word.MISMATCH)):
+        proof = replace(parsed, extra=Extra(entry, salt).encode()).encode()
+        assert (await library.ask("a", proof=proof)).word == word
+        assert (await library.ask("b", proof=proof)).word == Word.MISMATCH
+        assert (await library.ask(None, proof=proof)).word == Word.ATTESTATION_ONLY
+    reference = (sz.key.name, 0)
+    assert (await library.ask("a", reference=reference)).word == Word.MISMATCH
+    assert "salt in its proof" in (await library.ask("a", reference=reference)).sentence
+
+
+async def test_unknown_says_which_kinds_are_found_by_their_proof_only(library: Library) -> None:
+    library.blinded = frozenset({"kyc-report"})
+    assert "those of the kind kyc-report always are" in (await library.ask("a")).sentence
+    asked = await library.ask("a", expect_kind="kyc-report")
+    assert "so give the proof file" in asked.sentence
+    assert "always" not in (await library.ask("a", expect_kind="kyc-report")).sentence
+
+
+async def test_attestation_that_breaks_the_catalogue_is_valid_with_a_warning(
+    library: Library, sz: Book
+) -> None:
+    kind = CatalogueKind(name="bank-statement", blinded=True)
+    sz.entitlement = Entitlement([Term(1, 0, frozenset({"*"}), {"bank-statement": kind})])
+    entry = blinded("b", sz.key.name)
+    await sz.add(attest("a"), entry)
+    verdict = await library.ask("a")
+    assert verdict.word == Word.VALID
+    assert "Warning: the roster demands that attestations of the kind bank-statement are blind" in (
+        verdict.sentence
+    )
+    proof = await sz.proof(0)
+    assert (await library.ask("a", proof=proof)).judgements[0].facts.warning
+    good = await library.ask(None, reference=(sz.key.name, 1))
+    assert good.judgements[0].facts.warning is None
 
 
 # By reference

@@ -2,12 +2,14 @@
 
 import socket
 from dataclasses import dataclass
+from secrets import token_hex
 
 from chopmark.api.problems import REFUSED
 from chopmark.api.refusals import Refusals
 from chopmark.core.syslog import Sender
 from chopmark.service.audit_syslog import AuditSyslog
 from chopmark.service.auditing import Auditing, watch_parts
+from chopmark.service.live import Live
 from chopmark.service.looplag import LoopLag
 from chopmark.service.metrics import GatewayCollector, Metrics, Sources
 from chopmark.service.parts.answering import Answering
@@ -28,6 +30,7 @@ class Overseeing:
     report: Report
     metrics: Metrics
     auditing: Auditing
+    live: Live
     syslog: AuditSyslog | None
     lag: LoopLag
     refusals: Refusals
@@ -54,6 +57,7 @@ def make_overseeing(
         issuing.standing,
         opened.rosters,
         answering.retention,
+        issuing.salts,
         syslog,
     )
     sources = Sources(
@@ -63,7 +67,9 @@ def make_overseeing(
     )
     collector = GatewayCollector(sources)
     auditing = _make_auditing(opened, issuing, meeting, refusals)
-    return Overseeing(report, Metrics(collector), auditing, syslog, lag, refusals)
+    # Not of `outside`: what is told to listeners must not move what a simulation draws.
+    live = Live(token_hex(6), answering.logs, report.live, meeting.forks.held)
+    return Overseeing(report, Metrics(collector), auditing, live, syslog, lag, refusals)
 
 
 def _make_auditing(

@@ -1,0 +1,199 @@
+"""Routes that banks' systems use all day: attest, revoke, verify, look up, follow."""
+
+from typing import Final
+
+from chopmark.api.attestations import AttestationOut
+from chopmark.api.entries import EntriesOut
+from chopmark.api.found import DocumentsOut
+from chopmark.api.lines import Line
+from chopmark.api.models import (
+    AttestationIn,
+    BatchQuery,
+    CompactQuery,
+    DocumentsQuery,
+    EntriesQuery,
+    EventsQuery,
+    NoQuery,
+    RevocationIn,
+    VerificationIn,
+    VerificationLine,
+)
+from chopmark.api.revocations import RevocationOut
+from chopmark.api.spec import examples
+from chopmark.api.spec.model import (
+    BODY,
+    EVENTS,
+    ISSUING,
+    KIND,
+    LOOKUP,
+    MEMBER,
+    NDJSON,
+    PROOF,
+    QUERY,
+    TEXT,
+    Answer,
+    Content,
+    Operation,
+    Problems,
+    merge,
+)
+from chopmark.api.spec.shapes import ErrorLine, EventOut, RecordedLine, VerdictOut
+from chopmark.core.compact import MEDIA_TYPE
+
+_ATTESTED: Final = "where the proof is, or will be"
+_NO_TARGET: Final[Problems] = {422: ("no-such-attestation",)}
+_ENTRY: Final[Problems] = merge(MEMBER, {404: ("no-such-entry", "not-signed"), 410: ("pruned",)})
+_STREAM: Final[Problems] = {503: ("batch-idle",)}
+_COMPACT: Final[Problems] = {
+    400: ("malformed-compact", "malformed-cbor"),
+    422: ("compact-mismatch", "compact-gap", "blinded-not-compact"),
+    503: ("request-moved", "batch-idle"),
+}
+
+OPERATIONS: Final = (
+    Operation(
+        "post",
+        "/v1/attestations",
+        "attest",
+        "attestations",
+        "Attest one document",
+        {
+            201: Answer(
+                "Durable, and as far as `until` asked for",
+                Content(AttestationOut, example=examples.ATTESTED),
+                {"Location": _ATTESTED},
+            ),
+            202: Answer(
+                "Durable, but not so far yet: the proof is missing or provisional",
+                Content(AttestationOut, example=examples.RECORDED),
+                {"Location": _ATTESTED},
+            ),
+        },
+        merge(BODY, KIND, _NO_TARGET, ISSUING),
+        body=Content(
+            AttestationIn, example={"digests": examples.DIGESTS, "kind": "bank-statement"}
+        ),
+    ),
+    Operation(
+        "post",
+        "/v1/attestations:batch",
+        "attestBatch",
+        "attestations",
+        "Attest many documents, a line of JSON for each",
+        {
+            200: Answer(
+                "An answer line for each line, in their order; the status says nothing of them",
+                Content(
+                    (RecordedLine, ErrorLine),
+                    NDJSON,
+                    [{"index": 43, "made_at": examples.AT, "state": "signed"}, examples.BAD_LINE],
+                ),
+            )
+        },
+        QUERY,
+        BatchQuery,
+        Content(Line, NDJSON, [{"sha256": examples.SHA256, "kind": "bank-statement"}]),
+        about="Read while you send: the gateway stops reading when its answers are not read.",
+    ),
+    Operation(
+        "post",
+        "/v1/attestations:compact",
+        "attestCompact",
+        "attestations",
+        "Attest a million documents of one kind, 32 bytes for each",
+        {
+            200: Answer(
+                "Records, to the end of the body (docs/formats/compact.md)",
+                Content(media=MEDIA_TYPE, binary=True),
+            )
+        },
+        merge(QUERY, _COMPACT, KIND, ISSUING),
+        CompactQuery,
+        Content(media=MEDIA_TYPE, binary=True),
+    ),
+    Operation(
+        "post",
+        "/v1/revocations",
+        "revoke",
+        "attestations",
+        "Take back an attestation of this gateway's log",
+        {
+            201: Answer("Signed", Content(RevocationOut, example=examples.REVOKED)),
+            202: Answer(
+                "Durable, and not signed yet",
+                Content(RevocationOut, example=examples.REVOKED | {"state": "recorded"}),
+            ),
+        },
+        merge(BODY, _NO_TARGET, ISSUING),
+        body=Content(RevocationIn, example={"index": 42, "reason": 1}),
+    ),
+    Operation(
+        "post",
+        "/v1/verifications",
+        "verify",
+        "verifications",
+        "The verdict about a document, from our own log and replicas",
+        {200: Answer("The verdict", Content(VerdictOut, example=examples.VERDICT))},
+        merge(BODY, {400: ("malformed-reference",)}, PROOF, LOOKUP, {503: ("pruned",)}),
+        body=Content(VerificationIn, example=examples.QUESTION),
+    ),
+    Operation(
+        "post",
+        "/v1/verifications:batch",
+        "verifyBatch",
+        "verifications",
+        "Verdicts about many documents, a line of JSON for each",
+        {
+            200: Answer(
+                "A verdict line or an error line for each line, in their order",
+                Content((VerdictOut, ErrorLine), NDJSON, [examples.VERDICT, examples.BAD_LINE]),
+            )
+        },
+        QUERY,
+        NoQuery,
+        Content(VerificationLine, NDJSON, [{"sha256": examples.SHA256}, examples.QUESTION]),
+        about="Read while you send: the gateway stops reading when its answers are not read.",
+    ),
+    Operation(
+        "get",
+        "/v1/documents/{algorithm}/{digest}",
+        "readDocument",
+        "verifications",
+        "Every attestation of a digest in all logs, without a verdict",
+        {200: Answer("A page", Content(DocumentsOut, example=examples.FOUND))},
+        merge(QUERY, {400: ("malformed-digest", "malformed-cursor")}, LOOKUP),
+        DocumentsQuery,
+    ),
+    Operation(
+        "get",
+        "/v1/proofs/{id}/{index}",
+        "readProof",
+        "logs",
+        "The proof of a signed entry",
+        {200: Answer("The `.tlog-proof`", Content(media=TEXT, example=examples.PROOF))},
+        merge({400: ("malformed-number",)}, _ENTRY),
+    ),
+    Operation(
+        "get",
+        "/v1/entries",
+        "readEntries",
+        "logs",
+        "Signed entries of a log after an index: a feed without gaps or repeats",
+        {200: Answer("A run of entries", Content(EntriesOut, example=examples.ENTRIES))},
+        merge(QUERY, _ENTRY),
+        EntriesQuery,
+    ),
+    Operation(
+        "get",
+        "/v1/events",
+        "followEvents",
+        "logs",
+        "What happens, as server-sent events",
+        {200: Answer("Events", Content(EventOut, EVENTS, examples.EVENT))},
+        QUERY,
+        EventsQuery,
+        headers={
+            "Last-Event-ID": "id of the last event that you have: the stream goes on after it"
+        },
+    ),
+)

@@ -1,0 +1,45 @@
+"""Where the API and the metrics listen.
+
+Codes: `socket-folder`, `socket-forbidden`, `port-taken`.
+"""
+
+import errno
+import os
+import socket
+from collections.abc import Iterator
+
+from chopmark.service.checks.finding import Finding, Scene
+
+
+def check_doors(scene: Scene) -> Iterator[Finding]:
+    """See whether the daemon can listen, or, where it runs, whether this user may connect."""
+    path = scene.config.api.socket
+    if scene.status is not None or scene.locked:
+        return
+    if not path.parent.is_dir():
+        finding = f"there is no folder {path.parent} for the API's socket"
+        remedy = "`RuntimeDirectory=chopmark` of the unit makes /run/chopmark"
+        yield Finding("socket-folder", finding, remedy, "warning")
+    elif path.exists() and not os.access(path, os.W_OK):
+        finding = f"you may not open {path}"
+        remedy = "add the user to the group chopmark, or run this as root"
+        yield Finding("socket-forbidden", finding, remedy)
+    for name, address in (
+        ("api.listen", scene.config.api.listen_address),
+        ("metrics.listen", scene.config.metrics.listen_address),
+    ):
+        if address is not None:
+            yield from _check_port(name, *address)
+
+
+def _check_port(name: str, host: str, port: int) -> Iterator[Finding]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
+            finding = f"`{name}`: cannot listen on {host}:{port}: {error.strerror}"
+            remedy = "`ss -ltnp` says who does; stop it, or choose another port"
+            yield Finding("port-taken" if taken else "port-refused", finding, remedy)

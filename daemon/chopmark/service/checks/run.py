@@ -1,0 +1,56 @@
+"""All checks, in the order in which one would mend things."""
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from chopmark.core.errors import ConfigurationError
+from chopmark.service.checks.brokers import check_brokers
+from chopmark.service.checks.clock import check_clock
+from chopmark.service.checks.disk import check_disk
+from chopmark.service.checks.doors import check_doors
+from chopmark.service.checks.finding import Check, Finding, Scene
+from chopmark.service.checks.folders import check_folders
+from chopmark.service.checks.hsm import check_hsm
+from chopmark.service.checks.ledger import check_ledger
+from chopmark.service.checks.names import check_names
+from chopmark.service.checks.pin import check_pin
+from chopmark.service.checks.running import check_running
+from chopmark.service.config import load_config
+from chopmark.service.locking import is_locked
+
+CHECKS: Final[Mapping[str, Check]] = {
+    "folders": check_folders,
+    "ledger": check_ledger,
+    "disk": check_disk,
+    "clock": check_clock,
+    "pin": check_pin,
+    "hsm": check_hsm,
+    "doors": check_doors,
+    "names": check_names,
+    "brokers": check_brokers,
+    "running": check_running,
+}
+"""By the name under which each is shown."""
+CONFIGURATION: Final = "configuration"
+
+
+def run_checks(path: Path, status: Mapping[str, Any] | None) -> Iterator[tuple[str, list[Finding]]]:
+    """Each check's name with its findings, as soon as it is done.
+
+    Args:
+        path: of the configuration. If it cannot be used nothing else is looked at.
+        status: of the gateway that runs, or None.
+    """
+    try:
+        config = load_config(path)
+    except ConfigurationError as error:
+        yield CONFIGURATION, [Finding.of(error, "see docs/configuration.md")]
+        return
+    yield CONFIGURATION, []
+    locked = is_locked(config.gateway.state)
+    scene = Scene(path, config, time.time_ns() // 1_000_000, status, locked, os.geteuid())
+    for name, check in CHECKS.items():
+        yield name, list(check(scene))

@@ -1,0 +1,174 @@
+"""`chopmark doctor` at a real broker, and beside a real gateway."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import configs
+from chopmark.mesh.broker import Tls
+from chopmark.service.checks.brokers import MONTH, check_brokers
+from chopmark.service.checks.finding import Finding, Scene
+from chopmark.service.config import parse_config
+from chopmark.service.config_model import Broker, BrokerTls, Config
+from rig.broker import Broker as PlainBroker
+from rig.broker import free_port
+from rig.gateway import HONG_KONG, Gateway
+from securebroker import Authority, SecureBroker, spoil
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    made = Authority(tmp_path_factory.mktemp("pki") / "ca")
+    for name in ("hk-1", "mo-1"):
+        made.issue(name)
+    return made
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    made = Authority(tmp_path_factory.mktemp("foreign") / "ca")
+    made.issue("hk-1")
+    return made
+
+
+@pytest.fixture(scope="module")
+def broker(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority
+) -> Iterator[SecureBroker]:
+    with SecureBroker(tmp_path_factory.mktemp("broker"), authority, "") as made:
+        yield made
+
+
+def scene_of(config: Config, now: int, *, locked: bool) -> Scene:
+    return Scene(Path("/none"), config, now, None, locked, os.geteuid())
+
+
+def look(broker: SecureBroker, tls: Tls | None, port: int | None = None) -> list[Finding]:
+    """What the check says where the gateway does not run."""
+    config = parse_config(configs.BASE.encode())
+    files = (
+        None
+        if tls is None
+        else BrokerTls(ca=tls.ca, certificate=tls.certificate, key=tls.key, name=tls.name)
+    )
+    address = Broker(
+        host=broker.host,
+        port=port or broker.port,
+        publish_port=port or broker.publish_port,
+        tls=files,
+    )
+    now = time.time_ns() // 1_000_000
+    config = msgspec.structs.replace(config, broker=(address,))
+    return list(check_brokers(scene_of(config, now, locked=False)))
+
+
+def test_broker_that_lets_us_in_is_no_finding(broker: SecureBroker, authority: Authority) -> None:
+    assert look(broker, authority.tls("hk-1")) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ("foreign-client", "tls-foreign-ca"),
+        ("foreign-broker", "tls-unknown-ca"),
+        ("expired", "tls-expired"),
+        ("server-use", "tls-usage"),
+        ("name", "tls-wrong-name"),
+        ("cn", "tls-wrong-cn"),
+        ("key", "tls-key-mismatch"),
+        ("mode", "tls-key-exposed"),
+        ("password", "tls-file"),
+        ("absent", "tls-file"),
+        ("plain", "broker-silent"),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_is_told(
+    change: str,
+    code: str,
+    broker: SecureBroker,
+    authority: Authority,
+    foreign: Authority,
+    tmp_path: Path,
+) -> None:
+    (found,) = look(broker, spoil(change, authority, foreign, tmp_path))
+    assert (found.code, found.mark) == (code, "fault")
+    assert found.finding
+    assert found.remedy
+
+
+def test_certificate_that_ends_soon_is_a_warning(
+    broker: SecureBroker, authority: Authority
+) -> None:
+    config = parse_config(configs.BASE.encode())
+    tls = authority.tls("hk-1")
+    files = BrokerTls(ca=tls.ca, certificate=tls.certificate, key=tls.key, name=tls.name)
+    config = msgspec.structs.replace(config, broker=(Broker(host=broker.host, tls=files),))
+    end = authority.ends("hk-1")
+    scene = scene_of(config, end - MONTH // 2, locked=True)
+    (found,) = check_brokers(scene)
+    assert (found.code, found.mark) == ("tls-expiring", "warning")
+    assert list(check_brokers(replace(scene, now=end - 2 * MONTH))) == []
+
+
+def test_port_where_nothing_listens(broker: SecureBroker, authority: Authority) -> None:
+    (found,) = look(broker, authority.tls("hk-1"), free_port())
+    assert found.code == "broker-unreachable"
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    with PlainBroker(tmp_path_factory.mktemp("b")) as plain:
+        made = Gateway(tmp_path_factory.mktemp("g") / "hk-1", HONG_KONG, plain)
+        try:
+            yield made
+        finally:
+            made.stop()
+
+
+def doctor(gateway: Gateway) -> tuple[int, dict[str, dict[str, str]]]:
+    """The exit code, and the findings by their codes."""
+    program = Path(sys.executable).with_name("chopmark")
+    done = subprocess.run(
+        [program, "--config", str(gateway.config), "--json", "doctor"],
+        env=gateway.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    found = json.loads(done.stdout)["findings"]
+    return done.returncode, {one["code"]: one for one in found}
+
+
+EXPECTED = {"token-on-disk", "clock-unsynchronised", "disk-volatile"}
+"""What is so on a machine for tests: SoftHSM, and perhaps no time daemon, and files in memory."""
+
+
+def test_doctor_before_beside_and_after_a_gateway(gateway: Gateway) -> None:
+    code, found = doctor(gateway)
+    assert (code, found.keys() - EXPECTED) == (0, {"not-running"})
+    gateway.start()
+    code, found = doctor(gateway)
+    assert (code, found.keys() - EXPECTED) == (0, set())
+    gateway.stop()
+
+
+def test_doctor_says_what_keeps_a_gateway_from_starting(gateway: Gateway) -> None:
+    text = gateway.config.read_text()
+    try:
+        gateway.config.write_text(text.replace("libsofthsm2.so", "libnone.so"))
+        code, found = doctor(gateway)
+        assert (code, found["hsm-module"]["mark"]) == (10, "fault")
+        gateway.config.write_text(text + "\n[wrong]\n")
+        code, found = doctor(gateway)
+        assert (code, list(found)) == (10, ["config-unknown-key"])
+    finally:
+        gateway.config.write_text(text)

@@ -1,0 +1,302 @@
+"""Each finding of `chopmark doctor` that needs no daemon, provoked."""
+
+import fcntl
+import os
+import re
+import socket
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import configs
+from chopmark.service.checks import clock, disk, names
+from chopmark.service.checks.clock import check_clock
+from chopmark.service.checks.disk import check_disk, find_sort
+from chopmark.service.checks.doors import check_doors
+from chopmark.service.checks.finding import Finding, Scene
+from chopmark.service.checks.folders import check_folders
+from chopmark.service.checks.hsm import check_hsm
+from chopmark.service.checks.ledger import check_ledger
+from chopmark.service.checks.names import check_names
+from chopmark.service.checks.pin import check_pin
+from chopmark.service.checks.run import run_checks
+from chopmark.service.checks.running import check_running
+from chopmark.service.config import load_config
+from chopmark.service.kernelclock import Kernel
+from chopmark.service.locking import is_locked
+from chopmark.service.storage import Space
+from chopmark.service.token_book import open_book
+
+NOW = 1_795_352_400_000
+
+
+@pytest.fixture(autouse=True)
+def _no_credential(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A configuration beside an empty state folder."""
+    (tmp_path / "state").mkdir(mode=0o750)
+    return write(tmp_path)
+
+
+def write(folder: Path, more: str = "", base: str = configs.BASE) -> Path:
+    state = f'[gateway]\nstate = "{folder}/state"\n'
+    path = folder / "gateway.toml"
+    path.write_text(base.replace("[gateway]\n", state) + more)
+    path.chmod(0o640)
+    return path
+
+
+def scene(path: Path, status: Mapping[str, Any] | None = None, now: int = NOW) -> Scene:
+    locked = status is not None
+    return Scene(path, load_config(path), now, status, locked, os.geteuid())
+
+
+def codes(findings: Any) -> list[str]:
+    found = list(findings)
+    assert all(isinstance(one, Finding) and one.finding and one.remedy for one in found)
+    return [one.code for one in found]
+
+
+def test_good_folder_has_no_finding(path: Path) -> None:
+    assert codes(check_folders(scene(path))) == []
+
+
+def test_missing_state_folder(path: Path) -> None:
+    (path.parent / "state").rmdir()
+    assert codes(check_folders(scene(path))) == ["state-missing"]
+    assert codes(check_disk(scene(path))) == []
+    assert codes(check_ledger(scene(path))) == []
+
+
+def test_folder_of_another_user(path: Path) -> None:
+    seen = scene(path)
+    assert codes(check_folders(replace(seen, uid=4711))) == ["state-not-ours"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_files_that_root_has_left(path: Path) -> None:
+    left = path.parent / "state" / "replica"
+    left.mkdir()
+    os.chown(left, 4711, -1)
+    assert codes(check_folders(scene(path))) == ["state-mixed-owners"]
+
+
+def test_state_that_others_may_open(path: Path) -> None:
+    state = path.parent / "state"
+    (state / "log.db").touch(mode=0o644)
+    state.chmod(0o755)
+    assert codes(check_folders(scene(path))) == ["state-open"]
+    state.chmod(0o750)
+    assert codes(check_folders(scene(path))) == []
+
+
+def test_configuration_that_others_may_write(path: Path) -> None:
+    path.chmod(0o664)
+    assert codes(check_folders(scene(path))) == ["config-writable"]
+
+
+def test_no_ledger(path: Path) -> None:
+    assert codes(check_ledger(scene(path))) == ["no-ledger"]
+
+
+def test_initialisation_that_broke_off(path: Path) -> None:
+    (path.parent / "state" / "init.pending").touch()
+    assert codes(check_ledger(scene(path))) == ["init-unfinished"]
+
+
+def test_ledger_that_is_none(path: Path) -> None:
+    (path.parent / "state" / "log.db").write_bytes(b"no database" * 100)
+    (code,) = codes(check_ledger(scene(path)))
+    assert code != "no-ledger"
+
+
+@pytest.mark.parametrize(
+    ("used", "expected"), [(50, []), (92, ["disk-filling"]), (98, ["disk-full"])]
+)
+def test_room_on_the_disk(
+    path: Path, monkeypatch: pytest.MonkeyPatch, used: int, expected: list[str]
+) -> None:
+    monkeypatch.setattr(disk, "measure", lambda _: Space(used, 100 - used))
+    monkeypatch.setattr(disk, "find_sort", lambda _: "ext4")
+    assert codes(check_disk(scene(path))) == expected
+
+
+def test_disk_without_room_for_files_that_cannot_be_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = SimpleNamespace(f_files=5000, f_favail=3, f_flag=os.ST_RDONLY)
+    monkeypatch.setattr(disk, "measure", lambda _: Space(1, 99))
+    monkeypatch.setattr(disk, "find_sort", lambda _: "ext4")
+    monkeypatch.setattr(os, "statvfs", lambda _: told)
+    assert codes(check_disk(scene(path))) == ["inodes-short", "disk-read-only"]
+
+
+@pytest.mark.parametrize(
+    ("sort", "expected"), [("tmpfs", ["disk-volatile"]), ("nfs4", ["disk-remote"]), ("xfs", [])]
+)
+def test_sort_of_the_disk(
+    path: Path, monkeypatch: pytest.MonkeyPatch, sort: str, expected: list[str]
+) -> None:
+    monkeypatch.setattr(disk, "measure", lambda _: Space(1, 99))
+    monkeypatch.setattr(disk, "find_sort", lambda _: sort)
+    assert codes(check_disk(scene(path))) == expected
+
+
+def test_sort_of_a_disk_is_what_the_kernel_says() -> None:
+    assert find_sort(Path("/proc")) == "proc"
+    assert find_sort(Path("/missing")) == ""
+
+
+def test_clock_that_nobody_keeps(tmp_path: Path, path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(clock, "read_kernel", lambda: Kernel(synchronised=False, reason="nobody"))
+    (demanded,) = check_clock(scene(path))
+    assert (demanded.code, demanded.mark) == ("clock-unsynchronised", "fault")
+    (free,) = check_clock(scene(write(tmp_path, '[clock]\nrequire = "none"\n')))
+    assert (free.code, free.mark) == ("clock-unsynchronised", "warning")
+
+
+def test_clock_of_another_time(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "read_kernel", lambda: Kernel(synchronised=True))
+    assert codes(check_clock(scene(path))) == []
+    assert codes(check_clock(scene(path, now=1_000))) == ["clock-absurd"]
+
+
+def test_pin_file_that_is_missing_or_open(tmp_path: Path, path: Path) -> None:
+    pin = tmp_path / "pin"
+    config = path.read_text().replace("[hsm]\n", f'[hsm]\npin = "file"\npin_file = "{pin}"\n')
+    path.write_text(config)
+    assert codes(check_pin(scene(path))) == ["pin-missing"]
+    pin.write_text("1234")
+    pin.chmod(0o644)
+    (found,) = check_pin(scene(path))
+    assert found.code == "pin-exposed"
+    assert "1234" not in found.finding + found.remedy
+    pin.chmod(0o400)
+    assert codes(check_pin(scene(path))) == []
+    pin.chmod(0o600)
+    pin.write_text("")
+    assert codes(check_pin(scene(path))) == ["pin-malformed"]
+
+
+def test_credential_that_is_missing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert codes(check_pin(scene(path))) == []  # systemd gives it to the daemon alone
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(path.parent))
+    assert codes(check_pin(scene(path))) == ["pin-missing"]
+
+
+def test_pin_that_the_token_has_refused(path: Path) -> None:
+    open_book(path.parent / "state").refuse("the PIN is wrong")
+    assert codes(check_pin(scene(path))) == ["pin-latched"]
+
+
+def test_module_that_is_missing(tmp_path: Path, path: Path) -> None:
+    text = path.read_text().replace("/usr/lib/softhsm/libsofthsm2.so", str(tmp_path / "none.so"))
+    path.write_text(text)
+    assert "hsm-module" in codes(check_hsm(scene(path)))
+
+
+def test_names_that_do_not_resolve(tmp_path: Path) -> None:
+    base = configs.BASE.replace("127.0.0.1", "broker.invalid")
+    (tmp_path / "state").mkdir()
+    assert codes(check_names(scene(write(tmp_path, base=base)))) == ["name-unknown"]
+
+
+def test_names_that_take_too_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = threading.Event()
+    monkeypatch.setattr(names, "_SECONDS", 0.01)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: held.wait(5))
+    try:
+        assert codes(check_names(scene(path))) == ["name-slow"]
+    finally:
+        held.set()
+
+
+def test_port_that_another_program_has(tmp_path: Path, path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        own = f'[api]\nlisten = "127.0.0.1:{port}"\nsocket = "{tmp_path}/api.sock"\n'
+        path = write(tmp_path, own + '[metrics]\nlisten = ""\n')
+        assert codes(check_doors(scene(path))) == ["port-taken"]
+        assert codes(check_doors(scene(path, {}))) == []
+
+
+@pytest.mark.usefixtures("path")
+def test_folder_of_the_socket(tmp_path: Path) -> None:
+    own = f'[api]\nsocket = "{tmp_path}/run/api.sock"\n[metrics]\nlisten = ""\n'
+    assert codes(check_doors(scene(write(tmp_path, own)))) == ["socket-folder"]
+
+
+def test_gateway_that_does_not_run(path: Path) -> None:
+    (found,) = check_running(scene(path))
+    assert (found.code, found.mark) == ("not-running", "warning")
+
+
+def test_gateway_that_does_not_answer(path: Path) -> None:
+    assert codes(check_running(replace(scene(path), locked=True))) == ["not-answering"]
+
+
+def test_state_folder_is_locked_while_a_process_holds_it(tmp_path: Path) -> None:
+    assert not is_locked(tmp_path)
+    with (tmp_path / "lock").open("w") as held:
+        assert not is_locked(tmp_path)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert is_locked(tmp_path)
+    assert not is_locked(tmp_path)
+
+
+def test_what_the_running_gateway_says(path: Path) -> None:
+    alarm = {"code": "roster-expires", "message": "soon", "hint": "sign the next one"}
+    away = {"state": "away", "host": "b.example", "port": 8883, "reason": "expired"}
+    status = {
+        "alarms": [alarm],
+        "brokers": [{"state": "connected"}, away],
+        "reasons": ["the HSM is away"],
+    }
+    found = list(check_running(scene(path, status)))
+    assert codes(found) == ["roster-expires", "broker-away", "not-ready"]
+    assert [one.mark for one in found] == ["warning", "fault", "fault"]
+    assert "expired" in found[1].finding
+    assert codes(check_running(scene(path, {}))) == []
+
+
+def test_configuration_that_is_wrong_ends_the_looking(tmp_path: Path, path: Path) -> None:
+    path.write_text(path.read_text() + "[gatewya]\n")
+    ((name, (found,)),) = run_checks(path, None)
+    assert (name, found.code) == ("configuration", "config-unknown-key")
+    ((_, (missing,)),) = run_checks(tmp_path / "none", None)
+    assert missing.code == "config-missing"
+
+
+def test_all_checks_are_run(path: Path) -> None:
+    names_of = [name for name, _ in run_checks(path, {})]
+    assert names_of[0] == "configuration"
+    assert len(names_of) == 11
+
+
+def test_page_names_every_code() -> None:
+    root = Path(__file__).parents[3]
+    page = (root / "docs/operations/doctor.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`([a-z][a-z0-9-]+)`", page.partition("## Findings")[2]))
+    sources = [
+        *(root / "daemon/chopmark/service/checks").glob("*.py"),
+        root / "daemon/chopmark/mesh/tls.py",
+        root / "daemon/chopmark/mesh/words.py",
+    ]
+    made = {
+        code
+        for path in sources
+        for code in re.findall(
+            r'(?:Finding|Fault|_finding)\(\s*"([a-z0-9-]+)"', path.read_text(encoding="utf-8")
+        )
+    }
+    assert len(made) > 40
+    assert made <= told
