@@ -80,10 +80,11 @@ class Bench:
         return range(min(MAX_STREAM, self.scale))
 
     @contextmanager
-    def lonely(self) -> Iterator[Gateway]:
+    def lonely(self, prepare: Callable[[Gateway], None] = lambda _: None) -> Iterator[Gateway]:
         """A gateway with an empty log, which nobody follows; afterwards it is gone."""
         folder = self.folder / "lonely"
         gateway = Gateway(folder, MACAO, self.cluster.broker)
+        prepare(gateway)
         try:
             yield gateway.start()
         finally:

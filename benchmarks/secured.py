@@ -55,10 +55,7 @@ def all_rows(bench: Bench) -> Figures:
 @contextmanager
 def _gateway(bench: Bench) -> Iterator[tuple[Gateway, Secured]]:
     authority = Authority(bench.folder, "bench CA")
-    with bench.lonely() as gateway:
-        gateway.stop()
-        gateway.serve_tls(authority, ROLES)
-        gateway.start()
+    with bench.lonely(lambda made: made.serve_tls(authority, ROLES)) as gateway:
         pair = authority.issue("bench")
         shown = Credentials(authority.path, pair.certificate, pair.key)
         yield gateway, Secured(gateway.tls_port, make_context(shown))
