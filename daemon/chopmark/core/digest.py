@@ -12,10 +12,15 @@ from chopmark.core.cbor import encode_cbor
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """Digests of one document, 32 bytes each, by algorithm."""
+    """Digests of one document, 32 bytes each, by algorithm.
+
+    Attributes:
+        canonical: digests of what it says, by name and version (docs/formats/canonical.md).
+    """
 
     sha256: bytes
     sm3: bytes | None = None
+    canonical: tuple[tuple[str, bytes], ...] = ()
 
 
 def digest_stream(
