@@ -149,5 +149,13 @@ def _content(page: DictionaryObject) -> bytes:
     found = page.get("/Contents", NullObject())
     parts = found if isinstance(found, ArrayObject) else [found]
     streams = [part.get_object() for part in parts]
-    data = [one.get_data() for one in streams if isinstance(one, StreamObject)]
+    data = [_drawing(one) for one in streams if isinstance(one, StreamObject)]
     return b"\n".join(one.rstrip(b"\x00\t\n\x0c\r ") for one in data)
+
+
+def _drawing(content: StreamObject) -> bytes:
+    values = {key: content.raw_get(key) for key in content}
+    data = read_data(content, values)
+    if "/Filter" in values:
+        raise NotCanonicalError("the content of a page is stored as if it were an image")
+    return data
