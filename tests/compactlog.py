@@ -1,14 +1,15 @@
 """A log with compact requests among other entries, and the answers that a gateway would give."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 
 import trees
+from chopmark.core.blinding import blind, derive_salts
 from chopmark.core.checkpoint import Checkpoint, open_checkpoint
 from chopmark.core.compact import End, Header, Run, beside, of_run
-from chopmark.core.entry import Attestation, encode_entry
+from chopmark.core.entry import SHA256, SM3, Attestation, encode_entry
 from chopmark.core.merkle import range_nodes
 from softkeys import log_key, sign_head
 
@@ -40,17 +41,24 @@ class CompactLog:
         at = len(self.leaves)
         self.leaves += [trees.leaf(b"other %d" % number) for number in range(at, at + count)]
 
-    def add_run(self, count: int, valid_until: int | None = None) -> Run:
-        """The next digests of the request, maybe with an end of validity that the gateway set."""
+    def add_run(self, count: int, valid_until: int | None = None, seed: bytes | None = None) -> Run:
+        """The next digests of the request, with what the gateway has set; blinded with a seed."""
         first = self.runs[-1].first + self.runs[-1].count if self.runs else self.header.offset
-        run = Run(first, len(self.leaves), count, MADE_AT + len(self.runs), valid_until)
+        made_at = MADE_AT + (len(self.runs) if seed is None else 0)
+        run = Run(first, len(self.leaves), count, made_at, valid_until, seed)
         some = digests(count, self.header.width, first)
+        salts = derive_salts(seed, first, count) if seed is not None else ()
         for at in range(0, len(some), self.header.width):
             sm3 = some[at + 32 : at + 64] if self.header.with_sm3 else None
             header = of_run(self.header, run)
             entry = Attestation(
                 run.made_at, some[at : at + 32], header.kind, sm3, header.valid_until
             )
+            if salts:
+                salt = salts[at // self.header.width]
+                hidden = blind(salt, ORIGIN, SHA256, entry.sha256)
+                sm3 = sm3 and blind(salt, ORIGIN, SM3, sm3)
+                entry = replace(entry, sha256=hidden, sm3=sm3, blinded=True)
             self.leaves.append(trees.leaf(encode_entry(entry)))
         self.digests += some
         self.runs.append(run)

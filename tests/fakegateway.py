@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from chopmark.api.ports import Asked, Awaited, Identity, Until
+from chopmark.core.blinding import blind_all
+from chopmark.core.catalogue import Terms
 from chopmark.core.columns import make_columns
-from chopmark.core.compact import End, Header, Run, beside, make_drafts, of_run
+from chopmark.core.compact import End, Header, Run, beside, run_drafts
 from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.entry import Attestation, Revocation, encode_entry, parse_entry
 from chopmark.core.errors import ChopmarkError, MissingError, RefusedError
@@ -22,6 +24,10 @@ NOW = 1_795_352_400_000
 """2026-11-22T13:00:00Z"""
 YEARLY = "kyc-report"
 """A kind that the catalogue demands SM3 of, and a validity of a year."""
+HIDDEN = "credit-file"
+"""A kind that the catalogue demands to be blinded."""
+SEED = bytes(range(32))
+"""Of all blinded runs."""
 YEAR = 365 * 86_400_000
 WHO = Identity(
     "hk-1",
@@ -67,7 +73,7 @@ class FakeGateway:
     def __post_init__(self) -> None:
         self.gate.set()
         self.signer.set()
-        self._terms: set[tuple[str, int | None]] = set()
+        self._terms: set[tuple[str, int | None, bool]] = set()
         self._superseded: set[int] = set()
         self.waited_kinds: set[str] = set()
 
@@ -77,7 +83,7 @@ class FakeGateway:
     def identity(self) -> Identity:
         return WHO
 
-    def check_draft(self, draft: Draft) -> int | None:
+    def check_draft(self, draft: Draft) -> Terms:
         if draft.kind == "credit-report":
             raise RefusedError("kind-not-allowed", f"may not issue {draft.kind}")
         if draft.valid_until is not None and draft.valid_until <= NOW:
@@ -87,8 +93,9 @@ class FakeGateway:
             if draft.sm3 is None:
                 raise RefusedError("digest-missing", "SM3 is due")
             end = NOW + YEAR if end is None else end
-        self._terms.add((draft.kind, end))
-        return end
+        terms = Terms(end, draft.blinded or draft.kind == HIDDEN)
+        self._terms.add((draft.kind, *terms))
+        return terms
 
     async def check_supersedes(self, index: int) -> None:
         self._superseded.add(index)
@@ -101,7 +108,8 @@ class FakeGateway:
         assert drafts
         assert seconds >= 0
         for draft in drafts:
-            assert (draft.kind, draft.valid_until) in self._terms, "not checked"
+            terms = (draft.kind, draft.valid_until, draft.blinded)
+            assert terms in self._terms, "not checked"
             assert draft.supersedes is None or draft.supersedes in self._superseded, "not checked"
         self.recording += 1
         self.most_recording = max(self.most_recording, self.recording)
@@ -114,21 +122,21 @@ class FakeGateway:
             raise
         finally:
             self.recording -= 1
-        return self._append(
-            [leaf for draft in drafts for leaf in make_columns(draft.columns(), NOW)]
-        )
+        return self._append(_make(drafts, 0))
 
     async def record_compact(
         self, header: Header, first: int, drafts: Drafts, seconds: float
     ) -> Run:
         assert drafts.kind == header.kind
         recorded = await self.record([drafts], seconds)
+        self.leaves[recorded.start :] = _make([drafts], first)
         runs = self.requests.setdefault(header.request, [])
         if first != (runs[-1].first + runs[-1].count if runs else 0):
             del self.leaves[recorded.start :]
             raise RefusedError("request-moved", f"not {first}")
         end = drafts.valid_until if header.valid_until is None else None
-        runs.append(Run(first, recorded.start, recorded.count, recorded.made_at, end))
+        seed = SEED if drafts.blinded else None
+        runs.append(Run(first, recorded.start, recorded.count, recorded.made_at, end, seed))
         return runs[-1]
 
     async def request_runs(self, header: Header) -> list[Run]:
@@ -143,7 +151,8 @@ class FakeGateway:
         assert digests
         count = len(digests) // header.width
         assert count <= run.count
-        wanted = list(make_columns(make_drafts(of_run(header, run), digests), run.made_at))
+        drafts = run_drafts(header, run, digests, run.first, WHO.origin)
+        wanted = list(make_columns(drafts, run.made_at))
         if self.leaves[run.start : run.start + count] != wanted:
             raise RefusedError("compact-mismatch", "another digest")
 
@@ -193,13 +202,14 @@ class FakeGateway:
             return Awaited("witnessed", proof)
         return Awaited("signed", proof, provisional=self.witnessing is not None)
 
-    async def proof(self, member: str, index: int) -> bytes:
+    async def proof(self, member: str, index: int, *, bare: bool = False) -> bytes:
         if self.fail_proof is not None:
             raise self.fail_proof
         if member != WHO.id or index >= len(self.leaves):
             raise MissingError("no-such-entry", f"no entry {index} of {member}")
         assert self.signing, "a proof of an entry that is not signed"
-        return f"c2sp.org/tlog-proof@v1\nindex {index}\n\n— “note”\n".encode()
+        note = "bare" if bare else "note"
+        return f"c2sp.org/tlog-proof@v1\nindex {index}\n\n— “{note}”\n".encode()
 
     async def proofs(self, start: int, count: int) -> list[bytes]:
         assert 0 < count <= 256
@@ -242,3 +252,9 @@ class FakeGateway:
 
     def not_ready(self) -> list[str]:
         return self.reasons
+
+
+def _make(drafts: Sequence[Draft | Drafts], first: int) -> list[bytes]:
+    """The entries: blinded ones have whole minutes, and so has `NOW`."""
+    hidden = blind_all(drafts, WHO.origin, SEED, first)
+    return [leaf for draft in hidden for leaf in make_columns(draft.columns(), NOW)]

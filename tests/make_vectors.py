@@ -18,10 +18,11 @@ from canonicalvectors import canonical
 from ceremonyvectors import ceremony
 from chopmark.core.audit import START, encode_record, follow
 from chopmark.core.audit import Record as AuditRecord
+from chopmark.core.blinding import blind, derive_salts, extract_seed
 from chopmark.core.cbor import encode_cbor
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.compact import End, Failure, Header, Record, Run, Unsigned
-from chopmark.core.digest import blind, digest_stream
+from chopmark.core.digest import digest_stream
 from chopmark.core.entry import (
     SHA256,
     SM3,
@@ -156,7 +157,9 @@ def entry() -> Vectors:
         "attestation with SM3": replace(PLAIN_ENTRY, sm3=DIGESTS.sm3),
         "attestation with an end": replace(PLAIN_ENTRY, valid_until=MADE_AT + 86400000),
         "attestation with everything but blinding": everything,
-        "blinded attestation": replace(PLAIN_ENTRY, sha256=hidden, blinded=True),
+        "blinded attestation": replace(
+            PLAIN_ENTRY, made_at=MADE_AT - MADE_AT % 60_000, sha256=hidden, blinded=True
+        ),
         "revocation": Revocation(MADE_AT, 7, 4),
         "consent": Commitment(MADE_AT, 3, SALT),
         "use": Commitment(MADE_AT, 4, SALT),
@@ -180,6 +183,13 @@ def entry() -> Vectors:
                     (name, SALT),
                 )
             ],
+            "seed": {
+                "hsm": SALT.hex(),
+                "system": SALT[::-1].hex(),
+                "number": 7,
+                "seed": (seed := extract_seed(SALT, SALT[::-1], 7)).hex(),
+                "salts": {n: derive_salts(seed, n, 1)[0].hex() for n in (0, 1, 63, 64, 1_000_000)},
+            },
         },
     }
 
@@ -319,6 +329,12 @@ def compact() -> Vectors:
     limited = compactlog.made(-3, 5)
     unlimited = replace(limited.add_run(2, MADE_AT + 1000), valid_until=None)
     whole = Header(compactlog.REQUEST, "k", MADE_AT, with_sm3=True, offset=2, total=9)
+    hidden = Header(compactlog.REQUEST, "k", with_sm3=True, blinded=True)
+    secret = compactlog.CompactLog(hidden)
+    secret.add_others(3)
+    for count, seed in ((5, SALT), (70, SALT[::-1])):
+        secret.add_run(count, seed=seed)
+    open_run, other = replace(secret.runs[0], seed=None), replace(secret.runs[0], seed=SALT[::-1])
     return {
         "log": compactlog.LOG.vkey.encode(),
         "headers": [
@@ -326,7 +342,7 @@ def compact() -> Vectors:
                 "hex": made.encode().hex(),
                 "fields": json.loads(json.dumps(asdict(made), default=bytes.hex)),
             }
-            for made in (log.header, whole)
+            for made in (log.header, whole, hidden)
         ],
         "bad_headers": [
             {"name": name, "hex": encode_cbor(value).hex(), "code": code}
@@ -340,6 +356,16 @@ def compact() -> Vectors:
             "answer": answered([*limited.runs, limited.end()]),
             "proofs": [proven.encode().decode() for proven in prove(limited).proofs()],
             "bad": answered([limited.runs[0], unlimited, limited.end()]),
+        },
+        "blinded": {
+            "header": hidden.encode().hex(),
+            "digests": secret.digests.hex(),
+            "answer": answered([*secret.runs, secret.end()]),
+            "proofs": {n: prove(secret).proof(n).encode().decode() for n in (0, 4, 5, 63, 64, 74)},
+            "bad": {
+                "seed missing": answered([open_run, secret.runs[1], secret.end()]),
+                "another seed": answered([other, secret.runs[1], secret.end()]),
+            },
         },
         "others": {
             "not signed in time": answered([first, Unsigned()]),
@@ -374,15 +400,15 @@ def bad_headers() -> dict[str, tuple[object, str]]:
         "SM3 alone": {4: [SM3]},
         "SM3 first": {4: [SM3, SHA256]},
         "offset beyond the total": {5: 3, 6: 2},
-        "unknown key": {7: 1},
-        "unknown negative key": {-2: 1},
+        "blinded is false": {7: False},
+        "unknown key": {8: 1},
+        "unknown negative key": {-1: True},
     }
     made = {name: (good | change, "malformed-compact") for name, change in changes.items()}
     lacking = {key: value for key, value in good.items() if key != 5}
     return {
         **made,
         "no offset": (lacking, "malformed-compact"),
-        "blinded": (good | {-1: True}, "blinded-not-compact"),
     }
 
 
@@ -418,6 +444,16 @@ def proof() -> Vectors:
         "carriage returns": (text.replace("\n", "\r\n"), "malformed-proof"),
         "64 hashes": (replace(made, hashes=(bytes(32),) * 64).encode().decode(), "malformed-proof"),
     }
+    whole = PLAIN_ENTRY.made_at - PLAIN_ENTRY.made_at % 60_000
+    commitment = blind(SALT, ORIGIN, SHA256, DIGESTS.sha256)
+    hidden = encode_entry(replace(PLAIN_ENTRY, made_at=whole, sha256=commitment, blinded=True))
+    held = [trees.leaf(hidden) if index == 3 else one for index, one in enumerate(leaves)]
+    secret = Proof(
+        3,
+        tuple(trees.path(3, held)),
+        sign_head(Checkpoint(ORIGIN, 7, trees.root(held)), LOG, {SZ: TIME, MO: TIME + 5}),
+        Extra(hidden, SALT, LENGTH).encode(),
+    )
     partly = replace(made, note=sign_head(head, LOG, {SZ: TIME}))
     alone = replace(made, index=0, hashes=(), note=sign_head(single, LOG))
     return {
@@ -426,7 +462,9 @@ def proof() -> Vectors:
             proved("witnessed", made, data, quorum=True, existed_by=TIME + 5),
             proved("one cosignature of two", partly, data, quorum=False, existed_by=None),
             proved("the only entry of a log", alone, data, quorum=False, existed_by=None),
+            proved("blinded", secret, hidden, quorum=True, existed_by=TIME + 5),
         ],
+        "salt": SALT.hex(),
         "bad": [{"name": name, "proof": bad[name][0], "code": bad[name][1]} for name in bad],
     }
 

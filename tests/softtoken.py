@@ -1,7 +1,9 @@
-"""A token's head mark in software, as a real one, that fails where a test wants."""
+"""A token's head mark and salt keys in software, as a real one, failing where a test wants."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
 
+from chopmark.core.blinding import SaltKey
 from chopmark.core.errors import ConfigurationError, RefusedError, TryAgainError
 from chopmark.core.mark import HeadMark
 
@@ -44,6 +46,51 @@ class SoftToken:
         self.writes += 1
         if self.cut == "after":
             raise PowerCutError
+
+    def _answer(self) -> None:
+        if self.away:
+            raise TryAgainError("hsm-away", "the HSM is away", retry_after=1)
+
+
+@dataclass
+class SoftSafe:
+    """Implements `core.ports.SaltKeeper`.
+
+    Attributes:
+        keys: what it holds, by the time since when each is used.
+        away: it does not answer.
+        refuses: it takes no salt keys.
+        drawn: calls of its generator.
+        mute: it has no generator.
+    """
+
+    keys: dict[int, SaltKey] = field(default_factory=dict)
+    away: bool = False
+    refuses: bool = False
+    drawn: int = 0
+    mute: bool = False
+
+    async def random(self, count: int) -> bytes:
+        self._answer()
+        self.drawn += 1
+        return b"" if self.mute else sha256(b"%d" % self.drawn).digest()[:count]
+
+    async def read_salt_keys(self) -> tuple[SaltKey, ...]:
+        self._answer()
+        return tuple(self.keys[since] for since in sorted(self.keys))
+
+    async def write_salt_key(self, key: SaltKey) -> None:
+        self._answer()
+        if self.refuses:
+            raise ConfigurationError("salt-key-refused", "the token keeps no salt keys")
+        self.keys[key.since] = key
+
+    async def destroy_salt_keys(self, before: int) -> int:
+        self._answer()
+        old = [since for since in self.keys if since < before]
+        for since in old:
+            del self.keys[since]
+        return len(old)
 
     def _answer(self) -> None:
         if self.away:

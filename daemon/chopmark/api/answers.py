@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from chopmark.api.lines import Fault
+from chopmark.core.blinding import whole_minute
 from chopmark.core.draft import Recorded
 from chopmark.core.wording import format_time
 
@@ -26,6 +27,7 @@ class Settled:
         state: how far the run has come: `recorded`, `signed` or `witnessed`.
         provisional: whether its proofs lack a quorum that is demanded.
         failure: why the others were not recorded.
+        minutes: which entries of the run say the minute only, where some do and some do not.
     """
 
     first: int
@@ -35,12 +37,13 @@ class Settled:
     state: str = "recorded"
     provisional: bool = False
     failure: Fault | None = None
+    minutes: frozenset[int] = frozenset()
 
 
 def render(settled: Settled) -> bytes:
     """All answer lines of a group, without proofs."""
     recorded = settled.recorded
-    if recorded is None or settled.faults:
+    if recorded is None or settled.faults or settled.minutes:
         return b"".join(render_some(settled, outcomes(settled)))
     end = _end(recorded, settled.state)
     indexes = range(recorded.start, recorded.start + recorded.count)
@@ -65,20 +68,26 @@ def render_some(
     proofs: Mapping[int, bytes] | None = None,
 ) -> Iterator[bytes]:
     """Answer lines for some outcomes of a group, with the proofs that are there."""
-    end = _end(settled.recorded, settled.state) if settled.recorded else ""
+    exact = _end(settled.recorded, settled.state) if settled.recorded else ""
+    minute = _end(settled.recorded, settled.state, minute=True) if settled.minutes else ""
+    start = settled.recorded.start if settled.recorded else 0
     mark = ',"provisional":true' if settled.provisional else ""
     for number, outcome in some:
         if isinstance(outcome, Fault):
             yield _render_fault(number, outcome)
-        elif proofs and outcome in proofs:
+            continue
+        end = minute if outcome - start in settled.minutes else exact
+        if proofs and outcome in proofs:
             proof = msgspec.json.encode(proofs[outcome].decode()).decode()
             yield f'{{"index":{outcome}{end[:-2]},"proof":{proof}{mark}}}\n'.encode()
         else:
             yield f'{{"index":{outcome}{end}'.encode()
 
 
-def _end(recorded: Recorded, state: str) -> str:
-    return f',"made_at":"{format_time(recorded.made_at)}","state":"{state}"}}\n'
+def _end(recorded: Recorded | None, state: str, *, minute: bool = False) -> str:
+    made_at = recorded.made_at if recorded else 0
+    at = format_time(whole_minute(made_at) if minute else made_at)
+    return f',"made_at":"{at}","state":"{state}"}}\n'
 
 
 def _render_fault(number: int, fault: Fault) -> bytes:

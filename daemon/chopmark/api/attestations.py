@@ -20,7 +20,7 @@ from chopmark.core.wording import format_time
 class AttestationOut(msgspec.Struct, omit_defaults=True):
     """An attestation that is recorded.
 
-    `valid_until` is there if it ends, be it by the catalogue of kinds.
+    `valid_until` is there if it ends, `blinded` if it is so, be it by the catalogue of kinds.
 
     `proof` is there once it is signed; `provisional` if that lacks the quorum that is demanded.
     """
@@ -35,6 +35,7 @@ class AttestationOut(msgspec.Struct, omit_defaults=True):
     proof: str | None = None
     provisional: bool = False
     valid_until: str | None = None
+    blinded: bool = False
 
 
 async def attest(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
@@ -55,12 +56,14 @@ async def _record(gateway: Gateway, limits: ApiLimits, draft: Draft, wait: float
 
 
 def _draft(asked: AttestationIn, gateway: Gateway) -> Draft:
-    """What is asked for, with the end of validity that the catalogue of kinds may set."""
+    """What is asked for, with what the catalogue of kinds may set."""
     digests = asked.digests.decoded()
     until = None if asked.valid_until is None else parse_time(asked.valid_until, "valid_until")
-    draft = Draft(digests.sha256, asked.kind, digests.sm3, until, asked.supersedes)
-    end = gateway.check_draft(draft)
-    return draft if end == until else msgspec.structs.replace(draft, valid_until=end)
+    draft = Draft(digests.sha256, asked.kind, digests.sm3, until, asked.supersedes, asked.blinded)
+    terms = gateway.check_draft(draft)
+    if terms == (until, asked.blinded):
+        return draft
+    return msgspec.structs.replace(draft, valid_until=terms.valid_until, blinded=terms.blinded)
 
 
 def _answer(
@@ -78,6 +81,7 @@ def _answer(
         None if awaited.proof is None else awaited.proof.decode(),
         awaited.provisional,
         None if draft.valid_until is None else format_time(draft.valid_until),
+        draft.blinded,
     )
     short = awaited.proof is None or (awaited.provisional and asked.until == "witnessed")
     location = f"/v1/proofs/{who.id}/{recorded.start}"

@@ -153,9 +153,9 @@ class _Compact:
         try:
             # Validity may have ended while the body came: each run is checked.
             drafts = make_drafts(header, digests)
-            end = self._gateway.check_draft(_example(drafts))
-            if end != drafts.valid_until:
-                drafts = msgspec.structs.replace(drafts, valid_until=end)
+            end, blinded = self._gateway.check_draft(_example(drafts))
+            if (end, blinded) != (drafts.valid_until, drafts.blinded):
+                drafts = msgspec.structs.replace(drafts, valid_until=end, blinded=blinded)
             return await self._record(header, first, drafts, before)
         except ChopmarkError as error:
             return error
@@ -205,7 +205,8 @@ class _Compact:
 
 def _example(drafts: Drafts) -> Draft:
     """All are alike in what `check_draft` looks at; the columns do for one's digests."""
-    return Draft(drafts.sha256, drafts.kind, drafts.sm3, drafts.valid_until)
+    terms = drafts.kind, drafts.sm3, drafts.valid_until
+    return Draft(drafts.sha256, *terms, blinded=drafts.blinded)
 
 
 def _failure(error: ChopmarkError) -> Failure:

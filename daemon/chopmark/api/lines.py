@@ -13,14 +13,16 @@ from msgspec import Meta
 
 from chopmark.api.models import Index
 from chopmark.api.times import parse_time
+from chopmark.core.catalogue import Terms
 from chopmark.core.draft import Draft, Drafts
 from chopmark.core.entry import KIND
 from chopmark.core.errors import ChopmarkError, MalformedError
 
 MALFORMED: Final = "malformed-line"
 
-Terms = tuple[str, str | None, bool]
-"""Kind, `valid_until`, and whether there is no SM3 digest: lines of equal terms are alike."""
+Asked = tuple[str, str | None, bool, bool]
+"""Kind, `valid_until`, whether there is no SM3 digest, and whether to blind it: lines that are
+equal in these are alike."""
 
 _Digest = Annotated[str, Meta(min_length=64, max_length=64)]
 """The length; `_unhex` sees to the characters, faster than a pattern would."""
@@ -34,6 +36,7 @@ class Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     kind: str = "document"
     valid_until: str | None = None
     supersedes: Index | None = None
+    blinded: bool = False
 
 
 class Fault(msgspec.Struct, frozen=True, gc=False):
@@ -98,7 +101,7 @@ def decode_lines(block: bytes, limit: int) -> list[Line | Fault]:
     return [_decode_line(line, limit) for line in lines]
 
 
-def read_alike(block: bytes, limit: int, check: Callable[[Draft], int | None]) -> Drafts | None:
+def read_alike(block: bytes, limit: int, check: Callable[[Draft], Terms]) -> Drafts | None:
     """The drafts of good lines that differ in nothing but their SHA-256, as most do.
 
     The first line is decoded; the others must be the same bytes around 64 other digits. That
@@ -128,17 +131,15 @@ def read_alike(block: bytes, limit: int, check: Callable[[Draft], int | None]) -
         first = make_draft(line, {}, check)
     except ChopmarkError:
         return None
-    return Drafts(digests, first.kind, valid_until=first.valid_until)
+    return Drafts(digests, first.kind, None, first.valid_until, blinded=first.blinded)
 
 
-def make_draft(
-    line: Line, checked: dict[Terms, int | None], check: Callable[[Draft], int | None]
-) -> Draft:
+def make_draft(line: Line, checked: dict[Asked, Terms], check: Callable[[Draft], Terms]) -> Draft:
     """The draft that a line asks for.
 
     Args:
         line: a decoded line.
-        checked: end of validity (ms) for all terms that have passed `check`.
+        checked: what is set, for all lines alike that have passed `check`.
         check: see `Gateway.check_draft`.
 
     Raises:
@@ -146,14 +147,15 @@ def make_draft(
     """
     sha256 = _unhex(line.sha256, "sha256")
     sm3 = None if line.sm3 is None else _unhex(line.sm3, "sm3")
-    terms = (line.kind, line.valid_until, sm3 is None)
-    if terms not in checked:
+    asked = (line.kind, line.valid_until, sm3 is None, line.blinded)
+    if asked not in checked:
         if not KIND.fullmatch(line.kind):
             raise MalformedError(MALFORMED, f"`kind` is not a kind: {line.kind[:40]!r}")
         text = line.valid_until
         until = None if text is None else parse_time(text, "valid_until")
-        checked[terms] = check(Draft(sha256, line.kind, sm3, until))
-    return Draft(sha256, line.kind, sm3, checked[terms], line.supersedes)
+        checked[asked] = check(Draft(sha256, line.kind, sm3, until, blinded=line.blinded))
+    terms = checked[asked]
+    return Draft(sha256, line.kind, sm3, terms.valid_until, line.supersedes, terms.blinded)
 
 
 def fault_of(error: ChopmarkError) -> Fault:

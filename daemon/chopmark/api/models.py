@@ -59,6 +59,7 @@ class AttestationIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     kind: Kind = "document"
     valid_until: str | None = None
     supersedes: Index | None = None
+    blinded: bool = False
     wait: Wait = DEFAULT_WAIT
     until: Until = "witnessed"
 
@@ -95,6 +96,12 @@ class CompactQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     wait: Wait = DEFAULT_WAIT
     until: Until = "signed"
+
+
+class ProofQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Query of `GET /v1/proofs/{id}/{index}`."""
+
+    bare: bool = False
 
 
 class EntriesQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -16,9 +16,9 @@ from litestar.types import Receive
 from chopmark.api.answers import Settled, outcomes, render, render_some
 from chopmark.api.limits import ApiLimits
 from chopmark.api.lines import (
+    Asked,
     Fault,
     LineSplitter,
-    Terms,
     cut_lines,
     decode_lines,
     fault_of,
@@ -30,6 +30,7 @@ from chopmark.api.ports import Gateway
 from chopmark.api.recording import is_signed, is_witnessed
 from chopmark.api.stream import Output
 from chopmark.api.times import Deadline
+from chopmark.core.catalogue import Terms
 from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.errors import ChopmarkError, TryAgainError
 
@@ -204,7 +205,7 @@ class Pipeline:
         if (alike := read_alike(block, self._limits.line, check)) is not None:
             return faults, [alike]
         decoded = decode_lines(block, self._limits.line)
-        checked: dict[Terms, int | None] = {}
+        checked: dict[Asked, Terms] = {}
         for offset, line in enumerate(decoded):
             if isinstance(line, Fault):
                 faults[offset] = line
@@ -226,10 +227,11 @@ class Pipeline:
             if recorded is None:
                 return Settled(first, count, faults, failure=self._failure)
             kinds = {draft.kind for draft in drafts}
+            minutes = _find_blinded(drafts)
             del drafts  # they are recorded: many groups may wait for a slow HSM
             state = await self._wait(recorded, kinds)
             provisional = state == "signed" and self._gateway.demands_quorum()
-            return Settled(first, count, faults, recorded, state, provisional)
+            return Settled(first, count, faults, recorded, state, provisional, minutes=minutes)
         except ChopmarkError as error:
             self._failure = fault_of(error)
             return Settled(first, count, faults, failure=self._failure)
@@ -294,3 +296,9 @@ class Pipeline:
         except ChopmarkError:  # signed all the same: the proof can be asked for later
             return {}
         return dict(zip(indexes, proofs, strict=True))
+
+
+def _find_blinded(drafts: Sequence[Draft | Drafts]) -> frozenset[int]:
+    """Which of a run are blinded; empty if all are, and say one time."""
+    found = [at for at, draft in enumerate(drafts) if draft.blinded]
+    return frozenset(found if len(found) < len(drafts) else ())

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
+from chopmark.core.catalogue import Terms
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft, Drafts, Recorded
@@ -171,11 +172,11 @@ class Gateway(Protocol):
         """Who we are."""
         ...
 
-    def check_draft(self, draft: Draft) -> int | None:
-        """Refuse what the catalogue of kinds does; gives the end of validity that is to be set.
+    def check_draft(self, draft: Draft) -> Terms:
+        """Refuse what the catalogue of kinds does; gives what is to be set.
 
-        Looks at `kind`, `valid_until` and whether `sm3` is there: a batch asks once for each
-        three of them.
+        Looks at `kind`, `valid_until`, `blinded` and whether `sm3` is there: a batch asks once for
+        each four of them.
         """
         ...
 
@@ -186,7 +187,8 @@ class Gateway(Protocol):
     async def record(self, drafts: Sequence[Draft | Drafts], seconds: float) -> Recorded:
         """Append attestations as one run; they are durable once this returns.
 
-        Runs are appended in the order of the calls; several may be waiting at once.
+        Digests are bare; those of blinded drafts are hidden here. Runs are appended in the order
+        of the calls, those with blinded drafts in their own; several may be waiting at once.
         `TryAgainError` (`not-recorded`, `hsm-away`, `queue-full`) means that nothing was recorded.
         A deadline that passes while the commit is under way waits for its result. Cancelling takes
         back what has not begun; what has begun is recorded, though nobody is told.
@@ -251,8 +253,12 @@ class Gateway(Protocol):
         """
         ...
 
-    async def proof(self, member: str, index: int) -> bytes:
-        """The proof of an entry of our log (member is our id) or of a replica."""
+    async def proof(self, member: str, index: int, *, bare: bool = False) -> bytes:
+        """The proof of an entry of our log (member is our id) or of a replica.
+
+        That of a blinded entry has its salt, unless it is `bare`; `MissingError` (`salt-gone`) if
+        that is not here (any more).
+        """
         ...
 
     async def proofs(self, start: int, count: int) -> list[bytes]:

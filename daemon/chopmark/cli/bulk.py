@@ -14,7 +14,7 @@ from chopmark.cli.terminal import clean, say, say_fields, say_json, styled
 from chopmark.cli.unfinished import Unfinished, load, place_beside
 from chopmark.client.files import explain_read_error, sync_all
 from chopmark.client.keeping import ProofFiles
-from chopmark.client.manifest import Manifest, read_manifest
+from chopmark.client.manifest import Manifest, join_sm3, read_manifest
 from chopmark.client.proofs import state_of
 from chopmark.core.compact import REQUEST_ID, Header
 from chopmark.core.errors import (
@@ -47,6 +47,8 @@ class Bulk:
         proofs: a folder, `beside`, or None for no proofs.
         resume: whether to go on with a run that broke off.
         until: `signed`, or `witnessed`: until the quorum has countersigned.
+        blinded: whether the digests are to be hidden from the other members.
+        sm3: a file with the SM3 digests, or None.
     """
 
     manifest: Path
@@ -56,6 +58,8 @@ class Bulk:
     proofs: str | None
     resume: bool
     until: str = "signed"
+    blinded: bool = False
+    sm3: Path | None = None
 
 
 def attest_manifest(bulk: Bulk, options: Options) -> int:
@@ -63,6 +67,8 @@ def attest_manifest(bulk: Bulk, options: Options) -> int:
     if bulk.resume and bulk.manifest == STDIN:
         raise UsageError("usage", "--resume needs a manifest that is a file")
     manifest = _read(bulk.manifest)
+    if bulk.sm3 is not None:
+        manifest = join_sm3(manifest, _read(bulk.sm3))
     begun = None if bulk.manifest == STDIN else load(place_beside(bulk.manifest))
     if begun is not None and not bulk.resume:
         message = f"a run of {bulk.manifest} broke off: it is not begun anew"
@@ -136,9 +142,11 @@ class _Work:
         from chopmark.client.compact import CompactRequest
 
         run, total = self._run, len(self._manifest)
-        header = Header(bytes.fromhex(run.request), run.kind, run.valid_until)
+        with_sm3 = self._bulk.sm3 is not None
+        request = bytes.fromhex(run.request)
+        header = Header(request, run.kind, run.valid_until, with_sm3, blinded=run.blinded)
         with self._options.meter("attesting", total, unit="documents") as meter:
-            request = CompactRequest(
+            made = CompactRequest(
                 gateway,
                 header,
                 self._manifest.digests,
@@ -146,13 +154,13 @@ class _Work:
                 tell=lambda recorded: meter.reach(recorded, total),
             )
             try:
-                while request.record():
-                    run.recorded = request.recorded
+                while made.record():
+                    run.recorded = made.recorded
                     self._save()
             finally:
-                run.recorded = request.recorded
+                run.recorded = made.recorded
                 self._save()
-        return request
+        return made
 
     def _keep(self, prover: "RunProver") -> int:
         """Write the proofs; gives how many are new."""
@@ -243,6 +251,7 @@ def _begin(
         bulk.kind,
         bulk.valid_until,
         manifest.fingerprint(),
+        blinded=bulk.blinded,
     )
     if begun is None:
         return wanted

@@ -24,6 +24,7 @@ class Unfinished:
         valid_until: ms since the Unix epoch, or None.
         manifest: fingerprint of the digests.
         recorded: how many of them are known to be recorded.
+        blinded: whether they are to be blinded.
     """
 
     request: str
@@ -32,6 +33,7 @@ class Unfinished:
     valid_until: int | None
     manifest: str
     recorded: int = 0
+    blinded: bool = False
 
     def save(self, path: Path) -> None:
         """Keep it, durable once this returns."""
@@ -47,6 +49,7 @@ class Unfinished:
             "manifest": "the manifest's digests have changed",
             "kind": "it was of another --kind",
             "valid_until": "it had another --valid-until",
+            "blinded": f"it was {'' if self.blinded else 'not '}--blinded",
             "origin": f"it was at the gateway of {self.origin}",
         }
         for name, reason in names.items():

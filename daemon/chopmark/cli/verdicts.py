@@ -68,8 +68,7 @@ def _evidence(found: AttestationReport) -> Iterator[tuple[str, object]]:
     yield "entry", f"{found['origin']}#{found['index']}"
     yield "valid until", found["valid_until"]
     yield "revoked", _revoked(found)
-    replaced = found["superseded_by"]
-    yield "replaced by", None if replaced is None else f"{found['origin']}#{replaced}"
+    yield from _chain(found)
     for witness in found["witnesses"]:
         yield "witness", f"{witness['name']} at {witness['time']}"
     yield "quorum", found["quorum"]
@@ -79,6 +78,19 @@ def _evidence(found: AttestationReport) -> Iterator[tuple[str, object]]:
     yield "found in", found["source"]
     yield "problem", found["problem"]
     yield "warning", found["warning"]
+
+
+def _chain(found: AttestationReport) -> Iterator[tuple[str, object]]:
+    """What has replaced it, what has replaced that, and so on."""
+    links, replaced = found.get("supersession", []), found["superseded_by"]
+    if not links:  # of an older gateway
+        yield "replaced by", None if replaced is None else f"{found['origin']}#{replaced}"
+    for number, link in enumerate(links):
+        at = f" at {link['made_at']}" if link["made_at"] else ""
+        place = f"{found['origin']}#{link['index']}{at}: {link['standing']}"
+        yield "then by" if number else "replaced by", place
+    if found.get("supersession_cut"):
+        yield "then by", "others, which are not shown"
 
 
 def _issuer(found: AttestationReport) -> str:

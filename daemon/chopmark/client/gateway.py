@@ -68,7 +68,8 @@ class GatewayClient:
         """Attest one document; it is durable in the log when this returns.
 
         Args:
-            draft: its digests and kind.
+            draft: its digests and kind. The gateway hides the digests of one that is `blinded`;
+                only its proof shows then what was attested.
             wait: seconds to wait; what has not come by then is in the answer's state.
             until: wait until it is `witnessed` (where a quorum is demanded) or only `signed`.
         """
@@ -138,9 +139,14 @@ class GatewayClient:
         """The gateway's verdict, from its own log and its replicas."""
         return read_verdict(self._http.post_json("/v1/verifications", query.encode()))
 
-    def proof(self, member: str, index: int) -> bytes:
-        """The newest proof of an entry of the gateway's own log or of a replica."""
-        return self._http.get(f"/v1/proofs/{quote(member, safe='')}/{index}")
+    def proof(self, member: str, index: int, *, bare: bool = False) -> bytes:
+        """The newest proof of an entry of the gateway's own log or of a replica.
+
+        Of a blinded entry its issuer's gateway gives it for 24 hours (`salt-gone`). A `bare` one is
+        always there, without the salt: `client.proofs.renew` puts that in from an older proof.
+        """
+        query: dict[str, str | int] | None = {"bare": 1} if bare else None
+        return self._http.get(f"/v1/proofs/{quote(member, safe='')}/{index}", query)
 
     def audit(self, day: str | None, after: int, limit: int) -> Json:
         """Records of the audit log with a number above `after`, of a day or of all."""

@@ -25,7 +25,7 @@ class Manifest:
     """Documents by digest and name.
 
     Attributes:
-        digests: SHA-256 of each, 32 bytes, joined.
+        digests: SHA-256 of each, 32 bytes, joined; with its SM3 after it where that was joined in.
         names: of each, in the same order, as bytes.
     """
 
@@ -63,6 +63,25 @@ def read_manifest(lines: Iterable[bytes]) -> Manifest:
     if not made.names:
         raise MalformedError("malformed-manifest", "the manifest names no document", hint=_HINT)
     return made
+
+
+def join_sm3(manifest: Manifest, other: Manifest) -> Manifest:
+    """A manifest with the SM3 digests of the same documents in the same order.
+
+    Raises:
+        MalformedError: `manifest-sm3`.
+    """
+    if manifest.names != other.names:
+        pairs = zip(manifest.names, other.names, strict=False)
+        at = next((at for at, (one, two) in enumerate(pairs) if one != two), None)
+        where = f"they differ from document {at + 1} on" if at is not None else "one is longer"
+        message = f"the SM3 digests are of other documents than the manifest: {where}"
+        raise MalformedError("manifest-sm3", message, hint="name the same files in the same order")
+    size = 32
+    joined = bytearray()
+    for at in range(0, len(manifest.digests), size):
+        joined += manifest.digests[at : at + size] + other.digests[at : at + size]
+    return Manifest(joined, manifest.names)
 
 
 def _read_line(line: bytes, number: int) -> tuple[bytes, bytes]:

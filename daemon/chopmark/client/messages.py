@@ -89,7 +89,12 @@ def encode_digests(digests: Digests) -> Json:
 def encode_draft(draft: Draft) -> Json:
     """All of an attestation's JSON but its digests."""
     until = format_time(draft.valid_until) if draft.valid_until is not None else None
-    values = {"kind": draft.kind, "valid_until": until, "supersedes": draft.supersedes}
+    values = {
+        "kind": draft.kind,
+        "valid_until": until,
+        "supersedes": draft.supersedes,
+        "blinded": draft.blinded or None,
+    }
     return {key: value for key, value in values.items() if value is not None}
 
 

@@ -1,5 +1,7 @@
 """Looking into proofs that a gateway gave or that lie on disk, before they are kept or replaced."""
 
+from dataclasses import replace
+
 from chopmark.client.problem import bad_answer
 from chopmark.core.check import compare, read_attestation
 from chopmark.core.checkpoint import open_checkpoint
@@ -30,6 +32,27 @@ def check_answer(data: bytes, origin: str, index: int, digests: Digests | None =
     except MalformedError as error:
         raise bad_answer() from error
     return proof
+
+
+def renew(old: Proof, data: bytes) -> Proof:
+    """A newer proof of the same entry, with what only the older one carries: salt and bodies.
+
+    Args:
+        old: the proof that is to be replaced.
+        data: the newer one as a gateway gave it, `bare` or not.
+
+    Raises:
+        UnreachableError: `bad-answer`: it is not of this entry.
+        MalformedError: `malformed-proof`: the older one is none of ours.
+    """
+    new = check_answer(data, old.checkpoint().origin, old.index)
+    kept = parse_extra(old.extra)
+    try:
+        if parse_extra(new.extra).entry != kept.entry:
+            raise bad_answer()
+    except MalformedError as error:
+        raise bad_answer() from error
+    return replace(new, extra=kept.encode())
 
 
 def names_document(proof: Proof, digests: Digests) -> bool:

@@ -1,6 +1,6 @@
 """The JSON of a verdict, typed; `core.report` makes it, docs/api.md explains it."""
 
-from typing import TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 from chopmark.client.problem import bad_answer
 from chopmark.core.canonical import KNOWN
@@ -23,6 +23,14 @@ class WitnessReport(TypedDict):
     time: str
 
 
+class LinkReport(TypedDict):
+    """An attestation in a chain of those that replaced each other; see `core.verdict.Link`."""
+
+    index: int
+    made_at: str | None
+    standing: str
+
+
 class AttestationReport(TypedDict):
     """The verdict about one attestation; see `core.verdict.Facts` for what the fields mean."""
 
@@ -38,6 +46,8 @@ class AttestationReport(TypedDict):
     existed_by: str | None
     valid_until: str | None
     superseded_by: int | None
+    supersession: NotRequired[list[LinkReport]]
+    supersession_cut: NotRequired[bool]
     revoked: RevokedReport | None
     as_of: str | None
     witnesses: list[WitnessReport]

@@ -3,13 +3,14 @@
 Rules, for one attestation before it is recorded; the first that is broken is told:
 1. The roster entitles this gateway to the kind.
 2. Where the roster has a catalogue, the kind is in it.
-3. A kind that must be blinded is refused: nothing here makes blinded attestations.
+3. A kind that must be blinded is blinded, whether that is asked for or not.
 4. All digests that the catalogue demands are given.
 5. The validity ends in the future, and not later than the catalogue allows. Where none is given
    the catalogue's longest one is set.
 """
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from chopmark.core.draft import Draft
 from chopmark.core.errors import RefusedError
@@ -17,6 +18,18 @@ from chopmark.core.member import Member
 from chopmark.core.roster import CatalogueKind
 from chopmark.core.text import MAX_INT
 from chopmark.core.wording import format_time
+
+
+class Terms(NamedTuple):
+    """What an attestation is made with.
+
+    Attributes:
+        valid_until: the end of its validity (ms), if it ends.
+        blinded: whether it is blinded.
+    """
+
+    valid_until: int | None
+    blinded: bool
 
 
 class Catalogue:
@@ -31,33 +44,26 @@ class Catalogue:
         self._own = own
         self._kinds = {kind.name: kind for kind in kinds}
 
-    def check(self, draft: Draft, now: int) -> int | None:
-        """Apply the rules; all lines of a batch with one kind, validity and algorithms are alike.
+    def check(self, draft: Draft, now: int) -> Terms:
+        """Apply the rules; all lines of a batch that differ in their digests only are alike.
 
         Args:
             draft: of which digests count by being there only.
             now: ms since the Unix epoch.
 
-        Returns:
-            The end of validity (ms) that the attestation must have.
-
         Raises:
-            RefusedError: `kind-not-allowed`, `kind-not-in-catalogue`, `kind-blinded`,
-                `digest-missing`, `already-expired`, `validity-too-long`.
+            RefusedError: `kind-not-allowed`, `kind-not-in-catalogue`, `digest-missing`,
+                `already-expired`, `validity-too-long`.
         """
         kind = self._find(draft.kind)
         if draft.valid_until is not None and draft.valid_until <= now:
             raise RefusedError("already-expired", "`valid_until` lies in the past")
         if kind is None:
-            return draft.valid_until
-        if kind.blinded:
-            message = f"attestations of the kind {kind.name} must be blinded"
-            hint = "this version makes none: attest it where that is possible"
-            raise RefusedError("kind-blinded", message, hint=hint)
+            return Terms(draft.valid_until, draft.blinded)
         if "sm3" in kind.digests and draft.sm3 is None:
             message = f"attestations of the kind {kind.name} must name the SM3 digest too"
             raise RefusedError("digest-missing", message, hint="give `sm3` besides `sha256`")
-        return _end(kind, draft.valid_until, now)
+        return Terms(_end(kind, draft.valid_until, now), draft.blinded or kind.blinded)
 
     def _find(self, name: str) -> CatalogueKind | None:
         """What the catalogue says of a kind that we may issue; None if there is no catalogue."""

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from chopmark.core.digest import Digests, blind
+from chopmark.core.blinding import blind
+from chopmark.core.digest import Digests
 from chopmark.core.entry import SHA256, SM3, Attestation, Entry, UnknownFormat, parse_entry
 from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.policy import NONE, Policy

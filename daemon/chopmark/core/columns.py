@@ -73,13 +73,17 @@ def frame_entries(entries: Sequence[bytes]) -> Columns:
 def make_columns(drafts: Drafts, made_at: int) -> Columns:
     """The entries of attestations that are made at a time (ms since the Unix epoch).
 
+    Of blinded ones the digests are those that stand in the entry.
+
     Raises:
         MalformedError: `malformed-entry` if they cannot be made.
     """
     count = drafts.check()
     with_sm3 = drafts.sm3 is not None
     before, between, after = template(
-        made_at, drafts.kind, drafts.valid_until, drafts.supersedes, with_sm3=with_sm3
+        *(made_at, drafts.kind, drafts.valid_until, drafts.supersedes),
+        with_sm3=with_sm3,
+        blinded=drafts.blinded,
     )
     parts = _split(drafts.sha256, count)
     tail = between

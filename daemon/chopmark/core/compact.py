@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from chopmark.core.blinding import SEED, blind_drafts
 from chopmark.core.cbor import decode_cbor, encode_cbor
 from chopmark.core.draft import Drafts
 from chopmark.core.entry import KIND, SHA256, SM3
-from chopmark.core.errors import MalformedError, RefusedError
+from chopmark.core.errors import MalformedError
 from chopmark.core.merkle import HASH
 from chopmark.core.text import MAX_INT
 
@@ -20,14 +21,13 @@ MEDIA_TYPE: Final = "application/vnd.chopmark.compact"
 REQUEST_ID: Final = 16
 """Bytes of a request id."""
 MAX_HEADER: Final = 512
-"""Bytes of a header, without its length; the largest that says anything has 97."""
+"""Bytes of a header, without its length; the largest that says anything has 99."""
 MAX_RECORD: Final = 4 * 1024 * 1024
 """Bytes of an answer's record: hashes beside a thousand runs of one request fit ten times."""
 MAX_TEXT: Final = 1024
 """Characters of a message or hint that are sent; the rest is left out."""
 CODE: Final = "malformed-compact"
 _LENGTH: Final = 4
-_BLINDED: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class Header:
         with_sm3: whether each SHA-256 is followed by the SM3 of the same document.
         offset: number, within the request, of this body's first digest.
         total: number of digests of the request, if it is known; nothing rests on it.
+        blinded: whether the attestations are to be blinded; the digests of a request never are.
     """
 
     request: bytes
@@ -49,6 +50,7 @@ class Header:
     with_sm3: bool = False
     offset: int = 0
     total: int | None = None
+    blinded: bool = False
 
     @property
     def width(self) -> int:
@@ -58,7 +60,10 @@ class Header:
     def encode(self) -> bytes:
         """The header as a record."""
         algorithms = [SHA256, SM3] if self.with_sm3 else [SHA256]
-        values = (1, self.request, self.kind, self.valid_until, algorithms, self.offset, self.total)
+        values = (
+            *(1, self.request, self.kind, self.valid_until, algorithms, self.offset, self.total),
+            self.blinded or None,
+        )
         return _frame({key: value for key, value in enumerate(values) if value is not None})
 
 
@@ -73,6 +78,8 @@ class Run:
         made_at: their common time, ms since the Unix epoch.
         valid_until: the end of their validity (ms), where the request named none and the gateway
             has set one by the catalogue of kinds.
+        seed: where they are blinded, what their salts follow from: that of a digest has the
+            digest's number within the request.
     """
 
     first: int
@@ -80,10 +87,14 @@ class Run:
     count: int
     made_at: int
     valid_until: int | None = None
+    seed: bytes | None = None
 
     def encode(self) -> bytes:
         """The run as a record."""
-        values = (1, self.first, self.start, self.count, self.made_at, self.valid_until)
+        values = (
+            *(1, self.first, self.start, self.count, self.made_at, self.valid_until),
+            self.seed,
+        )
         return _frame({key: value for key, value in enumerate(values) if value is not None})
 
 
@@ -156,17 +167,13 @@ def parse_header(data: bytes) -> Header:
 
     Raises:
         MalformedError: `malformed-compact`, `malformed-cbor`.
-        RefusedError: `blinded-not-compact`.
     """
     if len(data) > MAX_HEADER:
         raise MalformedError(CODE, f"a header of {len(data)} bytes is too large")
     value = decode_cbor(data)
     if not isinstance(value, dict):
         raise MalformedError(CODE, "a header is a map")
-    if _BLINDED in value:
-        hint = "attest them one by one, or with other kinds in a batch of lines"
-        raise RefusedError("blinded-not-compact", "blinded attestations do not go here", hint=hint)
-    _check_keys(value, {0, 1, 2, 4, 5}, {3, 6})
+    _check_keys(value, {0, 1, 2, 4, 5}, {3, 6, 7})
     if value[0] != 1 or value[0] is True:
         raise MalformedError(CODE, "a header of another version", hint="update the software")
     request, kind, algorithms = value[1], value[2], value[4]
@@ -181,7 +188,9 @@ def parse_header(data: bytes) -> Header:
     total = _uint(value[6], "total") if 6 in value else None
     if total is not None and total < offset:
         raise MalformedError(CODE, f"the offset {offset} lies beyond the {total} of the request")
-    return Header(request, kind, valid_until, len(algorithms) == 2, offset, total)
+    if value.get(7, True) is not True:
+        raise MalformedError(CODE, "key 7 of a header is true or absent")
+    return Header(request, kind, valid_until, len(algorithms) == 2, offset, total, 7 in value)
 
 
 def parse_record(data: bytes) -> Record:
@@ -256,8 +265,10 @@ class AnswerReader:
 
 
 def of_run(header: Header, run: Run) -> Header:
-    """The header of a run, with the end of validity that the gateway has set, if it has."""
-    return header if run.valid_until is None else replace(header, valid_until=run.valid_until)
+    """The header of a run, with what the gateway has set by the catalogue of kinds."""
+    if run.valid_until is not None:
+        header = replace(header, valid_until=run.valid_until)
+    return header if run.seed is None else replace(header, blinded=True)
 
 
 def make_drafts(header: Header, digests: bytes) -> Drafts:
@@ -267,7 +278,21 @@ def make_drafts(header: Header, digests: bytes) -> Drafts:
         places = range(0, len(digests), header.width)
         sha256 = b"".join([digests[at : at + HASH] for at in places])
         sm3 = b"".join([digests[at + HASH : at + 2 * HASH] for at in places])
-    return Drafts(sha256, header.kind, sm3, header.valid_until)
+    return Drafts(sha256, header.kind, sm3, header.valid_until, blinded=header.blinded)
+
+
+def run_drafts(header: Header, run: Run, digests: bytes, first: int, origin: str) -> Drafts:
+    """What stands in the entries of a run, from its digest number `first` on.
+
+    Args:
+        header: of the request.
+        run: of the answer.
+        digests: some of the run's, as they were sent.
+        first: number of the first of these within the request.
+        origin: of the log.
+    """
+    drafts = make_drafts(of_run(header, run), digests)
+    return drafts if run.seed is None else blind_drafts(drafts, origin, run.seed, first)
 
 
 def stretches(runs: Sequence[Run]) -> list[tuple[int, int]]:
@@ -293,11 +318,18 @@ def _frame(value: object) -> bytes:
 
 
 def _parse_run(value: dict[object, object]) -> Run:
-    _check_keys(value, {0, 1, 2, 3, 4}, {5})
+    _check_keys(value, {0, 1, 2, 3, 4}, {5, 6})
     first, start, count, made_at = (_uint(value[key], "part of a run") for key in range(1, 5))
     if count == 0 or max(first, start) > MAX_INT - count:
         raise MalformedError(CODE, "a run is empty, or beyond what a log can hold")
-    return Run(first, start, count, made_at, _uint(value[5], "valid until") if 5 in value else None)
+    until = _uint(value[5], "valid until") if 5 in value else None
+    return Run(first, start, count, made_at, until, _seed(value[6]) if 6 in value else None)
+
+
+def _seed(value: object) -> bytes:
+    if not isinstance(value, bytes) or len(value) != SEED:
+        raise MalformedError(CODE, f"the seed of a run has {SEED} bytes")
+    return value
 
 
 def _parse_end(value: dict[object, object]) -> End:

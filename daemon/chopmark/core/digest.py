@@ -1,13 +1,10 @@
 """Digests of documents: every algorithm that a verifier must know, in one pass over the bytes."""
 
-import hmac
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 
 from cryptography.hazmat.primitives import hashes
-
-from chopmark.core.cbor import encode_cbor
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +41,3 @@ def digest_stream(
         if progress:
             progress(len(chunk))
     return Digests(first.digest(), second.finalize()), length
-
-
-def blind(salt: bytes, origin: str, algorithm: int | str, digest: bytes) -> bytes:
-    """The 32-byte form of a digest in a blinded attestation (docs/formats/entry.md).
-
-    Args:
-        salt: 32 bytes that travel in the proof only.
-        origin: origin of the issuer's log.
-        algorithm: COSE algorithm id, or the name of a canonical digest.
-        digest: the digest that is hidden.
-    """
-    label = b"chopmark/blind/v1\n" + origin.encode() + b"\n" + encode_cbor(algorithm)
-    return hmac.digest(salt, label + digest, "sha256")

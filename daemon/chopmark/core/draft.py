@@ -11,13 +11,17 @@ _DIGEST = 32
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):
-    """An attestation to be made; see `Attestation` for the fields."""
+    """An attestation to be made; see `Attestation` for the fields.
+
+    A blinded one has its bare digests until it is blinded, just before it is recorded.
+    """
 
     sha256: bytes
     kind: str
     sm3: bytes | None = None
     valid_until: int | None = None
     supersedes: int | None = None
+    blinded: bool = False
 
     def __len__(self) -> int:
         """One; as `Drafts`."""
@@ -29,7 +33,9 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
         Raises:
             MalformedError: `malformed-entry` if a digest does not have 32 bytes.
         """
-        made = Drafts(self.sha256, self.kind, self.sm3, self.valid_until, self.supersedes)
+        made = Drafts(
+            *(self.sha256, self.kind, self.sm3, self.valid_until, self.supersedes, self.blinded)
+        )
         if made.check() != 1:
             raise MalformedError("malformed-entry", "a draft has one digest of each sort")
         return made
@@ -37,7 +43,8 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     def made_at(self, ms: int) -> Attestation:
         """The attestation, made at this time."""
         return Attestation(
-            ms, self.sha256, self.kind, self.sm3, self.valid_until, supersedes=self.supersedes
+            *(ms, self.sha256, self.kind, self.sm3, self.valid_until, self.blinded),
+            supersedes=self.supersedes,
         )
 
 
@@ -55,6 +62,7 @@ class Drafts(msgspec.Struct, frozen=True, gc=False):
     sm3: bytes | None = None
     valid_until: int | None = None
     supersedes: int | None = None
+    blinded: bool = False
 
     def __len__(self) -> int:
         """How many they are."""
@@ -81,7 +89,8 @@ class Recorded:
     """Entries that are durable in our log, in the order asked: [start, start + count).
 
     Attributes:
-        made_at: their common time, ms since the Unix epoch.
+        made_at: their common time, ms since the Unix epoch; the minute only if all are blinded.
+            If some are, these say its minute.
     """
 
     start: int

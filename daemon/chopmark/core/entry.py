@@ -133,24 +133,30 @@ def parse_entry(data: bytes) -> Entry:
 
 @lru_cache(maxsize=256)
 def template(
-    made_at: int, kind: str, valid_until: int | None, supersedes: int | None, *, with_sm3: bool
+    made_at: int,
+    kind: str,
+    valid_until: int | None,
+    supersedes: int | None,
+    *,
+    with_sm3: bool,
+    blinded: bool = False,
 ) -> tuple[bytes, bytes, bytes]:
-    """What surrounds the digests of a plain attestation: before SHA-256, between, after SM3.
+    """What surrounds the digests of an attestation: before SHA-256, between, after SM3.
 
     The last part is empty when no SM3 is named. Joining parts is ten times as fast as encoding.
     """
     first, second = b"\x00" * 31 + b"\x01", b"\x00" * 31 + b"\x02"
     sm3 = second if with_sm3 else None
-    entry = Attestation(made_at, first, kind, sm3, valid_until, supersedes=supersedes)
+    entry = Attestation(made_at, first, kind, sm3, valid_until, blinded, supersedes)
     before, _, rest = encode_entry(entry).partition(first)
     between, _, after = rest.partition(second) if with_sm3 else (rest, b"", b"")
     return before, between, after
 
 
 _PLAIN: Final = re.compile(
-    rb"([\xa5\xa6])\x00\x01\x01\x01\x02\x1b([\x00-\x7f].{7})\x03([\xa1\xa2])\x2f\x58\x20(.{32})"
+    rb"([\xa5-\xa7])\x00\x01\x01\x01\x02\x1b([\x00-\x7f].{7})\x03([\xa1\xa2])\x2f\x58\x20(.{32})"
     rb"(?:\x3a\x00\x01\x01\x00\x58\x20(.{32}))?\x04([\x61-\x77])([a-z0-9.-]{1,23})"
-    rb"(?:\x05\x1b([\x00-\x7f].{7}))?",
+    rb"(?:\x05\x1b([\x00-\x7f].{7}))?(\x06\xf5)?",
     re.DOTALL,
 )
 """Attestations as they mostly are; what fits needs no CBOR decoder (five times as fast)."""
@@ -164,6 +170,7 @@ class Plain(NamedTuple):
     kind: str
     sm3: bytes | None
     valid_until: int | None
+    blinded: bool
 
 
 def read_plain(data: bytes) -> Plain | None:
@@ -174,19 +181,19 @@ def read_plain(data: bytes) -> Plain | None:
     match = _PLAIN.fullmatch(data)
     if match is None:
         return None
-    keys, made, algorithms, sha256, sm3, length, kind, until = match.groups()
+    keys, made, algorithms, sha256, sm3, length, kind, until, blinded = match.groups()
     made_at = int.from_bytes(made, "big")
     valid_until = None if until is None else int.from_bytes(until, "big")
     fits = (
         length[0] == 0x60 + len(kind)
-        and keys == (b"\xa5" if until is None else b"\xa6")
+        and keys[0] == 0xA5 + (until is not None) + (blinded is not None)
         and algorithms == (b"\xa1" if sm3 is None else b"\xa2")
         and made_at >= 2**32
         and (valid_until is None or valid_until >= 2**32)
     )
     if not fits:
         return None
-    return Plain(made_at, sha256, kind.decode("ascii"), sm3, valid_until)
+    return Plain(made_at, sha256, kind.decode("ascii"), sm3, valid_until, blinded is not None)
 
 
 def _parse_any(data: bytes) -> Entry:
@@ -274,7 +281,7 @@ def _to_map(entry: Attestation | Revocation | Commitment | Adoption) -> dict[obj
 def _find_sha256(value: dict[int, object]) -> bytes | None:
     """The SHA-256 of an attestation in a format to come, so that it is found and explained."""
     digests = value.get(3)
-    found = digests.get(SHA256) if isinstance(digests, dict) else None
+    found = digests.get(SHA256) if isinstance(digests, dict) and 6 not in value else None
     return found if value.get(1) == 1 and isinstance(found, bytes) and len(found) == 32 else None
 
 

@@ -8,7 +8,7 @@ again. A revocation for error, fraud or key compromise wins over the same instit
 attestations of the document, under whatever member id or kind it was attested.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -36,19 +36,22 @@ def judge(facts: Facts, question: Question) -> Judgement:
     return Judgement(word, wording.explain(word, facts, question), facts)
 
 
-def decide(found: Iterable[Facts], question: Question, as_of: int | None) -> Verdict:
+def decide(
+    found: Iterable[Facts], question: Question, as_of: int | None, blinded: Collection[str] = ()
+) -> Verdict:
     """The verdict about a document.
 
     Args:
         found: facts about every attestation found, in any order.
         question: what was asked.
         as_of: ms up to which all replicas that were searched are known to be complete.
+        blinded: kinds whose attestations are blinded by rule, and found by their proof only.
     """
     everything = sorted(found, key=_newest_first)
     judged = tuple(judge(facts, question) for facts in everything if _is_asked(facts, question))
     candidates = _candidates(judged)
     if not candidates:
-        sentence = wording.explain_unknown(question, as_of)
+        sentence = wording.explain_unknown(question, as_of, blinded)
         return Verdict(Word.UNKNOWN, sentence, judged, question.now, as_of)
     attesters = {j.facts.issuer.institution for j in candidates if _attests(j)}
     if len(attesters) > 1:

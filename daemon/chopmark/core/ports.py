@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from chopmark.core.blinding import SaltKey
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.keys import VerifierKey
 from chopmark.core.mark import HeadMark
@@ -113,6 +114,30 @@ class MarkKeeper(Protocol):
             RefusedError: `mark-moved`: another mark is there; `bad-mark`.
             ConfigurationError: `mark-refused`: this token takes no such object.
         """
+        ...
+
+
+class SaltKeeper(Protocol):
+    """Keeps the keys that seal the seeds of blinded attestations. Raises as `Signer`."""
+
+    async def random(self, count: int) -> bytes:
+        """Random bytes of the token's generator; none if it has none."""
+        ...
+
+    async def read_salt_keys(self) -> tuple[SaltKey, ...]:
+        """The salt keys of our log, the oldest first."""
+        ...
+
+    async def write_salt_key(self, key: SaltKey) -> None:
+        """Keep a salt key; trying again is harmless.
+
+        Raises:
+            ConfigurationError: `salt-key-refused`: this token takes no such object.
+        """
+        ...
+
+    async def destroy_salt_keys(self, before: int) -> int:
+        """Destroy the salt keys that began before a time (ms), for good; gives how many."""
         ...
 
 

@@ -11,10 +11,11 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
+from chopmark.core.blinding import blind, salt_at
 from chopmark.core.checkpoint import Checkpoint, SignedCheckpoint
 from chopmark.core.columns import make_columns
-from chopmark.core.compact import End, Header, Run, beside, make_drafts, of_run, stretches
-from chopmark.core.entry import template
+from chopmark.core.compact import End, Header, Run, beside, of_run, run_drafts, stretches
+from chopmark.core.entry import SHA256, SM3, template
 from chopmark.core.errors import RefusedError
 from chopmark.core.merkle import HASH, fold_range, node_hash, range_nodes
 from chopmark.core.proof import Extra, Proof
@@ -106,7 +107,7 @@ class RunProver:
         if run is None or not run.first <= number < run.first + run.count:
             raise IndexError(f"the runs have no digest {number}")
         index = run.start + number - run.first
-        extra = Extra(self._entry(run, number))
+        extra = self._extra(run, number)
         return Proof(index, self._path(index), self.note, extra.encode())
 
     def proofs(self) -> Iterator[Proof]:
@@ -151,16 +152,24 @@ class RunProver:
         end = run.first + run.count
         for first in range(run.first, end, _BLOCK):
             digests = self._part(first, min(_BLOCK, end - first))
-            drafts = make_drafts(of_run(self._header, run), digests)
+            drafts = run_drafts(self._header, run, digests, first, self.checkpoint.origin)
             leaves += b"".join(make_columns(drafts, run.made_at).leaves())
 
-    def _entry(self, run: Run, number: int) -> bytes:
+    def _extra(self, run: Run, number: int) -> Extra:
         header = of_run(self._header, run)
         before, between, after = template(
-            run.made_at, header.kind, header.valid_until, None, with_sm3=header.with_sm3
+            *(run.made_at, header.kind, header.valid_until, None),
+            with_sm3=header.with_sm3,
+            blinded=header.blinded,
         )
-        digests = self._part(number, 1)
-        return before + digests[:HASH] + between + digests[HASH:] + after
+        digests, salt = self._part(number, 1), None
+        first, second = digests[:HASH], digests[HASH:]
+        if run.seed is not None:
+            salt = salt_at(run.seed, number)
+            origin = self.checkpoint.origin
+            first = blind(salt, origin, SHA256, first)
+            second = second and blind(salt, origin, SM3, second)
+        return Extra(before + first + between + second + after, salt)
 
     def _part(self, number: int, count: int) -> bytes:
         """Digests of so many documents, from this number within the request on."""

@@ -45,6 +45,11 @@ def _judgement(judgement: Judgement, digests: Digests | None) -> dict[str, Any]:
         "existed_by": _time(facts.existed_by),
         "valid_until": _time(entry.valid_until if entry else None),
         "superseded_by": facts.superseded_by,
+        "supersession": [
+            {"index": one.index, "made_at": _time(one.made_at), "standing": str(one.standing)}
+            for one in facts.chain
+        ],
+        "supersession_cut": facts.chain_cut,
         "revoked": _revoked(facts.revoked),
         "as_of": _time(facts.as_of),
         "witnesses": [{"name": name, "time": _time(at)} for name, at in facts.witnesses],

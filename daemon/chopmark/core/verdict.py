@@ -106,6 +106,28 @@ class Revoked:
     at: int
 
 
+class Standing(StrEnum):
+    """How an attestation stands that has replaced another one."""
+
+    LIVE = "live"
+    SUPERSEDED = "superseded"
+    REVOKED = "revoked"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An attestation that has replaced the one before it.
+
+    Attributes:
+        made_at: ms; None where its body was removed here, as it is over.
+    """
+
+    index: int
+    made_at: int | None
+    standing: Standing
+
+
 @dataclass(frozen=True, slots=True)
 class Pruned:
     """An attestation whose body was removed here, as its validity was over.
@@ -133,6 +155,8 @@ class Facts:
         referred: whether the caller pointed at this very attestation by proof or reference.
         revoked: the effective revocation, if any.
         superseded_by: index of the attestation that replaced this one.
+        chain: that one, the one that replaced it, and so on, as far as they are looked at.
+        chain_cut: whether more follow.
         quorum: `none`, `reached` or `missing`.
         notaries: those that the kind demands besides, if nothing but they is missing, in words.
         existed_by: time by which the quorum had cosigned.
@@ -159,6 +183,8 @@ class Facts:
     max_age: int = DEFAULT_MAX_AGE
     warning: str | None = None
     notaries: str | None = None
+    chain: tuple[Link, ...] = ()
+    chain_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

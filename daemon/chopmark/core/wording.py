@@ -1,12 +1,12 @@
 """The sentence of each verdict: what was checked, and what the reader may rely on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
 from chopmark.core.entry import REASONS
-from chopmark.core.verdict import Facts, Match, Pruned, Question, Word
+from chopmark.core.verdict import Facts, Match, Pruned, Question, Standing, Word
 
 _NO_QUORUM = (
     " No independent institution has to countersign here (quorum none): the date is the issuer's."
@@ -42,14 +42,27 @@ def explain_ambiguous(institutions: Iterable[str]) -> str:
     return f"{names} attested this document: name the issuer you expect."
 
 
-def explain_unknown(question: Question, as_of: int | None) -> str:
-    """The sentence where nothing that was asked for was found."""
+def explain_unknown(question: Question, as_of: int | None, blinded: Collection[str] = ()) -> str:
+    """The sentence where nothing that was asked for was found.
+
+    Args:
+        question: what was asked.
+        as_of: ms up to which it is known.
+        blinded: kinds that are blinded by rule.
+    """
     by = f" by {question.expect_issuer}" if question.expect_issuer else ""
     of = f" as {question.expect_kind}" if question.expect_kind else ""
     when = f", as of {format_time(as_of)}" if as_of is not None else ""
+    known = f"No attestation of this document{by}{of} is known here{when}."
+    if question.expect_kind in blinded:
+        return (
+            f"{known} Attestations of the kind {question.expect_kind} are blinded: they are found "
+            "by their proof only, so give the proof file that came with the document."
+        )
+    always = f" (those of the kind {' and '.join(sorted(blinded))} always are)" if blinded else ""
     return (
-        f"No attestation of this document{by}{of} is known here{when}. If its proof file came "
-        "with it, give that too: blinded attestations are found by their proof only."
+        f"{known} If its proof file came with it, give that too: blinded attestations{always} are "
+        "found by their proof only."
     )
 
 
@@ -108,8 +121,21 @@ def _revoked(facts: Facts, _: Question) -> str:
 def _superseded(facts: Facts, _: Question) -> str:
     return (
         f"{facts.issuer.institution} attested this document, and has replaced it by a newer one "
-        f"(entry {facts.superseded_by})."
+        f"(entry {facts.superseded_by}).{_chain(facts)}"
     )
+
+
+def _chain(facts: Facts) -> str:
+    """What has become of the newer one, where there is more to say than that."""
+    if not facts.chain:
+        return ""
+    last = facts.chain[-1]
+    if facts.chain_cut:
+        return f" That was replaced as well, {len(facts.chain)} times and more."
+    if last.standing is Standing.LIVE:
+        return f" What counts now is entry {last.index}." if len(facts.chain) > 1 else ""
+    how = "was revoked" if last.standing is Standing.REVOKED else "has expired"
+    return f" Nothing has taken its place: entry {last.index} {how}."
 
 
 def _expired(facts: Facts, _: Question) -> str:

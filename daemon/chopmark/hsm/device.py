@@ -17,6 +17,7 @@ from typing import Final, Literal, TypeVar
 
 from pkcs11.mechanisms import KeyType, Mechanism
 
+from chopmark.core.blinding import SaltKey
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.mark import HeadMark
@@ -44,6 +45,12 @@ from chopmark.hsm.ladder import Ladder
 from chopmark.hsm.mark import read_mark, write_mark
 from chopmark.hsm.meter import Meter, Usage
 from chopmark.hsm.pin import PinAwaitedError, PinGuard, Source
+from chopmark.hsm.salt_keys import (
+    destroy_salt_keys,
+    random_bytes,
+    read_salt_keys,
+    write_salt_key,
+)
 from chopmark.hsm.token import OpenToken, warn_of
 
 T = TypeVar("T")
@@ -176,6 +183,40 @@ class Device:
         """
         self._use(lambda token: write_mark(token.session, self._config, mark, after))
         self.confirm()
+
+    def random(self, count: int) -> bytes:
+        """Random bytes of the token; none if it has no generator.
+
+        Raises:
+            TryAgainError: as `sign`.
+        """
+        return self._use(lambda token: random_bytes(token.session, count))
+
+    def read_salt_keys(self) -> tuple[SaltKey, ...]:
+        """The salt keys of our log.
+
+        Raises:
+            TryAgainError: as `sign`.
+        """
+        return self._use(lambda token: read_salt_keys(token.session, self._config, self._origin))
+
+    def write_salt_key(self, key: SaltKey) -> None:
+        """Put a salt key into the token; trying again is harmless.
+
+        Raises:
+            TryAgainError: as `sign`.
+            ConfigurationError: `salt-key-refused`.
+        """
+        self._use(lambda token: write_salt_key(token.session, self._config, key))
+
+    def destroy_salt_keys(self, before: int) -> int:
+        """Destroy the salt keys that began before a time (ms); gives how many.
+
+        Raises:
+            TryAgainError: as `sign`.
+        """
+        config, origin = self._config, self._origin
+        return self._use(lambda token: destroy_salt_keys(token.session, config, origin, before))
 
     def generate(self, role: Role, name: str, base: str) -> tuple[str, VerifierKey]:
         """Make one more key, of the type that the one in use has; gives its label too.

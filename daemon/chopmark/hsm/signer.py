@@ -14,6 +14,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final, TypeVar
 
+from chopmark.core.blinding import SaltKey
 from chopmark.core.ceremony import Ceremony
 from chopmark.core.checkpoint import (
     Checkpoint,
@@ -337,6 +338,39 @@ class HsmSigner:
             ConfigurationError: `mark-refused`: this token takes no such object.
         """
         await self._call(self._device.write_mark, mark, after)
+
+    async def random(self, count: int) -> bytes:
+        """Random bytes of the token's generator; none if it has none.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`.
+        """
+        return await self._call(self._device.random, count)
+
+    async def read_salt_keys(self) -> tuple[SaltKey, ...]:
+        """The salt keys of our log that lie in the token, the oldest first.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`.
+        """
+        return await self._call(self._device.read_salt_keys)
+
+    async def write_salt_key(self, key: SaltKey) -> None:
+        """Put a salt key into the token; trying again is harmless.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`: it may have been written.
+            ConfigurationError: `salt-key-refused`: this token takes no such object.
+        """
+        await self._call(self._device.write_salt_key, key)
+
+    async def destroy_salt_keys(self, before: int) -> int:
+        """Destroy the salt keys that began before a time (ms), for good; gives how many.
+
+        Raises:
+            TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`.
+        """
+        return await self._call(self._device.destroy_salt_keys, before)
 
     @property
     def witness_key(self) -> VerifierKey | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from chopmark.core.blinding import is_before
 from chopmark.core.checkpoint import SignedCheckpoint, open_checkpoint
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.keys import VerifierKey
@@ -22,7 +23,7 @@ from chopmark.ledger.index_check import IndexCheck
 from chopmark.ledger.pruning import pad, pruned_ranges, read_prefixes
 from chopmark.ledger.schema import connect, tile_id
 from chopmark.ledger.store import LogState, read_row, read_state
-from chopmark.ledger.summary import Gist, digest_prefix, summarise
+from chopmark.ledger.summary import Gist, digest_prefix, is_blinded, summarise
 
 MAX_FINDINGS: Final = 100
 """Findings of one check; a ledger with more is not worth listing."""
@@ -50,6 +51,7 @@ class _Check:
     references: set[tuple[int, int, int, int, int | None]] = field(default_factory=set)
     graves: set[tuple[int, int, int]] = field(default_factory=set)
     made_last: int = 0
+    made_before: tuple[int, bool] = (0, False)
     roots: dict[int, bytes] = field(default_factory=dict)
     unfinished: dict[tuple[int, int], bytes] = field(default_factory=dict)
     tiles: int = 0
@@ -217,6 +219,7 @@ def _check_pruned(
     if prefixes is None or len(prefixes) != WIDTH or not tile or len(tile[0]) != WIDTH * HASH:
         return False
     check.pruned.add(n)
+    check.made_before = 0, False  # whether its last entry is blinded is not known any more
     check.made_last = max(check.made_last, row[2])
     if check.index is not None:
         check.index.add(n * WIDTH, pad(prefixes))
@@ -236,6 +239,19 @@ def _check_bundle(check: _Check, n: int, entries: list[bytes], row: tuple[int, i
         check.index.add(n * WIDTH, [summary.sha256 for summary in summaries])
     for index, summary in enumerate(summaries, n * WIDTH):
         _note_reference(check, index, summary)
+    _check_times(check, n, entries, summaries)
+
+
+def _check_times(check: _Check, n: int, entries: list[bytes], summaries: list[Gist]) -> None:
+    """No entry says an earlier time than the one before it; blinded ones say the minute only."""
+    for index, (entry, summary) in enumerate(zip(entries, summaries, strict=True), n * WIDTH):
+        if summary.made_at is None:
+            continue
+        if summary.made_at < check.made_before[0]:
+            made = summary.made_at, is_blinded(entry)
+            if is_before(made, check.made_before):
+                check.find("time-goes-back", f"entry {index} says an earlier time than the last")
+        check.made_before = summary.made_at, is_blinded(entry)
 
 
 def _note_reference(check: _Check, index: int, summary: Gist) -> None:

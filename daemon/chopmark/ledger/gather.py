@@ -6,7 +6,7 @@ asks at once.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 from chopmark.ledger.worker import Worker
@@ -22,7 +22,11 @@ class Gather(Generic[Q, A]):
     """Asks one function on one thread. What waits is bounded by the callers, as each waits."""
 
     def __init__(
-        self, worker: Worker, answer: Callable[[Sequence[Q]], list[A | Exception]], name: str
+        self,
+        worker: Worker,
+        answer: Callable[[Sequence[Q]], list[A | Exception]],
+        name: str,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Make one.
 
@@ -30,10 +34,12 @@ class Gather(Generic[Q, A]):
             worker: the thread.
             answer: called there; gives an answer for each question, or what to raise instead.
             name: of the task that asks.
+            before: awaited before each call; what it raises goes to all who ask.
         """
         self._worker = worker
         self._answer = answer
         self._name = name
+        self._before = before
         self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -58,6 +64,8 @@ class Gather(Generic[Q, A]):
     async def _ask_some(self, some: Sequence[tuple[Q, asyncio.Future[A]]]) -> None:
         questions = [question for question, _ in some]
         try:
+            if self._before is not None:
+                await self._before()
             answers = await self._worker.run(self._answer, questions)
         except Exception as error:  # noqa: BLE001 - it is the callers', and goes to them
             answers = [error] * len(some)

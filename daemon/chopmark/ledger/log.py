@@ -14,6 +14,7 @@ from chopmark.ledger.index import MAX_FOUND, DigestIndex
 from chopmark.ledger.pruning import PREFIX, PrunedError
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.requests import Part
+from chopmark.ledger.seeds import KeptSeed, Sealed
 from chopmark.ledger.store import LogState, Store, keys_of
 from chopmark.ledger.summary import summarise
 from chopmark.ledger.worker import Worker
@@ -96,6 +97,10 @@ class Log:
         """The digest index, to see how far it has come."""
         return self._index
 
+    def open_seeds(self, opener: Callable[[Sealed], bytes]) -> None:
+        """Let proofs of blinded entries be made, with what opens their seeds."""
+        self._reader.open_seed = opener
+
     async def package(self, start: int) -> tuple[bytes, int]:
         """The package of signed entries from `start` on, and the index after its last entry.
 
@@ -134,10 +139,11 @@ class Log:
         leaves: Sequence[bytes] | None = None,
         head: tuple[Checkpoint, bytes] | None = None,
         parts: Sequence[tuple[bytes, Part]] = (),
+        seeds: Sequence[KeptSeed] = (),
     ) -> Checkpoint:
         """See `Store.append`; the digest index follows. Call it on the writer's thread."""
         start = self._store.size
-        reached, digests = self._store.append(runs, leaves, head, parts)
+        reached, digests = self._store.append(runs, leaves, head, parts, seeds)
         self._index.put_many(start, digests)
         return reached
 

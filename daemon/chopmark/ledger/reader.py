@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 
+from chopmark.core.blinding import salt_at
 from chopmark.core.columns import Columns, parse_columns
 from chopmark.core.entry import Adoption, Attestation, parse_entry
 from chopmark.core.errors import InternalError, MalformedError, MissingError
@@ -20,6 +21,7 @@ from chopmark.core.tiles import WIDTH, TileName, encode_bundle, read_tile_node, 
 from chopmark.ledger.pruning import PrunedError, pad, read_prefixes
 from chopmark.ledger.requests import Part
 from chopmark.ledger.schema import connect, tile_id
+from chopmark.ledger.seeds import KeptSeed, Sealed, find_seed
 from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import (
     ADOPTION,
@@ -27,6 +29,7 @@ from chopmark.ledger.summary import (
     REVOCATION,
     SUPERSESSION,
     digest_prefix,
+    is_blinded,
     summarise_columns,
 )
 from chopmark.ledger.witnessed import EXISTED_BY
@@ -82,6 +85,8 @@ class Reader:
         self._db = connect(path, read_only=True)
         self._cached_node = lru_cache(maxsize=NODES)(self._read_node)
         self._plain_below = 0
+        self.open_seed: Callable[[Sealed], bytes] | None = None
+        self._kept_seed: KeptSeed | None = None
         self._kept: dict[tuple[str, tuple[object, ...]], list[tuple[Any, ...]]] | None = None
 
     def entries(self, start: int, end: int) -> list[bytes]:
@@ -148,22 +153,54 @@ class Reader:
         """Compact range of [0, size)."""
         return read_range(0, size, self.node)
 
-    def proof(self, index: int, state: LogState) -> Proof:
+    def proof(self, index: int, state: LogState, *, bare: bool = False) -> Proof:
         """Proof of an entry under the newest head that notaries or a quorum have cosigned.
 
         If none covers it, it is under the newest signed head, and provisional where a quorum is
         demanded; see `LogState.covering`.
 
+        Args:
+            index: of the entry.
+            state: of the log.
+            bare: leave the salt of a blinded entry out: whoever has it can put it in.
+
         Raises:
-            MissingError: `not-signed` if no head covers it.
+            MissingError: `not-signed` if no head covers it; `salt-gone`.
         """
         kind = self.kind(index) if state.notarised and 0 <= index < state.head.size else ""
         size, note = state.covering(index, kind)
         if note is None or not 0 <= index < size:
             raise MissingError("not-signed", f"no signed head covers entry {index} yet")
         hashes = inclusion_proof(index, size, self._cached_node)
-        extra = Extra(self.entry(index))
-        return Proof(index, hashes, note, extra.encode())
+        entry = self.entry(index)
+        salt = self.salt(index) if not bare and is_blinded(entry) else None
+        return Proof(index, hashes, note, Extra(entry, salt).encode())
+
+    def salt(self, index: int) -> bytes:
+        """The salt of a blinded entry.
+
+        Raises:
+            MissingError: `salt-gone`.
+            TryAgainError: what opens the seed is not there yet.
+        """
+        kept, seed = self.seed(index)
+        return salt_at(seed, kept.number(index))
+
+    def seed(self, index: int) -> tuple[KeptSeed, bytes]:
+        """The seed of the run that a blinded entry of our log belongs to.
+
+        Raises:
+            MissingError: `salt-gone`.
+            TryAgainError: what opens it is not there yet.
+        """
+        if self.open_seed is None:
+            raise _salt_gone(index, "only its issuer had it, and whoever has its proof")
+        kept = self._kept_seed
+        if kept is None or not 0 <= index - kept.start < kept.size:
+            kept = self._kept_seed = self.look(find_seed, index)
+        if kept is None:
+            raise _salt_gone(index, "it is kept for 24 hours")
+        return kept, self.open_seed(kept.sealed)
 
     def kind(self, index: int) -> str:
         """The kind of an attestation; empty of other entries."""
@@ -382,6 +419,11 @@ class Reader:
             return read_tile_node(rows[0][0] if rows else b"", level, index)
         except ValueError as error:
             raise InternalError("damaged-ledger", f"the tree lacks node {level}/{index}") from error
+
+
+def _salt_gone(index: int, why: str) -> MissingError:
+    hint = "use the proof that was given then, or attest the document again"
+    return MissingError("salt-gone", f"the salt of the entry {index} is gone: {why}", hint=hint)
 
 
 def _cut(bundles: Iterable[Sequence[T]], start: int, end: int) -> list[T]:

@@ -15,7 +15,7 @@ from typing import Final
 from chopmark.core.errors import ConfigurationError, ExistsError, InternalError, MissingError
 from chopmark.ledger import tables
 
-VERSION: Final = 3
+VERSION: Final = 4
 PAGE: Final = 8192
 """Bytes of a database page: a bundle and its tile are 30 kB, so that SQLite's usual 4,096 cost a
 third more processor time; larger pages would make single attestations write more."""
@@ -81,7 +81,7 @@ _TRUST: Final = "".join(
         *(tables.ROSTER, tables.RETENTION, tables.AUDIT),
     )
 )
-_MIGRATIONS: Final = (_TABLES, _REQUESTS, _TRUST)
+_MIGRATIONS: Final = (_TABLES, _REQUESTS, _TRUST, tables.SEED)
 """Script i takes a database from version i to i + 1."""
 
 

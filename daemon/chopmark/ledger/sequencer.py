@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
 
+from chopmark.core.blinding import whole_minute
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.columns import Columns, frame_entries, make_columns
 from chopmark.core.draft import Draft, Drafts, Recorded
@@ -22,6 +23,7 @@ from chopmark.core.note import Note
 from chopmark.core.ports import Clock, Signer
 from chopmark.ledger.log import Log
 from chopmark.ledger.requests import Claim, Part
+from chopmark.ledger.seeds import KeptSeed, Sealed
 from chopmark.ledger.store import Store
 
 MAX_INTAKE: Final = 65_536
@@ -44,6 +46,7 @@ class _Run:
     items: Sequence[Item]
     done: asyncio.Future[Recorded]
     claim: Claim | None = None
+    sealed: Sealed | None = None
     begun: bool = False
     count: int = field(init=False)
     """Entries."""
@@ -145,14 +148,19 @@ class Sequencer:
             self._intake.close()
 
     async def record(
-        self, items: Sequence[Item], seconds: float, claim: Claim | None = None
+        self,
+        items: Sequence[Item],
+        seconds: float,
+        claim: Claim | None = None,
+        sealed: Sealed | None = None,
     ) -> Recorded:
         """Append entries as one run; durable once this returns.
 
         Args:
-            items: what to make entries of.
+            items: what to make entries of; drafts that are blinded hold no bare digests any more.
             seconds: to wait for the disk; see `_give_up`.
             claim: the part of a request that they are, if it may be resumed.
+            sealed: the seed of those that are blinded.
 
         Raises:
             TryAgainError: `not-recorded`, `queue-full`, what `refuse` gives, or what keeps heads
@@ -162,7 +170,7 @@ class Sequencer:
         """
         if self._stalled is not None:
             raise _again(self._stalled)
-        run = _Run(items, asyncio.get_running_loop().create_future(), claim)
+        run = _Run(items, asyncio.get_running_loop().create_future(), claim, sealed)
         if (refusal := self.refuse(self.waiting + run.count)) is not None:
             raise refusal
         if run.count > MAX_BATCH:
@@ -237,7 +245,7 @@ class Sequencer:
         results = [making.add(run) for run in batch]
         if not making.runs:
             return results, _reach(store)
-        return results, self._log.append_now(making.runs, parts=making.parts)
+        return results, self._log.append_now(making.runs, parts=making.parts, seeds=making.seeds)
 
     def _answer(self, run: _Run, result: Recorded | ChopmarkError) -> None:
         if isinstance(result, ChopmarkError):
@@ -282,6 +290,7 @@ class _Making:
     runs: list[Columns] = field(default_factory=list)
     count: int = 0
     parts: list[tuple[bytes, Part]] = field(default_factory=list)
+    seeds: list[KeptSeed] = field(default_factory=list)
 
     def add(self, run: _Run) -> Recorded | ChopmarkError:
         """Make a run's entries; what cannot be made is refused, and disturbs no other."""
@@ -291,10 +300,13 @@ class _Making:
             self.runs += _make_all(run.items, self.made_at)
         except ChopmarkError as error:
             return error
-        recorded = Recorded(self.store.size + self.count, run.count, self.made_at)
+        made_at = _made_at(run.items, self.made_at)
+        recorded = Recorded(self.store.size + self.count, run.count, made_at)
         if run.claim is not None:
-            part = Part(run.claim.first, recorded.start, run.count, self.made_at)
+            part = Part(run.claim.first, recorded.start, run.count, made_at)
             self.parts.append((run.claim.request, part))
+        if run.sealed is not None:
+            self.seeds.append(KeptSeed(recorded.start, run.count, run.sealed))
         self.count += run.count
         return recorded
 
@@ -317,8 +329,17 @@ def _make_all(items: Sequence[Item], made_at: int) -> list[Columns]:
             made.append(frame_entries([encode_entry(entry) for entry in entries if entry]))
         else:
             drafts = [item for item in group if isinstance(item, Draft | Drafts)]
-            made.append(make_columns(_join(drafts), made_at))
+            made.append(make_columns(_join(drafts), _made_at(drafts, made_at)))
     return made
+
+
+def _made_at(items: Sequence[Item], now: int) -> int:
+    """The time that all of these say, or those that are not blinded: blinded ones say the minute.
+
+    So an entry may say an earlier time than the one before it, by less than a minute.
+    """
+    blinded = all(isinstance(item, Draft | Drafts) and item.blinded for item in items)
+    return whole_minute(now) if blinded else now
 
 
 def _make(item: Item, made_at: int) -> Adoption | Commitment | Revocation | None:
@@ -332,7 +353,7 @@ def _terms(item: Item) -> tuple[object, ...] | None:
     """What an attestation says besides its digests; None for whatever else."""
     if not isinstance(item, Draft | Drafts):
         return None
-    return item.kind, item.valid_until, item.supersedes, item.sm3 is None
+    return item.kind, item.valid_until, item.supersedes, item.sm3 is None, item.blinded
 
 
 def _join(drafts: Sequence[Draft | Drafts]) -> Drafts:
@@ -347,7 +368,8 @@ def _join(drafts: Sequence[Draft | Drafts]) -> Drafts:
     columns = [draft.columns() for draft in drafts]
     sm3 = None if first.sm3 is None else b"".join(column.sm3 or b"" for column in columns)
     sha256 = b"".join(column.sha256 for column in columns)
-    return Drafts(sha256, first.kind, sm3, first.valid_until, first.supersedes)
+    terms = first.kind, sm3, first.valid_until, first.supersedes, first.blinded
+    return Drafts(sha256, *terms)
 
 
 async def _no_wait() -> None:

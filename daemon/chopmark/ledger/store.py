@@ -25,6 +25,7 @@ from chopmark.ledger.bundles import Bundle, Filling, fill, load_bundle
 from chopmark.ledger.pruning import read_prefixes
 from chopmark.ledger.requests import Part, find_end, forget_old, write_parts
 from chopmark.ledger.schema import connect, creating, damage_named, tile_id
+from chopmark.ledger.seeds import KeptSeed, write_seeds
 from chopmark.ledger.summary import Reference, Summary, digest_prefix, summarise
 
 T = TypeVar("T")
@@ -185,6 +186,7 @@ class Store:
         leaves: Sequence[bytes] | None = None,
         head: tuple[Checkpoint, bytes] | None = None,
         parts: Sequence[tuple[bytes, Part]] = (),
+        seeds: Sequence[KeptSeed] = (),
     ) -> Appended:
         """Append entries in one durable transaction, and move the head with them if one is given.
 
@@ -193,6 +195,7 @@ class Store:
             leaves: their leaf hashes where they are known.
             head: a verified checkpoint of exactly the size after this append, with its note.
             parts: what they are of requests that may be resumed.
+            seeds: of those that are blinded.
 
         Raises:
             TryAgainError: `not-recorded`, `storage-full`; nothing was changed.
@@ -212,6 +215,7 @@ class Store:
             self._write_tiles(tiles)
             self._write_references(filling.summaries)
             write_parts(self._db, parts)
+            write_seeds(self._db, seeds)
             self._swap_state(state)
         self._frontier, self.state = frontier, state
         self._tail = filling.bundles[-1]

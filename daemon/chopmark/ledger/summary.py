@@ -22,6 +22,8 @@ from chopmark.core.merkle import HASH
 
 _KIND: Final = b"\x04"
 """What follows the digest of a plain attestation that has one: the key of its kind."""
+_BLINDED: Final = b"\x06\xf5"
+"""Key 6 and `true`: it stands in blinded attestations, and by chance in some others."""
 REVOCATION: Final = 2
 SUPERSESSION: Final = 7
 ADOPTION: Final = 6
@@ -54,7 +56,7 @@ class Gist(NamedTuple):
     Attributes:
         made_at: ms since the Unix epoch; None where the entry does not parse.
         kind: of an attestation, otherwise empty.
-        sha256: the digest under which an attestation is found.
+        sha256: the digest under which an attestation is found, if it is not blinded.
     """
 
     made_at: int | None
@@ -92,7 +94,9 @@ def summarise_columns(columns: Columns) -> Summary:
     parts = columns.parts
     first = summarise(columns.head[2:] + parts[0] + columns.tail)
     made_at = first.made_at or 0
-    digests = parts if len(parts[0]) == HASH else [part[:HASH] for part in parts]
+    digests: Sequence[bytes | None] = parts if len(parts[0]) == HASH else [p[:HASH] for p in parts]
+    if first.sha256 is None:  # they are blinded
+        digests = [None] * len(parts)
     to = first.reference
     references = [] if to is None else [(offset, to, made_at) for offset in range(len(parts))]
     return Summary(frozenset({made_at}), frozenset({first.kind}), digests, references)
@@ -114,7 +118,8 @@ def _summarise_each(gists: Sequence[Gist]) -> Summary:
 def summarise(data: bytes) -> Gist:
     """The summary of an entry's bytes; of what does not parse it says nothing."""
     if data[52:53] == _KIND and (frame := _read_frame(data[:20], data[52:])) is not None:
-        return _new(Gist, (*frame, data[20:52], None))
+        made_at, kind, blinded = frame
+        return _new(Gist, (made_at, kind, None if blinded else data[20:52], None))
     try:
         entry = parse_entry(data)
     except MalformedError:
@@ -123,13 +128,13 @@ def summarise(data: bytes) -> Gist:
 
 
 @lru_cache(maxsize=1024)
-def _read_frame(before: bytes, after: bytes) -> tuple[int, str] | None:
-    """Time and kind of a plain attestation, from what surrounds its one digest.
+def _read_frame(before: bytes, after: bytes) -> tuple[int, str, bool] | None:
+    """Time and kind of a plain attestation, and whether it is blinded, by all but its one digest.
 
     The entries of a batch differ in nothing else, so this is mostly remembered.
     """
     plain = read_plain(before + bytes(32) + after)
-    return None if plain is None else (plain.made_at, plain.kind)
+    return None if plain is None else (plain.made_at, plain.kind, plain.blinded)
 
 
 def summarise_entry(entry: Entry) -> Gist:
@@ -137,7 +142,9 @@ def summarise_entry(entry: Entry) -> Gist:
     match entry:
         case Attestation():
             reference = _supersession(entry.supersedes)
-            return Gist(entry.made_at, entry.kind, entry.sha256, reference)
+            # What a blinded one has in its place is no digest that anybody may find it by.
+            found = None if entry.blinded else entry.sha256
+            return Gist(entry.made_at, entry.kind, found, reference)
         case Revocation():
             reference = Reference(entry.target, REVOCATION, entry.reason)
             return Gist(entry.made_at, reference=reference)
@@ -153,6 +160,17 @@ def summarise_entry(entry: Entry) -> Gist:
 def digest_prefix(digest: bytes) -> int:
     """The first eight bytes of a digest as SQLite's integer: what indices go by."""
     return int.from_bytes(digest[:8], "big", signed=True)
+
+
+def is_blinded(data: bytes) -> bool:
+    """Whether an entry is a blinded attestation: at one look, where it is not."""
+    if _BLINDED not in data:
+        return False
+    try:
+        entry = parse_entry(data)
+    except MalformedError:
+        return False
+    return isinstance(entry, Attestation) and entry.blinded
 
 
 def is_attestation(data: bytes) -> bool:

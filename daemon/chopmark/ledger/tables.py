@@ -143,3 +143,15 @@ CREATE TABLE pruned (
 ) STRICT;
 """
 """Bundles of a replica whose entries were taken out; of each entry eight bytes of its digest."""
+
+SEED: Final = """
+CREATE TABLE seed (
+  start INTEGER PRIMARY KEY,
+  count INTEGER NOT NULL,
+  key INTEGER NOT NULL,
+  box BLOB NOT NULL,
+  first INTEGER NOT NULL,
+  until INTEGER NOT NULL
+) STRICT;
+"""
+"""Sealed seeds of blinded runs, for a day; see `ledger.seeds`."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from chopmark.core.columns import make_columns
-from chopmark.core.compact import End, Header, Run, beside, make_drafts, of_run
+from chopmark.core.compact import End, Header, Run, beside, of_run, run_drafts
 from chopmark.core.entry import Attestation, parse_entry, template
 from chopmark.core.errors import RefusedError
 from chopmark.core.merkle import HASH, read_range
@@ -21,6 +21,7 @@ def read_runs(reader: Reader, header: Header) -> list[Run]:
     Raises:
         RefusedError: `compact-gap` if less than up to there is; `compact-mismatch` if it was of
             another kind, validity or algorithms.
+        MissingError: `salt-gone`: they are blinded, and their salts were kept for a day.
     """
     # From one before the offset: so that what ends there is found as well.
     parts = reader.request_parts(header.request, max(0, header.offset - 1))
@@ -29,23 +30,24 @@ def read_runs(reader: Reader, header: Header) -> list[Run]:
         message = f"less of this request is recorded than the {header.offset} that were sent before"
         hint = "send it from offset 0; requests are forgotten after 30 days"
         raise RefusedError("compact-gap", message, hint=hint)
-    runs = [_with_end(reader, header, Run(*part)) for part in parts]
+    runs = [_with_terms(reader, header, Run(*part)) for part in parts]
     if runs:
         _check_terms(reader, header, runs[0])
     cut = [cut_run(run, max(0, header.offset - run.first)) for run in runs]
     return [run for run in cut if run.count > 0]
 
 
-def _with_end(reader: Reader, header: Header, run: Run) -> Run:
-    """A run with the end of validity that it has, where the header names none.
+def _with_terms(reader: Reader, header: Header, run: Run) -> Run:
+    """A run with the end of validity that it has, where the header names none, and its seed.
 
-    It is the one that the catalogue of kinds had set; by now the catalogue may be another.
+    They are what the catalogue of kinds had set; by now the catalogue may be another.
     """
-    if header.valid_until is not None:
-        return run
     entry = parse_entry(reader.entry(run.start))
-    end = entry.valid_until if isinstance(entry, Attestation) else None
-    return run if end is None else replace(run, valid_until=end)
+    if not isinstance(entry, Attestation):
+        return run
+    end = entry.valid_until if header.valid_until is None else None
+    seed = reader.seed(run.start)[1] if entry.blinded else None
+    return replace(run, valid_until=end, seed=seed)
 
 
 def cut_run(run: Run, count: int) -> Run:
@@ -53,14 +55,15 @@ def cut_run(run: Run, count: int) -> Run:
     return replace(run, first=run.first + count, start=run.start + count, count=run.count - count)
 
 
-def compare(reader: Reader, header: Header, run: Run, digests: bytes) -> None:
+def compare(reader: Reader, header: Header, run: Run, digests: bytes, origin: str) -> None:
     """See that the digests from a run's first one on are the ones recorded; there may be fewer.
 
     Raises:
         RefusedError: `compact-mismatch`.
     """
     count = len(digests) // header.width
-    wanted = list(make_columns(make_drafts(of_run(header, run), digests), run.made_at))
+    drafts = run_drafts(header, run, digests, run.first, origin)
+    wanted = list(make_columns(drafts, run.made_at))
     held = reader.entries(run.start, run.start + count)
     if held != wanted:
         at = next(at for at in range(count) if held[at] != wanted[at])
@@ -88,7 +91,9 @@ def _check_terms(reader: Reader, header: Header, run: Run) -> None:
     entry = reader.entry(run.start)
     header = of_run(header, run)
     before, between, after = template(
-        run.made_at, header.kind, header.valid_until, None, with_sm3=header.with_sm3
+        *(run.made_at, header.kind, header.valid_until, None),
+        with_sm3=header.with_sm3,
+        blinded=header.blinded,
     )
     first = len(before)
     second = first + HASH + len(between)

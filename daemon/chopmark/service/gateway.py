@@ -1,14 +1,15 @@
 """The gateway as the API sees it: our log, the replicas and the HSM brought together."""
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from chopmark.api.ports import Asked, Awaited, Forks, Hsm, Identity, Keys, Rosters, Until
-from chopmark.core.catalogue import Catalogue
+from chopmark.core.catalogue import Catalogue, Terms
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.draft import Draft, Drafts, Recorded
 from chopmark.core.entry import REASONS
-from chopmark.core.errors import MissingError, RefusedError
+from chopmark.core.errors import MissingError, RefusedError, TryAgainError
 from chopmark.core.member import Member
 from chopmark.core.ports import AuditSink, Clock, NoAudit
 from chopmark.core.proof import Proof
@@ -23,6 +24,7 @@ from chopmark.service.auditing import noted
 from chopmark.service.awaiting import Awaiting
 from chopmark.service.compact import compare, make_end, read_runs
 from chopmark.service.following import Following
+from chopmark.service.salts import Hidden, Salts
 from chopmark.service.signing import Signing
 from chopmark.service.verifier import Verifier
 
@@ -77,6 +79,7 @@ class GatewayService:
         self._identity = _identify(own)
         self._following = Following()
         self.audit: AuditSink = NoAudit()
+        self.salts: Salts | None = None
         self.forks = forks
 
     def now_ms(self) -> int:
@@ -87,8 +90,8 @@ class GatewayService:
         """Who we are."""
         return self._identity
 
-    def check_draft(self, draft: Draft) -> int | None:
-        """Refuse what the catalogue of kinds does; gives the end of validity to be set.
+    def check_draft(self, draft: Draft) -> Terms:
+        """Refuse what the catalogue of kinds does; gives what it has set.
 
         Raises:
             RefusedError: see `Catalogue.check`.
@@ -106,7 +109,10 @@ class GatewayService:
 
     async def record(self, drafts: Sequence[Draft | Drafts], seconds: float) -> Recorded:
         """Append attestations as one run; see `Sequencer.record`."""
-        return await self._sequencer.record(drafts, seconds)
+        if not any(draft.blinded for draft in drafts):
+            return await self._sequencer.record(drafts, seconds)
+        hidden = await self._hide(drafts, 0, seconds)
+        return await self._sequencer.record(hidden.drafts, seconds, sealed=hidden.sealed)
 
     async def request_runs(self, header: Header) -> list[Run]:
         """What is recorded of a request; see `service.compact.read_runs`."""
@@ -117,16 +123,19 @@ class GatewayService:
     async def compare_compact(self, header: Header, run: Run, digests: bytes) -> None:
         """Compare digests with what is recorded; see `service.compact.compare`."""
         log = self._log(self._own.id)
-        await log.read(lambda reader, _: compare(reader, header, run, digests))
+        await log.read(lambda reader, _: compare(reader, header, run, digests, log.origin))
 
     async def record_compact(
         self, header: Header, first: int, drafts: Drafts, seconds: float
     ) -> Run:
         """Append part of a request as one run; see `Sequencer.record`."""
         claim = Claim(header.request, first)
-        recorded = await self._sequencer.record([drafts], seconds, claim)
+        hidden = await self._hide([drafts], first, seconds) if drafts.blinded else None
+        items, sealed = (hidden.drafts, hidden.sealed) if hidden else ([drafts], None)
+        recorded = await self._sequencer.record(items, seconds, claim, sealed)
         end = drafts.valid_until if header.valid_until is None else None  # set by the catalogue
-        return Run(first, recorded.start, recorded.count, recorded.made_at, end)
+        seed = hidden.seed if hidden else None
+        return Run(first, recorded.start, recorded.count, recorded.made_at, end, seed)
 
     async def end_compact(self, runs: Sequence[Run]) -> End | None:
         """The end of an answer; see `service.compact.make_end`."""
@@ -178,14 +187,14 @@ class GatewayService:
             seconds = 0
         return Awaited.signed(await self._signing.proof(index, seconds), provisional=True)
 
-    async def proof(self, member: str, index: int) -> bytes:
+    async def proof(self, member: str, index: int, *, bare: bool = False) -> bytes:
         """The proof of an entry.
 
         Raises:
-            MissingError: `no-such-member`, `not-signed`.
+            MissingError: `no-such-member`, `not-signed`, `salt-gone`.
         """
         log = self._log(member)
-        proof: Proof = await log.read(lambda reader, state: reader.proof(index, state))
+        proof: Proof = await log.read(lambda reader, state: reader.proof(index, state, bare=bare))
         return proof.encode()
 
     async def proofs(self, start: int, count: int) -> list[bytes]:
@@ -242,6 +251,17 @@ class GatewayService:
     def not_ready(self) -> list[str]:
         """Why the gateway is not ready."""
         return self._reporter.not_ready()
+
+    async def _hide(self, drafts: Sequence[Draft | Drafts], first: int, seconds: float) -> Hidden:
+        if self.salts is None:
+            raise RuntimeError("nothing can be blinded here")
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.salts.hide(drafts, first)
+        except TimeoutError:
+            message = "the deadline passed before the attestation was blinded"
+            hint = "is the HSM slow? send it again"
+            raise TryAgainError("not-recorded", message, hint=hint, retry_after=1) from None
 
     def _log(self, member: str) -> Log:
         log = self._logs.get(member)

@@ -125,6 +125,7 @@ def _start(
         "api": _serve_api(config, parts, doors),
         "submissions": parts.submissions.run(),
         "retention": parts.retention.run(),
+        "salts": parts.salts.run(),
         "storage": parts.storage.run(),
         "hsm": parts.signer.watch(parts.clock.now_ms),
         "audit": parts.auditing.run(),

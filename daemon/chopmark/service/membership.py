@@ -56,6 +56,12 @@ class Membership:
         """What we may attest, by the catalogue of the roster in force."""
         return Catalogue(self.own, () if self.signed is None else self.signed.roster.kind)
 
+    @property
+    def blinded_kinds(self) -> frozenset[str]:
+        """Kinds whose attestations must be blinded, by the roster in force."""
+        kinds = () if self.signed is None else self.signed.roster.kind
+        return frozenset(kind.name for kind in kinds if kind.blinded)
+
     def entitlement(self, member: Member) -> Entitlement:
         """What a member may issue, and might by older versions."""
         if self.signed is None or find_own(self.signed.roster, member) is None:

@@ -1,6 +1,6 @@
 """Answers a verification from our own log and the replicas; nothing is asked over the network."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -35,6 +35,7 @@ from chopmark.core.verdict import (
     Verdict,
     Word,
 )
+from chopmark.ledger.chains import read_chain
 from chopmark.ledger.forks import Stop, good_size, vouched_size
 from chopmark.ledger.gather import Gather
 from chopmark.ledger.log import Log
@@ -101,12 +102,14 @@ class Verifier:
         max_age: Callable[[str], int],
         policies: Mapping[str, Generated] | None = None,
         past: Callable[[Member], Iterable[Generated]] = lambda _: (),
+        blinded: Collection[str] = (),
     ) -> None:
         self._shelves: Mapping[str, Shelf] = {shelf.member.origin: shelf for shelf in shelves}
         self._searches = Gather(reading, self._search_all, "verifications")
         self._max_age = max_age
         self._policies = policies or {}
         self._past = past
+        self._blinded = blinded
         self._cosigners = lru_cache(maxsize=64)(_read_cosigners)
         self.on_pruned: Callable[[str, int], None] = lambda _origin, _index: None
 
@@ -135,7 +138,8 @@ class Verifier:
         if proof is not None:
             await self._observe(proof)
         _check_here(pruned)
-        verdict = with_pruned(decide(facts, asked.question, as_of), pruned, asked.question)
+        verdict = decide(facts, asked.question, as_of, self._blinded)
+        verdict = with_pruned(verdict, pruned, asked.question)
         return self._warn_unknown(verdict, asked.question)
 
     def _warn_unknown(self, verdict: Verdict, question: Question) -> Verdict:
@@ -227,10 +231,7 @@ class Verifier:
     def _warn(self, facts: Facts) -> Facts:
         """Add what every verdict about this log says."""
         shelf = self._shelves.get(facts.issuer.origin)
-        said = shelf.warning() if shelf is not None else None
-        if said is None:
-            return facts
-        return replace(facts, warning=f"{facts.warning}; {said}" if facts.warning else said)
+        return _add_warning(facts, shelf.warning() if shelf is not None else None)
 
     def _from_reference(
         self, origin: str, index: int, asked: Asked, times: Times, pruned: list[Pruned]
@@ -254,7 +255,7 @@ class Verifier:
             nothing = Facts(stranger, proof.index, None, Source.PROOF, Match.NO_DOCUMENT)
             return replace(nothing, referred=True, problem=problem)
         facts = self._judge(shelf, proof, asked)
-        facts = self._with_replica(shelf, facts, proof)
+        facts = self._with_replica(shelf, facts, proof, asked.question.now)
         return _entitle(shelf, facts, asked.question.now)
 
     def _judge(self, shelf: Shelf, proof: Proof, asked: Asked) -> Facts:
@@ -275,7 +276,7 @@ class Verifier:
         known = self._policies.get(origin)
         return facts if known is None else replace(facts, dropped=known.dropped)
 
-    def _with_replica(self, shelf: Shelf, facts: Facts, proof: Proof) -> Facts:
+    def _with_replica(self, shelf: Shelf, facts: Facts, proof: Proof, now: int) -> Facts:
         """Add what the replica knows about a proven attestation; compare the two histories."""
         if facts.entry is None:
             return facts
@@ -288,14 +289,15 @@ class Verifier:
             facts = self._with_quorum(shelf, facts)  # it may have come since the proof was made
         facts = replace(facts, problem=problem, source=source)
         witnessed = (proof.checkpoint().size, facts.existed_by) if facts.existed_by else None
-        return self._complete(shelf, self._doubt(shelf, facts, witnessed))
+        kind = "" if facts.entry is None else facts.entry.kind
+        facts = replace(self._doubt(shelf, facts, witnessed), max_age=self._max_age(kind))
+        return _with_references(shelf, facts, now)
 
     def _facts(self, shelf: Shelf, index: int, data: bytes, asked: Asked, times: Times) -> Facts:
         entry, problem = read_attestation(data)
         issuer, source = shelf.issuer, shelf.source
         if entry is None:
             return Facts(issuer, index, entry, source, Match.NO_DOCUMENT, problem=problem)
-        revoked, superseded_by = _read_references(shelf, index)
         facts = Facts(
             issuer,
             index,
@@ -303,11 +305,10 @@ class Verifier:
             source,
             compare(entry, asked.digests, issuer.origin),
             problem=problem,
-            revoked=revoked,
-            superseded_by=superseded_by,
             as_of=times[issuer.origin],
             max_age=self._max_age(entry.kind),
         )
+        facts = _with_references(shelf, facts, asked.question.now)
         facts = self._doubt(shelf, self._with_quorum(shelf, facts))
         return _entitle(shelf, facts, asked.question.now)
 
@@ -362,16 +363,12 @@ class Verifier:
         warning = f"{stop.reason}; this entry lies under a head {how}"
         return replace(facts, warning=warning)
 
-    def _complete(self, shelf: Shelf, facts: Facts) -> Facts:
-        """Add references and the kind's maximum age."""
-        revoked, superseded_by = _read_references(shelf, facts.index)
-        kind = facts.entry.kind if facts.entry else ""
-        max_age = self._max_age(kind)
-        return replace(facts, revoked=revoked, superseded_by=superseded_by, max_age=max_age)
-
 
 def _entitle(shelf: Shelf, facts: Facts, now: int) -> Facts:
-    """Add the problem if the issuer might not issue the kind when it did."""
+    """Add the problem if the issuer might not issue the kind when it did.
+
+    Or a warning if it might, and has broken another rule of the catalogue.
+    """
     entry = facts.entry
     if entry is None or facts.problem is not None:
         return facts
@@ -384,7 +381,7 @@ def _entitle(shelf: Shelf, facts: Facts, now: int) -> Facts:
         return 0 if found is None else found.version
 
     if shelf.entitled.covers(entry.kind, time, adopted):
-        return facts
+        return _add_warning(facts, shelf.entitled.breach(entry, time, adopted))
     return replace(facts, problem=not_entitled(shelf.issuer, entry.kind))
 
 
@@ -396,13 +393,33 @@ def _read_cosigners(
     return tuple((one.key.name, one.time * 1000) for one in verified if one.time)
 
 
+def _add_warning(facts: Facts, said: str | None) -> Facts:
+    if said is None:
+        return facts
+    return replace(facts, warning=f"{facts.warning}; {said}" if facts.warning else said)
+
+
+def _with_references(shelf: Shelf, facts: Facts, now: int) -> Facts:
+    """Add the revocation that counts, and what has replaced the attestation."""
+    revoked, newer = _read_references(shelf, facts.index)
+    if newer is None:
+        return replace(facts, revoked=revoked)
+    size = _known_size(shelf)
+    chain, cut = shelf.log.read_now(lambda reader, _: read_chain(reader, newer, size, now))
+    return replace(facts, revoked=revoked, superseded_by=newer, chain=chain, chain_cut=cut)
+
+
 def _read_references(shelf: Shelf, index: int) -> tuple[Revoked | None, int | None]:
     """The revocation that counts, and the newest attestation that supersedes this one."""
-    # What we have recorded ourselves counts at once, though the HSM may not have signed it.
-    state = shelf.log.state
-    size = state.size if shelf.source is Source.OWN else state.head.size
+    size = _known_size(shelf)
     revoked, newer = shelf.log.read_now(lambda reader, _: reader.references(index, size))
     return Revoked(*revoked) if revoked else None, newer if newer >= 0 else None
+
+
+def _known_size(shelf: Shelf) -> int:
+    """What we have recorded ourselves counts at once, though the HSM may not have signed it."""
+    state = shelf.log.state
+    return state.size if shelf.source is Source.OWN else state.head.size
 
 
 def _rejected(shelf: Shelf, proof: Proof) -> str | None:

@@ -45,6 +45,7 @@ from chopmark.service.report import Report
 from chopmark.service.retention import Retention
 from chopmark.service.rosters import Rosters
 from chopmark.service.rotation import Rotation
+from chopmark.service.salts import Salts
 from chopmark.service.standing import Standing
 from chopmark.service.storage import Storage
 from chopmark.service.submissions import Submissions
@@ -77,6 +78,7 @@ class Parts:
     retention: Retention
     auditing: Auditing
     rosters: Rosters
+    salts: Salts
 
 
 async def build(config: Config, stack: AsyncExitStack, access: TokenAccess) -> Parts:
@@ -121,7 +123,9 @@ async def open_parts(
 ) -> Parts:
     """Open the logs with a signer that is there, and bring all together; raises as `build`."""
     opened = await open_ledgers(config, signer, reading, stack, outside)
-    issuing = make_issuing(opened)
+    blinding = Worker("blind")
+    stack.callback(blinding.close)
+    issuing = make_issuing(opened, blinding)
     meeting = make_meeting(opened, issuing)
     answering = make_answering(opened, issuing, meeting)
     overseeing = make_overseeing(opened, issuing, meeting, answering)
@@ -162,6 +166,7 @@ def _assemble(
         retention=answering.retention,
         auditing=overseeing.auditing,
         rosters=opened.rosters,
+        salts=issuing.salts,
     )
 
 
@@ -186,4 +191,5 @@ def _make_gateway(
         opened.members.catalogue,
     )
     gateway.audit = auditing
+    gateway.salts = issuing.salts
     return gateway

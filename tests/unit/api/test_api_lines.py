@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark.api.lines import Terms, cut_lines, decode_lines, make_draft, read_alike
+from chopmark.api.lines import Asked, cut_lines, decode_lines, make_draft, read_alike
+from chopmark.core.catalogue import Terms
 from chopmark.core.draft import Draft, Drafts
 from chopmark.core.errors import RefusedError
 from ledgers import digest
@@ -19,53 +20,56 @@ def block(*rests: str) -> bytes:
     return b"".join(line(number, rest) for number, rest in enumerate(rests))
 
 
-def allow(draft: Draft) -> int | None:
-    return draft.valid_until
+def allow(draft: Draft) -> Terms:
+    return Terms(draft.valid_until, draft.blinded)
 
 
-def until_9(_draft: Draft) -> int | None:
-    return 9
+def until_9(_draft: Draft) -> Terms:
+    return Terms(9, blinded=True)
 
 
-def refuse(draft: Draft) -> int | None:
+def refuse(draft: Draft) -> Terms:
     raise RefusedError("kind-not-allowed", f"no {draft.kind}")
 
 
 UNTIL = ',"kind":"kyc","valid_until":"2030-01-01T00:00:00.000Z"'
 
 
-@pytest.mark.parametrize("rest", ["", ',"kind":"kyc"', UNTIL, "  ", ',"sm3":null'])
+@pytest.mark.parametrize(
+    "rest", ["", ',"kind":"kyc"', UNTIL, "  ", ',"sm3":null', ',"blinded":true']
+)
 @pytest.mark.parametrize("count", [1, 2, 100])
 def test_lines_that_differ_in_their_digest_only_are_read_together(rest: str, count: int) -> None:
     read = read_alike(block(*[rest] * count), LIMIT, allow)
     each = [make_draft(one, {}, allow) for one in decode_lines(block(rest) * count, LIMIT)]  # type: ignore[arg-type]
     joined = b"".join(map(digest, range(count)))
-    assert read == Drafts(joined, each[0].kind, valid_until=each[0].valid_until)
+    first = each[0]
+    assert read == Drafts(joined, first.kind, None, first.valid_until, blinded=first.blinded)
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_lines_get_the_end_of_validity_that_the_check_sets(count: int) -> None:
     read = read_alike(block(*[""] * count), LIMIT, until_9)
     assert read is not None
-    assert read.valid_until == 9
-    checked: dict[Terms, int | None] = {}
+    assert (read.valid_until, read.blinded) == (9, True)
+    checked: dict[Asked, Terms] = {}
     made = [make_draft(one, checked, until_9) for one in decode_lines(block("") * count, LIMIT)]  # type: ignore[arg-type]
-    assert [one.valid_until for one in made] == [9] * count
-    assert checked == {("document", None, True): 9}, "asked once"
+    assert [(one.valid_until, one.blinded) for one in made] == [(9, True)] * count
+    assert checked == {("document", None, True, False): (9, True)}, "asked once"
 
 
-def test_lines_with_and_without_sm3_are_checked_apart() -> None:
-    checked: dict[Terms, int | None] = {}
-    asked: list[bool] = []
+def test_lines_with_and_without_sm3_or_blinding_are_checked_apart() -> None:
+    checked: dict[Asked, Terms] = {}
+    asked: list[tuple[bool, bool]] = []
 
-    def check(draft: Draft) -> int | None:
-        asked.append(draft.sm3 is None)
-        return None
+    def check(draft: Draft) -> Terms:
+        asked.append((draft.sm3 is None, draft.blinded))
+        return Terms(None, draft.blinded)
 
-    lines = decode_lines(block("", f',"sm3":"{digest(9).hex()}"', ""), LIMIT)
-    for one in lines:
-        make_draft(one, checked, check)  # type: ignore[arg-type]
-    assert asked == [True, False]
+    rests = ("", f',"sm3":"{digest(9).hex()}"', "", ',"blinded":true')
+    made = [make_draft(one, checked, check) for one in decode_lines(block(*rests), LIMIT)]  # type: ignore[arg-type]
+    assert asked == [(True, False), (False, False), (True, True)]
+    assert [draft.blinded for draft in made] == [False, False, False, True]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from chopmark.core.catalogue import Catalogue
@@ -38,17 +39,17 @@ def test_member_of_these_tests_is_the_one_meant() -> None:
 
 @pytest.mark.parametrize("until", [None, NOW + 1, NOW + 10**12])
 def test_kind_without_bounds_keeps_the_validity_asked_for(until: int | None) -> None:
-    assert CATALOGUE.check(draft("bank-statement", until), NOW) == until
-    assert Catalogue(OWN).check(draft("whatever", until), NOW) == until
+    assert CATALOGUE.check(draft("bank-statement", until), NOW) == (until, False)
+    assert Catalogue(OWN).check(draft("whatever", until), NOW) == (until, False)
 
 
 def test_longest_validity_is_set_where_none_is_given() -> None:
-    assert CATALOGUE.check(draft("deposit"), NOW) == NOW + 1000 * DAY
+    assert CATALOGUE.check(draft("deposit"), NOW).valid_until == NOW + 1000 * DAY
 
 
 @pytest.mark.parametrize("until", [NOW + 1, NOW + 1000 * DAY])
 def test_shorter_validity_stays(until: int) -> None:
-    assert CATALOGUE.check(draft("deposit", until), NOW) == until
+    assert CATALOGUE.check(draft("deposit", until), NOW).valid_until == until
 
 
 def test_longer_validity_than_the_catalogue_allows_is_refused() -> None:
@@ -75,10 +76,19 @@ def test_kind_that_the_member_may_not_issue_is_refused_and_its_kinds_are_named()
     assert error.hint == "it may attest: deposit, letter"
 
 
-def test_blinded_kind_is_refused() -> None:
-    assert refused(CATALOGUE, draft("kyc-report")).code == "kind-blinded"
+@pytest.mark.parametrize("asked", [True, False])
+def test_blinded_kind_is_blinded_whether_that_is_asked_for_or_not(*, asked: bool) -> None:
+    kyc = msgspec.structs.replace(draft("kyc-report"), blinded=asked)
+    assert CATALOGUE.check(kyc, NOW).blinded
+
+
+def test_other_kinds_are_blinded_where_that_is_asked_for() -> None:
+    for catalogue in (CATALOGUE, Catalogue(OWN)):
+        plain = draft("bank-statement")
+        assert not catalogue.check(plain, NOW).blinded
+        assert catalogue.check(msgspec.structs.replace(plain, blinded=True), NOW).blinded
 
 
 def test_digest_that_the_catalogue_demands_must_be_there() -> None:
-    assert CATALOGUE.check(draft("diploma", sm3=bytes(32)), NOW) is None
+    assert CATALOGUE.check(draft("diploma", sm3=bytes(32)), NOW).valid_until is None
     assert refused(CATALOGUE, draft("diploma")).code == "digest-missing"

@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import trees
+from chopmark.core.blinding import blind
 from chopmark.core.cbor import encode_cbor
 from chopmark.core.check import NO_ATTESTATION, UNKNOWN_FORMAT, compare, facts_from_proof
 from chopmark.core.checkpoint import Checkpoint
-from chopmark.core.digest import Digests, blind, digest_stream
+from chopmark.core.digest import Digests, digest_stream
 from chopmark.core.entry import SHA256, SM3, Attestation, Revocation, encode_entry
 from chopmark.core.errors import MalformedError
 from chopmark.core.policy import Policy

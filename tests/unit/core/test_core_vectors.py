@@ -3,6 +3,7 @@
 import json
 from base64 import b64decode
 from dataclasses import asdict
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -11,12 +12,14 @@ import make_vectors
 import trees
 from chopmark.core.audit import START, Day, encode_record, link, parse_record, salted_leaf
 from chopmark.core.audit_proof import parse_audit_proof, verify_audit_proof
+from chopmark.core.blinding import blind, extract_seed, salt_at
 from chopmark.core.ceremony_rules import check_file
 from chopmark.core.ceremony_text import parse_file
+from chopmark.core.check import compare
 from chopmark.core.checkpoint import open_checkpoint
-from chopmark.core.compact import AnswerReader, End, Failure, Unsigned, parse_header
-from chopmark.core.digest import blind
-from chopmark.core.entry import parse_entry
+from chopmark.core.compact import AnswerReader, End, Failure, Header, Unsigned, parse_header
+from chopmark.core.digest import Digests
+from chopmark.core.entry import Attestation, parse_entry
 from chopmark.core.errors import ChopmarkError, MalformedError
 from chopmark.core.evidence import check_evidence, parse_evidence
 from chopmark.core.keys import parse_vkey
@@ -26,7 +29,7 @@ from chopmark.core.note import parse_note, verify_note
 from chopmark.core.officers import check_officers
 from chopmark.core.package import parse_package, verify_package
 from chopmark.core.policy import Policy, parse_policy
-from chopmark.core.proof import parse_proof, verify_proof
+from chopmark.core.proof import parse_extra, parse_proof, verify_proof
 from chopmark.core.prover import RunProver
 from chopmark.core.release import parse_release
 from chopmark.core.roster import Officer
@@ -34,6 +37,7 @@ from chopmark.core.roster_follow import SignedRoster, check_successor, open_rost
 from chopmark.core.submission import parse_submission
 from chopmark.core.suspension import open_suspension
 from chopmark.core.tiles import parse_bundle, parse_tile_name
+from chopmark.core.verdict import Match
 
 FILES = [
     "note",
@@ -153,6 +157,12 @@ def test_blinding_vectors() -> None:
         salt = bytes.fromhex(vectors["salt"])
         made = blind(salt, vectors["origin"], case["algorithm"], digest)
         assert made.hex() == case["blinded"]
+    told = vectors["seed"]
+    parts = bytes.fromhex(told["hsm"]), bytes.fromhex(told["system"])
+    seed = extract_seed(*parts, told["number"])
+    assert seed.hex() == told["seed"]
+    for number, salt in told["salts"].items():
+        assert salt_at(seed, int(number)).hex() == salt
 
 
 def read_package(case: Case) -> dict[str, Any]:
@@ -179,10 +189,11 @@ def test_bad_package_vector(case: Case) -> None:
     assert code_of(read_package, case) == case["code"]
 
 
-def read_answer(answer: str, digests: str | None = None) -> RunProver:
+def read_answer(answer: str, digests: str | None = None, header: Header | None = None) -> RunProver:
     vectors = VECTORS["compact"]
     key = parse_vkey(vectors["log"])
-    header = parse_header(bytes.fromhex(vectors["headers"][0]["hex"])[4:])
+    if header is None:
+        header = parse_header(bytes.fromhex(vectors["headers"][0]["hex"])[4:])
     reader = AnswerReader(0)
     runs = list(reader.feed(bytes.fromhex(answer)))
     last = reader.finish()
@@ -222,6 +233,26 @@ def test_compact_vector_with_a_validity_that_the_gateway_has_set() -> None:
     assert caught.value.code == "bad-compact"
 
 
+def test_compact_vector_of_blinded_attestations() -> None:
+    case = VECTORS["compact"]["blinded"]
+    header = parse_header(bytes.fromhex(case["header"])[4:])
+    prover = read_answer(case["answer"], case["digests"], header)
+    for number, proof in case["proofs"].items():
+        made = prover.proof(int(number))
+        assert made.encode().decode() == proof
+        at = int(number) * header.width
+        pair = bytes.fromhex(case["digests"])[at : at + header.width]
+        extra = parse_extra(made.extra)
+        entry = parse_entry(extra.entry)
+        assert isinstance(entry, Attestation)
+        digests = Digests(pair[:32], pair[32:])
+        assert compare(entry, digests, made.checkpoint().origin, extra.salt) == Match.ALL
+    for bad in case["bad"].values():
+        with pytest.raises(MalformedError) as caught:
+            read_answer(bad, case["digests"], header)
+        assert caught.value.code == "bad-compact"
+
+
 @pytest.mark.parametrize("case", cases("compact", "bad"))
 def test_bad_compact_vector(case: Case) -> None:
     assert code_of(lambda bad: read_answer(bad["answer"]), case) == case["code"]
@@ -241,6 +272,21 @@ def read_proof(case: Case) -> dict[str, Any]:
     proven = verify_proof(proof, policy)
     told = {"index": proven.index, "entry": proven.extra.entry.hex()}
     return told | {"quorum": proven.quorum, "existed_by": proven.existed_by}
+
+
+def test_proof_vector_of_a_blinded_attestation_needs_its_salt() -> None:
+    case = next(case for case in VECTORS["proof"]["good"] if case["name"] == "blinded")
+    proof = parse_proof(case["proof"].encode())
+    extra = parse_extra(proof.extra)
+    entry = parse_entry(extra.entry)
+    assert isinstance(entry, Attestation)
+    assert extra.salt is not None
+    assert extra.salt.hex() == VECTORS["proof"]["salt"]
+    document = bytes.fromhex(VECTORS["entry"]["document"])
+    digests = Digests(sha256(document).digest())
+    origin = proof.checkpoint().origin
+    assert compare(entry, digests, origin, extra.salt) == Match.ALL
+    assert compare(entry, digests, origin) == Match.BLINDED
 
 
 @pytest.mark.parametrize("case", cases("proof", "good"))

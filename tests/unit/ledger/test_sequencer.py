@@ -10,15 +10,17 @@ from typing import Any
 import pytest
 
 from chopmark.core.draft import Draft
-from chopmark.core.entry import parse_entry
+from chopmark.core.entry import Attestation, parse_entry
 from chopmark.core.errors import InternalError, MalformedError, RefusedError, TryAgainError
 from chopmark.core.policy import Policy
 from chopmark.core.proof import verify_proof
 from chopmark.ledger import sequencer as module
 from chopmark.ledger.fsck import check_store
 from chopmark.ledger.log import Log
+from chopmark.ledger.reader import Reader
+from chopmark.ledger.seeds import KeptSeed, Sealed, find_seed
 from chopmark.ledger.sequencer import MAX_BATCH, MAX_INTAKE, Sequencer
-from chopmark.ledger.store import Store
+from chopmark.ledger.store import LogState, Store
 from ledgers import KEYS, LOG, NOW, ORIGIN, Clock, SoftSigner, append, digest, make_store, opened
 from ledgers import attestations as some
 
@@ -112,6 +114,43 @@ async def test_answer_tells_where_the_entries_are(desk: Desk) -> None:
     proven = verify_proof(proof, Policy((LOG.vkey,)))
     entry = parse_entry(proven.extra.entry)
     assert entry == Draft(digest(3), "kyc", digest(4), NOW + 5).made_at(NOW)
+
+
+async def test_blinded_entries_say_the_minute_and_others_when_they_were_made(desk: Desk) -> None:
+    desk.clock.now = NOW + 30_500
+    hidden = [Draft(digest(number), "kyc", blinded=True) for number in (1, 2)]
+    async with running(desk):
+        plain = await desk.record(drafts(0), LONG)
+        blinded = await desk.record(hidden, LONG)
+        mixed = await desk.record([*drafts(3), *hidden[:1], *drafts(4)], LONG)
+        entries = [parse_entry(entry) for entry in await desk.entries()]
+    assert (plain.made_at, blinded.made_at, mixed.made_at) == (NOW + 30_500, NOW, NOW + 30_500)
+    made = [entry.made_at for entry in entries if isinstance(entry, Attestation)]
+    assert made == [NOW + 30_500, NOW, NOW, NOW + 30_500, NOW, NOW + 30_500]
+
+
+async def test_blinded_entries_are_not_found_by_what_stands_in_them(desk: Desk) -> None:
+    async with running(desk):
+        await desk.record([Draft(digest(1), "kyc", blinded=True), *drafts(2)], LONG)
+        await desk.signed(1, LONG)
+        found = [await desk.log.read(lambda *_, n=n: desk.log.find(digest(n))) for n in (1, 2)]
+    assert [len(one) for one in found] == [0, 1]
+
+
+async def test_seed_is_stored_with_its_entries_or_not_at_all(desk: Desk) -> None:
+    sealed = Sealed(7, b"box", 3, NOW)
+    async with running(desk):
+        await desk.record(drafts(0), LONG)
+        await desk.record(drafts(1, 2), LONG, sealed=sealed)
+        with pytest.raises(MalformedError):
+            await desk.record([Draft(b"short", "k")], LONG, sealed=sealed)
+
+    def read(reader: Reader, _state: LogState) -> list[KeptSeed | None]:
+        return [reader.look(find_seed, index) for index in range(4)]
+
+    kept = KeptSeed(1, 2, sealed)
+    assert await desk.log.read(read) == [None, kept, kept, None]
+    assert kept.number(2) == 4
 
 
 async def test_answers_come_only_after_the_entries_are_durable(desk: Desk) -> None:

@@ -70,7 +70,7 @@ def test_junk_says_nothing(data: bytes) -> None:
     assert summarise(data) == by_parsing(data)
 
 
-@pytest.mark.parametrize("terms", [{}, {"valid_until": NOW}, {"supersedes": 4}])
+@pytest.mark.parametrize("terms", [{}, {"valid_until": NOW}, {"supersedes": 4}, {"blinded": True}])
 @pytest.mark.parametrize("with_sm3", [False, True])
 def test_run_of_alike_entries_is_summarised_as_each_of_them(
     terms: dict[str, int],
@@ -84,6 +84,8 @@ def test_run_of_alike_entries_is_summarised_as_each_of_them(
     entries = [encode_entry(draft.made_at(NOW)) for draft in drafts]
     assert list(alike) == entries
     assert summarise_columns(alike) == summarise_columns(frame_entries(entries))
+    found = digests if "blinded" not in terms else [None] * 5
+    assert list(summarise_columns(alike).digests) == found
 
 
 def test_summary_of_mixed_entries_has_the_times_and_kinds_that_occur() -> None:

@@ -46,7 +46,7 @@ class Desk:
         return await self.log.read(lambda reader, state: make_end(reader, state, runs))
 
     async def compare(self, header: Header, run: Run, data: bytes) -> None:
-        await self.log.read(lambda reader, _: compare(reader, header, run, data))
+        await self.log.read(lambda reader, _: compare(reader, header, run, data, self.log.origin))
 
 
 @pytest.fixture

@@ -41,12 +41,14 @@ def attest(
     kind: str = "document",
     valid_until: str | None = None,
     supersedes: int | None = None,
+    blinded: _Flag = False,
     wait: str = "10s",
     until: Literal["witnessed", "signed"] | None = None,
     manifest: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
     proofs: str | None = None,
     no_proofs: _Flag = False,
     resume: _Flag = False,
+    sm3: Path | None = None,
     options: Given,
 ) -> int:
     """Attest documents by their digests, and write FILE.tlog-proof beside each.
@@ -57,13 +59,17 @@ def attest(
     `chopmark proof FILE` then fetches or completes its proof; the exit code is 6.
 
     Very many documents go by a manifest of their SHA-256 digests: `sha256sum FILE… > MANIFEST`,
-    then `chopmark attest --manifest MANIFEST`. Nothing is sent before all of it was read.
+    then `chopmark attest --manifest MANIFEST`. Nothing is sent before all of it was read. Files
+    are always attested by SHA-256 and SM3; a manifest by SHA-256, and by SM3 too with `--sm3`.
 
     Args:
         files: The documents; only their digests leave this program.
         kind: Kind of the documents, such as bank-statement.
         valid_until: When they end: 2027-12-31 (that day's end, UTC) or an RFC 3339 time.
         supersedes: Index of the attestation of this gateway that this one replaces.
+        blinded: Hide the digests from the other members: documents that could be guessed. Only
+            with its proof can such a document be verified. What the roster's catalogue demands
+            to be blinded always is.
         wait: How long to wait, at most 60s.
         until: Wait until it is witnessed (the default for files) or signed (for a manifest).
         manifest: Digests and names, as sha256sum writes them, in place of files; - reads standard
@@ -72,14 +78,17 @@ def attest(
             without it.
         no_proofs: Keep no proofs of a manifest's documents.
         resume: Go on with the run of this manifest that broke off.
+        sm3: SM3 digests of a manifest's documents, in the same order, as `openssl dgst -sm3 -r`
+            writes them.
     """
     check_kind_argument(kind)
     ends = None if valid_until is None else parse_time(valid_until)
     seconds = min(parse_duration(wait), 60)
     if manifest is None:
-        if proofs is not None or no_proofs or resume:
-            raise UsageError("usage", "--proofs, --no-proofs and --resume go with --manifest")
-        terms = Draft(b"", kind, None, ends, supersedes)
+        if proofs is not None or no_proofs or resume or sm3 is not None:
+            message = "--proofs, --no-proofs, --resume and --sm3 go with --manifest"
+            raise UsageError("usage", message)
+        terms = Draft(b"", kind, None, ends, supersedes, blinded)
         return _attest_files(files, terms, Waiting(seconds, until or "witnessed"), options)
     if files or supersedes is not None or (no_proofs and proofs is not None):
         hint = "neither files nor --supersedes, and one of --proofs and --no-proofs"
@@ -87,7 +96,12 @@ def attest(
     from chopmark.cli.bulk import BESIDE, Bulk, attest_manifest
 
     where = None if no_proofs else proofs or BESIDE
-    bulk = Bulk(manifest, kind, ends, seconds, where, resume, until or "signed")
+    if no_proofs and blinded:
+        hint = "leave out --no-proofs"
+        raise UsageError(
+            "usage", "blinded attestations are worth nothing without proofs", hint=hint
+        )
+    bulk = Bulk(manifest, kind, ends, seconds, where, resume, until or "signed", blinded, sm3)
     return attest_manifest(bulk, options)
 
 

@@ -8,12 +8,12 @@ from cyclopts import Parameter
 
 from chopmark.cli.context import Given, Options
 from chopmark.cli.hashing import hash_files
-from chopmark.cli.lookup import find_own
+from chopmark.cli.lookup import find_blinded, find_own, member_of
 from chopmark.cli.terminal import PROVISIONAL, clean, say, say_json
 from chopmark.client.files import check_creatable, proof_path, read_proof, replace_file, write_new
-from chopmark.client.proofs import check_answer, lacks_quorum, read_origin
+from chopmark.client.proofs import check_answer, lacks_quorum, read_origin, renew
 from chopmark.core.errors import ExistsError, MalformedError
-from chopmark.core.proof import parse_proof
+from chopmark.core.proof import Proof, parse_proof
 from chopmark.core.verdict import EXIT, Word
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def proof(
     """Fetch the newest proof of an attestation.
 
     `chopmark proof FILE` looks the document up in this gateway's own log, and writes
-    FILE.tlog-proof, or completes it if it proves the same attestation already. `chopmark proof ID
+    FILE.tlog-proof, or completes it if it proves the same attestation already. That of a blinded
+    attestation is completed by itself, and fetched anew by its index only. `chopmark proof ID
     INDEX` fetches the proof of an entry of this gateway's log or of a peer's, and prints it. The
     exit code is 6 while the proof is provisional: the quorum has not countersigned yet.
 
@@ -49,6 +50,9 @@ def proof(
 def _complete(gateway: "GatewayClient", file: Path, output: Path | None, options: Options) -> int:
     digests = hash_files([file], options)[0]
     path = output or proof_path(file)
+    blinded = find_blinded(path, digests) or find_blinded(proof_path(file), digests)
+    if blinded is not None:
+        return _renew(gateway, blinded, path, options)
     old = _read_old(path)
     own = find_own(gateway, digests)
     current = next((found for found in own if found["revoked"] is None), own[0])
@@ -61,6 +65,20 @@ def _complete(gateway: "GatewayClient", file: Path, output: Path | None, options
     provisional = lacks_quorum(proof, gateway.policy(current["id"]))
     replace_file(path, data)
     _show(origin, index, path, options, provisional=provisional)
+    return EXIT[Word.UNWITNESSED] if provisional else 0
+
+
+def _renew(gateway: "GatewayClient", old: Proof, path: Path, options: Options) -> int:
+    """Complete the proof of a blinded attestation: its salt is in the old one, and stays."""
+    origin = old.checkpoint().origin
+    member = member_of(gateway, origin)
+    proof = renew(old, gateway.proof(member, old.index, bare=True))
+    provisional = lacks_quorum(proof, gateway.policy(member))
+    if _read_old(path) not in (None, (origin, old.index)):
+        message = f"{path} exists already, and is not the proof of {origin}#{old.index}"
+        raise ExistsError("file-exists", message, hint="name another file with -o")
+    replace_file(path, proof.encode())
+    _show(origin, old.index, path, options, provisional=provisional)
     return EXIT[Word.UNWITNESSED] if provisional else 0
 
 

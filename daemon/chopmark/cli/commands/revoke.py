@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from chopmark.cli.arguments import name_reason, parse_duration, parse_reason, parse_reference
 from chopmark.cli.context import Given, Options
 from chopmark.cli.hashing import hash_files
-from chopmark.cli.lookup import find_own
+from chopmark.cli.lookup import find_blinded, find_own
 from chopmark.cli.terminal import clean, say, say_json
+from chopmark.client.files import proof_path
 from chopmark.core.errors import ExistsError, ForbiddenError, UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ def revoke(
 ) -> int:
     """Take back an attestation of this gateway. This cannot be undone: attest again instead.
 
-    The attestation is named by ORIGIN#INDEX, or by its document if there is just one of it.
+    The attestation is named by ORIGIN#INDEX, or by its document if there is just one of it; a
+    blinded one is found by the proof beside its document.
 
     Args:
         target: ORIGIN#INDEX, or the document.
@@ -57,7 +59,11 @@ def _find(gateway: "GatewayClient", target: str, options: Options) -> int:
 
 
 def _find_by_document(gateway: "GatewayClient", file: Path, options: Options) -> int:
-    found = find_own(gateway, hash_files([file], options)[0])
+    digests = hash_files([file], options)[0]
+    blinded = find_blinded(proof_path(file), digests)
+    if blinded is not None and blinded.checkpoint().origin == gateway.export()["origin"]:
+        return blinded.index
+    found = find_own(gateway, digests)
     standing = [attestation for attestation in found if attestation["revoked"] is None]
     if not standing:
         message = f"the attestation of {file} is revoked already"

@@ -63,8 +63,10 @@ def _make_verifier(opened: Opened, meeting: Meeting) -> tuple[Verifier, Retentio
         *(_shelve(one, opened, meeting) for one in opened.replicas),
     ]
     past = PastPolicies(opened.members).of
+    members = opened.members
     verifier = Verifier(
-        shelves, opened.reading, opened.members.max_age, opened.trust.policies, past
+        *(shelves, opened.reading, members.max_age, opened.trust.policies, past),
+        members.blinded_kinds,
     )
     after, fetch = opened.config.retention.after, meeting.mesh.fetch
     retention = Retention(opened.replicas, opened.clock, after, fetch)

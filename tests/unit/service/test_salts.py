@@ -1,0 +1,212 @@
+"""Blinding over a real log: what is kept for a day, under keys that a token of ours keeps."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from chopmark.core.blinding import salt_at
+from chopmark.core.check import compare
+from chopmark.core.digest import Digests
+from chopmark.core.draft import Draft, Drafts
+from chopmark.core.entry import Attestation, parse_entry
+from chopmark.core.errors import ChopmarkError, MalformedError, MissingError, TryAgainError
+from chopmark.core.proof import parse_extra
+from chopmark.core.verdict import Match
+from chopmark.ledger.log import Log
+from chopmark.ledger.seeds import KEPT
+from chopmark.ledger.sequencer import Sequencer
+from chopmark.ledger.worker import Worker
+from chopmark.service.salts import PERIOD, Salts
+from ledgers import NOW, ORIGIN, Clock, SoftSigner, digest, opened
+from softtoken import SoftSafe
+
+LONG = 30.0
+HOUR = 3_600_000
+
+
+class Desk:
+    """A log with its sequencer and salts, and a clock and a token that the test moves."""
+
+    def __init__(self, log: Log, worker: Worker) -> None:
+        self.log = log
+        self.worker = worker
+        self.clock = Clock()
+        self.safe = SoftSafe()
+        self.sequencer = Sequencer(log, SoftSigner(), self.clock)
+        self.salts = self.start()
+
+    def start(self) -> Salts:
+        """As a start of the gateway."""
+        self.salts = Salts(self.log, self.safe, self.clock, self.worker)
+        return self.salts
+
+    async def attest(self, *numbers: int) -> int:
+        """Attest documents blinded, in one run; gives the first index."""
+        drafts = [Draft(digest(n), "kyc", digest(n + 1), blinded=True) for n in numbers]
+        hidden = await self.salts.hide(drafts)
+        made = await self.sequencer.record(hidden.drafts, LONG, sealed=hidden.sealed)
+        assert await self.sequencer.wait_signed(made.start + made.count - 1, LONG)
+        return made.start
+
+    async def match(self, index: int, number: int) -> Match:
+        """How a document compares with the proof of an entry, as the issuer gives it now."""
+        proof = await self.log.read(lambda reader, state: reader.proof(index, state))
+        extra = parse_extra(proof.extra)
+        entry = parse_entry(extra.entry)
+        assert isinstance(entry, Attestation)
+        return compare(entry, Digests(digest(number), digest(number + 1)), ORIGIN, extra.salt)
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    worker = Worker("blind")
+    async with opened(tmp_path) as log:
+        made = Desk(log, worker)
+        task = asyncio.create_task(made.sequencer.run())
+        yield made
+        task.cancel()
+        await asyncio.wait({task})
+    worker.close()
+
+
+async def code_of(call: object, kind: type[ChopmarkError] = MissingError) -> str:
+    with pytest.raises(kind) as caught:
+        await call  # type: ignore[misc]  # an awaitable
+    return caught.value.code
+
+
+async def test_proof_shows_what_was_attested_and_nothing_else_does(desk: Desk) -> None:
+    index = await desk.attest(1, 5, 9)
+    assert [await desk.match(index + at, n) for at, n in enumerate((1, 5, 9))] == [Match.ALL] * 3
+    assert await desk.match(index, 5) == Match.DIFFERS
+    bare = await desk.log.read(lambda reader, state: reader.proof(index, state, bare=True))
+    assert parse_extra(bare.extra).salt is None
+
+
+async def test_runs_that_wait_together_share_one_call_into_the_hsm_and_no_seed(
+    desk: Desk,
+) -> None:
+    await desk.attest(0)
+    before = desk.safe.drawn
+    drafts = [[Draft(digest(n), "kyc", blinded=True)] for n in range(20)]
+    made = await asyncio.gather(*map(desk.salts.hide, drafts))
+    assert desk.safe.drawn - before == 1
+    assert len({one.seed for one in made}) == 20
+    assert len({one.sealed.box for one in made}) == 20
+
+
+async def test_bare_drafts_of_a_run_stay_bare_and_each_has_its_place(desk: Desk) -> None:
+    drafts = [
+        Draft(digest(0), "document"),
+        Drafts(digest(1) + digest(2), "kyc", blinded=True),
+    ]
+    hidden = await desk.salts.hide(drafts, first=40)
+    assert hidden.drafts[0] == drafts[0]
+    assert hidden.drafts[1] != drafts[1]
+    assert desk.salts.open(hidden.sealed) == hidden.seed
+    assert salt_at(hidden.seed, 41) != salt_at(hidden.seed, 42)
+    assert hidden.sealed.first == 40
+
+
+async def test_bad_draft_is_its_own_caller_s_affair(desk: Desk) -> None:
+    good = desk.salts.hide([Draft(digest(1), "kyc", blinded=True)])
+    bad = desk.salts.hide([Draft(b"short", "kyc", blinded=True)])
+    made, refused = await asyncio.gather(good, bad, return_exceptions=True)
+    assert not isinstance(made, BaseException)
+    assert isinstance(refused, MalformedError)
+
+
+async def test_salt_is_given_for_a_day_also_after_a_restart(desk: Desk) -> None:
+    index = await desk.attest(3)
+    desk.clock.now = NOW + KEPT
+    desk.start()
+    assert await code_of(desk.match(index, 3), TryAgainError) == "hsm-away"  # it was not read yet
+    await desk.salts.tidy()
+    assert await desk.match(index, 3) == Match.ALL
+    desk.clock.now += 1
+    assert await code_of(desk.match(index, 3)) == "salt-gone"
+    await desk.salts.tidy()
+    assert await code_of(desk.match(index, 3)) == "salt-gone"
+    rows = await desk.log.read(lambda r, _: r.look(lambda db: db.execute("SELECT * FROM seed")))
+    assert rows.fetchall() == []
+
+
+async def test_copy_of_the_disk_gives_nothing_once_the_key_is_destroyed(
+    desk: Desk, tmp_path: Path
+) -> None:
+    index = await desk.attest(3)
+    sealed = (await desk.log.read(lambda reader, _: reader.seed(index)))[0].sealed
+    copy = tmp_path / "copy.db"
+    shutil.copy(desk.log.path, copy)
+    shutil.copy(f"{desk.log.path}-wal", f"{copy}-wal")
+    assert all(key.key not in copy.read_bytes() for key in desk.safe.keys.values())
+    assert len(desk.safe.keys) == 1
+    desk.clock.now = NOW + KEPT + 2 * PERIOD
+    await desk.salts.tidy()
+    assert desk.safe.keys == {}
+    desk.clock.now = NOW  # whoever has the copy turns the clock back as well
+    desk.start()
+    await desk.salts.tidy()
+    with pytest.raises(MissingError) as caught:
+        desk.salts.open(sealed)
+    assert caught.value.code == "salt-gone"
+
+
+async def test_each_key_serves_some_hours_and_lasts_a_day_longer(desk: Desk) -> None:
+    for hours in range(0, 48, 2):
+        desk.clock.now = NOW - NOW % PERIOD + hours * HOUR
+        await desk.attest(hours)
+        await desk.salts.tidy()
+        assert max(desk.safe.keys) == desk.clock.now - desk.clock.now % PERIOD
+    assert len(desk.safe.keys) == 7
+    assert min(desk.safe.keys) >= desk.clock.now - KEPT - PERIOD
+
+
+async def test_nothing_is_made_in_a_token_that_has_nothing_to_seal(desk: Desk) -> None:
+    await desk.salts.tidy()
+    assert desk.safe.keys == {}
+
+
+async def test_token_that_is_away_keeps_what_must_be_blinded_from_being_recorded(
+    desk: Desk,
+) -> None:
+    desk.safe.away = True
+    assert await code_of(desk.attest(1), TryAgainError) == "hsm-away"
+    assert desk.log.state.size == 0
+    desk.safe.away = False
+    assert await desk.match(await desk.attest(1), 1) == Match.ALL
+
+
+async def test_token_that_takes_no_keys_leaves_them_in_memory(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk.safe.refuses = True
+    index = await desk.attest(1)
+    assert await desk.match(index, 1) == Match.ALL
+    assert desk.salts.refused == "the token keeps no salt keys"
+    assert "before the gateway stops" in caplog.text
+    desk.start()
+    await desk.salts.tidy()
+    assert await code_of(desk.match(index, 1)) == "salt-gone"
+
+
+async def test_token_without_a_generator_leaves_it_to_the_system(desk: Desk) -> None:
+    desk.safe.mute = True
+    first, second = await desk.attest(1), await desk.attest(1)
+    assert [await desk.match(index, 1) for index in (first, second)] == [Match.ALL] * 2
+
+
+async def test_damaged_seed_is_no_seed(desk: Desk) -> None:
+    index = await desk.attest(1)
+    change = "UPDATE seed SET box = zeroblob(60)"
+    await desk.log.write(lambda store: store.change(lambda db: db.execute(change).rowcount))
+    assert await code_of(desk.match(index, 1)) == "salt-gone"
+
+
+async def test_replica_has_no_salts(desk: Desk) -> None:
+    index = await desk.attest(1)
+    desk.log._reader.open_seed = None  # as the reader of a replica
+    assert await code_of(desk.match(index, 1)) == "salt-gone"
