@@ -5,7 +5,7 @@ It enforces the contract of `chopmark.api.ports`: a call that the real gateway w
 """
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,9 +14,10 @@ from chopmark.core.blinding import blind_all
 from chopmark.core.catalogue import Terms
 from chopmark.core.columns import make_columns
 from chopmark.core.compact import End, Header, Run, beside, run_drafts
-from chopmark.core.draft import Draft, Drafts, Recorded
+from chopmark.core.draft import PLAINLY, Asking, Draft, Drafts, Earlier, Recorded
 from chopmark.core.entry import Attestation, Revocation, encode_entry, parse_entry
 from chopmark.core.errors import ChopmarkError, MissingError, RefusedError
+from chopmark.core.idempotency import Key, key_reused
 from chopmark.core.judge import decide
 from chopmark.core.verdict import Facts, Issuer, Match, Source, Verdict
 
@@ -51,6 +52,9 @@ class FakeGateway:
         signing: when false, waiting always runs out of time.
         witnessing: whether the quorum comes; None if none is demanded.
         reasons: why it is not ready.
+        askings: how entries were asked for.
+        keys: what idempotency keys stand for, with their fingerprints.
+        known: what of a run, by its entries, was there before.
     """
 
     leaves: list[bytes] = field(default_factory=list)
@@ -69,6 +73,10 @@ class FakeGateway:
     recording: int = 0
     most_recording: int = 0
     cancelled: int = 0
+    askings: list[Asking] = field(default_factory=list)
+    looked: list[Key] = field(default_factory=list)
+    keys: dict[bytes, tuple[bytes, Earlier]] = field(default_factory=dict)
+    known: Callable[[Sequence[bytes]], Mapping[int, Earlier | ChopmarkError]] = lambda _: {}
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -104,8 +112,20 @@ class FakeGateway:
         ):
             raise RefusedError("no-such-attestation", f"entry {index} is no attestation")
 
-    async def record(self, drafts: Sequence[Draft | Drafts], seconds: float) -> Recorded:
+    async def earlier(self, key: Key) -> Earlier | None:
+        self.looked.append(key)
+        if key.id not in self.keys:
+            return None
+        fingerprint, earlier = self.keys[key.id]
+        if fingerprint != key.fingerprint:
+            raise key_reused()
+        return earlier
+
+    async def record(
+        self, drafts: Sequence[Draft | Drafts], seconds: float, asking: Asking = PLAINLY
+    ) -> Recorded:
         assert drafts
+        self.askings.append(asking)
         assert seconds >= 0
         for draft in drafts:
             terms = (draft.kind, draft.valid_until, draft.blinded)
@@ -122,13 +142,16 @@ class FakeGateway:
             raise
         finally:
             self.recording -= 1
-        return self._append(_make(drafts, 0))
+        leaves = _make(drafts, 0)
+        known = self.known(leaves)
+        left = [leaf for place, leaf in enumerate(leaves) if place not in known]
+        return replace(self._append(left), known=known)
 
     async def record_compact(
-        self, header: Header, first: int, drafts: Drafts, seconds: float
+        self, header: Header, first: int, drafts: Drafts, seconds: float, client: str = ""
     ) -> Run:
         assert drafts.kind == header.kind
-        recorded = await self.record([drafts], seconds)
+        recorded = await self.record([drafts], seconds, Asking(client))
         self.leaves[recorded.start :] = _make([drafts], first)
         runs = self.requests.setdefault(header.request, [])
         if first != (runs[-1].first + runs[-1].count if runs else 0):
@@ -168,8 +191,11 @@ class FakeGateway:
         self.groups.append(len(leaves))
         return Recorded(start, len(leaves), NOW)
 
-    async def revoke(self, index: int, reason: int, seconds: float) -> Recorded:
+    async def revoke(
+        self, index: int, reason: int, seconds: float, asking: Asking = PLAINLY
+    ) -> Recorded:
         assert seconds >= 0
+        self.askings.append(asking)
         if index >= len(self.leaves) or not isinstance(
             parse_entry(self.leaves[index]), Attestation
         ):
@@ -211,9 +237,9 @@ class FakeGateway:
         note = "bare" if bare else "note"
         return f"c2sp.org/tlog-proof@v1\nindex {index}\n\n— “{note}”\n".encode()
 
-    async def proofs(self, start: int, count: int) -> list[bytes]:
-        assert 0 < count <= 256
-        return [await self.proof(WHO.id, index) for index in range(start, start + count)]
+    async def proofs(self, indexes: Sequence[int]) -> list[bytes]:
+        assert 0 < len(indexes) <= 256
+        return [await self.proof(WHO.id, index) for index in indexes]
 
     async def verify(self, asked: Asked) -> Verdict:
         assert (asked.digests, asked.proof, asked.reference) != (None, None, None)

@@ -55,7 +55,7 @@ def test_acts_and_states_are_noted_and_survive_a_kill(gateway: Gateway) -> None:
     started, revoked, again, refused = records(gateway)
     assert (started["action"], started["about"]["before"]) == ("daemon.started", "nothing")
     assert len(started["about"]["config"]) == 64
-    assert revoked["actor"] == f"unix uid={os.getuid()} pid={os.getpid()}"
+    assert revoked["actor"] == f"uid {os.getuid()}"
     assert (revoked["outcome"], revoked["about"]) == ("done", {"index": 0, "reason": 3})
     assert (again["action"], again["about"]["before"]) == ("daemon.started", "cut-off")
     assert (refused["action"], refused["outcome"]) == ("revocation", "no-such-attestation")

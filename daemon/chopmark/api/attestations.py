@@ -1,19 +1,23 @@
 """`POST /v1/attestations`: attest one document.
 
+It is attested once for each client, unless asked for again; and once for each idempotency key.
+
 201: it has come as far as was asked for, with its proof. 202: durable, and not so far yet: `signed`
 with a provisional proof, or `recorded`; the proof comes by `GET /v1/proofs/{id}/{index}`. Anything
 else: not recorded.
 """
 
 import msgspec
+from msgspec.structs import replace
 
+from chopmark.api.idempotency import ask, find_earlier, the_entry
 from chopmark.api.limits import ApiLimits
 from chopmark.api.models import AttestationIn, DigestsIn, read_body
 from chopmark.api.ports import Awaited, Gateway
 from chopmark.api.posts import Answer
 from chopmark.api.recording import wait_for_proof
 from chopmark.api.times import Deadline, parse_time
-from chopmark.core.draft import Draft, Recorded
+from chopmark.core.draft import Asking, Draft, Earlier
 from chopmark.core.wording import format_time
 
 
@@ -23,6 +27,7 @@ class AttestationOut(msgspec.Struct, omit_defaults=True):
     `valid_until` is there if it ends, `blinded` if it is so, be it by the catalogue of kinds.
 
     `proof` is there once it is signed; `provisional` if that lacks the quorum that is demanded.
+    `duplicate` says that it was attested before, for this client.
     """
 
     id: str
@@ -36,23 +41,31 @@ class AttestationOut(msgspec.Struct, omit_defaults=True):
     provisional: bool = False
     valid_until: str | None = None
     blinded: bool = False
+    duplicate: bool = False
 
 
 async def attest(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
     """Attest one document."""
     asked = read_body(body, AttestationIn)
     deadline = Deadline(asked.wait)
-    draft = _draft(asked, gateway)
-    recorded = await _record(gateway, limits, draft, asked.wait)
+    asking = ask(asked, again=asked.duplicates == "again")
+    entry = await find_earlier(gateway, asking) or await _record(gateway, limits, asked, asking)
     left = deadline.left()
-    awaited = await wait_for_proof(gateway, recorded.start, asked.until, left, asked.kind)
-    return _answer(gateway, asked, draft, recorded, awaited)
+    awaited = await wait_for_proof(gateway, entry.index, asked.until, left, asked.kind)
+    return _answer(gateway, asked, entry, awaited)
 
 
-async def _record(gateway: Gateway, limits: ApiLimits, draft: Draft, wait: float) -> Recorded:
+async def _record(
+    gateway: Gateway, limits: ApiLimits, asked: AttestationIn, asking: Asking
+) -> Earlier:
+    draft = _draft(asked, gateway)
     if draft.supersedes is not None:
         await gateway.check_supersedes(draft.supersedes)
-    return await gateway.record([draft], max(wait, limits.least_record))
+    recorded = await gateway.record([draft], max(asked.wait, limits.least_record), asking)
+    entry = the_entry(recorded)
+    if recorded.known:
+        return entry
+    return replace(entry, valid_until=draft.valid_until, blinded=draft.blinded)
 
 
 def _draft(asked: AttestationIn, gateway: Gateway) -> Draft:
@@ -60,31 +73,30 @@ def _draft(asked: AttestationIn, gateway: Gateway) -> Draft:
     digests = asked.digests.decoded()
     until = None if asked.valid_until is None else parse_time(asked.valid_until, "valid_until")
     draft = Draft(digests.sha256, asked.kind, digests.sm3, until, asked.supersedes, asked.blinded)
-    terms = gateway.check_draft(draft)
-    if terms == (until, asked.blinded):
+    end, blinded = gateway.check_draft(draft)
+    if (end, blinded) == (until, asked.blinded):
         return draft
-    return msgspec.structs.replace(draft, valid_until=terms.valid_until, blinded=terms.blinded)
+    return replace(draft, valid_until=end, blinded=blinded, default_end=end != until)
 
 
-def _answer(
-    gateway: Gateway, asked: AttestationIn, draft: Draft, recorded: Recorded, awaited: Awaited
-) -> Answer:
+def _answer(gateway: Gateway, asked: AttestationIn, entry: Earlier, awaited: Awaited) -> Answer:
     who = gateway.identity()
     content = AttestationOut(
         who.id,
         who.origin,
-        recorded.start,
-        format_time(recorded.made_at),
+        entry.index,
+        format_time(entry.made_at),
         awaited.state,
         asked.kind,
         _echo(asked.digests),
         None if awaited.proof is None else awaited.proof.decode(),
         awaited.provisional,
-        None if draft.valid_until is None else format_time(draft.valid_until),
-        draft.blinded,
+        None if entry.valid_until is None else format_time(entry.valid_until),
+        entry.blinded,
+        entry.duplicate,
     )
     short = awaited.proof is None or (awaited.provisional and asked.until == "witnessed")
-    location = f"/v1/proofs/{who.id}/{recorded.start}"
+    location = f"/v1/proofs/{who.id}/{entry.index}"
     return Answer(202 if short else 201, content, location)
 
 

@@ -9,6 +9,7 @@ from litestar.exceptions import MethodNotAllowedException
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
+from chopmark.api.idempotency import refuse_key
 from chopmark.api.limits import ApiLimits
 from chopmark.api.models import BatchQuery, read_query
 from chopmark.api.pipeline import Pipeline
@@ -23,6 +24,7 @@ def make_batch_route(gateway: Gateway, limits: ApiLimits) -> ASGIRouteHandler:
     async def attest_batch(scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("method") != "POST":
             raise MethodNotAllowedException(headers={"allow": "POST"})
+        refuse_key(scope["headers"])
         query = read_query(scope["query_string"], BatchQuery)
         await Pipeline(gateway, limits, query).run(receive, Output(send))
 

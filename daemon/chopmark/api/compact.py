@@ -15,6 +15,8 @@ from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
 from chopmark.api.digests import DigestReader
+from chopmark.api.idempotency import refuse_key
+from chopmark.api.identity import client_identity
 from chopmark.api.limits import ApiLimits
 from chopmark.api.models import CompactQuery, read_query
 from chopmark.api.pipeline import ROOM, ClientGoneError
@@ -44,6 +46,7 @@ def make_compact_route(gateway: Gateway, limits: ApiLimits) -> ASGIRouteHandler:
     async def attest_compact(scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("method") != "POST":
             raise MethodNotAllowedException(headers={"allow": "POST"})
+        refuse_key(scope["headers"])
         query = read_query(scope["query_string"], CompactQuery)
         output = Output(send, MEDIA_TYPE)
         error = await _Compact(gateway, limits, query, output).run(receive)
@@ -170,7 +173,9 @@ class _Compact:
         deadline = Deadline(max(self._wait, self._limits.compact_record))
         while True:
             try:
-                return await self._gateway.record_compact(header, first, drafts, deadline.left())
+                return await self._gateway.record_compact(
+                    header, first, drafts, deadline.left(), client_identity()
+                )
             except TryAgainError as error:
                 # Nothing was recorded: wait for room, as a batch does.
                 if error.code != "queue-full" or deadline.left() < ROOM:

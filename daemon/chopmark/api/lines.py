@@ -37,6 +37,7 @@ class Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     valid_until: str | None = None
     supersedes: Index | None = None
     blinded: bool = False
+    key: str | None = None
 
 
 class Fault(msgspec.Struct, frozen=True, gc=False):
@@ -117,7 +118,7 @@ def read_alike(block: bytes, limit: int, check: Callable[[Draft], Terms]) -> Dra
     """
     stride = block.index(b"\n") + 1
     line = _decode_line(block[: stride - 1], limit)
-    if isinstance(line, Fault) or (line.sm3, line.supersedes) != (None, None):
+    if isinstance(line, Fault) or (line.sm3, line.supersedes, line.key) != (None, None, None):
         return None
     digits = line.sha256.encode()
     before, found, after = block[:stride].partition(digits)
@@ -131,7 +132,8 @@ def read_alike(block: bytes, limit: int, check: Callable[[Draft], Terms]) -> Dra
         first = make_draft(line, {}, check)
     except ChopmarkError:
         return None
-    return Drafts(digests, first.kind, None, first.valid_until, blinded=first.blinded)
+    terms = first.kind, None, first.valid_until
+    return Drafts(digests, *terms, blinded=first.blinded, default_end=first.default_end)
 
 
 def make_draft(line: Line, checked: dict[Asked, Terms], check: Callable[[Draft], Terms]) -> Draft:
@@ -154,8 +156,9 @@ def make_draft(line: Line, checked: dict[Asked, Terms], check: Callable[[Draft],
         text = line.valid_until
         until = None if text is None else parse_time(text, "valid_until")
         checked[asked] = check(Draft(sha256, line.kind, sm3, until, blinded=line.blinded))
-    terms = checked[asked]
-    return Draft(sha256, line.kind, sm3, terms.valid_until, line.supersedes, terms.blinded)
+    end, blinded = checked[asked]
+    by_default = end is not None and line.valid_until is None
+    return Draft(sha256, line.kind, sm3, end, line.supersedes, blinded, by_default)
 
 
 def fault_of(error: ChopmarkError) -> Fault:

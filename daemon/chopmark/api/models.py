@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Meta
 
 from chopmark.api.limits import DEFAULT_WAIT, MAX_WAIT
-from chopmark.api.ports import Until
+from chopmark.api.ports import Duplicates, Until
 from chopmark.core.digest import Digests
 from chopmark.core.entry import KIND, REASONS
 from chopmark.core.errors import MalformedError
@@ -62,6 +62,7 @@ class AttestationIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     blinded: bool = False
     wait: Wait = DEFAULT_WAIT
     until: Until = "witnessed"
+    duplicates: Duplicates = "first"
 
 
 class RevocationIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -89,6 +90,7 @@ class BatchQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     proofs: bool = False
     wait: Wait = DEFAULT_WAIT
     until: Until = "signed"
+    duplicates: Duplicates = "first"
 
 
 class CompactQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

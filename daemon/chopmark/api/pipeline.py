@@ -8,12 +8,16 @@ nothing more is read from it.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Final
 
 from litestar.types import Receive
+from msgspec.structs import replace as replace_field
 
-from chopmark.api.answers import Settled, outcomes, render, render_some
+from chopmark.api.answers import Settled, outcomes, place_of, render, render_some, settle
+from chopmark.api.idempotency import bind
+from chopmark.api.identity import client_identity
 from chopmark.api.limits import ApiLimits
 from chopmark.api.lines import (
     Asked,
@@ -31,8 +35,9 @@ from chopmark.api.recording import is_signed, is_witnessed
 from chopmark.api.stream import Output
 from chopmark.api.times import Deadline
 from chopmark.core.catalogue import Terms
-from chopmark.core.draft import Draft, Drafts, Recorded
+from chopmark.core.draft import Asking, Draft, Drafts, Recorded
 from chopmark.core.errors import ChopmarkError, TryAgainError
+from chopmark.core.idempotency import Key
 
 IDLE: Final = "batch-idle"
 _PIECES: Final = 4
@@ -186,24 +191,26 @@ class Pipeline:
             block = await self._lines.next_group()
             if not block:
                 break
-            faults, drafts = await self._decode(block)
+            faults, drafts, asking = await self._decode(block)
             count = block.count(b"\n")
             await self._backlog.take(1 + len(faults))
             self._settling += 1
             self._touch()
-            settling = self._settle(first, count, faults, drafts)
+            settling = self._settle(Settled(first, count, faults), drafts, asking)
             self._groups.put_nowait(tasks.create_task(settling, name=f"batch line {first}"))
             first += count
         self._groups.put_nowait(None)
 
-    async def _decode(self, block: bytes) -> tuple[dict[int, Fault], list[Draft | Drafts]]:
+    async def _decode(self, block: bytes) -> tuple[dict[int, Fault], list[Draft | Drafts], Asking]:
         faults: dict[int, Fault] = {}
         drafts: list[Draft | Drafts] = []
+        keys: dict[int, Key] = {}
+        asking = Asking(client_identity(), self._query.duplicates == "again", keys)
         if self._failure is not None:  # nothing more will be recorded: spare the work
-            return faults, drafts
+            return faults, drafts, asking
         check = self._gateway.check_draft
         if (alike := read_alike(block, self._limits.line, check)) is not None:
-            return faults, [alike]
+            return faults, [alike], asking
         decoded = decode_lines(block, self._limits.line)
         checked: dict[Asked, Terms] = {}
         for offset, line in enumerate(decoded):
@@ -214,56 +221,62 @@ class Pipeline:
                 draft = make_draft(line, checked, self._gateway.check_draft)
                 if draft.supersedes is not None:
                     await self._gateway.check_supersedes(draft.supersedes)
+                if line.key is not None:
+                    keys[len(drafts)] = bind(line.key, replace_field(line, key=None))
                 drafts.append(draft)
             except ChopmarkError as error:
                 faults[offset] = fault_of(error)
-        return faults, drafts
+        return faults, drafts, asking
 
     async def _settle(
-        self, first: int, count: int, faults: dict[int, Fault], drafts: Sequence[Draft | Drafts]
+        self, group: Settled, drafts: Sequence[Draft | Drafts], asking: Asking
     ) -> Settled:
         try:
-            recorded = await self._record_in_slot(drafts)
+            recorded = await self._record_in_slot(drafts, asking)
             if recorded is None:
-                return Settled(first, count, faults, failure=self._failure)
+                return replace(group, failure=self._failure)
             kinds = {draft.kind for draft in drafts}
             minutes = _find_blinded(drafts)
             del drafts  # they are recorded: many groups may wait for a slow HSM
-            state = await self._wait(recorded, kinds)
+            group = settle(group, recorded)
+            self._backlog.give(-len(recorded.known))  # they weigh as faults do
+            state = await self._wait(recorded.last, kinds)
             provisional = state == "signed" and self._gateway.demands_quorum()
-            return Settled(first, count, faults, recorded, state, provisional, minutes=minutes)
+            return replace(group, state=state, provisional=provisional, minutes=minutes)
         except ChopmarkError as error:
             self._failure = fault_of(error)
-            return Settled(first, count, faults, failure=self._failure)
+            return replace(group, failure=self._failure)
         finally:
             self._unsigned.release()
             self._settling -= 1
             self._touch()
 
-    async def _record_in_slot(self, drafts: Sequence[Draft | Drafts]) -> Recorded | None:
+    async def _record_in_slot(
+        self, drafts: Sequence[Draft | Drafts], asking: Asking
+    ) -> Recorded | None:
         """Record, and make room for the next group; None where there is nothing to record."""
         try:
             if self._failure is not None or not drafts:
                 return None
-            return await self._record(drafts)
+            return await self._record(drafts, asking)
         finally:
             self._slots.release()
 
-    async def _wait(self, recorded: Recorded, kinds: set[str]) -> str:
-        """How far a run of these kinds has come by the time that the client waits."""
+    async def _wait(self, last: int, kinds: set[str]) -> str:
+        """How far all up to an entry, of these kinds, has come when the client waits no longer."""
         deadline = Deadline(self._query.wait)
-        if not await is_signed(self._gateway, recorded, deadline.left()):
+        if not await is_signed(self._gateway, last, deadline.left()):
             return "recorded"
         if self._query.until == "signed" or not self._gateway.demands_quorum():
             return "signed"
-        witnessed = await is_witnessed(self._gateway, recorded, deadline.left(), kinds)
+        witnessed = await is_witnessed(self._gateway, last, deadline.left(), kinds)
         return "witnessed" if witnessed else "signed"
 
-    async def _record(self, drafts: Sequence[Draft | Drafts]) -> Recorded:
+    async def _record(self, drafts: Sequence[Draft | Drafts], asking: Asking) -> Recorded:
         deadline = Deadline(max(self._query.wait, self._limits.least_record))
         while True:
             try:
-                return await self._gateway.record(drafts, deadline.left())
+                return await self._gateway.record(drafts, deadline.left(), asking)
             except TryAgainError as error:
                 # Nothing was recorded. Single requests are turned away; a batch can wait for room.
                 if error.code != "queue-full" or deadline.left() < ROOM:
@@ -278,13 +291,13 @@ class Pipeline:
             else:
                 await self._write(render(settled), output)
             self._answered += settled.count
-            self._backlog.give(1 + len(settled.faults))
+            self._backlog.give(1 + settled.weight)
         await output.finish()
 
     async def _answer_with_proofs(self, settled: Settled, output: Output) -> None:
         lines = outcomes(settled)
         while some := list(islice(lines, self._limits.proofs)):
-            indexes = [outcome for _, outcome in some if isinstance(outcome, int)]
+            indexes = [place for _, outcome in some if (place := place_of(outcome)) is not None]
             proofs = await self._read_proofs(indexes)
             await self._write(b"".join(render_some(settled, some, proofs)), output)
 
@@ -292,7 +305,7 @@ class Pipeline:
         if not indexes:
             return {}
         try:
-            proofs = await self._gateway.proofs(indexes[0], len(indexes))
+            proofs = await self._gateway.proofs(indexes)
         except ChopmarkError:  # signed all the same: the proof can be asked for later
             return {}
         return dict(zip(indexes, proofs, strict=True))

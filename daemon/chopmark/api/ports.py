@@ -10,7 +10,8 @@ from typing import Any, Literal, Protocol, Self
 from chopmark.core.catalogue import Terms
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.digest import Digests
-from chopmark.core.draft import Draft, Drafts, Recorded
+from chopmark.core.draft import PLAINLY, Asking, Draft, Drafts, Earlier, Recorded
+from chopmark.core.idempotency import Key
 from chopmark.core.verdict import Question, Verdict
 
 
@@ -26,6 +27,9 @@ class Asked:
 
 Until = Literal["witnessed", "signed"]
 """What a request waits for."""
+Duplicates = Literal["first", "again"]
+"""What becomes of a document that the client has had attested before: the answer is the first
+attestation that lives, or it is attested again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +188,17 @@ class Gateway(Protocol):
         """Refuse a supersession of anything but an earlier attestation of our log."""
         ...
 
-    async def record(self, drafts: Sequence[Draft | Drafts], seconds: float) -> Recorded:
+    async def earlier(self, key: Key) -> Earlier | None:
+        """What an idempotency key stands for already; None if it is new (`key-reused`)."""
+        ...
+
+    async def record(
+        self, drafts: Sequence[Draft | Drafts], seconds: float, asking: Asking = PLAINLY
+    ) -> Recorded:
         """Append attestations as one run; they are durable once this returns.
+
+        What is known already is not appended, be it by its idempotency key or as a duplicate:
+        `Recorded.known` says so. A key is kept in the transaction of its entry.
 
         Digests are bare; those of blinded drafts are hidden here. Runs are appended in the order
         of the calls, those with blinded drafts in their own; several may be waiting at once.
@@ -210,7 +223,7 @@ class Gateway(Protocol):
         ...
 
     async def record_compact(
-        self, header: Header, first: int, drafts: Drafts, seconds: float
+        self, header: Header, first: int, drafts: Drafts, seconds: float, client: str = ""
     ) -> Run:
         """As `record`, for the digests of a request from its number `first` on.
 
@@ -223,7 +236,9 @@ class Gateway(Protocol):
         """The end of an answer with these signed runs; None if there is no signed head yet."""
         ...
 
-    async def revoke(self, index: int, reason: int, seconds: float) -> Recorded:
+    async def revoke(
+        self, index: int, reason: int, seconds: float, asking: Asking = PLAINLY
+    ) -> Recorded:
         """Append a revocation of an earlier attestation of our log (`no-such-attestation`)."""
         ...
 
@@ -261,8 +276,8 @@ class Gateway(Protocol):
         """
         ...
 
-    async def proofs(self, start: int, count: int) -> list[bytes]:
-        """Proofs of a run of our own signed entries, in order."""
+    async def proofs(self, indexes: Sequence[int]) -> list[bytes]:
+        """Proofs of our own signed entries, in this order."""
         ...
 
     async def verify(self, asked: Asked) -> Verdict:

@@ -15,6 +15,7 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
+from chopmark.api.idempotency import KEY, find_key
 from chopmark.api.limits import ApiLimits
 from chopmark.api.ports import Gateway
 from chopmark.api.problems import NO_STORE
@@ -61,6 +62,7 @@ def post_json(path: str, handle: Handler, gateway: Gateway, limits: ApiLimits) -
     async def route(scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("method") != "POST":
             raise MethodNotAllowedException(headers={"allow": "POST"})
+        KEY.set(find_key(scope["headers"]))
         body = await _read_in_time(scope, receive, limits)
         if body is not None:
             await _send(send, await handle(body, gateway, limits))

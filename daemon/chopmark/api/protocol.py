@@ -18,7 +18,8 @@ from litestar.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from chopmark.api.guard import is_local
-from chopmark.api.identity import CALLER, describe_peer
+from chopmark.api.idempotency import HEADER, KEY
+from chopmark.api.identity import CALLER, OURSELVES, identify
 from chopmark.api.limits import ApiLimits
 from chopmark.api.posts import Handler
 from chopmark.api.problems import Problem, send_problem
@@ -69,7 +70,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     limits: ApiLimits
     refusals: Refusals
     short: ShortRoutes | None
-    _caller = ""
+    _caller = OURSELVES
     _in_head = False
     _head = 0
     _heads = 0
@@ -78,6 +79,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     _handler: Handler | None = None
     _plain = True
     _read = b""
+    _key: bytes | None = None
     _delayed: TimerHandle | None = None
     _stalled: TimerHandle | None = None
     _untouched = True
@@ -86,7 +88,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Begin to wait for the first head."""
         super().connection_made(transport)
-        self._caller = describe_peer(transport)
+        self._caller = identify(transport)
         if len(self.connections) > self.limits.connections + self.limits.refused:
             self.refusals.count("too-many-connections")
             self.transport.abort()
@@ -132,6 +134,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin to count."""
         self._in_head, self._head, self._unfinished, self._plain = True, 0, 0, True
+        self._key = None
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -146,6 +149,9 @@ class _BoundedProtocol(HttpToolsProtocol):
         name = name.lower()
         if name == b"content-length":
             self._plain &= value.isdigit() and len(value) < 6 and int(value) <= _SMALL
+        elif name == HEADER:
+            self._plain &= self._key is None  # two of them are left to the long way
+            self._key = value
         elif name in _UNUSUAL and value.lower() != b"keep-alive":
             self._plain = False
 
@@ -178,7 +184,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._stop_delay()
         handle, body = self._handler, self._read
         self._handler, self._read = None, b""
-        self._go_short(handle, body)
+        self._go_short(handle, body, self._key)
 
     def _find_handler(self) -> Handler | None:
         if self.short is None:
@@ -207,15 +213,19 @@ class _BoundedProtocol(HttpToolsProtocol):
         if read:
             super().on_body(read)
 
-    def _go_short(self, handle: Handler, body: bytes) -> None:
+    def _go_short(self, handle: Handler, body: bytes, key: bytes | None) -> None:
         exchange = _Exchange(_NOBODY_WAITS)
         self.cycle = exchange
         self._close_after_answer()
-        task: Task[None] = self.loop.create_task(self._exchange(exchange, handle, body))
+        task: Task[None] = self.loop.create_task(self._exchange(exchange, handle, body, key))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def _exchange(self, exchange: _Exchange, handle: Handler, body: bytes) -> None:
+    async def _exchange(
+        self, exchange: _Exchange, handle: Handler, body: bytes, key: bytes | None
+    ) -> None:
+        if key is not None:
+            KEY.set(key)  # for this task
         assert self.short is not None, "it found the handler"  # noqa: S101
         self._answer(exchange, await self.short.answer(handle, body))
 

@@ -5,42 +5,39 @@ import logging
 from collections.abc import Collection
 
 from chopmark.api.ports import Awaited, Gateway, Until
-from chopmark.core.draft import Recorded
 from chopmark.core.errors import ChopmarkError
 
 _log = logging.getLogger(__name__)
 
 
-async def is_signed(gateway: Gateway, recorded: Recorded, seconds: float) -> bool:
-    """Wait until all of a run is signed.
+async def is_signed(gateway: Gateway, last: int, seconds: float) -> bool:
+    """Wait until all up to an entry is signed.
 
-    False also when waiting fails, for the run is recorded all the same and will be signed.
+    False also when waiting fails, for it is recorded all the same and will be signed.
     """
     try:
-        return await gateway.wait_signed(recorded.start + recorded.count - 1, seconds)
+        return await gateway.wait_signed(last, seconds)
     except ChopmarkError as error:
-        _log.warning("entry %d is recorded, and not signed yet: %s", recorded.start, error)
+        _log.warning("entry %d is recorded, and not signed yet: %s", last, error)
         return False
 
 
-async def is_witnessed(
-    gateway: Gateway, recorded: Recorded, seconds: float, kinds: Collection[str]
-) -> bool:
-    """Wait until a quorum has cosigned a head over all of a run of these kinds; as `is_signed`."""
+async def is_witnessed(gateway: Gateway, last: int, seconds: float, kinds: Collection[str]) -> bool:
+    """Wait until a quorum has cosigned a head over entries of these kinds; as `is_signed`."""
     try:
-        return await gateway.wait_witnessed(recorded.start + recorded.count - 1, seconds, kinds)
+        return await gateway.wait_witnessed(last, seconds, kinds)
     except ChopmarkError as error:
-        _log.warning("entry %d is not witnessed yet: %s", recorded.start, error)
+        _log.warning("entry %d is not witnessed yet: %s", last, error)
         return False
 
 
-async def is_signed_before_stop(gateway: Gateway, recorded: Recorded, seconds: float) -> bool:
+async def is_signed_before_stop(gateway: Gateway, last: int, seconds: float) -> bool:
     """As `is_signed`, for a request of its own: a stop of the server ends the wait.
 
     The cancellation goes no further, for the caller must hear that the entry is recorded.
     """
     try:
-        return await is_signed(gateway, recorded, seconds)
+        return await is_signed(gateway, last, seconds)
     except asyncio.CancelledError:
         return False
 

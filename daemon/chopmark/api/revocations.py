@@ -5,6 +5,7 @@
 
 import msgspec
 
+from chopmark.api.idempotency import ask, find_earlier, the_entry
 from chopmark.api.limits import ApiLimits
 from chopmark.api.models import RevocationIn, read_body
 from chopmark.api.ports import Gateway
@@ -30,17 +31,20 @@ async def revoke(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
     """Revoke one attestation."""
     asked = read_body(body, RevocationIn)
     deadline = Deadline(asked.wait)
-    seconds = max(asked.wait, limits.least_record)
-    recorded = await gateway.revoke(asked.index, asked.reason, seconds)
-    signed = await is_signed_before_stop(gateway, recorded, deadline.left())
+    asking = ask(asked, again=True)
+    entry = await find_earlier(gateway, asking)
+    if entry is None:
+        seconds = max(asked.wait, limits.least_record)
+        entry = the_entry(await gateway.revoke(asked.index, asked.reason, seconds, asking))
+    signed = await is_signed_before_stop(gateway, entry.index, deadline.left())
     who = gateway.identity()
     content = RevocationOut(
         who.id,
         who.origin,
-        recorded.start,
+        entry.index,
         asked.index,
         asked.reason,
-        format_time(recorded.made_at),
+        format_time(entry.made_at),
         "signed" if signed else "recorded",
     )
     return Answer(201 if signed else 202, content)

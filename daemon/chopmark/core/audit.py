@@ -43,7 +43,7 @@ class Record:
 
     Attributes:
         time: by the gateway's clock as it was, ms since the Unix epoch.
-        actor: who: `gateway`, or a caller, such as `unix uid=1000`.
+        actor: who: `gateway`, or a caller, such as `uid 1000`.
         action: what, a stable code such as `hsm.away`.
         outcome: how it ended, `done` or the code of an error.
         about: what it was about: at most 16 texts and natural numbers, by name.

@@ -1,11 +1,14 @@
 """What a client asks to have attested, before the sequencer gives it a time and an index."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
 from chopmark.core.entry import Attestation
-from chopmark.core.errors import MalformedError
+from chopmark.core.errors import ChopmarkError, MalformedError
+from chopmark.core.idempotency import Key
 
 _DIGEST = 32
 
@@ -14,6 +17,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     """An attestation to be made; see `Attestation` for the fields.
 
     A blinded one has its bare digests until it is blinded, just before it is recorded.
+    `default_end` says that the end of validity was set by the catalogue, and not asked for.
     """
 
     sha256: bytes
@@ -22,6 +26,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     valid_until: int | None = None
     supersedes: int | None = None
     blinded: bool = False
+    default_end: bool = False
 
     def __len__(self) -> int:
         """One; as `Drafts`."""
@@ -63,6 +68,7 @@ class Drafts(msgspec.Struct, frozen=True, gc=False):
     valid_until: int | None = None
     supersedes: int | None = None
     blinded: bool = False
+    default_end: bool = False
 
     def __len__(self) -> int:
         """How many they are."""
@@ -85,14 +91,63 @@ class Drafts(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
-    """Entries that are durable in our log, in the order asked: [start, start + count).
+class Asking:
+    """How entries are asked for, beside what is to be in them.
 
     Attributes:
+        client: who asks; empty for ourselves.
+        again: whether to attest anew what this client has attested already.
+        keys: idempotency keys, by the place in the run of what they stand for.
+    """
+
+    client: str = ""
+    again: bool = True
+    keys: Mapping[int, Key] = field(default_factory=dict)
+
+
+PLAINLY: Final = Asking()
+"""Without a key, whatever was there before."""
+
+
+class Earlier(msgspec.Struct, frozen=True, gc=False):
+    """An entry that was there before, and stands for what is asked for.
+
+    Attributes:
+        index: in the log.
+        made_at: ms since the Unix epoch.
+        valid_until: end of its validity (ms), if it ends.
+        duplicate: whether it is the first of duplicates; false where an idempotency key names it.
+        blinded: whether it is.
+    """
+
+    index: int
+    made_at: int
+    valid_until: int | None = None
+    duplicate: bool = True
+    blinded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of a run: its entries are durable in our log, in the order asked.
+
+    Attributes:
+        start: index of the first new entry.
+        count: new entries, [start, start + count).
         made_at: their common time, ms since the Unix epoch; the minute only if all are blinded.
             If some are, these say its minute.
+        known: by place in the run, what needed no new entry: one that was there before, or why its
+            idempotency key stands for something else.
     """
 
     start: int
     count: int
     made_at: int
+    known: Mapping[int, Earlier | ChopmarkError] = field(default_factory=dict)
+
+    @property
+    def last(self) -> int:
+        """Index of the newest entry that the run stands for; -1 if there is none."""
+        newest = self.start + self.count - 1 if self.count else -1
+        earlier = (one.index for one in self.known.values() if isinstance(one, Earlier))
+        return max(earlier, default=newest) if newest < 0 else newest

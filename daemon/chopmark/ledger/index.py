@@ -13,7 +13,7 @@ Derived data: it may lag, be lost and be rebuilt from the entries. Rules:
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,7 @@ import numpy as np
 from chopmark.core.errors import ChopmarkError, InternalError, TryAgainError
 from chopmark.core.text import MAX_INT
 from chopmark.ledger.chain import choose_merge, open_chain, remove
-from chopmark.ledger.packed import SPAN, read_word
+from chopmark.ledger.packed import PLACE, SPAN, Keys, read_word
 from chopmark.ledger.parts import Part, Parts
 from chopmark.ledger.run import DamagedRunError, Run, merge_runs, write_run
 from chopmark.ledger.tail import Tail
@@ -112,6 +112,17 @@ class DigestIndex:
             if part.start < below and len(found) < limit:
                 found[:0] = self._look(part, word, below, limit - len(found))
         return found
+
+    def all_words(self) -> Iterator[Keys]:
+        """The words of all digests that are in, some at a time, in no order.
+
+        Raises:
+            OSError, DamagedRunError: look-ups that come upon the damage see to it.
+        """
+        view = self._parts.view
+        for part in (*view.parts, view.tail):
+            keys = part.all_keys() if isinstance(part, Run) else iter([part.keys(part.start)])
+            yield from (some & ~PLACE for some in keys)
 
     def wait_for_room(self) -> bool:
         """Wait until `put_many` takes more; false when the index is being closed."""

@@ -2,19 +2,23 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.columns import Columns
+from chopmark.core.errors import TryAgainError
 from chopmark.core.keys import VerifierKey
+from chopmark.ledger.beside import NOTHING, Beside
+from chopmark.ledger.duplicates import Duplicates
 from chopmark.ledger.filler import Filler
-from chopmark.ledger.index import MAX_FOUND, DigestIndex
+from chopmark.ledger.index import MAX_FOUND, RETRY, DigestIndex
 from chopmark.ledger.pruning import PREFIX, PrunedError
 from chopmark.ledger.reader import Reader
-from chopmark.ledger.requests import Part
-from chopmark.ledger.seeds import KeptSeed, Sealed
+from chopmark.ledger.run import DamagedRunError
+from chopmark.ledger.seeds import Sealed
+from chopmark.ledger.sieve import Sieve
 from chopmark.ledger.store import LogState, Store, keys_of
 from chopmark.ledger.summary import summarise
 from chopmark.ledger.worker import Worker
@@ -57,7 +61,10 @@ class Log:
             self._filler = Filler(path, self._index, lambda: self._store.size)
             undo.callback(self._close_index)
             self._filler.begin(self._reader)
+            self._beside_writer = Reader(path)
             undo.pop_all()
+        self.duplicates = Duplicates(self._index, self._beside_writer)
+        self.sieve = Sieve()
         self._writing = Worker(f"write-{path.stem}")
         self._reading = reading
         self._moved = asyncio.Event()
@@ -138,14 +145,27 @@ class Log:
         runs: Sequence[Columns],
         leaves: Sequence[bytes] | None = None,
         head: tuple[Checkpoint, bytes] | None = None,
-        parts: Sequence[tuple[bytes, Part]] = (),
-        seeds: Sequence[KeptSeed] = (),
+        beside: Beside = NOTHING,
     ) -> Checkpoint:
         """See `Store.append`; the digest index follows. Call it on the writer's thread."""
         start = self._store.size
-        reached, digests = self._store.append(runs, leaves, head, parts, seeds)
+        reached, digests = self._store.append(runs, leaves, head, beside)
         self._index.put_many(start, digests)
         return reached
+
+    async def load_sieve(self) -> None:
+        """Have the sieve know what was attested before now, as soon as the index does."""
+        while True:
+            # Damage is seen to by whoever looks a digest up; and there may be too much to do.
+            with suppress(OSError, DamagedRunError, TryAgainError):
+                if await self._reading.run(self._load_sieve):
+                    return
+            await asyncio.sleep(RETRY)
+
+    def _load_sieve(self) -> bool:
+        if self._index.is_whole:
+            self.sieve.load(self._index.all_words())
+        return self.sieve.loaded
 
     def find(self, digest: bytes) -> list[tuple[int, bytes | None]]:
         """Signed entries that name this SHA-256, newest first. Call it on the readers' thread.
@@ -187,6 +207,7 @@ class Log:
         """Finish what was begun, and close the files, each on the thread that uses it."""
         await self._reading.run(self._reader.close)
         await self._writing.run(self._close_index)
+        await self._writing.run(self._beside_writer.close)
         await self._writing.run(self._store.close)  # the last to close writes the log back
         self._writing.close()
 

@@ -16,8 +16,9 @@ SPAN: Final = 1 << 24
 """Entries that one run may cover: what the lower 24 bits can count."""
 KEY: Final = 8
 """Bytes of a key."""
+PLACE: Final = np.uint64(SPAN - 1)
+"""The bits of a key that say which entry."""
 _DIGEST: Final = 32
-_PLACE: Final = np.uint64(SPAN - 1)
 Keys = NDArray[np.uint64]
 
 
@@ -38,6 +39,12 @@ def read_word(digest: bytes) -> int:
     return int.from_bytes(digest[:5], "big") * SPAN
 
 
+def read_words(digests: bytes) -> Keys:
+    """The words of digests that are joined."""
+    first = np.frombuffer(digests, ">u8")[:: _DIGEST // KEY].astype(np.uint64)
+    return first & ~PLACE
+
+
 def read_batch(start: int, digests: Sequence[bytes | None]) -> Batch:
     """The digests of the entries from `start` on; some 0.05 µs each."""
     try:
@@ -50,8 +57,7 @@ def read_batch(start: int, digests: Sequence[bytes | None]) -> Batch:
         places = np.arange(len(digests), dtype=np.uint64)
     if len(joined) != _DIGEST * len(places):
         raise ValueError("a SHA-256 digest has 32 bytes")
-    first = np.frombuffer(joined, ">u8")[:: _DIGEST // KEY].astype(np.uint64)
-    return Batch(first & ~_PLACE, places + np.uint64(start))
+    return Batch(read_words(joined), places + np.uint64(start))
 
 
 def newest(keys: memoryview, word: int, below: int, limit: int) -> list[int]:

@@ -81,7 +81,8 @@ _TRUST: Final = "".join(
         *(tables.ROSTER, tables.RETENTION, tables.AUDIT),
     )
 )
-_MIGRATIONS: Final = (_TABLES, _REQUESTS, _TRUST, tables.SEED)
+_DAY: Final = tables.SEED + tables.IDEMPOTENCY
+_MIGRATIONS: Final = (_TABLES, _REQUESTS, _TRUST, _DAY)
 """Script i takes a database from version i to i + 1."""
 
 

@@ -7,23 +7,33 @@ the same steps on what is stored: what was appended but not signed is signed the
 """
 
 import asyncio
+import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
 
+import numpy as np
+
 from chopmark.core.blinding import whole_minute
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.columns import Columns, frame_entries, make_columns
-from chopmark.core.draft import Draft, Drafts, Recorded
+from chopmark.core.draft import PLAINLY, Asking, Draft, Drafts, Recorded
 from chopmark.core.entry import Adoption, Commitment, Revocation, encode_entry
 from chopmark.core.errors import ChopmarkError, RefusedError, TryAgainError
+from chopmark.core.merkle import HASH
 from chopmark.core.note import Note
 from chopmark.core.ports import Clock, Signer
+from chopmark.ledger.beside import Beside
+from chopmark.ledger.idempotency import forget_some, has_old
+from chopmark.ledger.known import Fresh, leave_out, pick
 from chopmark.ledger.log import Log
+from chopmark.ledger.packed import read_words
 from chopmark.ledger.requests import Claim, Part
 from chopmark.ledger.seeds import KeptSeed, Sealed
+from chopmark.ledger.sieve import Sieve
 from chopmark.ledger.store import Store
 
 MAX_INTAKE: Final = 65_536
@@ -32,6 +42,8 @@ MAX_BATCH: Final = 16_384
 """Entries in one transaction: some 2 MB, 30 ms of work, so that nobody waits long behind it."""
 RETRY: Final = 1.0
 """Seconds between attempts to sign while the HSM is away."""
+FORGET: Final = 60.0
+"""Seconds between looks for idempotency keys that are over."""
 
 Make = Callable[[int], Adoption | Commitment]
 """Makes an entry of the time at which it is made."""
@@ -47,6 +59,7 @@ class _Run:
     done: asyncio.Future[Recorded]
     claim: Claim | None = None
     sealed: Sealed | None = None
+    asking: Asking = PLAINLY
     begun: bool = False
     count: int = field(init=False)
     """Entries."""
@@ -144,6 +157,8 @@ class Sequencer:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._append_all(), name="sequencer-append")
                 tasks.create_task(self._sign_all(), name="sequencer-sign")
+                tasks.create_task(self._log.load_sieve(), name="sequencer-sieve")
+                tasks.create_task(self._forget_keys(), name="sequencer-keys")
         finally:
             self._intake.close()
 
@@ -153,14 +168,18 @@ class Sequencer:
         seconds: float,
         claim: Claim | None = None,
         sealed: Sealed | None = None,
+        asking: Asking = PLAINLY,
     ) -> Recorded:
         """Append entries as one run; durable once this returns.
+
+        What is known already, by its idempotency key or as a duplicate, is not appended again.
 
         Args:
             items: what to make entries of; drafts that are blinded hold no bare digests any more.
             seconds: to wait for the disk; see `_give_up`.
             claim: the part of a request that they are, if it may be resumed.
             sealed: the seed of those that are blinded.
+            asking: for whom, and how.
 
         Raises:
             TryAgainError: `not-recorded`, `queue-full`, what `refuse` gives, or what keeps heads
@@ -170,7 +189,7 @@ class Sequencer:
         """
         if self._stalled is not None:
             raise _again(self._stalled)
-        run = _Run(items, asyncio.get_running_loop().create_future(), claim, sealed)
+        run = _Run(items, asyncio.get_running_loop().create_future(), claim, sealed, asking)
         if (refusal := self.refuse(self.waiting + run.count)) is not None:
             raise refusal
         if run.count > MAX_BATCH:
@@ -211,6 +230,20 @@ class Sequencer:
         message = "the deadline passed before the attestation was recorded"
         raise TryAgainError("not-recorded", message, hint="send it again", retry_after=1)
 
+    async def _forget_keys(self) -> None:
+        """Remove idempotency keys that are over, some at a time, beside everything else."""
+        while True:
+            with suppress(TryAgainError):  # the disk is full, or there is too much to do
+                while await self._log.read(lambda reader, _: reader.look(self._have_old_keys)):
+                    await self._log.write(lambda store: store.change(self._forget_some_keys))
+            await asyncio.sleep(FORGET)
+
+    def _have_old_keys(self, db: sqlite3.Connection) -> bool:
+        return has_old(db, self._clock.now_ms())
+
+    def _forget_some_keys(self, db: sqlite3.Connection) -> None:
+        forget_some(db, self._clock.now_ms())
+
     async def _append_all(self) -> None:
         while True:
             await self._intake.arrived.wait()
@@ -241,11 +274,14 @@ class Sequencer:
         self, store: Store, batch: Sequence[_Run], now: int
     ) -> tuple[list[Recorded | ChopmarkError], Checkpoint]:
         """On the writer's thread: append what can be made entries, in one transaction."""
-        making = _Making(store, max(now, store.state.made_last))
-        results = [making.add(run) for run in batch]
-        if not making.runs:
+        now = max(now, store.state.made_last)
+        making = _Making(store, now, Fresh(store, self._log.duplicates, now))
+        suspects = _suspects(self._log.sieve, batch)
+        results = [making.add(run, some) for run, some in zip(batch, suspects, strict=True)]
+        beside = making.beside()
+        if not making.runs and not beside.records:
             return results, _reach(store)
-        return results, self._log.append_now(making.runs, parts=making.parts, seeds=making.seeds)
+        return results, self._log.append_now(making.runs, beside=beside)
 
     def _answer(self, run: _Run, result: Recorded | ChopmarkError) -> None:
         if isinstance(result, ChopmarkError):
@@ -287,28 +323,56 @@ class _Making:
 
     store: Store
     made_at: int
+    fresh: Fresh
     runs: list[Columns] = field(default_factory=list)
     count: int = 0
     parts: list[tuple[bytes, Part]] = field(default_factory=list)
     seeds: list[KeptSeed] = field(default_factory=list)
+    clients: list[tuple[int, str]] = field(default_factory=list)
 
-    def add(self, run: _Run) -> Recorded | ChopmarkError:
-        """Make a run's entries; what cannot be made is refused, and disturbs no other."""
+    def add(self, run: _Run, suspects: Sequence[int]) -> Recorded | ChopmarkError:
+        """Make a run's entries; what cannot be made is refused, and disturbs no other.
+
+        Args:
+            run: what is asked for.
+            suspects: places in it of what may have been attested before.
+        """
         try:
             if run.claim is not None:
                 self._check(run.claim)
-            self.runs += _make_all(run.items, self.made_at)
+            if run.asking.keys:
+                self.store.check_room(len(self.fresh.named) + len(run.asking.keys))
+            made = _make_all(run.items, self.made_at)
         except ChopmarkError as error:
             return error
-        made_at = _made_at(run.items, self.made_at)
-        recorded = Recorded(self.store.size + self.count, run.count, made_at)
-        if run.claim is not None:
-            part = Part(run.claim.first, recorded.start, run.count, made_at)
-            self.parts.append((run.claim.request, part))
-        if run.sealed is not None:
-            self.seeds.append(KeptSeed(recorded.start, run.count, run.sealed))
-        self.count += run.count
+        recorded = self._look(run, suspects)
+        self.runs += leave_out(made, recorded.known) if recorded.known else made
+        self.count += recorded.count
+        self._note(run, recorded)
         return recorded
+
+    def beside(self) -> Beside:
+        """What is written with them."""
+        return Beside(self.parts, self.clients, self.fresh.records(), self.seeds)
+
+    def _look(self, run: _Run, suspects: Sequence[int]) -> Recorded:
+        start, made_at = self.store.size + self.count, _made_at(run.items, self.made_at)
+        if not suspects and not run.asking.keys:
+            return Recorded(start, run.count, made_at)
+        drafts = pick(run.items, sorted({*suspects, *run.asking.keys}))
+        known = self.fresh.look(drafts, run.asking, start, made_at)
+        return Recorded(start, run.count - len(known), made_at, known)
+
+    def _note(self, run: _Run, recorded: Recorded) -> None:
+        """What is kept of a run beside its entries."""
+        if run.claim is not None:
+            part = Part(run.claim.first, recorded.start, run.count, recorded.made_at)
+            self.parts.append((run.claim.request, part))
+        if run.sealed is not None and recorded.count:
+            # Salts go by place: who blinds a run with keys makes a run of each entry.
+            self.seeds.append(KeptSeed(recorded.start, recorded.count, run.sealed))
+        if recorded.count and isinstance(run.items[0], Draft | Drafts):
+            self.clients.append((recorded.start, run.asking.client))
 
     def _check(self, claim: Claim) -> None:
         """No digest of a request is recorded twice, though two connections send it at once."""
@@ -318,6 +382,25 @@ class _Making:
             message = f"{end} digests of this request are recorded, not {claim.first}"
             hint = "send the request again from there"
             raise RefusedError("request-moved", message, hint=hint)
+
+
+def _suspects(sieve: Sieve, batch: Sequence[_Run]) -> list[Sequence[int]]:
+    """Of each run the places of what may have been attested before, or comes twice."""
+    digests = [_digests(run) for run in batch]
+    may = np.flatnonzero(sieve.admit(read_words(b"".join(digests))))
+    if not len(may):
+        return [()] * len(batch)
+    ends = np.cumsum([len(some) // HASH for some in digests])
+    parts = np.split(may, np.searchsorted(may, ends[:-1]))
+    starts = [0, *ends[:-1].tolist()]
+    return [(part - start).tolist() for part, start in zip(parts, starts, strict=True)]
+
+
+def _digests(run: _Run) -> bytes:
+    """The digests of a run of attestations; none if they are not what they should be."""
+    items = [item for item in run.items if isinstance(item, Draft | Drafts)]
+    joined = b"".join([item.sha256 for item in items])
+    return joined if len(items) == len(run.items) and len(joined) == HASH * run.count else b""
 
 
 def _make_all(items: Sequence[Item], made_at: int) -> list[Columns]:

@@ -21,11 +21,13 @@ from chopmark.core.errors import ExistsError, InternalError, MalformedError, Try
 from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.merkle import EMPTY_ROOT, HASH
 from chopmark.core.tiles import WIDTH, Frontier, parse_bundle
+from chopmark.ledger.beside import NOTHING, Beside, write_beside
 from chopmark.ledger.bundles import Bundle, Filling, fill, load_bundle
+from chopmark.ledger.clients import load_clients
+from chopmark.ledger.idempotency import Record, check_room, find_record
 from chopmark.ledger.pruning import read_prefixes
-from chopmark.ledger.requests import Part, find_end, forget_old, write_parts
+from chopmark.ledger.requests import find_end, forget_old
 from chopmark.ledger.schema import connect, creating, damage_named, tile_id
-from chopmark.ledger.seeds import KeptSeed, write_seeds
 from chopmark.ledger.summary import Reference, Summary, digest_prefix, summarise
 
 T = TypeVar("T")
@@ -164,6 +166,7 @@ class Store:
             self._frontier = _load_frontier(self._db, self.state.size)
             self._tail = _load_tail(self._db, self.state.size)
             self._check_start()
+            self.clients = load_clients(self._db)
             forget_old(self._db, self.state.made_last)
             undo.pop_all()
 
@@ -185,8 +188,7 @@ class Store:
         runs: Sequence[Columns],
         leaves: Sequence[bytes] | None = None,
         head: tuple[Checkpoint, bytes] | None = None,
-        parts: Sequence[tuple[bytes, Part]] = (),
-        seeds: Sequence[KeptSeed] = (),
+        beside: Beside = NOTHING,
     ) -> Appended:
         """Append entries in one durable transaction, and move the head with them if one is given.
 
@@ -194,11 +196,10 @@ class Store:
             runs: the entries, in order.
             leaves: their leaf hashes where they are known.
             head: a verified checkpoint of exactly the size after this append, with its note.
-            parts: what they are of requests that may be resumed.
-            seeds: of those that are blinded.
+            beside: who asked for them, and how.
 
         Raises:
-            TryAgainError: `not-recorded`, `storage-full`; nothing was changed.
+            TryAgainError: `too-many-keys`, `not-recorded`, `storage-full`; nothing was changed.
             InternalError: `commit-unknown` or `wrong-root`; the process must end.
         """
         if leaves is None:
@@ -214,16 +215,23 @@ class Store:
             self._write_bundles(filling)
             self._write_tiles(tiles)
             self._write_references(filling.summaries)
-            write_parts(self._db, parts)
-            write_seeds(self._db, seeds)
+            clients = write_beside(self._db, beside, self.clients)
             self._swap_state(state)
-        self._frontier, self.state = frontier, state
+        self._frontier, self.state, self.clients = frontier, state, clients
         self._tail = filling.bundles[-1]
         return Appended(reached, [d for summary in filling.summaries for d in summary.digests])
 
     def request_end(self, request: bytes) -> int:
         """How many digests of a request are recorded: always its first ones."""
         return find_end(self._db, request)
+
+    def find_record(self, key: bytes, now: int) -> Record | None:
+        """What became of the request with this idempotency key, unless that is over."""
+        return find_record(self._db, key, now)
+
+    def check_room(self, more: int) -> None:
+        """Refuse idempotency keys beyond the bound (`too-many-keys`)."""
+        check_room(self._db, more)
 
     def move_head(self, head: Checkpoint, note: bytes) -> None:
         """Store a signed head that an append has reached; compare-and-swap on the one before it.

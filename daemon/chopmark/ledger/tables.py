@@ -144,6 +144,30 @@ CREATE TABLE pruned (
 """
 """Bundles of a replica whose entries were taken out; of each entry eight bytes of its digest."""
 
+IDEMPOTENCY: Final = """
+CREATE TABLE client (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE TABLE attested_by (
+  start INTEGER PRIMARY KEY,
+  client INTEGER NOT NULL
+) STRICT;
+CREATE TABLE idempotency (
+  number INTEGER PRIMARY KEY,
+  id BLOB NOT NULL UNIQUE,
+  fingerprint BLOB NOT NULL,
+  entry INTEGER NOT NULL,
+  made_at INTEGER NOT NULL,
+  kept_at INTEGER NOT NULL,
+  duplicate INTEGER NOT NULL
+) STRICT;
+"""
+"""`attested_by`: the attestations from entry `start` on, up to the next row's, are this client's; a
+gateway with one client has one row. `idempotency`: what became of requests with a key, in the order
+of `number`, so that the oldest come first: the entry, when that was made and when this was kept
+(ms), and whether it was there before."""
+
 SEED: Final = """
 CREATE TABLE seed (
   start INTEGER PRIMARY KEY,

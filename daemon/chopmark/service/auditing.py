@@ -305,7 +305,7 @@ async def noted(audit: AuditSink, action: str, work: Awaitable[T], **about: str 
         outcome = error.code
         raise
     finally:
-        audit.note(action, actor=CALLER.get() or "unknown", outcome=outcome, **about)
+        audit.note(action, actor=CALLER.get().client or "unknown", outcome=outcome, **about)
     await audit.settle()
     return result
 

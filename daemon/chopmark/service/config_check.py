@@ -8,18 +8,17 @@
 5. Issuing stops above the alarm, and soon enough that there is room to sign what was appended.
 6. What is over is kept for a day at least. There are 1 to 8 brokers, each once.
 7. The tables under `kinds` are named by kinds.
-8. This gateway and its peers keep the rules of `config_peers`, logs of others those of
+8. Who may do what keeps the rules of `config_api`.
+9. This gateway and its peers keep the rules of `config_peers`, logs of others those of
    `config_witness`.
 """
 
-import ipaddress
 import re
-from pathlib import Path
 from typing import Final
 
 from chopmark.core.member import check_kind
+from chopmark.service.config_api import check_absolute, check_api, is_loopback
 from chopmark.service.config_model import (
-    Api,
     Broker,
     Config,
     Hsm,
@@ -31,8 +30,6 @@ from chopmark.service.config_peers import check_foreign, check_names, check_peer
 from chopmark.service.config_tree import apply_check, wrong_value
 from chopmark.service.config_witness import check_witness_logs
 
-MAX_SOCKET_PATH: Final = 107
-"""Bytes: sun_path of unix(7) has 108 with the closing NUL."""
 MAX_STOP: Final = 0.99
 MIN_RETENTION: Final = 86_400
 MAX_RETENTION: Final = 3_155_760_000
@@ -44,7 +41,6 @@ MAX_BROKERS: Final = 8
 """Each costs a stream of its own, and up to 13 MB while the disk is slow."""
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _HOST: Final = re.compile(r"[A-Za-z0-9.:_-]{1,253}", re.ASCII)
-_LISTEN: Final = re.compile(r"(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):([1-9][0-9]{0,4})", re.ASCII)
 
 
 def check_config(config: Config) -> None:
@@ -54,10 +50,10 @@ def check_config(config: Config) -> None:
         ConfigurationError: `config-value`, naming the key.
     """
     check_names("gateway", config.gateway)
-    _check_absolute("gateway.state", config.gateway.state)
+    check_absolute("gateway.state", config.gateway.state)
     _check_hsm(config.hsm)
-    _check_api(config.api)
-    _check_metrics(config.metrics, config.api)
+    check_api(config.api)
+    _check_metrics(config.metrics, config.api.listen)
     _check_storage(config.storage)
     _check_retention(config.retention)
     _check_brokers(config.broker)
@@ -69,7 +65,7 @@ def check_config(config: Config) -> None:
 
 
 def _check_hsm(hsm: Hsm) -> None:
-    _check_absolute("hsm.module", hsm.module)
+    check_absolute("hsm.module", hsm.module)
     if (hsm.token_label is None) == (hsm.token_serial is None):
         raise wrong_value("hsm", "name the token by token_label or token_serial, one of the two")
     if hsm.token_label is not None:
@@ -84,7 +80,7 @@ def _check_hsm(hsm: Hsm) -> None:
     if (hsm.pin_file is None) == (hsm.pin == "file"):
         raise wrong_value("hsm.pin_file", 'it goes with pin = "file", and only with that')
     if hsm.pin_file is not None:
-        _check_absolute("hsm.pin_file", hsm.pin_file)
+        check_absolute("hsm.pin_file", hsm.pin_file)
     if hsm.log_label == hsm.cosigner_label:
         raise wrong_value("hsm.cosigner_label", "the same as log_label, of another key")
     if hsm.witness_label in (hsm.log_label, hsm.cosigner_label):
@@ -94,21 +90,11 @@ def _check_hsm(hsm: Hsm) -> None:
         raise wrong_value("hsm.pin_credential", "not a plain file name", hint=hint)
 
 
-def _check_api(api: Api) -> None:
-    _check_absolute("api.socket", api.socket)
-    length = len(str(api.socket).encode())
-    if length > MAX_SOCKET_PATH:
-        raise wrong_value("api.socket", f"{length} bytes; a socket has at most {MAX_SOCKET_PATH}")
-    if api.listen is not None and not _is_loopback(api.listen):
-        hint = "such as 127.0.0.1:8080 or [::1]:8080; no other machine may reach this port"
-        raise wrong_value("api.listen", "not a loopback address with a port", hint=hint)
-
-
-def _check_metrics(metrics: Metrics, api: Api) -> None:
-    if metrics.listen and not _is_loopback(metrics.listen):
+def _check_metrics(metrics: Metrics, api: str | None) -> None:
+    if metrics.listen and not is_loopback(metrics.listen):
         hint = 'such as 127.0.0.1:9464, or "" for none; no other machine may reach this port'
         raise wrong_value("metrics.listen", "not a loopback address with a port", hint=hint)
-    if metrics.listen and metrics.listen == api.listen:
+    if metrics.listen and metrics.listen == api:
         raise wrong_value("metrics.listen", "the same as api.listen; each needs its own port")
 
 
@@ -126,16 +112,6 @@ def _check_retention(retention: Retention) -> None:
         raise wrong_value("retention.after", "not a time after which to remove", hint=hint)
 
 
-def _is_loopback(listen: str) -> bool:
-    found = _LISTEN.fullmatch(listen)
-    if not found or int(found[3]) > 65535:
-        return False
-    try:
-        return ipaddress.ip_address(found[1] or found[2]).is_loopback
-    except ValueError:
-        return False
-
-
 def _check_brokers(brokers: tuple[Broker, ...]) -> None:
     if not 1 <= len(brokers) <= MAX_BROKERS:
         message = f"{len(brokers)} [[broker]] blocks where 1 to {MAX_BROKERS} are due"
@@ -149,11 +125,6 @@ def _check_brokers(brokers: tuple[Broker, ...]) -> None:
             hint = "two connections of one gateway to one broker would cut each other off"
             raise wrong_value(f"broker[{number}]", "the same as one before it", hint=hint)
         seen.add(address)
-
-
-def _check_absolute(where: str, path: Path) -> None:
-    if not path.is_absolute() or not str(path).isprintable():
-        raise wrong_value(where, f"not an absolute path: {str(path)!r}")
 
 
 def _check_label(where: str, text: str, limit: int) -> None:

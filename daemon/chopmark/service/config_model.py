@@ -18,6 +18,8 @@ from chopmark.core.text import parse_hash
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Kinds = tuple[str, ...]
+Roles = tuple[Literal["issuer", "verifier", "auditor", "operator"], ...]
+Rate = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
 
 class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -88,8 +90,69 @@ class Hsm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     ] = None
 
 
+class ApiTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[api.tls]`: HTTPS for other machines, by TLS 1.3 with client certificates."""
+
+    listen: Annotated[str, Meta(description="an address of this machine and a port")]
+    certificate: Annotated[
+        Path, Meta(description="PEM file: our certificate, then those between it and its root")
+    ]
+    key: Annotated[Path, Meta(description="PEM file: its private key; its owner alone may open it")]
+    client_ca: Annotated[
+        Path, Meta(description="PEM file: the CAs whose client certificates are taken")
+    ]
+    crl: Annotated[
+        Path | None,
+        Meta(
+            description="PEM file: what these CAs have revoked, a list by each of them",
+            examples=["/etc/chopmark/tls/crl.pem"],
+        ),
+    ] = None
+
+    @property
+    def listen_address(self) -> tuple[str, int]:
+        """Host and port of `listen`, for a checked configuration."""
+        return _address(self.listen)
+
+
+class ApiClient(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[[api.client]]`: who a client certificate stands for, and what that one may do."""
+
+    name: Annotated[str, Meta(description="its name here, in log and audit log: [a-z0-9.-]{1,32}")]
+    subject: Annotated[str, Meta(description="common name (CN) of its certificate's subject")]
+    roles: Annotated[Roles, Meta(description="what it may do: issuer, verifier, auditor, operator")]
+    kinds: Annotated[
+        Kinds, Meta(description='kinds that it may have attested; ["*"] stands for all')
+    ] = ("*",)
+    rate: Annotated[
+        Rate | None,
+        Meta(description="attestations and verifications a second; none: no limit", examples=[500]),
+    ] = None
+
+
+class ApiUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[[api.user]]`: what a user of this machine, or those of a group, may do."""
+
+    user: Annotated[
+        str | None, Meta(description="name or number of the user…", examples=["core-banking"])
+    ] = None
+    group: Annotated[
+        str | None, Meta(description="…or of a group", examples=["chopmark-clerks"])
+    ] = None
+    roles: Annotated[
+        Roles, Meta(description="what they may do: issuer, verifier, auditor, operator")
+    ]
+    kinds: Annotated[
+        Kinds, Meta(description='kinds that they may have attested; ["*"] stands for all')
+    ] = ("*",)
+    rate: Annotated[
+        Rate | None,
+        Meta(description="attestations and verifications a second; none: no limit", examples=[500]),
+    ] = None
+
+
 class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[api]`: where the HTTP API listens."""
+    """`[api]`: where the HTTP API listens, and who may do what there."""
 
     socket: Annotated[Path, Meta(description="unix socket for this machine, of mode 0660")] = Path(
         "/run/chopmark/api.sock"
@@ -101,6 +164,9 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             examples=["127.0.0.1:8080"],
         ),
     ] = None
+    tls: ApiTls | None = None
+    client: tuple[ApiClient, ...] = ()
+    user: tuple[ApiUser, ...] = ()
 
     @property
     def listen_address(self) -> tuple[str, int] | None:

@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
@@ -74,7 +75,10 @@ def _inner(
     path: str, value: object, kind: Any
 ) -> Iterator[tuple[str, dict[str, Any], type[msgspec.Struct]]]:
     """The tables in `value` that structs stand for, with their paths."""
-    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+    if isinstance(kind, UnionType):  # a table that may be left out
+        for one in get_args(kind):
+            yield from _inner(path, value, one)
+    elif isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         if isinstance(value, dict):
             yield path, value, kind
     elif isinstance(value, list) and get_origin(kind) is tuple:

@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from chopmark.api.ports import Asked, Awaited, Forks, Hsm, Identity, Keys, Rosters, Until
 from chopmark.core.catalogue import Catalogue, Terms
 from chopmark.core.compact import End, Header, Run
-from chopmark.core.draft import Draft, Drafts, Recorded
+from chopmark.core.draft import PLAINLY, Asking, Draft, Drafts, Earlier, Recorded
 from chopmark.core.entry import REASONS
-from chopmark.core.errors import MissingError, RefusedError, TryAgainError
+from chopmark.core.errors import ChopmarkError, MissingError, RefusedError, TryAgainError
+from chopmark.core.idempotency import Key
 from chopmark.core.member import Member
 from chopmark.core.ports import AuditSink, Clock, NoAudit
 from chopmark.core.proof import Proof
 from chopmark.core.verdict import Verdict
+from chopmark.ledger.duplicates import find_named
 from chopmark.ledger.log import Log
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.requests import Claim
@@ -107,12 +110,38 @@ class GatewayService:
         if not is_attestation(await self._own_entry(index)):
             raise _no_attestation(index)
 
-    async def record(self, drafts: Sequence[Draft | Drafts], seconds: float) -> Recorded:
+    async def earlier(self, key: Key) -> Earlier | None:
+        """What an idempotency key stands for; see `ledger.duplicates.find_named`."""
+        now = self._clock.now_ms()
+        log = self._log(self._own.id)
+        found: Earlier | None = await log.read(lambda reader, _: find_named(reader, key, now))
+        return found
+
+    async def record(
+        self, drafts: Sequence[Draft | Drafts], seconds: float, asking: Asking = PLAINLY
+    ) -> Recorded:
         """Append attestations as one run; see `Sequencer.record`."""
         if not any(draft.blinded for draft in drafts):
-            return await self._sequencer.record(drafts, seconds)
+            return await self._sequencer.record(drafts, seconds, asking=asking)
+        alike = asking.again or all(draft.blinded for draft in drafts)
+        if len(drafts) > 1 and (asking.keys or not alike):
+            return await self._record_each(drafts, seconds, asking)
         hidden = await self._hide(drafts, 0, seconds)
-        return await self._sequencer.record(hidden.drafts, seconds, sealed=hidden.sealed)
+        return await self._sequencer.record(
+            hidden.drafts, seconds, sealed=hidden.sealed, asking=asking
+        )
+
+    async def _record_each(
+        self, drafts: Sequence[Draft | Drafts], seconds: float, asking: Asking
+    ) -> Recorded:
+        """Each as a run of its own: of a run that is blinded no entry may be left out."""
+        keys = [{0: asking.keys[at]} if at in asking.keys else {} for at in range(len(drafts))]
+        works = [
+            self.record([draft], seconds, replace(asking, keys=key))
+            for draft, key in zip(drafts, keys, strict=True)
+        ]
+        results = await asyncio.gather(*works, return_exceptions=True)
+        return Recorded(0, 0, 0, {at: one_of(result) for at, result in enumerate(results)})
 
     async def request_runs(self, header: Header) -> list[Run]:
         """What is recorded of a request; see `service.compact.read_runs`."""
@@ -126,13 +155,13 @@ class GatewayService:
         await log.read(lambda reader, _: compare(reader, header, run, digests, log.origin))
 
     async def record_compact(
-        self, header: Header, first: int, drafts: Drafts, seconds: float
+        self, header: Header, first: int, drafts: Drafts, seconds: float, client: str = ""
     ) -> Run:
         """Append part of a request as one run; see `Sequencer.record`."""
-        claim = Claim(header.request, first)
+        claim, asking = Claim(header.request, first), Asking(client)
         hidden = await self._hide([drafts], first, seconds) if drafts.blinded else None
         items, sealed = (hidden.drafts, hidden.sealed) if hidden else ([drafts], None)
-        recorded = await self._sequencer.record(items, seconds, claim, sealed)
+        recorded = await self._sequencer.record(items, seconds, claim, sealed, asking)
         end = drafts.valid_until if header.valid_until is None else None  # set by the catalogue
         seed = hidden.seed if hidden else None
         return Run(first, recorded.start, recorded.count, recorded.made_at, end, seed)
@@ -143,22 +172,24 @@ class GatewayService:
         end: End | None = await log.read(lambda reader, state: make_end(reader, state, runs))
         return end
 
-    async def revoke(self, index: int, reason: int, seconds: float) -> Recorded:
+    async def revoke(
+        self, index: int, reason: int, seconds: float, asking: Asking = PLAINLY
+    ) -> Recorded:
         """Append a revocation.
 
         Raises:
             RefusedError: `no-such-attestation`, `no-such-reason`; and what `record` raises.
         """
-        work = self._revoke(index, reason, seconds)
+        work = self._revoke(index, reason, seconds, asking)
         return await noted(self.audit, "revocation", work, index=index, reason=reason)
 
-    async def _revoke(self, index: int, reason: int, seconds: float) -> Recorded:
+    async def _revoke(self, index: int, reason: int, seconds: float, asking: Asking) -> Recorded:
         if not 0 <= reason < len(REASONS):
             hint = ", ".join(f"{code} {text}" for code, text in enumerate(REASONS))
             raise RefusedError("no-such-reason", f"there is no reason {reason}", hint=hint)
         if not is_revocable(await self._own_entry(index)):
             raise _no_attestation(index)
-        return await self._sequencer.record([(index, reason)], seconds)
+        return await self._sequencer.record([(index, reason)], seconds, asking=asking)
 
     async def wait_signed(self, index: int, seconds: float) -> bool:
         """Wait until a signed head covers an index."""
@@ -197,11 +228,10 @@ class GatewayService:
         proof: Proof = await log.read(lambda reader, state: reader.proof(index, state, bare=bare))
         return proof.encode()
 
-    async def proofs(self, start: int, count: int) -> list[bytes]:
-        """Proofs of a run of our own signed entries."""
+    async def proofs(self, indexes: Sequence[int]) -> list[bytes]:
+        """Proofs of our own signed entries."""
 
         def read(reader: Reader, state: LogState) -> list[bytes]:
-            indexes = range(start, start + count)
             return [proof.encode() for proof in reader.proofs(indexes, state)]
 
         return await self._log(self._own.id).read(read)
@@ -282,6 +312,16 @@ def _identify(own: Member) -> Identity:
     keys = (own.log_key.encode(), own.cosigner_key.encode())
     kinds = tuple(sorted(own.kinds))
     return Identity(own.id, own.origin, *keys, own.institution, own.jurisdiction, kinds)
+
+
+def one_of(result: Recorded | BaseException) -> Earlier | ChopmarkError:
+    """What became of a run of one entry."""
+    if isinstance(result, ChopmarkError):
+        return result
+    if isinstance(result, BaseException):
+        raise result
+    known = result.known.get(0)
+    return known or Earlier(result.start, result.made_at, duplicate=False)
 
 
 def _no_attestation(index: int) -> RefusedError:

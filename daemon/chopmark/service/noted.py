@@ -81,7 +81,7 @@ class NotedForks:
         """See `Forks.describe`, with a note of who has seen some."""
         found = self.inner.describe()
         if found:  # where there is none, a look at it is no event
-            actor = CALLER.get() or "unknown"
+            actor = CALLER.get().client or "unknown"
             self.audit.note("evidence.shown", actor=actor, count=len(found))
         return found
 

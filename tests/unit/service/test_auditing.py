@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from chopmark.api.identity import CALLER
+from chopmark.api.identity import CALLER, Caller
 from chopmark.core.audit import Day, Record, parse_record
 from chopmark.core.entry import Commitment, parse_entry
 from chopmark.core.errors import InternalError, RefusedError, TryAgainError
@@ -308,7 +308,7 @@ async def test_act_of_a_caller_is_durable_with_its_outcome_when_it_is_answered(d
         await asyncio.sleep(3600)
         return 0
 
-    CALLER.set("unix uid=1000 pid=5")
+    CALLER.set(Caller("uid 1000", frozenset(), frozenset(), machine=True))
     async with running(desk.audit.run()):
         await wait_for(desk, 1)
         assert await noted(desk.audit, "revocation", done(), index=1) == 7
@@ -320,7 +320,7 @@ async def test_act_of_a_caller_is_durable_with_its_outcome_when_it_is_answered(d
                 await noted(desk.audit, "revocation", slow(), index=3)
         await desk.audit.settle()
         found = [(one.actor, one.outcome, one.about) for one in (await desk.records())[1:]]
-    actor = "unix uid=1000 pid=5"
+    actor = "uid 1000"
     assert found == [
         (actor, "done", {"index": 1}),
         (actor, "no-such-attestation", {"index": 2}),

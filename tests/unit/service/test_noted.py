@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 import ledgers
-from chopmark.api.identity import CALLER
+from chopmark.api.identity import CALLER, Caller
 from chopmark.core.audit import Record
 from chopmark.core.errors import ExistsError, RefusedError
 from chopmark.ledger import audit as table
@@ -80,7 +80,7 @@ async def test_each_act_is_noted_with_who_and_how_it_ended(refuses: bool) -> Non
         (lambda: keys.activate("v+key"), "key.activated", {"vkey": "v+key"}),
         (lambda: keys.retire("v+key"), "key.retired", {"vkey": "v+key"}),
     ]
-    token = CALLER.set("unix uid=1000 pid=4711")
+    token = CALLER.set(Caller("uid 1000", frozenset(), frozenset(), machine=True))
     try:
         for act, action, about in acts:
             if refuses:
@@ -90,7 +90,7 @@ async def test_each_act_is_noted_with_who_and_how_it_ended(refuses: bool) -> Non
                 assert await act() == b"done"
             last = sink.told[-1]
             assert last[:3] == (
-                action, "unix uid=1000 pid=4711", "roster-unsigned" if refuses else "done",
+                action, "uid 1000", "roster-unsigned" if refuses else "done",
             )  # fmt: skip
             assert about is None or last[3] == about
     finally:
