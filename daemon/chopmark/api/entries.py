@@ -25,7 +25,7 @@ class EntryOut(msgspec.Struct):
     raw: str
     made_at: str | None = None
     kind: str | None = None
-    digests: dict[str, str] | None = None
+    digests: dict[str, Any] | None = None
     blinded: bool | None = None
     valid_until: str | None = None
     supersedes: int | None = None
@@ -91,9 +91,11 @@ def _fields(entry: Entry) -> dict[str, Any]:
 
 
 def _attestation(entry: Attestation) -> dict[str, Any]:
-    digests = {"sha256": entry.sha256.hex()}
+    digests: dict[str, Any] = {"sha256": entry.sha256.hex()}
     if entry.sm3 is not None:
         digests["sm3"] = entry.sm3.hex()
+    if entry.canonical:
+        digests["canonical"] = {name: digest.hex() for name, digest in entry.canonical}
     until = entry.valid_until
     return {
         "kind": entry.kind,

@@ -73,7 +73,7 @@ class GatewayClient:
             wait: seconds to wait; what has not come by then is in the answer's state.
             until: wait until it is `witnessed` (where a quorum is demanded) or only `signed`.
         """
-        digests = Digests(draft.sha256, draft.sm3)
+        digests = Digests(draft.sha256, draft.sm3, draft.canonical)
         body = {"digests": encode_digests(digests), **encode_draft(draft), "wait": wait}
         body["until"] = until
         return read_attested(self._http.post_json("/v1/attestations", body, wait))
@@ -188,6 +188,13 @@ class GatewayClient:
         """The version of the roster that is in force, as JSON (docs/api.md)."""
         return read_object(self._http.get_json("/v1/roster"))
 
+    def demanded_digests(self, kind: str) -> list[str]:
+        """The digests that the roster's catalogue demands of a kind: algorithms and names."""
+        for one in read_objects(self.roster().get("kinds") or []):
+            if one.get("name") == kind and isinstance(one.get("digests"), list):
+                return [str(name) for name in one["digests"]]
+        return []
+
     def sign_roster(self, data: bytes, *, confirm_lost: bool = False) -> bytes:
         """Have a text or note of the roster signed; gives the note with one line more.
 
@@ -286,7 +293,8 @@ def _check_record(record: Json) -> None:
 
 
 def _encode_line(draft: Draft) -> bytes:
-    line = {**encode_digests(Digests(draft.sha256, draft.sm3)), **encode_draft(draft)}
+    named = {name: digest.hex() for name, digest in draft.canonical}  # flat, as all of a line
+    line = {**encode_digests(Digests(draft.sha256, draft.sm3)), **named, **encode_draft(draft)}
     return json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from chopmark.client.canonical.limits import FAILED, SECONDS
 from chopmark.client.files import explain_read_error
-from chopmark.core.canonical import JSON_JCS, PDF_PAGES
+from chopmark.core.canonical import JSON_JCS, KNOWN, PDF_PAGES
 from chopmark.core.errors import MalformedError
 
 _HEAD: Final = 1024
@@ -47,6 +47,8 @@ def digest_file(path: Path, name: str) -> bytes:
         MissingError: `no-such-file`, `not-a-file`.
         ForbiddenError: `file-forbidden`.
     """
+    if name not in KNOWN:
+        raise _refuse(path, name, "no such digest is known here: update the software")
     command = [sys.executable, "-I", "-m", __package__, name]
     try:
         with path.open("rb") as file:
