@@ -12,6 +12,7 @@ Rules, for one attestation before it is recorded; the first that is broken is to
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from chopmark.core.demands import missing_digests
 from chopmark.core.draft import Draft
 from chopmark.core.errors import RefusedError
 from chopmark.core.member import Member
@@ -82,11 +83,7 @@ class Catalogue:
 
 
 def _check_digests(kind: CatalogueKind, draft: Draft) -> None:
-    given = {"sha256", *(name for name, _ in draft.canonical)}
-    if draft.sm3 is not None:
-        given.add("sm3")
-    missing = [name for name in kind.digests if name not in given]
-    if missing:
+    if missing := missing_digests(kind, draft):
         message = f"attestations of the kind {kind.name} must name the {missing[0]} digest too"
         hint = f"give `{missing[0]}` besides `sha256`: `chopmark attest` does so by itself"
         raise RefusedError("digest-missing", message, hint=hint)

@@ -142,7 +142,7 @@ async def test_keys_that_are_over_are_removed_some_at_a_time(
     monkeypatch.setattr(idempotency, "STEP", 2)
     async with running(tmp_path) as desk:
         for number in range(5):
-            await desk.attest(draft(number), **{"k0": f"{number}"})
+            await desk.attest(draft(number), k0=f"{number}")
         assert await desk.kept() == 5
     clock = Clock()
     clock.now = NOW + KEPT
