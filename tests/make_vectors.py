@@ -14,6 +14,7 @@ from typing import Any
 import audits
 import compactlog
 import trees
+from canonicalvectors import canonical
 from ceremonyvectors import ceremony
 from chopmark.core.audit import START, encode_record, follow
 from chopmark.core.audit import Record as AuditRecord
@@ -67,7 +68,7 @@ def make_all() -> dict[str, Vectors]:
     """Content of each file by its name."""
     makers = (
         *(note, checkpoint, entry, package, compact, proof, policy, tiles),
-        *(witness, evidence, head_mark, salt_key, audit, roster, release, ceremony),
+        *(witness, evidence, head_mark, salt_key, audit, roster, release, ceremony, canonical),
     )
     return {maker.__name__.replace("_", "-"): maker() for maker in makers}
 

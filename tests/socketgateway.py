@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from chopmark.core.canonical import KNOWN
 from chopmark.core.compact import (
     MEDIA_TYPE,
     End,
@@ -66,6 +67,7 @@ class SocketGateway:
     bodies: offset and number of digests of each of them.
     compact: terms and runs of each request.
     keys: what `GET /v1/keys` lists.
+    kinds: the catalogue, as `GET /v1/roster` tells it.
     """
 
     folder: Path
@@ -83,6 +85,7 @@ class SocketGateway:
     batches: list[int] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     keys: list[dict[str, Any]] = field(default_factory=list)
+    kinds: list[dict[str, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.path = self.folder / "api.sock"
@@ -132,6 +135,7 @@ class SocketGateway:
             "/v1/status": self._status,
             "/v1/peers": self._peers,
             "/v1/keys": lambda: self.keys,
+            "/v1/roster": lambda: {"pinned": bool(self.kinds), "kinds": self.kinds},
         }
         if f"{method} {parts.path}" in routes:
             status, value = routes[f"{method} {parts.path}"](json.loads(body))
@@ -149,6 +153,7 @@ class SocketGateway:
         return 200, self.keys
 
     def _attest(self, body: dict[str, Any]) -> tuple[int, Any]:
+        assert body["digests"].keys() <= {"sha256", "sm3", "canonical"}
         assert body.keys() <= {
             *("digests", "kind", "valid_until", "supersedes", "wait", "until", "duplicates")
         }
@@ -170,12 +175,19 @@ class SocketGateway:
             return 201, value
         return (202 if body["until"] == "witnessed" else 201), value | {"provisional": True}
 
-    def _record(self, digests: dict[str, str], fields: dict[str, Any]) -> int:
+    def _record(self, digests: dict[str, Any], fields: dict[str, Any]) -> int:
         if fields["kind"] == self.refused_kind:
             raise Problem(422, "kind-not-allowed", "this gateway may not attest that", "ask")
         sm3 = bytes.fromhex(digests["sm3"]) if "sm3" in digests else None
         sha256 = bytes.fromhex(digests["sha256"])
-        entry = Attestation(NOW, sha256, fields["kind"], sm3, supersedes=fields.get("supersedes"))
+        named = digests.get("canonical") or {
+            name: digests[name] for name in KNOWN if name in digests
+        }
+        entry = Attestation(
+            *(NOW, sha256, fields["kind"], sm3),
+            supersedes=fields.get("supersedes"),
+            canonical=tuple((name, bytes.fromhex(digest)) for name, digest in named.items()),
+        )
         return self.log.append(encode_entry(entry))
 
     def _batch(self, body: bytes, *, proofs: bool) -> Iterator[bytes]:

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -60,7 +61,7 @@ class SoftLog:
             return Policy((self.log_key,)).encode().encode()
         return Policy((self.log_key,), {"w": self.cosigner_key}, quorum="w").encode().encode()
 
-    def attest(self, document: bytes, kind: str = "document", **fields: int) -> int:
+    def attest(self, document: bytes, kind: str = "document", **fields: Any) -> int:
         digests = digests_of(document)
         entry = Attestation(NOW, digests.sha256, kind, digests.sm3, **fields)
         return self.append(encode_entry(entry))

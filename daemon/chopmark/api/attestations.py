@@ -7,6 +7,8 @@ with a provisional proof, or `recorded`; the proof comes by `GET /v1/proofs/{id}
 else: not recorded.
 """
 
+from typing import Any
+
 import msgspec
 from msgspec.structs import replace
 
@@ -18,7 +20,7 @@ from chopmark.api.posts import Answer
 from chopmark.api.recording import wait_for_proof
 from chopmark.api.roles import check_kind
 from chopmark.api.times import Deadline, parse_time
-from chopmark.core.draft import Asking, Draft, Earlier
+from chopmark.core.draft import Asking, Draft, Earlier, sort_canonical
 from chopmark.core.wording import format_time
 
 
@@ -37,7 +39,7 @@ class AttestationOut(msgspec.Struct, omit_defaults=True):
     made_at: str
     state: str
     kind: str
-    digests: dict[str, str]
+    digests: dict[str, Any]
     proof: str | None = None
     provisional: bool = False
     valid_until: str | None = None
@@ -74,7 +76,10 @@ def _draft(asked: AttestationIn, gateway: Gateway) -> Draft:
     """What is asked for, with what the catalogue of kinds may set."""
     digests = asked.digests.decoded()
     until = None if asked.valid_until is None else parse_time(asked.valid_until, "valid_until")
-    draft = Draft(digests.sha256, asked.kind, digests.sm3, until, asked.supersedes, asked.blinded)
+    draft = Draft(
+        *(digests.sha256, asked.kind, digests.sm3, until, asked.supersedes, asked.blinded),
+        canonical=sort_canonical(dict(digests.canonical)),
+    )
     end, blinded = gateway.check_draft(draft)
     if (end, blinded) == (until, asked.blinded):
         return draft
@@ -102,6 +107,6 @@ def _answer(gateway: Gateway, asked: AttestationIn, entry: Earlier, awaited: Awa
     return Answer(202 if short else 201, content, location)
 
 
-def _echo(digests: DigestsIn) -> dict[str, str]:
-    sm3 = {} if digests.sm3 is None else {"sm3": digests.sm3}
-    return {"sha256": digests.sha256} | sm3
+def _echo(digests: DigestsIn) -> dict[str, Any]:
+    given = {"sha256": digests.sha256, "sm3": digests.sm3, "canonical": digests.canonical}
+    return {name: value for name, value in given.items() if value is not None}

@@ -25,7 +25,7 @@ class EntryOut(msgspec.Struct):
     raw: str
     made_at: str | None = None
     kind: str | None = None
-    digests: dict[str, str] | None = None
+    digests: dict[str, Any] | None = None
     blinded: bool | None = None
     valid_until: str | None = None
     supersedes: int | None = None
@@ -95,10 +95,14 @@ def _fields(entry: Entry) -> dict[str, Any]:
             return {}
 
 
-def describe_digests(entry: Attestation) -> dict[str, str]:
+def describe_digests(entry: Attestation) -> dict[str, Any]:
     """The digests that an attestation names, in hexadecimal by algorithm."""
-    sm3 = {} if entry.sm3 is None else {"sm3": entry.sm3.hex()}
-    return {"sha256": entry.sha256.hex()} | sm3
+    digests: dict[str, Any] = {"sha256": entry.sha256.hex()}
+    if entry.sm3 is not None:
+        digests["sm3"] = entry.sm3.hex()
+    if entry.canonical:
+        digests["canonical"] = {name: digest.hex() for name, digest in entry.canonical}
+    return digests
 
 
 def _attestation(entry: Attestation) -> dict[str, Any]:

@@ -13,16 +13,17 @@ from msgspec import Meta
 
 from chopmark.api.models import Index
 from chopmark.api.times import parse_time
+from chopmark.core.canonical import JSON_JCS, PDF_PAGES
 from chopmark.core.catalogue import Terms
-from chopmark.core.draft import Draft, Drafts
+from chopmark.core.draft import Canonical, Draft, Drafts, sort_canonical
 from chopmark.core.entry import KIND
 from chopmark.core.errors import ChopmarkError, MalformedError
 
 MALFORMED: Final = "malformed-line"
 
-Asked = tuple[str, str | None, bool, bool]
-"""Kind, `valid_until`, whether there is no SM3 digest, and whether to blind it: lines that are
-equal in these are alike."""
+Asked = tuple[str, str | None, bool, bool, tuple[str, ...]]
+"""Kind, `valid_until`, whether there is no SM3 digest, whether to blind it, and names of canonical
+digests: lines that are equal in these are alike."""
 
 _Digest = Annotated[str, Meta(min_length=64, max_length=64)]
 """The length; `_unhex` sees to the characters, faster than a pattern would."""
@@ -33,6 +34,8 @@ class Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
     sha256: _Digest
     sm3: _Digest | None = None
+    json_jcs: _Digest | None = msgspec.field(default=None, name=JSON_JCS)
+    pdf_pages: _Digest | None = msgspec.field(default=None, name=PDF_PAGES)
     kind: str = "document"
     valid_until: str | None = None
     supersedes: Index | None = None
@@ -118,7 +121,7 @@ def read_alike(block: bytes, limit: int, check: Callable[[Draft], Terms]) -> Dra
     """
     stride = block.index(b"\n") + 1
     line = _decode_line(block[: stride - 1], limit)
-    if isinstance(line, Fault) or (line.sm3, line.supersedes, line.key) != (None, None, None):
+    if isinstance(line, Fault) or _has_its_own(line):
         return None
     digits = line.sha256.encode()
     before, found, after = block[:stride].partition(digits)
@@ -149,16 +152,34 @@ def make_draft(line: Line, checked: dict[Asked, Terms], check: Callable[[Draft],
     """
     sha256 = _unhex(line.sha256, "sha256")
     sm3 = None if line.sm3 is None else _unhex(line.sm3, "sm3")
-    asked = (line.kind, line.valid_until, sm3 is None, line.blinded)
+    canonical = _read_canonical(line)
+    names = tuple(name for name, _ in canonical)
+    asked = (line.kind, line.valid_until, sm3 is None, line.blinded, names)
     if asked not in checked:
         if not KIND.fullmatch(line.kind):
             raise MalformedError(MALFORMED, f"`kind` is not a kind: {line.kind[:40]!r}")
         text = line.valid_until
         until = None if text is None else parse_time(text, "valid_until")
-        checked[asked] = check(Draft(sha256, line.kind, sm3, until, blinded=line.blinded))
+        draft = Draft(sha256, line.kind, sm3, until, None, line.blinded, canonical=canonical)
+        checked[asked] = check(draft)
     end, blinded = checked[asked]
     by_default = end is not None and line.valid_until is None
-    return Draft(sha256, line.kind, sm3, end, line.supersedes, blinded, by_default)
+    terms = line.kind, sm3, end, line.supersedes, blinded, by_default
+    return Draft(sha256, *terms, canonical)
+
+
+def _has_its_own(line: Line) -> bool:
+    """Whether a line has what no other has, beside its SHA-256 digest."""
+    own = line.sm3, line.supersedes, line.key, line.json_jcs, line.pdf_pages
+    return any(one is not None for one in own)
+
+
+def _read_canonical(line: Line) -> Canonical:
+    if line.json_jcs is None and line.pdf_pages is None:
+        return ()
+    given = {JSON_JCS: line.json_jcs, PDF_PAGES: line.pdf_pages}
+    found = {name: _unhex(text, name) for name, text in given.items() if text is not None}
+    return sort_canonical(found)
 
 
 def fault_of(error: ChopmarkError) -> Fault:

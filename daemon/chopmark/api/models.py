@@ -29,6 +29,8 @@ _PATTERNS: Final = {
 }
 Hex = Annotated[str, Meta(pattern=_HEX)]
 Kind = Annotated[str, Meta(pattern=_KIND)]
+CanonicalName = Annotated[str, Meta(min_length=1, max_length=16)]
+Canonical = Annotated[dict[CanonicalName, Hex], Meta(min_length=1, max_length=4)]
 Index = Annotated[int, Meta(ge=0, le=MAX_INT)]
 Wait = Annotated[float, Meta(ge=0, le=MAX_WAIT)]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -40,11 +42,14 @@ class DigestsIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     sha256: Hex
     sm3: Hex | None = None
+    canonical: Canonical | None = None
 
     def decoded(self) -> Digests:
         """The digests as bytes."""
         sm3 = None if self.sm3 is None else bytes.fromhex(self.sm3)
-        return Digests(bytes.fromhex(self.sha256), sm3)
+        named = (self.canonical or {}).items()
+        canonical = tuple((name, bytes.fromhex(one)) for name, one in named)
+        return Digests(bytes.fromhex(self.sha256), sm3, canonical)
 
 
 class AttestationIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

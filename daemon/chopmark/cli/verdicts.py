@@ -26,6 +26,7 @@ LOOKS: Final = {
     Word.AMBIGUOUS: _OPEN,
 }
 """Shape and colour of each word: nobody has to tell colours apart."""
+_SAME: Final = {True: "the same, in a file that was saved again", False: "differs too"}
 _ALGORITHMS: Final = {"sha256": "SHA-256", "sm3": "SM3"}
 
 
@@ -72,6 +73,8 @@ def _evidence(found: AttestationReport) -> Iterator[tuple[str, object]]:
         yield "witness", f"{witness['name']} at {witness['time']}"
     yield "quorum", found["quorum"]
     yield "digests", ", ".join(_ALGORITHMS.get(d, d) for d in found["digests_checked"]) or None
+    same = found["same_content"]
+    yield "content", None if same is None else _SAME[same]
     yield "found in", found["source"]
     yield "problem", found["problem"]
     yield "warning", found["warning"]

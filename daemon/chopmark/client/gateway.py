@@ -225,6 +225,13 @@ class GatewayClient:
         """The version of the roster that is in force, as JSON (docs/api.md)."""
         return read_object(self._http.get_json("/v1/roster"))
 
+    def demanded_digests(self, kind: str) -> list[str]:
+        """The digests that the roster's catalogue demands of a kind: algorithms and names."""
+        for one in read_objects(self.roster().get("kinds") or []):
+            if one.get("name") == kind and isinstance(one.get("digests"), list):
+                return [str(name) for name in one["digests"]]
+        return []
+
     def sign_roster(self, data: bytes, *, confirm_lost: bool = False) -> bytes:
         """Have a text or note of the roster signed; gives the note with one line more.
 

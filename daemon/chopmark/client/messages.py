@@ -103,7 +103,8 @@ class Query:
 def encode_digests(digests: Digests) -> Json:
     """Digests in lower-case hexadecimal, by algorithm."""
     sm3 = {"sm3": digests.sm3.hex()} if digests.sm3 is not None else {}
-    return {"sha256": digests.sha256.hex(), **sm3}
+    named = {name: digest.hex() for name, digest in digests.canonical}
+    return {"sha256": digests.sha256.hex(), **sm3} | ({"canonical": named} if named else {})
 
 
 def encode_draft(draft: Draft) -> Json:

@@ -164,7 +164,7 @@ class Wish:
 
 def attest(draft: Draft, wish: Wish, key: str, patience: Patience) -> Plan[Attested]:
     """Attest one document, once, however often it must be asked for."""
-    digests = Digests(draft.sha256, draft.sm3)
+    digests = Digests(draft.sha256, draft.sm3, draft.canonical)
     body = {"digests": encode_digests(digests), **encode_draft(draft), "wait": wish.wait}
     body |= {"until": wish.until} | ({"duplicates": "again"} if wish.again else {})
     answer = yield from insist(_post("/v1/attestations", body, key, wish.wait), patience)
@@ -275,7 +275,9 @@ class _Answers:
 
 
 def _encode_line(draft: Draft, key: str) -> bytes:
-    line = {**encode_digests(Digests(draft.sha256, draft.sm3)), **encode_draft(draft), "key": key}
+    named = {name: digest.hex() for name, digest in draft.canonical}  # flat, as all of a line
+    digests = encode_digests(Digests(draft.sha256, draft.sm3)) | named
+    line = {**digests, **encode_draft(draft), "key": key}
     return json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
 

@@ -3,6 +3,7 @@
 from typing import NotRequired, TypedDict, cast
 
 from chopmark.client.problem import bad_answer
+from chopmark.core.canonical import KNOWN
 from chopmark.core.verdict import Word
 
 
@@ -56,6 +57,8 @@ class AttestationReport(TypedDict):
     warning: str | None
     successor: str | None
     digests_checked: list[str]
+    canonical: list[str]
+    same_content: bool | None
 
 
 class VerdictReport(TypedDict):
@@ -86,3 +89,14 @@ def read_verdict(answer: object) -> VerdictReport:
         if not complete or one["verdict"] not in words:
             raise bad_answer()
     return cast("VerdictReport", answer)
+
+
+def wanted_canonical(report: VerdictReport) -> list[str]:
+    """Names of canonical digests that would tell more about a mismatch, and are known here."""
+    named = {
+        name
+        for one in report["attestations"]
+        if one["verdict"] == "mismatch" and one["same_content"] is None
+        for name in one["canonical"]
+    }
+    return [name for name in KNOWN if name in named]

@@ -217,6 +217,9 @@ def _blind_columns(drafts: Drafts, origin: str, salts: Sequence[bytes]) -> Draft
         drafts,
         sha256=_blind_column(salts, origin, SHA256, drafts.sha256),
         sm3=None if sm3 is None else _blind_column(salts, origin, SM3, sm3),
+        canonical=tuple(
+            (name, _blind_column(salts, origin, name, column)) for name, column in drafts.canonical
+        ),
         blinded=True,
     )
 

@@ -12,6 +12,7 @@ Rules, for one attestation before it is recorded; the first that is broken is to
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from chopmark.core.demands import missing_digests
 from chopmark.core.draft import Draft
 from chopmark.core.errors import RefusedError
 from chopmark.core.member import Member
@@ -60,9 +61,7 @@ class Catalogue:
             raise RefusedError("already-expired", "`valid_until` lies in the past")
         if kind is None:
             return Terms(draft.valid_until, draft.blinded)
-        if "sm3" in kind.digests and draft.sm3 is None:
-            message = f"attestations of the kind {kind.name} must name the SM3 digest too"
-            raise RefusedError("digest-missing", message, hint="give `sm3` besides `sha256`")
+        _check_digests(kind, draft)
         return Terms(_end(kind, draft.valid_until, now), draft.blinded or kind.blinded)
 
     def _find(self, name: str) -> CatalogueKind | None:
@@ -81,6 +80,13 @@ class Catalogue:
     def _allowed(self) -> str:
         known = [name for name in self._kinds if self._own.may_issue(name)]
         return f"it may attest: {', '.join(sorted(known or self._own.kinds))}"
+
+
+def _check_digests(kind: CatalogueKind, draft: Draft) -> None:
+    if missing := missing_digests(kind, draft):
+        message = f"attestations of the kind {kind.name} must name the {missing[0]} digest too"
+        hint = f"give `{missing[0]}` besides `sha256`: `chopmark attest` does so by itself"
+        raise RefusedError("digest-missing", message, hint=hint)
 
 
 def _end(kind: CatalogueKind, asked: int | None, now: int) -> int | None:

@@ -26,7 +26,7 @@ def compare(
             return Match.BLINDED
         digests = _blind_all(digests, origin, salt)
     if entry.sha256 != digests.sha256:
-        return Match.DIFFERS
+        return Match.RESAVED if _says_the_same(entry, digests) else Match.DIFFERS
     if entry.sm3 is not None and digests.sm3 is None:
         return Match.MISSING
     return Match.ALL if entry.sm3 in (None, digests.sm3) else Match.DIFFERS
@@ -101,4 +101,12 @@ def _with_witnesses(facts: Facts, proven: Proven, policy: Policy) -> Facts:
 
 def _blind_all(digests: Digests, origin: str, salt: bytes) -> Digests:
     sm3 = digests.sm3 and blind(salt, origin, SM3, digests.sm3)
-    return Digests(blind(salt, origin, SHA256, digests.sha256), sm3)
+    canonical = tuple((name, blind(salt, origin, name, one)) for name, one in digests.canonical)
+    return Digests(blind(salt, origin, SHA256, digests.sha256), sm3, canonical)
+
+
+def _says_the_same(entry: Attestation, digests: Digests) -> bool:
+    """Whether the canonical digests agree that both sides have, and there is one."""
+    given = dict(digests.canonical)
+    compared = [given[name] == digest for name, digest in entry.canonical if name in given]
+    return bool(compared) and all(compared)

@@ -8,11 +8,20 @@ warned (docs/verdicts.md, The catalogue's rules).
 from collections.abc import Mapping
 from typing import Final
 
+from chopmark.core.draft import Draft
 from chopmark.core.entry import Attestation
 from chopmark.core.roster import CatalogueKind
 
 _SLACK: Final = 120_000
 """Ms between the check of a draft and its entry's time, which may be rounded down to the minute."""
+
+
+def missing_digests(kind: CatalogueKind, made: Attestation | Draft) -> list[str]:
+    """The digests that a kind demands and an attestation does not name."""
+    named = {"sha256", *(name for name, _ in made.canonical)}
+    if made.sm3 is not None:
+        named.add("sm3")
+    return [name for name in kind.digests if name not in named]
 
 
 def find_breach(catalogue: Mapping[str, CatalogueKind], entry: Attestation) -> str | None:
@@ -25,8 +34,9 @@ def find_breach(catalogue: Mapping[str, CatalogueKind], entry: Attestation) -> s
     of = f"attestations of the kind {kind.name}"
     if kind.blinded and not entry.blinded:
         return f"the roster demands that {of} are blinded, and this one is not"
-    if "sm3" in kind.digests and entry.sm3 is None:
-        return f"the roster demands that {of} name an SM3 digest, and this one does not"
+    if missing := missing_digests(kind, entry):
+        what = "an SM3 digest" if missing[0] == "sm3" else f"a digest {missing[0]}"
+        return f"the roster demands that {of} name {what}, and this one does not"
     if kind.validity is not None:
         latest = entry.made_at + 1000 * kind.validity + _SLACK
         if entry.valid_until is None or entry.valid_until > latest:

@@ -9,10 +9,15 @@ from cryptography.hazmat.primitives import hashes
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """Digests of one document, 32 bytes each, by algorithm."""
+    """Digests of one document, 32 bytes each, by algorithm.
+
+    Attributes:
+        canonical: digests of what it says, by name and version (docs/formats/canonical.md).
+    """
 
     sha256: bytes
     sm3: bytes | None = None
+    canonical: tuple[tuple[str, bytes], ...] = ()
 
 
 def digest_stream(

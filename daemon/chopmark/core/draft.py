@@ -11,6 +11,9 @@ from chopmark.core.errors import ChopmarkError, MalformedError
 from chopmark.core.idempotency import Key
 
 _DIGEST = 32
+_NAME: Final = 16
+Canonical = tuple[tuple[str, bytes], ...]
+"""Canonical digests by name, in the order of an entry (`sort_canonical`)."""
 
 
 class Draft(msgspec.Struct, frozen=True, gc=False):
@@ -27,6 +30,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
     supersedes: int | None = None
     blinded: bool = False
     default_end: bool = False
+    canonical: Canonical = ()
 
     def __len__(self) -> int:
         """One; as `Drafts`."""
@@ -39,7 +43,8 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
             MalformedError: `malformed-entry` if a digest does not have 32 bytes.
         """
         made = Drafts(
-            *(self.sha256, self.kind, self.sm3, self.valid_until, self.supersedes, self.blinded)
+            *(self.sha256, self.kind, self.sm3, self.valid_until, self.supersedes, self.blinded),
+            canonical=self.canonical,
         )
         if made.check() != 1:
             raise MalformedError("malformed-entry", "a draft has one digest of each sort")
@@ -50,6 +55,7 @@ class Draft(msgspec.Struct, frozen=True, gc=False):
         return Attestation(
             *(ms, self.sha256, self.kind, self.sm3, self.valid_until, self.blinded),
             supersedes=self.supersedes,
+            canonical=self.canonical,
         )
 
 
@@ -60,6 +66,7 @@ class Drafts(msgspec.Struct, frozen=True, gc=False):
         sha256: their SHA-256 digests, 32 bytes each, joined.
         kind: of all of them; see `Attestation` for this and what follows.
         sm3: their SM3 digests likewise, if they have some.
+        canonical: canonical digests likewise, by name.
     """
 
     sha256: bytes
@@ -69,6 +76,7 @@ class Drafts(msgspec.Struct, frozen=True, gc=False):
     supersedes: int | None = None
     blinded: bool = False
     default_end: bool = False
+    canonical: Canonical = ()
 
     def __len__(self) -> int:
         """How many they are."""
@@ -84,10 +92,35 @@ class Drafts(msgspec.Struct, frozen=True, gc=False):
         Raises:
             MalformedError: `malformed-entry`.
         """
-        columns = [self.sha256] if self.sm3 is None else [self.sha256, self.sm3]
+        columns = [self.sha256, *(column for _, column in self.canonical)]
+        if self.sm3 is not None:
+            columns.append(self.sm3)
         if {len(column) for column in columns} != {_DIGEST * len(self)} or not self.sha256:
             raise MalformedError("malformed-entry", "a digest does not have 32 bytes")
         return len(self)
+
+    def at(self, place: int) -> Draft:
+        """One of them."""
+        part = slice(place * _DIGEST, (place + 1) * _DIGEST)
+        return Draft(
+            self.sha256[part],
+            self.kind,
+            None if self.sm3 is None else self.sm3[part],
+            *(self.valid_until, self.supersedes, self.blinded, self.default_end),
+            canonical=tuple((name, column[part]) for name, column in self.canonical),
+        )
+
+
+def sort_canonical(digests: Mapping[str, bytes]) -> Canonical:
+    """Canonical digests in the order of an entry: shorter names first, then by their bytes.
+
+    Raises:
+        MalformedError: `malformed-entry`: a name of no or more than 16 bytes.
+    """
+    if any(not 1 <= len(name.encode()) <= _NAME for name in digests):
+        message = f"a canonical digest has a name of 1 to {_NAME} bytes"
+        raise MalformedError("malformed-entry", message)
+    return tuple(sorted(digests.items(), key=lambda one: (len(one[0].encode()), one[0].encode())))
 
 
 @dataclass(frozen=True, slots=True)

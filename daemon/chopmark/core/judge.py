@@ -84,7 +84,7 @@ def _word(facts: Facts, question: Question) -> Word:
     if facts.problem is not None or entry is None:
         return Word.UNTRUSTED
     # A proof or reference of another issuer or kind than expected is not the one asked for.
-    mismatched = facts.match in (Match.DIFFERS, Match.MISSING, Match.BLINDED)
+    mismatched = facts.match in (Match.DIFFERS, Match.RESAVED, Match.MISSING, Match.BLINDED)
     if mismatched or not _is_expected(facts, question):
         return Word.MISMATCH
     expired = entry.valid_until is not None and entry.valid_until < question.now
@@ -136,7 +136,7 @@ def _candidates(judged: Sequence[Judgement]) -> Sequence[Judgement]:
 
 def _attests(judgement: Judgement) -> bool:
     """Whether an institution stands behind this very document, as far as it could be compared."""
-    return judgement.word != Word.UNTRUSTED and judgement.facts.match != Match.DIFFERS
+    return judgement.word != Word.UNTRUSTED and not judgement.facts.match.is_other
 
 
 def _find_graves(
@@ -157,5 +157,5 @@ def _find_graves(
 
 
 def _is_grave(facts: Facts) -> bool:
-    trusted = facts.problem is None and facts.entry is not None and facts.match != Match.DIFFERS
+    trusted = facts.problem is None and facts.entry is not None and not facts.match.is_other
     return trusted and facts.revoked is not None and facts.revoked.reason in GRAVE_REASONS

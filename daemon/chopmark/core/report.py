@@ -59,16 +59,26 @@ def _judgement(judgement: Judgement, digests: Digests | None) -> dict[str, Any]:
         "warning": facts.warning,
         "successor": issuer.successor,
         "digests_checked": _checked(facts, digests),
+        "canonical": [name for name, _ in entry.canonical] if entry else [],
+        "same_content": _same_content(facts, digests),
     }
 
 
 def _checked(facts: Facts, digests: Digests | None) -> list[str]:
     """The algorithms whose digests were compared, whether they agreed or not."""
-    compared = facts.match in (Match.ALL, Match.DIFFERS, Match.MISSING)
+    compared = facts.match.is_other or facts.match in (Match.ALL, Match.MISSING)
     if facts.entry is None or digests is None or not compared:
         return []
     both = facts.entry.sm3 is not None and digests.sm3 is not None
     return ["sha256", "sm3"] if both else ["sha256"]
+
+
+def _same_content(facts: Facts, digests: Digests | None) -> bool | None:
+    """Whether a document of other bytes says the same; None where that was not compared."""
+    if facts.entry is None or digests is None or not facts.match.is_other:
+        return None
+    common = {name for name, _ in facts.entry.canonical} & {name for name, _ in digests.canonical}
+    return facts.match is Match.RESAVED if common else None
 
 
 def _revoked(revoked: Revoked | None) -> dict[str, Any] | None:

@@ -112,7 +112,7 @@ class CatalogueKind(_Part, frozen=True, kw_only=True):
         max_age: seconds for which an answer is fresh; without it the reader's configuration says.
         validity: seconds for which an attestation may be valid at most, if there is a bound.
         blinded: whether attestations must be blinded.
-        digests: algorithms that an attestation must name.
+        digests: algorithms, and names of canonical digests, that an attestation must name.
         notary: who else must have cosigned, if anybody.
     """
 
@@ -120,7 +120,7 @@ class CatalogueKind(_Part, frozen=True, kw_only=True):
     max_age: int | None = None
     validity: int | None = None
     blinded: bool = False
-    digests: tuple[Literal["sha256", "sm3"], ...] = ("sha256",)
+    digests: tuple[str, ...] = ("sha256",)
     notary: NotaryGroup | None = None
 
 

@@ -22,6 +22,8 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import Final, TypeVar
 
+from chopmark.core.canonical import MAX_NAMES
+from chopmark.core.canonical import NAME as CANONICAL
 from chopmark.core.checkpoint import check_origin
 from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.keys import ECDSA_P256, ED25519, VerifierKey, parse_vkey
@@ -110,8 +112,17 @@ def _check_kind(kind: CatalogueKind) -> None:
     for name, seconds in (("max_age", kind.max_age), ("validity", kind.validity)):
         bounded = seconds is None or 1 <= seconds <= MAX_SECONDS
         demand(bounded, f"{where}: {name}: seconds from 1 on")
-    good = kind.digests in (("sha256",), ("sha256", "sm3"))
-    demand(good, f'{where}: digests: ["sha256"] or ["sha256", "sm3"]')
+    _check_digests(where, kind.digests)
+
+
+def _check_digests(where: str, digests: tuple[str, ...]) -> None:
+    """SHA-256, then perhaps SM3, then names of canonical digests, of which more may come to be."""
+    known = 2 if digests[:2] == ("sha256", "sm3") else 1
+    names = digests[known:]
+    good = digests[:1] == ("sha256",) and all(map(CANONICAL.fullmatch, names))
+    ordered = list(names) == sorted(set(names))
+    message = '["sha256"], then "sm3" if it is demanded, then canonical digests in their order'
+    demand(good and ordered and len(names) <= MAX_NAMES, f"{where}: digests: {message}")
 
 
 def _check_notaries(kind: CatalogueKind, roster: Roster) -> None:

@@ -62,12 +62,19 @@ class Match(StrEnum):
 
     ALL = "all"
     DIFFERS = "differs"
+    RESAVED = "resaved"
+    """The bytes differ, and a canonical digest says that the content does not: a mismatch too."""
     MISSING = "missing"
     """The attestation names an algorithm whose digest was not given: nothing differs, but not
     everything could be compared."""
     NO_DOCUMENT = "no-document"
     BLINDED = "blinded"
     """The attestation is blinded, and the salt that opens it was not given."""
+
+    @property
+    def is_other(self) -> bool:
+        """Whether the document is known to be another one."""
+        return self in (Match.DIFFERS, Match.RESAVED)
 
 
 class Source(StrEnum):

@@ -88,6 +88,12 @@ def _mismatch(facts: Facts, question: Question) -> str:
         return f"{where} also names an SM3 digest, which was not given: send both digests."
     if facts.match == Match.BLINDED:
         return f"{where} is blinded: it can be compared with the salt in its proof only."
+    if facts.match == Match.RESAVED:
+        return (
+            f"{where} is for a file with the same content, and this is not that file: it was saved "
+            "again, and its bytes are not those that were attested. Ask the customer for the file "
+            f"as {facts.issuer.institution} handed it out, not opened and saved by any program."
+        )
     if facts.match == Match.DIFFERS:
         return (
             f"{where} is for another document: the digests differ. The usual cause is a file "

@@ -94,7 +94,7 @@ def _attestation(reader: Reader, place: int) -> Attestation | None:
 
 def is_same(draft: Draft, entry: Attestation) -> bool:
     """Whether an attestation says what a draft does; see above for validity and supersession."""
-    if draft.blinded or entry.blinded or entry.canonical:
+    if draft.blinded or entry.blinded:
         return False
     if draft.supersedes is not None and draft.supersedes != entry.supersedes:
         return False
@@ -102,5 +102,6 @@ def is_same(draft: Draft, entry: Attestation) -> bool:
         ends_alike = entry.valid_until is not None
     else:
         ends_alike = entry.valid_until == draft.valid_until
-    digests = (draft.sha256, draft.sm3)
-    return ends_alike and (entry.sha256, entry.sm3, entry.kind) == (*digests, draft.kind)
+    digests = entry.sha256, entry.sm3, entry.canonical
+    same = digests == (draft.sha256, draft.sm3, draft.canonical) and entry.kind == draft.kind
+    return ends_alike and same

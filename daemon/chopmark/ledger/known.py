@@ -14,7 +14,6 @@ from chopmark.core.columns import Columns
 from chopmark.core.draft import Asking, Draft, Drafts, Earlier
 from chopmark.core.errors import ChopmarkError, TryAgainError
 from chopmark.core.idempotency import Key, key_reused
-from chopmark.core.merkle import HASH
 from chopmark.ledger import idempotency
 from chopmark.ledger.duplicates import Duplicates, is_same
 from chopmark.ledger.idempotency import Record
@@ -135,20 +134,9 @@ def _pick(items: Sequence[object], places: Sequence[int]) -> Iterator[tuple[int,
             if isinstance(item, Draft):
                 yield place, item
             elif isinstance(item, Drafts):
-                yield place, cut_draft(item, place - start)
+                yield place, item.at(place - start)
             place = next(wanted, None)
         start = end
-
-
-def cut_draft(drafts: Drafts, place: int) -> Draft:
-    """One of drafts in columns."""
-    at = slice(place * HASH, (place + 1) * HASH)
-    sm3 = None if drafts.sm3 is None else drafts.sm3[at]
-    return Draft(
-        *(drafts.sha256[at], drafts.kind, sm3, drafts.valid_until, drafts.supersedes),
-        blinded=drafts.blinded,
-        default_end=drafts.default_end,
-    )
 
 
 def leave_out(made: Sequence[Columns], known: Known) -> list[Columns]:

@@ -447,7 +447,8 @@ def _terms(item: Item) -> tuple[object, ...] | None:
     """What an attestation says besides its digests; None for whatever else."""
     if not isinstance(item, Draft | Drafts):
         return None
-    return item.kind, item.valid_until, item.supersedes, item.sm3 is None, item.blinded
+    names = tuple(name for name, _ in item.canonical)
+    return item.kind, item.valid_until, item.supersedes, item.sm3 is None, item.blinded, names
 
 
 def _join(drafts: Sequence[Draft | Drafts]) -> Drafts:
@@ -463,7 +464,11 @@ def _join(drafts: Sequence[Draft | Drafts]) -> Drafts:
     sm3 = None if first.sm3 is None else b"".join(column.sm3 or b"" for column in columns)
     sha256 = b"".join(column.sha256 for column in columns)
     terms = first.kind, sm3, first.valid_until, first.supersedes, first.blinded
-    return Drafts(sha256, *terms)
+    canonical = tuple(
+        (name, b"".join(column.canonical[place][1] for column in columns))
+        for place, (name, _) in enumerate(first.canonical)
+    )
+    return Drafts(sha256, *terms, canonical=canonical)
 
 
 async def _no_wait() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from chopmark.core.member import Member
-from chopmark.core.roster import WARN_DAYS
+from chopmark.core.roster import WARN_DAYS, CatalogueKind
 from chopmark.core.roster_follow import SignedRoster, needed
 from chopmark.core.wording import format_time
 from chopmark.ledger.rosters import Held
@@ -33,10 +33,22 @@ def show(
         "member": own.state if own is not None else None,
         "suspended": sorted(suspended(roster, held)),
         "stale": any(alarm["code"] == "roster-stale" for alarm in alarms),
+        "kinds": [_kind(kind) for kind in roster.kind],
         "conflict": held.conflict,
         "rivals": [digest.hex() for digest in held.rivals],
         "alarms": alarms,
         "note": signed.encode().decode(),
+    }
+
+
+def _kind(kind: CatalogueKind) -> dict[str, Any]:
+    """What the catalogue says of a kind; times in seconds."""
+    return {
+        "name": kind.name,
+        "max_age": kind.max_age,
+        "validity": kind.validity,
+        "blinded": kind.blinded,
+        "digests": list(kind.digests),
     }
 
 

@@ -644,3 +644,26 @@ async def test_batch_asks_for_duplicates_anew_where_it_says_so() -> None:
     gateway = FakeGateway()
     await batch(gateway, line(1), "duplicates=again")
     assert gateway.askings[0].again
+
+
+async def test_line_names_canonical_digests_flat() -> None:
+    gateway = FakeGateway()
+    body = line(1, **{"json-jcs/1": "ab" * 32}) + line(2, **{"json-jcs/1": "AB" * 32}) + line(3)
+    done = await batch(gateway, body)
+    assert [answer.get("error", {}).get("code") for answer in done] == [
+        None,
+        "malformed-line",
+        None,
+    ]
+    first, second = map(parse_entry, gateway.leaves)
+    assert isinstance(first, Attestation)
+    assert isinstance(second, Attestation)
+    assert (first.canonical, second.canonical) == ((("json-jcs/1", b"\xab" * 32),), ())
+
+
+async def test_lines_with_one_canonical_digest_are_not_taken_for_alike() -> None:
+    gateway = FakeGateway()
+    lines = b"".join(line(n, **{"pdf-pages/1": "ab" * 32}) for n in range(3))
+    assert len(await batch(gateway, lines)) == 3
+    entries = [parse_entry(leaf) for leaf in gateway.leaves]
+    assert all(isinstance(one, Attestation) and one.canonical for one in entries)

@@ -479,3 +479,24 @@ async def test_duplicate_says_that_it_is_one(
     await attest(client, duplicates="again")
     assert gateway.askings[-1].again
     assert (await attest(client, duplicates="all")).status_code == 400
+
+
+async def test_attest_names_canonical_digests(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    named = {"pdf-pages/1": "ab" * 32, "json-jcs/1": "cd" * 32}
+    answer = await attest(client, digests={"sha256": SHA, "canonical": named})
+    assert answer.status_code == 201
+    assert answer.json()["digests"]["canonical"] == named
+    (entry,) = map(parse_entry, gateway.leaves)
+    assert isinstance(entry, Attestation)
+    assert [name for name, _ in entry.canonical] == ["json-jcs/1", "pdf-pages/1"]
+
+
+@pytest.mark.parametrize("named", [{}, {"": "ab" * 32}, {"x" * 17: "ab" * 32}, {"a/1": "ab"}])
+async def test_attest_refuses_what_is_no_canonical_digest(
+    client: httpx.AsyncClient, gateway: FakeGateway, named: dict[str, str]
+) -> None:
+    answer = await attest(client, digests={"sha256": SHA, "canonical": named})
+    assert answer.status_code == 400
+    assert gateway.leaves == []

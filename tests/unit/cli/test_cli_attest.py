@@ -2,9 +2,13 @@ from pathlib import Path
 
 import pytest
 
+from chopmark.client.canonical.pdf_pages import digest_pdf
 from chopmark.client.files import proof_path
+from chopmark.core.canonical import PDF_PAGES
+from chopmark.core.entry import Attestation, parse_entry
 from chopmark.core.proof import parse_proof
 from commandline import Run, write_documents
+from pdfs import SAME
 from socketgateway import Problem, SocketGateway
 
 
@@ -170,3 +174,50 @@ def test_attest_without_gateway_is_69(run: Run, document: Path) -> None:
     assert done.code == 69
     assert "none.sock" in done.err
     assert "hint: " in done.err
+
+
+def named_in(gateway: SocketGateway) -> list[tuple[tuple[str, bytes], ...]]:
+    entries = map(parse_entry, gateway.log.entries)
+    return [one.canonical for one in entries if isinstance(one, Attestation)]
+
+
+def test_attest_names_the_canonical_digest_that_the_catalogue_demands(
+    run: Run, gateway: SocketGateway, document: Path
+) -> None:
+    document.write_bytes(SAME["as issued"])
+    gateway.kinds = [{"name": "bank-statement", "digests": ["sha256", "sm3", PDF_PAGES]}]
+    assert run("attest", document, "--kind", "bank-statement").code == 0
+    assert named_in(gateway) == [((PDF_PAGES, digest_pdf(SAME["as issued"])),)]
+
+
+def test_attest_refuses_a_document_without_the_digest_that_is_demanded(
+    run: Run, gateway: SocketGateway, document: Path
+) -> None:
+    gateway.kinds = [{"name": "bank-statement", "digests": ["sha256", "json-jcs/1"]}]
+    done = run("attest", document, "--kind", "bank-statement")
+    assert done.code == 65
+    assert "has no json-jcs/1 digest" in done.err
+    assert gateway.log.entries == []
+
+
+def test_attest_names_canonical_digests_where_asked_for(
+    run: Run, gateway: SocketGateway, document: Path
+) -> None:
+    report, text = Path("report.json"), Path("text.txt")
+    document.write_bytes(SAME["as issued"])
+    report.write_text('{"a": 1}')
+    text.write_text("plain")
+    assert run("attest", document, report, text, "--canonical").code == 0
+    assert [[name for name, _ in one] for one in named_in(gateway)] == [
+        [PDF_PAGES],
+        ["json-jcs/1"],
+        [],
+    ]
+
+
+def test_attest_without_canonical_names_none(
+    run: Run, gateway: SocketGateway, document: Path
+) -> None:
+    document.write_bytes(SAME["as issued"])
+    assert run("attest", document).code == 0
+    assert named_in(gateway) == [()]

@@ -1,11 +1,15 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from chopmark.client.canonical.pdf_pages import digest_pdf
 from chopmark.client.files import proof_path
+from chopmark.core.canonical import PDF_PAGES
 from chopmark.core.verdict import EXIT
 from commandline import Run, write_documents
+from pdfs import OTHER, SAME
 from socketgateway import Problem, SocketGateway
 from softlog import SoftLog
 
@@ -295,3 +299,20 @@ def test_verify_names_the_policy_that_cannot_be_read(run: Run, document: Path) -
     done = run("verify", document, "--policy", "bad")
     assert done.code == 65
     assert done.err.startswith("chopmark: bad: policy")
+
+
+@pytest.mark.parametrize(
+    ("again", "says"), [("objects renumbered", "the same"), ("another amount", "differs")]
+)
+def test_verify_offline_says_whether_a_file_was_only_saved_again(
+    run: Run, document: Path, log: SoftLog, again: str, says: str
+) -> None:
+    issued = SAME["as issued"]
+    index = log.attest(issued, canonical=((PDF_PAGES, digest_pdf(issued)),))
+    proof_path(document).write_bytes(log.proof(index))
+    Path("policy").write_bytes(log.policy())
+    document.write_bytes((SAME | OTHER)[again])
+    done = run("verify", document, "--policy", "policy")
+    assert done.code == 3
+    assert re.search(rf"content +{says}", done.out)
+    assert ("Ask the customer" in done.out) == (says == "the same")

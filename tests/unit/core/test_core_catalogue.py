@@ -19,6 +19,7 @@ KINDS = (
     CatalogueKind(name="deposit", validity=DAY),
     CatalogueKind(name="kyc-report", blinded=True),
     CatalogueKind(name="diploma", digests=("sha256", "sm3")),
+    CatalogueKind(name="report", digests=("sha256", "json-jcs/1")),
 )
 CATALOGUE = Catalogue(OWN, KINDS)
 
@@ -65,7 +66,7 @@ def test_validity_that_has_ended_is_refused(kind: str) -> None:
 def test_kind_that_is_not_in_the_catalogue_is_refused_and_the_kinds_are_named() -> None:
     error = refused(CATALOGUE, draft("document"))
     assert (error.code, error.status) == ("kind-not-in-catalogue", 422)
-    assert error.hint == "it may attest: bank-statement, deposit, diploma, kyc-report"
+    assert error.hint == "it may attest: bank-statement, deposit, diploma, kyc-report, report"
 
 
 def test_kind_that_the_member_may_not_issue_is_refused_and_its_kinds_are_named() -> None:
@@ -92,3 +93,9 @@ def test_other_kinds_are_blinded_where_that_is_asked_for() -> None:
 def test_digest_that_the_catalogue_demands_must_be_there() -> None:
     assert CATALOGUE.check(draft("diploma", sm3=bytes(32)), NOW).valid_until is None
     assert refused(CATALOGUE, draft("diploma")).code == "digest-missing"
+    named = msgspec.structs.replace(draft("report"), canonical=(("json-jcs/1", bytes(32)),))
+    assert CATALOGUE.check(named, NOW).valid_until is None
+    other = msgspec.structs.replace(named, canonical=(("pdf-pages/1", bytes(32)),))
+    for asked in (draft("report"), other):
+        error = refused(CATALOGUE, asked)
+        assert (error.code, "json-jcs/1" in error.message) == ("digest-missing", True)

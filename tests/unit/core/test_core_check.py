@@ -125,9 +125,50 @@ def test_compare_binds_blinded_digests_to_the_log() -> None:
     assert compare(blinded(ENTRY), DOCUMENT, ORIGIN + "x", SALT) == Match.DIFFERS
 
 
+JCS = ("json-jcs/1", b"j" * 32)
+PAGES = ("pdf-pages/1", b"p" * 32)
+
+
 def test_compare_leaves_canonical_digests_out() -> None:
     named = replace(ENTRY, sha256=bytes(32), canonical=(("jcs", DOCUMENT.sha256),))
     assert compare(named, DOCUMENT, ORIGIN) == Match.DIFFERS
+    assert compare(replace(ENTRY, canonical=(JCS,)), DOCUMENT, ORIGIN) == Match.ALL
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ((JCS,), Match.RESAVED),
+        ((PAGES, JCS), Match.RESAVED),
+        ((), Match.DIFFERS),
+        ((PAGES,), Match.DIFFERS),
+        (((JCS[0], flipped(JCS[1])),), Match.DIFFERS),
+        ((("json-jcs/2", JCS[1]),), Match.DIFFERS),
+    ],
+)
+@pytest.mark.parametrize("hidden", [False, True])
+def test_compare_tells_a_file_that_was_saved_again(
+    given: tuple[tuple[str, bytes], ...], match: Match, *, hidden: bool
+) -> None:
+    digests = replace(OTHER, canonical=given)
+    entry = replace(ENTRY, canonical=(JCS,))
+    if hidden:
+        secret = blind(SALT, ORIGIN, *JCS)
+        entry = replace(blinded(entry), canonical=((JCS[0], secret),))
+    assert compare(entry, digests, ORIGIN, SALT) == match
+    assert compare(entry, None, ORIGIN, SALT) == Match.NO_DOCUMENT
+
+
+def test_compare_demands_that_all_canonical_digests_agree() -> None:
+    entry = replace(ENTRY, canonical=(JCS, PAGES))
+    one_differs = replace(OTHER, canonical=(JCS, (PAGES[0], flipped(PAGES[1]))))
+    assert compare(entry, one_differs, ORIGIN) == Match.DIFFERS
+    assert compare(entry, replace(OTHER, canonical=(JCS, PAGES)), ORIGIN) == Match.RESAVED
+
+
+def test_content_of_a_file_never_makes_up_for_an_sm3_digest_that_differs() -> None:
+    entry = replace(BOTH, canonical=(JCS,))
+    assert compare(entry, replace(OTHER_SM3, canonical=(JCS,)), ORIGIN) == Match.DIFFERS
 
 
 def test_facts_from_proof_are_those_of_the_entry() -> None:

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chopmark.core.columns import Columns, frame_entries, make_columns, parse_columns
-from chopmark.core.draft import Draft, Drafts
+from chopmark.core.draft import Draft, Drafts, sort_canonical
 from chopmark.core.entry import encode_entry
 from chopmark.core.errors import MalformedError
 from chopmark.core.merkle import leaf_hash
@@ -14,6 +14,10 @@ from mutations import mutated
 KIND = "document"
 ALIKE = [encode_entry(Draft(digest(n), KIND).made_at(NOW)) for n in range(4)]
 LONGER = [encode_entry(Draft(digest(n), KIND, valid_until=NOW).made_at(NOW)) for n in range(2)]
+NAMED = [
+    encode_entry(Draft(digest(n), KIND, canonical=(("json-jcs/1", digest(n + 9)),)).made_at(NOW))
+    for n in range(3)
+]
 TWO_DIGESTS = [encode_entry(Draft(digest(n), KIND, digest(n + 9)).made_at(NOW)) for n in range(3)]
 RUNS = [
     [],
@@ -23,6 +27,7 @@ RUNS = [
     ALIKE[:1],
     LONGER,
     TWO_DIGESTS,
+    NAMED,
     [*ALIKE, *LONGER],
     [*ALIKE, attestation(1, NOW + 1)],
     [b"x" * len(ALIKE[0]), *ALIKE],
@@ -119,3 +124,29 @@ def test_draft_is_a_column_of_one_digest(bad: bytes) -> None:
 def test_run_without_entries_is_empty() -> None:
     assert list(Columns([])) == []
     assert Columns([]).bundle() == b""
+
+
+def test_columns_with_canonical_digests_are_the_entries_one_by_one() -> None:
+    jcs, pages = (b"".join(map(digest, range(at, at + 3))) for at in (20, 30))
+    canonical = (("json-jcs/1", jcs), ("pdf-pages/1", pages))
+    drafts = Drafts(b"".join(map(digest, range(3))), KIND, canonical=canonical)
+    each = [drafts.at(place) for place in range(3)]
+    assert [dict(one.canonical)["pdf-pages/1"] for one in each] == [*map(digest, range(30, 33))]
+    assert list(make_columns(drafts, NOW)) == [encode_entry(one.made_at(NOW)) for one in each]
+    assert [one.columns().at(0) for one in each] == each
+
+
+def test_canonical_column_of_another_length_is_malformed() -> None:
+    with pytest.raises(MalformedError):
+        Drafts(bytes(64), KIND, canonical=(("json-jcs/1", bytes(32)),)).check()
+
+
+def test_canonical_digests_stand_in_the_order_of_an_entry() -> None:
+    found = sort_canonical({"pdf-pages/1": b"p", "json-jcs/1": b"j", "a/1": b"a", "b/1": b"b"})
+    assert [name for name, _ in found] == ["a/1", "b/1", "json-jcs/1", "pdf-pages/1"]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 17, "文" * 6])
+def test_canonical_digest_without_a_proper_name_is_malformed(name: str) -> None:
+    with pytest.raises(MalformedError):
+        sort_canonical({name: bytes(32)})

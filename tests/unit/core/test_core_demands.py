@@ -17,6 +17,7 @@ KINDS = (
     CatalogueKind(name="deposit", validity=DAY),
     CatalogueKind(name="kyc-report", blinded=True),
     CatalogueKind(name="diploma", digests=("sha256", "sm3")),
+    CatalogueKind(name="report", digests=("sha256", "json-jcs/1")),
 )
 CATALOGUE = {kind.name: kind for kind in KINDS}
 PLAIN = Attestation(NOW, bytes(32), "bank-statement")
@@ -33,6 +34,8 @@ END = NOW + 1000 * DAY
         (replace(PLAIN, kind="kyc-report", blinded=True), None),
         (replace(PLAIN, kind="diploma"), "name an SM3 digest"),
         (replace(PLAIN, kind="diploma", sm3=bytes(32)), None),
+        (replace(PLAIN, kind="report"), "name a digest json-jcs/1"),
+        (replace(PLAIN, kind="report", canonical=(("json-jcs/1", bytes(32)),)), None),
         (replace(PLAIN, kind="deposit", valid_until=END), None),
         (replace(PLAIN, kind="deposit", valid_until=END + 60_000), None),  # made_at was rounded
         (replace(PLAIN, kind="deposit", valid_until=END + 120_001), "1 days at most"),

@@ -69,6 +69,8 @@ def test_report_of_a_valid_attestation_says_everything() -> None:
                 "warning": None,
                 "successor": None,
                 "digests_checked": ["sha256", "sm3"],
+                "canonical": [],
+                "same_content": None,
             }
         ],
         "pruned": [],

@@ -280,6 +280,11 @@ BAD = {
         notaries(("bank-sz", "bank-mo")), member=with_member(FOUNDING, "mo-1", state="suspended")
     ),
     "digests without SHA-256": kinds(digests=("sm3",)),
+    "digests in another order": kinds(digests=("sha256", "json-jcs/1", "sm3")),
+    "two canonical digests": kinds(digests=("sha256", "json-jcs/1", "pdf-pages/1")),
+    "a canonical digest without version": kinds(digests=("sha256", "json-jcs")),
+    "a canonical digest of version 0": kinds(digests=("sha256", "json-jcs/0")),
+    "a canonical digest with a long name": kinds(digests=("sha256", "json-jcs-long-a/1")),
     "officer without a name": officer(name=""),
     "officer of nobody": officer(institution="x"),
     "officer's certificate": officer(certificate="0"),

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from chopmark.cli.arguments import check_kind_argument, parse_duration, parse_time
 from chopmark.cli.context import Given, Options
 from chopmark.cli.failures import attempt, report
-from chopmark.cli.hashing import hash_files
+from chopmark.cli.hashing import hash_files, name_contents
 from chopmark.cli.terminal import PROVISIONAL, clean, say, say_json, styled
 from chopmark.client.files import check_creatable, proof_path, write_new
 from chopmark.client.messages import Attested, Outcome
@@ -43,6 +43,7 @@ def attest(
     valid_until: str | None = None,
     supersedes: int | None = None,
     blinded: _Flag = False,
+    canonical: _Flag = False,
     wait: str = "10s",
     until: Literal["witnessed", "signed"] | None = None,
     manifest: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
@@ -72,6 +73,9 @@ def attest(
         blinded: Hide the digests from the other members: documents that could be guessed. Only
             with its proof can such a document be verified. What the roster's catalogue demands
             to be blinded always is.
+        canonical: Name a digest of what a PDF or JSON document says, too, so that a copy which was
+            saved again can be told from another document. What the roster's catalogue demands is
+            always named.
         wait: How long to wait, at most 60s.
         until: Wait until it is witnessed (the default for files) or signed (for a manifest).
         manifest: Digests and names, as sha256sum writes them, in place of files; - reads standard
@@ -92,9 +96,11 @@ def attest(
             message = "--proofs, --no-proofs, --resume and --sm3 go with --manifest"
             raise UsageError("usage", message)
         terms = Draft(b"", kind, None, ends, supersedes, blinded)
-        return _attest_files(files, terms, Waiting(seconds, until or "witnessed", again), options)
-    if files or supersedes is not None or again or (no_proofs and proofs is not None):
-        hint = "neither files nor --supersedes nor --again, and one of --proofs and --no-proofs"
+        waiting = Waiting(seconds, until or "witnessed", again)
+        return _attest_files(files, terms, waiting, options, canonical=canonical)
+    unfit = supersedes is not None or again or canonical
+    if files or unfit or (no_proofs and proofs is not None):
+        hint = "no files, --supersedes, --again, --canonical; one of --proofs and --no-proofs"
         raise UsageError("usage", "--manifest stands by itself", hint=hint)
     from chopmark.cli.bulk import BESIDE, Bulk, attest_manifest
 
@@ -108,7 +114,9 @@ def attest(
     return attest_manifest(bulk, options)
 
 
-def _attest_files(files: Sequence[Path], terms: Draft, waiting: Waiting, options: Options) -> int:
+def _attest_files(
+    files: Sequence[Path], terms: Draft, waiting: Waiting, options: Options, *, canonical: bool
+) -> int:
     """Attest documents that are hashed here.
 
     Args:
@@ -116,13 +124,20 @@ def _attest_files(files: Sequence[Path], terms: Draft, waiting: Waiting, options
         terms: what each draft has in common with it.
         waiting: how long, and for what.
         options: of the command line.
+        canonical: whether to name canonical digests where documents have some.
     """
     if not files:
         raise UsageError("usage", "no document is named", hint="name files, or a --manifest")
     _check_files(files, terms.supersedes)
     digests = hash_files(files, options)
-    drafts = [replace(terms, sha256=d.sha256, sm3=d.sm3) for d in digests]
     with options.connect() as gateway, options.meter("attesting", len(files), unit="files") as bar:
+        demanded = gateway.demanded_digests(terms.kind)
+        drafts = [
+            replace(terms, sha256=one.sha256, sm3=one.sm3, canonical=named)
+            for one, named in zip(
+                digests, name_contents(files, demanded, all_there_are=canonical), strict=True
+            )
+        ]
         codes = []
         for file, draft, outcome in zip(
             files, drafts, _submit(gateway, drafts, waiting), strict=True
@@ -180,7 +195,7 @@ def _shortfall(outcome: Outcome, waiting: Waiting) -> int:
 def _keep_proof(file: Path, draft: Draft, attested: Attested) -> Path | None:
     if attested.proof is None:
         return None
-    digests = Digests(draft.sha256, draft.sm3)
+    digests = Digests(draft.sha256, draft.sm3, draft.canonical)
     check_answer(attested.proof, attested.origin, attested.index, digests)
     path = proof_path(file)
     write_new(path, attested.proof)

@@ -17,7 +17,7 @@ from chopmark.cli.hashing import hash_files
 from chopmark.cli.terminal import say, say_json
 from chopmark.cli.verdicts import show_verdict
 from chopmark.client.files import proof_path, read_bounded, read_proof
-from chopmark.client.verdicts import VerdictReport, read_verdict
+from chopmark.client.verdicts import VerdictReport, read_verdict, wanted_canonical
 from chopmark.core.digest import Digests
 from chopmark.core.errors import ChopmarkError, MalformedError, MissingError, UsageError
 from chopmark.core.policy import MAX_POLICY, parse_policy
@@ -81,11 +81,12 @@ def verify(
             judge = _judge_offline(policy, terms)
         else:
             judge = _judge_by_gateway(stack.enter_context(options.connect()), terms)
-        subjects = _subjects(files, proof or reference, proofs, options)
+        subjects = _subjects(files, proofs, options)
         bar = stack.enter_context(options.meter("verifying", len(subjects), unit="files"))
         ends = []
-        for subject, digests, data in subjects:
-            ends.append(_finish(partial(judge, digests, data), subject, options))
+        for file, digests, data in subjects:
+            name = str(file or proof or reference)
+            ends.append(_finish(partial(_judge, judge, file, digests, data), name, options))
             bar.advance(1)
     failures = [end for end in ends if isinstance(end, int)]
     return failures[0] if failures else EXIT[worst([end for end in ends if isinstance(end, Word)])]
@@ -122,16 +123,24 @@ def _read_proofs(
 
 
 def _subjects(
-    files: Sequence[Path],
-    name: Path | str | None,
-    proofs: list[bytes | None],
-    options: Options,
-) -> list[tuple[str, Digests | None, bytes | None]]:
-    """What to verify: its name, and the document's digests, its proof, or both."""
+    files: Sequence[Path], proofs: list[bytes | None], options: Options
+) -> list[tuple[Path | None, Digests | None, bytes | None]]:
+    """What to verify: the document and its digests, its proof, or both."""
     if not files:
-        return [(str(name), None, proofs[0])]
-    names = map(str, files)
-    return list(zip(names, hash_files(files, options), proofs, strict=True))
+        return [(None, None, proofs[0])]
+    return list(zip(files, hash_files(files, options), proofs, strict=True))
+
+
+def _judge(
+    judge: Judge, file: Path | None, digests: Digests | None, proof: bytes | None
+) -> VerdictReport:
+    """The verdict; where the document is another one, whether it says the same all the same."""
+    found = judge(digests, proof)
+    if file is None or digests is None or not wanted_canonical(found):
+        return found
+    from chopmark.client.content import explain_mismatch
+
+    return explain_mismatch(found, file, digests, lambda more: judge(more, proof))
 
 
 def _judge_offline(path: Path, terms: _Terms) -> Judge:
