@@ -8,7 +8,6 @@ from chopmark.cli.progress import BYTES
 from chopmark.client.files import explain_read_error
 from chopmark.client.hashing import hash_file
 from chopmark.core.digest import Digests
-from chopmark.core.draft import Canonical, sort_canonical
 from chopmark.core.errors import MissingError
 
 
@@ -22,32 +21,6 @@ def hash_files(files: Sequence[Path], options: Options) -> list[Digests]:
     total = sum(_size(file) for file in files)
     with options.meter("hashing", total, unit=BYTES) as meter:
         return [hash_file(file, meter.advance) for file in files]
-
-
-def name_contents(
-    files: Sequence[Path], demanded: Sequence[str], *, all_there_are: bool
-) -> list[Canonical]:
-    """The canonical digests that each file's attestation names.
-
-    Args:
-        files: the documents.
-        demanded: digests that their kind demands, algorithms among them.
-        all_there_are: name one also where none is demanded, of a document that has one.
-
-    Raises:
-        MalformedError: `no-canonical-digest`: one that is demanded cannot be made.
-    """
-    names = [name for name in demanded if name not in ("sha256", "sm3")]
-    if not names and not all_there_are:
-        return [()] * len(files)
-    from chopmark.client.canonical.apart import digest_file, find_name
-
-    found: list[Canonical] = []
-    for file in files:
-        own = find_name(file) if all_there_are else None
-        chosen = dict.fromkeys([*names, *([own] if own else [])])
-        found.append(sort_canonical({name: digest_file(file, name) for name in chosen}))
-    return found
 
 
 def _size(file: Path) -> int:

@@ -142,7 +142,7 @@ class _Page:
         # One digest may be attested ever so often: the page's bound holds within a step, too.
         for index, data in reader.search(self._digest, start, below):
             entry = _parse(data)
-            if not isinstance(entry, Attestation) or entry.sm3 != self._digest:
+            if not isinstance(entry, Attestation) or entry.blinded or entry.sm3 != self._digest:
                 continue
             hits.append((index, data))
             if len(hits) >= self._limit - len(self._found):

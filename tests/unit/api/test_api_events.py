@@ -140,6 +140,7 @@ async def test_slow_reader_is_cut_off_with_an_event_that_says_so() -> None:
     one.start()
     quick.start()
     await one.until(1)
+    await quick.until(1)
     one.reading.clear()
     for number in range(1, 101):
         events.publish("head", {"size": number})

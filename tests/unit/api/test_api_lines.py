@@ -55,7 +55,7 @@ def test_lines_get_the_end_of_validity_that_the_check_sets(count: int) -> None:
     checked: dict[Asked, Terms] = {}
     made = [make_draft(one, checked, until_9) for one in decode_lines(block("") * count, LIMIT)]  # type: ignore[arg-type]
     assert [(one.valid_until, one.blinded) for one in made] == [(9, True)] * count
-    assert checked == {("document", None, True, False): (9, True)}, "asked once"
+    assert checked == {("document", None, True, False, ()): (9, True)}, "asked once"
 
 
 def test_lines_with_and_without_sm3_or_blinding_are_checked_apart() -> None:

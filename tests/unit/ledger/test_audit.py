@@ -19,7 +19,7 @@ from chopmark.ledger import audit as table
 from chopmark.ledger.audit_check import check_audit
 from chopmark.ledger.fsck import check_store
 from chopmark.ledger.store import Store
-from ledgers import KEYS, append, attestations, make_store, sign
+from ledgers import KEYS, NOW, append, attestations, make_store, sign
 
 DAY = 86_400_000
 T = TypeVar("T")
@@ -49,7 +49,7 @@ def log_day(store: Store, number: int = 0) -> int:
     """Enter a day's value into the ledger, and mark it."""
     day = read(store, table.read_days)[number].day
     entry = store.size
-    append(store, [encode_entry(Commitment(audits.NOW, 5, day.value()))])
+    append(store, [encode_entry(Commitment(NOW, 5, day.value()))])
     store.change(lambda db: table.mark_logged(db, number, entry))
     return entry
 

@@ -145,7 +145,7 @@ async def test_catalogue_goes_before_the_configuration_where_it_says_a_maximum_a
     rosters = await box.pin(replace(FIRST, kind=kinds))
     found = [rosters.membership.max_age(kind) for kind in ("deposit", "diploma", "other")]
     assert found == [86_400, 172_800, 86_400]
-    assert rosters.membership.catalogue.check(Draft(bytes(32), "diploma"), 1) is None
+    assert rosters.membership.catalogue.check(Draft(bytes(32), "diploma"), 1).blinded is False
     with pytest.raises(RefusedError, match="catalogue"):
         rosters.membership.catalogue.check(Draft(bytes(32), "other"), 1)
 

@@ -235,8 +235,8 @@ def gateway_of(desk: Desk) -> GatewayService:
     own = member(LOG, COSIGNER)
     nothing: Any = None
     made = GatewayService(
-        *(own, desk.sequencer, {own.id: desk.log}, nothing, nothing, nothing, desk.clock),
-        *(nothing, nothing, nothing, nothing),
+        *(own, desk.sequencer, {own.id: desk.log}, nothing, nothing, nothing, nothing),
+        *(desk.clock, nothing, nothing, nothing, nothing),
         catalogue=Catalogue(own, [CatalogueKind(name="kyc", blinded=True)]),
     )
     made.salts = desk.salts

@@ -20,6 +20,7 @@ _ABOUT: Final = (
 )
 _TITLES: Final = {
     400: "What was sent cannot be read",
+    401: "Who asks is not known",
     403: "Not permitted",
     404: "Not there",
     408: "It did not come in time",

@@ -52,6 +52,8 @@ JUDGED: Final = PLACE | {
     "existed_by": "2026-11-22T13:00:01.000Z",
     "valid_until": None,
     "superseded_by": None,
+    "supersession": [],
+    "supersession_cut": False,
     "revoked": None,
     "as_of": "2026-11-22T13:05:50.000Z",
     "witnesses": [{"name": "bank-sz.example/sz-1/cosigner", "time": "2026-11-22T13:00:01.000Z"}],
@@ -61,6 +63,8 @@ JUDGED: Final = PLACE | {
     "warning": None,
     "successor": None,
     "digests_checked": ["sha256"],
+    "canonical": [],
+    "same_content": None,
 }
 VERDICT: Final = {
     "verdict": "valid",

@@ -15,10 +15,15 @@ _SHA256: Final = "SHA-256 of the file's bytes"
 _SM3: Final = "SM3 of the same bytes"
 _VALID: Final = "End of validity, in the future: RFC 3339 in UTC"
 _SUPERSEDES: Final = "Index of the attestation in this gateway's log that this one replaces"
+_BLINDED: Final = "Hide the digests from all who do not have the proof"
+_CANONICAL: Final = "Digest of what the document says (docs/formats/canonical.md)"
+_DUPLICATES: Final = "`first`: what this client had attested before is given again; or `again`"
 _NOTE: Final = "A signed note, as text"
 
 ABOUT: Final[Mapping[str, str]] = {
+    "AttestationIn.blinded": _BLINDED,
     "AttestationIn.digests": "Of the document",
+    "AttestationIn.duplicates": _DUPLICATES,
     "AttestationIn.kind": _KIND,
     "AttestationIn.supersedes": _SUPERSEDES,
     "AttestationIn.until": _UNTIL,
@@ -27,11 +32,13 @@ ABOUT: Final[Mapping[str, str]] = {
     "AuditQuery.after": "Number of the last record that you have",
     "AuditQuery.day": "Only records of this day, in UTC",
     "AuditQuery.limit": "Records at most",
+    "BatchQuery.duplicates": _DUPLICATES,
     "BatchQuery.proofs": "Whether signed lines have their proofs",
     "BatchQuery.until": _UNTIL,
     "BatchQuery.wait": f"{_WAIT}, for each group of lines",
     "CompactQuery.until": _UNTIL,
     "CompactQuery.wait": f"{_WAIT}, from the last run on",
+    "DigestsIn.canonical": "Canonical digests by name, such as `pdf-pages/1`",
     "DigestsIn.sha256": _SHA256,
     "DigestsIn.sm3": _SM3,
     "DocumentsQuery.after": "`next` of the page before",
@@ -45,7 +52,11 @@ ABOUT: Final[Mapping[str, str]] = {
     "KeyBody.vkey": "The key, as `GET /v1/keys` names it",
     "LeftoverBody.fingerprint": "SHA-256 of its public half, in hexadecimal or in words",
     "LeftoverBody.label": "Of the key in the token",
+    "Line.blinded": _BLINDED,
+    "Line.json-jcs/1": _CANONICAL,
+    "Line.key": "Idempotency key of this line: sent again, it gives the same entry for 24 hours",
     "Line.kind": _KIND,
+    "Line.pdf-pages/1": _CANONICAL,
     "Line.sha256": _SHA256,
     "Line.sm3": _SM3,
     "Line.supersedes": _SUPERSEDES,
@@ -54,6 +65,7 @@ ABOUT: Final[Mapping[str, str]] = {
     "PinBody.pin": "Is tried once, and kept in memory",
     "PolicyQuery.id": "Member id of the log; our own if not given",
     "ReleaseBody.release": "A release with the signatures of two officers, as text",
+    "ProofQuery.bare": "Without the salt of a blinded attestation",
     "RevocationIn.index": "Of the attestation in this gateway's log",
     "RevocationIn.reason": (
         "0 unspecified, 1 issued in error, 2 document replaced, 3 customer's request, 4 fraud, "
@@ -78,6 +90,9 @@ ABOUT: Final[Mapping[str, str]] = {
 
 DEMANDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "AttestationIn.valid_until": _TIME,
+    "Line.json-jcs/1": _HEX,
+    "Line.key": {"pattern": r"^[!#-\[\]-~]{1,64}$"},
+    "Line.pdf-pages/1": _HEX,
     "Line.kind": {"pattern": "^[a-z0-9.-]{1,32}$"},
     "Line.sha256": _HEX,
     "Line.sm3": _HEX,

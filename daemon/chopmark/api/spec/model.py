@@ -89,9 +89,11 @@ def merge(*groups: Problems) -> Problems:
 
 
 EVERYWHERE: Final[Problems] = {
-    403: ("foreign-host", "foreign-origin"),
+    401: ("no-client-certificate", "certificate-expired", "certificate-revoked"),
+    403: ("foreign-host", "foreign-origin", "unknown-client", "role-missing"),
+    429: ("too-many-connections",),
     500: ("internal-error",),
-    503: ("overloaded", "stopping"),
+    503: ("overloaded", "stopping", "certificate-recheck"),
 }
 """Of every route."""
 QUERY: Final[Problems] = {400: ("malformed-request",)}
@@ -117,10 +119,18 @@ TOKEN: Final[Problems] = {
     ),
 }
 """Of routes that need the HSM."""
+KEYED: Final[Problems] = {
+    400: ("malformed-key",),
+    422: ("key-reused",),
+    503: ("too-many-keys",),
+}
+"""Of routes that take an idempotency key."""
+RATED: Final[Problems] = {429: ("rate-limited",)}
+"""Of routes that count against a client's rate."""
 STORING: Final[Problems] = {503: ("not-recorded",), 507: ("storage-full",)}
 """Of routes that write to the ledger."""
 ISSUING: Final[Problems] = merge(
-    {403: ("not-a-member", "member-suspended", "key-not-in-roster")},
+    {403: ("not-a-member", "member-suspended", "key-not-in-roster", "kind-not-granted")},
     {429: ("queue-full",)},
     TOKEN,
     STORING,
@@ -131,7 +141,6 @@ KIND: Final[Problems] = {
     422: (
         "kind-not-allowed",
         "kind-not-in-catalogue",
-        "kind-blinded",
         "digest-missing",
         "validity-too-long",
         "already-expired",

@@ -50,6 +50,7 @@ class RecordedLine(Struct):
     state: Literal["recorded", "signed", "witnessed"]
     proof: str | UnsetType = UNSET
     provisional: bool | UnsetType = UNSET
+    duplicate: bool | UnsetType = UNSET
 
 
 class EventOut(Struct):
@@ -67,6 +68,14 @@ class Revoked(Struct):
     reason: int
     reason_text: str | None
     at: str
+
+
+class Link(Struct):
+    """What has replaced an attestation, or what has replaced that, and so on."""
+
+    index: int
+    made_at: str
+    standing: Literal["live", "superseded", "revoked", "expired"]
 
 
 class Cosigned(Struct):
@@ -106,6 +115,8 @@ class Judged(Struct):
     existed_by: str | None
     valid_until: str | None
     superseded_by: int | None
+    supersession: list[Link]
+    supersession_cut: bool
     revoked: Revoked | None
     as_of: str | None
     witnesses: list[Cosigned]
@@ -114,7 +125,9 @@ class Judged(Struct):
     problem: str | None
     warning: str | None
     successor: str | None
-    digests_checked: list[Literal["sha256", "sm3"]]
+    digests_checked: list[str]
+    canonical: list[str]
+    same_content: bool | None
 
 
 class Place(Struct):
@@ -135,6 +148,7 @@ class VerdictOut(Struct):
     as_of: str | None
     attestations: list[Judged]
     pruned: list[Place]
+    issuer_unchecked: bool | UnsetType = UNSET
 
 
 class Head(Struct):
@@ -244,6 +258,16 @@ class StorageOut(Struct):
     stop: float
 
 
+class CatalogueKindOut(Struct):
+    """What the catalogue says of a kind; times in seconds."""
+
+    name: str
+    max_age: int | None
+    validity: int | None
+    blinded: bool
+    digests: list[str]
+
+
 class RosterSummary(Struct):
     """The roster in force; before one is pinned, `pinned` is false and little else is there."""
 
@@ -255,6 +279,7 @@ class RosterSummary(Struct):
     issued: str | UnsetType = UNSET
     expires: str | UnsetType = UNSET
     needed: int | UnsetType = UNSET
+    kinds: list[CatalogueKindOut] | UnsetType = UNSET
     member: Literal["active", "suspended", "left"] | UnsetType | None = UNSET
     suspended: list[str] | UnsetType = UNSET
     stale: bool | UnsetType = UNSET

@@ -14,6 +14,7 @@ from chopmark.api.models import (
     EntriesQuery,
     EventsQuery,
     NoQuery,
+    ProofQuery,
     RevocationIn,
     VerificationIn,
     VerificationLine,
@@ -24,12 +25,14 @@ from chopmark.api.spec.model import (
     BODY,
     EVENTS,
     ISSUING,
+    KEYED,
     KIND,
     LOOKUP,
     MEMBER,
     NDJSON,
     PROOF,
     QUERY,
+    RATED,
     TEXT,
     Answer,
     Content,
@@ -41,12 +44,15 @@ from chopmark.api.spec.shapes import ErrorLine, EventOut, RecordedLine, VerdictO
 from chopmark.core.compact import MEDIA_TYPE
 
 _ATTESTED: Final = "where the proof is, or will be"
+_KEY: Final = {
+    "Idempotency-Key": "Of the client's making: sent again, it gives the same entry for 24 hours"
+}
 _NO_TARGET: Final[Problems] = {422: ("no-such-attestation",)}
 _ENTRY: Final[Problems] = merge(MEMBER, {404: ("no-such-entry", "not-signed"), 410: ("pruned",)})
 _STREAM: Final[Problems] = {503: ("batch-idle",)}
 _COMPACT: Final[Problems] = {
     400: ("malformed-compact", "malformed-cbor"),
-    422: ("compact-mismatch", "compact-gap", "blinded-not-compact"),
+    422: ("compact-mismatch", "compact-gap"),
     503: ("request-moved", "batch-idle"),
 }
 
@@ -69,10 +75,11 @@ OPERATIONS: Final = (
                 {"Location": _ATTESTED},
             ),
         },
-        merge(BODY, KIND, _NO_TARGET, ISSUING),
+        merge(BODY, KIND, KEYED, RATED, _NO_TARGET, ISSUING),
         body=Content(
             AttestationIn, example={"digests": examples.DIGESTS, "kind": "bank-statement"}
         ),
+        headers=_KEY,
     ),
     Operation(
         "post",
@@ -124,8 +131,9 @@ OPERATIONS: Final = (
                 Content(RevocationOut, example=examples.REVOKED | {"state": "recorded"}),
             ),
         },
-        merge(BODY, _NO_TARGET, ISSUING),
+        merge(BODY, KEYED, _NO_TARGET, ISSUING),
         body=Content(RevocationIn, example={"index": 42, "reason": 1}),
+        headers=_KEY,
     ),
     Operation(
         "post",
@@ -171,7 +179,8 @@ OPERATIONS: Final = (
         "logs",
         "The proof of a signed entry",
         {200: Answer("The `.tlog-proof`", Content(media=TEXT, example=examples.PROOF))},
-        merge({400: ("malformed-number",)}, _ENTRY),
+        merge(QUERY, {400: ("malformed-number",)}, _ENTRY, {404: ("salt-gone",)}),
+        ProofQuery,
     ),
     Operation(
         "get",

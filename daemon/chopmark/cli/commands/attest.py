@@ -10,9 +10,10 @@ from cyclopts import Parameter
 from msgspec.structs import replace
 
 from chopmark.cli.arguments import check_kind_argument, parse_duration, parse_time
+from chopmark.cli.contents import name_contents
 from chopmark.cli.context import Given, Options
 from chopmark.cli.failures import attempt, report
-from chopmark.cli.hashing import hash_files, name_contents
+from chopmark.cli.hashing import hash_files
 from chopmark.cli.terminal import PROVISIONAL, clean, say, say_json, styled
 from chopmark.client.files import check_creatable, proof_path, write_new
 from chopmark.client.messages import Attested, Outcome
