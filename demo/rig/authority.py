@@ -58,16 +58,23 @@ class Authority:
         path.write_bytes(self.certificate.public_bytes(Encoding.PEM))
         return path
 
-    def issue(self, name: str, life: timedelta = 90 * DAY, file: str | None = None) -> Pair:
-        """A certificate for clients and for a server on this machine."""
+    def issue(
+        self,
+        name: str,
+        life: timedelta = 90 * DAY,
+        file: str | None = None,
+        *,
+        hosts: Sequence[str] = ("localhost",),
+        uses: Sequence[x509.ObjectIdentifier] = tuple(USES),
+    ) -> Pair:
+        """A certificate for clients and for a server on this machine; without `hosts` for none."""
         key = generate_private_key(SECP256R1())
-        hosts = [x509.DNSName("localhost"), x509.IPAddress(_LOOPBACK)]
-        made = (
-            _begin(_name(name), self.certificate.subject, key, life)
-            .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
-            .add_extension(x509.ExtendedKeyUsage(USES), critical=False)
-            .sign(self.key, SHA256())
-        )
+        builder = _begin(_name(name), self.certificate.subject, key, life)
+        names = [*map(x509.DNSName, hosts), x509.IPAddress(_LOOPBACK)]
+        if hosts:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        usage = x509.ExtendedKeyUsage(uses)
+        made = builder.add_extension(usage, critical=False).sign(self.key, SHA256())
         stem = self.folder / (file or name)
         pair = Pair(stem.with_suffix(".pem"), stem.with_suffix(".key"), made)
         pair.certificate.write_bytes(made.public_bytes(Encoding.PEM))

@@ -13,7 +13,9 @@ import msgspec
 import pytest
 
 import configs
+from chopmark.core.roster_follow import open_roster
 from chopmark.mesh.broker import Tls
+from chopmark.service.acl import make_acl
 from chopmark.service.checks.brokers import MONTH, check_brokers
 from chopmark.service.checks.finding import Finding, Scene
 from chopmark.service.config import parse_config
@@ -21,7 +23,11 @@ from chopmark.service.config_model import Broker, BrokerTls, Config
 from rig.broker import Broker as PlainBroker
 from rig.broker import free_port
 from rig.gateway import HONG_KONG, Gateway
+from rosters import founding, signed
 from securebroker import Authority, SecureBroker, spoil
+
+ROSTER = open_roster(signed(founding()))
+ACL = make_acl(ROSTER)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +49,7 @@ def foreign(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 def broker(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority
 ) -> Iterator[SecureBroker]:
-    with SecureBroker(tmp_path_factory.mktemp("broker"), authority, "") as made:
+    with SecureBroker(tmp_path_factory.mktemp("broker"), authority, ACL) as made:
         yield made
 
 
@@ -116,6 +122,19 @@ def test_certificate_that_ends_soon_is_a_warning(
     (found,) = check_brokers(scene)
     assert (found.code, found.mark) == ("tls-expiring", "warning")
     assert list(check_brokers(replace(scene, now=end - 2 * MONTH))) == []
+
+
+def test_access_list_that_lets_us_read_nothing(broker: SecureBroker, authority: Authority) -> None:
+    broker.access = make_acl(ROSTER).replace("hk-1", "zz-1")
+    broker.install()
+    broker.reload()
+    try:
+        (found,) = look(broker, authority.tls("hk-1"))
+        assert (found.code, found.mark) == ("acl-refused", "fault")
+    finally:
+        broker.access = ACL
+        broker.install()
+        broker.reload()
 
 
 def test_port_where_nothing_listens(broker: SecureBroker, authority: Authority) -> None:

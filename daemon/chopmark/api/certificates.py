@@ -61,6 +61,15 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True)
+class Chains:
+    """What the files hold: our certificate, the CAs of clients, and what these have revoked."""
+
+    own: x509.Certificate
+    authorities: list[x509.Certificate]
+    lists: list[x509.CertificateRevocationList]
+
+
+@dataclass(frozen=True, slots=True)
 class Material:
     """What was read from the files.
 
@@ -99,19 +108,29 @@ def read_material(files: TlsFiles, kind: type[ssl.SSLObject] = ssl.SSLObject) ->
     Raises:
         ConfigurationError: `tls-missing`, `tls-exposed`, `tls-malformed`, `tls-mismatch`.
     """
-    own = _parse(x509.load_pem_x509_certificates, files.certificate, "certificates")[0]
-    _check_key(files.key, own)
-    authorities = _parse(x509.load_pem_x509_certificates, files.client_ca, "certificates")
-    lists = [] if files.crl is None else _read_lists(files.crl)
+    found = read_chains(files)
+    authorities, lists = found.authorities, found.lists
     return Material(
         _make_context(files, kind),
-        _describe(own),
+        _describe(found.own),
         frozenset(sha256(one.public_bytes(Encoding.DER)).digest() for one in authorities),
         frozenset(
             (one.issuer.public_bytes(), revoked.serial_number) for one in lists for revoked in one
         ),
         min(filter(None, map(_due, lists)), default=None),
     )
+
+
+def read_chains(files: TlsFiles) -> Chains:
+    """Read all files, for who looks at them one by one.
+
+    Raises:
+        ConfigurationError: as `read_material`.
+    """
+    own = _parse(x509.load_pem_x509_certificates, files.certificate, "certificates")[0]
+    _check_key(files.key, own)
+    authorities = _parse(x509.load_pem_x509_certificates, files.client_ca, "certificates")
+    return Chains(own, authorities, [] if files.crl is None else _read_lists(files.crl))
 
 
 def stamp(files: TlsFiles) -> tuple[object, ...]:

@@ -51,11 +51,12 @@ def open_entrance(api: Api) -> Entrance:
     Raises:
         ConfigurationError: as `make_callers` and `read_material`.
     """
-    trust = None if api.tls is None else Trust(_tls_files(api.tls))
+    trust = None if api.tls is None else Trust(tls_files(api.tls))
     return Entrance(make_callers(api), trust)
 
 
-def _tls_files(tls: ApiTls) -> TlsFiles:
+def tls_files(tls: ApiTls) -> TlsFiles:
+    """Where the files of the TLS door are."""
     return TlsFiles(tls.certificate, tls.key, tls.client_ca, tls.crl)
 
 

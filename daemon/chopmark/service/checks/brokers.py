@@ -1,10 +1,11 @@
 """Each broker: our certificate for it, whether something listens, TLS, and whether it lets us in.
 
 Where the gateway runs no broker is asked: a second connection would cut its own off, and
-`check_running` says what it knows. The one that is made here has no session and sends nothing.
+`check_running` says what it knows. The session at the broker stays, with all that waits
+in it.
 
 Codes: those of `mesh.tls` and `mesh.words` (`tls-expired`, `tls-wrong-cn`, `broker-refused` …),
-`broker-unreachable`, `tls-expiring`.
+`broker-unreachable`, `tls-expiring`, `acl-refused`.
 """
 
 import asyncio
@@ -13,14 +14,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from chopmark.core.errors import RefusedError
 from chopmark.mesh.broker import DEFAULT_LIMITS, Broker, BrokerAwayError, Counters, Fault, Tls
 from chopmark.mesh.strict import Strict
 from chopmark.mesh.tls import TlsFaultError, check_files, probe
+from chopmark.mesh.topics import request, subscriptions
 from chopmark.service.brokers import make_brokers
 from chopmark.service.checks.finding import Finding, Scene
 
 SECONDS: Final = 5.0
 """For a broker to answer."""
+_KINDS: Final = ("cosignature", "evidence", "roster")
+"""Kinds of topic that a gateway reads besides the usual ones."""
 MONTH: Final = 30 * 86_400_000
 """Ms before its end at which a certificate should be renewed."""
 
@@ -31,7 +36,7 @@ def check_brokers(scene: Scene) -> Iterator[Finding]:
         found = list(_check_files(scene, broker.tls)) if broker.tls is not None else []
         yield from found
         if not scene.locked and not any(one.mark == "fault" for one in found):
-            yield from _check_port(broker) or _check_entry(broker, scene.config.gateway.id)
+            yield from _check_port(broker) or _check_entry(broker, scene)
 
 
 def _check_files(scene: Scene, tls: Tls) -> Iterator[Finding]:
@@ -63,10 +68,14 @@ def _check_port(broker: Broker) -> list[Finding]:
     return found
 
 
-def _check_entry(broker: Broker, member: str) -> list[Finding]:
-    """Whether it lets us in; by the connection that has no session."""
+def _check_entry(broker: Broker, scene: Scene) -> list[Finding]:
+    """Whether it lets us in, by both connections, and read what we must."""
+    peers = [peer.id for peer in scene.config.peer]
     try:
-        asyncio.run(_enter(broker, member))
+        asyncio.run(_enter(broker, scene.config.gateway.id, peers))
+    except RefusedError as error:
+        remedy = "have its operator renew the access list: `chopmark roster export-acl`"
+        return [Finding("acl-refused", error.message, remedy)]
     except BrokerAwayError as error:
         port = broker.publish_port or broker.port
         tls = broker.tls
@@ -79,12 +88,20 @@ def _check_entry(broker: Broker, member: str) -> list[Finding]:
     return []
 
 
-async def _enter(broker: Broker, member: str) -> None:
+async def _enter(broker: Broker, member: str, peers: list[str]) -> None:
+    """Come and go as the link does; what is waiting for us there stays, unacknowledged.
+
+    Many brokers refuse no subscription and pass nothing on instead. What is written here without a
+    right to is refused: a question to ourselves, which nobody else reads and which is gone in a
+    second.
+    """
     limits = replace(DEFAULT_LIMITS, connect_timeout=SECONDS)
-    async with Strict(
-        broker, f"{member}-TX", limits, Counters(), port=broker.publish_port or broker.port
-    ):
-        pass
+    port, stays = broker.publish_port or broker.port, limits.session_expiry
+    async with Strict(broker, member, limits, Counters(), session_expiry=stays) as inbound:
+        await inbound.subscribe_all(subscriptions(member, peers, _KINDS))
+    async with Strict(broker, f"{member}-TX", limits, Counters(), port=port) as outbound:
+        own = request(member, member)
+        await outbound.send(own, b"", retain=False, correlation=None, expiry=1)
 
 
 def _finding(fault: Fault) -> Finding:

@@ -13,7 +13,7 @@ from chopmark.service.checks.finding import Finding, Scene
 
 def check_doors(scene: Scene) -> Iterator[Finding]:
     """See whether the daemon can listen, or, where it runs, whether this user may connect."""
-    path = scene.config.api.socket
+    path, tls = scene.config.api.socket, scene.config.api.tls
     if scene.status is not None or scene.locked:
         return
     if not path.parent.is_dir():
@@ -26,6 +26,7 @@ def check_doors(scene: Scene) -> Iterator[Finding]:
         yield Finding("socket-forbidden", finding, remedy)
     for name, address in (
         ("api.listen", scene.config.api.listen_address),
+        ("api.tls.listen", None if tls is None else tls.listen_address),
         ("metrics.listen", scene.config.metrics.listen_address),
     ):
         if address is not None:

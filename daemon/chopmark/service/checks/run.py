@@ -11,6 +11,7 @@ from chopmark.service.checks.brokers import check_brokers
 from chopmark.service.checks.clock import check_clock
 from chopmark.service.checks.disk import check_disk
 from chopmark.service.checks.doors import check_doors
+from chopmark.service.checks.entrance import check_entrance
 from chopmark.service.checks.finding import Check, Finding, Scene
 from chopmark.service.checks.folders import check_folders
 from chopmark.service.checks.hsm import check_hsm
@@ -29,6 +30,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "pin": check_pin,
     "hsm": check_hsm,
     "doors": check_doors,
+    "entrance": check_entrance,
     "names": check_names,
     "brokers": check_brokers,
     "running": check_running,

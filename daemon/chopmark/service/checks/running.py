@@ -1,7 +1,8 @@
 """The gateway that runs: its own alarms, and what keeps it from being ready.
 
 Codes: those of the alarms (docs/api.md), `not-ready`, `not-running`, `not-answering`,
-`broker-away`.
+`broker-away`,
+`acl-refused`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -32,8 +33,12 @@ def _repeat(status: Mapping[str, Any]) -> Iterator[Finding]:
         code, message = str(alarm.get("code")), str(alarm.get("message"))
         yield Finding(code, message, str(alarm.get("hint") or _SEE), "warning")
     for broker in _objects(status.get("brokers")):
-        if broker.get("state") != "connected":
-            where = f"{broker.get('host')}:{broker.get('port')}"
+        where = f"{broker.get('host')}:{broker.get('port')}"
+        if broker.get("state") == "connected" and broker.get("reason"):
+            finding = f"broker {where} refuses some of what we do: {broker['reason']}"
+            remedy = "have its operator renew the access list: `chopmark roster export-acl`"
+            yield Finding("acl-refused", finding, remedy)
+        elif broker.get("state") != "connected":
             finding = f"broker {where} is away: {broker.get('reason')}"
             yield Finding("broker-away", finding, "is it running, and is there a way to it?")
     for reason in status.get("reasons") or ():

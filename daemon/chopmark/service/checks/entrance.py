@@ -1,0 +1,129 @@
+"""Who may come in at the API: accounts of `[[api.user]]`, and the files of `[api.tls]`.
+
+Codes: `config-value` (there is no such user or group); `tls-missing`, `tls-exposed`,
+`tls-malformed`, `tls-mismatch`; `tls-certificate-expired`, `tls-not-yet`, `tls-server-use`,
+`tls-name`; `tls-ca-expired`, `tls-no-ca`; `tls-crl-missing`, `tls-crl-out-of-date`; and the alarms
+`tls-certificate-expiring`, `tls-crl-expiring`.
+"""
+
+import socket
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from chopmark.api.certificates import read_chains
+from chopmark.core.errors import ConfigurationError
+from chopmark.service.callers import open_entrance, tls_files
+from chopmark.service.checks.finding import Finding, Scene
+from chopmark.service.config_model import ApiTls
+
+_RENEW = "have a new one made and put it there; no restart is needed"
+
+
+def check_entrance(scene: Scene) -> Iterator[Finding]:
+    """Read what the daemon reads, and look at what it leaves to clients to find out."""
+    api = scene.config.api
+    try:
+        open_entrance(api)
+    except ConfigurationError as error:
+        yield Finding.of(error, "see docs/configuration.md")
+        return
+    if api.tls is not None:
+        yield from _check_tls(api.tls, datetime.fromtimestamp(scene.now / 1000, UTC))
+
+
+def _check_tls(tls: ApiTls, now: datetime) -> Iterator[Finding]:
+    chains = read_chains(tls_files(tls))
+    yield from _check_own(tls, chains.own, now)
+    for one in chains.authorities:
+        yield from _check_authority(tls, one, now)
+    if tls.crl is not None:
+        yield from _check_lists(tls, chains.authorities, chains.lists, now)
+
+
+def _check_own(tls: ApiTls, own: x509.Certificate, now: datetime) -> Iterator[Finding]:
+    ours = f"the certificate of [api.tls], {tls.certificate},"
+    if now > own.not_valid_after_utc:
+        finding = f"{ours} has expired on {own.not_valid_after_utc:%Y-%m-%d}"
+        yield Finding("tls-certificate-expired", finding, _RENEW)
+    elif (own.not_valid_after_utc - now).days < 30:
+        finding = f"{ours} expires on {own.not_valid_after_utc:%Y-%m-%d}"
+        yield Finding("tls-certificate-expiring", finding, _RENEW, "warning")
+    if now < own.not_valid_before_utc:
+        finding = f"{ours} holds only from {own.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+        yield Finding("tls-not-yet", finding, "is the clock right?")
+    if not _serves(own):
+        finding = f"{ours} is not one for servers"
+        remedy = "have one made with the extended key usage serverAuth"
+        yield Finding("tls-server-use", finding, remedy)
+    yield from _check_names(ours, own)
+
+
+def _serves(own: x509.Certificate) -> bool:
+    try:
+        usage = own.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except x509.ExtensionNotFound:
+        return True
+    return ExtendedKeyUsageOID.SERVER_AUTH in usage
+
+
+def _check_names(ours: str, own: x509.Certificate) -> Iterator[Finding]:
+    """Clients go by the subject's alternative names alone (RFC 9110 §4.3.4)."""
+    host = socket.gethostname()
+    try:
+        names = own.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        known = names.get_values_for_type(x509.DNSName)
+        addresses = names.get_values_for_type(x509.IPAddress)
+    except x509.ExtensionNotFound:
+        known, addresses = [], []
+    if not known and not addresses:
+        remedy = "have one made with a subjectAltName: clients look at nothing else"
+        yield Finding("tls-name", f"{ours} names no host", remedy)
+    elif not any(_is_of(name, host) for name in known):
+        told = ", ".join([*known, *map(str, addresses)])
+        finding = f"{ours} is for {told}, and this machine calls itself {host}"
+        remedy = "clients must reach it by one of these names; otherwise have another one made"
+        yield Finding("tls-name", finding, remedy, "warning")
+
+
+def _is_of(name: str, host: str) -> bool:
+    """Whether a name in a certificate may be of this machine, whose domain may not be known."""
+    name, host = name.lower(), host.lower()
+    return name.startswith("*.") or host in (name, name.partition(".")[0])
+
+
+def _check_authority(tls: ApiTls, one: x509.Certificate, now: datetime) -> Iterator[Finding]:
+    name = one.subject.rfc4514_string()
+    if now > one.not_valid_after_utc:
+        finding = f"the CA {name} in {tls.client_ca} has expired: none of its clients gets in"
+        yield Finding("tls-ca-expired", finding, "put its successor there, too")
+    try:
+        is_ca = one.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        is_ca = one.version == x509.Version.v1
+    if not is_ca:
+        finding = f"{name} in {tls.client_ca} is no CA"
+        remedy = "that file is for the CAs that issue clients' certificates, not for these"
+        yield Finding("tls-no-ca", finding, remedy)
+
+
+def _check_lists(
+    tls: ApiTls,
+    authorities: Sequence[x509.Certificate],
+    lists: Sequence[x509.CertificateRevocationList],
+    now: datetime,
+) -> Iterator[Finding]:
+    for one in authorities:
+        if not any(found.issuer == one.subject for found in lists):
+            finding = f"{tls.crl} has no list of the CA {one.subject.rfc4514_string()}"
+            remedy = "put its newest list there, too: without it none of its clients gets in"
+            yield Finding("tls-crl-missing", finding, remedy)
+    for found in lists:
+        end = found.next_update_utc
+        if end is not None and now > end:
+            whose = found.issuer.rfc4514_string()
+            finding = f"the list of {whose} in {tls.crl} is out of date since {end:%Y-%m-%d %H:%M}"
+            remedy = "fetch the newest one: until then none of its clients gets in"
+            yield Finding("tls-crl-out-of-date", finding, remedy)
