@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pdfs import OTHER, SAME
 from rig.gateway import Cluster, Gateway
 
 
@@ -205,3 +206,27 @@ def test_hsm_doctor_looks_and_signs_beside_the_running_gateway(hong_kong: Gatewa
     missing = hong_kong.cli("hsm", "doctor", *module, "--token-label", "xx", check=False)
     assert (missing.returncode, "next: " in missing.stdout) == (10, True)
     assert hong_kong.cli("hsm", "doctor", "--token-label", "x", check=False).returncode == 64
+
+
+def test_file_that_was_saved_again_is_a_mismatch_that_explains_itself(
+    hong_kong: Gateway, shenzhen: Gateway, document: Path
+) -> None:
+    document.write_bytes(SAME["as issued"])
+    index = attest(hong_kong, document, "--canonical")
+    shenzhen.wait_for_head(hong_kong, index + 1)
+    for again, words in (("objects renumbered", "the same content"), ("another amount", "differ")):
+        document.write_bytes((SAME | OTHER)[again])
+        done = shenzhen.cli("--json", "verify", str(document), check=False)
+        answer = json.loads(done.stdout)
+        assert (done.returncode, answer["verdict"]) == (3, "mismatch")
+        assert words in answer["sentence"]
+    assert shenzhen.cli("verify", str(document), "--no-proof", check=False).returncode == 2
+    reference = f"{hong_kong.who.origin}#{index}"
+    document.write_bytes(SAME["content in hexadecimal"])
+    done = shenzhen.cli("--json", "verify", str(document), "--reference", reference, check=False)
+    (found,) = json.loads(done.stdout)["attestations"]
+    assert (done.returncode, found["same_content"], found["canonical"]) == (
+        3,
+        True,
+        ["pdf-pages/1"],
+    )
