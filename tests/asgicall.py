@@ -10,7 +10,7 @@ from litestar.types import ASGIApp
 from chopmark.api.app import create_app
 from chopmark.api.limits import ApiLimits
 from fakegateway import FakeGateway
-from oneapi import OneApi
+from oneapi import OneApi, as_anybody
 
 
 class AsgiCall:
@@ -29,7 +29,9 @@ class AsgiCall:
         more: Sequence[BaseRouteHandler] = (),
     ) -> None:
         # One that is built already serves, unless it is to serve more.
-        self.app: ASGIApp = create_app(gateway, limits, more) if more else OneApi(gateway, limits)
+        self.app: ASGIApp = (
+            as_anybody(create_app(gateway, limits, more)) if more else OneApi(gateway, limits)
+        )
         self.path = path
         self.method = "POST"
         self.more_headers: list[tuple[bytes, bytes]] = []

@@ -4,15 +4,18 @@ from contextvars import ContextVar
 from functools import cache
 from typing import Any, cast
 
-from litestar.types import Receive, Scope, Send
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from chopmark.api.app import Api, create_app
+from chopmark.api.identity import ANY_KIND, CALLER, NOBODY, ROLES, Caller
 from chopmark.api.limits import ApiLimits
 from chopmark.api.ports import Gateway
 from fakegateway import FakeGateway
 
 _asked: ContextVar[FakeGateway] = ContextVar("asked")
 _USUAL = ApiLimits()
+ANYBODY = Caller("", ROLES, ANY_KIND, machine=False, door="unix")
+"""One who may do everything: of whom a test says nothing."""
 
 
 class OneApi:
@@ -20,11 +23,22 @@ class OneApi:
 
     def __init__(self, gateway: FakeGateway, limits: ApiLimits = _USUAL) -> None:
         self._gateway = gateway
-        self._app = _built(limits)
+        self._app = as_anybody(_built(limits))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         _asked.set(self._gateway)
         await self._app(scope, receive, send)
+
+
+def as_anybody(app: ASGIApp) -> ASGIApp:
+    """The application, called by one who may do everything where a test sets no caller."""
+
+    async def call(scope: Scope, receive: Receive, send: Send) -> None:
+        if CALLER.get() is NOBODY:
+            CALLER.set(ANYBODY)
+        await app(scope, receive, send)
+
+    return call
 
 
 class _Front:

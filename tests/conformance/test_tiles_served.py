@@ -19,6 +19,7 @@ from chopmark.ledger.store import Store
 from chopmark.ledger.witnessed import move_witnessed
 from chopmark.service.tiles import TileService
 from fakegateway import FakeGateway
+from oneapi import as_anybody
 
 SIZES = (1, 255, 256, 257, 511, 513, 65_537)
 VKEY = ledgers.LOG.vkey.encode()
@@ -27,7 +28,7 @@ VKEY = ledgers.LOG.vkey.encode()
 @asynccontextmanager
 async def serving(log: Log) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(FakeGateway(), more=[make_tile_route(TileService({"sz-1": log}))])
-    transport = httpx.ASGITransport(app)
+    transport = httpx.ASGITransport(as_anybody(app))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 

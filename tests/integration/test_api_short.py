@@ -48,6 +48,20 @@ async def test_key_of_a_request_goes_with_it_on_both_ways(taken: list[str], tmp_
     assert taken == ["attest", "attest"]
 
 
+async def test_key_of_a_request_is_not_the_next_ones(taken: list[str], tmp_path: Path) -> None:
+    """A body that is large is read on from the task of its request, and so is what follows."""
+    gateway = FakeGateway()
+    path = tmp_path / "api.sock"
+    large = ATTEST + b" " * 300_000
+    async with running(gateway, path, None), connected(path) as (reader, writer):
+        writer.write(head("POST", "/v1/attestations", len(large), "idempotency-key: one") + large)
+        assert (await read_answer(reader))[0] == 201
+        writer.write(head("POST", "/v1/attestations", len(ATTEST)) + ATTEST)
+        assert (await read_answer(reader))[0] == 201
+    assert taken == ["attest"]
+    assert [len(asking.keys) for asking in gateway.askings] == [1, 0]
+
+
 def broken(_: object) -> None:
     raise ZeroDivisionError
 

@@ -6,7 +6,7 @@ import re
 import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
+import uvloop
 from cryptography import x509
 
 from apiserver import LIMITS, LINE, SHA, running, until
@@ -161,6 +162,54 @@ async def test_client_without_a_certificate_is_401_and_hears_what_to_do(scene: S
     for answer in answers:
         assert (answer.status_code, answer.json()["code"]) == (401, "no-client-certificate")
         assert "--cert" in answer.json()["hint"]
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_stop_makes_nobody_of_who_withholds_a_body(
+    scene: Scene,
+    monkeypatch: pytest.MonkeyPatch,
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """A server that stops passes such requests on from a task of its own."""
+    going: list[object] = []
+    go_long = protocol._BoundedProtocol._go_long
+    find_handler = protocol._BoundedProtocol._find_handler
+
+    def find(self: protocol._BoundedProtocol) -> object:
+        going.append("here")
+        return find_handler(self)
+
+    def go(self: protocol._BoundedProtocol) -> None:
+        go_long(self)
+        going.append("long")
+
+    monkeypatch.setattr(protocol, "_DELAY", 30)
+    monkeypatch.setattr(protocol._BoundedProtocol, "_find_handler", find)
+    monkeypatch.setattr(protocol._BoundedProtocol, "_go_long", go)
+    body = b'{"digests":{"sha256":"%s"}}' % SHA.encode()
+
+    async def finish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
+        await until(lambda: "long" in going)
+        writer.write(body)
+        answer = await reader.read()
+        writer.transport.abort()
+        return answer
+
+    async def main() -> bytes:
+        async with scene.serving():
+            where = ("localhost", scene.port)
+            reader, writer = await asyncio.open_connection(*where, ssl=scene.context(None))
+            head = "POST /v1/attestations HTTP/1.1\r\nhost: x\r\ncontent-length: "
+            writer.write(f"{head}{len(body)}\r\n\r\n".encode())
+            await until(lambda: "here" in going)
+            finishing = asyncio.create_task(finish(reader, writer))
+        return await finishing
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        answer = runner.run(main())
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert b"no-client-certificate" in answer
+    assert not scene.gateway.leaves
 
 
 async def test_certificate_that_nobody_has_is_403(scene: Scene) -> None:

@@ -50,12 +50,11 @@ class Caller:
     """Who calls, and what that one may do.
 
     Attributes:
-        client: a stable text: `uid 1000`, `cert core-banking`, `local`; empty for what the daemon
-            does by itself.
+        client: a stable text: `uid 1000`, `cert core-banking`, `local`; empty for nobody.
         roles: what it may do.
         kinds: kinds of document that it may have attested; `*` stands for all.
         machine: a program of the institution's, not a page that a person looks at.
-        door: by which way it came; empty for the daemon itself.
+        door: by which way it came; empty for none.
         barred: why it may do nothing, if so.
         bucket: bounds its rate, if it is bounded.
     """
@@ -87,9 +86,17 @@ class Caller:
             await self.bucket.pace(count)
 
 
-OURSELVES: Final = Caller("", ROLES, ANY_KIND, machine=False)
-"""What is done for no connection: the daemon's own work."""
-CALLER: Final[ContextVar[Caller]] = ContextVar("caller", default=OURSELVES)
+NOBODY: Final = Caller(
+    "",
+    frozenset(),
+    frozenset(),
+    machine=True,
+    barred=Barred(
+        "unknown-client", "nobody knows whose request this is", "connect again; nothing was done"
+    ),
+)
+"""For whom a task works that serves no connection: it asks for nothing that needs a role."""
+CALLER: Final[ContextVar[Caller]] = ContextVar("caller", default=NOBODY)
 """The caller of the request that the current task serves."""
 _LOCAL: Final = Caller("local", ROLES, ANY_KIND, machine=False, door="loopback")
 
@@ -195,7 +202,7 @@ class Callers:
 
 
 def client_identity() -> str:
-    """Who asks, in the name of which keys and duplicates are told apart; empty for ourselves."""
+    """Who asks, in the name of which keys and duplicates are told apart; empty for nobody."""
     return CALLER.get().client
 
 
@@ -208,7 +215,7 @@ def require_unix(what: str) -> None:
     Raises:
         ForbiddenError: `unix-only`.
     """
-    if CALLER.get().door not in ("", "unix"):
+    if CALLER.get().door != "unix":
         hint = "use the unix socket: the kernel says there who asks, and nobody reads along"
         raise ForbiddenError("unix-only", f"{what} by the unix socket only", hint=hint)
 

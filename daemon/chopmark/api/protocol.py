@@ -14,6 +14,7 @@ is idle and whose client reads its answers. Everything else is uvicorn's.
 """
 
 from asyncio import Event, Task, TimerHandle, Transport
+from contextvars import copy_context
 from typing import Final
 
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -23,7 +24,7 @@ from chopmark.api.certificates import Certificate, Material
 from chopmark.api.crowd import Crowd
 from chopmark.api.guard import is_local
 from chopmark.api.idempotency import HEADER, KEY
-from chopmark.api.identity import CALLER, OURSELVES, Callers
+from chopmark.api.identity import CALLER, NOBODY, Callers
 from chopmark.api.limits import ApiLimits
 from chopmark.api.posts import Handler
 from chopmark.api.problems import Problem, send_problem
@@ -86,7 +87,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     callers: Callers
     trust: Trust | None
     whose = ""
-    _caller = OURSELVES
+    _caller = NOBODY
     _certificate: Certificate | None = None
     _met: Material | None = None
     _in_head = False
@@ -249,8 +250,13 @@ class _BoundedProtocol(HttpToolsProtocol):
         return done and self._handler is None
 
     def _go_long(self) -> None:
-        """Let uvicorn have a request after all."""
+        """Let uvicorn have a request after all, as its caller's: whoever calls here."""
         self._delayed = None
+        copy_context().run(self._begin_long)
+
+    def _begin_long(self) -> None:
+        CALLER.set(self._caller)  # for the task that is begun from here
+        KEY.set(None)  # its handler reads it anew
         read, self._handler, self._read = self._read, None, b""
         super().on_headers_complete()
         self._close_after_answer()
@@ -268,8 +274,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     async def _exchange(
         self, exchange: _Exchange, handle: Handler, body: bytes, key: bytes | None
     ) -> None:
-        if key is not None:
-            KEY.set(key)  # for this task
+        KEY.set(key)  # for this task; the context that it began with may hold an older one
         assert self.short is not None, "it found the handler"  # noqa: S101
         self._answer(exchange, await self.short.answer(handle, body))
 

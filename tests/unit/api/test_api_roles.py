@@ -9,19 +9,20 @@ import pytest
 
 from chopmark.api.app import create_app
 from chopmark.api.audit import make_audit_routes
-from chopmark.api.identity import ANY_KIND, CALLER, OURSELVES, ROLES, Caller, Role
+from chopmark.api.identity import ANY_KIND, CALLER, ROLES, Caller, Role
 from chopmark.api.roles import METERED, TABLE, admit, check_kind
 from chopmark.api.submissions import make_witness_routes
 from chopmark.api.tiles import make_tile_route
 from chopmark.core.errors import ForbiddenError
 from fakegateway import FakeGateway
+from oneapi import ANYBODY
 
 SHA = "0a" * 32
 
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    token = CALLER.set(OURSELVES)
+    token = CALLER.set(ANYBODY)
     yield
     CALLER.reset(token)
 

@@ -27,6 +27,7 @@ from chopmark.service.config_model import WitnessLog
 from chopmark.service.submissions import Desk, Own, Submissions
 from chopmark.service.witnessed import foreign_logs, member_log
 from fakegateway import FakeGateway
+from oneapi import as_anybody
 from softkeys import SoftKey, cosigner, ed25519_key, log_key, sign_head
 
 ORIGIN = "example.com/behind-the-sofa"
@@ -103,7 +104,7 @@ async def opened(folder: Path, logs: tuple[WitnessLog, ...] | None = None) -> As
         own = Own(OURS, (OWN_LOG.vkey,), observe)
         witness = Submissions(own, lambda: witnessed, clock, lambda: box.refusal)
         app = create_app(FakeGateway(), more=make_witness_routes(witness, FakeGateway()))
-        transport = httpx.ASGITransport(app)
+        transport = httpx.ASGITransport(as_anybody(app))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             box = Box(client, witness, hsm, clock, log, replica, shown)
             yield box
