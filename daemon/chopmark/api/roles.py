@@ -68,7 +68,14 @@ TABLE: Final[Mapping[str, _Roles]] = {
     "/witness/{origin_hash}/checkpoint": ROLES,
 }
 """By path, as Litestar has it; any of the roles will do."""
-METERED: Final = frozenset({"/v1/attestations", "/v1/verifications"})
+METERED: Final = frozenset(
+    {
+        "/v1/attestations",
+        "/v1/revocations",
+        "/v1/verifications",
+        "/v1/documents/{algorithm}/{digest}",
+    }
+)
 """Paths of which each request is one document of the client's rate; streams pace themselves."""
 
 

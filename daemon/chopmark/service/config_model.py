@@ -127,7 +127,10 @@ class ApiClient(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     ] = ("*",)
     rate: Annotated[
         Rate | None,
-        Meta(description="attestations and verifications a second; none: no limit", examples=[500]),
+        Meta(
+            description="documents attested, revoked, verified or looked up a second; none: no limit",
+            examples=[500],
+        ),
     ] = None
 
 
@@ -148,7 +151,10 @@ class ApiUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     ] = ("*",)
     rate: Annotated[
         Rate | None,
-        Meta(description="attestations and verifications a second; none: no limit", examples=[500]),
+        Meta(
+            description="documents attested, revoked, verified or looked up a second; none: no limit",
+            examples=[500],
+        ),
     ] = None
 
 

@@ -10,6 +10,7 @@ import pytest
 from chopmark.api.app import create_app
 from chopmark.api.audit import make_audit_routes
 from chopmark.api.identity import ANY_KIND, CALLER, ROLES, Caller, Role
+from chopmark.api.rates import Bucket
 from chopmark.api.roles import METERED, TABLE, admit, check_kind
 from chopmark.api.submissions import make_witness_routes
 from chopmark.api.tiles import make_tile_route
@@ -59,6 +60,23 @@ def test_every_role_is_in_the_page_with_its_routes() -> None:
 
 def test_paths_that_are_metered_are_routes() -> None:
     assert routes() >= METERED
+
+
+async def test_what_concerns_single_documents_is_metered(client: httpx.AsyncClient) -> None:
+    document = {"digests": {"sha256": SHA}}
+    asked: list[tuple[str, str, dict[str, object]]] = [
+        ("POST", "/v1/attestations", document),
+        ("POST", "/v1/verifications", document),
+        ("POST", "/v1/revocations", {"index": 0, "reason": 1}),
+        ("GET", f"/v1/documents/sha256/{SHA}", {}),
+    ]
+    for method, path, body in asked:
+        bucket = Bucket(1, clock=lambda: 0.0)
+        bucket.take()
+        CALLER.set(Caller("cert x", ROLES, ANY_KIND, machine=True, door="tls", bucket=bucket))
+        answer = await client.request(method, path, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (429, "rate-limited"), path
+    assert (await client.get("/v1/status")).status_code == 200
 
 
 @pytest.mark.parametrize("role", sorted(ROLES))
