@@ -26,6 +26,8 @@ from chopmark.core.errors import ConfigurationError
 Parsed = TypeVar("Parsed")
 MAX_FILE: Final = 16 * 1024 * 1024
 """Bytes: the list of a CA that has revoked some hundred thousand certificates."""
+_LONG: Final = 200
+"""Characters of a subject that are shown."""
 Serial = tuple[bytes, int]
 """What names a certificate: its issuer's name in DER, and its serial number."""
 
@@ -36,7 +38,7 @@ class Certificate:
 
     Attributes:
         name: the common name of its subject; empty if there is none, or more than one.
-        subject: all of its subject, for people.
+        subject: its subject, for people.
         serial: what names it among all certificates.
         not_after: when it expires, in seconds since the Unix epoch.
     """
@@ -47,7 +49,10 @@ class Certificate:
     not_after: float
 
     def __str__(self) -> str:
-        return f"{self.subject}, serial {self.serial[1]:x}"
+        """One line, whatever somebody has written into it."""
+        subject = "".join(map(_show, self.subject[:_LONG]))
+        more = "…" if len(self.subject) > _LONG else ""
+        return f"{subject}{more}, serial {self.serial[1]:x}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +231,10 @@ def _read(path: Path, *, secret: bool) -> bytes:
         message = f"cannot read {path}: {error.strerror}"
         hint = "[api.tls] of the configuration names it"
         raise ConfigurationError("tls-missing", message, hint=hint) from error
+
+
+def _show(one: str) -> str:
+    return one if one.isprintable() else one.encode("unicode_escape").decode("ascii")
 
 
 def _describe(certificate: x509.Certificate) -> Certificate:

@@ -24,6 +24,10 @@ _TOLD: Final = (
     *("bad-certificate", "no-handshake"),
 )
 """Words of ours."""
+_MOST: Final = 64
+"""Kinds that have a line of their own in a minute: some hold what a stranger has written."""
+_OTHERS: Final = "others"
+"""The kind of all beyond."""
 
 
 class Refusals:
@@ -55,7 +59,8 @@ def quieten(refusals: Refusals) -> Iterator[None]:
 class OncePerMinute(logging.Filter):
     """Lets through one line of a kind in a minute, and then says how many more there were.
 
-    Tracebacks always pass: they are our faults, not a client's.
+    A line's kind is its text before anything is put into it, or what `extra` says. Tracebacks
+    always pass: they are our faults, not a client's.
 
     Args:
         refusals: where lines are counted by reason.
@@ -77,9 +82,12 @@ class OncePerMinute(logging.Filter):
         """Whether the line is written now."""
         if record.exc_info or record.levelno < logging.WARNING or hasattr(record, "summary"):
             return True
-        kind = str(record.msg)
-        reason = getattr(record, "reason", None) or _REASONS.get(kind, "other")
+        message = str(record.msg)
+        reason = getattr(record, "reason", None) or _REASONS.get(message, "other")
         self._refusals.count(reason)
+        kind = getattr(record, "kind", message)
+        if kind not in self._open and len(self._open) >= _MOST:
+            kind = _OTHERS
         if kind in self._open:
             self._held[kind] += 1
             return False

@@ -36,8 +36,9 @@ PEER: Final[ContextVar[str]] = ContextVar("tls peer", default="")
 """The address of who is shaking hands, for the log."""
 _log = logging.getLogger(__name__)
 _REFUSALS: Final = logging.getLogger(SERVER_LOG)
-_STRANGE: Final = frozenset((2, 18, 19, 20, 21, 26))
-"""X509_V_ERR_… of OpenSSL for chains that end at no CA of ours, and for no client's certificate."""
+_KNOWN: Final = frozenset((10, 12, 23))
+"""X509_V_ERR_… of OpenSSL that clients of ours meet: it has expired, the CA's list has, or it was
+revoked. Each such certificate has a line of its own."""
 _CLOSE: Final = (("connection", "close"),)
 _AGAIN: Final = Problem(
     503,
@@ -193,12 +194,12 @@ class _Handshake(ssl.SSLObject):
             return
         shown = read_refused(self)
         whose = "somebody" if shown is None else str(shown)
-        text = f"refused the client certificate of {whose} at {self.peer}: {error.verify_message}"
-        extra = {"reason": "bad-certificate"}
-        if error.verify_code in _STRANGE:  # anybody can make up such: lines of one kind are bounded
-            _REFUSALS.warning("%s", text, extra=extra)
-        else:
-            _REFUSALS.warning(text, extra=extra)
+        # Anybody can make up others, and come from ever new ports.
+        about = f" of {whose}" if error.verify_code in _KNOWN else ""
+        kind = f"refused a client certificate{about}: {error.verify_message}"
+        extra = {"reason": "bad-certificate", "kind": kind}
+        text = "refused the client certificate of %s at %s: %s"
+        _REFUSALS.warning(text, whose, self.peer, error.verify_message, extra=extra)
 
 
 def _lapse(code: str, detail: str) -> Problem:

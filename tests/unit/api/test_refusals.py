@@ -72,6 +72,29 @@ def test_kinds_do_not_hide_each_other(refusals: Refusals, caplog: pytest.LogCapt
     assert refusals.counts["other"] == 2
 
 
+def test_kind_may_be_named_apart_from_the_text(
+    refusals: Refusals, later: Later, caplog: pytest.LogCaptureFixture
+) -> None:
+    for port in range(3):
+        LOG.warning("no TLS with %s", f"::1:{port}", extra={"kind": "no TLS"})
+        LOG.warning(f"refused ::1:{port}", extra={"kind": "refused"})
+    later.pass_minute()
+    summaries = [f"2 more in the last minute: {kind}" for kind in ("no TLS", "refused")]
+    assert caplog.messages == ["no TLS with ::1:0", "refused ::1:0", *summaries]
+    assert refusals.counts["other"] == 6
+
+
+def test_kinds_are_bounded(
+    refusals: Refusals, later: Later, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(1000):
+        LOG.warning("refused %d", number, extra={"kind": f"refused {number}"})
+    assert len(caplog.records) == 65
+    later.pass_minute()
+    assert caplog.messages[65:] == ["935 more in the last minute: others"]
+    assert refusals.counts["other"] == 1000
+
+
 def test_tracebacks_and_information_always_pass(
     refusals: Refusals, caplog: pytest.LogCaptureFixture
 ) -> None:
