@@ -6,6 +6,7 @@ import re
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -283,6 +284,56 @@ async def test_open_connection_hears_that_its_certificate_was_revoked(scene: Sce
         assert answer.headers["connection"] == "close"
         with pytest.raises((httpx.ReadError, ssl.SSLError), match="REVOKED"):
             await client.get("/healthz")
+
+
+async def open_batch(scene: Scene, pair: Pair) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A batch that stays open, with one line answered."""
+    reader, writer = await scene.connect(pair)
+    head = b"POST /v1/attestations:batch HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked"
+    writer.write(head + b"\r\n\r\n%x\r\n%s\r\n" % (len(LINE), LINE))
+    async with asyncio.timeout(10):
+        await reader.readuntil(b'"signed"')
+    return reader, writer
+
+
+async def read_to_its_end(reader: asyncio.StreamReader) -> None:
+    async with asyncio.timeout(10):
+        with suppress(OSError):
+            await reader.read()
+
+
+async def test_open_stream_ends_when_its_certificate_is_revoked(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    revoked, good = scene.issue("bank"), scene.issue("late")
+    async with scene.serving():
+        reader, writer = await open_batch(scene, revoked)
+        other, others = await open_batch(scene, good)
+        await scene.trust.look()
+        scene.authority.revoke([revoked])
+        await scene.trust.look()
+        await read_to_its_end(reader)
+        assert caplog.text.count("cut off 1 connections") == 1
+        assert "certificate-revoked" in caplog.text
+        others.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(LINE), LINE))
+        async with asyncio.timeout(10):
+            assert b'"signed"' in await other.readuntil(b"\r\n0\r\n\r\n")
+        writer.transport.abort()
+        others.transport.abort()
+        await until(lambda: not scene.trust.shown)
+
+
+async def test_open_stream_ends_when_its_certificate_expires(scene: Scene) -> None:
+    pair, now = scene.issue("late"), [time.time()]
+    scene.trust = Trust(scene.files, lambda: now[0])
+    async with scene.serving():
+        reader, writer = await open_batch(scene, pair)
+        await scene.trust.look()
+        assert not reader.at_eof()
+        now[0] += 2 * 86_400
+        await scene.trust.look()
+        await read_to_its_end(reader)
+        writer.transport.abort()
 
 
 async def test_open_connection_hears_that_its_certificate_has_expired(scene: Scene) -> None:

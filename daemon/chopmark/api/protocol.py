@@ -112,6 +112,8 @@ class _BoundedProtocol(HttpToolsProtocol):
         # Nobody knows whose programs come by the loopback port.
         self.whose = "" if self._caller.door == "loopback" else self._caller.client
         self.crowd.enter(self)
+        if self.trust is not None and self._certificate is not None:
+            self.trust.shown.add(self)
         if len(self.crowd) > self.limits.connections + self.limits.refused:
             self.refusals.count("too-many-connections")
             self.transport.abort()
@@ -125,12 +127,27 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._handler = None
         self._stop_stall()
         self.crowd.leave(self)
+        if self.trust is not None:
+            self.trust.shown.discard(self)
         super().connection_lost(exc)
 
     def give_way(self) -> None:
         """Close a connection that is idle."""
         self.refusals.count("gave-way")
         self.transport.abort()
+
+    def lapsed(self) -> Problem | None:
+        """Why the client's certificate is good no more, if so."""
+        if self._certificate is None or self.trust is None or self._met is None:
+            return None
+        return self.trust.lapsed(self._certificate, self._met)
+
+    def cut_off(self) -> bool:
+        """Close a connection that has a request; whether it has one."""
+        busy = not self._is_idle()
+        if busy:
+            self.transport.abort()
+        return busy
 
     def pause_writing(self) -> None:
         """The client does not read: wait for that, too."""
@@ -227,9 +244,7 @@ class _BoundedProtocol(HttpToolsProtocol):
             return _OVERLOADED
         if self.crowd.is_full_of(self.whose):
             return _TOO_MANY
-        if self._certificate is None or self.trust is None or self._met is None:
-            return None
-        return self.trust.lapsed(self._certificate, self._met)
+        return self.lapsed()
 
     def _find_handler(self) -> Handler | None:
         if self.short is None:

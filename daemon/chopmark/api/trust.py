@@ -4,16 +4,17 @@
 2. A file that is wrong changes nothing, but for an alarm and a line in the log.
 3. A connection is only as good as its certificate: one that has expired, or is on a new list, is
    refused at its next request; so is every one once a CA was taken out, for it must shake hands
-   again.
+   again. A request that runs by then, such as a stream that stays open for days, is cut off.
 """
 
 import asyncio
 import logging
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from chopmark.api.certificates import (
     Certificate,
@@ -49,6 +50,18 @@ _AGAIN: Final = Problem(
 )
 
 
+class Shown(Protocol):
+    """A connection whose client has shown a certificate."""
+
+    def lapsed(self) -> Problem | None:
+        """Why it is good no more, if so."""
+        ...
+
+    def cut_off(self) -> bool:
+        """Close it, unless it is idle: then its next request hears why."""
+        ...
+
+
 class Trust:
     """What is in force of the files.
 
@@ -66,6 +79,8 @@ class Trust:
         self._stamp = stamp(files)
         self._wrong: ConfigurationError | None = None
         self._warned: set[str] = set()
+        self.shown: set[Shown] = set()
+        """Connections that are open."""
         self.material = read_material(files, _Handshake)
         self.context: ssl.SSLContext = _Newest(self)
 
@@ -77,7 +92,17 @@ class Trust:
             await self.look()
 
     async def look(self) -> None:
-        """Take in what has changed."""
+        """Take in what has changed, and end what is trusted no more."""
+        await self._take_in()
+        cut: Counter[str] = Counter()
+        for connection in list(self.shown):
+            problem = connection.lapsed()
+            if problem is not None and connection.cut_off():
+                cut[problem.code] += 1
+        for code, count in cut.items():
+            _log.warning("cut off %d connections in the middle of a request: %s", count, code)
+
+    async def _take_in(self) -> None:
         found = await asyncio.to_thread(stamp, self._files)
         if found == self._stamp:
             return

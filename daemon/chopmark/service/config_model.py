@@ -128,7 +128,7 @@ class ApiClient(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     rate: Annotated[
         Rate | None,
         Meta(
-            description="documents attested, revoked, verified or looked up a second; none: no limit",
+            description="documents a second, for whatever is asked; none: no limit",
             examples=[500],
         ),
     ] = None
@@ -152,7 +152,7 @@ class ApiUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     rate: Annotated[
         Rate | None,
         Meta(
-            description="documents attested, revoked, verified or looked up a second; none: no limit",
+            description="documents a second, for whatever is asked; none: no limit",
             examples=[500],
         ),
     ] = None

@@ -77,7 +77,7 @@ def test_kind_may_be_named_apart_from_the_text(
 ) -> None:
     for port in range(3):
         LOG.warning("no TLS with %s", f"::1:{port}", extra={"kind": "no TLS"})
-        LOG.warning(f"refused ::1:{port}", extra={"kind": "refused"})
+        LOG.warning("refused ::1:%d", port, extra={"kind": "refused"})
     later.pass_minute()
     summaries = [f"2 more in the last minute: {kind}" for kind in ("no TLS", "refused")]
     assert caplog.messages == ["no TLS with ::1:0", "refused ::1:0", *summaries]
