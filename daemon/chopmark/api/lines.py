@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from chopmark.api.models import Index
 from chopmark.api.times import parse_time
-from chopmark.core.canonical import JSON_JCS, PDF_PAGES
+from chopmark.core.canonical import JSON_JCS, MAX_NAMES, PDF_PAGES
 from chopmark.core.catalogue import Terms
 from chopmark.core.draft import Canonical, Draft, Drafts, sort_canonical
 from chopmark.core.entry import KIND
@@ -179,6 +179,10 @@ def _read_canonical(line: Line) -> Canonical:
         return ()
     given = {JSON_JCS: line.json_jcs, PDF_PAGES: line.pdf_pages}
     found = {name: _unhex(text, name) for name, text in given.items() if text is not None}
+    if len(found) > MAX_NAMES:
+        raise MalformedError(
+            MALFORMED, "a line has one canonical digest: an entry has no more room"
+        )
     return sort_canonical(found)
 
 

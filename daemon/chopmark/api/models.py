@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from chopmark.api.limits import DEFAULT_WAIT, MAX_WAIT
 from chopmark.api.ports import Duplicates, Until
+from chopmark.core.canonical import MAX_NAMES
 from chopmark.core.digest import Digests
 from chopmark.core.entry import KIND, REASONS
 from chopmark.core.errors import MalformedError
@@ -31,6 +32,8 @@ Hex = Annotated[str, Meta(pattern=_HEX)]
 Kind = Annotated[str, Meta(pattern=_KIND)]
 CanonicalName = Annotated[str, Meta(min_length=1, max_length=16)]
 Canonical = Annotated[dict[CanonicalName, Hex], Meta(min_length=1, max_length=4)]
+OneCanonical = Annotated[dict[CanonicalName, Hex], Meta(min_length=1, max_length=MAX_NAMES)]
+"""As many as an entry has room for."""
 Index = Annotated[int, Meta(ge=0, le=MAX_INT)]
 Wait = Annotated[float, Meta(ge=0, le=MAX_WAIT)]
 Name = Annotated[str, Meta(min_length=1, max_length=256)]
@@ -52,10 +55,16 @@ class DigestsIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         return Digests(bytes.fromhex(self.sha256), sm3, canonical)
 
 
+class NewDigestsIn(DigestsIn, forbid_unknown_fields=True, frozen=True):
+    """Those of a document to be attested."""
+
+    canonical: OneCanonical | None = None
+
+
 class AttestationIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Body of `POST /v1/attestations`."""
 
-    digests: DigestsIn
+    digests: NewDigestsIn
     kind: Kind = "document"
     valid_until: str | None = None
     supersedes: Index | None = None

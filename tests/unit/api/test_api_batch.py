@@ -661,6 +661,16 @@ async def test_line_names_canonical_digests_flat() -> None:
     assert (first.canonical, second.canonical) == ((("json-jcs/1", b"\xab" * 32),), ())
 
 
+async def test_line_has_one_canonical_digest() -> None:
+    gateway = FakeGateway()
+    named = {"json-jcs/1": "ab" * 32, "pdf-pages/1": "cd" * 32}
+    refused, taken = await batch(gateway, line(1, **named, sm3="ef" * 32) + line(2))
+    assert refused["error"]["code"] == "malformed-line"
+    assert "one canonical digest" in refused["error"]["message"]
+    assert taken["state"] == "signed"
+    assert len(gateway.leaves) == 1
+
+
 async def test_lines_with_one_canonical_digest_are_not_taken_for_alike() -> None:
     gateway = FakeGateway()
     lines = b"".join(line(n, **{"pdf-pages/1": "ab" * 32}) for n in range(3))

@@ -482,16 +482,31 @@ async def test_duplicate_says_that_it_is_one(
     assert (await attest(client, duplicates="all")).status_code == 400
 
 
-async def test_attest_names_canonical_digests(
+async def test_attest_names_a_canonical_digest(
     client: httpx.AsyncClient, gateway: FakeGateway
 ) -> None:
-    named = {"pdf-pages/1": "ab" * 32, "json-jcs/1": "cd" * 32}
-    answer = await attest(client, digests={"sha256": SHA, "canonical": named})
+    named = {"sixteen-chars-1/": "ab" * 32}
+    digests = {"sha256": SHA, "sm3": "cd" * 32, "canonical": named}
+    answer = await attest(
+        client, digests=digests, kind="k" * 32, valid_until="2027-01-01T00:00:00Z"
+    )
     assert answer.status_code == 201
     assert answer.json()["digests"]["canonical"] == named
     (entry,) = map(parse_entry, gateway.leaves)
     assert isinstance(entry, Attestation)
-    assert [name for name, _ in entry.canonical] == ["json-jcs/1", "pdf-pages/1"]
+    assert [name for name, _ in entry.canonical] == list(named)
+
+
+async def test_attest_takes_no_more_canonical_digests_than_an_entry_has_room_for(
+    client: httpx.AsyncClient, gateway: FakeGateway
+) -> None:
+    named = {"pdf-pages/1": "ab" * 32, "json-jcs/1": "cd" * 32}
+    digests = {"sha256": SHA, "canonical": named}
+    answer = await attest(client, digests=digests)
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed-request")
+    assert "canonical" in answer.json()["detail"]
+    assert not gateway.leaves
+    assert (await client.post("/v1/verifications", json={"digests": digests})).status_code == 200
 
 
 @pytest.mark.parametrize("named", [{}, {"": "ab" * 32}, {"x" * 17: "ab" * 32}, {"a/1": "ab"}])
