@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 import configs
-from chopmark.service.checks import clock, disk, names
+from chopmark.hsm.diagnosis import Line
+from chopmark.service.checks import clock, disk, hsm, names
 from chopmark.service.checks.access import check_access
 from chopmark.service.checks.brokers import check_brokers
 from chopmark.service.checks.clock import check_clock
@@ -265,6 +266,47 @@ def test_module_that_is_missing(tmp_path: Path, path: Path) -> None:
     text = path.read_text().replace("/usr/lib/softhsm/libsofthsm2.so", str(tmp_path / "none.so"))
     path.write_text(text)
     assert "hsm-module" in codes(check_hsm(scene(path)))
+
+
+@pytest.mark.parametrize("section", ["module", "token", "mechanisms", "keys"])
+def test_what_the_doctor_of_the_hsm_says_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch, section: str
+) -> None:
+    lines = (Line(section, "ok", "one", "well"), Line(section, "fault", "two", "wrong", "mend"))
+    monkeypatch.setattr(hsm, "examine_gateway", lambda *_: (None, lines))
+    (found,) = check_hsm(scene(path))
+    assert (found.code, found.finding, found.remedy) == (f"hsm-{section}", "two: wrong", "mend")
+
+
+def test_token_whose_objects_are_files(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (Line("module", "warning", "storage", "files", "a device"),)
+    monkeypatch.setattr(hsm, "examine_gateway", lambda *_: (None, lines))
+    (found,) = check_hsm(scene(path))
+    assert (found.code, found.mark) == ("token-on-disk", "warning")
+
+
+def test_socket_that_may_not_be_opened(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = f'[api]\nsocket = "{tmp_path}/api.sock"\n[metrics]\nlisten = ""\n'
+    (tmp_path / "api.sock").touch()
+    assert path.exists()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert codes(check_doors(scene(write(tmp_path, own)))) == ["socket-forbidden"]
+
+
+def test_address_that_is_of_another_machine(tmp_path: Path, path: Path) -> None:
+    own = f"""[api]
+socket = "{tmp_path}/api.sock"
+[api.tls]
+listen = "192.0.2.1:8443"
+certificate = "{path}"
+key = "{path}"
+client_ca = "{path}"
+[metrics]
+listen = ""
+"""
+    assert codes(check_doors(scene(write(tmp_path, own)))) == ["port-refused"]
 
 
 def test_names_that_do_not_resolve(tmp_path: Path) -> None:
