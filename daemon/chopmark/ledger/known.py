@@ -100,7 +100,7 @@ class Fresh:
             fingerprint, entry = self.named[key.id]
             return entry if fingerprint == key.fingerprint else key_reused()
         record = self.store.find_record(key.id, self.now)
-        if record is None:
+        if record is None or record.entry >= self.store.size:  # its entry was lost
             return None
         same = record.fingerprint == key.fingerprint
         return self.duplicates.read(record) if same else key_reused()

@@ -125,7 +125,9 @@ class GatewayService:
         """What an idempotency key stands for; see `ledger.duplicates.find_named`."""
         now = self._clock.now_ms()
         log = self._log(self._own.id)
-        found: Earlier | None = await log.read(lambda reader, _: find_named(reader, key, now))
+        found: Earlier | None = await log.read(
+            lambda reader, state: find_named(reader, key, state.size, now)
+        )
         return found
 
     async def record(

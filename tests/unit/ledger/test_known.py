@@ -43,7 +43,9 @@ class Desk:
 
     async def find(self, named: Key) -> Earlier | None:
         now = self.clock.now_ms()
-        return await self.log.read(lambda reader, _: find_named(reader, named, now))
+        return await self.log.read(
+            lambda reader, state: find_named(reader, named, state.size, now)
+        )
 
     async def kept(self) -> int:
         query = "SELECT count(*) FROM idempotency"
@@ -263,3 +265,13 @@ async def test_only_the_newest_attestations_of_a_digest_are_looked_at(desk: Desk
     await desk.attest(draft(1))
     await desk.attest(*[draft(1)] * LOOKED, client="uid 2", again=True)
     assert (await desk.attest(draft(1))).start == LOOKED + 1
+
+
+async def test_key_of_an_entry_that_was_lost_is_a_new_one(desk: Desk) -> None:
+    await desk.attest(draft(1), again=True, k0="a")
+    change = "UPDATE idempotency SET entry = 7"
+    await desk.log.write(lambda store: store.change(lambda db: db.execute(change).rowcount))
+    assert await desk.find(key("a")) is None
+    made = await desk.attest(draft(1), again=True, k0="a")
+    assert (made.start, made.count, made.known) == (1, 1, {})
+    assert (await desk.attest(draft(1), again=True, k0="a")).last == 1
