@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from chopmark.core.blinding import salt_at
+from chopmark.core.blinding import SaltKey, salt_at
 from chopmark.core.catalogue import Catalogue
 from chopmark.core.check import compare
 from chopmark.core.checkpoint import open_checkpoint
@@ -209,6 +209,32 @@ async def test_token_that_takes_no_keys_leaves_them_in_memory(
     desk.start()
     await desk.salts.tidy()
     assert await code_of(desk.match(index, 1)) == "salt-gone"
+
+
+async def test_key_that_was_written_though_the_answer_was_lost_is_used(desk: Desk) -> None:
+    await desk.salts.tidy()
+    desk.safe.lose = 1
+    assert await code_of(desk.attest(1), TryAgainError) == "hsm-away"
+    index = await desk.attest(1)
+    assert (len(desk.safe.keys), desk.safe.siblings) == (1, [])
+    desk.start()
+    await desk.salts.tidy()
+    assert await desk.match(index, 1) == Match.ALL
+
+
+@pytest.mark.parametrize("older", [False, True])
+async def test_seed_is_opened_by_whichever_key_of_its_time_sealed_it(
+    desk: Desk, *, older: bool
+) -> None:
+    index = await desk.attest(1)
+    ((since, key),) = desk.safe.keys.items()
+    other = SaltKey(key.origin, since, bytes(32))
+    desk.safe.keys[since] = other if older else key
+    desk.safe.siblings = [key if older else other]
+    desk.start()
+    await desk.salts.tidy()
+    desk.log._reader._kept_seed = None  # as after a restart
+    assert await desk.match(index, 1) == Match.ALL
 
 
 async def test_token_without_a_generator_leaves_it_to_the_system(desk: Desk) -> None:
