@@ -36,8 +36,8 @@ _BEYOND: Final = (
     "DELETE FROM idempotency WHERE entry >= (SELECT size FROM log)",
     "DELETE FROM attested_by WHERE start >= (SELECT size FROM log)",
     "DELETE FROM seed WHERE start >= (SELECT size FROM log)",
-    "UPDATE seed SET count = (SELECT size FROM log) - start"
-    " WHERE start + count > (SELECT size FROM log)",
+    """UPDATE seed SET count = (SELECT size FROM log) - start
+    WHERE start + count > (SELECT size FROM log)""",
     # A day whose entry the new log does not have is logged again.
     "UPDATE audit_day SET entry = NULL WHERE entry >= (SELECT size FROM log)",
 )
