@@ -209,8 +209,10 @@ class Gateway(Protocol):
         """
         ...
 
-    async def request_runs(self, header: Header) -> list[Run]:
-        """What is recorded of a request in compact form, from the header's offset on.
+    async def request_runs(self, header: Header, client: str = "") -> list[Run]:
+        """What is recorded of a client's request in compact form, from the header's offset on.
+
+        Another client's request of the same id is another request.
 
         Raises `RefusedError` (`compact-gap`, `compact-mismatch`).
         """

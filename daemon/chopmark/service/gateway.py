@@ -21,7 +21,7 @@ from chopmark.core.verdict import Verdict
 from chopmark.ledger.duplicates import find_named
 from chopmark.ledger.log import Log
 from chopmark.ledger.reader import Reader
-from chopmark.ledger.requests import Claim
+from chopmark.ledger.requests import Claim, scope
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import is_attestation, is_revocable
@@ -156,10 +156,11 @@ class GatewayService:
         results = await asyncio.gather(*works, return_exceptions=True)
         return Recorded(0, 0, 0, {at: one_of(result) for at, result in enumerate(results)})
 
-    async def request_runs(self, header: Header) -> list[Run]:
-        """What is recorded of a request; see `service.compact.read_runs`."""
+    async def request_runs(self, header: Header, client: str = "") -> list[Run]:
+        """What is recorded of a client's request; see `service.compact.read_runs`."""
         log = self._log(self._own.id)
-        runs: list[Run] = await log.read(lambda reader, _: read_runs(reader, header))
+        named = replace(header, request=scope(client, header.request))
+        runs: list[Run] = await log.read(lambda reader, _: read_runs(reader, named))
         return runs
 
     async def compare_compact(self, header: Header, run: Run, digests: bytes) -> None:
@@ -171,7 +172,7 @@ class GatewayService:
         self, header: Header, first: int, drafts: Drafts, seconds: float, client: str = ""
     ) -> Run:
         """Append part of a request as one run; see `Sequencer.record`."""
-        claim, asking = Claim(header.request, first), Asking(client)
+        claim, asking = Claim(scope(client, header.request), first), Asking(client)
         hidden = await self._hide([drafts], first, seconds) if drafts.blinded else None
         items, sealed = (hidden.drafts, hidden.sealed) if hidden else ([drafts], None)
         recorded = await self._sequencer.record(items, seconds, claim, sealed, asking)

@@ -314,6 +314,18 @@ async def test_request_in_compact_form_goes_on_with_its_seeds(desk: Desk) -> Non
     assert await code_of(gateway.request_runs(header)) == "salt-gone"
 
 
+async def test_request_in_compact_form_gives_its_seeds_to_its_own_client_only(desk: Desk) -> None:
+    gateway = gateway_of(desk)
+    header = Header(bytes(16), "kyc", blinded=True)
+    drafts = make_drafts(header, digest(1) + digest(2))
+    run = await gateway.record_compact(header, 0, drafts, LONG, "uid 1")
+    assert await gateway.request_runs(header, "uid 1") == [run]
+    assert await gateway.request_runs(header, "uid 2") == []
+    other = await gateway.record_compact(header, 0, drafts, LONG, "uid 2")
+    assert (other.start, other.seed != run.seed) == (2, True)
+    assert await gateway.request_runs(header, "uid 2") == [other]
+
+
 async def test_hsm_that_hangs_holds_nobody_beyond_the_deadline(desk: Desk) -> None:
     gateway = gateway_of(desk)
     held = asyncio.Event()
