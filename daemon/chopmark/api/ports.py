@@ -275,7 +275,7 @@ class Gateway(Protocol):
         """The proof of an entry of our log (member is our id) or of a replica.
 
         That of a blinded entry has its salt, unless it is `bare`; `MissingError` (`salt-gone`) if
-        that is not here (any more).
+        that is not here (any more), `ForbiddenError` (`salt-not-yours`) if it is not the caller's.
         """
         ...
 

@@ -1,8 +1,7 @@
 """What became of requests that may be resumed: which of their digests are which entries.
 
-A request is named by its client, with 16 bytes; of whoever else names one by the same, nothing of it
-is to be learnt. What is known of it is written in the
-transaction that makes its entries durable, so that after any cut both agree.
+A request is named by its client, with 16 bytes, and is that client's only. What is known of it is
+written in the transaction that makes its entries durable, so that after any cut both agree.
 """
 
 import sqlite3
