@@ -4,8 +4,10 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -200,3 +202,10 @@ def _closed(file: Path, folder: Path) -> Path:
     copy.write_bytes(file.read_bytes())
     copy.chmod(0o400)
     return copy
+
+
+def wait_until_past(folder: Path) -> None:
+    """A list of revoked certificates is past its date."""
+    crl = x509.load_pem_x509_crl((folder / "crl.pem").read_bytes())
+    while crl.next_update_utc is None or datetime.now(UTC) <= crl.next_update_utc:
+        time.sleep(0.05)

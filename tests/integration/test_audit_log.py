@@ -63,11 +63,13 @@ def test_acts_and_states_are_noted_and_survive_a_kill(gateway: Gateway) -> None:
     assert gateway.cli("audit", "prove", "1", check=False).returncode == 66
 
 
-def test_audit_log_is_for_the_unix_socket_only(gateway: Gateway) -> None:
+def test_audit_log_is_not_shown_where_nobody_knows_who_asks(gateway: Gateway) -> None:
     address = f"http://127.0.0.1:{gateway.port}"
-    done = gateway.cli("--gateway", address, "audit", "show", check=False)
+    done = gateway.cli("--gateway", address, "audit", "show", "--json", check=False)
     assert done.returncode == 77
-    assert "unix socket" in done.stderr
+    error = json.loads(done.stderr)
+    assert error["code"] == "caller-unknown"
+    assert "unix socket" in error["hint"]
 
 
 def test_day_is_logged_and_one_record_of_it_proven_offline(

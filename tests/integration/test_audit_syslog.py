@@ -267,7 +267,7 @@ def test_gateway_sends_what_is_done_to_it(tmp_path: Path, syslogd: Syslogd) -> N
     started, revoked = of(syslogd, "hk-1")
     assert (started.id, revoked.id) == ("daemon.started", "revocation")
     assert 'origin="bank-hk.example/hk-1" number="1"' in revoked.data
-    assert revoked.text.strip() == f"revocation by unix uid={os.getuid()} pid={os.getpid()}: done"
+    assert revoked.text.strip() == f"revocation by uid {os.getuid()}: done"
 
 
 def syslog_of(gateway: Gateway) -> dict[str, Any]:

@@ -2,12 +2,15 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import msgspec
 import pytest
@@ -24,7 +27,7 @@ from rig.broker import Broker as PlainBroker
 from rig.broker import free_port
 from rig.gateway import HONG_KONG, Gateway
 from rosters import founding, signed
-from securebroker import Authority, SecureBroker, spoil
+from securebroker import SPOILT, Authority, SecureBroker, run, spoil, wait_until_past
 
 ROSTER = open_roster(signed(founding()))
 ACL = make_acl(ROSTER)
@@ -108,6 +111,50 @@ def test_what_is_wrong_with_a_certificate_is_told(
     assert (found.code, found.mark) == (code, "fault")
     assert found.finding
     assert found.remedy
+
+
+def test_port_without_tls(broker: SecureBroker, authority: Authority) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as plain:
+        Thread(target=_answer_without_tls, args=(plain,), daemon=True).start()
+        found = look(broker, authority.tls("hk-1"), plain.getsockname()[1])
+    assert [one.code for one in found] == ["tls-none"]
+
+
+def _answer_without_tls(plain: socket.socket) -> None:
+    with suppress(OSError):
+        while True:
+            connection, _ = plain.accept()
+            connection.sendall(b"220 hello\r\n")
+            connection.close()
+
+
+def test_broker_that_does_not_go_by_certificates(authority: Authority, tmp_path: Path) -> None:
+    change = ("use_identity_as_username true", "use_identity_as_username false")
+    with SecureBroker(tmp_path / "broker", authority, ACL, change=change) as broker:
+        (found,) = look(broker, authority.tls("hk-1"))
+    assert (found.code, found.mark) == ("broker-refused", "fault")
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [("revoked", "tls-revoked"), ("crl", "tls-crl-expired"), ("server", "tls-broker-expired")],
+)
+def test_what_a_broker_says_of_lists_and_what_we_say_of_its_certificate(
+    change: str, code: str, tmp_path: Path
+) -> None:
+    other = Authority(tmp_path / "ca")
+    other.issue("hk-1")
+    if change == "revoked":
+        other.revoke("hk-1")
+    elif change == "crl":
+        run("openssl ca -batch -config ca.cnf -gencrl -crlsec 1 -out crl.pem", other.folder)
+    else:
+        other.issue_server(instead=SPOILT["expired"])
+    with SecureBroker(tmp_path / "broker", other, ACL) as broker:
+        if change == "crl":
+            wait_until_past(other.folder)
+        (found,) = look(broker, other.tls("hk-1"))
+    assert (found.code, found.mark) == (code, "fault")
 
 
 def test_certificate_that_ends_soon_is_a_warning(

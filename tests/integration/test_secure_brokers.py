@@ -5,16 +5,13 @@ import json
 import logging
 import re
 import subprocess
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster, blockbuster_ctx
-from cryptography import x509
 
 from chopmark.core.errors import RefusedError
 from chopmark.core.roster_follow import open_roster
@@ -28,7 +25,17 @@ from integration.mesh_boxes import boxes
 from rig.broker import Broker as PlainBroker
 from rig.gateway import HONG_KONG, SHENZHEN, Gateway
 from rosters import founding, signed
-from securebroker import NAME, PAGE, SPOILT, TEMPLATES, Authority, SecureBroker, run, spoil
+from securebroker import (
+    NAME,
+    PAGE,
+    SPOILT,
+    TEMPLATES,
+    Authority,
+    SecureBroker,
+    run,
+    spoil,
+    wait_until_past,
+)
 
 ROSTER = open_roster(signed(founding()))
 ACL = make_acl(ROSTER)
@@ -180,16 +187,9 @@ async def test_broker_whose_own_files_are_too_old_is_named(
     with SecureBroker(tmp_path / "broker", old, ACL) as broker:
         party = Party(broker, "hk-1")
         if change == "crl":
-            await asyncio.to_thread(_wait_until_past, old.folder)
+            await asyncio.to_thread(wait_until_past, old.folder)
         async with away(party) as reason:
             assert re.search(words, reason), reason
-
-
-def _wait_until_past(folder: Path) -> None:
-    """A list of revoked certificates is past its date."""
-    crl = x509.load_pem_x509_crl((folder / "crl.pem").read_bytes())
-    while crl.next_update_utc is None or datetime.now(UTC) <= crl.next_update_utc:
-        time.sleep(0.05)
 
 
 async def test_port_without_tls_is_named(authority: Authority, tmp_path: Path) -> None:

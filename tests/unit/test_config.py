@@ -19,6 +19,7 @@ from configs import BASE, TLS, cosigner, ed25519, other_peer, p256, peer_block
 SZ = "bank-sz.example/sz-1"
 HK = "bank-hk.example/hk-1"
 SZ_COSIGNER = cosigner(f"{SZ}/cosigner", "sz")
+SYSLOG = '[audit.syslog]\nhost = "siem.example"\nca = "/ca.pem"\n'
 
 
 def refuse(text: str) -> ConfigurationError:
@@ -221,6 +222,14 @@ def test_config_refuses_deep_nesting() -> None:
         (BASE + "[storage]\nstop = 0.995\n", "storage.stop"),
         ("broker = []\n" + BASE.split("[[broker]]")[0], "broker"),
         (replaced('"127.0.0.1"', '"mqtt://b"'), "broker[1].host"),
+        (replaced('"127.0.0.1"', '"broker..example"'), "broker[1].host"),
+        (replaced('"127.0.0.1"', f'"{"b" * 64}.example"'), "broker[1].host"),
+        (replaced('"127.0.0.1"', '".broker.example"'), "broker[1].host"),
+        (replaced('"127.0.0.1"', '"broker:1883"'), "broker[1].host"),
+        (replaced('"127.0.0.1"', f'"{"b." * 127}"'), "broker[1].host"),
+        (BASE + TLS + 'name = "broker..example"\n', "broker[1].tls.name"),
+        (BASE + SYSLOG.replace("siem.", "siem.."), "audit.syslog.host"),
+        (BASE + SYSLOG + f'name = "{"s" * 64}"\n', "audit.syslog.name"),
         (BASE + "[kinds.KYC]\n", "kinds.KYC"),
         (BASE + peer_block(id='"sz 1"'), "peer[1].id"),
         (BASE + peer_block(origin='"bank-sz.example/"'), "peer[1].origin"),
@@ -233,6 +242,14 @@ def test_config_refuses_value(text: str, key: str) -> None:
     error = refuse(text)
     assert error.code == "config-value"
     assert error.message.startswith(f"{key}: ")
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["b", f"{'b' * 63}.example", "broker.example.", "my_broker-1", "::1", "::ffff:192.0.2.1"],
+)
+def test_host_that_can_be_looked_up_is_taken(host: str) -> None:
+    assert parse_config(replaced("127.0.0.1", host).encode()).broker[0].host == host
 
 
 def test_broker_with_tls_has_another_port_by_default() -> None:

@@ -94,4 +94,4 @@ def _check_caller(request: Request[Any, Any, Any]) -> None:
     if not is_unix(request.scope.get("server")) and CALLER.get().door != "tls":
         message = "the audit log is not shown on the loopback port, whose users nobody knows"
         hint = "use the unix socket (--gateway unix:PATH), or HTTPS"
-        raise ForbiddenError("unix-socket-only", message, hint=hint)
+        raise ForbiddenError("caller-unknown", message, hint=hint)

@@ -175,7 +175,12 @@ def _no_password() -> str:
 def _check_key(path: Path, own: x509.Certificate) -> None:
     key = _parse(lambda data: load_pem_private_key(data, None), path, "a private key", secret=True)
     forms = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if key.public_key().public_bytes(*forms) != own.public_key().public_bytes(*forms):
+    try:
+        ours = own.public_key().public_bytes(*forms)
+    except UnsupportedAlgorithm as error:
+        message = f"the key of the certificate {own.subject.rfc4514_string()} is not supported"
+        raise ConfigurationError("tls-malformed", message, hint="use one of P-256") from error
+    if key.public_key().public_bytes(*forms) != ours:
         message = f"{path} is not the key of the certificate of {own.subject.rfc4514_string()}"
         raise ConfigurationError("tls-mismatch", message, hint="its own certificate comes first")
 

@@ -145,6 +145,8 @@ class Opening(Standing):
     @contextmanager
     def _minding_pin(self) -> Iterator[None]:
         """A login without a PIN, or with one that is refused, is tried by nobody else."""
+        # Both are plain Exceptions, in no class that is caught inside (FAULTS, ChopmarkError,
+        # OSError): so they get here past whatever takes an error for an outage. It must stay so.
         try:
             yield
         except PinRefusedError as refused:

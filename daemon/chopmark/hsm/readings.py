@@ -56,7 +56,7 @@ class Readings:
 
     @property
     def state(self) -> State:
-        """How it is: see `device`. One that does not answer is `away`."""
+        """How it is: see `standing`. One that does not answer is `away`."""
         return "away" if is_silent(self._thread) else self._device.state
 
     @property

@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
@@ -79,8 +81,9 @@ def open_context(tls: Tls) -> Context:
     try:
         context.load_verify_locations(tls.ca)
         context.load_cert_chain(tls.certificate, tls.key, password=_no_password)
-    except ssl.SSLError as error:
-        message = f"OpenSSL does not take {tls.certificate}, its key or {tls.ca}: {error.reason}"
+    except OSError as error:  # an SSLError; or a file has gone since it was checked
+        reason = getattr(error, "reason", None) or error.strerror
+        message = f"OpenSSL does not take {tls.certificate}, its key or {tls.ca}: {reason}"
         raise TlsFaultError(Fault("tls-file", message, "look at them by openssl")) from error
     return context
 
@@ -178,21 +181,36 @@ def _check_name(certificate: x509.Certificate, tls: Tls) -> None:
 def _check_key(certificate: x509.Certificate, tls: Tls) -> None:
     held = tls.key.is_relative_to(CREDENTIALS)
     closed = stat.S_IRWXO if held else stat.S_IRWXG | stat.S_IRWXO
-    data = _read(tls.key, "our key (tls.key)", closed)
+    key = _load_key(tls.key, _read(tls.key, "our key (tls.key)", closed))
     try:
-        key = load_pem_private_key(data, None)
-    except TypeError as error:
-        hint = "store it without a password, in a file of mode 0400 or a systemd credential"
-        message = f"our key (tls.key): {tls.key} has a password"
-        raise TlsFaultError(Fault("tls-file", message, hint)) from error
-    except ValueError as error:
-        hint = "it begins with -----BEGIN PRIVATE KEY-----"
-        message = f"our key (tls.key): {tls.key} is no private key in PEM"
-        raise TlsFaultError(Fault("tls-file", message, hint)) from error
-    if key.public_key() != certificate.public_key():
+        belongs = key.public_key() == certificate.public_key()
+    except (UnsupportedAlgorithm, ValueError) as error:
+        raise _unsupported(f"our certificate (tls.certificate): {tls.certificate}") from error
+    if not belongs:
         message = f"the key {tls.key} is not that of the certificate {tls.certificate}"
         hint = "put the two that belong together there; both are read again at each attempt"
         raise TlsFaultError(Fault("tls-key-mismatch", message, hint))
+
+
+def _load_key(path: Path, data: bytes) -> PrivateKeyTypes:
+    try:
+        return load_pem_private_key(data, None)
+    except TypeError as error:
+        hint = "store it without a password, in a file of mode 0400 or a systemd credential"
+        message = f"our key (tls.key): {path} has a password"
+        raise TlsFaultError(Fault("tls-file", message, hint)) from error
+    except ValueError as error:
+        hint = "it begins with -----BEGIN PRIVATE KEY-----"
+        message = f"our key (tls.key): {path} is no private key in PEM"
+        raise TlsFaultError(Fault("tls-file", message, hint)) from error
+    except UnsupportedAlgorithm as error:
+        raise _unsupported(f"our key (tls.key): {path}") from error
+
+
+def _unsupported(what: str) -> TlsFaultError:
+    return TlsFaultError(
+        Fault("tls-file", f"{what} is of a kind that is not supported", "use P-256")
+    )
 
 
 def _validity(tls: Tls) -> str:

@@ -34,7 +34,8 @@ def make_acl(
     members = [one for one in signed.roster.member if one.state != "left"]
     subjects, bridges = subjects or {}, bridges or {}
     known = {one.id for one in members}
-    _check_names(known, subjects, bridges)
+    _check_known(known, subjects, bridges)
+    _check_users([one.id for one in signed.roster.member], subjects, bridges)
     parts = [_header(signed)]
     parts += [_member(one, subjects.get(one.id, f"CN={one.id}")) for one in members]
     parts += [_bridge(name, behind) for name, behind in sorted(bridges.items())]
@@ -76,7 +77,7 @@ def _user(name: str, writes: Sequence[str], reads: Sequence[str]) -> list[str]:
     return [f"user {name}", *lines, *(f"topic read {topic}" for topic in reads), ""]
 
 
-def _check_names(
+def _check_known(
     known: set[str], subjects: Mapping[str, str], bridges: Mapping[str, Sequence[str]]
 ) -> None:
     named = [*subjects, *(one for behind in bridges.values() for one in behind)]
@@ -84,11 +85,28 @@ def _check_names(
         if one not in known:
             message = f"the roster has no member {one!r} that has not left"
             raise UsageError("no-such-member", message)
-    taken = known | {f"CN={one}" for one in known}
+
+
+def _check_users(
+    members: Sequence[str], subjects: Mapping[str, str], bridges: Mapping[str, Sequence[str]]
+) -> None:
+    """That no user name is another one's: Mosquitto would give it the rights of both.
+
+    Names of members that have left count, for their certificates may still be good; so does the
+    bare CN of one whose subject is another.
+    """
     for name in (*subjects.values(), *bridges):
         if not name.isprintable() or not 0 < len(name.strip()) == len(name) <= MAX_USER:
             raise UsageError("usage", f"not a user name: {name!r}")
+    owners: dict[str, str] = {}
+    for one in members:
+        for name in (one, f"CN={one}"):
+            owners[name] = one
+    for one, name in subjects.items():
+        if owners.setdefault(name, one) != one or name == one:
+            hint = "give the whole subject of its certificate, as RFC 2253 writes it"
+            raise UsageError("usage", f"{name!r} is a user name of {owners[name]}", hint=hint)
     for name in bridges:
-        if name in taken or name in subjects.values():
+        if name in owners:
             hint = "let its certificate have a CN with upper-case letters: no member id has them"
             raise UsageError("usage", f"{name!r} is the user name of a member", hint=hint)

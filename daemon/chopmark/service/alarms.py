@@ -12,5 +12,6 @@ CODES: Final = (
     *("fork", "fork-released", "own-fork"),
     *("clock-wrong", "peer-clock", "peer-protocol"),
     *("roster-expiring", "roster-expired", "roster-conflict", "roster-newer", "roster-stale"),
+    *("tls-files-wrong", "tls-certificate-expiring", "tls-crl-expiring"),
     "audit-waiting",
 )

@@ -14,6 +14,7 @@
    `config_witness`.
 """
 
+import ipaddress
 import re
 from typing import Final
 
@@ -44,7 +45,8 @@ MAX_USER: Final = 255
 MAX_BROKERS: Final = 8
 """Each costs a stream of its own, and up to 13 MB while the disk is slow."""
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
-_HOST: Final = re.compile(r"[A-Za-z0-9.:_-]{1,253}", re.ASCII)
+_LABEL: Final = r"[A-Za-z0-9_-]{1,63}"
+_HOST: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\.?", re.ASCII)
 
 
 def check_config(config: Config) -> None:
@@ -120,8 +122,8 @@ def _check_retention(retention: Retention) -> None:
 
 def _check_syslog(syslog: Syslog) -> None:
     for key, name in (("host", syslog.host), ("name", syslog.name)):
-        if name is not None and not _HOST.fullmatch(name):
-            raise wrong_value(f"audit.syslog.{key}", "not a name or address of a machine")
+        if name is not None:
+            _check_host(f"audit.syslog.{key}", name)
     if (syslog.certificate is None) != (syslog.key is None):
         raise wrong_value("audit.syslog", "a certificate goes with its key: give both, or none")
     for key, path in (("ca", syslog.ca), ("certificate", syslog.certificate), ("key", syslog.key)):
@@ -135,8 +137,7 @@ def _check_brokers(brokers: tuple[Broker, ...]) -> None:
         raise wrong_value("broker", message)
     seen: set[tuple[str, int]] = set()
     for number, broker in enumerate(brokers, 1):
-        if not _HOST.fullmatch(broker.host):
-            raise wrong_value(f"broker[{number}].host", "not a name or address of a machine")
+        _check_host(f"broker[{number}].host", broker.host)
         ports = {broker.port, broker.publish_port or broker.port}
         addresses = {(broker.host.lower(), port) for port in ports}
         if addresses & seen:
@@ -152,8 +153,21 @@ def _check_brokers(brokers: tuple[Broker, ...]) -> None:
 def _check_tls(where: str, tls: BrokerTls) -> None:
     for key in ("ca", "certificate", "key"):
         check_absolute(f"{where}.{key}", getattr(tls, key))
-    if tls.name is not None and not _HOST.fullmatch(tls.name):
-        raise wrong_value(f"{where}.name", "not a name or address of a machine")
+    if tls.name is not None:
+        _check_host(f"{where}.name", tls.name)
+
+
+def _check_host(where: str, host: str) -> None:
+    """A label too long, or an empty one, is a UnicodeError at each look-up: it is no name."""
+    if not (_HOST.fullmatch(host) or _is_ipv6(host)):
+        raise wrong_value(where, "not a name or address of a machine")
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.IPv6Address(host).scope_id is None
+    except ValueError:
+        return False
 
 
 def _check_label(where: str, text: str, limit: int) -> None:

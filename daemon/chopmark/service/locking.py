@@ -28,11 +28,11 @@ def lock_state(state: Path) -> TextIO:
 
 
 def is_locked(state: Path) -> bool:
-    """Whether a process holds the state folder, as far as we may know."""
+    """Whether a process holds the state folder, or may: who may not look must take it for so."""
     try:
         with (state / "lock").open("r") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except (BlockingIOError, PermissionError):
         return True
     except OSError:
         return False

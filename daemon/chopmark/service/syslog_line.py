@@ -124,17 +124,17 @@ def open_line(syslog: Syslog) -> Line:
     context = _make_context(syslog)
     try:
         plain = socket.create_connection((syslog.host, syslog.port), CONNECT)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise explain(error) from error
     try:
         _watch(plain)
         return Line(context.wrap_socket(plain, server_hostname=syslog.name or syslog.host))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         plain.close()
         raise explain(error) from error
 
 
-def explain(error: OSError) -> LineError:
+def explain(error: OSError | UnicodeError) -> LineError:
     """What went wrong with a connection, and what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
         hint = _HINTS[_VERIFY.get(error.verify_code, "ca")]
@@ -146,8 +146,9 @@ def explain(error: OSError) -> LineError:
         kind = "ours" if "ALERT" in reason else "network"
         said = reason.replace("_", " ").lower()
         return LineError(f"TLS failed: {said}", _HINTS[_ALERTS.get(reason, kind)])
-    if isinstance(error, socket.gaierror):
-        return LineError(f"its name is not known: {error.strerror}", "see `host`, and the DNS")
+    if isinstance(error, socket.gaierror | UnicodeError):  # of IDNA, for a label that is too long
+        why = "none can be like it" if isinstance(error, UnicodeError) else error.strerror
+        return LineError(f"its name is not known: {why}", "see `host`, and the DNS")
     if isinstance(error, TimeoutError):
         return LineError("it does not answer", _HINTS["network"])
     return LineError(error.strerror or str(error), _HINTS["network"])

@@ -82,6 +82,13 @@ def test_acl_gives_a_bridge_what_the_members_behind_it_may() -> None:
         ({}, {"BRIDGE-x": ["xx-1"]}),
         ({"hk-1": "CN=hk-1\ntopic readwrite #"}, {}),
         ({"hk-1": " "}, {}),
+        ({"hk-1": "sz-1"}, {}),
+        ({"hk-1": "CN=sz-1"}, {}),
+        ({"hk-1": "CN=sz-1", "sz-1": "CN=hk-1"}, {}),
+        ({"hk-1": "hk-1"}, {}),
+        ({"hk-1": "CN=x", "sz-1": "CN=x"}, {}),
+        ({"hk-1": "CN=x"}, {"CN=x": ["mo-1"]}),
+        ({"hk-1": "CN=hk-1,O=x"}, {"CN=hk-1": ["mo-1"]}),
         ({}, {"hk-1": ["mo-1"]}),
         ({}, {"CN=hk-1": ["mo-1"]}),
         ({}, {"x" * 257: ["mo-1"]}),
@@ -92,3 +99,11 @@ def test_acl_refuses_names_that_cannot_be(
 ) -> None:
     with pytest.raises(UsageError):
         make_acl(SIGNED, subjects, bridges)
+
+
+@pytest.mark.parametrize("name", ["sz-1", "CN=sz-1"])
+def test_acl_gives_the_name_of_who_has_left_to_nobody(name: str) -> None:
+    left = with_state("sz-1", "left")
+    for subjects, bridges in (({"hk-1": name}, {}), ({}, {name: ["hk-1"]})):
+        with pytest.raises(UsageError, match="user name"):
+            make_acl(left, subjects, bridges)

@@ -5,16 +5,20 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import configs
-from chopmark.service.checks import clock, disk, names
+from chopmark.hsm.diagnosis import Line
+from chopmark.service.checks import clock, disk, hsm, names
+from chopmark.service.checks.access import check_access
+from chopmark.service.checks.brokers import check_brokers
 from chopmark.service.checks.clock import check_clock
 from chopmark.service.checks.disk import check_disk, find_sort
 from chopmark.service.checks.doors import check_doors
@@ -26,11 +30,14 @@ from chopmark.service.checks.names import check_names
 from chopmark.service.checks.pin import check_pin
 from chopmark.service.checks.run import run_checks
 from chopmark.service.checks.running import check_running
+from chopmark.service.checks.syslog import check_syslog
 from chopmark.service.config import load_config
 from chopmark.service.kernelclock import Kernel
 from chopmark.service.locking import is_locked
 from chopmark.service.storage import Space
 from chopmark.service.token_book import open_book
+from rig.authority import Authority
+from rig.broker import free_port
 
 NOW = 1_795_352_400_000
 
@@ -102,6 +109,63 @@ def test_state_that_others_may_open(path: Path) -> None:
 def test_configuration_that_others_may_write(path: Path) -> None:
     path.chmod(0o664)
     assert codes(check_folders(scene(path))) == ["config-writable"]
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that everybody may enter."""
+    with TemporaryDirectory(prefix="chopmark-", dir="/var/tmp") as made:
+        Path(made).chmod(0o755)
+        yield Path(made)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is shown what others are not")
+def test_files_that_the_daemon_may_not_read(open_folder: Path) -> None:
+    (open_folder / "state").mkdir()
+    os.chown(open_folder / "state", 4711, 4711)
+    key = open_folder / "pin"
+    key.write_text("1234")
+    key.chmod(0o400)
+    base = configs.BASE.replace("[hsm]\n", f'[hsm]\npin = "file"\npin_file = "{key}"\n')
+    seen = scene(write(open_folder, base=base))
+    assert codes(check_access(seen)) == ["not-readable"]
+    assert os.geteuid() == 0
+    os.chown(key, 4711, 4711)
+    assert codes(check_access(seen)) == []
+    key.unlink()
+    assert codes(check_access(seen)) == [], "that it is missing, others say"
+
+
+def test_module_that_others_may_write(tmp_path: Path, path: Path) -> None:
+    module = tmp_path / "module.so"
+    module.touch()
+    module.chmod(0o666)
+    path.write_text(path.read_text().replace("/usr/lib/softhsm/libsofthsm2.so", str(module)))
+    assert codes(check_access(scene(path))) == ["module-writable"]
+
+
+@pytest.mark.usefixtures("path")
+def test_receiver_of_the_audit_log_that_is_not_there(tmp_path: Path) -> None:
+    ca = Authority(tmp_path).path
+    own = f'[audit.syslog]\nhost = "127.0.0.1"\nport = {free_port()}\nca = "{ca}"\n'
+    assert codes(check_syslog(scene(write(tmp_path, own)))) == ["syslog-away"]
+
+
+def test_broker_without_tls_on_another_machine(tmp_path: Path, path: Path) -> None:
+    assert codes(check_brokers(scene(path, {}))) == []
+    base = configs.BASE.replace("127.0.0.1", "192.0.2.1")
+    (found,) = check_brokers(scene(write(tmp_path, base=base), {}))
+    assert (found.code, found.mark) == ("broker-plain", "warning")
+
+
+def test_state_folder_that_may_not_be_looked_at_counts_as_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "open", refuse)
+    assert is_locked(tmp_path)
 
 
 def test_no_ledger(path: Path) -> None:
@@ -204,6 +268,47 @@ def test_module_that_is_missing(tmp_path: Path, path: Path) -> None:
     assert "hsm-module" in codes(check_hsm(scene(path)))
 
 
+@pytest.mark.parametrize("section", ["module", "token", "mechanisms", "keys"])
+def test_what_the_doctor_of_the_hsm_says_is_told(
+    path: Path, monkeypatch: pytest.MonkeyPatch, section: str
+) -> None:
+    lines = (Line(section, "ok", "one", "well"), Line(section, "fault", "two", "wrong", "mend"))
+    monkeypatch.setattr(hsm, "examine_gateway", lambda *_: (None, lines))
+    (found,) = check_hsm(scene(path))
+    assert (found.code, found.finding, found.remedy) == (f"hsm-{section}", "two: wrong", "mend")
+
+
+def test_token_whose_objects_are_files(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = (Line("module", "warning", "storage", "files", "a device"),)
+    monkeypatch.setattr(hsm, "examine_gateway", lambda *_: (None, lines))
+    (found,) = check_hsm(scene(path))
+    assert (found.code, found.mark) == ("token-on-disk", "warning")
+
+
+def test_socket_that_may_not_be_opened(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = f'[api]\nsocket = "{tmp_path}/api.sock"\n[metrics]\nlisten = ""\n'
+    (tmp_path / "api.sock").touch()
+    assert path.exists()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert codes(check_doors(scene(write(tmp_path, own)))) == ["socket-forbidden"]
+
+
+def test_address_that_is_of_another_machine(tmp_path: Path, path: Path) -> None:
+    own = f"""[api]
+socket = "{tmp_path}/api.sock"
+[api.tls]
+listen = "192.0.2.1:8443"
+certificate = "{path}"
+key = "{path}"
+client_ca = "{path}"
+[metrics]
+listen = ""
+"""
+    assert codes(check_doors(scene(write(tmp_path, own)))) == ["port-refused"]
+
+
 def test_names_that_do_not_resolve(tmp_path: Path) -> None:
     base = configs.BASE.replace("127.0.0.1", "broker.invalid")
     (tmp_path / "state").mkdir()
@@ -212,7 +317,7 @@ def test_names_that_do_not_resolve(tmp_path: Path) -> None:
 
 def test_names_that_take_too_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = threading.Event()
-    monkeypatch.setattr(names, "_SECONDS", 0.01)
+    monkeypatch.setattr(names, "_SECONDS", 0.05)
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: held.wait(5))
     try:
         assert codes(check_names(scene(path))) == ["name-slow"]
@@ -279,7 +384,7 @@ def test_configuration_that_is_wrong_ends_the_looking(tmp_path: Path, path: Path
 def test_all_checks_are_run(path: Path) -> None:
     names_of = [name for name, _ in run_checks(path, {})]
     assert names_of[0] == "configuration"
-    assert len(names_of) == 12
+    assert len(names_of) == 14
 
 
 def test_page_names_every_code() -> None:

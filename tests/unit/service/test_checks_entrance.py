@@ -29,7 +29,7 @@ class Door:
     own: Pair
     client_ca: Path
     crl: Path
-    more: str = ""
+    more: str = '[[api.client]]\nname = "core"\nsubject = "core"\nroles = ["issuer"]\n'
 
     def codes(self, now: float | None = None) -> list[str]:
         text = f"""{configs.BASE}
@@ -113,5 +113,10 @@ def test_lists_that_are_missing_or_too_old(door: Door, tmp_path: Path) -> None:
 
 
 def test_user_that_the_system_does_not_know(door: Door) -> None:
-    door.more = '[[api.user]]\nuser = "nobody-knows-him"\nroles = ["verifier"]\n'
+    door.more += '[[api.user]]\nuser = "nobody-knows-him"\nroles = ["verifier"]\n'
     assert door.codes() == ["config-value"]
+
+
+def test_door_that_nobody_may_use(door: Door) -> None:
+    door.more = ""
+    assert door.codes() == ["no-clients"]

@@ -149,7 +149,7 @@ AUDIT: Final = {
         {
             "number": 17,
             "time": AT,
-            "actor": "unix uid=1000 pid=4711",
+            "actor": "uid 1000",
             "action": "revocation",
             "outcome": "done",
             "about": {"index": 42, "reason": 1},

@@ -30,7 +30,7 @@ from chopmark.api.spec.shapes import (
 )
 
 _NOT_READY: Final = {"ready": False, "reasons": ["HSM away: the token is not there"]}
-_SOCKET: Final[Problems] = {403: ("unix-socket-only",)}
+_SOCKET: Final[Problems] = {403: ("caller-unknown",)}
 _RECORD: Final[Problems] = {
     404: ("no-such-record", "day-not-logged", "record-pruned", "not-signed")
 }

@@ -5,13 +5,15 @@ Where the gateway runs no broker is asked: a second connection would cut its own
 in it.
 
 Codes: those of `mesh.tls` and `mesh.words` (`tls-expired`, `tls-wrong-cn`, `broker-refused` …),
-`broker-unreachable`, `tls-expiring`, `acl-refused`.
+`broker-unreachable`, `tls-expiring`, `acl-refused`,
+`broker-plain`.
 """
 
 import asyncio
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Final
 
 from chopmark.core.errors import RefusedError
@@ -33,10 +35,26 @@ MONTH: Final = 30 * 86_400_000
 def check_brokers(scene: Scene) -> Iterator[Finding]:
     """Look at each in the order of the file."""
     for broker in make_brokers(scene.config):
-        found = list(_check_files(scene, broker.tls)) if broker.tls is not None else []
+        looking = _check_plain(broker) if broker.tls is None else _check_files(scene, broker.tls)
+        found = list(looking)
         yield from found
-        if not scene.locked and not any(one.mark == "fault" for one in found):
+        runs = scene.locked or scene.status is not None
+        if not runs and not any(one.mark == "fault" for one in found):
             yield from _check_port(broker) or _check_entry(broker, scene)
+
+
+def _check_plain(broker: Broker) -> Iterator[Finding]:
+    if not (broker.host == "localhost" or _is_loopback(broker.host)):
+        finding = f"the connection to {broker} is not by TLS"
+        remedy = "anybody on the way can read and drop messages: docs/operations/brokers.md"
+        yield Finding("broker-plain", finding, remedy, "warning")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _check_files(scene: Scene, tls: Tls) -> Iterator[Finding]:

@@ -2,8 +2,8 @@
 
 Codes: `config-value` (there is no such user or group); `tls-missing`, `tls-exposed`,
 `tls-malformed`, `tls-mismatch`; `tls-certificate-expired`, `tls-not-yet`, `tls-server-use`,
-`tls-name`; `tls-ca-expired`, `tls-no-ca`; `tls-crl-missing`, `tls-crl-out-of-date`; and the alarms
-`tls-certificate-expiring`, `tls-crl-expiring`.
+`tls-name`; `tls-ca-expired`, `tls-no-ca`; `tls-crl-missing`, `tls-crl-out-of-date`; and
+`tls-certificate-expiring`, `no-clients`.
 """
 
 import socket
@@ -30,6 +30,9 @@ def check_entrance(scene: Scene) -> Iterator[Finding]:
     except ConfigurationError as error:
         yield Finding.of(error, "see docs/configuration.md")
         return
+    if api.tls is not None and not api.client:
+        finding = "[api.tls] listens, and no [[api.client]] may come in"
+        yield Finding("no-clients", finding, "name your programs: docs/api.md", "warning")
     if api.tls is not None:
         yield from _check_tls(api.tls, datetime.fromtimestamp(scene.now / 1000, UTC))
 

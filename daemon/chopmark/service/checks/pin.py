@@ -1,6 +1,6 @@
 """The PIN: where the configuration says, closed to others, and not refused.
 
-Codes: `pin-missing`, `pin-exposed`, `pin-malformed`, `pin-latched`, `pin-unfinished`.
+Codes: `pin-missing`, `pin-exposed`, `pin-malformed`, `pin-latched`.
 """
 
 import os

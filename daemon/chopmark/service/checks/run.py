@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from chopmark.core.errors import ConfigurationError
+from chopmark.service.checks.access import check_access
 from chopmark.service.checks.brokers import check_brokers
 from chopmark.service.checks.clock import check_clock
 from chopmark.service.checks.disk import check_disk
@@ -19,11 +20,13 @@ from chopmark.service.checks.ledger import check_ledger
 from chopmark.service.checks.names import check_names
 from chopmark.service.checks.pin import check_pin
 from chopmark.service.checks.running import check_running
+from chopmark.service.checks.syslog import check_syslog
 from chopmark.service.config import load_config
 from chopmark.service.locking import is_locked
 
 CHECKS: Final[Mapping[str, Check]] = {
     "folders": check_folders,
+    "access": check_access,
     "ledger": check_ledger,
     "disk": check_disk,
     "clock": check_clock,
@@ -33,6 +36,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "entrance": check_entrance,
     "names": check_names,
     "brokers": check_brokers,
+    "syslog": check_syslog,
     "running": check_running,
 }
 """By the name under which each is shown."""
