@@ -74,7 +74,7 @@ class FakeGateway:
     signing: bool = True
     witnessing: bool | None = None
     reasons: list[str] = field(default_factory=list)
-    requests: dict[bytes, list[Run]] = field(default_factory=dict)
+    requests: dict[tuple[str, bytes], list[Run]] = field(default_factory=dict)
     waited: list[int] = field(default_factory=list)
     recording: int = 0
     most_recording: int = 0
@@ -159,7 +159,7 @@ class FakeGateway:
         assert drafts.kind == header.kind
         recorded = await self.record([drafts], seconds, Asking(client))
         self.leaves[recorded.start :] = _make([drafts], first)
-        runs = self.requests.setdefault(header.request, [])
+        runs = self.requests.setdefault((client, header.request), [])
         if first != (runs[-1].first + runs[-1].count if runs else 0):
             del self.leaves[recorded.start :]
             raise RefusedError("request-moved", f"not {first}")
@@ -168,8 +168,8 @@ class FakeGateway:
         runs.append(Run(first, recorded.start, recorded.count, recorded.made_at, end, seed))
         return runs[-1]
 
-    async def request_runs(self, header: Header) -> list[Run]:
-        runs = self.requests.get(header.request, [])
+    async def request_runs(self, header: Header, client: str = "") -> list[Run]:
+        runs = self.requests.get((client, header.request), [])
         if header.offset > sum(run.count for run in runs):
             raise RefusedError("compact-gap", "less is recorded")
         cut = [(run, min(run.count, max(0, header.offset - run.first))) for run in runs]

@@ -62,6 +62,8 @@ class SoftSafe:
         refuses: it takes no salt keys.
         drawn: calls of its generator.
         mute: it has no generator.
+        siblings: more keys of a time than one.
+        lose: so many writes are done, and their answers lost.
     """
 
     keys: dict[int, SaltKey] = field(default_factory=dict)
@@ -69,6 +71,8 @@ class SoftSafe:
     refuses: bool = False
     drawn: int = 0
     mute: bool = False
+    siblings: list[SaltKey] = field(default_factory=list)
+    lose: int = 0
 
     async def random(self, count: int) -> bytes:
         self._answer()
@@ -77,19 +81,26 @@ class SoftSafe:
 
     async def read_salt_keys(self) -> tuple[SaltKey, ...]:
         self._answer()
-        return tuple(self.keys[since] for since in sorted(self.keys))
+        made = [*self.siblings, *self.keys.values()]
+        return tuple(sorted(made, key=lambda key: key.since))
 
     async def write_salt_key(self, key: SaltKey) -> None:
         self._answer()
         if self.refuses:
             raise ConfigurationError("salt-key-refused", "the token keeps no salt keys")
+        if key.since in self.keys:
+            self.siblings.append(self.keys[key.since])
         self.keys[key.since] = key
+        if self.lose:
+            self.lose -= 1
+            raise TryAgainError("hsm-away", "the answer was lost", retry_after=1)
 
     async def destroy_salt_keys(self, before: int) -> int:
         self._answer()
         old = [since for since in self.keys if since < before]
         for since in old:
             del self.keys[since]
+        self.siblings = [key for key in self.siblings if key.since >= before]
         return len(old)
 
     def _answer(self) -> None:

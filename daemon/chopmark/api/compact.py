@@ -92,7 +92,7 @@ class _Compact:
         try:
             header = await self._digests.header()
             check_kind(header.kind)
-            self._runs = await self._gateway.request_runs(header)
+            self._runs = await self._gateway.request_runs(header, client_identity())
             if self._runs:
                 await self._output.write(b"".join([run.encode() for run in self._runs]))
             await self._compare(header)

@@ -6,6 +6,7 @@ It is bound to what is asked for: all fields but how long to wait, and for what.
 
 from collections.abc import Iterable
 from contextvars import ContextVar
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -20,6 +21,8 @@ from chopmark.core.idempotency import Key, make_key, read_header
 HEADER: Final = b"idempotency-key"
 KEY: Final[ContextVar[bytes | None]] = ContextVar("idempotency-key", default=None)
 """The header of the request that the current task serves, if there is one."""
+_BESIDE: Final = frozenset({"wait", "until", "key"})
+"""Fields that say nothing of what is asked for."""
 
 
 def find_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
@@ -37,11 +40,7 @@ def ask(asked: AttestationIn | RevocationIn, *, again: bool) -> Asking:
     header = KEY.get()
     if header is None:
         return Asking(client_identity(), again)
-    waiting: dict[str, Any] = {"wait": 0}
-    if isinstance(asked, AttestationIn):
-        waiting["until"] = "signed"
-    content = msgspec.structs.replace(asked, **waiting)
-    return Asking(client_identity(), again, {0: bind(read_header(header), content)})
+    return Asking(client_identity(), again, {0: bind(read_header(header), asked)})
 
 
 def bind(text: str, content: msgspec.Struct) -> Key:
@@ -51,7 +50,31 @@ def bind(text: str, content: msgspec.Struct) -> Key:
         MalformedError: `malformed-key`.
     """
     kind = type(content).__name__.encode()
-    return make_key(client_identity(), text, kind + msgspec.json.encode(content))
+    return make_key(client_identity(), text, kind + msgspec.json.encode(_said(content)))
+
+
+def _said(content: msgspec.Struct) -> dict[str, Any]:
+    """The fields that differ from their defaults, in their order, but for those of `_BESIDE`.
+
+    A field that a later release adds changes nothing for those who do not give it: what was sent
+    before an upgrade may be sent again after it.
+    """
+    said: dict[str, Any] = {}
+    for name, encoded, default in _fields(type(content)):
+        value = getattr(content, name)
+        if value != default:
+            said[encoded] = _said(value) if isinstance(value, msgspec.Struct) else value
+    return said
+
+
+@cache
+def _fields(kind: type[msgspec.Struct]) -> tuple[tuple[str, str, Any], ...]:
+    """Of each field that counts its name, its name on the wire, and its default."""
+    return tuple(
+        (field.name, field.encode_name, field.default)
+        for field in msgspec.structs.fields(kind)
+        if field.name not in _BESIDE
+    )
 
 
 async def find_earlier(gateway: Gateway, asking: Asking) -> Earlier | None:

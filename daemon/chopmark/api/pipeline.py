@@ -13,7 +13,6 @@ from itertools import islice
 from typing import Final
 
 from litestar.types import Receive
-from msgspec.structs import replace as replace_field
 
 from chopmark.api.answers import Settled, outcomes, place_of, render, render_some, settle
 from chopmark.api.idempotency import bind
@@ -208,7 +207,7 @@ class Pipeline:
         faults: dict[int, Fault] = {}
         drafts: list[Draft | Drafts] = []
         keys: dict[int, Key] = {}
-        asking = Asking(client_identity(), self._query.duplicates == "again", keys)
+        asking = Asking(client_identity(), self._query.duplicates == "again", keys, batch=True)
         if self._failure is not None:  # nothing more will be recorded: spare the work
             return faults, drafts, asking
         if (alike := read_alike(block, self._limits.line, self._check)) is not None:
@@ -224,7 +223,7 @@ class Pipeline:
                 if draft.supersedes is not None:
                     await self._gateway.check_supersedes(draft.supersedes)
                 if line.key is not None:
-                    keys[len(drafts)] = bind(line.key, replace_field(line, key=None))
+                    keys[len(drafts)] = bind(line.key, line)
                 drafts.append(draft)
             except ChopmarkError as error:
                 faults[offset] = fault_of(error)

@@ -209,8 +209,10 @@ class Gateway(Protocol):
         """
         ...
 
-    async def request_runs(self, header: Header) -> list[Run]:
-        """What is recorded of a request in compact form, from the header's offset on.
+    async def request_runs(self, header: Header, client: str = "") -> list[Run]:
+        """What is recorded of a client's request in compact form, from the header's offset on.
+
+        Another client's request of the same id is another request.
 
         Raises `RefusedError` (`compact-gap`, `compact-mismatch`).
         """
@@ -273,7 +275,7 @@ class Gateway(Protocol):
         """The proof of an entry of our log (member is our id) or of a replica.
 
         That of a blinded entry has its salt, unless it is `bare`; `MissingError` (`salt-gone`) if
-        that is not here (any more).
+        that is not here (any more), `ForbiddenError` (`salt-not-yours`) if it is not the caller's.
         """
         ...
 

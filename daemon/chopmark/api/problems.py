@@ -97,7 +97,8 @@ def answer(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     problem = explain(error)
     tell(problem)
     if is_fault(error):
-        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        path = request.scope.get("path_template", "")  # as it is, it may name a digest
+        _log.error("%s %s failed", request.method, path, exc_info=error)
     return Response(
         problem.content(),
         status_code=problem.status,

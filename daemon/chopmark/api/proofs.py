@@ -5,7 +5,6 @@ from typing import Any
 from litestar import MediaType, Request, get
 from litestar.params import FromPath
 
-from chopmark.api.identity import CALLER
 from chopmark.api.models import ProofQuery, read_query
 from chopmark.api.wiring import GatewayDep
 from chopmark.core.text import parse_decimal
@@ -18,7 +17,6 @@ async def read_proof_of(
     index: FromPath[str],
     gateway: GatewayDep,
 ) -> bytes:
-    """The proof as text; the salt of a blinded attestation is for those who may issue."""
+    """The proof as text; the salt of a blinded attestation is for whoever had it attested."""
     query = read_query(request.scope["query_string"], ProofQuery)
-    bare = query.bare or "issuer" not in CALLER.get().roles
-    return await gateway.proof(member, parse_decimal(index, "the index"), bare=bare)
+    return await gateway.proof(member, parse_decimal(index, "the index"), bare=query.bare)

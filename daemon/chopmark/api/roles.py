@@ -112,6 +112,25 @@ def check_kind(kind: str) -> None:
         raise ForbiddenError("kind-not-granted", message, hint=hint)
 
 
+def check_salt(caller: Caller, index: int, kind: str, client: str | None) -> None:
+    """Refuse the salt of an attestation to all but the client that had it attested, and operators.
+
+    Args:
+        caller: who asks.
+        index: of the attestation.
+        kind: of its document.
+        client: that had it attested; None if that is not known.
+
+    Raises:
+        ForbiddenError: `salt-not-yours`.
+    """
+    theirs = "issuer" in caller.roles and caller.may_issue(kind) and caller.client == client
+    if not theirs and "operator" not in caller.roles:
+        message = f"the salt of entry {index} is for the client that had it attested, not for you"
+        hint = "give ?bare=true for the proof without it, which says nothing about any document"
+        raise ForbiddenError("salt-not-yours", message, hint=hint)
+
+
 def admitted(path: str, handle: Handler) -> Handler:
     """A handler of the short way, with the check before it."""
 

@@ -107,9 +107,13 @@ class AsyncGatewayClient:
         call = Call("POST", "/v1/verifications", body=query.encode())
         return read_verdict(decode(await self._http.perform(call)))
 
-    async def proof(self, member: str, index: int) -> bytes:
-        """The newest proof of an entry of the gateway's own log or of a replica."""
-        return await self._get(f"/v1/proofs/{quote(member, safe='')}/{index}")
+    async def proof(self, member: str, index: int, *, bare: bool = False) -> bytes:
+        """The newest proof of an entry of the gateway's own log or of a replica.
+
+        Of a blinded entry with its salt, unless it is `bare`; see `GatewayClient.proof`.
+        """
+        path = f"/v1/proofs/{quote(member, safe='')}/{index}"
+        return await self._http.perform(Call("GET", path, {"bare": 1} if bare else None))
 
     async def entries(self, member: str, after: int, limit: int, wait: float = 0) -> Json:
         """Entries of a log with an index above `after`, and the log's size."""

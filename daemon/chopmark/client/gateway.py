@@ -179,8 +179,9 @@ class GatewayClient:
     def proof(self, member: str, index: int, *, bare: bool = False) -> bytes:
         """The newest proof of an entry of the gateway's own log or of a replica.
 
-        Of a blinded entry its issuer's gateway gives it for 24 hours (`salt-gone`). A `bare` one is
-        always there, without the salt: `client.proofs.renew` puts that in from an older proof.
+        Of a blinded entry its issuer's gateway gives it for 24 hours (`salt-gone`), to the client
+        that had it attested and to operators (`salt-not-yours`). A `bare` one is always there,
+        without the salt: `client.proofs.renew` puts that in from an older proof.
         """
         query: dict[str, str | int] | None = {"bare": 1} if bare else None
         return self._http.get(f"/v1/proofs/{quote(member, safe='')}/{index}", query)

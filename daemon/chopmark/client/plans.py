@@ -34,6 +34,8 @@ MAX_LINE: Final = 512 * 1024
 KEY: Final = "Idempotency-Key"
 Query = dict[str, str | int | float]
 """Of a URL."""
+_Lines = list[tuple[Draft, str | None]]
+"""What to attest, with idempotency keys."""
 _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 5.0)
 """Seconds before each attempt, where the gateway does not say."""
 
@@ -191,6 +193,9 @@ def attest_many(
 ) -> Plan[None]:
     """Attest many documents line by line, each once; outcomes come in their order.
 
+    A gateway that has no room for more keys gets lines without: what it has recorded of them is
+    found by the digests. Lines that this does not hold for fail (`too-many-keys`).
+
     Args:
         drafts: of which at most `batch` are taken at a time.
         wish: what is wanted.
@@ -199,17 +204,30 @@ def attest_many(
         keys: one for each draft; made here if None.
     """
     exported = read_object(decode((yield Call("GET", "/v1/export"))), "origin")
-    source = iter(drafts)
+    source, full = iter(drafts), False
     while taken := list(islice(source, batch)):
         patience.renew()
         named = [next(keys) if keys is not None else make_key() for _ in taken]
-        yield from _attest_batch(list(zip(taken, named, strict=True)), exported, wish, patience)
+        lines: _Lines = list(zip(taken, named, strict=True))
+        full = yield from _attest_batch(lines, exported, wish, patience, full=full)
 
 
 def _attest_batch(
-    lines: list[tuple[Draft, str]], exported: Json, wish: Wish, patience: Patience
-) -> Plan[None]:
-    """What was not answered, or may pass, is sent again with the same keys."""
+    lines: _Lines, exported: Json, wish: Wish, patience: Patience, *, full: bool
+) -> Plan[bool]:
+    """What was not answered, or may pass, is sent again with the same keys.
+
+    Args:
+        lines: what to attest.
+        exported: who the gateway is.
+        wish: what is wanted.
+        patience: how long to go on.
+        full: whether the gateway has no room for keys.
+
+    Returns:
+        The same, as it is by then.
+    """
+    lines = _without_keys(lines, wish) if full else lines
     query: Query = {"proofs": int(wish.proofs), "wait": wish.wait, "until": wish.until}
     query |= {"duplicates": "again"} if wish.again else {}
     while lines:
@@ -225,29 +243,47 @@ def _attest_batch(
             yield call
             answers.finish(len(lines))
         except (TryAgainError, UnreachableError) as error:
-            done = _decided(answers.outcomes)
+            done = _decided(answers.outcomes, full=full)
             if done:
                 patience.renew()
                 yield Ready(done)
             pause = patience.after(error)
         else:
-            done = _decided(answers.outcomes)
+            done = _decided(answers.outcomes, full=full)
             undecided = answers.outcomes[len(done) :]
             if done:
                 patience.renew()
-            if undecided and isinstance(undecided[0].error, TryAgainError):
-                pause = patience.pause(undecided[0].error)
-            if pause is None:
-                done = answers.outcomes  # it stays at that
+            if not full and any(_is_full(one) for one in undecided):
+                full = True
+                lines = lines[: len(done)] + _without_keys(lines[len(done) :], wish)
+            else:
+                if undecided and isinstance(undecided[0].error, TryAgainError):
+                    pause = patience.pause(undecided[0].error)
+                if pause is None:
+                    done = answers.outcomes  # it stays at that
             yield Ready(done)
         lines = lines[len(done) :]
         if pause is not None:
             yield pause
+    return full
 
 
-def _decided(outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+def _is_full(outcome: Outcome) -> bool:
+    return outcome.error is not None and outcome.error.code == "too-many-keys"
+
+
+def _without_keys(lines: _Lines, wish: Wish) -> _Lines:
+    """The lines, with keys only where nothing but a key keeps them from being attested twice."""
+    return [(draft, key if draft.blinded or wish.again else None) for draft, key in lines]
+
+
+def _decided(outcomes: Sequence[Outcome], *, full: bool) -> Sequence[Outcome]:
     """Those before the first that may be another one the next time."""
-    later = (at for at, one in enumerate(outcomes) if isinstance(one.error, TryAgainError))
+    later = (
+        at
+        for at, one in enumerate(outcomes)
+        if isinstance(one.error, TryAgainError) or (_is_full(one) and not full)
+    )
     return outcomes[: next(later, len(outcomes))]
 
 
@@ -274,10 +310,10 @@ class _Answers:
             raise bad_answer()
 
 
-def _encode_line(draft: Draft, key: str) -> bytes:
+def _encode_line(draft: Draft, key: str | None) -> bytes:
     named = {name: digest.hex() for name, digest in draft.canonical}  # flat, as all of a line
     digests = encode_digests(Digests(draft.sha256, draft.sm3)) | named
-    line = {**digests, **encode_draft(draft), "key": key}
+    line = {**digests, **encode_draft(draft)} | ({"key": key} if key else {})
     return json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
 

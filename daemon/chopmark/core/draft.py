@@ -131,11 +131,13 @@ class Asking:
         client: who asks; empty for ourselves.
         again: whether to attest anew what this client has attested already.
         keys: idempotency keys, by the place in the run of what they stand for.
+        batch: whether they are lines of a batch, and no single request.
     """
 
     client: str = ""
     again: bool = True
     keys: Mapping[int, Key] = field(default_factory=dict)
+    batch: bool = False
 
 
 PLAINLY: Final = Asking()

@@ -58,6 +58,12 @@ def write_stretches(
     return Clients(numbers, last)
 
 
+def client_name_at(db: sqlite3.Connection, index: int) -> str | None:
+    """The name of the client that had an attestation made; None if it is not known."""
+    row = db.execute("SELECT name FROM client WHERE id = ?", (client_at(db, index),)).fetchone()
+    return None if row is None else str(row[0])
+
+
 def client_at(db: sqlite3.Connection, index: int) -> int:
     """The number of the client that had an attestation made."""
     row = db.execute(_AT, (index,)).fetchone()

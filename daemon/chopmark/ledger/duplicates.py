@@ -63,14 +63,21 @@ class Duplicates:
         return self._reader.references(place, size) == (None, -1)
 
 
-def find_named(reader: Reader, key: Key, now: int) -> Earlier | None:
-    """What an idempotency key stands for; None if it is new. `now` is in ms since the Unix epoch.
+def find_named(reader: Reader, key: Key, size: int, now: int) -> Earlier | None:
+    """What an idempotency key stands for; None if it is new, or its entry is not there.
+
+    Args:
+        reader: of our log.
+        key: as the client gave it.
+        size: entries of the log. An entry beyond is just being made, and the writer knows of it;
+            or it was lost, and is made anew.
+        now: ms since the Unix epoch.
 
     Raises:
         RefusedError: `key-reused`.
     """
     record = reader.look(find_record, key.id, now)
-    if record is None:
+    if record is None or record.entry >= size:
         return None
     if record.fingerprint != key.fingerprint:
         raise key_reused()
@@ -78,7 +85,7 @@ def find_named(reader: Reader, key: Key, now: int) -> Earlier | None:
 
 
 def read_entry(reader: Reader, record: Record) -> Earlier:
-    """The entry that an idempotency key names; of one that is just being made, what is known."""
+    """The entry that an idempotency key names; of one that cannot be read, what is known."""
     entry = _attestation(reader, record.entry)
     end, blinded = (entry.valid_until, entry.blinded) if entry else (None, False)
     return Earlier(record.entry, record.made_at, end, bool(record.duplicate), blinded)

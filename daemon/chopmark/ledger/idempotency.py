@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 from chopmark.core.idempotency import KEPT
 
 MAX_KEPT: Final = 2_000_000
-"""Records (some 200 MB): 23 a second, all day long."""
+"""Records (some 200 MB): 23 a second, all day long. Batches leave a tenth of it to single requests,
+and revocations are not counted against it."""
 STEP: Final = 5000
 """Records removed in one transaction (some 30 ms), so that nobody waits long behind it."""
 

@@ -72,18 +72,23 @@ class Fresh:
                 self.named[key.id] = key.fingerprint, earlier
         return known
 
-    def check_room(self, keys: Iterable[Key]) -> None:
+    def check_room(self, keys: Iterable[Key], *, batch: bool) -> None:
         """Refuse idempotency keys beyond the bound; those that are kept need no room.
+
+        Args:
+            keys: of a run.
+            batch: whether it is of a batch: that leaves room for single requests.
 
         Raises:
             TryAgainError: `too-many-keys`.
         """
-        more = {key.id for key in keys} | self.named.keys()
-        held = self.store.count_records()
-        if held + len(more) <= idempotency.MAX_KEPT:
+        more = {key.id for key in keys} - self.named.keys()
+        held = self.store.count_records() + len(self.named)
+        most = idempotency.MAX_KEPT * 9 // 10 if batch else idempotency.MAX_KEPT
+        if held + len(more) <= most:
             return
         fresh = [one for one in more if self.store.find_record(one, self.now) is None]
-        if held + len(fresh) > idempotency.MAX_KEPT:
+        if fresh and held + len(fresh) > most:
             message = f"{held:,} idempotency keys are kept, and there is no room for more"
             hint = "leave the key out: what was attested is found again all the same"
             raise TryAgainError("too-many-keys", message, hint=hint, retry_after=600)
@@ -100,7 +105,7 @@ class Fresh:
             fingerprint, entry = self.named[key.id]
             return entry if fingerprint == key.fingerprint else key_reused()
         record = self.store.find_record(key.id, self.now)
-        if record is None:
+        if record is None or record.entry >= self.store.size:  # its entry was lost
             return None
         same = record.fingerprint == key.fingerprint
         return self.duplicates.read(record) if same else key_reused()

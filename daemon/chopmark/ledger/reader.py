@@ -435,7 +435,7 @@ class Reader:
 
 
 def _salt_gone(index: int, why: str) -> MissingError:
-    hint = "use the proof that was given then, or attest the document again"
+    hint = "use the proof that was given then; ?bare=true gives one without it, to renew that by"
     return MissingError("salt-gone", f"the salt of the entry {index} is gone: {why}", hint=hint)
 
 

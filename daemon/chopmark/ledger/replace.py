@@ -11,7 +11,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -32,6 +32,21 @@ _RAISE: Final = (
     " ON CONFLICT (origin, vkey) DO UPDATE SET size = excluded.size, root = excluded.root,"
     " time = max(time, excluded.time), note = excluded.note WHERE excluded.size > size"
 )
+_BEYOND: Final = (
+    "DELETE FROM idempotency WHERE entry >= (SELECT size FROM log)",
+    "DELETE FROM attested_by WHERE start >= (SELECT size FROM log)",
+    "DELETE FROM seed WHERE start >= (SELECT size FROM log)",
+    """UPDATE seed SET count = (SELECT size FROM log) - start
+    WHERE start + count > (SELECT size FROM log)""",
+    # A day whose entry the new log does not have is logged again.
+    "UPDATE audit_day SET entry = NULL WHERE entry >= (SELECT size FROM log)",
+)
+"""Takes away what was said of entries that the new log does not have: others get their places."""
+_NOBODYS: Final = (
+    "INSERT OR IGNORE INTO main.attested_by SELECT size, 0 FROM old.log"
+    " WHERE size < (SELECT size FROM main.log)"
+)
+"""What peers give back beyond the old ledger is not its last client's."""
 _SUFFIXES: Final = ("", "-wal", "-shm")
 
 
@@ -144,8 +159,10 @@ def _copy_rest(db: sqlite3.Connection, old: Path) -> None:
             db.execute(f"INSERT OR IGNORE INTO main.{name} SELECT * FROM old.{name}")  # noqa: S608 - our own table names
         except sqlite3.Error:
             continue
-    # A day whose entry the new log does not have is logged again.
-    db.execute("UPDATE audit_day SET entry = NULL WHERE entry >= (SELECT size FROM log)")
+    with suppress(sqlite3.Error):  # the old one is damaged
+        db.execute(_NOBODYS)
+    for change in _BEYOND:
+        db.execute(change)
     db.execute("DETACH old")
 
 

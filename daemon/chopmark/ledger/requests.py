@@ -1,22 +1,24 @@
 """What became of requests that may be resumed: which of their digests are which entries.
 
-A request is named by its client, with 16 random bytes. What is known of it is written in the
-transaction that makes its entries durable, so that after any cut both agree.
+A request is named by its client, with 16 bytes, and is that client's only. What is known of it is
+written in the transaction that makes its entries durable, so that after any cut both agree.
 """
 
 import sqlite3
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 KEPT: Final = 30 * 86_400_000
 """Ms for which a request can be resumed."""
+_NAME: Final = 16
 
 
 class Claim(NamedTuple):
     """Part of a request that is to be recorded.
 
     Attributes:
-        request: the request's name.
+        request: the request's name, with its client's (`scope`).
         first: number of the part's first digest within the request.
     """
 
@@ -35,6 +37,11 @@ class Part(NamedTuple):
     start: int
     size: int
     made_at: int
+
+
+def scope(client: str, request: bytes) -> bytes:
+    """The name of a client's request among those of all clients: 16 bytes."""
+    return sha256(client.encode() + b"\0" + request).digest()[:_NAME]
 
 
 def write_parts(db: sqlite3.Connection, parts: Sequence[tuple[bytes, Part]]) -> None:

@@ -351,8 +351,9 @@ class _Making:
         try:
             if run.claim is not None:
                 self._check(run.claim)
-            if run.asking.keys:
-                self.fresh.check_room(run.asking.keys.values())
+            # A revocation is never turned away: for want of a key it might be made twice, or late.
+            if run.asking.keys and not isinstance(run.items[0], tuple):
+                self.fresh.check_room(run.asking.keys.values(), batch=run.asking.batch)
             made = _make_all(run.items, self.made_at)
         except ChopmarkError as error:
             return error

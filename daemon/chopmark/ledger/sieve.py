@@ -61,13 +61,18 @@ class Sieve:
 
     def admit(self, words: Keys) -> Mask:
         """Take words in; tells which may have been in before, or come twice."""
+        repeated = _repeated(words)
         with self._lock:
             places, bits = self._places(words)
-            may = np.full(len(words), fill_value=not self.loaded)
+            known = np.zeros(len(words), np.bool_)
             for layer in self._layers:
-                may |= (layer[places] & bits) == bits
-            self._add(places, bits)
-        return may | _repeated(words)
+                known |= (layer[places] & bits) == bits
+            # Only what is new: duplicates and what is asked for again must not make it grow.
+            fresh = ~known
+            if repeated.any():
+                fresh &= _first(words)
+            self._add(places[fresh], bits[fresh])
+            return known | repeated if self.loaded else np.ones(len(words), np.bool_)
 
     def load(self, words: Iterable[Keys]) -> None:
         """Take in what is known of earlier."""
@@ -107,3 +112,10 @@ def _repeated(words: Keys) -> Mask:
     if not len(twice):
         return np.zeros(len(words), np.bool_)
     return np.isin(words, twice)
+
+
+def _first(words: Keys) -> Mask:
+    """Which words come for the first time."""
+    first = np.zeros(len(words), np.bool_)
+    first[np.unique(words, return_index=True)[1]] = True
+    return first

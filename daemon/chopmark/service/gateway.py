@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from chopmark.api.found import DocumentsOut
+from chopmark.api.identity import CALLER, Caller
 from chopmark.api.ports import Asked, Awaited, Forks, Hsm, Identity, Keys, Rosters, Until
-from chopmark.api.roles import check_kind
+from chopmark.api.roles import check_kind, check_salt
 from chopmark.core.catalogue import Catalogue, Terms
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.draft import PLAINLY, Asking, Draft, Drafts, Earlier, Recorded
@@ -18,13 +19,14 @@ from chopmark.core.member import Member
 from chopmark.core.ports import AuditSink, Clock, NoAudit
 from chopmark.core.proof import Proof
 from chopmark.core.verdict import Verdict
+from chopmark.ledger.clients import client_name_at
 from chopmark.ledger.duplicates import find_named
 from chopmark.ledger.log import Log
 from chopmark.ledger.reader import Reader
-from chopmark.ledger.requests import Claim
+from chopmark.ledger.requests import Claim, scope
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import LogState
-from chopmark.ledger.summary import is_attestation, is_revocable
+from chopmark.ledger.summary import is_attestation, is_blinded, is_revocable
 from chopmark.service.auditing import noted
 from chopmark.service.awaiting import Awaiting
 from chopmark.service.compact import compare, make_end, read_runs
@@ -125,7 +127,9 @@ class GatewayService:
         """What an idempotency key stands for; see `ledger.duplicates.find_named`."""
         now = self._clock.now_ms()
         log = self._log(self._own.id)
-        found: Earlier | None = await log.read(lambda reader, _: find_named(reader, key, now))
+        found: Earlier | None = await log.read(
+            lambda reader, state: find_named(reader, key, state.size, now)
+        )
         return found
 
     async def record(
@@ -154,10 +158,11 @@ class GatewayService:
         results = await asyncio.gather(*works, return_exceptions=True)
         return Recorded(0, 0, 0, {at: one_of(result) for at, result in enumerate(results)})
 
-    async def request_runs(self, header: Header) -> list[Run]:
-        """What is recorded of a request; see `service.compact.read_runs`."""
+    async def request_runs(self, header: Header, client: str = "") -> list[Run]:
+        """What is recorded of a client's request; see `service.compact.read_runs`."""
         log = self._log(self._own.id)
-        runs: list[Run] = await log.read(lambda reader, _: read_runs(reader, header))
+        named = replace(header, request=scope(client, header.request))
+        runs: list[Run] = await log.read(lambda reader, _: read_runs(reader, named))
         return runs
 
     async def compare_compact(self, header: Header, run: Run, digests: bytes) -> None:
@@ -169,7 +174,7 @@ class GatewayService:
         self, header: Header, first: int, drafts: Drafts, seconds: float, client: str = ""
     ) -> Run:
         """Append part of a request as one run; see `Sequencer.record`."""
-        claim, asking = Claim(header.request, first), Asking(client)
+        claim, asking = Claim(scope(client, header.request), first), Asking(client)
         hidden = await self._hide([drafts], first, seconds) if drafts.blinded else None
         items, sealed = (hidden.drafts, hidden.sealed) if hidden else ([drafts], None)
         recorded = await self._sequencer.record(items, seconds, claim, sealed, asking)
@@ -236,9 +241,16 @@ class GatewayService:
 
         Raises:
             MissingError: `no-such-member`, `not-signed`, `salt-gone`.
+            ForbiddenError: `salt-not-yours`.
         """
-        log = self._log(member)
-        proof: Proof = await log.read(lambda reader, state: reader.proof(index, state, bare=bare))
+        caller, own = CALLER.get(), member == self._own.id
+
+        def read(reader: Reader, state: LogState) -> Proof:
+            if own and not bare and 0 <= index < state.head.size:
+                _check_salt(caller, reader, index)
+            return reader.proof(index, state, bare=bare)
+
+        proof: Proof = await self._log(member).read(read)
         return proof.encode()
 
     async def proofs(self, indexes: Sequence[int]) -> list[bytes]:
@@ -350,6 +362,12 @@ def one_of(result: Recorded | BaseException) -> Earlier | ChopmarkError:
 def _no_attestation(index: int) -> RefusedError:
     hint = "only entries of this gateway's own log can be named"
     return RefusedError("no-such-attestation", f"entry {index} is no attestation", hint=hint)
+
+
+def _check_salt(caller: Caller, reader: Reader, index: int) -> None:
+    """Refuse the salt of a blinded entry to whoever may not have it; see `api.roles.check_salt`."""
+    if is_blinded(reader.entry(index)):
+        check_salt(caller, index, reader.kind(index), reader.look(client_name_at, index))
 
 
 def _check_kind_of(entry: bytes) -> None:

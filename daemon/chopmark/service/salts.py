@@ -12,6 +12,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -75,7 +76,7 @@ class Salts:
         self._keeper = keeper
         self._clock = clock
         self._random = random
-        self._keys: dict[int, SaltKey] = {}
+        self._keys: dict[int, tuple[SaltKey, ...]] = {}
         self._read = False
         self._fresh: _Fresh | None = None
         self._number = 0
@@ -136,19 +137,15 @@ class Salts:
             MissingError: `salt-gone`.
             TryAgainError: `hsm-away`: the token that has the key was not read yet.
         """
-        key = self._keys.get(sealed.key)
-        if key is None and not self._read:
+        keys = self._keys.get(sealed.key, ())
+        if not keys and not self._read:
             message = "the token that has the keys of salts has not answered yet"
             raise TryAgainError("hsm-away", message, retry_after=5)
-        if key is None or sealed.until < self._clock.now_ms():
+        if not keys or sealed.until < self._clock.now_ms():
             message = "the salt of this blinded attestation is gone: it is kept for 24 hours"
             hint = "use the proof that was given then, or attest the document again"
             raise MissingError("salt-gone", message, hint=hint)
-        try:
-            return key.open(sealed.box, sealed.first)
-        except MalformedError as error:
-            message = f"{error.message}: its salt is gone"
-            raise MissingError("salt-gone", message, hint="attest the document again") from error
+        return _open(keys, sealed)
 
     async def _prepare(self) -> None:
         """Before some runs are blinded: fresh randomness of the HSM, and the salt key of now."""
@@ -161,9 +158,15 @@ class Salts:
         self._fresh = _Fresh(await self._keeper.random(SEED), since, now)
 
     async def _read_keys(self) -> None:
-        """At the first call: what an earlier run of the gateway has left in the token."""
+        """At the first call: what an earlier run of the gateway has left in the token.
+
+        Again after a write that failed: it may have been done.
+        """
         if not self._read:
-            self._keys |= {key.since: key for key in await self._keeper.read_salt_keys()}
+            for key in await self._keeper.read_salt_keys():
+                known = self._keys.get(key.since, ())
+                if key not in known:
+                    self._keys[key.since] = (*known, key)
             self._read = True
 
     async def _make_key(self, since: int) -> None:
@@ -176,7 +179,10 @@ class Salts:
                 said = "proofs of blinded attestations must be taken before the gateway stops"
                 LOG.warning("%s: %s", error.message, said, extra={"code": error.code})
             self.refused = error.message
-        self._keys[since] = key
+        except BaseException:
+            self._read = False  # it may be there: the token is asked before another one is made
+            raise
+        self._keys[since] = (key,)
 
     def _hide_all(
         self, runs: Sequence[tuple[Sequence[Draft | Drafts], int]]
@@ -197,5 +203,21 @@ class Salts:
         self._number += 1
         seed = extract_seed(fresh.random, self._random(SEED), self._number)
         made = blind_all(drafts, self._log.origin, seed, first)
-        box = self._keys[fresh.since].seal(seed, first, self._random(NONCE))
+        box = self._keys[fresh.since][0].seal(seed, first, self._random(NONCE))
         return Hidden(made, seed, Sealed(fresh.since, box, first, fresh.now + KEPT))
+
+
+def _open(keys: Sequence[SaltKey], sealed: Sealed) -> bytes:
+    """The seed, by the one of the keys that has sealed it.
+
+    Raises:
+        MissingError: `salt-gone`.
+    """
+    for key in keys[:-1]:
+        with suppress(MalformedError):
+            return key.open(sealed.box, sealed.first)
+    try:
+        return keys[-1].open(sealed.box, sealed.first)
+    except MalformedError as error:
+        message = f"{error.message}: its salt is gone"
+        raise MissingError("salt-gone", message, hint="attest the document again") from error

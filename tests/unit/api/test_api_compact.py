@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from asgicall import AsgiCall
+from chopmark.api.identity import ANY_KIND, CALLER, ROLES, Caller
 from chopmark.api.limits import ApiLimits
 from chopmark.core.blinding import blind, salt_at
 from chopmark.core.compact import (
@@ -216,6 +217,20 @@ async def test_request_goes_on_where_it_broke_off() -> None:
     assert [(run.first, run.count) for run in runs] == [(3, 1), (4, 2), (6, 4), (10, 4), (14, 1)]
     assert isinstance(last, End)
     assert held(gateway) == digests(15)
+
+
+async def test_request_is_its_client_s_alone() -> None:
+    gateway = FakeGateway()
+    first, _ = await ask(gateway, digests(4))
+    token = CALLER.set(Caller("uid 7", ROLES, ANY_KIND, machine=True, door="unix"))
+    try:
+        assert (await ask(gateway, b""))[0] == []
+        other, _ = await ask(gateway, digests(3))
+        assert [run.start for run in other] == [4]
+        assert (await ask(gateway, b""))[0] == other
+    finally:
+        CALLER.reset(token)
+    assert (await ask(gateway, b""))[0] == first
 
 
 async def test_request_without_digests_is_answered_with_all_runs() -> None:

@@ -234,3 +234,20 @@ async def post(path: str, body: bytes, query: bytes = b"", method: str = "POST")
     }
     await OneApi(FakeGateway())(scope, receive, send)
     return statuses[0]
+
+
+async def test_fault_of_ours_is_told_without_the_digest_that_was_asked_for(
+    client: httpx.AsyncClient,
+    gateway: FakeGateway,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(gateway, "documents", fail)
+    with caplog.at_level(logging.ERROR, "chopmark.api"):
+        answer = await client.get(f"/v1/documents/sha256/{'5c' * 32}")
+    assert answer.status_code == 500
+    assert "GET /v1/documents/{algorithm}/{digest} failed" in caplog.text
+    assert "5c5c" not in caplog.text + answer.text

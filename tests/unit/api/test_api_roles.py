@@ -149,3 +149,10 @@ async def test_program_is_told_nothing_where_there_is_nothing_to_rely_on(
     answer = await client.post("/v1/verifications", json={"digests": {"sha256": "ff" * 32}})
     assert "issuer_unchecked" not in answer.json()
     assert not gateway.leaves
+
+
+async def test_proof_is_never_bare_unasked(client: httpx.AsyncClient) -> None:
+    assert (await client.post("/v1/attestations", json={"digests": {"sha256": SHA}})).is_success
+    CALLER.set(Caller("uid 7", frozenset({"verifier"}), ANY_KIND, machine=True, door="unix"))
+    answer = await client.get("/v1/proofs/hk-1/0")
+    assert (answer.status_code, "bare" in answer.text) == (200, False)

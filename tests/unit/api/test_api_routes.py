@@ -352,6 +352,7 @@ async def test_document_that_cannot_be_asked_for(
 ) -> None:
     answer = await client.get(f"/v1/documents/{path}")
     assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert SHA[1:40] not in answer.text.lower()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from chopmark.client import bulk, plans
 from chopmark.client.async_gateway import AsyncGatewayClient
@@ -126,6 +127,55 @@ def test_lines_that_fail_for_too_long_say_so() -> None:
     gateway = Lines("2")
     seen, _ = walk(attest_many(map(draft, range(4)), WISH, 10, patience(0)), gateway)
     assert [one.error and one.error.code for one in seen] == [None, None, "hsm-away", "hsm-away"]
+
+
+class Full:
+    """A gateway without room for more keys, which finds duplicates by the digest."""
+
+    def __init__(self) -> None:
+        self.entries: dict[str, int] = {}
+        self.sent: list[int] = []
+        self.lost = 0
+
+    def __call__(self, call: Call) -> bytes:
+        if call.path == "/v1/export":
+            return EXPORT
+        assert call.content is not None
+        assert call.take is not None
+        lines = [json.loads(line) for line in b"".join(call.content).splitlines()]
+        self.sent.append(sum("key" in line for line in lines))
+        for at, line in enumerate(lines):
+            if "key" in line:
+                call.take(b'{"error":{"code":"too-many-keys","message":"full"}}\n')
+                continue
+            index = self.entries.setdefault(line["sha256"], len(self.entries))
+            if self.lost and at == 1:
+                self.lost -= 1
+                raise LOST
+            call.take(json.dumps(ANSWER | {"index": index}).encode() + b"\n")
+        return b""
+
+
+def test_lines_go_without_keys_where_there_is_no_room_for_them() -> None:
+    gateway = Full()
+    gateway.lost = 1
+    seen, _ = walk(attest_many(map(draft, range(6)), WISH, 3, patience()), gateway)
+    outcomes = [one for one in seen if isinstance(one, Outcome)]
+    assert [one.attested and one.attested.index for one in outcomes] == [*range(6)]
+    assert gateway.sent == [3, 0, 0, 0]
+    assert len(gateway.entries) == 6
+
+
+def test_lines_that_only_a_key_makes_once_keep_it() -> None:
+    lines = [draft(0), replace(draft(1), blinded=True), draft(2)]
+    gateway = Full()
+    seen, _ = walk(attest_many(lines, WISH, 3, patience()), gateway)
+    assert [one.error and one.error.code for one in seen] == [None, "too-many-keys", None]
+    assert gateway.sent == [3, 1]
+    gateway = Full()
+    seen, _ = walk(attest_many(lines, Wish(1, "signed", again=True), 3, patience()), gateway)
+    assert len(gateway.entries) == 0
+    assert [one.error and one.error.code for one in seen] == ["too-many-keys"] * 3
 
 
 def test_job_with_a_name_makes_the_same_keys() -> None:

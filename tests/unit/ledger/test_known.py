@@ -43,7 +43,7 @@ class Desk:
 
     async def find(self, named: Key) -> Earlier | None:
         now = self.clock.now_ms()
-        return await self.log.read(lambda reader, _: find_named(reader, named, now))
+        return await self.log.read(lambda reader, state: find_named(reader, named, state.size, now))
 
     async def kept(self) -> int:
         query = "SELECT count(*) FROM idempotency"
@@ -163,6 +163,35 @@ async def test_keys_beyond_the_bound_are_refused(
     assert (await desk.attest(draft(2), k0="b")).known  # what is kept needs no room
 
 
+async def test_batches_leave_a_tenth_of_the_keys_to_single_requests(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "MAX_KEPT", 10)
+    asking = Asking("uid 1", keys={at: key(f"{at}") for at in range(9)}, batch=True)
+    lines = [draft(number) for number in range(9)]
+    await desk.sequencer.record(lines, LONG, asking=asking)
+    one = Asking("uid 1", keys={0: key("x")}, batch=True)
+    with pytest.raises(TryAgainError, match="no room"):
+        await desk.sequencer.record([draft(9)], LONG, asking=one)
+    assert (await desk.attest(draft(9), client="uid 2", k0="y")).start == 9
+    again = await desk.sequencer.record(lines, LONG, asking=asking)
+    assert len(again.known) == 9
+    with pytest.raises(TryAgainError, match="no room"):
+        await desk.attest(draft(10), k0="z")
+
+
+async def test_revocation_is_never_turned_away_for_its_key(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "MAX_KEPT", 1)
+    await desk.attest(draft(1), k0="a")
+    for number in range(2):
+        asking = Asking("uid 1", keys={0: key(f"r{number}")})
+        made = [await desk.sequencer.record([(0, 1)], LONG, asking=asking) for _ in range(2)]
+        assert [one.last for one in made] == [number + 1] * 2
+    assert (await desk.attest(draft(1), k0="a")).known
+
+
 async def test_revocation_has_a_key_too(desk: Desk) -> None:
     await desk.attest(draft(1))
     asking = Asking("uid 1", keys={0: key("r")})
@@ -263,3 +292,13 @@ async def test_only_the_newest_attestations_of_a_digest_are_looked_at(desk: Desk
     await desk.attest(draft(1))
     await desk.attest(*[draft(1)] * LOOKED, client="uid 2", again=True)
     assert (await desk.attest(draft(1))).start == LOOKED + 1
+
+
+async def test_key_of_an_entry_that_was_lost_is_a_new_one(desk: Desk) -> None:
+    await desk.attest(draft(1), again=True, k0="a")
+    change = "UPDATE idempotency SET entry = 7"
+    await desk.log.write(lambda store: store.change(lambda db: db.execute(change).rowcount))
+    assert await desk.find(key("a")) is None
+    made = await desk.attest(draft(1), again=True, k0="a")
+    assert (made.start, made.count, made.known) == (1, 1, {})
+    assert (await desk.attest(draft(1), again=True, k0="a")).last == 1

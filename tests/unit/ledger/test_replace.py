@@ -12,6 +12,7 @@ import pytest
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import InternalError
 from chopmark.core.mark import HeadMark
+from chopmark.ledger.clients import client_at
 from chopmark.ledger.epoch import Epochs
 from chopmark.ledger.replace import Cosigned, load_epochs, put_epochs, raise_floors, replace_ledger
 from chopmark.ledger.store import Store
@@ -61,6 +62,39 @@ def test_old_ledger_is_kept_and_what_lies_beside_it_is_taken_over(tmp_path: Path
     assert load_epochs(old) == EPOCHS
     assert not (tmp_path / "index").exists()
     assert not new.exists()
+
+
+def test_what_was_said_of_entries_that_are_lost_is_not_taken_over(tmp_path: Path) -> None:
+    old, new = make(tmp_path / "log.db", 9), make(tmp_path / "recovery" / "log.db", 6)
+    with closing(sqlite3.connect(old)) as db, db:
+        for entry in (5, 6, 8):
+            row = (b"%d" % entry, b"f", entry, 1, 1, 0)
+            db.execute(
+                "INSERT INTO idempotency (id, fingerprint, entry, made_at, kept_at, duplicate)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                row,
+            )
+        db.execute("INSERT INTO client (name) VALUES ('uid 1')")
+        db.executemany("INSERT INTO attested_by VALUES (?, 1)", [(0,), (6,), (7,)])
+        db.executemany(
+            "INSERT INTO seed VALUES (?, ?, 1, x'00', 0, 1)", [(0, 3), (3, 3), (5, 3), (6, 1)]
+        )
+    replace_ledger(old, new, EPOCHS, tmp_path / "index")
+    with closing(sqlite3.connect(old)) as db:
+        assert list(db.execute("SELECT entry FROM idempotency")) == [(5,)]
+        assert list(db.execute("SELECT start FROM attested_by")) == [(0,)]
+        assert list(db.execute("SELECT name FROM client")) == [("uid 1",)]
+        assert list(db.execute("SELECT start, count FROM seed")) == [(0, 3), (3, 3), (5, 1)]
+
+
+def test_what_peers_give_back_is_no_client_s(tmp_path: Path) -> None:
+    old, new = make(tmp_path / "log.db", 3), make(tmp_path / "recovery" / "log.db", 6)
+    with closing(sqlite3.connect(old)) as db, db:
+        db.execute("INSERT INTO client (name) VALUES ('uid 1')")
+        db.execute("INSERT INTO attested_by VALUES (0, 1)")
+    replace_ledger(old, new, EPOCHS, tmp_path / "index")
+    with closing(sqlite3.connect(old)) as db:
+        assert [client_at(db, index) for index in range(6)] == [1, 1, 1, 0, 0, 0]
 
 
 def test_ledger_that_is_gone_or_damaged_is_no_hindrance(tmp_path: Path) -> None:

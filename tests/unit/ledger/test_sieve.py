@@ -52,3 +52,16 @@ def test_sieve_that_is_not_loaded_knows_nothing_for_certain() -> None:
 
 def test_sieve_takes_nothing_too() -> None:
     assert not len(loaded().admit(read_words(b"")))
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_sieve_does_not_grow_by_what_it_has(*, known: bool) -> None:
+    sieve = loaded(1000) if known else Sieve(1000)
+    some = words(900, 7)
+    for _ in range(5):
+        sieve.admit(np.concatenate([some, some[:500]]))
+    assert len(sieve._layers) == 1
+    assert sieve._count == 900
+    sieve.admit(words(200, 8))
+    sieve.admit(words(200, 9))
+    assert len(sieve._layers) == 2

@@ -11,16 +11,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from chopmark.core.blinding import salt_at
+from chopmark.api.identity import CALLER, Caller, Role
+from chopmark.core.blinding import SaltKey, salt_at
 from chopmark.core.catalogue import Catalogue
 from chopmark.core.check import compare
 from chopmark.core.checkpoint import open_checkpoint
 from chopmark.core.compact import Header, make_drafts
 from chopmark.core.digest import Digests
-from chopmark.core.draft import Draft, Drafts
+from chopmark.core.draft import Asking, Draft, Drafts
 from chopmark.core.entry import Attestation, parse_entry
 from chopmark.core.errors import (
     ChopmarkError,
+    ForbiddenError,
     MalformedError,
     MissingError,
     RefusedError,
@@ -211,6 +213,32 @@ async def test_token_that_takes_no_keys_leaves_them_in_memory(
     assert await code_of(desk.match(index, 1)) == "salt-gone"
 
 
+async def test_key_that_was_written_though_the_answer_was_lost_is_used(desk: Desk) -> None:
+    await desk.salts.tidy()
+    desk.safe.lose = 1
+    assert await code_of(desk.attest(1), TryAgainError) == "hsm-away"
+    index = await desk.attest(1)
+    assert (len(desk.safe.keys), desk.safe.siblings) == (1, [])
+    desk.start()
+    await desk.salts.tidy()
+    assert await desk.match(index, 1) == Match.ALL
+
+
+@pytest.mark.parametrize("older", [False, True])
+async def test_seed_is_opened_by_whichever_key_of_its_time_sealed_it(
+    desk: Desk, *, older: bool
+) -> None:
+    index = await desk.attest(1)
+    ((since, key),) = desk.safe.keys.items()
+    other = SaltKey(key.origin, since, bytes(32))
+    desk.safe.keys[since] = other if older else key
+    desk.safe.siblings = [key if older else other]
+    desk.start()
+    await desk.salts.tidy()
+    desk.log._reader._kept_seed = None  # as after a restart
+    assert await desk.match(index, 1) == Match.ALL
+
+
 async def test_token_without_a_generator_leaves_it_to_the_system(desk: Desk) -> None:
     desk.safe.mute = True
     first, second = await desk.attest(1), await desk.attest(1)
@@ -286,6 +314,69 @@ async def test_request_in_compact_form_goes_on_with_its_seeds(desk: Desk) -> Non
         assert parse_extra(held.extra) == parse_extra(prover.proof(number).extra)
     desk.clock.now += KEPT + 1
     assert await code_of(gateway.request_runs(header)) == "salt-gone"
+
+
+async def test_request_in_compact_form_gives_its_seeds_to_its_own_client_only(desk: Desk) -> None:
+    gateway = gateway_of(desk)
+    header = Header(bytes(16), "kyc", blinded=True)
+    drafts = make_drafts(header, digest(1) + digest(2))
+    run = await gateway.record_compact(header, 0, drafts, LONG, "uid 1")
+    assert await gateway.request_runs(header, "uid 1") == [run]
+    assert await gateway.request_runs(header, "uid 2") == []
+    other = await gateway.record_compact(header, 0, drafts, LONG, "uid 2")
+    assert (other.start, other.seed != run.seed) == (2, True)
+    assert await gateway.request_runs(header, "uid 2") == [other]
+
+
+def caller(client: str, *roles: Role, kinds: str = "kyc") -> Caller:
+    return Caller(client, frozenset(roles), frozenset({kinds}), machine=True, door="unix")
+
+
+@pytest.mark.parametrize(
+    ("who", "given"),
+    [
+        (caller("uid 1", "issuer"), True),
+        (caller("uid 1", "issuer", kinds="*"), True),
+        (caller("uid 3", "operator"), True),
+        (caller("uid 2", "issuer"), False),
+        (caller("uid 1", "issuer", kinds="diploma"), False),
+        (caller("uid 1", "verifier"), False),
+        (caller("uid 3", "verifier", "auditor"), False),
+        (caller("", "issuer"), False),
+    ],
+)
+async def test_salt_is_for_whoever_had_the_document_attested(
+    desk: Desk, *, who: Caller, given: bool
+) -> None:
+    gateway = gateway_of(desk)
+    own = gateway.identity().id
+    blinded, plain = (Draft(digest(n), "kyc", blinded=n == 1) for n in (1, 2))
+    for draft, client in ((plain, "uid 2"), (blinded, "uid 1"), (plain, "uid 2")):
+        made = await gateway.record([draft], LONG, Asking(client))
+    assert await gateway.wait_signed(made.start, LONG)
+    token = CALLER.set(who)
+    try:
+        assert await gateway.proof(own, 0)
+        bare = parse_proof(await gateway.proof(own, 1, bare=True))
+        assert parse_extra(bare.extra).salt is None
+        if given:
+            assert parse_extra(parse_proof(await gateway.proof(own, 1)).extra).salt is not None
+        else:
+            assert await code_of(gateway.proof(own, 1), ForbiddenError) == "salt-not-yours"
+        assert await code_of(gateway.proof(own, 99)) == "not-signed"
+    finally:
+        CALLER.reset(token)
+
+
+async def test_salt_of_an_entry_of_nobody_s_is_for_operators(desk: Desk) -> None:
+    gateway, index = gateway_of(desk), await desk.attest(1)
+    token = CALLER.set(caller("", "issuer"))
+    try:
+        own = gateway.identity().id
+        assert await code_of(gateway.proof(own, index), ForbiddenError) == "salt-not-yours"
+    finally:
+        CALLER.reset(token)
+    assert await gateway.proof(gateway.identity().id, index)
 
 
 async def test_hsm_that_hangs_holds_nobody_beyond_the_deadline(desk: Desk) -> None:

@@ -179,7 +179,12 @@ OPERATIONS: Final = (
         "logs",
         "The proof of a signed entry",
         {200: Answer("The `.tlog-proof`", Content(media=TEXT, example=examples.PROOF))},
-        merge(QUERY, {400: ("malformed-number",)}, _ENTRY, {404: ("salt-gone",)}),
+        merge(
+            QUERY,
+            {400: ("malformed-number",)},
+            _ENTRY,
+            {403: ("salt-not-yours",), 404: ("salt-gone",)},
+        ),
         ProofQuery,
     ),
     Operation(
