@@ -18,7 +18,7 @@ from chopmark.api.app import create_app
 from chopmark.api.limits import ApiLimits
 from chopmark.api.refusals import Refusals
 from chopmark.api.server import serve
-from chopmark.core.draft import Draft, Drafts, Recorded
+from chopmark.core.draft import PLAINLY, Asking, Draft, Drafts, Recorded
 from chopmark.core.errors import ChopmarkError, ConfigurationError, ExistsError
 from fakegateway import FakeGateway
 
@@ -165,9 +165,11 @@ async def test_stop_is_bounded_when_a_request_hangs(tmp_path: Path) -> None:
 
 async def test_stop_waits_for_what_cancelled_requests_have_to_say(tmp_path: Path) -> None:
     class Winding(FakeGateway):
-        async def record(self, drafts: Sequence[Draft | Drafts], seconds: float) -> Recorded:
+        async def record(
+            self, drafts: Sequence[Draft | Drafts], seconds: float, asking: Asking = PLAINLY
+        ) -> Recorded:
             try:
-                return await super().record(drafts, seconds)
+                return await super().record(drafts, seconds, asking)
             finally:
                 for _ in range(20):  # as tasks and shields do on their way out
                     await asyncio.sleep(0)
