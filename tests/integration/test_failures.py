@@ -156,7 +156,7 @@ def test_stop_lets_running_requests_finish(fresh: Cluster) -> None:
     def attest_on() -> None:
         # By TCP: httpx does not close a unix socket that cannot be connected.
         with httpx.Client(base_url=f"http://127.0.0.1:{hong_kong.port}", timeout=60) as client:
-            body = {"digests": {"sha256": "00" * 32}}
+            body = {"digests": {"sha256": "00" * 32}, "duplicates": "again"}
             # In one of three ways, by how the connection is closed between two requests.
             with suppress(httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError):
                 while True:
