@@ -18,7 +18,7 @@ from unixproxy import proxied
 
 TESTS = Path(__file__).parents[1]
 DOCS = TESTS.parent / "docs"
-BEFORE = 42
+BEFORE = 41
 """Entries that the log has when the reference begins."""
 
 
@@ -58,7 +58,9 @@ def test_examples_are_answered_as_the_page_says(
     gateway: Gateway, tmp_path: Path, page: str
 ) -> None:
     somebody = reader(gateway, tmp_path)
-    examples = list(read_examples(DOCS / page))
+    # What is about HTTPS, test_api_tls runs.
+    all_ = read_examples(DOCS / page)
+    examples = [one for one in all_ if "gateway.bank.example" not in one.command]
     assert len(examples) > 10
     wrong = []
     for example in examples:
