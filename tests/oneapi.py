@@ -6,16 +6,15 @@ from typing import Any, cast
 
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from anybody import ANYBODY
 from chopmark.api.app import Api, create_app
-from chopmark.api.identity import ANY_KIND, CALLER, NOBODY, ROLES, Caller
+from chopmark.api.identity import CALLER, NOBODY
 from chopmark.api.limits import ApiLimits
 from chopmark.api.ports import Gateway
 from fakegateway import FakeGateway
 
 _asked: ContextVar[FakeGateway] = ContextVar("asked")
 _USUAL = ApiLimits()
-ANYBODY = Caller("", ROLES, ANY_KIND, machine=False, door="unix")
-"""One who may do everything: of whom a test says nothing."""
 
 
 class OneApi:

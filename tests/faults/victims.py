@@ -171,7 +171,7 @@ class Nursery:
     def __init__(self, folder: Path) -> None:
         self._socket = folder / "w.sock"
         self._log = folder / "writer.log"
-        path = os.pathsep.join(str(_ROOT / part) for part in ("daemon", "demo"))
+        path = os.pathsep.join(str(_ROOT / part) for part in ("daemon", "demo", "tests"))
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, str(_WRITER), str(self._socket)],

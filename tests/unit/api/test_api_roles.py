@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from anybody import ANYBODY
 from chopmark.api.app import create_app
 from chopmark.api.audit import make_audit_routes
 from chopmark.api.identity import ANY_KIND, CALLER, ROLES, Caller, Role
@@ -16,7 +17,6 @@ from chopmark.api.submissions import make_witness_routes
 from chopmark.api.tiles import make_tile_route
 from chopmark.core.errors import ForbiddenError
 from fakegateway import FakeGateway
-from oneapi import ANYBODY
 
 SHA = "0a" * 32
 
