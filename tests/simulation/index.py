@@ -3,7 +3,7 @@
 What was flushed survives a crash, what was not is lost; a crash may take all of it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -11,6 +11,7 @@ from random import Random
 from chopmark.core.errors import ChopmarkError, InternalError
 from chopmark.core.text import MAX_INT
 from chopmark.ledger.index import MAX_FOUND
+from chopmark.ledger.packed import Keys, read_words
 from simulation.loop import OWNER
 
 
@@ -65,6 +66,11 @@ class SimIndex:
         found = {i for i in self._kept.entries.get(prefix, ()) if i < below}
         found.update(i for known, i in self._tail if known == prefix and i < below)
         return sorted(found)[-limit:]
+
+    def all_words(self) -> Iterator[Keys]:
+        """The words of all digests."""
+        prefixes = [*self._kept.entries, *(prefix for prefix, _ in self._tail)]
+        yield read_words(b"".join(prefix.ljust(32, b"\0") for prefix in prefixes))
 
     def close(self) -> None:
         """Flush."""
