@@ -11,7 +11,7 @@ import pytest
 from simulation.run import explain, run_all
 
 SEEDS = 600
-CHUNK = 500
+CHUNK = 300
 RUN = Path(__file__).with_name("run.py")
 
 
