@@ -23,7 +23,7 @@ SEED: Final = int(os.environ.get("FAULTS_SEED", "1"))
 ROUNDS: Final = 4 if LONG else 1
 PARTS: Final = 3 if LONG else 1
 """How often each cut is tried with other parts of what was not flushed."""
-TRIES: Final = 3
+TRIES: Final = 6
 """Recordings in one of which a bug is found at the latest."""
 
 
