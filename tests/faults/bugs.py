@@ -24,9 +24,11 @@ def answer_before_commit() -> None:
     record = Sequencer.record
     kept: set[asyncio.Task[Recorded]] = set()
 
-    async def hasty(self: Sequencer, items: Sequence[Item], seconds: float) -> Recorded:
+    async def hasty(
+        self: Sequencer, items: Sequence[Item], seconds: float, *more: Any, **by_name: Any
+    ) -> Recorded:
         start = self._log.state.size
-        kept.add(asyncio.create_task(record(self, items, seconds)))
+        kept.add(asyncio.create_task(record(self, items, seconds, *more, **by_name)))
         await asyncio.sleep(0)
         return Recorded(start, len(items), 0)
 
