@@ -10,8 +10,8 @@ import pytest
 
 from simulation.run import explain, run_all
 
-SEEDS = 600
-CHUNK = 300
+SEEDS = 2000
+CHUNK = 500
 RUN = Path(__file__).with_name("run.py")
 
 
