@@ -99,20 +99,32 @@ def attest(
         terms = Draft(b"", kind, None, ends, supersedes, blinded)
         waiting = Waiting(seconds, until or "witnessed", again)
         return _attest_files(files, terms, waiting, options, canonical=canonical)
-    unfit = supersedes is not None or again or canonical
-    if files or unfit or (no_proofs and proofs is not None):
-        hint = "no files, --supersedes, --again, --canonical; one of --proofs and --no-proofs"
-        raise UsageError("usage", "--manifest stands by itself", hint=hint)
-    from chopmark.cli.bulk import BESIDE, Bulk, attest_manifest
+    if files or supersedes is not None or again or canonical:
+        raise _standing_alone()
+    from chopmark.cli.bulk import Bulk, attest_manifest
 
-    where = None if no_proofs else proofs or BESIDE
-    if no_proofs and blinded:
-        hint = "leave out --no-proofs"
-        raise UsageError(
-            "usage", "blinded attestations are worth nothing without proofs", hint=hint
-        )
+    where = _choose_place(proofs, no_proofs=no_proofs, blinded=blinded)
     bulk = Bulk(manifest, kind, ends, seconds, where, resume, until or "signed", blinded, sm3)
     return attest_manifest(bulk, options)
+
+
+def _standing_alone() -> UsageError:
+    hint = "no files, --supersedes, --again, --canonical; one of --proofs and --no-proofs"
+    return UsageError("usage", "--manifest stands by itself", hint=hint)
+
+
+def _choose_place(proofs: str | None, *, no_proofs: bool, blinded: bool) -> str | None:
+    """Where a manifest's proofs go; None for nowhere."""
+    from chopmark.cli.bulk import BESIDE
+
+    if not no_proofs:
+        return proofs or BESIDE
+    if proofs is not None:
+        raise _standing_alone()
+    if blinded:
+        message = "blinded attestations are worth nothing without proofs"
+        raise UsageError("usage", message, hint="leave out --no-proofs")
+    return None
 
 
 def _attest_files(
