@@ -1,6 +1,7 @@
 """Gateways whose clock a test moves, by libfaketime; their monotonic clock stays as it is."""
 
 import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,8 @@ LIBRARY: Final = next(
 MINUTE: Final = 60_000
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
+ABOUT: Final = timedelta(minutes=5)
+"""As exact as a clock need be that was moved a moment ago."""
 
 
 class TimedGateway(Gateway):
@@ -26,7 +29,7 @@ class TimedGateway(Gateway):
         values = {
             "LD_PRELOAD": LIBRARY,
             "FAKETIME_TIMESTAMP_FILE": str(clock),
-            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_CACHE_DURATION": "1",  # 0 reads the file at each look at the clock
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
         os.environ.update(values)  # for the daemon alone: its other programs are ours
@@ -38,16 +41,22 @@ class TimedGateway(Gateway):
 
     def move(self, ms: int) -> None:
         """Let the clock go on, so far ahead of the real one or, if negative, behind it."""
-        self._tell(f"{ms // 1000:+d}")
+        self._tell(f"{ms // 1000:+d}", datetime.now(UTC) + timedelta(milliseconds=ms))
 
     def set(self, time: str) -> None:
         """Let the clock go on from a time, like `2038-01-19 03:14:05`, in UTC."""
-        self._tell(f"@{time}")
+        self._tell(f"@{time}", datetime.fromisoformat(f"{time}+00:00"))
 
-    def _tell(self, text: str) -> None:
+    def _tell(self, text: str, due: datetime) -> None:
         fresh = self.folder / "clock.new"
         fresh.write_text(f"{text}\n")
         fresh.replace(self.folder / "clock")  # it is read at any moment, and never half written
+        if self._process is not None:
+            self.wait_for(lambda: abs(self._now() - due) < ABOUT, f"to see {due}")
+
+    def _now(self) -> datetime:
+        """What its clock says."""
+        return datetime.fromisoformat(self.get("/v1/status")["clock"]["now"])
 
     def used_cpu(self) -> float:
         """Processor time that the daemon has used, in seconds."""
