@@ -216,8 +216,8 @@ def test_two_officers_release_the_replica_while_the_gateway_runs(
     key.write_bytes(LEE.pem)
     add_signature(file, certificate, key, None)
     macao.cli("evidence", "release", "--apply", str(file))
+    macao.wait_for((macao.folder / "state/replica/sz-1.db.released-1").exists, "to set it aside")
     macao.wait_for(lambda: macao.peer(split.shenzhen)["head_size"] == 6, "to fetch it again")
-    assert (macao.folder / "state/replica/sz-1.db.released-1").exists()
     verdict = verify(macao, LEFT)
     assert "an old disk" in verdict["attestations"][0]["warning"]
     assert evidence(macao)[0]["released"]["reason"] == "an old disk"

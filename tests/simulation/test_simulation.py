@@ -11,7 +11,7 @@ import pytest
 from simulation.run import explain, run_all
 
 SEEDS = 2000
-CHUNK = 500
+CHUNK = 250
 RUN = Path(__file__).with_name("run.py")
 
 

@@ -86,9 +86,17 @@ def test_all_at_once_is_untrusted_and_then_each_in_turn() -> None:
         assert judge(changed(*ORDER[at:]), ASK).word == word
 
 
-@pytest.mark.parametrize("match", [Match.DIFFERS, Match.MISSING, Match.BLINDED])
+UNMATCHED = [Match.DIFFERS, Match.MISSING, Match.BLINDED, Match.RESAVED]
+
+
+@pytest.mark.parametrize("match", UNMATCHED)
 def test_a_part_that_cannot_be_matched_is_a_mismatch(match: Match) -> None:
     assert word_of(replace(GOOD, match=match)) == Word.MISMATCH
+
+
+def test_only_a_file_that_was_saved_again_has_the_same_content() -> None:
+    told = [explain(Word.MISMATCH, replace(GOOD, match=match), ASK) for match in UNMATCHED]
+    assert ["the same content" in sentence for sentence in told] == [False, False, False, True]
 
 
 def test_an_entry_that_cannot_be_read_is_untrusted() -> None:
