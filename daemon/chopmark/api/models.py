@@ -50,8 +50,8 @@ class DigestsIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     def decoded(self) -> Digests:
         """The digests as bytes."""
         sm3 = None if self.sm3 is None else bytes.fromhex(self.sm3)
-        named = (self.canonical or {}).items()
-        canonical = tuple((name, bytes.fromhex(one)) for name, one in named)
+        named = () if self.canonical is None else self.canonical.items()
+        canonical = tuple([(name, bytes.fromhex(one)) for name, one in named])
         return Digests(bytes.fromhex(self.sha256), sm3, canonical)
 
 

@@ -117,14 +117,15 @@ def sort_canonical(digests: Mapping[str, bytes]) -> Canonical:
     Raises:
         MalformedError: `malformed-entry`: a name of no or more than 16 bytes.
     """
+    if not digests:
+        return ()
     if any(not 1 <= len(name.encode()) <= _NAME for name in digests):
         message = f"a canonical digest has a name of 1 to {_NAME} bytes"
         raise MalformedError("malformed-entry", message)
     return tuple(sorted(digests.items(), key=lambda one: (len(one[0].encode()), one[0].encode())))
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(msgspec.Struct, frozen=True):
     """How entries are asked for, beside what is to be in them.
 
     Attributes:
@@ -136,7 +137,7 @@ class Asking:
 
     client: str = ""
     again: bool = True
-    keys: Mapping[int, Key] = field(default_factory=dict)
+    keys: Mapping[int, Key] = {}  # a fresh one each
     batch: bool = False
 
 

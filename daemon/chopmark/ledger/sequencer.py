@@ -50,6 +50,7 @@ Make = Callable[[int], Adoption | Commitment]
 """Makes an entry of the time at which it is made."""
 Item = Draft | Drafts | tuple[int, int] | Make
 """An attestation to make, or many; a revocation as (target, reason); or what makes an entry."""
+_DRAFTS: Final = (Draft, Drafts)
 
 
 @dataclass(slots=True)
@@ -69,9 +70,7 @@ class _Run:
 
     def __post_init__(self) -> None:
         self.arrived = self.done.get_loop().time()
-        self.count = sum(
-            len(item) if isinstance(item, Draft | Drafts) else 1 for item in self.items
-        )
+        self.count = sum([len(item) if isinstance(item, _DRAFTS) else 1 for item in self.items])
 
 
 @dataclass(slots=True)
@@ -383,7 +382,7 @@ class _Making:
         if run.sealed is not None and recorded.count:
             # Salts go by place: who blinds a run with keys makes a run of each entry.
             self.seeds.append(KeptSeed(recorded.start, recorded.count, run.sealed))
-        if recorded.count and isinstance(run.items[0], Draft | Drafts):
+        if recorded.count and isinstance(run.items[0], _DRAFTS):
             self.clients.append((recorded.start, run.asking.client))
 
     def _check(self, claim: Claim) -> None:
@@ -410,20 +409,22 @@ def _suspects(sieve: Sieve, batch: Sequence[_Run]) -> list[Sequence[int]]:
 
 def _digests(run: _Run) -> bytes:
     """The digests of a run of attestations; none if they are not what they should be."""
-    items = [item for item in run.items if isinstance(item, Draft | Drafts)]
-    joined = b"".join([item.sha256 for item in items])
-    return joined if len(items) == len(run.items) and len(joined) == HASH * run.count else b""
+    parts = [item.sha256 for item in run.items if isinstance(item, _DRAFTS)]
+    joined = b"".join(parts)
+    return joined if len(parts) == len(run.items) and len(joined) == HASH * run.count else b""
 
 
 def _make_all(items: Sequence[Item], made_at: int) -> list[Columns]:
     """The entries; of drafts in a row, what they have in common is made once."""
+    if len(items) == 1 and isinstance(first := items[0], _DRAFTS):  # as nearly every run is
+        return [make_columns(first.columns(), _made_at(items, made_at))]
     made: list[Columns] = []
     for alike, group in groupby(items, _terms):
         if alike is None:
             entries = [_make(item, made_at) for item in group]
             made.append(frame_entries([encode_entry(entry) for entry in entries if entry]))
         else:
-            drafts = [item for item in group if isinstance(item, Draft | Drafts)]
+            drafts = [item for item in group if isinstance(item, _DRAFTS)]
             made.append(make_columns(_join(drafts), _made_at(drafts, made_at)))
     return made
 
@@ -433,20 +434,22 @@ def _made_at(items: Sequence[Item], now: int) -> int:
 
     So an entry may say an earlier time than the one before it, by less than a minute.
     """
-    blinded = all(isinstance(item, Draft | Drafts) and item.blinded for item in items)
-    return whole_minute(now) if blinded else now
+    for item in items:
+        if not isinstance(item, _DRAFTS) or not item.blinded:
+            return now
+    return whole_minute(now)
 
 
 def _make(item: Item, made_at: int) -> Adoption | Commitment | Revocation | None:
     """An entry that is no attestation."""
-    if isinstance(item, Draft | Drafts):
+    if isinstance(item, _DRAFTS):
         return None
     return Revocation(made_at, *item) if isinstance(item, tuple) else item(made_at)
 
 
 def _terms(item: Item) -> tuple[object, ...] | None:
     """What an attestation says besides its digests; None for whatever else."""
-    if not isinstance(item, Draft | Drafts):
+    if not isinstance(item, _DRAFTS):
         return None
     names = tuple(name for name, _ in item.canonical)
     return item.kind, item.valid_until, item.supersedes, item.sm3 is None, item.blinded, names

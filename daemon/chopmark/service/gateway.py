@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+import msgspec
+
 from chopmark.api.found import DocumentsOut
 from chopmark.api.identity import CALLER, Caller
 from chopmark.api.ports import Asked, Awaited, Forks, Hsm, Identity, Keys, Rosters, Until
@@ -152,7 +154,7 @@ class GatewayService:
         """Each as a run of its own: of a run that is blinded no entry may be left out."""
         keys = [{0: asking.keys[at]} if at in asking.keys else {} for at in range(len(drafts))]
         works = [
-            self.record([draft], seconds, replace(asking, keys=key))
+            self.record([draft], seconds, msgspec.structs.replace(asking, keys=key))
             for draft, key in zip(drafts, keys, strict=True)
         ]
         results = await asyncio.gather(*works, return_exceptions=True)
