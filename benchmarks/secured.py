@@ -28,7 +28,7 @@ CLIENTS: Final = 64
 REQUESTS: Final = 3200
 MOST: Final = 250_000
 """Entries of one stream."""
-TURNS: Final = 2
+TURNS: Final = 4
 PIECE: Final = 256 * 1024
 ROLES: Final = '[[api.client]]\nname = "bench"\nsubject = "bench"\nroles = ["issuer", "verifier"]'
 
@@ -66,8 +66,8 @@ def _compare(gateway: Gateway, door: Secured, load: Load, count: int) -> float:
     doors: tuple[Where, ...] = (gateway.socket, door)
     spent = dict.fromkeys(doors, 0.0)
     taken = 0
-    for _ in range(TURNS):
-        for where in doors:
+    for turn in range(TURNS):
+        for where in doors if turn % 2 else reversed(doors):
             numbers = range(taken, taken + count)
             spent[where] += uvloop.run(_time(gateway, where, numbers, load))
             taken += count
