@@ -1,6 +1,7 @@
 """Reading what people type: durations, times, references and reasons."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
@@ -93,3 +94,29 @@ def check_kind_argument(kind: str | None) -> None:
     if kind is not None and not KIND.fullmatch(kind):
         hint = "1 to 32 of a-z, 0-9, . and -, such as bank-statement"
         raise UsageError("bad-kind", f"not a kind of document: {kind!r}", hint=hint)
+
+
+def split_pair(text: str) -> tuple[str, str]:
+    """The two parts of NAME=VALUE.
+
+    Raises:
+        UsageError: `usage`.
+    """
+    name, _, value = text.partition("=")
+    if not name or not value:
+        raise UsageError("usage", f"not NAME=VALUE: {text[:80]!r}")
+    return name, value
+
+
+def read_pairs(given: Iterable[str] | None) -> dict[str, str]:
+    """Values by name, of an option that may be given for several names.
+
+    Raises:
+        UsageError: `usage`; a name that is given twice, too.
+    """
+    pairs: dict[str, str] = {}
+    for name, value in map(split_pair, given or ()):
+        if name in pairs:
+            raise UsageError("usage", f"given twice: {name}", hint="leave one of the two out")
+        pairs[name] = value
+    return pairs

@@ -388,3 +388,6 @@ def test_roster_exports_the_access_list_of_a_broker_offline(run: Run, tmp_path: 
     assert as_json["version"] == 1
     assert as_json["fingerprint"] in as_json["acl"]
     assert run("roster", "export-acl", str(note), "--subject", "hk-1").code == 64
+    twice = ("--subject", "hk-1=CN=a", "--subject", "hk-1=CN=b")
+    done = run("roster", "export-acl", str(note), *twice)
+    assert (done.code, "given twice: hk-1" in done.err) == (64, True)

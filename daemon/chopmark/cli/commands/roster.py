@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from chopmark.cli.arguments import read_pairs, split_pair
 from chopmark.cli.commands.peers import policy
 from chopmark.cli.context import Given, Options
 from chopmark.cli.terminal import say, say_fields, say_json, say_prose, say_table, styled
@@ -103,7 +104,7 @@ def propose(
         made = read_draft(read_bounded(draft, MAX_NOTE).decode("utf-8", "replace"))
     else:
         made = edit.begin_version(before, now, days)
-        keys = dict(map(_pair, emergency or []))
+        keys = read_pairs(emergency)
         for path in join or []:
             member = parse_peer(read_bounded(path, MAX_NOTE))
             made = edit.join(made, member, keys.pop(member.id, None))
@@ -112,7 +113,7 @@ def propose(
         made = _change_states(made, suspend=suspend, resume=resume, leave=leave)
         made = _name_successors(made, successor or [])
         made = _add_officers(made, officer or [])
-        for name, vkey in map(_pair, add_key or []):
+        for name, vkey in map(split_pair, add_key or []):
             made = edit.add_key(made, name, ListedKey(vkey=vkey))
         for ended in retire_key or []:
             made = edit.end_key(made, _ending(ended, "retired"), now)
@@ -286,7 +287,7 @@ def _change_states(roster: "Roster", **states: list[str] | None) -> "Roster":
 def _name_successors(roster: "Roster", given: list[str]) -> "Roster":
     from chopmark.service.roster_edit import change
 
-    for member, successor in map(_pair, given):
+    for member, successor in map(split_pair, given):
         roster = change(roster, member, state="left", successor=successor)
     return roster
 
@@ -297,18 +298,11 @@ def _add_officers(roster: "Roster", given: list[str]) -> "Roster":
     from chopmark.service.roster_edit import add_officer
 
     for text in given:
-        name, rest = _pair(text)
-        institution, path = _pair(rest)
+        name, rest = split_pair(text)
+        institution, path = split_pair(rest)
         certificate = fingerprint(read_certificate(Path(path)))
         roster = add_officer(roster, name, institution, certificate)
     return roster
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise UsageError("usage", f"not ID=VALUE: {text[:80]!r}")
-    return name, value
 
 
 def _ending(text: str, state: str) -> Any:

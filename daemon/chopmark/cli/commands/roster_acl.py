@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from chopmark.cli.arguments import read_pairs
 from chopmark.cli.commands.roster import open_unjudged
 from chopmark.cli.context import Given, Options
 from chopmark.cli.terminal import say_json
 from chopmark.client.files import read_bounded
-from chopmark.core.errors import MissingError, UsageError
+from chopmark.core.errors import MissingError
 from chopmark.core.note import MAX_NOTE
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ def export_acl(
     from chopmark.service.acl import make_acl
 
     signed = _read(file, options)
-    bridges = {name: ids.split(",") for name, ids in map(_pair, bridge or [])}
-    acl = make_acl(signed, dict(map(_pair, subject or [])), bridges)
+    bridges = {name: ids.split(",") for name, ids in read_pairs(bridge).items()}
+    acl = make_acl(signed, read_pairs(subject), bridges)
     if options.json:
         roster = {"version": signed.roster.version, "fingerprint": signed.fingerprint.hex}
         say_json({**roster, "acl": acl})
@@ -55,10 +56,3 @@ def _read(file: Path | None, options: Options) -> "SignedRoster":
         hint = "name the note of a roster, or pin one: `chopmark roster pin`"
         raise MissingError("no-roster", "no roster is pinned at this gateway", hint=hint)
     return open_unjudged(str(answer["note"]).encode())
-
-
-def _pair(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals or not value:
-        raise UsageError("usage", f"not NAME=VALUE: {text[:80]!r}")
-    return name, value
