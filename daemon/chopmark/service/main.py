@@ -25,7 +25,7 @@ from chopmark.service.callers import Entrance, open_entrance
 from chopmark.service.config import DEFAULT_PATH, Config, find_config, load_config, read_fingerprint
 from chopmark.service.logs import set_up_logging
 from chopmark.service.notify import feed_watchdog, notify_ready, notify_status, notify_stopping
-from chopmark.service.runtime import forbid_core_files, run_loop, settle
+from chopmark.service.runtime import forbid_core_files, run_loop, settle, share_memory
 from chopmark.service.standing import Left
 from chopmark.service.wiring import Parts, build
 
@@ -48,6 +48,7 @@ def run() -> None:
     arguments = parser.parse_args()
     set_up_logging()
     forbid_core_files()
+    share_memory()
     exit_code = 0
     try:
         path = find_config(arguments.config)
