@@ -75,6 +75,7 @@ class Life:
                     tasks.create_task(parts.standing.run(), name="standing")
                     tasks.create_task(parts.sequencer.run(), name="sequencer")
                     tasks.create_task(parts.mesh.run(), name="mesh")
+                    tasks.create_task(parts.watch_disks(), name="disks")
                     if parts.trust.witnesses:
                         tasks.create_task(parts.trust.run(), name="trust")
                     tasks.create_task(parts.auditing.run(), name="audit")
@@ -164,7 +165,11 @@ class Life:
         before = self._sizes()
         question = Question(box.clock.now_ms())
         asked = Asked(Digests(digest), proof, None, question)
-        verdict = await self.parts.gateway.verify(asked)
+        try:
+            verdict = await self.parts.gateway.verify(asked)
+        except InternalError as error:  # its disk failed over what the proof tells, and it ends
+            self._note_refusal(error, ())
+            return
         if not self.dead:
             box.world.note(b"verdict", box.id, verdict.word)
             box.oracle.verdicts.append(Given(box.id, digest, verdict, before, self._sizes()))

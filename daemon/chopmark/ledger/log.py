@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.columns import Columns
-from chopmark.core.errors import TryAgainError
+from chopmark.core.errors import InternalError, TryAgainError
 from chopmark.core.keys import VerifierKey
 from chopmark.ledger.beside import NOTHING, Beside
 from chopmark.ledger.duplicates import Duplicates
@@ -67,6 +67,8 @@ class Log:
         self._writing = Worker(f"write-{path.stem}")
         self._reading = reading
         self._moved = asyncio.Event()
+        self._unknown: InternalError | None = None
+        self._doubted = asyncio.Event()
 
     @property
     def state(self) -> LogState:
@@ -117,14 +119,32 @@ class Log:
         return package.encode(), start + count
 
     async def write(self, call: Callable[[Store], T]) -> T:
-        """Run a call on the writer's thread."""
+        """Run a call on the writer's thread.
+
+        Raises:
+            InternalError: `commit-unknown`; `watch` ends then, too, for the process must.
+        """
         signed = self.signed_size
         try:
             return await self._writing.run(call, self._store)
+        except InternalError as error:
+            if error.code == "commit-unknown":
+                self._unknown = error
+                self._doubted.set()
+            raise
         finally:
             if self.signed_size != signed:
                 self._moved.set()
                 self._moved = asyncio.Event()
+
+    async def watch(self) -> NoReturn:
+        """Run until a write has failed so that nobody knows what the disk holds.
+
+        Raises:
+            InternalError: what that write raised, whoever asked for it.
+        """
+        await self._doubted.wait()
+        raise self._unknown or InternalError("commit-unknown", f"a commit to {self.path} failed")
 
     async def grown(self, size: int) -> None:
         """Return once the newest signed head covers more than `size` entries."""

@@ -153,12 +153,8 @@ class Forks:
         """
         if hashlib.sha256(text).digest() in self._kept:  # every peer tells it again now and then
             return False
-        fork = self._check(text)
-        async with self._turn:
-            if not await self._keep(fork, self._clock.now_ms()):
-                return False
-            self._publish()
-        return True
+        # Who showed it may hang up meanwhile: what is kept must be told to all the same.
+        return await asyncio.shield(self._take(self._check(text)))
 
     async def release(self, data: bytes) -> dict[str, Any]:
         """Take a release by two officers; see `Releases.apply`."""
@@ -202,6 +198,14 @@ class Forks:
             message = f"our own log is forked: {own.reason}"
             alarms.append({"code": "own-fork", "message": message, "hint": hint})
         return alarms
+
+    async def _take(self, fork: Fork) -> bool:
+        """Keep it and publish it; whether it was new."""
+        async with self._turn:
+            if not await self._keep(fork, self._clock.now_ms()):
+                return False
+            self._publish()
+        return True
 
     async def _keep(self, fork: Fork, found_at: int) -> bool:
         """Store, freeze and say so; nothing if it says no more than what is held."""

@@ -130,6 +130,7 @@ def _start(
     jobs = {
         "standing": parts.standing.run(),
         "sequencer": parts.sequencer.run(),
+        "disks": parts.watch_disks(),
         "mesh": parts.mesh.run(),
         "trust": parts.trust.run(),
         "api": _serve_api(config, parts, doors, entrance),

@@ -3,6 +3,7 @@
 What belongs together is brought together in `service.parts`, subject by subject.
 """
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -86,6 +87,20 @@ class Parts:
     rosters: Rosters
     live: Live
     salts: Salts
+    logs: Sequence[Log]
+    """Ours, and what the replicas keep."""
+
+    async def watch_disks(self) -> None:
+        """Run until it is unknown what the disk of a ledger holds, whoever has written to it.
+
+        A caller of the API hears of its own failed write; the process must end by it all the same.
+
+        Raises:
+            ExceptionGroup: of the InternalError `commit-unknown`.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            for log in self.logs:
+                tasks.create_task(log.watch(), name=f"disk of {log.origin}")
 
 
 async def build(config: Config, stack: AsyncExitStack, access: TokenAccess) -> Parts:
@@ -178,6 +193,7 @@ def _assemble(
         rosters=opened.rosters,
         live=overseeing.live,
         salts=issuing.salts,
+        logs=(opened.log, *(one.log for one in opened.replicas)),
     )
 
 

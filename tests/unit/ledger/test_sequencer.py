@@ -485,6 +485,30 @@ async def test_unknown_commit_ends_the_sequencer_and_tells_the_callers(
     assert group.group_contains(InternalError, depth=1)
 
 
+async def test_unknown_commit_of_anybody_ends_who_watches_the_disk(desk: Desk) -> None:
+    def fail(_store: Store) -> None:
+        raise InternalError("commit-unknown", "a commit failed")
+
+    watching = asyncio.create_task(desk.log.watch())
+    with pytest.raises(InternalError):
+        await desk.log.write(fail)
+    with pytest.raises(InternalError) as caught:
+        await watching
+    assert caught.value.code == "commit-unknown"
+
+
+async def test_write_that_is_known_to_have_failed_ends_nobody(desk: Desk) -> None:
+    def refuse(_store: Store) -> None:
+        raise TryAgainError("storage-full", "no room")
+
+    watching = asyncio.create_task(desk.log.watch())
+    with pytest.raises(TryAgainError):
+        await desk.log.write(refuse)
+    await desk.log.write(lambda _: None)
+    assert not watching.done()
+    watching.cancel()
+
+
 async def test_stop_answers_all_who_wait(desk: Desk) -> None:
     async with running(desk) as task:
         await until(lambda: desk.log.state.note is not None)

@@ -1,5 +1,6 @@
 """Evidence on real log files: found, published, taken from peers, and acted upon."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -94,6 +95,21 @@ async def test_what_a_replica_finds_is_stored_published_and_shown(gateway: Gatew
     stop = gateway.replica.stopped
     assert stop is not None
     assert (stop.below, stop.found_at) == (200, NOW)
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_what_is_kept_is_published_though_its_finder_hangs_up(
+    gateway: Gateway, steps: int
+) -> None:
+    await gateway.replica.ingest(source().packages(size=100))
+    finding = asyncio.create_task(gateway.forks.add(forged(200)))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    finding.cancel()
+    await asyncio.wait({finding})
+    async with gateway.forks._turn:  # whoever has it is done
+        pass
+    assert len(gateway.told) == gateway.stored
 
 
 async def test_what_a_peer_publishes_freezes_our_replica(gateway: Gateway) -> None:
