@@ -2,7 +2,8 @@
 // byte and text strings, arrays, maps with integer or text keys, booleans and null.
 //
 // cborg reads; what it read is written again here, and must give the same bytes. That refuses all
-// that cborg takes and we do not: floats, keys out of order, another spelling of a text.
+// that cborg takes and we do not: floats, keys out of order, another spelling of a text. (And what
+// cborg changes: a text that begins with a byte order mark, which Python's core takes.)
 
 import { decode } from "../../vendor/cborg.js";
 import { compareBytes, concat, equal, utf8 } from "./bytes.js";

@@ -7,7 +7,7 @@
 import { MalformedError } from "./errors.js";
 
 const HEADING = /^(\[\[?)([a-z_]+(?:\.[a-z_]+)*)(\]\]?)$/;
-const VALUE = /^([a-z_]+) = (.+)$/;
+const VALUE = /^([a-z_]+) = (.+)$/s;
 const INTEGER = /^(?:0|-?[1-9][0-9]{0,18})$/;
 const TIME = /^[1-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/;
 
