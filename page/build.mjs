@@ -3,7 +3,7 @@
 //
 //   node build.mjs [FOLDER]   write into FOLDER in place of web/, as the test does that compares
 
-import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -20,7 +20,7 @@ const common = {
   logLevel: "warning",
   metafile: true,
   minify: true,
-  target: "es2022",
+  target: ["es2022", "chrome110", "firefox115", "safari16.4"],
 };
 
 const parts = readdirSync(join(here, "vendor")).filter((name) => name.endsWith(".js")).sort();
@@ -32,14 +32,18 @@ const vendor = await build({
 });
 writeFileSync(join(target, "vendor", "LICENSES.txt"), describeLicences(vendor.metafile));
 
-const offline = join(web, "js", "offline", "main.js");
-if (existsSync(offline)) {
-  mkdirSync(join(target, "offline"), { recursive: true });
+// The offline verifier's script and style, which `chopmark export-verifier` puts into one file.
+mkdirSync(join(target, "offline"), { recursive: true });
+const sources = [
+  ["js/offline/main.js", "verifier.js"],
+  ["style/offline.css", "verifier.css"],
+];
+for (const [source, name] of sources) {
   await build({
     ...common,
-    entryPoints: [relative(here, offline)],
+    entryPoints: [relative(here, join(web, source))],
     format: "iife",
-    outfile: join(target, "offline", "verifier.js"),
+    outfile: join(target, "offline", name),
   });
 }
 
