@@ -46,5 +46,7 @@ def export_verifier(
             ("works until", expires),
         ]
     )
-    say_prose("Clerks must have it from you: tell them the fingerprint by another way.", indent=0)
+    say_prose(
+        "Hand it to clerks yourself: whoever makes such a file can make it say anything.", indent=0
+    )
     return 0

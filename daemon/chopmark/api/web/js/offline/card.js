@@ -2,16 +2,24 @@
 
 import { toHex } from "../core/bytes.js";
 import { h } from "../dom.js";
-import { shape, tone } from "../verdicts.js";
+import { WORST_FIRST, shape, tone } from "../verdicts.js";
 import { pathSection } from "./path.js";
 import { exactly, kindName, list, number, percent, place, t } from "./words.js";
 
 const LOOKS = { "needs-proof": "unknown", unreadable: "failed", failed: "failed" };
 
-/** A card for a result. @param {import("./desk.js").Result} result */
-export function card(result, members) {
+/** Where a result stands among others: what is under way, what failed, then the worst first. */
+export const rank = (result) => (result.state === "busy" ? -2 : WORST_FIRST.indexOf(looksOf(result)));
+
+/**
+ * A card for a result.
+ * @param {import("./desk.js").Result} result
+ * @param {import("../core/roster.js").Member[]} members
+ * @param {boolean} isFolded whether what follows the sentence is shown on demand only
+ */
+export function card(result, members, isFolded) {
   if (result.state === "busy") return busyCard(result);
-  const looks = LOOKS[result.state] ?? result.answer.word;
+  const looks = looksOf(result);
   const body = result.state === "judged" ? judgedBody(result, members) : [advice(result.state, {})];
   const reason = result.given?.error ?? result.document?.error;
   const { title, says, values } = wordsOf(result);
@@ -22,10 +30,15 @@ export function card(result, members) {
         h("p", { class: "verdict-file" }, result.name),
         h("h2", { class: "verdict-title" }, title),
         h("p", { class: "verdict-says" }, says))),
-    h("div", { class: "verdict-body" },
-      reason && problemBox("problem.title", { code: reason.code ?? reason.name, message: reason.message }, values),
-      body));
+    fold(isFolded, h("div", { class: "verdict-body" },
+      reason && problemBox({ code: reason.code || reason.name, message: reason.message }, values),
+      body)));
 }
+
+const looksOf = ({ state, answer }) => LOOKS[state] ?? answer.word;
+
+const fold = (isFolded, body) =>
+  isFolded ? h("details", { class: "verdict-fold" }, h("summary", {}, t("details")), body) : body;
 
 function busyCard({ name, document }) {
   const words = h("span", { class: "muted small" }, t("busy", { part: percent(document.part) }));
@@ -69,7 +82,7 @@ function judgedBody(result, members) {
   const { key, values } = wordsOf(result);
   return [
     advice(key, values),
-    facts.problem && problemBox("problem.title", facts.problem, values),
+    facts.problem && problemBox(facts.problem, values),
     facts.notaries && warn("notaries", { names: list(facts.notaries.names), count: number(facts.notaries.threshold) }),
     facts.warning && warn(`warning.${facts.warning.code}`, {
       kind: kindName(facts.warning.kind), digest: facts.warning.digest, days: number(facts.warning.days ?? 0),
@@ -86,9 +99,9 @@ const advice = (key, values) => {
   return h("div", { class: "advice" }, h("h3", {}, t("advice")), h("p", {}, t(`${name}.advice`, values)));
 };
 
-const problemBox = (title, { code, message }, values) =>
+const problemBox = ({ code, message }, values) =>
   h("div", { class: "problem" },
-    h("strong", {}, t(title)),
+    h("strong", {}, t("problem.title")),
     h("p", {}, t(`problem.${code}`, values, t("problem.other"))),
     h("p", { class: "small muted", lang: "en" }, `${message} (${code})`));
 

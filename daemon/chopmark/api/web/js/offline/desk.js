@@ -1,8 +1,8 @@
 // What lies on the desk: documents with their digests, proofs, and what each pair is worth.
 //
-// A proof belongs to the document that it attests; else to the one that it is called after; else,
-// where one document and one proof are left over, they belong together. So a proof may be dropped
-// before, with or after its document.
+// A proof belongs to the document that it attests, of several such to the one that it is called
+// after; else to the one that it is called after; and one document and one proof alone belong
+// together. So a proof may be dropped before, with or after its document.
 
 import { compare } from "../core/check.js";
 import { verifyBySeal } from "../core/offline.js";
@@ -62,15 +62,16 @@ export class Desk {
     const pairs = pairUp(this.documents, this.proofs);
     const taken = new Set(pairs.map(({ document }) => document));
     const alone = this.documents.filter((document) => !taken.has(document));
-    return [...pairs, ...alone.map((document) => ({ document, given: null }))].map((pair) =>
-      this.#judge(pair),
-    );
+    // Whether a proof is alone is known once all documents are hashed.
+    const settled = pairs.filter(({ document }) => document !== null || !this.documents.some(isBusy));
+    const all = [...settled, ...alone.map((document) => ({ document, given: null }))];
+    return all.map((pair) => this.#judge(pair));
   }
 
   #judge({ document, given }) {
     const result = { name: document?.name ?? given.name, document, given, answer: null };
     if (document !== null && document.error !== null) return { ...result, state: "failed" };
-    if (document !== null && isBusy(document)) return { ...result, state: "busy" };
+    if (isBusy(document) || lacksSm3(document, given)) return { ...result, state: "busy" };
     if (given === null) return { ...result, state: "needs-proof" };
     if (given.error !== null) return { ...result, state: "unreadable" };
     const question = { now: this.#now(), ...this.expected };
@@ -80,12 +81,13 @@ export class Desk {
 
   async #hashAll() {
     for (const document of this.documents) {
-      if (document.error === null && document.digests === null) await this.#hash(document, ["sha256"]);
+      // SM3 takes as long again, and few attestations name it.
+      const named = this.proofs.some(({ entry }) => entry?.sm3);
+      const isNew = document.error === null && document.digests === null;
+      if (isNew) await this.#hash(document, named ? ["sha256", "sm3"] : ["sha256"]);
     }
-    // SM3 takes as long again, and few attestations name it.
     for (const { document, given } of pairUp(this.documents, this.proofs)) {
-      const due = document?.digests && !document.digests.sm3 && given.entry?.sm3;
-      if (due) await this.#hash(document, ["sm3"]);
+      if (lacksSm3(document, given)) await this.#hash(document, ["sm3"]); // the proof came later
     }
     this.#changed();
   }
@@ -107,24 +109,32 @@ export class Desk {
   }
 }
 
-const isBusy = ({ digests, error }) => digests === null && error === null;
+const isBusy = (document) => document?.digests === null && document.error === null;
+
+const lacksSm3 = (document, given) =>
+  Boolean(given?.entry?.sm3 && document?.digests && !document.digests.sm3);
 
 /** Which document each proof belongs to; null where there is none. */
 function pairUp(documents, proofs) {
   const taken = new Set();
   const found = new Map();
+  const isFree = (document) => !taken.has(document);
+  const passes = [
+    (given, one) => isFree(one) && attests(given, one) && isNamedAs(given.name, one.name),
+    (given, one) => isFree(one) && attests(given, one),
+    (given, one) => isFree(one) && isNamedAs(given.name, one.name),
+    (given, one) => attests(given, one), // a second proof of one document
+  ];
   const take = (given, document) => {
     if (document === undefined) return;
     found.set(given, document);
     taken.add(document);
   };
-  for (const given of proofs) take(given, documents.find((document) => attests(given, document)));
-  for (const given of proofs.filter((one) => !found.has(one))) {
-    take(given, documents.find((one) => !taken.has(one) && isNamedAs(given.name, one.name)));
+  const left = () => proofs.filter((given) => !found.has(given));
+  for (const fits of passes) {
+    for (const given of left()) take(given, documents.find((document) => fits(given, document)));
   }
-  const [alone, ...more] = proofs.filter((one) => !found.has(one));
-  const left = documents.filter((one) => !taken.has(one));
-  if (alone !== undefined && more.length === 0 && left.length === 1) take(alone, left[0]);
+  if (documents.length === 1 && proofs.length === 1) take(proofs[0], documents[0]);
   return proofs.map((given) => ({ given, document: found.get(given) ?? null }));
 }
 

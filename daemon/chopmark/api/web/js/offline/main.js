@@ -2,7 +2,7 @@
 // gateway has sealed into it, and talks to nobody.
 
 import { h, keep, kept, s, set } from "../dom.js";
-import { card, wordsOf } from "./card.js";
+import { card, rank, wordsOf } from "./card.js";
 import { Desk } from "./desk.js";
 import { dropped } from "./files.js";
 import { readSeal, refusal, refusalPanel, sealPanel } from "./seal.js";
@@ -24,6 +24,9 @@ function start() {
   speak(preferred());
   document.body.append(top, main, foot, announcer);
   if (desk !== null) desk.onProgress = showProgress;
+  addEventListener("beforeprint", () => {
+    for (const fold of document.querySelectorAll(".verdict-fold")) fold.open = true;
+  });
   acceptDrops();
   render();
 }
@@ -116,14 +119,14 @@ function acceptDrops() {
 }
 
 function showResults() {
-  const found = desk.results();
+  const found = desk.results().sort((a, b) => rank(a) - rank(b));
   document.body.classList.toggle("has-results", found.length > 0);
   const tools = h("div", { class: "summary-head no-print" },
     h("h2", {}, t("results", { count: number(found.length) })),
     h("span", { class: "summary-tools" },
       h("button", { type: "button", class: "button small", onclick: () => print() }, t("print")),
       h("button", { type: "button", class: "button small", onclick: () => desk.clear() }, t("clear"))));
-  set(results, found.length > 0 && tools, found.map((one) => card(one, seal.members)));
+  set(results, found.length > 0 && tools, found.map((one) => card(one, seal.members, found.length > 1)));
   const said = found.filter(({ state }) => state !== "busy").map((one) => `${one.name}: ${wordsOf(one).title}`).join(". ");
   if (said !== lately) announcer.textContent = lately = said;
 }
