@@ -103,6 +103,8 @@ export default {
   "fact.digests.not-named": "(not named by the attestation)",
   "fact.blinded": "Hidden",
   "fact.blinded.says": "Yes: only this proof file shows which document was attested.",
+  "fact.checked": "Checked on",
+  "fact.checked.why": "By this computer’s clock.",
   "fact.length": "Length of the document, as the proof says",
 
   "path.title": "The way from the document to the signed head",

@@ -103,6 +103,8 @@ export default {
   "fact.digests.not-named": "（证明未列出）",
   "fact.blinded": "已隐藏",
   "fact.blinded.says": "是：只有这个证明文件能显示所证明的是哪份文件。",
+  "fact.checked": "核验时间",
+  "fact.checked.why": "按这台电脑的时钟。",
   "fact.length": "文件长度（证明所述）",
 
   "path.title": "由文件到已签署账本的路径",

@@ -103,6 +103,8 @@ export default {
   "fact.digests.not-named": "（證明未有列出）",
   "fact.blinded": "已隱藏",
   "fact.blinded.says": "是：只有這個證明檔案能顯示所證明的是哪份文件。",
+  "fact.checked": "核驗時間",
+  "fact.checked.why": "按這部電腦的時鐘。",
   "fact.length": "文件長度（證明所述）",
 
   "path.title": "由文件到已簽署帳本的路徑",

@@ -108,7 +108,7 @@ const problemBox = ({ code, message }, values) =>
 const warn = (key, values) =>
   h("div", { class: "problem", dataset: { tone: "warn" } }, h("strong", {}, t("note")), h("p", {}, t(key, values)));
 
-function evidence({ document, answer: { facts, proven } }, members) {
+function evidence({ document, now, answer: { facts, proven } }, members) {
   const { entry, issuer } = facts;
   const rows = [
     ["issuer", [h("strong", {}, issuer.institution), ` (${place(issuer.jurisdiction)})`]],
@@ -121,6 +121,7 @@ function evidence({ document, answer: { facts, proven } }, members) {
     ["place", h("span", { class: "code" }, `${issuer.origin}#${facts.index}`)],
     document && ["digests", digests(document.digests, entry)],
     entry.blinded && ["blinded", t("fact.blinded.says")],
+    ["checked", [exactly(now), why("checked.why")]],
     proven?.extra.length != null && document === null && ["length", number(proven.extra.length)],
   ];
   return h("section", { class: "evidence" },

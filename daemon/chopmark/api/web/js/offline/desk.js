@@ -17,6 +17,7 @@ import { hashFile } from "./hash.js";
  * @property {object | null} document
  * @property {import("./files.js").Given | null} given
  * @property {import("../core/offline.js").Answer | null} answer
+ * @property {bigint} [now] time (ms) as of which it was judged
  */
 
 export class Desk {
@@ -76,7 +77,7 @@ export class Desk {
     if (given.error !== null) return { ...result, state: "unreadable" };
     const question = { now: this.#now(), ...this.expected };
     const answer = verifyBySeal(document?.digests ?? null, given.proof, this.seal, question);
-    return { ...result, state: "judged", answer };
+    return { ...result, state: "judged", answer, now: question.now };
   }
 
   async #hashAll() {

@@ -47,7 +47,7 @@ function render() {
   set(foot, h("div", { class: "foot-inner" }, h("span", {}, t("promise"))));
   const why = refused();
   set(main,
-    h("div", { class: "head" }, h("h1", {}, t("title")), h("p", {}, t("lead"))),
+    h("div", { class: "head" }, h("h1", {}, t("title")), why === null && h("p", {}, t("lead"))),
     h("div", { class: "verify" },
       why === null ? [dropZone(), expectations(), results] : refusalPanel(why, seal),
       seal !== null && sealPanel(seal, now())));

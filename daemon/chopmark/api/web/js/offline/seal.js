@@ -41,7 +41,7 @@ export function sealPanel({ roster, fingerprint, about, madeAt }, now) {
     h("p", {}, h("strong", {}, t("seal.own"))),
     h("dl", { class: "facts" }, rows.map(([name, value]) => [h("dt", {}, t(`seal.${name}`)), h("dd", {}, value)])),
     h("p", { class: "muted small" }, t("seal.compare")),
-    now > roster.expires - NOTICE && h("div", { class: "problem", dataset: { tone: "warn" } },
+    now > roster.expires - NOTICE && now <= roster.expires && h("div", { class: "problem", dataset: { tone: "warn" } },
       h("strong", {}, t("note")), h("p", {}, t("seal.soon", { when: day(roster.expires) }))));
 }
 
