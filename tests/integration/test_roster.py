@@ -132,6 +132,9 @@ def test_exported_verifier_judges_what_gateways_made(made: Cluster, tmp_path: Pa
     answer = json.loads(sz.cli("--json", "export-verifier", "-o", str(page)).stdout)
     assert answer["words"] == sz.get("/v1/roster")["words"]
     assert sz.cli("export-verifier", "-o", str(page), check=False).returncode == 73
+    shown = sz.cli("export-verifier", "-o", str(tmp_path / "another.html")).stdout
+    assert answer["words"] in shown
+    assert "Hand it to clerks yourself" in shown
     proof = f"{document}.tlog-proof"
     with open_chromium() as chromium:
         opened = chromium.new_page()
