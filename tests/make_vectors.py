@@ -47,6 +47,7 @@ from mutations import flipped
 from releasevectors import release
 from rostervectors import roster
 from softkeys import cosigner, ed25519_key, log_key, p256_cosigner, sign_head
+from verdictvectors import verdict
 
 FOLDER = Path(__file__).parent.parent / "docs" / "formats" / "vectors"
 ORIGIN = "bank-hk.example/hk-1"
@@ -69,6 +70,7 @@ def make_all() -> dict[str, Vectors]:
     makers = (
         *(note, checkpoint, entry, package, compact, proof, policy, tiles),
         *(witness, evidence, head_mark, salt_key, audit, roster, release, ceremony, canonical),
+        verdict,
     )
     return {maker.__name__.replace("_", "-"): maker() for maker in makers}
 

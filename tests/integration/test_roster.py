@@ -11,8 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from chopmark.client.emergency import make_emergency_key
+from chromium import open_chromium
 from rig.gateway import HONG_KONG, MACAO, SHENZHEN, Cluster, Gateway, Who
 
 GUANGZHOU = Who("gz-1", "bank-gz.example/gz-1", "Bank of Guangzhou (example)", "CN")
@@ -120,6 +122,33 @@ def test_founders_follow_each_other_and_log_what_they_adopted(made: Cluster) -> 
     sz.wait_for(lambda: peers(sz).get("hk-1", {}).get("head_size", 0) >= 1, "to follow hk-1")
     hk.wait_for(lambda: len(adoptions(hk)) == 1, "to log the adoption")
     assert hk.get("/v1/status")["roster"]["member"] == "active"
+
+
+def test_exported_verifier_judges_what_gateways_made(made: Cluster, tmp_path: Path) -> None:
+    hk, sz = made["hk-1"], made["sz-1"]
+    document, page = tmp_path / "statement.pdf", tmp_path / "verifier.html"
+    document.write_bytes(b"a statement for a branch that is cut off")
+    assert hk.cli("attest", str(document)).returncode == 0  # 6 if the quorum had not come
+    answer = json.loads(sz.cli("--json", "export-verifier", "-o", str(page)).stdout)
+    assert answer["words"] == sz.get("/v1/roster")["words"]
+    assert sz.cli("export-verifier", "-o", str(page), check=False).returncode == 73
+    shown = sz.cli("export-verifier", "-o", str(tmp_path / "another.html")).stdout
+    assert answer["words"] in shown
+    assert "Hand it to clerks yourself" in shown
+    proof = f"{document}.tlog-proof"
+    with open_chromium() as chromium:
+        opened = chromium.new_page()
+        opened.goto(page.as_uri())
+        opened.set_input_files("#files", [str(document), proof])
+        card = opened.locator(".verdict")
+        expect(card).to_have_attribute("data-word", "valid-as-of")
+        expect(card).to_contain_text(hk.who.institution)
+        expect(card).to_contain_text(sz.who.institution)
+        expect(opened.locator(".seal")).to_contain_text(answer["words"])
+        document.write_bytes(document.read_bytes() + b".")
+        opened.get_by_role("button", name="Clear").click()
+        opened.set_input_files("#files", [str(document), proof])
+        expect(card).to_have_attribute("data-word", "mismatch")
 
 
 def test_gateway_that_is_not_a_member_issues_nothing(made: Cluster) -> None:

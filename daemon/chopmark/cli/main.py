@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "fsck": "fsck:fsck",
     "recover": "recover:recover",
     "backup": "backup:backup",
+    "export-verifier": "export_verifier:export_verifier",
 }
 GROUPS: Final = {
     "audit": (
