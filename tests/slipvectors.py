@@ -30,8 +30,9 @@ DIGESTS, LENGTH = digest_stream([DOCUMENT])
 ENTRY = Attestation(MADE_AT, DIGESTS.sha256, "bank-statement", DIGESTS.sm3)
 KEYS = (SZ, MO, GD)
 NAMES = tuple(key.name for key in KEYS)
+ODD = log_key("bank-hk.example/cosigner", 2)
 POLICY = Policy(
-    (LOG.vkey,),
+    (LOG.vkey, ODD.vkey),
     {key.name: key.vkey for key in KEYS},
     {"quorum": (2, NAMES)},
     "quorum",
@@ -47,13 +48,18 @@ TEXTS = {
 
 
 def proven(
-    entry: bytes, cosigned: dict[SoftKey, int], index: int = 3, size: int = 7, **extra: Any
+    entry: bytes,
+    cosigned: dict[SoftKey, int],
+    index: int = 3,
+    size: int = 7,
+    log: SoftKey = LOG,
+    **extra: Any,
 ) -> Proof:
     """A proof of an entry among others of which nobody knows more than the hashes."""
     depth = len(trees.path(index, [bytes(32)] * size)) if size < 99 else (size - 1).bit_length()
     path = tuple(trees.leaf(b"hash %d" % number) for number in range(depth))
     root = root_from_inclusion(trees.leaf(entry), index, size, path)
-    note = sign_head(Checkpoint(ORIGIN, size, root), LOG, cosigned)
+    note = sign_head(Checkpoint(log.name, size, root), log, cosigned)
     return Proof(index, path, note, Extra(entry, **extra).encode())
 
 
@@ -74,6 +80,7 @@ GOOD = {
         salt=SALT,
     ),
     "the only entry of its log": proven(encode_entry(ENTRY), ALL, 0, 1),
+    "an origin that ends as a key's name does": proven(encode_entry(ENTRY), ALL, log=ODD),
     "a log beyond 53 bits": proven(encode_entry(ENTRY), ALL, 2**62 + 1, 2**63 - 1),
 }
 

@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { encodeBase45, parseBase45 } from "../../daemon/chopmark/api/web/js/core/base45.js";
+import { ALPHABET, parseBase45 } from "../../daemon/chopmark/api/web/js/core/base45.js";
 import { toLatin1 } from "../../daemon/chopmark/api/web/js/core/bytes.js";
 import { parsePolicy } from "../../daemon/chopmark/api/web/js/core/policy.js";
 import { parseProof, verifyProof } from "../../daemon/chopmark/api/web/js/core/proof.js";
-import { isSlip, PREFIX, slipToProof } from "../../daemon/chopmark/api/web/js/core/slip.js";
+import { isSlip, slipToProof } from "../../daemon/chopmark/api/web/js/core/slip.js";
 import { assertRefused, bytes, readVectors } from "./vectors.mjs";
 
 const { base45, policy, good, bad } = readVectors("slip");
@@ -15,7 +15,6 @@ const { base45, policy, good, bad } = readVectors("slip");
 for (const one of base45) {
   test(`base45: ${one.text}`, () => {
     assert.equal(toLatin1(parseBase45(one.base45)), one.text);
-    assert.equal(encodeBase45(bytes(one.text)), one.base45);
   });
 }
 
@@ -32,11 +31,11 @@ for (const one of bad) {
   test(`bad slip: ${one.name}`, () => assertRefused(() => slipToProof(one.slip), one.code));
 }
 
-test("a slip with any bit flipped is refused", () => {
-  const data = parseBase45(good[2].slip.slice(PREFIX.length));
-  for (let bit = 0; bit < data.length * 8; bit += 3) {
-    const flipped = data.slice();
-    flipped[bit >> 3] ^= 1 << (bit & 7);
-    assert.throws(() => slipToProof(PREFIX + encodeBase45(flipped)), { name: /MalformedError|RefusedError/ });
+test("a slip with any other character is refused", () => {
+  const { slip } = good[2];
+  for (let at = 0; at < slip.length; at++) {
+    const other = ALPHABET[(ALPHABET.indexOf(slip[at]) + 1) % ALPHABET.length];
+    const text = slip.slice(0, at) + other + slip.slice(at + 1);
+    assert.throws(() => slipToProof(text), { name: /MalformedError|RefusedError/ }, `at ${at}`);
   }
 });

@@ -2,7 +2,8 @@
 
 import { MalformedError } from "./errors.js";
 
-const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
+/** The characters, by their value. */
+export const ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:";
 
 /**
  * Read base45: three characters are two bytes, the least significant first; two are one.
@@ -22,18 +23,4 @@ export function parseBase45(text) {
     data.push(...(size === 2 ? [value >> 8, value & 0xff] : [value]));
   }
   return Uint8Array.from(data);
-}
-
-/** The text of some bytes. @param {Uint8Array} data @returns {string} */
-export function encodeBase45(data) {
-  let text = "";
-  for (let at = 0; at < data.length; at += 2) {
-    const isPair = at + 1 < data.length;
-    let value = isPair ? data[at] * 256 + data[at + 1] : data[at];
-    for (let left = isPair ? 3 : 2; left > 0; left--) {
-      text += ALPHABET[value % 45];
-      value = Math.floor(value / 45);
-    }
-  }
-  return text;
 }

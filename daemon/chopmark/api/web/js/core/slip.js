@@ -1,7 +1,7 @@
 // Slips: the proof in a QR code (docs/formats/slip.md). What they say is the proof's; reading one
 // checks no signature, and a slip without its document is never `valid`.
 
-import { encodeBase45, parseBase45 } from "./base45.js";
+import { parseBase45 } from "./base45.js";
 import { concat, equal, utf8 } from "./bytes.js";
 import { decodeCbor, encodeCbor } from "./cbor.js";
 import { encodeCheckpoint, parseCheckpoint } from "./checkpoint.js";
@@ -30,36 +30,46 @@ export const isSlip = (text) => /^CHOPMARK[0-9]*:/.test(text);
  * The proof that a slip stands for.
  * @param {string} text what the QR code says, without a line end
  * @returns {Uint8Array} the bytes of a proof file
- * @throws {MalformedError} `malformed-slip`, `malformed-base45` and the codes of the parts of proofs
+ * @throws {MalformedError} `malformed-slip`, `malformed-base45`, the codes of the parts of proofs
  * @throws {RefusedError} `bad-inclusion`
  */
 export function slipToProof(text) {
   if (text.length > MAX_TEXT || !text.startsWith(PREFIX)) throw explainStart(text);
   const value = decodeCbor(parseBase45(text.slice(PREFIX.length)));
-  if (!(value instanceof Map) || !hasKeys(value)) throw malformed("a slip does not hold what a slip holds");
+  if (!(value instanceof Map) || !hasKeys(value)) {
+    throw malformed("a slip does not hold what a slip holds");
+  }
   const data = encodeProof(readProof(value));
   if (!isBytes(value.get(CHECK), 4) || !equal(sha256(data).slice(0, 4), value.get(CHECK))) {
     const hint = "scan the code again, in good light and from straight above";
     throw malformed("the code was not read as printed", hint);
   }
-  if (PREFIX + encodeBase45(encodeCbor(value)) !== text) throw malformed("a slip is not in its canonical form");
   return data;
 }
 
 function hasKeys(value) {
   const must = [0, 1, 2, 3, 4, 5, CHECK];
   const keys = [...value.keys()];
-  return must.every((key) => value.has(key)) && keys.every((key) => key === SALT || must.includes(key));
+  const isKnown = (key) => key === SALT || must.includes(key);
+  return must.every((key) => value.has(key)) && keys.every(isKnown);
 }
 
 function readProof(value) {
-  const [index, size, path, origin, entry, signatures] = [0, 1, 2, 3, 4, 5].map((key) => value.get(key));
+  const fields = [0, 1, 2, 3, 4, 5].map((key) => value.get(key));
+  const [index, size, path, origin, entry, signatures] = fields;
   const salt = value.get(SALT);
-  if (!isUint(index) || !isUint(size)) throw malformed("index or size of a slip is not a natural number");
-  if (!isBytes(path, 32 * MAX_PATH) || path.length % 32 !== 0) throw malformed("hashes of a slip are not ones");
-  if (!isBytes(entry, MAX_ENTRY) || typeof origin !== "string") throw malformed("a slip has no entry or origin");
-  if (value.has(SALT) && !(isBytes(salt, 32) && salt.length === 32)) throw malformed("the salt of a slip is not one");
-  const hashes = Array.from({ length: path.length / 32 }, (_, at) => path.slice(32 * at, 32 * at + 32));
+  const good =
+    isUint(index) &&
+    isUint(size) &&
+    isBytes(path, 32 * MAX_PATH) &&
+    path.length % 32 === 0 &&
+    typeof origin === "string" &&
+    isBytes(entry, MAX_ENTRY) &&
+    (!value.has(SALT) || (isBytes(salt, 32) && salt.length === 32));
+  if (!good) throw malformed("a slip has something else where a number, bytes or text are due");
+  const hashes = Array.from({ length: path.length / 32 }, (_, at) =>
+    path.slice(32 * at, 32 * at + 32),
+  );
   const root = rootFromInclusion(leafHash(entry), BigInt(index), BigInt(size), hashes);
   const text = encodeCheckpoint({ origin, size: BigInt(size), root });
   parseCheckpoint(text);
@@ -72,18 +82,27 @@ function readSignatures(origin, items) {
   if (!Array.isArray(items) || items.length % 2 === 0 || items.length > 2 * MAX_SIGNATURES) {
     throw malformed("a slip has no signature, one without a name, or too many");
   }
-  const named = [origin, ...items];
-  return Array.from({ length: named.length / 2 }, (_, at) => readSignature(named[2 * at], named[2 * at + 1], at));
+  const named = items.map((item, at) => (at % 2 === 0 ? item : expand(item)));
+  named.unshift(origin);
+  return Array.from({ length: named.length / 2 }, (_, at) =>
+    readSignature(named[2 * at], named[2 * at + 1]),
+  );
 }
 
-function readSignature(name, blob, at) {
-  if (typeof name !== "string" || !isBytes(blob, MAX_TEXT) || blob.length < 5) {
-    throw malformed("a signature on a slip has no name, or is too short");
+/** The whole name of a key that is not the log's. */
+function expand(name) {
+  if (typeof name !== "string" || name.endsWith(`/${SUFFIX}`)) {
+    throw malformed("the name of a key on a slip is not as it should be");
+  }
+  return name.endsWith("/") ? name + SUFFIX : name;
+}
+
+function readSignature(name, blob) {
+  if (!isBytes(blob, MAX_TEXT) || blob.length < 5) {
+    throw malformed("a signature on a slip is too short, or none");
   }
   checkKeyName(name);
-  if (at > 0 && name.endsWith(`/${SUFFIX}`)) throw malformed("a slip is not in its canonical form");
-  const whole = name.endsWith("/") ? name + SUFFIX : name;
-  return { name: whole, id: blob.slice(0, 4), payload: blob.slice(4) };
+  return { name, id: blob.slice(0, 4), payload: blob.slice(4) };
 }
 
 function explainStart(text) {
