@@ -2,7 +2,7 @@
 // checks no signature, and a slip without its document is never `valid`.
 
 import { parseBase45 } from "./base45.js";
-import { concat, equal, utf8 } from "./bytes.js";
+import { equal, toLatin1 } from "./bytes.js";
 import { decodeCbor, encodeCbor } from "./cbor.js";
 import { encodeCheckpoint, parseCheckpoint } from "./checkpoint.js";
 import { isUint } from "./entry.js";
@@ -17,6 +17,7 @@ import { sha256 } from "../../vendor/noble.js";
 export const PREFIX = "CHOPMARK1:";
 /** Characters of the largest QR code. */
 export const MAX_TEXT = 4296;
+const MAX_FILE = 4 << 20;
 const MAX_ENTRY = 240;
 const MAX_PATH = 63;
 const MAX_SIGNATURES = 15;
@@ -24,7 +25,20 @@ const SUFFIX = "cosigner";
 const [CHECK, SALT] = [6, 7];
 
 /** Whether a text means to be a slip, of whatever version. @param {string} text */
-export const isSlip = (text) => /^CHOPMARK[0-9]*:/.test(text);
+export const isSlip = (text) => /^CHOPMARK[0-9]+:/.test(text);
+
+/**
+ * The slip in a file: a text as a scanner types it, or the PDF that `chopmark slip` has made, which
+ * carries its text as it is.
+ * @param {Uint8Array} data
+ * @returns {string | null} null if there is none, or more than one
+ */
+export function findSlip(data) {
+  const text = toLatin1(data.length > MAX_FILE ? data.subarray(0, 9) : data);
+  if (isSlip(text)) return text.replace(/\r?\n$/, "");
+  const found = text.startsWith("%PDF-") ? text.match(/CHOPMARK[0-9]:[0-9A-Z $%*+./:-]+/g) : null;
+  return found !== null && new Set(found).size === 1 ? found[0] : null;
+}
 
 /**
  * The proof that a slip stands for.
