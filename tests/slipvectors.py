@@ -115,13 +115,13 @@ def _bad() -> dict[str, tuple[str, str]]:
     lines = value[5]
     changes: dict[str, tuple[dict[int, object], str]] = {
         "another index": ({0: 2}, "malformed-slip"),
-        "index beyond the log": ({0: 7}, "bad-inclusion"),
+        "index beyond the log": ({0: 7}, "malformed-slip"),
         "negative index": ({0: -1}, "malformed-slip"),
         "size beyond 63 bits": ({1: 2**63}, "malformed-slip"),
         "size is true": ({1: True}, "malformed-slip"),
         "hash changed": ({2: flipped(value[2])}, "malformed-slip"),
-        "hash missing": ({2: value[2][32:]}, "bad-inclusion"),
-        "hash too many": ({2: value[2] + bytes(32)}, "bad-inclusion"),
+        "hash missing": ({2: value[2][32:]}, "malformed-slip"),
+        "hash too many": ({2: value[2] + bytes(32)}, "malformed-slip"),
         "hash of 31 bytes": ({2: value[2][1:]}, "malformed-slip"),
         "hashes as text": ({2: "hash"}, "malformed-slip"),
         "64 hashes": ({2: bytes(32 * 64)}, "malformed-slip"),

@@ -36,6 +36,6 @@ test("a slip with any other character is refused", () => {
   for (let at = 0; at < slip.length; at++) {
     const other = ALPHABET[(ALPHABET.indexOf(slip[at]) + 1) % ALPHABET.length];
     const text = slip.slice(0, at) + other + slip.slice(at + 1);
-    assert.throws(() => slipToProof(text), { name: /MalformedError|RefusedError/ }, `at ${at}`);
+    assert.throws(() => slipToProof(text), { name: "MalformedError" }, `at ${at}`);
   }
 });

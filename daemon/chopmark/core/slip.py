@@ -83,7 +83,6 @@ def parse_slip(text: str) -> Proof:
 
     Raises:
         MalformedError: `malformed-slip`, `malformed-base45` and the codes of the parts of proofs.
-        RefusedError: `bad-inclusion` if entry, index and size do not fit the inclusion proof.
     """
     if len(text) > MAX_TEXT or not text.startswith(PREFIX):
         raise _explain_start(text)
@@ -147,11 +146,18 @@ def _read_proof(value: dict[int, object]) -> Proof:
     if len(path) % 32 or (salt is not None and len(salt) != 32):
         raise MalformedError("malformed-slip", "a hash or salt on a slip does not have 32 bytes")
     hashes = tuple(path[at : at + 32] for at in range(0, len(path), 32))
-    root = root_from_inclusion(leaf_hash(entry), index, size, hashes)
+    root = _find_root(entry, index, size, hashes)
     text = Checkpoint(origin, size, root).encode()
     parse_checkpoint(text)
     note = Note(text, _read_signatures(origin, value[5])).encode()
     return Proof(index, hashes, note, Extra(entry, salt).encode())
+
+
+def _find_root(entry: bytes, index: int, size: int, hashes: tuple[bytes, ...]) -> bytes:
+    try:
+        return root_from_inclusion(leaf_hash(entry), index, size, hashes)
+    except RefusedError as error:
+        raise MalformedError("malformed-slip", f"a slip does not fit: {error.message}") from error
 
 
 def _read_signatures(origin: str, items: object) -> tuple[Signature, ...]:

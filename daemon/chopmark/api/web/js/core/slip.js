@@ -45,7 +45,6 @@ export function findSlip(data) {
  * @param {string} text what the QR code says, without a line end
  * @returns {Uint8Array} the bytes of a proof file
  * @throws {MalformedError} `malformed-slip`, `malformed-base45`, the codes of the parts of proofs
- * @throws {RefusedError} `bad-inclusion`
  */
 export function slipToProof(text) {
   if (text.length > MAX_TEXT || !text.startsWith(PREFIX)) throw explainStart(text);
@@ -84,12 +83,20 @@ function readProof(value) {
   const hashes = Array.from({ length: path.length / 32 }, (_, at) =>
     path.slice(32 * at, 32 * at + 32),
   );
-  const root = rootFromInclusion(leafHash(entry), BigInt(index), BigInt(size), hashes);
+  const root = findRoot(entry, BigInt(index), BigInt(size), hashes);
   const text = encodeCheckpoint({ origin, size: BigInt(size), root });
   parseCheckpoint(text);
   const note = encodeNote({ text, signatures: readSignatures(origin, signatures) });
   const extra = encodeCbor(new Map(salt === undefined ? [[0, entry]] : [[0, entry], [1, salt]]));
   return { index: BigInt(index), hashes, note, extra };
+}
+
+function findRoot(entry, index, size, hashes) {
+  try {
+    return rootFromInclusion(leafHash(entry), index, size, hashes);
+  } catch (error) {
+    throw malformed(`a slip does not fit: ${error.message}`);
+  }
 }
 
 function readSignatures(origin, items) {
