@@ -1,4 +1,4 @@
-"""Writes daemon/chopmark/client/slip/fonts/*.otf from Debian's package fonts-noto-cjk.
+"""Writes daemon/chopmark/client/slip/fonts/*.ttf from Debian's package fonts-noto-cjk.
 
 `python tests/make_fonts.py [FOLDER of NotoSansCJK-*.ttc]`. The regular weight has the characters
 that names of institutions are made of (GB 2312; Big5 level 1 with what Hong Kong and Macao add for
@@ -9,9 +9,13 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
+from fontTools.pens.cu2quPen import Cu2QuPen
+from fontTools.pens.ttGlyphPen import TTGlyphPen
 from fontTools.subset import Options, Subsetter
-from fontTools.ttLib import TTCollection
+from fontTools.ttLib import TTCollection, TTFont, newTable
+from fontTools.ttLib.tables._g_l_y_f import Glyph
 
 from chopmark.client.slip.wording import ENGLISH, WORDS, Language
 
@@ -20,6 +24,13 @@ TARGET = Path(__file__).parent.parent / "daemon" / "chopmark" / "client" / "slip
 FACES: dict[Language, str] = {"zh-Hans": "Noto Sans CJK SC", "zh-Hant": "Noto Sans CJK HK"}
 LATIN = "".join(map(chr, (*range(0x20, 0x7F), *range(0xA0, 0x180))))
 SIGNS = "–—‘’“”…•·、。「」『』（），：；！？《》〈〉【】・％＃／〔〕"
+MAX_ERROR = 1.0
+"""By which curves may differ, in thousandths of the size."""
+LIMITS = (
+    *("maxZones", "maxTwilightPoints", "maxStorage", "maxFunctionDefs", "maxInstructionDefs"),
+    *("maxStackElements", "maxSizeOfInstructions", "maxComponentElements", "maxComponentDepth"),
+    *("maxPoints", "maxContours", "maxCompositePoints", "maxCompositeContours"),
+)
 PLACES = "埗邨鰂氹磡輋壆槺梘蠔脷㙟𨋢塱埞"
 
 
@@ -54,7 +65,30 @@ def make(source: Path, language: Language, weight: str, characters: str) -> None
     subsetter = Subsetter(options)
     subsetter.populate(text=characters)
     subsetter.subset(font)
-    font.save(TARGET / f"{language}-{weight}.otf")
+    to_truetype(font)
+    font.save(TARGET / f"{language}-{weight}.ttf")
+
+
+def to_truetype(font: TTFont) -> None:
+    """Quadratic curves in place of CFF's: what every reader of PDF files has always read."""
+    glyphs, order = font.getGlyphSet(), font.getGlyphOrder()
+    made = newTable("glyf")
+    made.glyphOrder, made.glyphs = order, {name: quadratic(glyphs, name) for name in order}
+    font["glyf"], font["loca"] = made, newTable("loca")
+    del font["CFF "]
+    font.sfntVersion = "\0\1\0\0"
+    limits = font["maxp"]
+    limits.tableVersion = 0x00010000
+    for name in LIMITS:
+        setattr(limits, name, 0)  # those of points and contours are counted when it is saved
+    limits.maxZones = 1
+    font["post"].formatType = 3.0
+
+
+def quadratic(glyphs: Any, name: str) -> Glyph:
+    pen = TTGlyphPen(None)
+    glyphs[name].draw(Cu2QuPen(pen, MAX_ERROR, reverse_direction=True))
+    return pen.glyph()
 
 
 def main() -> None:

@@ -25,7 +25,7 @@ from chopmark.core.verdict import EXIT, Word, worst
 
 def verify(
     *files: Path,
-    proof: Path | None = None,
+    proof: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
     no_proof: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     policy: Path | None = None,
     expect_issuer: str | None = None,

@@ -1,5 +1,7 @@
 """The fonts of a slip: subsets of Noto Sans CJK that come with the package."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import as_file, files
 from typing import Final, get_args
 
@@ -13,8 +15,21 @@ _OTHER: Final = "slip-other"
 _LANGUAGES: Final[tuple[Language, ...]] = get_args(Language)
 
 
-def add_faces(pdf: FPDF, language: Language) -> None:
-    """Give a document the fonts of a language; what they lack is taken from the other's."""
+@contextmanager
+def faces(pdf: FPDF, language: Language) -> Iterator[None]:
+    """Give a document the fonts of a language; what they lack is taken from the other's.
+
+    Their files are read until the document is written, which must be in this context.
+    """
+    try:
+        _add_all(pdf, language)
+        yield
+    finally:
+        for font in _fonts(pdf):
+            font.close()
+
+
+def _add_all(pdf: FPDF, language: Language) -> None:
     folder = files("chopmark.client.slip") / "fonts"
     other = next(one for one in _LANGUAGES if one != language)
     for family, face, style, weight in (
@@ -22,7 +37,7 @@ def add_faces(pdf: FPDF, language: Language) -> None:
         (FAMILY, language, "B", "Bold"),
         (_OTHER, other, "", "Regular"),
     ):
-        with as_file(folder / f"{face}-{weight}.otf") as path:
+        with as_file(folder / f"{face}-{weight}.ttf") as path:
             pdf.add_font(family, style, path)
     pdf.set_fallback_fonts([_OTHER], exact_match=False)
 
@@ -32,8 +47,12 @@ def printable(pdf: FPDF, text: str) -> str:
 
     Names come from rosters: control characters and the like are shown so as well.
     """
-    fonts = [font for font in pdf.fonts.values() if isinstance(font, TTFFont) and not font.emphasis]
+    fonts = [font for font in _fonts(pdf) if not font.emphasis]
     return "".join(
         one if any(ord(one) in font.cmap for font in fonts) else f"〔U+{ord(one):04X}〕"
         for one in text
     )
+
+
+def _fonts(pdf: FPDF) -> list[TTFFont]:
+    return [font for font in pdf.fonts.values() if isinstance(font, TTFFont)]

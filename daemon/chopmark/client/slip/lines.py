@@ -16,15 +16,15 @@ def break_lines(text: str, width: float, measure: Callable[[str], float]) -> lis
     """Lines that are no wider than `width`; a word that is wider by itself is cut."""
     lines = [""]
     for piece in _PIECE.findall(text):
-        if measure((lines[-1] + piece).rstrip(" ")) <= width:
+        if measure((lines[-1] + piece).strip(" ")) <= width:
             lines[-1] += piece
             continue
         lines.append("")
         for character in piece:
-            if lines[-1] and measure((lines[-1] + character).rstrip(" ")) > width:
+            if lines[-1] and measure((lines[-1] + character).strip(" ")) > width:
                 lines.append("")
             lines[-1] += character
-    return [line.rstrip(" ") for line in lines if line.strip(" ")] or [""]
+    return [line.strip(" ") for line in lines if line.strip(" ")] or [""]
 
 
 def shorten(lines: Sequence[str], most: int) -> list[str]:

@@ -1,13 +1,13 @@
 """The page: A4, one side, English beside Chinese, black on white (it will be photocopied)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from fpdf import FPDF
 
 from chopmark.client.slip.code import Code, encode_code
-from chopmark.client.slip.faces import FAMILY, add_faces, printable
+from chopmark.client.slip.faces import FAMILY, faces, printable
 from chopmark.client.slip.facts import Facts
 from chopmark.client.slip.lines import break_lines, shorten
 from chopmark.client.slip.wording import ENGLISH, WORDS, Language
@@ -20,29 +20,28 @@ _OTHER, _LABELS = 39.0, 73.0
 """Where the Chinese labels begin, and the values; in millimetres from the left, as all here."""
 _HOW: Final = 78.0
 """Height that the steps take beside a code of the usual width."""
-_GAP: Final = 2.6
-"""Between two facts."""
 _SIZES: Final = (11.0, 10.5, 10.0, 9.5, 9.0, 8.5, 8.0, 7.5, 7.0, 6.5, 6.0)
 """Points of the facts: the first with which all have room."""
-_MOST_LINES: Final = 3
-"""Lines of one fact with the smallest: what is longer ends in an ellipsis."""
+_MANY: Final = 99
+"""Lines of one fact: as many as it takes."""
 _GREY: Final = 90
 
 
 def make_page(facts: Facts, language: Language) -> bytes:
     """The PDF; always the same bytes for the same facts."""
-    return bytes(_Page(facts, language).draw())
+    pdf = FPDF(format="A4")
+    with faces(pdf, language):
+        return bytes(_Page(pdf, facts, language).draw())
 
 
 class _Page:
-    def __init__(self, facts: Facts, language: Language) -> None:
+    def __init__(self, pdf: FPDF, facts: Facts, language: Language) -> None:
         self.facts = facts
         self.words = WORDS[language]
-        self.pdf = pdf = FPDF(format="A4")
+        self.pdf = pdf
         pdf.set_auto_page_break(auto=False)
         pdf.set_margin(0)
         pdf.c_margin = 0
-        add_faces(pdf, language)
         pdf.add_page()
         pdf.set_title(f"{ENGLISH.title} · {facts.origin}#{facts.index}")
         pdf.set_lang("en")
@@ -96,22 +95,26 @@ class _Page:
 
     def _facts(self, top: float, bottom: float) -> None:
         rows = [(label, other, printable(self.pdf, value)) for label, other, value in self._rows()]
-        for size in _SIZES:
-            values = [self._broken(value, _RIGHT - _LEFT - _LABELS, size) for *_, value in rows]
-            if sum(len(one) * _step(size) + _GAP for one in values) <= bottom - top:
-                break
-        else:
-            values = [shorten(one, _MOST_LINES) for one in values]
-        y = top
+        size, values = self._fit([value for *_, value in rows], bottom - top)
+        y, gap = top, _gap(size)
         self.pdf.set_line_width(0.1)
         for (label, other, _), lines in zip(rows, values, strict=True):
             if label and y > top:
-                self.pdf.line(_LEFT, y - _GAP / 2, _RIGHT, y - _GAP / 2)
+                self.pdf.line(_LEFT, y - gap / 2, _RIGHT, y - gap / 2)
             self._line(_LEFT, y, label, size, bold=True)
             self._line(_LEFT + _OTHER, y, other, size)
             for number, line in enumerate(lines):
                 self._line(_LEFT + _LABELS, y + number * _step(size), line, size)
-            y += len(lines) * _step(size) + _GAP
+            y += len(lines) * _step(size) + gap
+
+    def _fit(self, values: Sequence[str], room: float) -> tuple[float, list[list[str]]]:
+        """The size with which all facts have room, and their lines; else they are shortened."""
+        width = _RIGHT - _LEFT - _LABELS
+        for size, most in (*((size, _MANY) for size in _SIZES), (_SIZES[-1], 2), (_SIZES[-1], 1)):
+            broken = [shorten(self._broken(value, width, size), most) for value in values]
+            if sum(len(lines) * _step(size) + _gap(size) for lines in broken) <= room:
+                break
+        return size, broken
 
     def _rows(self) -> Iterator[tuple[str, str, str]]:
         """English label, Chinese label, value in both languages."""
@@ -200,6 +203,11 @@ class _Page:
 def _step(size: float) -> float:
     """From one line to the next, in millimetres, of a size in points."""
     return size * 0.3528 * 1.35
+
+
+def _gap(size: float) -> float:
+    """Between two facts, in millimetres."""
+    return size * 0.236
 
 
 def _short(digest: bytes) -> str:
