@@ -12,7 +12,7 @@ from chopmark.core.blinding import blind
 from chopmark.core.digest import digest_stream
 from chopmark.core.entry import SHA256, SM3, Attestation, encode_entry
 from chopmark.core.policy import Policy
-from chopmark.core.slip import make_slip
+from chopmark.core.slip_making import make_slip
 from slipvectors import ORIGIN, proven
 from softkeys import cosigner, log_key
 

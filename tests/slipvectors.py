@@ -13,7 +13,8 @@ from chopmark.core.entry import SHA256, Attestation, Revocation, encode_entry
 from chopmark.core.merkle import root_from_inclusion
 from chopmark.core.policy import Policy
 from chopmark.core.proof import Extra, Proof
-from chopmark.core.slip import PREFIX, make_slip, reduce_proof
+from chopmark.core.slip import PREFIX
+from chopmark.core.slip_making import make_slip, reduce_proof
 from mutations import flipped
 from softkeys import SoftKey, cosigner, log_key, p256_cosigner, sign_head
 

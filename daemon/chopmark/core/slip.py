@@ -18,64 +18,25 @@ from typing import Final
 
 from chopmark.core.base45 import decode_base45, encode_base45
 from chopmark.core.cbor import decode_cbor, encode_cbor
-from chopmark.core.check import read_attestation
-from chopmark.core.checkpoint import Checkpoint, SignedCheckpoint, parse_checkpoint
-from chopmark.core.cosigned import MAX_LINES
+from chopmark.core.checkpoint import Checkpoint, parse_checkpoint
 from chopmark.core.entry import MAX_ENTRY
 from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.keys import check_key_name
 from chopmark.core.merkle import leaf_hash, root_from_inclusion
 from chopmark.core.note import Note, Signature, parse_note
-from chopmark.core.policy import Policy
-from chopmark.core.proof import MAX_PATH, Extra, Proof, parse_extra, verify_proof
-from chopmark.core.quorum import minimal_quorum
+from chopmark.core.proof import MAX_PATH, Extra, Proof, parse_extra
 from chopmark.core.text import MAX_INT
 
 PREFIX: Final = "CHOPMARK1:"
 _FAMILY: Final = "CHOPMARK"
 MAX_TEXT: Final = 4296
 """Characters of the largest QR code in alphanumeric mode (ISO/IEC 18004, 40-L)."""
+MAX_SIGNATURES: Final = 15
 _SUFFIX: Final = "cosigner"
 """What the names of members' cosigner keys end in, after a slash; left out on a slip."""
 _CHECK: Final = 4
 _MUST: Final = frozenset(range(7))
 _SALT: Final = 7
-
-
-def make_slip(proof: Proof, policy: Policy) -> str:
-    """The slip of a proof that is complete under a policy.
-
-    Raises:
-        RefusedError: `provisional` without the quorum (and notaries) that the policy demands,
-            `slip-too-large`, and what `verify_proof` raises.
-        MalformedError: `malformed-slip` for a proof that no slip can stand for, and what
-            `verify_proof` raises.
-    """
-    return _encode(reduce_proof(proof, policy))
-
-
-def reduce_proof(proof: Proof, policy: Policy) -> Proof:
-    """The proof that a slip stands for; raises as `make_slip`.
-
-    It existed by the same time as the whole one: the earliest quorum is kept.
-    """
-    proven = verify_proof(proof, policy)
-    entry, problem = read_attestation(proven.extra.entry)
-    if entry is None:
-        raise MalformedError("malformed-slip", f"no slip is made of this proof: {problem}")
-    full = policy.for_kind(entry.kind)
-    verified = sorted((v for v in proven.head.verified if v.time), key=lambda v: v.time)
-    if not full.is_satisfied(one.key for one in verified):
-        message = "the proof is provisional: not enough institutions have countersigned yet"
-        hint = "`chopmark proof FILE` completes the proof later"
-        raise RefusedError("provisional", message, hint=hint)
-    early = [v.key for v in verified if v.time <= (proven.existed_by or 0)]
-    quorum = minimal_quorum(policy, early)
-    keys = dict.fromkeys((*quorum, *minimal_quorum(full, [v.key for v in verified])))
-    by_key = dict(zip((v.key for v in proven.head.verified), proven.head.lines(), strict=True))
-    note = Note(proven.head.note.text, (_log_line(proven.head), *(by_key[key] for key in keys)))
-    extra = Extra(proven.extra.entry, proven.extra.salt)
-    return Proof(proof.index, proof.hashes, note.encode(), extra.encode())
 
 
 def parse_slip(text: str) -> Proof:
@@ -93,20 +54,21 @@ def parse_slip(text: str) -> Proof:
     if value[6] != _check(proof):
         hint = "scan the code again, in good light and from straight above"
         raise MalformedError("malformed-slip", "the code was not read as printed", hint=hint)
-    if _encode(proof) != text:
+    if encode_slip(proof) != text:
         raise MalformedError("malformed-slip", "a slip is not in its canonical form")
     return proof
 
 
-def _log_line(head: SignedCheckpoint) -> Signature:
-    lines = zip(head.verified, head.lines(), strict=True)
-    return next(line for verified, line in lines if not verified.key.is_cosigner)
+def encode_slip(proof: Proof) -> str:
+    """The text of a slip, of a proof that has nothing else in it: `slip_making` sees to that.
 
-
-def _encode(proof: Proof) -> str:
+    Raises:
+        MalformedError: `malformed-slip` for a proof that no slip can stand for.
+        RefusedError: `slip-too-large`.
+    """
     note, extra, head = parse_note(proof.note), parse_extra(proof.extra), proof.checkpoint()
     first, *others = note.signatures
-    if first.name != head.origin or len(note.signatures) > MAX_LINES:
+    if first.name != head.origin or len(note.signatures) > MAX_SIGNATURES:
         raise MalformedError(
             "malformed-slip", "a slip has the log's signature first, and 15 at most"
         )

@@ -10,7 +10,8 @@ import pytest
 from chopmark.client.files import proof_path
 from chopmark.core.policy import parse_policy
 from chopmark.core.proof import parse_proof
-from chopmark.core.slip import make_slip, parse_slip
+from chopmark.core.slip import parse_slip
+from chopmark.core.slip_making import make_slip
 from commandline import Run
 from socketgateway import SocketGateway
 from softlog import SoftLog
@@ -150,7 +151,7 @@ def test_verify_another_document_by_a_slip_is_a_mismatch(run: Run) -> None:
 
 
 def test_genuine_code_on_a_false_statement_shows_the_entrys_facts_alone(
-    run: Run, slip: str, document: Path
+    run: Run, slip: str
 ) -> None:
     """Somebody prints a page of his own around a genuine code, and hands in the page's file."""
     Path("false.pdf").write_bytes(

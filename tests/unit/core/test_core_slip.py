@@ -13,7 +13,8 @@ from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.note import Note, Signature
 from chopmark.core.policy import Policy, parse_policy
 from chopmark.core.proof import Extra, Proof, parse_extra, parse_proof, verify_proof
-from chopmark.core.slip import MAX_TEXT, PREFIX, _encode, make_slip, parse_slip, reduce_proof
+from chopmark.core.slip import MAX_TEXT, PREFIX, encode_slip, parse_slip
+from chopmark.core.slip_making import make_slip, reduce_proof
 from mutations import flipped, is_canonical
 from slipvectors import GD, GOOD, KEYS, LOG, MO, POLICY, SZ, TIME, proven
 from softkeys import cosigner
@@ -181,6 +182,6 @@ def test_any_slip_reads_as_what_was_written(
     text = proof.checkpoint().encode()
     note = Note(text, (LOG.sign(text), *lines)).encode()
     made = replace(proof, note=note, extra=Extra(entry, salt).encode())
-    read = parse_slip(_encode(made))
+    read = parse_slip(encode_slip(made))
     assert read == made
     assert parse_extra(read.extra) == Extra(entry, salt)

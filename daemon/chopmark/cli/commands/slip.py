@@ -22,7 +22,7 @@ from chopmark.client.verdicts import VerdictReport
 from chopmark.core.errors import ConfigurationError, MalformedError, MissingError
 from chopmark.core.policy import Policy, parse_policy
 from chopmark.core.proof import Proof, parse_proof
-from chopmark.core.slip import make_slip
+from chopmark.core.slip_making import make_slip
 from chopmark.core.verdict import EXIT, Word
 
 if TYPE_CHECKING:
