@@ -25,6 +25,7 @@ packages=(
   prometheus                                      # reads our metrics and alert rules
   rsyslog rsyslog-gnutls                          # takes the audit log over TLS
   chromium fonts-noto-cjk                         # the page, in a browser
+  poppler-utils zbar-tools                        # slips as pictures, and a second reader of them
 )
 readonly packages stamp=.venv/setup-stamp
 

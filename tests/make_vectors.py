@@ -46,6 +46,7 @@ from chopmark.core.tiles import encode_bundle
 from mutations import flipped
 from releasevectors import release
 from rostervectors import roster
+from slipvectors import slip
 from softkeys import cosigner, ed25519_key, log_key, p256_cosigner, sign_head
 from verdictvectors import verdict
 
@@ -70,7 +71,7 @@ def make_all() -> dict[str, Vectors]:
     makers = (
         *(note, checkpoint, entry, package, compact, proof, policy, tiles),
         *(witness, evidence, head_mark, salt_key, audit, roster, release, ceremony, canonical),
-        verdict,
+        *(verdict, slip),
     )
     return {maker.__name__.replace("_", "-"): maker() for maker in makers}
 

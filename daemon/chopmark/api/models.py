@@ -16,6 +16,7 @@ from chopmark.core.digest import Digests
 from chopmark.core.entry import KIND, REASONS
 from chopmark.core.errors import MalformedError
 from chopmark.core.proof import MAX_PROOF
+from chopmark.core.slip import MAX_TEXT as MAX_SLIP
 from chopmark.core.text import MAX_INT
 
 T = TypeVar("T")
@@ -87,6 +88,7 @@ class VerificationIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     digests: DigestsIn | None = None
     proof: Annotated[str, Meta(max_length=MAX_PROOF)] | None = None
+    slip: Annotated[str, Meta(max_length=MAX_SLIP)] | None = None
     reference: Name | None = None
     expect_issuer: Name | None = None
     expect_kind: Kind | None = None
@@ -112,7 +114,7 @@ class VerificationLine(VerificationIn, forbid_unknown_fields=True, frozen=True):
                 raise MalformedError("malformed-line", message)
             digests = DigestsIn(self.sha256, self.sm3)
         expected = (self.expect_issuer, self.expect_kind, self.max_age)
-        return VerificationIn(digests, self.proof, self.reference, *expected)
+        return VerificationIn(digests, self.proof, self.slip, self.reference, *expected)
 
 
 class BatchQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -10,6 +10,7 @@ from chopmark.api.posts import Answer
 from chopmark.core.checkpoint import check_origin
 from chopmark.core.errors import MalformedError
 from chopmark.core.report import describe
+from chopmark.core.slip import parse_slip
 from chopmark.core.text import parse_decimal
 from chopmark.core.verdict import Question, Verdict, Word
 
@@ -41,15 +42,25 @@ def is_unchecked(verdict: Verdict, question: Question) -> bool:
 
 
 def _asked(body: VerificationIn, gateway: Gateway) -> Asked:
-    if body.digests is None and body.proof is None and body.reference is None:
-        message = "nothing to verify: `digests`, `proof` and `reference` are all missing"
+    if all(one is None for one in (body.digests, body.proof, body.slip, body.reference)):
+        message = "nothing to verify: `digests`, `proof`, `slip` and `reference` are all missing"
         raise MalformedError("malformed-request", message)
     return Asked(
         None if body.digests is None else body.digests.decoded(),
-        None if body.proof is None else body.proof.encode(),
+        _read_proof(body),
         None if body.reference is None else parse_reference(body.reference),
         Question(gateway.now_ms(), body.expect_issuer, body.expect_kind, body.max_age),
     )
+
+
+def _read_proof(body: VerificationIn) -> bytes | None:
+    """The proof, which may have come as a slip."""
+    if body.slip is None:
+        return None if body.proof is None else body.proof.encode()
+    if body.proof is not None:
+        message = "a slip stands for a proof: give `proof` or `slip`, not both"
+        raise MalformedError("malformed-request", message)
+    return parse_slip(body.slip).encode()
 
 
 def parse_reference(text: str) -> tuple[str, int]:

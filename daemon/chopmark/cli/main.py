@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "attest": "attest:attest",
     "verify": "verify:verify",
     "proof": "proof:proof",
+    "slip": "slip:slip",
     "revoke": "revoke:revoke",
     "status": "status:status",
     "doctor": "doctor:doctor",

@@ -21,9 +21,11 @@ _STYLES: Final[dict[str, str]] = {
     "green": "1;32",
     "yellow": "1;33",
     "red": "1;31",
+    "grey": "1;37",
     "green-block": "1;30;42",
     "yellow-block": "1;30;43",
     "red-block": "1;97;41",
+    "grey-block": "1;30;47",
 }
 _UNSEEN: Final = re.compile(r"[^\x20-\x7e]")
 PROVISIONAL: Final = (

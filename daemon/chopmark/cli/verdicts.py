@@ -12,6 +12,7 @@ _GOOD: Final = ("✔", "green")
 _BAD: Final = ("✘", "red")
 _DOUBT: Final = ("!", "yellow")
 _OPEN: Final = ("?", "yellow")
+_NEUTRAL: Final = ("–", "grey")
 LOOKS: Final = {
     Word.VALID: _GOOD,
     Word.REVOKED: _BAD,
@@ -22,7 +23,7 @@ LOOKS: Final = {
     Word.UNTRUSTED: _BAD,
     Word.VALID_AS_OF: _DOUBT,
     Word.UNWITNESSED: _DOUBT,
-    Word.ATTESTATION_ONLY: _DOUBT,
+    Word.ATTESTATION_ONLY: _NEUTRAL,
     Word.AMBIGUOUS: _OPEN,
 }
 """Shape and colour of each word: nobody has to tell colours apart."""

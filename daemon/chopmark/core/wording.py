@@ -161,7 +161,8 @@ def _unwitnessed(facts: Facts, _: Question) -> str:
 def _attestation_only(facts: Facts, _: Question) -> str:
     return (
         f"The attestation is good: {facts.issuer.institution} attested a document of this kind. "
-        "The document itself was not given and was not checked."
+        "The document itself was not given and was not checked, and neither was any paper that "
+        "this came on, whatever it says: the file is needed."
     )
 
 

@@ -70,7 +70,7 @@ def test_verify_by_reference_without_document_is_7(run: Run, gateway: SocketGate
     gateway.log.attest(b"a scanned slip")
     done = run("verify", "--reference", f"{ORIGIN}#0")
     assert done.code == 7
-    assert done.out.startswith(" ! ATTESTATION ONLY ")
+    assert done.out.startswith(" – ATTESTATION ONLY ")
 
 
 def test_verify_sends_the_proof_beside_the_document(

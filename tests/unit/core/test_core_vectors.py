@@ -56,6 +56,7 @@ FILES = [
     "audit",
     "release",
     "ceremony",
+    "slip",
 ]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {
@@ -464,6 +465,7 @@ EXAMPLES = {
     "evidence": VECTORS["evidence"]["good"][1]["evidence"],
     "release": VECTORS["release"]["good"][0]["release"],
     "ceremony": VECTORS["ceremony"]["good"][0]["protocol"],
+    "slip": VECTORS["slip"]["good"][2]["slip"],
 }
 
 
@@ -482,6 +484,7 @@ def test_page_begins_with_an_example_that_is_a_vector(name: str) -> None:
         "roster",
         "release",
         "ceremony",
+        "slip",
     }
     shown = example if name in text else "".join(example.split())
     assert EXAMPLES[name] in shown

@@ -86,6 +86,7 @@ ABOUT: Final[Mapping[str, str]] = {
     "VerificationIn.max_age": "Seconds; can only shorten what the kind allows",
     "VerificationIn.proof": "Text of its `.tlog-proof`",
     "VerificationIn.reference": "`origin#index` of the attestation that is meant",
+    "VerificationIn.slip": "What the code of its slip says, in place of `proof`",
     "VerificationLine.sha256": f"{_SHA256}, in place of `digests`",
     "VerificationLine.sm3": _SM3,
 }

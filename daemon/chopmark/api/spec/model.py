@@ -147,7 +147,9 @@ KIND: Final[Problems] = {
     )
 }
 """Of attestations that the catalogue of kinds forbids."""
-PROOF: Final[Problems] = {400: ("malformed-proof", "malformed-note", "malformed-base64")}
-"""Of a proof that cannot be read; there are more, one for each of its parts."""
+PROOF: Final[Problems] = {
+    400: ("malformed-proof", "malformed-note", "malformed-base64", "malformed-slip")
+}
+"""Of a proof or slip that cannot be read; there are more, one for each of its parts."""
 LOOKUP: Final[Problems] = {503: ("index-rebuilding",)}
 """Of look-ups by digest."""

@@ -1,12 +1,10 @@
 """`chopmark verify`: what documents and proofs are worth, by the gateway or offline."""
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -14,37 +12,20 @@ from chopmark.cli.arguments import check_kind_argument, parse_duration, parse_re
 from chopmark.cli.context import Given, Options
 from chopmark.cli.failures import attempt, report
 from chopmark.cli.hashing import hash_files
+from chopmark.cli.judging import NO_PROOF, Judge, Terms, judge_by_gateway, judge_offline
 from chopmark.cli.terminal import say, say_json
 from chopmark.cli.verdicts import show_verdict
-from chopmark.client.files import proof_path, read_bounded, read_proof
-from chopmark.client.verdicts import VerdictReport, read_verdict, wanted_canonical
+from chopmark.client.files import proof_path, read_proof
+from chopmark.client.slip.reading import read_proof_or_slip
+from chopmark.client.verdicts import VerdictReport, wanted_canonical
 from chopmark.core.digest import Digests
-from chopmark.core.errors import ChopmarkError, MalformedError, MissingError, UsageError
-from chopmark.core.policy import MAX_POLICY, parse_policy
-from chopmark.core.report import describe
-from chopmark.core.verdict import EXIT, Question, Word, worst
-
-if TYPE_CHECKING:
-    from chopmark.client.gateway import GatewayClient
-
-Judge = Callable[[Digests | None, bytes | None], VerdictReport]
-"""Gives the verdict about digests, a proof, or both."""
-_NO_PROOF = "no-proof"
-
-
-@dataclass(frozen=True, slots=True)
-class _Terms:
-    """What is asked of all documents alike; `max_age` in seconds."""
-
-    issuer: str | None
-    kind: str | None
-    max_age: int | None
-    reference: str | None
+from chopmark.core.errors import ChopmarkError, MalformedError, UsageError
+from chopmark.core.verdict import EXIT, Word, worst
 
 
 def verify(
     *files: Path,
-    proof: Path | None = None,
+    proof: Annotated[Path | None, Parameter(allow_leading_hyphen=True)] = None,
     no_proof: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     policy: Path | None = None,
     expect_issuer: str | None = None,
@@ -63,7 +44,9 @@ def verify(
 
     Args:
         files: The documents. FILE.tlog-proof beside a document is its proof, and is used.
-        proof: The proof, if it lies elsewhere; without a document it is checked by itself.
+        proof: The proof, or the slip that stands for it (its PDF, or the scanned text; - reads
+            standard input), if it lies elsewhere. Without a document it is checked by itself:
+            at best attestation-only.
         no_proof: Do not use the proof beside the document: ask by its digests only.
         policy: Verify offline, by the proof and this policy (`chopmark peers policy` prints it).
         expect_issuer: The only issuer to accept: institution, member id or origin.
@@ -74,13 +57,13 @@ def verify(
     check_kind_argument(expect_kind)
     _check_usage(files, proof, policy, reference, no_proof=no_proof)
     age = None if max_age is None else parse_duration(max_age)
-    terms = _Terms(expect_issuer, expect_kind, age, reference)
+    terms = Terms(expect_issuer, expect_kind, age, reference)
     proofs = _read_proofs(files, proof, use_beside=not no_proof)
     with ExitStack() as stack:
         if policy is not None:
-            judge = _judge_offline(policy, terms)
+            judge = judge_offline(policy, terms)
         else:
-            judge = _judge_by_gateway(stack.enter_context(options.connect()), terms)
+            judge = judge_by_gateway(stack.enter_context(options.connect()), terms)
         subjects = _subjects(files, proofs, options)
         bar = stack.enter_context(options.meter("verifying", len(subjects), unit="files"))
         ends = []
@@ -117,7 +100,7 @@ def _read_proofs(
 ) -> list[bytes | None]:
     """Per document its proof, if there is one; read before anything is hashed or asked."""
     if proof is not None or not files:
-        return [None if proof is None else read_proof(proof)]
+        return [None if proof is None else read_proof_or_slip(proof)]
     beside = [proof_path(file) for file in files]
     return [read_proof(path) if use_beside and path.exists() else None for path in beside]
 
@@ -143,38 +126,6 @@ def _judge(
     return explain_mismatch(found, file, digests, lambda more: judge(more, proof))
 
 
-def _judge_offline(path: Path, terms: _Terms) -> Judge:
-    from chopmark.client.offline import verify_offline
-
-    policy = read_bounded(path, MAX_POLICY)
-    read = attempt(partial(parse_policy, policy))
-    if isinstance(read, ChopmarkError):
-        hint = "`chopmark peers policy ID` at a gateway that knows the issuer prints one"
-        raise MalformedError(read.code, f"{path}: {read.message}", hint=hint)
-    now = time.time_ns() // 1_000_000
-    question = Question(now, terms.issuer, terms.kind, terms.max_age)
-
-    def judge(digests: Digests | None, proof: bytes | None) -> VerdictReport:
-        if proof is None:
-            message = "offline, with --policy, a document needs its proof, and there is none"
-            raise MissingError(_NO_PROOF, message, hint="give it by --proof")
-        verdict = verify_offline(digests, proof, policy, question)
-        return read_verdict(describe(verdict, digests))
-
-    return judge
-
-
-def _judge_by_gateway(gateway: "GatewayClient", terms: _Terms) -> Judge:
-    from chopmark.client.messages import Query
-
-    def judge(digests: Digests | None, proof: bytes | None) -> VerdictReport:
-        return gateway.verify(
-            Query(digests, proof, terms.reference, terms.issuer, terms.kind, terms.max_age)
-        )
-
-    return judge
-
-
 def _finish(judge: Callable[[], VerdictReport], subject: str, options: Options) -> Word | int:
     """The word about one file, or the exit code if its proof is not there or cannot be read."""
     found = attempt(judge)
@@ -192,7 +143,7 @@ def _is_about_proof(error: ChopmarkError) -> bool:
     """Whether other files can fare better."""
     if isinstance(error, MalformedError):
         return error.code != "malformed-request"
-    return error.code == _NO_PROOF
+    return error.code == NO_PROOF
 
 
 def _show(verdict: VerdictReport, subject: str, options: Options) -> Word:
