@@ -24,7 +24,7 @@ packages=(
   libnss3                                         # one that is told where its files are
   prometheus                                      # reads our metrics and alert rules
   rsyslog rsyslog-gnutls                          # takes the audit log over TLS
-  glewlwyd dbconfig-sqlite3 sqlite3               # an OpenID provider, which people sign in at
+  glewlwyd dbconfig-sqlite3                       # an OpenID provider, which people sign in at
 )
 readonly packages stamp=.venv/setup-stamp
 

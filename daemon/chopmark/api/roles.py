@@ -78,8 +78,10 @@ TABLE: Final[Mapping[str, _Roles]] = {
     "/witness/{origin_hash}/checkpoint": ROLES,
 }
 """By path, as Litestar has it; any of the roles will do."""
-PUBLIC: Final = frozenset({"/v1/session", "/v1/session/oidc", "/v1/session/oidc/callback"})
-"""Open to everybody at the page's listener: what it takes to sign in."""
+PUBLIC: Final = frozenset(
+    {"/", "/page", "/v1/session", "/v1/session/oidc", "/v1/session/oidc/callback"}
+)
+"""Open to everybody at the page's listener: the page's files, and what it takes to sign in."""
 OPEN: Final = frozenset(
     {
         "/v1/verifications",

@@ -106,11 +106,11 @@ def make_session_routes(desk: Desk, gateway: Gateway, limits: ApiLimits) -> list
         return Answer(200, _describe(desk))
 
     @asgi("/v1/session/oidc", copy_scope=False)
-    async def start(scope: Scope, _receive: Receive, send: Send) -> None:
+    async def start(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
         await _follow(scope, send, lambda: _start(desk))
 
     @asgi("/v1/session/oidc/callback", copy_scope=False)
-    async def callback(scope: Scope, _receive: Receive, send: Send) -> None:
+    async def callback(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
         await _follow(scope, send, lambda: _finish(desk, scope))
 
     return [session, post_json("/v1/session/password", change, gateway, limits), start, callback]
@@ -247,5 +247,5 @@ async def _follow(scope: Scope, send: Send, work: Callable[[], Awaitable[Answer]
         if is_fault(error):
             _log.exception("signing in by OpenID Connect failed")
         headers = (drop_cookie(PENDING),)
-        answer = Answer(303, b"", f"/#sign-in={problem.code}", headers=headers)
+        answer = Answer(303, b"", f"/#/signin/{problem.code}", headers=headers)
     await send_answer(send, answer)
