@@ -271,7 +271,9 @@ async def test_disk_that_takes_nothing_leaves_accounts_as_they_were(tmp_path: Pa
     assert made.list() == []
 
 
-@pytest.mark.parametrize("weak", ["short", "aaaaaaaaaaaaaaaa", "iamannaiamanna", "x" * 257, "a\tb" * 9])
+@pytest.mark.parametrize(
+    "weak", ["short", "aaaaaaaaaaaaaaaa", "iamannaiamanna", "x" * 257, "a\tb" * 9]
+)
 def test_weak_password_is_refused_without_being_quoted(weak: str) -> None:
     with pytest.raises(RefusedError) as caught:
         check_password(weak, "anna")

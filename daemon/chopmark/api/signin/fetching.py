@@ -22,7 +22,6 @@ class Fetcher:
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
-        self._client: httpx.AsyncClient | None = None
 
     async def get(self, url: str) -> dict[str, Any]:
         """A JSON object; raises as `post`."""
@@ -51,26 +50,27 @@ class Fetcher:
     async def _read(
         self, method: str, url: str, body: bytes, headers: dict[str, str]
     ) -> dict[str, Any]:
-        client = self._open()
-        accept = {"accept": "application/json", **headers}
-        async with client.stream(method, url, content=body or None, headers=accept) as answer:
+        accept = {"accept": "application/json", "accept-encoding": "identity", **headers}
+        async with (
+            self._open() as client,
+            client.stream(method, url, content=body or None, headers=accept) as answer,
+        ):
             data = b""
-            async for piece in answer.aiter_bytes():
+            async for piece in answer.aiter_raw():
                 data += piece
                 if len(data) > MAX_BODY:
                     raise ValueError("the answer is too large")
-        # The token endpoint says by JSON what is wrong with a code (RFC 6749 §5.2).
-        if answer.status_code not in (200, 400, 401):
+        # By JSON the token endpoint says what is wrong with a code (RFC 6749 §5.2).
+        if answer.status_code not in (200, 400, 401, 403):
             raise ValueError(f"status {answer.status_code}")
         return _decode(data)
 
     def _open(self) -> httpx.AsyncClient:
-        if self._client is None:
-            # Proxies of the environment would be sent our secret.
-            self._client = httpx.AsyncClient(
-                verify=self._context, trust_env=False, timeout=SECONDS, follow_redirects=False
-            )
-        return self._client
+        """One for each request: they are few, and nothing stays open."""
+        # Proxies of the environment would be sent our secret.
+        return httpx.AsyncClient(
+            verify=self._context, trust_env=False, timeout=SECONDS, follow_redirects=False
+        )
 
 
 def _decode(data: bytes) -> dict[str, Any]:
