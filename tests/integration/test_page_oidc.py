@@ -344,6 +344,6 @@ async def test_browser_is_told_by_the_page_when_the_provider_is_away(
     assert answer.headers["location"] == "/#/signin/oidc-unreachable"
 
 
-def test_secret_is_in_no_text(authority: Authority) -> None:
+def test_secret_is_in_no_text() -> None:
     agreed = settings("https://localhost:9")
     assert SECRET not in repr(agreed)

@@ -10,7 +10,8 @@ from fakegateway import FakeGateway
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/api.md").read_text()
-SOURCES = [path.read_text() for path in (ROOT / "daemon/chopmark/api").glob("*.py")]
+API = ROOT / "daemon/chopmark/api"
+SOURCES = [path.read_text() for path in [*API.glob("*.py"), *(API / "signin").glob("*.py")]]
 
 
 def test_page_names_every_route() -> None:

@@ -254,7 +254,7 @@ def test_damaged_file_of_accounts_is_refused_without_being_quoted(
     assert "secret" not in str(caught.value)
 
 
-async def test_disk_that_takes_nothing_leaves_accounts_as_they_were(tmp_path: Path) -> None:
+async def test_disk_that_takes_nothing_leaves_accounts_as_they_were() -> None:
     @dataclass
     class Full:
         kept: list[bytes] = field(default_factory=list)

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from chopmark.api.identity import CALLER, Caller, Role
 from chopmark.api.signin.accounts import Account, Accounts
-from chopmark.api.signin.lockout import Key, Lockouts
+from chopmark.api.signin.lockout import Key, Lockouts, whose
 from chopmark.api.signin.passwords import Hasher, check_password
 from chopmark.api.signin.sessions import Session, Sessions, Why
 from chopmark.api.signin.visits import Visit, address_group
@@ -21,6 +21,8 @@ from chopmark.core.errors import ChopmarkError, ForbiddenError, RefusedError, Tr
 from chopmark.core.ports import AuditSink, NoAudit
 
 _log = logging.getLogger(__name__)
+_LONGEST: Final = 64
+"""Characters of a name that are told apart from others."""
 SWEEP: Final = 10.0
 """Seconds between two looks for sessions that are due."""
 
@@ -145,7 +147,9 @@ class Desk:
 
     def list_accounts(self) -> list[dict[str, Any]]:
         """All accounts, with how long each must wait for its next try, if it must."""
-        waiting = self.lockouts.waiting()
+        waits: dict[str, int] = {}
+        for key, seconds in self.lockouts.waiting().items():
+            waits[whose(key)] = max(seconds, waits.get(whose(key), 0))
         return [
             {
                 "name": one.name,
@@ -153,7 +157,7 @@ class Desk:
                 "kinds": list(one.kinds),
                 "changed": one.changed,
                 "sessions": len([s for s in self.sessions if s.caller.client == _client(one.name)]),
-                "locked_seconds": waiting.get(("name", one.name), 0),
+                "locked_seconds": waits.get(one.name, 0),
             }
             for one in self.accounts.list()
         ]
@@ -216,8 +220,8 @@ class Desk:
         waiting = self.lockouts.waiting()
         if not waiting:
             return []
-        whose = [one for kind, one in waiting if kind == "address" or self.accounts.find(one)]
-        told = ", ".join(whose[:5]) or "names that are no account's"
+        known = {whose(key) for key in waiting if key[0] == "address" or self._has(whose(key))}
+        told = ", ".join(sorted(known)[:5]) or "names that are no account's"
         message = f"wrong passwords at the page: no tries for a while for {told}"
         hint = "who types them? `chopmark account unlock` lets a person try again at once"
         return [{"code": "sign-in-locked", "message": message, "hint": hint}]
@@ -245,8 +249,13 @@ class Desk:
         """What a try is counted for."""
         known = self.accounts.read_device(name, device)
         if known is not None:
-            return [("device", known)]
-        return [("name", name), ("address", address_group(address))]
+            return [("device", f"{name}@{known}")]
+        # What follows an @ is a browser; no account has such a name.
+        plain = name.replace("@", "?")[:_LONGEST]
+        return [("name", plain), ("address", address_group(address))]
+
+    def _has(self, name: str) -> bool:
+        return self.accounts.find(name) is not None
 
     def _caller(self, account: Account) -> Caller:
         roles, kinds = frozenset(account.roles), frozenset(account.kinds)

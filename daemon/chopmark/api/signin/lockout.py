@@ -32,7 +32,7 @@ MOST: Final = 4096
 """Names, devices and addresses that are remembered; beyond, what has failed longest ago goes."""
 
 Key = tuple[str, str]
-"""What is counted: a kind of `FREE`, and which."""
+"""What is counted: a kind of `FREE`, and which: a name, `name@browser`, or an address."""
 
 
 @dataclass(slots=True)
@@ -84,9 +84,9 @@ class Lockouts:
                 del self._counts[key]
 
     def forget(self, name: str) -> bool:
-        """Let a name, or an address, be tried again; whether it had to wait."""
+        """Let a name, in any browser, or an address be tried again; whether it had to wait."""
         now = self._clock()
-        keys = [key for key in self._counts if key[1] == name]
+        keys = [key for key in self._counts if whose(key) == name]
         waited = any(self._wait(key, now) > 0 for key in keys)
         for key in keys:
             del self._counts[key]
@@ -114,3 +114,8 @@ class Lockouts:
             count.until = now + min(LONGEST, FIRST * 2 ** min(beyond, 16))
         if len(self._counts) > MOST:
             self._counts.popitem(last=False)
+
+
+def whose(key: Key) -> str:
+    """The name, or the address, that is counted for."""
+    return key[1].partition("@")[0]

@@ -221,7 +221,7 @@ async def _start(desk: Desk) -> Answer:
     _visit()
     where, pending = await desk.start_oidc()
     cookie = make_cookie(PENDING, pending, seconds=_PENDING, lax=True)
-    return Answer(303, b"", where, headers=(cookie,))
+    return _go_to(where, cookie)
 
 
 async def _finish(desk: Desk, scope: Scope) -> Answer:
@@ -231,7 +231,7 @@ async def _finish(desk: Desk, scope: Scope) -> Answer:
         raise MalformedError("malformed-request", "the provider's answer is too long")
     entered = await desk.enter_known(query.decode("latin-1"), pending, visit)
     cookies = (make_cookie(SESSION, entered.token), drop_cookie(PENDING))
-    return Answer(303, b"", "/", headers=cookies)
+    return _go_to("/", *cookies)
 
 
 async def _follow(scope: Scope, send: Send, work: Callable[[], Awaitable[Answer]]) -> None:
@@ -246,6 +246,9 @@ async def _follow(scope: Scope, send: Send, work: Callable[[], Awaitable[Answer]
         tell(problem)
         if is_fault(error):
             _log.exception("signing in by OpenID Connect failed")
-        headers = (drop_cookie(PENDING),)
-        answer = Answer(303, b"", f"/#/signin/{problem.code}", headers=headers)
+        answer = _go_to(f"/#/signin/{problem.code}", drop_cookie(PENDING))
     await send_answer(send, answer)
+
+
+def _go_to(where: str, *cookies: tuple[bytes, bytes]) -> Answer:
+    return Answer(303, b"", where, b"text/plain; charset=utf-8", cookies)

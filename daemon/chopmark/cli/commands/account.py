@@ -2,7 +2,9 @@
 
 import sys
 from getpass import getpass
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from chopmark.cli.context import Given, Options
 from chopmark.cli.terminal import clean, say, say_json, say_table, styled
@@ -22,8 +24,8 @@ def add(
     name: str,
     /,
     *,
-    role: list[str],
-    kind: list[str] | None = None,
+    role: Annotated[list[str], Parameter(negative="")],
+    kind: Annotated[list[str] | None, Parameter(negative="", show_default=False)] = None,
     options: Given,
 ) -> int:
     """Make an account; its password is asked for, twice.
