@@ -28,5 +28,6 @@ def test_page_names_every_code(source: str) -> None:
     raised = set(re.findall(r'Error\(\s*"([a-z-]+)"', source))
     raised |= set(re.findall(r'(?:\d{3}[:,]\s*\(?|MALFORMED: Final = )"([a-z]+-[a-z-]+)"', source))
     startup = {"no-listener", "not-loopback", "cannot-listen", "socket-in-use", "not-a-socket"}
+    startup |= {"accounts-malformed"}
     startup |= {"tls-missing", "tls-exposed", "tls-malformed", "tls-mismatch"}
     assert raised - startup - {"http-error"} <= set(re.findall(r"`([a-z-]+)`", PAGE))
