@@ -53,7 +53,7 @@ def test_page_has_the_certificate_of_its_own_or_that_of_the_machines_door() -> N
         (PAGE, "api.page: there is no [api.tls]"),
         (OWN.replace("0.0.0.0:8444", "localhost:8444"), "api.page.listen"),
         (TLS + OWN.replace("8444", "8443"), "api.page.listen: the same"),
-        (OWN.replace("0.0.0.0", "127.0.0.1") + '[api]\nlisten = "127.0.0.1:8444"', "api.page.l"),
+        (OWN.replace("0.0.0.0:", "127.0.0.1:") + '[api]\nlisten = "127.0.0.1:8444"', "api.page.l"),
         (OWN.replace('key = "/etc/tls/page.key"\n', ""), "api.page: a certificate goes"),
         (OWN.replace("/etc/tls/page.key", "page.key"), "api.page.key"),
         (OWN + 'open_to = ["10.1.2.3/24"]', "not a network: '10.1.2.3/24'"),
@@ -99,6 +99,7 @@ def test_provider_has_what_the_configuration_says(
         open_provider(found)
     assert caught.value.code == "secret-missing"
     (tmp_path / "oidc-secret").write_text("hunter2\n")
+    (tmp_path / "oidc-secret").chmod(0o400)
     made = open_provider(found)
     assert isinstance(made, Oidc)
     agreed = made._settings
