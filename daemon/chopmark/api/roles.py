@@ -78,10 +78,8 @@ TABLE: Final[Mapping[str, _Roles]] = {
     "/witness/{origin_hash}/checkpoint": ROLES,
 }
 """By path, as Litestar has it; any of the roles will do."""
-PUBLIC: Final = frozenset(
-    {"/", "/page", "/v1/session", "/v1/session/oidc", "/v1/session/oidc/callback"}
-)
-"""Open to everybody at the page's listener: the page's files, and what it takes to sign in."""
+SIGN_IN: Final = frozenset({"/v1/session", "/v1/session/oidc", "/v1/session/oidc/callback"})
+"""Open to everybody at the page's listener: what it takes to sign in."""
 OPEN: Final = frozenset(
     {
         "/v1/verifications",
@@ -127,7 +125,7 @@ def _admit_barred(caller: Caller, barred: Barred, path: str) -> None:
     """Let one in who may do nothing but what is open; nobody knows who it is, so all is counted."""
     if path not in caller.open:
         raise ForbiddenError(barred.code, barred.message, hint=barred.hint)
-    if caller.bucket is not None and path not in PUBLIC:
+    if caller.bucket is not None and path not in SIGN_IN:
         caller.bucket.take()
 
 

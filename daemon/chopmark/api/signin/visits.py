@@ -16,7 +16,7 @@ from litestar.types import Scope
 from chopmark.api.certificates import Certificate
 from chopmark.api.identity import ANY_KIND, Barred, Caller, Callers, Role
 from chopmark.api.rates import Bucket
-from chopmark.api.roles import OPEN, PUBLIC
+from chopmark.api.roles import OPEN, SIGN_IN
 from chopmark.api.signin.cookies import SESSION, read_cookie
 from chopmark.api.signin.sessions import Session, Sessions
 
@@ -127,12 +127,14 @@ def address_group(address: str) -> str:
 
 def _bar(client: str, why: Barred) -> Caller:
     nobodys = frozenset[Role]()
-    return Caller(client, nobodys, frozenset(), machine=False, door="page", barred=why, open=PUBLIC)
+    return Caller(
+        client, nobodys, frozenset(), machine=False, door="page", barred=why, open=SIGN_IN
+    )
 
 
 def _open(client: str, why: Barred, bucket: Bucket) -> Caller:
     roles: frozenset[Role] = frozenset({"verifier"})
-    paths = PUBLIC | OPEN
+    paths = SIGN_IN | OPEN
     return Caller(
         client, roles, ANY_KIND, machine=False, door="page", barred=why, bucket=bucket, open=paths
     )
