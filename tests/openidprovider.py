@@ -47,10 +47,11 @@ class Glewlwyd:
     authority: Authority
     redirect: str
     port: int = field(default_factory=free_port)
+    host: str = "localhost"
 
     @property
     def address(self) -> str:
-        return f"https://localhost:{self.port}"
+        return f"https://{self.host}:{self.port}"
 
     @property
     def issuer(self) -> str:

@@ -11,6 +11,7 @@ import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
 from unicodedata import normalize
@@ -120,4 +121,5 @@ def _encode(password: str) -> bytes:
 
 def _give_way() -> None:
     """Let this thread have what time the others leave (Linux has a priority for each thread)."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+    with suppress(OSError):  # a unit may forbid the call
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

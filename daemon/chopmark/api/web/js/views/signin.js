@@ -98,8 +98,8 @@ export const messages = {
     "signin.by.loopback": "本機",
     "signin.by.socket": "本機",
     "signin.roles": "您可以",
-    "signin.role.verifier": "驗證文件、查閱帳本",
-    "signin.role.issuer": "證明和撤銷文件",
+    "signin.role.verifier": "驗證文件、查閱賬本",
+    "signin.role.issuer": "存證和撤銷文件",
     "signin.role.auditor": "閱讀稽核記錄",
     "signin.role.operator": "管理閘道",
     "signin.ends": "結束時間",
@@ -154,7 +154,7 @@ export const messages = {
     "signin.by.socket": "本机",
     "signin.roles": "您可以",
     "signin.role.verifier": "验证文件、查阅账本",
-    "signin.role.issuer": "证明和撤销文件",
+    "signin.role.issuer": "存证和撤销文件",
     "signin.role.auditor": "阅读审计日志",
     "signin.role.operator": "管理网关",
     "signin.ends": "结束时间",
@@ -302,11 +302,11 @@ function signedIn(t, app, who, draw) {
         said,
         h("dl", { class: "facts" }, facts.map(([term, value]) => [h("dt", {}, term), h("dd", {}, value)])),
         !known && h("div", { class: "signin-tools" }, out)),
-      who.by === "password" && changeForm(t, app)),
+      who.by === "password" && changeForm(t, app, who)),
   ];
 }
 
-function changeForm(t, app) {
+function changeForm(t, app, who) {
   const said = notice(t, null);
   const hint = h("p", { class: "hint", id: uid("hint") }, t("signin.change.hint"));
   const old = secret("current-password", "old");
@@ -315,6 +315,8 @@ function changeForm(t, app) {
   const submit = h("button", { type: "submit", class: "button" }, t("signin.change"));
   const form = h("form", { class: "signin-form", novalidate: true, onsubmit: send },
     said,
+    // For password managers, which want to know whose it is.
+    h("input", { type: "text", name: "username", autocomplete: "username", value: who.name, hidden: true, readonly: true }),
     labelled(t("signin.change.old"), old),
     labelled(t("signin.change.new"), fresh, hint),
     labelled(t("signin.change.again"), again),
