@@ -12,7 +12,7 @@ import pytest
 from apiserver import SHA, until
 from chopmark.api.roles import OPEN, SIGN_IN, TABLE
 from chopmark.api.signin.cookies import DEVICE, SESSION
-from chopmark.api.signin.passwords import QUEUE
+from chopmark.api.signin.passwords import QUEUE, Cost, Hasher
 from pageserver import PASSWORD, Page, session_id
 
 BODY = {"digests": {"sha256": SHA}}
@@ -265,7 +265,12 @@ async def test_what_the_page_asks_by_itself_keeps_no_session_alive(page: Page) -
         for _ in range(3):
             page.now += 400
             told.append((await client.get("/v1/status", headers=headers)).status_code)
-    assert told == [200, 200, 401]
+        assert told == [200, 200, 401]
+        await page.sign_in(client, "anna")
+        for _ in range(2):
+            page.now += 500
+            code(await client.get("/v1/events"))
+        assert code(await client.get("/v1/status")) == (401, "session-ended")
 
 
 async def test_password_of_ones_own_is_changed_and_other_sessions_end(page: Page) -> None:
@@ -284,6 +289,19 @@ async def test_password_of_ones_own_is_changed_and_other_sessions_end(page: Page
         other.headers.pop("x-chopmark-csrf")
         assert code(await page.sign_in(other, "anna")) == (401, "wrong-credentials")
         assert (await page.sign_in(other, "anna", new)).status_code == 201
+
+
+async def test_hash_of_old_parameters_is_made_anew_at_the_next_sign_in(page: Page) -> None:
+    before = page.desk.accounts.get("anna")
+    page.desk.hasher = Hasher(Cost(passes=2, memory=64))
+    async with page.browser() as client:
+        assert (await page.sign_in(client, "anna", WRONG)).status_code == 401
+        assert page.desk.accounts.get("anna") == before
+        assert (await page.sign_in(client, "anna")).status_code == 201
+        after = page.desk.accounts.get("anna")
+        assert "t=2" in after.hash
+        assert after.changed == before.changed
+        assert (await page.sign_in(client, "anna")).status_code == 201
 
 
 async def test_removing_an_account_ends_its_sessions(page: Page) -> None:

@@ -23,6 +23,8 @@ from chopmark.api.signin.sessions import Session, Sessions
 Network = IPv4Network | IPv6Network
 BACKGROUND: Final = b"x-chopmark-background"
 """A header of requests that the page makes by itself: they keep no session alive."""
+EVENTS: Final = "/v1/events"
+"""A stream that browsers take up again by themselves, and cannot give a header."""
 NEEDED: Final = Barred(
     "sign-in-needed",
     "this asks for signing in",
@@ -81,8 +83,8 @@ class Visitors:
         token = read_cookie(headers, SESSION)
         if not token:
             return Visit(self._guest(address, NEEDED), address)
-        person = not any(name == BACKGROUND for name, _ in headers)
-        session = self._sessions.find(token, person=person)
+        alone = scope["path"] == EVENTS or any(name == BACKGROUND for name, _ in headers)
+        session = self._sessions.find(token, person=not alone)
         if session is None:
             return Visit(self._guest(address, ENDED), address)
         return Visit(session.caller, address, session, token)
