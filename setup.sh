@@ -26,6 +26,7 @@ packages=(
   rsyslog rsyslog-gnutls                          # takes the audit log over TLS
   chromium fonts-noto-cjk                         # the page, in a browser
   poppler-utils zbar-tools                        # slips as pictures, and a second reader of them
+  glewlwyd dbconfig-sqlite3                       # an OpenID provider, which people sign in at
 )
 readonly packages stamp=.venv/setup-stamp
 
@@ -54,15 +55,15 @@ install_packages() {
     "${missing[@]}" >/dev/null \
     || die "apt-get could not install them" "is the network there, and are apt's sources right?"
   local service
-  for service in mosquitto ejabberd tpm2-abrmd prometheus rsyslog; do
+  for service in mosquitto ejabberd tpm2-abrmd prometheus rsyslog glewlwyd; do
     [[ " ${missing[*]} " != *" $service "* ]] || stop_new_service "$service"
   done
 }
 
 # Debian starts brokers, on their usual ports, as soon as they are installed, Prometheus on 9090,
-# rsyslog for the whole machine, and the resource manager where there is a TPM, whose only user it
-# then is. Nobody asked for that here: demo and tests start their own, on free ports and a bus of
-# their own. (dbus-daemon is the program alone, without a service.)
+# rsyslog for the whole machine, glewlwyd on 4593, and the resource manager where there is a TPM,
+# whose only user it then is. Nobody asked for that here: demo and tests start their own, on free
+# ports and a bus of their own. (dbus-daemon is the program alone, without a service.)
 stop_new_service() {
   [[ -d /run/systemd/system ]] || return 0
   as_root systemctl disable --quiet --now "$1"

@@ -74,6 +74,7 @@ class Gateway:
         self.port = free_port()
         self.metrics_port = free_port()
         self.tls_port = 0
+        self.page_port = 0
         self.program: Sequence[str] = (sys.executable, "-m", "chopmark.service.main")
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True)
@@ -154,6 +155,19 @@ class Gateway:
         lines = [f'{key} = "{value}"' for key, value in values.items()]
         with self.config.open("a") as file:
             file.write("\n".join(["", "[api.tls]", *lines, *more, ""]))
+
+    def serve_page(self, authority: Authority, *more: str) -> None:
+        """Have it serve the page too, from its next start on; `more` stands in `[api.page]`."""
+        pair = authority.issue("localhost", file=f"{self.who.id}-page")
+        self.page_port = free_port()
+        values = {
+            "listen": f"127.0.0.1:{self.page_port}",
+            "certificate": pair.certificate,
+            "key": pair.key,
+        }
+        lines = [f'{key} = "{value}"' for key, value in values.items()]
+        with self.config.open("a") as file:
+            file.write("\n".join(["", "[api.page]", *lines, *more, ""]))
 
     def start(self) -> Self:
         """Start the daemon and wait until it is ready."""

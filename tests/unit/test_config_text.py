@@ -16,6 +16,16 @@ listen = "0.0.0.0:8443"
 certificate = "/etc/tls/api.pem"
 key = "/etc/tls/api.key"
 client_ca = "/etc/tls/ca.pem"
+[api.page]
+listen = "0.0.0.0:8444"
+open_to = ["10.1.2.0/24"]
+[api.oidc]
+issuer = "https://login.example/realms/staff"
+client_id = "chopmark"
+address = "https://gateway.example:8444"
+[[api.oidc.group]]
+name = "clerks"
+roles = ["verifier"]
 [[api.client]]
 name = "core-banking"
 subject = "core-banking.bank-hk.example"
@@ -48,7 +58,7 @@ def test_render_config_comments_each_key() -> None:
     lines = render_config(config).splitlines()
     for section in (config.gateway, config.hsm, config.api, config.broker[0]):
         for field in msgspec.structs.fields(section):
-            if field.name in ("tls", "client", "user"):  # tables of their own
+            if field.name in ("tls", "page", "oidc", "client", "user"):  # tables of their own
                 continue
             place = next(i for i, line in enumerate(lines) if f"{field.name} = " in line)
             assert lines[place - 1].startswith("# ")

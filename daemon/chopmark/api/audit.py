@@ -3,7 +3,7 @@
 It says who did what, so the loopback port does not show it, which anybody on the machine may open.
 """
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 from litestar import MediaType, Request, get
@@ -15,6 +15,9 @@ from chopmark.api.identity import CALLER
 from chopmark.api.models import AuditQuery, read_query
 from chopmark.core.errors import ForbiddenError
 from chopmark.core.text import parse_decimal
+
+_KNOWN: Final = ("tls", "page")
+"""Doors besides the unix socket at which it is known who asks."""
 
 
 class RecordOut(msgspec.Struct):
@@ -91,7 +94,7 @@ def make_audit_routes(book: AuditBook) -> list[HTTPRouteHandler]:
 
 
 def _check_caller(request: Request[Any, Any, Any]) -> None:
-    if not is_unix(request.scope.get("server")) and CALLER.get().door != "tls":
+    if not is_unix(request.scope.get("server")) and CALLER.get().door not in _KNOWN:
         message = "the audit log is not shown on the loopback port, whose users nobody knows"
         hint = "use the unix socket (--gateway unix:PATH), or HTTPS"
         raise ForbiddenError("caller-unknown", message, hint=hint)

@@ -57,12 +57,18 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """Where the files are, all in PEM; see `[api.tls]` of the configuration."""
+    """Where the files are, all in PEM; see `[api.tls]` of the configuration.
+
+    Attributes:
+        client_ca: of clients; None where none shows a certificate.
+        section: that names them.
+    """
 
     certificate: Path
     key: Path
-    client_ca: Path
+    client_ca: Path | None = None
     crl: Path | None = None
+    section: str = "[api.tls]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,8 @@ def read_chains(files: TlsFiles) -> Chains:
     """
     own = _parse(x509.load_pem_x509_certificates, files.certificate, "certificates")[0]
     _check_key(files.key, own)
+    if files.client_ca is None:
+        return Chains(own, [], [])
     authorities = _parse(x509.load_pem_x509_certificates, files.client_ca, "certificates")
     return Chains(own, authorities, [] if files.crl is None else _read_lists(files.crl))
 
@@ -161,12 +169,14 @@ def _make_context(files: TlsFiles, kind: type[ssl.SSLObject]) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
     try:
         context.load_cert_chain(files.certificate, files.key, password=_no_password)
+        if files.client_ca is None:
+            return context
         context.load_verify_locations(files.client_ca)
         if files.crl is not None:
             context.load_verify_locations(files.crl)
             context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
     except (OSError, ValueError) as error:  # an SSLError is an OSError
-        message = f"the TLS library does not take the files of [api.tls]: {error}"
+        message = f"the TLS library does not take the files of {files.section}: {error}"
         raise ConfigurationError("tls-malformed", message) from error
     # Optional, so that a client without one hears why it is refused; all others are verified.
     context.verify_mode = ssl.CERT_OPTIONAL
@@ -234,7 +244,7 @@ def _read(path: Path, *, secret: bool) -> bytes:
             return file.read(MAX_FILE)
     except OSError as error:
         message = f"cannot read {path}: {error.strerror}"
-        hint = "[api.tls] of the configuration names it"
+        hint = "the configuration names it"
         raise ConfigurationError("tls-missing", message, hint=hint) from error
 
 

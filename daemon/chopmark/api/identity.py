@@ -23,6 +23,7 @@ from chopmark.core.errors import ForbiddenError
 _log = logging.getLogger(__name__)
 
 Role = Literal["issuer", "verifier", "auditor", "operator"]
+Door = Literal["", "unix", "loopback", "tls", "page"]
 ROLES: Final[frozenset[Role]] = frozenset(("issuer", "verifier", "auditor", "operator"))
 ANY_KIND: Final = frozenset("*")
 _CREDENTIALS: Final = struct.Struct("3i")
@@ -50,31 +51,37 @@ class Caller:
     """Who calls, and what that one may do.
 
     Attributes:
-        client: a stable text: `uid 1000`, `cert core-banking`, `local`; empty for nobody.
+        client: a stable text: `uid 1000`, `cert core-banking`, `user anna`, `oidc 4711`,
+            `branch 10.1.2.0/24`, `local`; empty for nobody.
         roles: what it may do.
         kinds: kinds of document that it may have attested; `*` stands for all.
         machine: a program of the institution's, not a page that a person looks at.
         door: by which way it came; empty for none.
         barred: why it may do nothing, if so.
         bucket: bounds its rate, if it is bounded.
+        open: paths that are open to it though it is barred.
     """
 
     client: str
     roles: frozenset[Role]
     kinds: frozenset[str]
     machine: bool
-    door: Literal["", "unix", "loopback", "tls"] = ""
+    door: Door = ""
     barred: Barred | None = None
     bucket: Bucket | None = field(default=None, compare=False)
+    open: frozenset[str] = frozenset()
 
     def may_issue(self, kind: str) -> bool:
         """Whether it may have documents of this kind attested."""
         return kind in self.kinds or "*" in self.kinds
 
     @property
-    def block(self) -> str:
-        """The part of the configuration that says what it may do."""
-        return "[[api.client]]" if self.door == "tls" else "[[api.user]]"
+    def where(self) -> str:
+        """Where it is said what it may do."""
+        if self.door == "page":
+            return "with its account (`chopmark account`), or in [[api.oidc.group]]"
+        block = "[[api.client]]" if self.door == "tls" else "[[api.user]]"
+        return f"in the gateway's configuration ({block})"
 
     def portion(self, most: int) -> int:
         """Documents of a stream to be taken at a time: those of a second, at most so many."""

@@ -26,13 +26,15 @@ HEADERS: Final = [(name.encode(), value.encode()) for name, value in NO_STORE.it
 class Answer(NamedTuple):
     """What a handler answers: the status, a value for JSON, and where the result lies, if so.
 
-    Content that is bytes goes out as it is.
+    Content that is bytes goes out as it is. More `headers` go out on the long way only: no route
+    of the short way has any.
     """
 
     status: int
     content: object
     location: str | None = None
     media_type: bytes = b"application/json"
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
     def encode(self) -> bytes:
         """The body."""
@@ -63,14 +65,15 @@ def post_json(path: str, handle: Handler, gateway: Gateway, limits: ApiLimits) -
         if scope.get("method") != "POST":
             raise MethodNotAllowedException(headers={"allow": "POST"})
         KEY.set(find_key(scope["headers"]))
-        body = await _read_in_time(scope, receive, limits)
+        body = await read_in_time(scope, receive, limits)
         if body is not None:
-            await _send(send, await handle(body, gateway, limits))
+            await send_answer(send, await handle(body, gateway, limits))
 
     return route
 
 
-async def _read_in_time(scope: Scope, receive: Receive, limits: ApiLimits) -> bytes | None:
+async def read_in_time(scope: Scope, receive: Receive, limits: ApiLimits) -> bytes | None:
+    """The body of a request; None if the client hung up."""
     try:
         async with asyncio.timeout(limits.body_seconds):
             return await _read(scope, receive, limits.body)
@@ -96,11 +99,13 @@ async def _read(scope: Scope, receive: Receive, limit: int) -> bytes | None:
     return body
 
 
-async def _send(send: Send, answer: Answer) -> None:
+async def send_answer(send: Send, answer: Answer) -> None:
+    """Send an answer."""
     body = answer.encode()
     headers = [
         (b"content-type", answer.media_type),
         *HEADERS,
+        *answer.headers,
         (b"content-length", b"%d" % len(body)),
     ]
     if answer.location is not None:

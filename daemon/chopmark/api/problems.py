@@ -27,6 +27,15 @@ _STATUS: Final = {
     "rate-limited": 429,
     "storage-full": 507,
     "no-client-certificate": 401,
+    "sign-in-needed": 401,
+    "session-ended": 401,
+    "wrong-credentials": 401,
+    "oidc-refused": 401,
+    "locked-out": 429,
+    "no-sign-in-here": 409,
+    "no-oidc": 409,
+    "no-password": 409,
+    "oidc-unreachable": 502,
 }
 """Codes with a more telling status than that of their class."""
 _HTTP: Final = {

@@ -10,7 +10,7 @@ from typing import Any, Final
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from chopmark.api.identity import CALLER, ROLES, Caller, Role
+from chopmark.api.identity import CALLER, ROLES, Barred, Caller, Role
 from chopmark.api.limits import ApiLimits
 from chopmark.api.ports import Gateway
 from chopmark.api.posts import Answer, Handler
@@ -22,7 +22,6 @@ _VERIFIER: Final[_Roles] = frozenset({"verifier"})
 _AUDITOR: Final[_Roles] = frozenset({"auditor"})
 _OPERATOR: Final[_Roles] = frozenset({"operator"})
 _READERS: Final = _VERIFIER | _AUDITOR
-_WHERE: Final = "an operator gives roles in the gateway's configuration"
 
 TABLE: Final[Mapping[str, _Roles]] = {
     "/v1/attestations": _ISSUER,
@@ -56,6 +55,17 @@ TABLE: Final[Mapping[str, _Roles]] = {
     "/v1/roster/versions": _OPERATOR,
     "/v1/roster/pin": _OPERATOR,
     "/v1/roster": ROLES,
+    "/v1/accounts": _OPERATOR,
+    "/v1/accounts/add": _OPERATOR,
+    "/v1/accounts/password": _OPERATOR,
+    "/v1/accounts/remove": _OPERATOR,
+    "/v1/accounts/unlock": _OPERATOR,
+    "/v1/sessions": _OPERATOR,
+    "/v1/sessions/end": _OPERATOR,
+    "/v1/session": ROLES,
+    "/v1/session/password": ROLES,
+    "/v1/session/oidc": ROLES,
+    "/v1/session/oidc/callback": ROLES,
     "/v1/status": ROLES,
     "/v1/peers": ROLES,
     "/v1/replicas": ROLES,
@@ -68,6 +78,19 @@ TABLE: Final[Mapping[str, _Roles]] = {
     "/witness/{origin_hash}/checkpoint": ROLES,
 }
 """By path, as Litestar has it; any of the roles will do."""
+SIGN_IN: Final = frozenset({"/v1/session", "/v1/session/oidc", "/v1/session/oidc/callback"})
+"""Open to everybody at the page's listener: what it takes to sign in."""
+OPEN: Final = frozenset(
+    {
+        "/v1/verifications",
+        "/v1/documents/{algorithm}/{digest}",
+        "/v1/policy",
+        "/v1/roster",
+        "/v1/peers",
+        "/v1/status",
+    }
+)
+"""Open without signing in to the networks that `[api.page] open_to` names."""
 METERED: Final = frozenset(
     {
         "/v1/attestations",
@@ -83,18 +106,26 @@ def admit(path: str) -> None:
     """Let the caller do what the route at `path` does, or say why not.
 
     Raises:
-        ForbiddenError: what bars the caller (`no-client-certificate`, `unknown-client` …), or
+        ForbiddenError: what bars the caller (`no-client-certificate`, `sign-in-needed` …), or
             `role-missing`.
         TryAgainError: `rate-limited`.
     """
     caller = CALLER.get()
     if caller.barred is not None:
-        code, message, hint = caller.barred
-        raise ForbiddenError(code, message, hint=hint)
+        _admit_barred(caller, caller.barred, path)
+        return
     needed = TABLE.get(path, _OPERATOR)
     if needed.isdisjoint(caller.roles):
         raise _role_missing(caller, needed)
     if caller.bucket is not None and path in METERED:
+        caller.bucket.take()
+
+
+def _admit_barred(caller: Caller, barred: Barred, path: str) -> None:
+    """Let one in who may do nothing but what is open; nobody knows who it is, so all is counted."""
+    if path not in caller.open:
+        raise ForbiddenError(barred.code, barred.message, hint=barred.hint)
+    if caller.bucket is not None and path not in SIGN_IN:
         caller.bucket.take()
 
 
@@ -108,7 +139,7 @@ def check_kind(kind: str) -> None:
     if not caller.may_issue(kind):
         granted = ", ".join(sorted(caller.kinds))
         message = f"{caller.client} may not have documents of the kind {kind[:40]!r} attested"
-        hint = f"it may: {granted}; {_WHERE} ({caller.block})"
+        hint = f"it may: {granted}; an operator gives kinds {caller.where}"
         raise ForbiddenError("kind-not-granted", message, hint=hint)
 
 
@@ -150,4 +181,5 @@ def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -
 def _role_missing(caller: Caller, needed: _Roles) -> ForbiddenError:
     words = " or ".join(sorted(needed))
     message = f"{caller.client} may not do this: it lacks the role {words}"
-    return ForbiddenError("role-missing", message, hint=f"{_WHERE} ({caller.block})")
+    hint = f"an operator gives roles {caller.where}"
+    return ForbiddenError("role-missing", message, hint=hint)

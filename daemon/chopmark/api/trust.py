@@ -111,10 +111,11 @@ class Trust:
             self.material = await asyncio.to_thread(read_material, self._files, _Handshake)
         except ConfigurationError as error:
             self._wrong = error
-            _log.error("[api.tls] goes on with what it had: %s", error)
+            _log.error("%s goes on with what it had: %s", self._files.section, error)
         else:
             self._wrong = None
-            _log.info("[api.tls] has new files: our certificate is %s", self.material.own)
+            own = self.material.own
+            _log.info("%s has new files: our certificate is %s", self._files.section, own)
 
     def lapsed(self, certificate: Certificate, met: Material) -> Problem | None:
         """Why a certificate that was good at its handshake is so no more.
@@ -139,11 +140,12 @@ class Trust:
             found.append(("tls-files-wrong", self._wrong.message, self._wrong.hint))
         if now > own.not_after - NOTICE:
             when = "has expired at" if now > own.not_after else "expires at"
-            message = f"the certificate of [api.tls] ({own}) {when} {_time(own.not_after)}"
+            whose = f"the certificate of {self._files.section}"
+            message = f"{whose} ({own}) {when} {_time(own.not_after)}"
             found.append(("tls-certificate-expiring", message, "put a new one in place"))
         if due is not None and now > due[0]:
             when = "since" if now > due[1] else "from"
-            message = f"a list of [api.tls] crl is out of date {when} {_time(due[1])}"
+            message = f"a list of {self._files.section} crl is out of date {when} {_time(due[1])}"
             hint = "fetch the CA's newest list: without it none of its certificates is taken"
             found.append(("tls-crl-expiring", message, hint))
         return [{"code": code, "message": text, "hint": hint} for code, text, hint in found]

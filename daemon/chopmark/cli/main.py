@@ -95,6 +95,18 @@ GROUPS: Final = {
         "Make keys before officers, step by step, with a protocol that they sign.",
         {"init": "ceremony:initialise", "rotate": "ceremony:rotate", "check": "ceremony:check"},
     ),
+    "account": (
+        "People who sign in at the gateway's page: their accounts and sessions.",
+        {
+            "list": "account:list_accounts",
+            "add": "account:add",
+            "password": "account:password",
+            "unlock": "account:unlock",
+            "remove": "account:remove",
+            "sessions": "account:sessions",
+            "sign-out": "account:sign_out",
+        },
+    ),
     "witness": (
         "Cosign logs that are no member's, for anybody (C2SP tlog-witness).",
         {"init": "witness:initialise", "floor": "witness:floor"},

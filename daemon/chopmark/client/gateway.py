@@ -1,7 +1,7 @@
 """The gateway as a Python object: attest, verify, revoke and look."""
 
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import quote
 
@@ -287,6 +287,38 @@ class GatewayClient:
         """Destroy a key in the gateway's token that nobody has a claim to, for good."""
         body = {"label": label, "fingerprint": fingerprint}
         return read_objects(self._http.post_json("/v1/keys/destroy", body))
+
+    def accounts(self) -> list[Json]:
+        """The accounts of people who sign in at the gateway's page."""
+        return read_objects(self._http.get_json("/v1/accounts"))
+
+    def add_account(
+        self, name: str, password: str, roles: Sequence[str], kinds: Sequence[str]
+    ) -> list[Json]:
+        """Make an account; by a unix socket only, as for the next three."""
+        body = {"name": name, "password": password, "roles": list(roles), "kinds": list(kinds)}
+        return read_objects(self._http.post_json("/v1/accounts/add", body))
+
+    def set_password(self, name: str, password: str) -> list[Json]:
+        """Give an account another password; its sessions end."""
+        body = {"name": name, "password": password}
+        return read_objects(self._http.post_json("/v1/accounts/password", body))
+
+    def remove_account(self, name: str) -> list[Json]:
+        """Take an account away; its sessions end."""
+        return read_objects(self._http.post_json("/v1/accounts/remove", {"name": name}))
+
+    def unlock_account(self, name: str) -> Json:
+        """Let an account, or an address, be tried again after wrong passwords."""
+        return read_object(self._http.post_json("/v1/accounts/unlock", {"name": name}))
+
+    def sessions(self) -> list[Json]:
+        """The sessions of people who are signed in at the gateway's page."""
+        return read_objects(self._http.get_json("/v1/sessions"))
+
+    def end_sessions(self, client: str) -> Json:
+        """End all sessions of one of them, such as `user anna`."""
+        return read_object(self._http.post_json("/v1/sessions/end", {"client": client}))
 
     def export(self) -> Json:
         """Who the gateway is, and its public keys, for other gateways' configuration."""

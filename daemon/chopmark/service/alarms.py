@@ -13,5 +13,6 @@ CODES: Final = (
     *("clock-wrong", "peer-clock", "peer-protocol"),
     *("roster-expiring", "roster-expired", "roster-conflict", "roster-newer", "roster-stale"),
     *("tls-files-wrong", "tls-certificate-expiring", "tls-crl-expiring"),
+    "sign-in-locked",
     "audit-waiting",
 )

@@ -5,16 +5,17 @@
 3. `[[api.client]]` goes with `[api.tls]`. Names and subjects are there once; a role is given, and
    kinds are kinds.
 4. `[[api.user]]` names a user or a group, each once.
+5. `[api.page]` keeps the rules of `config_page`, and so does `[api.oidc]`.
 """
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Final
 
-from chopmark.core.member import check_kinds
-from chopmark.service.config_model import Api, ApiClient, ApiTls, ApiUser
-from chopmark.service.config_tree import apply_check, wrong_value
+from chopmark.service.config_doors import check_absolute, check_grant, is_loopback, parse_listen
+from chopmark.service.config_model import Api, ApiTls, ApiUser
+from chopmark.service.config_page import check_page
+from chopmark.service.config_tree import wrong_value
 
 MAX_SOCKET_PATH: Final = 107
 """Bytes: sun_path of unix(7) has 108 with the closing NUL."""
@@ -23,7 +24,6 @@ MAX_SUBJECT: Final = 64
 MAX_CLIENTS: Final = 256
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9.-]{0,31}", re.ASCII)
 _ACCOUNT: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.@$-]{0,63}", re.ASCII)
-_LISTEN: Final = re.compile(r"(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):([1-9][0-9]{0,4})", re.ASCII)
 
 
 def check_api(api: Api) -> None:
@@ -41,39 +41,13 @@ def check_api(api: Api) -> None:
         raise wrong_value("api.listen", "not a loopback address with a port", hint=hint)
     if api.tls is not None:
         _check_tls(api.tls, api.listen)
+    check_page(api)
     _check_clients(api)
     _check_users(api.user)
 
 
-def check_absolute(where: str, path: Path) -> None:
-    """Refuse a path that is not absolute, or does not print.
-
-    Raises:
-        ConfigurationError: `config-value`.
-    """
-    if not path.is_absolute() or not str(path).isprintable():
-        raise wrong_value(where, f"not an absolute path: {str(path)!r}")
-
-
-def is_loopback(listen: str) -> bool:
-    """Whether this is a loopback address with a port."""
-    address = _parse(listen)
-    return address is not None and address.is_loopback
-
-
-def _parse(listen: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address, if there is one with a port behind it."""
-    found = _LISTEN.fullmatch(listen)
-    if not found or int(found[3]) > 65535:
-        return None
-    try:
-        return ipaddress.ip_address(found[1] or found[2])
-    except ValueError:
-        return None
-
-
 def _check_tls(tls: ApiTls, plain: str | None) -> None:
-    if _parse(tls.listen) is None:
+    if parse_listen(tls.listen) is None:
         hint = "such as 0.0.0.0:8443, [::]:8443, or one address of this machine"
         raise wrong_value("api.tls.listen", "not an address with a port", hint=hint)
     if tls.listen == plain:
@@ -105,7 +79,7 @@ def _check_clients(api: Api) -> None:
             raise wrong_value(f"{where}.subject", "the same as one before it")
         names.add(client.name)
         subjects.add(subject)
-        _check_grant(where, client)
+        check_grant(where, client)
 
 
 def _check_users(users: tuple[ApiUser, ...]) -> None:
@@ -122,11 +96,4 @@ def _check_users(users: tuple[ApiUser, ...]) -> None:
         if (key, name) in seen:
             raise wrong_value(f"{where}.{key}", "the same as one before it")
         seen.add((key, name))
-        _check_grant(where, user)
-
-
-def _check_grant(where: str, grant: ApiClient | ApiUser) -> None:
-    if not grant.roles or len(set(grant.roles)) < len(grant.roles):
-        hint = "of issuer, verifier, auditor and operator, at least one, each once"
-        raise wrong_value(f"{where}.roles", "not a list of roles", hint=hint)
-    apply_check(f"{where}.kinds", check_kinds, grant.kinds)
+        check_grant(where, user)

@@ -19,7 +19,8 @@ import re
 from typing import Final
 
 from chopmark.core.member import check_kind
-from chopmark.service.config_api import check_absolute, check_api, is_loopback
+from chopmark.service.config_api import check_api
+from chopmark.service.config_doors import check_absolute, is_loopback
 from chopmark.service.config_model import (
     Broker,
     BrokerTls,

@@ -158,6 +158,86 @@ class ApiUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     ] = None
 
 
+class ApiPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[api.page]`: the page for people, by HTTPS, at a listener of its own."""
+
+    listen: Annotated[str, Meta(description="an address of this machine and a port")]
+    certificate: Annotated[
+        Path | None,
+        Meta(
+            description="PEM file, as in [api.tls]; none: the certificate of [api.tls]",
+            examples=["/etc/chopmark/tls/page.pem"],
+        ),
+    ] = None
+    key: Annotated[
+        Path | None,
+        Meta(
+            description="PEM file: its private key; its owner alone may open it",
+            examples=["/etc/chopmark/tls/page.key"],
+        ),
+    ] = None
+    open_to: Annotated[
+        tuple[str, ...],
+        Meta(description="networks that may verify without signing in, such as 10.1.2.0/24"),
+    ] = ()
+    open_rate: Annotated[Rate, Meta(description="requests a second of each of these networks")] = 50
+    idle: Annotated[
+        int, Meta(description="seconds without a person's request after which a session ends")
+    ] = 900
+    longest: Annotated[
+        int, Meta(description="seconds after which a session ends whatever happens")
+    ] = 36_000
+
+    @property
+    def listen_address(self) -> tuple[str, int]:
+        """Host and port of `listen`, for a checked configuration."""
+        return _address(self.listen)
+
+
+class OidcGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[[api.oidc.group]]`: what those of a group of the OpenID provider's may do."""
+
+    name: Annotated[str, Meta(description="the group, as the claim has it")]
+    roles: Annotated[
+        Roles, Meta(description="what they may do: issuer, verifier, auditor, operator")
+    ]
+    kinds: Annotated[
+        Kinds, Meta(description='kinds that they may have attested; ["*"] stands for all')
+    ] = ("*",)
+
+
+class ApiOidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[api.oidc]`: the bank's OpenID provider, at which people sign in to the page."""
+
+    issuer: Annotated[str, Meta(description="its issuer identifier, an HTTPS URL")]
+    client_id: Annotated[str, Meta(description="name of this gateway there")]
+    address: Annotated[
+        str,
+        Meta(description="the page as people open it; /v1/session/oidc/callback is registered"),
+    ]
+    secret_credential: Annotated[
+        str | None,
+        Meta(
+            description="file name of our secret there, in $CREDENTIALS_DIRECTORY; none: no secret",
+            examples=["oidc-secret"],
+        ),
+    ] = None
+    scope: Annotated[str, Meta(description="what is asked for; openid is part of it")] = (
+        "openid profile"
+    )
+    claim: Annotated[str, Meta(description="claim of the ID token that names the groups")] = (
+        "groups"
+    )
+    ca: Annotated[
+        Path | None,
+        Meta(
+            description="PEM file: CAs of the provider's certificate; none: those of the system",
+            examples=["/etc/chopmark/oidc-ca.pem"],
+        ),
+    ] = None
+    group: tuple[OidcGroup, ...] = ()
+
+
 class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[api]`: where the HTTP API listens, and who may do what there."""
 
@@ -172,6 +252,8 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         ),
     ] = None
     tls: ApiTls | None = None
+    page: ApiPage | None = None
+    oidc: ApiOidc | None = None
     client: tuple[ApiClient, ...] = ()
     user: tuple[ApiUser, ...] = ()
 

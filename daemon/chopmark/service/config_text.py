@@ -9,7 +9,7 @@ from typing import Final, get_args
 import msgspec
 
 from chopmark.core.member import Member
-from chopmark.service.config_model import Broker, Config, Peer
+from chopmark.service.config_model import ApiOidc, Broker, Config, Peer
 
 HEADER: Final = """\
 # Configuration of one chopmark gateway; docs/configuration.md says more about each key.
@@ -48,6 +48,8 @@ def render_config(config: Config) -> str:
         _section("[hsm]", config.hsm),
         _section("[api]", config.api),
         *([] if config.api.tls is None else [_section("[api.tls]", config.api.tls)]),
+        *([] if config.api.page is None else [_section("[api.page]", config.api.page)]),
+        *_oidc(config.api.oidc),
         *(_section("[[api.client]]", client) for client in config.api.client),
         *(_section("[[api.user]]", user) for user in config.api.user),
         _section("[metrics]", config.metrics),
@@ -103,6 +105,14 @@ def _broker(broker: Broker) -> list[str]:
     """The section of a broker, and that of its TLS: as a comment where it has none."""
     tls = TLS_EXAMPLE if broker.tls is None else _section("[broker.tls]", broker.tls)
     return [_section("[[broker]]", broker), tls]
+
+
+def _oidc(oidc: ApiOidc | None) -> list[str]:
+    """The section of the OpenID provider, and those of its groups, if there is one."""
+    if oidc is None:
+        return []
+    groups = [_section("[[api.oidc.group]]", group) for group in oidc.group]
+    return [_section("[api.oidc]", oidc), *groups]
 
 
 def _is_blocks(kind: object) -> bool:

@@ -18,6 +18,7 @@ from chopmark.service.config_model import Config
 DIRECTORY_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
 MAX_PIN: Final = 255
 """Bytes: more than any token takes."""
+_WORDS: Final = {"pin": "PIN", "secret": "secret"}
 
 
 class PinSource:
@@ -81,44 +82,61 @@ def read_pin(config: Config) -> str:
     if hsm.pin == "file":
         path, closed = hsm.pin_file or Path(), stat.S_IRWXG | stat.S_IRWXO
     else:
-        path, closed = _locate(hsm.pin_credential), stat.S_IRWXO
+        path, closed = _locate(hsm.pin_credential, "PIN for the HSM"), stat.S_IRWXO
+    return _read_line(path, closed, "pin")
+
+
+def read_secret(name: str) -> str:
+    """Read the secret of the OpenID client from a credential, as `read_pin` does.
+
+    Raises:
+        ConfigurationError: `secret-missing`, `secret-exposed`, `secret-malformed`.
+    """
+    path = _locate(name, "secret for the OpenID provider", "secret")
+    return _read_line(path, stat.S_IRWXO, "secret")
+
+
+def _read_line(path: Path, closed: int, kind: str) -> str:
+    what = _WORDS[kind]
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
-            _check_mode(path, os.fstat(descriptor).st_mode, closed)
+            _check_mode(path, os.fstat(descriptor).st_mode, closed, kind)
             data = file.read(MAX_PIN + 3)
     except OSError as error:
-        raise _missing(f"cannot read the PIN's file {path}: {error.strerror}") from error
+        message = f"cannot read the {what}'s file {path}: {error.strerror}"
+        raise _missing(message, kind) from error
     pin = _decode(data)
     if pin is None:
         message = f"{path} does not hold one line of 1 to {MAX_PIN} bytes"
         hint = "write it with printf '%s', without a line ending of another system"
-        raise ConfigurationError("pin-malformed", message, hint=hint)
+        raise ConfigurationError(f"{kind}-malformed", message, hint=hint)
     return pin
 
 
-def _locate(name: str) -> Path:
+def _locate(name: str, what: str, kind: str = "pin") -> Path:
     directory = os.environ.get(DIRECTORY_VARIABLE)
     if not directory:
-        raise _missing(f"no PIN for the HSM: {DIRECTORY_VARIABLE} is not set")
+        raise _missing(f"no {what}: {DIRECTORY_VARIABLE} is not set", kind)
     return Path(directory) / name
 
 
-def _missing(message: str) -> ConfigurationError:
+def _missing(message: str, kind: str) -> ConfigurationError:
     hint = (
         "the unit's LoadCredential= provides it (systemd/README.md);"
-        f" by hand, set {DIRECTORY_VARIABLE} to the folder of the PIN's file"
+        f" by hand, set {DIRECTORY_VARIABLE} to the folder of the {_WORDS[kind]}'s file"
     )
-    return ConfigurationError("pin-missing", message, hint=hint)
+    return ConfigurationError(f"{kind}-missing", message, hint=hint)
 
 
-def _check_mode(path: Path, mode: int, closed: int) -> None:
+def _check_mode(path: Path, mode: int, closed: int, kind: str) -> None:
     """A credential's group bits are let pass: systemd shows the mask of an ACL there."""
     if not stat.S_ISREG(mode):
-        raise _missing(f"the PIN's file {path} is not a regular file")
+        raise _missing(f"the {_WORDS[kind]}'s file {path} is not a regular file", kind)
     if mode & closed:
-        message = f"others than its owner may open the PIN's file {path}"
-        raise ConfigurationError("pin-exposed", message, hint=f"chmod 0400 {path}; change the PIN")
+        message = f"others than its owner may open the {_WORDS[kind]}'s file {path}"
+        hint = f"chmod 0400 {path}; change the {_WORDS[kind]}"
+        raise ConfigurationError(f"{kind}-exposed", message, hint=hint)
 
 
 def _decode(data: bytes) -> str | None:

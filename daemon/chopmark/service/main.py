@@ -18,6 +18,9 @@ from chopmark.api.listeners import Doors
 from chopmark.api.metrics import LIMITS, create_metrics_app
 from chopmark.api.refusals import quieten
 from chopmark.api.server import serve
+from chopmark.api.signin.page_door import PageDoor
+from chopmark.api.signin.routes import make_signin_routes
+from chopmark.api.signin.visits import Strangers
 from chopmark.core.errors import ChopmarkError
 from chopmark.service.access import TokenAccess, open_access
 from chopmark.service.audit_book import Book
@@ -30,6 +33,7 @@ from chopmark.service.standing import Left
 from chopmark.service.wiring import Parts, build
 
 LOG: Final = logging.getLogger("chopmark")
+_PAGE: Final = "the page is served"
 SETTLE: Final = 5.0
 """Seconds to wait at start until attesting works, before we say that we are up without it."""
 STATUS_PAUSE: Final = 5.0
@@ -64,7 +68,7 @@ async def _main(config: Config, fingerprint: str = "") -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     doors, access = Doors(), open_access(config)
-    entrance = await asyncio.to_thread(open_entrance, config.api)
+    entrance = await asyncio.to_thread(open_entrance, config)
     before: Left | None = None
     try:
         while not stopped.is_set():
@@ -95,8 +99,8 @@ async def _run_parts(
         parts = await build(config, stack, access)
         parts.auditing.fingerprint = fingerprint
         parts.standing.before = before
-        if entrance.trust is not None:
-            parts.report.more_alarms = entrance.trust.alarms
+        parts.report.more_alarms = entrance.alarms
+        entrance.desk.audit = parts.auditing
         settle()
         stack.enter_context(quieten(parts.refusals))
         async with asyncio.TaskGroup() as tasks:
@@ -146,9 +150,12 @@ def _start(
         "event-loop-lag": parts.lag.run(),
         "health": health.run(),
         "watchdog": feed_watchdog(lambda: health.good),
+        "sessions": entrance.desk.watch(),
     }
     if entrance.trust is not None:
         jobs["tls-files"] = entrance.trust.watch()
+    if entrance.page is not None:
+        jobs["page-files"] = entrance.page.watch()
     if parts.syslog is not None:
         jobs["audit-syslog"] = parts.syslog.run()
     if config.metrics.listen_address is not None:
@@ -161,14 +168,24 @@ async def _serve_api(config: Config, parts: Parts, doors: Doors, entrance: Entra
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE):
                 await parts.standing.settled()
-    more = [*parts.routes, *make_audit_routes(Book(parts.log, parts.auditing))]
+    more = [
+        *parts.routes,
+        *make_audit_routes(Book(parts.log, parts.auditing)),
+        *make_signin_routes(entrance.desk, parts.gateway),
+    ]
     app, api = create_app(parts.gateway, more=more), config.api
-    door = partial(serve, app, refusals=parts.refusals, doors=doors, callers=entrance.callers)
+    door = partial(serve, refusals=parts.refusals, doors=doors)
     async with asyncio.TaskGroup() as servers:
-        servers.create_task(door(api.socket, api.listen_address), name="api plain")
+        plain = door(app, api.socket, api.listen_address, callers=entrance.callers)
+        servers.create_task(plain, name="api plain")
         if api.tls is not None:
-            secured = door(None, api.tls.listen_address, trust=entrance.trust)
+            where, known = api.tls.listen_address, entrance.callers
+            secured = door(app, None, where, callers=known, trust=entrance.trust)
             servers.create_task(secured, name="api tls")
+        if api.page is not None:
+            page, where = PageDoor(app, entrance.visitors), api.page.listen_address
+            people = door(page, None, where, callers=Strangers(), trust=entrance.page, name=_PAGE)
+            servers.create_task(people, name="api page")
 
 
 def _serve_metrics(

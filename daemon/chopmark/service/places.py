@@ -34,6 +34,11 @@ def pending_path(state: Path) -> Path:
     return state / "init.pending"
 
 
+def accounts_path(state: Path) -> Path:
+    """Who signs in at the page with a password."""
+    return state / "accounts.json"
+
+
 def token_folder(state: Path) -> Path:
     """What is kept about the token, beside it: see `token_book`."""
     return state / "hsm"

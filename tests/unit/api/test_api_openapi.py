@@ -13,6 +13,7 @@ import pytest
 from chopmark.api.app import create_app
 from chopmark.api.audit import make_audit_routes
 from chopmark.api.events import Events, make_events_route
+from chopmark.api.signin.routes import make_signin_routes
 from chopmark.api.spec.build import OPERATIONS, build
 from chopmark.api.spec.fields import ABOUT
 from chopmark.api.spec.model import NDJSON, PROBLEM
@@ -51,6 +52,7 @@ def served_routes() -> set[tuple[str, str]]:
         *make_witness_routes(nothing, gateway),  # type: ignore[arg-type]
         make_events_route(Events("run", dict)),
         make_tile_route(nothing),  # type: ignore[arg-type]
+        *make_signin_routes(nothing, gateway),  # type: ignore[arg-type]
     ]
     app = create_app(gateway, more=more).routes
     found = set()

@@ -13,6 +13,7 @@ from chopmark.api.audit import make_audit_routes
 from chopmark.api.identity import ANY_KIND, CALLER, ROLES, Caller, Role
 from chopmark.api.rates import Bucket
 from chopmark.api.roles import METERED, TABLE, admit, check_kind
+from chopmark.api.signin.routes import make_signin_routes
 from chopmark.api.submissions import make_witness_routes
 from chopmark.api.tiles import make_tile_route
 from chopmark.core.errors import ForbiddenError
@@ -36,7 +37,8 @@ def routes() -> set[str]:
     gateway = FakeGateway()
     witness = make_witness_routes(None, gateway)  # type: ignore[arg-type]
     audit = make_audit_routes(None)  # type: ignore[arg-type]
-    more = [make_tile_route(None), *witness, *audit]  # type: ignore[arg-type]
+    signing = make_signin_routes(None, gateway)  # type: ignore[arg-type]
+    more = [make_tile_route(None), *witness, *audit, *signing]  # type: ignore[arg-type]
     return {route.path_format for route in create_app(gateway, more=more).routes.routes}
 
 

@@ -120,3 +120,23 @@ def test_user_that_the_system_does_not_know(door: Door) -> None:
 def test_door_that_nobody_may_use(door: Door) -> None:
     door.more = ""
     assert door.codes() == ["no-clients"]
+
+
+def test_certificate_of_the_page_is_looked_at_too(door: Door) -> None:
+    page = door.ca.issue("page", -1 * DAY, hosts=[HOST])
+    door.more += f"""
+[api.page]
+listen = "127.0.0.1:8444"
+certificate = "{page.certificate}"
+key = "{page.key}"
+"""
+    assert door.codes() == ["tls-certificate-expired"]
+    page.key.chmod(0o644)
+    assert door.codes() == ["tls-exposed"]
+
+
+def test_page_with_the_certificate_of_the_machines_door_is_told_of_once(door: Door) -> None:
+    door.more += '[api.page]\nlisten = "127.0.0.1:8444"\n'
+    assert door.codes() == []
+    door.own = door.ca.issue("gateway", -1 * DAY, hosts=[HOST])
+    assert door.codes() == ["tls-certificate-expired"]

@@ -7,13 +7,16 @@ from typing import Any, Final
 import msgspec
 
 import chopmark
-from chopmark.api.spec import operating, watching, working
+from chopmark.api.spec import operating, signing, watching, working
 from chopmark.api.spec.examples import PROBLEM as PROBLEM_EXAMPLE
 from chopmark.api.spec.fields import ABOUT, DEMANDS, PATH
 from chopmark.api.spec.model import EVENTS, EVERYWHERE, NDJSON, PROBLEM, Content, Operation, merge
 from chopmark.api.spec.shapes import Problem
 
-OPERATIONS: Final = (*working.OPERATIONS, *watching.OPERATIONS, *operating.OPERATIONS)
+OPERATIONS: Final = (
+    *(*working.OPERATIONS, *watching.OPERATIONS),
+    *(*operating.OPERATIONS, *signing.OPERATIONS),
+)
 _ABOUT: Final = (
     "Takes and gives digests, never documents. docs/api.md says what each route is for, and what "
     "each code of a problem means. Answers may get more fields: pass over what you do not know."

@@ -184,3 +184,46 @@ PROBLEM: Final[dict[str, Any]] = {
     "code": "malformed-request",
     "hint": "see docs/api.md for the fields of this route",
 }
+
+SESSION: Final = {
+    "signed_in": True,
+    "client": "user anna",
+    "name": "anna",
+    "by": "password",
+    "roles": ["verifier"],
+    "kinds": ["*"],
+    "csrf": "5f0c" * 16,
+    "idle_seconds": 900,
+    "left_seconds": 35_940,
+    "methods": ["password"],
+    "reason": None,
+}
+STRANGER: Final = {
+    "signed_in": False,
+    "client": None,
+    "name": None,
+    "by": None,
+    "roles": [],
+    "kinds": [],
+    "csrf": None,
+    "idle_seconds": None,
+    "left_seconds": None,
+    "methods": ["password"],
+    "reason": "session-ended",
+}
+ACCOUNT: Final = {
+    "name": "anna",
+    "roles": ["verifier"],
+    "kinds": ["*"],
+    "changed": "2026-11-22T13:00:00.000Z",
+    "sessions": 1,
+    "locked_seconds": 0,
+}
+SIGNED_IN: Final = {
+    "client": "user anna",
+    "name": "anna",
+    "by": "password",
+    "address": "10.1.2.3",
+    "age_seconds": 60,
+    "idle_seconds": 3,
+}

@@ -89,8 +89,11 @@ def merge(*groups: Problems) -> Problems:
 
 
 EVERYWHERE: Final[Problems] = {
-    401: ("no-client-certificate", "certificate-expired", "certificate-revoked"),
-    403: ("foreign-host", "foreign-origin", "unknown-client", "role-missing"),
+    401: (
+        *("no-client-certificate", "certificate-expired", "certificate-revoked"),
+        *("sign-in-needed", "session-ended"),
+    ),
+    403: ("foreign-host", "foreign-origin", "unknown-client", "role-missing", "csrf-token-wrong"),
     429: ("too-many-connections",),
     500: ("internal-error",),
     503: ("overloaded", "stopping", "certificate-recheck"),

@@ -13,7 +13,7 @@ from chopmark.service.checks.finding import Finding, Scene
 
 def check_doors(scene: Scene) -> Iterator[Finding]:
     """See whether the daemon can listen, or, where it runs, whether this user may connect."""
-    path, tls = scene.config.api.socket, scene.config.api.tls
+    path, tls, page = scene.config.api.socket, scene.config.api.tls, scene.config.api.page
     if scene.status is not None or scene.locked:
         return
     if not path.parent.is_dir():
@@ -27,6 +27,7 @@ def check_doors(scene: Scene) -> Iterator[Finding]:
     for name, address in (
         ("api.listen", scene.config.api.listen_address),
         ("api.tls.listen", None if tls is None else tls.listen_address),
+        ("api.page.listen", None if page is None else page.listen_address),
         ("metrics.listen", scene.config.metrics.listen_address),
     ):
         if address is not None:

@@ -1,4 +1,4 @@
-"""Who may come in at the API: accounts of `[[api.user]]`, and the files of `[api.tls]`.
+"""Who may come in at the API: users of `[[api.user]]`, the files of `[api.tls]` and `[api.page]`.
 
 Codes: `config-value` (there is no such user or group); `tls-missing`, `tls-exposed`,
 `tls-malformed`, `tls-mismatch`; `tls-certificate-expired`, `tls-not-yet`, `tls-server-use`,
@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from chopmark.api.certificates import read_chains
+from chopmark.api.certificates import TlsFiles, read_chains
 from chopmark.core.errors import ConfigurationError
-from chopmark.service.callers import open_entrance, tls_files
+from chopmark.service.callers import open_doors, page_files, tls_files
 from chopmark.service.checks.finding import Finding, Scene
 from chopmark.service.config_model import ApiTls
 
@@ -26,7 +26,7 @@ def check_entrance(scene: Scene) -> Iterator[Finding]:
     """Read what the daemon reads, and look at what it leaves to clients to find out."""
     api = scene.config.api
     try:
-        open_entrance(api)
+        open_doors(api)
     except ConfigurationError as error:
         yield Finding.of(error, "see docs/configuration.md")
         return
@@ -34,20 +34,28 @@ def check_entrance(scene: Scene) -> Iterator[Finding]:
         finding = "[api.tls] listens, and no [[api.client]] may come in"
         yield Finding("no-clients", finding, "name your programs: docs/api.md", "warning")
     if api.tls is not None:
-        yield from _check_tls(api.tls, datetime.fromtimestamp(scene.now / 1000, UTC))
+        yield from _check_tls(api.tls, _now(scene))
+    if api.page is not None and api.page.certificate is not None:  # else it is that of [api.tls]
+        files = page_files(api, api.page)
+        yield from _check_own(files, read_chains(files).own, _now(scene))
+
+
+def _now(scene: Scene) -> datetime:
+    return datetime.fromtimestamp(scene.now / 1000, UTC)
 
 
 def _check_tls(tls: ApiTls, now: datetime) -> Iterator[Finding]:
-    chains = read_chains(tls_files(tls))
-    yield from _check_own(tls, chains.own, now)
+    files = tls_files(tls)
+    chains = read_chains(files)
+    yield from _check_own(files, chains.own, now)
     for one in chains.authorities:
         yield from _check_authority(tls, one, now)
     if tls.crl is not None:
         yield from _check_lists(tls, chains.authorities, chains.lists, now)
 
 
-def _check_own(tls: ApiTls, own: x509.Certificate, now: datetime) -> Iterator[Finding]:
-    ours = f"the certificate of [api.tls], {tls.certificate},"
+def _check_own(files: TlsFiles, own: x509.Certificate, now: datetime) -> Iterator[Finding]:
+    ours = f"the certificate of {files.section}, {files.certificate},"
     if now > own.not_valid_after_utc:
         finding = f"{ours} has expired on {own.not_valid_after_utc:%Y-%m-%d}"
         yield Finding("tls-certificate-expired", finding, _RENEW)

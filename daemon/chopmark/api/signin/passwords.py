@@ -1,0 +1,125 @@
+"""Passwords, hashed by Argon2id (RFC 9106): one at a time, so that guessing costs little here.
+
+A hash takes `COST.memory` and a tenth of a second of one processor, which a branch box has two of.
+They are made one after the other, in a thread that gives way to all others; who comes while
+`QUEUE` wait is told to come again.
+"""
+
+import asyncio
+import os
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final, TypeVar
+from unicodedata import normalize
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from chopmark.core.errors import RefusedError, TryAgainError
+
+QUEUE: Final = 16
+LEAST: Final = 12
+"""Characters: NIST SP 800-63B asks for 8, and for 15 where nothing else protects."""
+MOST: Final = 256
+"""Characters."""
+_NICE: Final = 10
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a hash costs: passes, and KiB of memory. OWASP asks for 2 of 19 MiB at least."""
+
+    passes: int = 4
+    memory: int = 32 * 1024
+
+
+COST: Final = Cost()
+
+
+def check_password(password: str, name: str) -> None:
+    """Refuse a new password that is too short, too long, or the name.
+
+    Raises:
+        RefusedError: `weak-password`. The password is not in it.
+    """
+    length = len(password)
+    if not LEAST <= length <= MOST or not password.isprintable():
+        message = f"a password has {LEAST} to {MOST} characters that print"
+        raise RefusedError("weak-password", message, hint="take four words, for instance")
+    if len(set(password)) < 5 or name in password.lower():
+        message = "a password is not the name, and no character again and again"
+        raise RefusedError("weak-password", message, hint="take four words, for instance")
+
+
+class Hasher:
+    """Makes and checks hashes."""
+
+    def __init__(self, cost: Cost = COST) -> None:
+        self._argon = PasswordHasher(cost.passes, cost.memory, parallelism=1)
+        self._thread = ThreadPoolExecutor(1, "passwords", _give_way)
+        self._waiting = 0
+        self._decoy = ""
+
+    async def make(self, password: str) -> str:
+        """The hash of a password, with its salt and parameters.
+
+        Raises:
+            TryAgainError: `overloaded`.
+        """
+        return await self._run(lambda: self._argon.hash(_encode(password)))
+
+    async def check(self, known: str | None, password: str) -> bool:
+        """Whether a password is the one; without a hash it never is, and that takes as long.
+
+        Raises:
+            TryAgainError: `overloaded`.
+        """
+        return await self._run(lambda: self._check(known, password))
+
+    def is_outdated(self, known: str) -> bool:
+        """Whether a hash was made with other parameters than those of today."""
+        return self._argon.check_needs_rehash(known)
+
+    def _check(self, known: str | None, password: str) -> bool:
+        if not self._decoy:
+            self._decoy = self._argon.hash(secrets.token_bytes(16))
+        try:
+            self._argon.verify(known or self._decoy, _encode(password))
+        except (VerificationError, InvalidHashError):
+            return False
+        return known is not None
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if self._waiting >= QUEUE:
+            message = "too many people sign in at this moment"
+            raise TryAgainError("overloaded", message, hint="come again", retry_after=5)
+        self._waiting += 1
+        loop = asyncio.get_running_loop()
+        future = self._thread.submit(work)
+        # Not when we are cancelled: it is in the queue all the same.
+        future.add_done_callback(lambda _: _call(loop, self._leave))
+        return await asyncio.wrap_future(future)
+
+    def _leave(self) -> None:
+        self._waiting -= 1
+
+
+def _call(loop: asyncio.AbstractEventLoop, leave: Callable[[], None]) -> None:
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(leave)
+
+
+def _encode(password: str) -> bytes:
+    """As typed on any keyboard (RFC 8265: NFC); cut, for a longer one is nobody's."""
+    return normalize("NFC", password[: MOST + 1]).encode("utf-8", "surrogatepass")
+
+
+def _give_way() -> None:
+    """Let this thread have what time the others leave (Linux has a priority for each thread)."""
+    with suppress(OSError):  # a unit may forbid the call
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)

@@ -1,0 +1,51 @@
+"""Addresses, paths and grants as the tables about the doors of the API have them."""
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Final
+
+from chopmark.core.member import check_kinds
+from chopmark.service.config_model import ApiClient, ApiUser, OidcGroup
+from chopmark.service.config_tree import apply_check, wrong_value
+
+_LISTEN: Final = re.compile(r"(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):([1-9][0-9]{0,4})", re.ASCII)
+
+
+def check_absolute(where: str, path: Path) -> None:
+    """Refuse a path that is not absolute, or does not print.
+
+    Raises:
+        ConfigurationError: `config-value`.
+    """
+    if not path.is_absolute() or not str(path).isprintable():
+        raise wrong_value(where, f"not an absolute path: {str(path)!r}")
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether this is a loopback address with a port."""
+    address = parse_listen(listen)
+    return address is not None and address.is_loopback
+
+
+def parse_listen(listen: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address, if there is one with a port behind it."""
+    found = _LISTEN.fullmatch(listen)
+    if not found or int(found[3]) > 65535:
+        return None
+    try:
+        return ipaddress.ip_address(found[1] or found[2])
+    except ValueError:
+        return None
+
+
+def check_grant(where: str, grant: ApiClient | ApiUser | OidcGroup) -> None:
+    """Refuse roles or kinds that are none.
+
+    Raises:
+        ConfigurationError: `config-value`.
+    """
+    if not grant.roles or len(set(grant.roles)) < len(grant.roles):
+        hint = "of issuer, verifier, auditor and operator, at least one, each once"
+        raise wrong_value(f"{where}.roles", "not a list of roles", hint=hint)
+    apply_check(f"{where}.kinds", check_kinds, grant.kinds)
