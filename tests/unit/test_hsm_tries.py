@@ -36,6 +36,25 @@ def test_pin_that_was_refused_is_not_tried() -> None:
         _check_tries(token(USUAL), Unkept(refused="it is wrong"), ANY)
 
 
+def test_refusal_that_is_read_but_once_has_its_words() -> None:
+    """The book lies on a disk, which may fail at one look and not at the next."""
+
+    class Failing(Unkept):
+        looks = 0
+
+        @property
+        def refused(self) -> str | None:
+            self.looks += 1
+            return "the note of it cannot be read" if self.looks == 1 else None
+
+        @refused.setter
+        def refused(self, reason: str | None) -> None:
+            pass
+
+    with pytest.raises(PinRefusedError, match="cannot be read"):
+        _check_tries(token(USUAL), Failing(), ANY)
+
+
 @pytest.mark.parametrize(("unfinished", "flag"), [(5, USUAL), (0, TokenFlag.USER_PIN_COUNT_LOW)])
 def test_pin_is_tried_where_nothing_says_that_ours_was_wrong(
     unfinished: int, flag: TokenFlag

@@ -228,8 +228,8 @@ def _for_library(pin: Pin) -> object:
 
 
 def _check_tries(token: Token, book: TokenBook, profile: Profile) -> None:
-    if book.refused is not None:
-        raise PinRefusedError(book.refused)
+    if (refused := book.refused) is not None:  # it is on a disk, and may say another thing now
+        raise PinRefusedError(refused)
     if token.flags & TokenFlag.USER_PIN_LOCKED:
         raise PinRefusedError("the PIN is locked: too many wrong ones were tried")
     if token.flags & TokenFlag.USER_PIN_FINAL_TRY:
