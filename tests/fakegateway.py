@@ -304,6 +304,11 @@ class FakeGateway:
     def replicas(self) -> list[dict[str, Any]]:
         return [{"id": "sz-1", "size": 0, "frozen": None}]
 
+    def rates(self) -> dict[str, Any]:
+        none: list[int] = []
+        counts = {"recorded": none, "verified": none, "replicated": none}
+        return {"step_seconds": 60, "until": "2026-11-22T13:00:00.000Z", **counts}
+
     def not_ready(self) -> list[str]:
         return self.reasons
 

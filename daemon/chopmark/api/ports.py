@@ -328,6 +328,10 @@ class Gateway(Protocol):
         """What is held of each peer's log, as JSON (docs/api.md)."""
         ...
 
+    def rates(self) -> dict[str, Any]:
+        """How much was done each minute of the last day, as JSON (docs/api.md)."""
+        ...
+
     def not_ready(self) -> list[str]:
         """Why the gateway is not ready, in words; empty when it is."""
         ...

@@ -59,6 +59,7 @@ TABLE: Final[Mapping[str, _Roles]] = {
     "/v1/status": ROLES,
     "/v1/peers": ROLES,
     "/v1/replicas": ROLES,
+    "/v1/rates": ROLES,
     "/v1/policy": ROLES,
     "/v1/export": ROLES,
     "/v1/openapi.json": ROLES,
@@ -68,6 +69,8 @@ TABLE: Final[Mapping[str, _Roles]] = {
     "/witness/{origin_hash}/checkpoint": ROLES,
 }
 """By path, as Litestar has it; any of the roles will do."""
+PUBLIC: Final = frozenset({"/", "/page"})
+"""Paths for whoever gets at a door, known or not: the files of the page, which hold nothing."""
 METERED: Final = frozenset(
     {
         "/v1/attestations",
@@ -87,6 +90,8 @@ def admit(path: str) -> None:
             `role-missing`.
         TryAgainError: `rate-limited`.
     """
+    if path in PUBLIC:
+        return
     caller = CALLER.get()
     if caller.barred is not None:
         code, message, hint = caller.barred

@@ -56,6 +56,10 @@ class Reporter(Protocol):
         """Why the gateway is not ready."""
         ...
 
+    def rates(self) -> dict[str, Any]:
+        """How much was done, as JSON."""
+        ...
+
 
 class GatewayService:
     """Implements `api.ports.Gateway`."""
@@ -316,6 +320,10 @@ class GatewayService:
     def not_ready(self) -> list[str]:
         """Why the gateway is not ready."""
         return self._reporter.not_ready()
+
+    def rates(self) -> dict[str, Any]:
+        """How much was done each minute of the last day, as JSON."""
+        return self._reporter.rates()
 
     async def _hide(self, drafts: Sequence[Draft | Drafts], first: int, seconds: float) -> Hidden:
         if self.salts is None:

@@ -33,6 +33,7 @@ from chopmark.service.documents import Documents
 from chopmark.service.floors import tell_lost
 from chopmark.service.forks import Forks
 from chopmark.service.gateway import GatewayService
+from chopmark.service.history import History
 from chopmark.service.hsm import HsmService
 from chopmark.service.live import Live
 from chopmark.service.locking import lock_state
@@ -86,6 +87,7 @@ class Parts:
     rosters: Rosters
     live: Live
     salts: Salts
+    history: History
 
 
 async def build(config: Config, stack: AsyncExitStack, access: TokenAccess) -> Parts:
@@ -178,6 +180,7 @@ def _assemble(
         rosters=opened.rosters,
         live=overseeing.live,
         salts=issuing.salts,
+        history=overseeing.history,
     )
 
 

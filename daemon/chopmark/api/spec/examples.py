@@ -75,6 +75,13 @@ VERDICT: Final = {
     "attestations": [JUDGED],
     "pruned": [],
 }
+RATES: Final = {
+    "step_seconds": 60,
+    "until": AT,
+    "recorded": [120, 90],
+    "verified": [4, 7],
+    "replicated": [310, 288],
+}
 QUESTION: Final = {"digests": DIGESTS, "expect_issuer": "hk-1"}
 FOUND: Final = {
     "attestations": [
