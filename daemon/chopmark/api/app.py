@@ -17,6 +17,7 @@ from chopmark.api.evidence import read_evidence, release_fork
 from chopmark.api.guard import LocalOnly
 from chopmark.api.hsm import maintain_hsm, read_hsm, unlatch_hsm, unlock_hsm
 from chopmark.api.keys import activate_key, destroy_key, generate_key, read_keys, retire_key
+from chopmark.api.ledger import read_ledger
 from chopmark.api.limits import ApiLimits
 from chopmark.api.ports import Gateway
 from chopmark.api.posts import Handler, post_json
@@ -109,6 +110,7 @@ def create_app(
             read_hsm,
             read_proof_of,
             read_entries,
+            read_ledger,
             read_status,
             read_peers,
             read_replicas,

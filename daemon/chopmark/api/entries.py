@@ -68,6 +68,11 @@ def describe_entry(index: int, leaf: bytes) -> EntryOut:
     return EntryOut(index, name, leaf_hash(leaf).hex(), encode_base64(leaf), **fields)
 
 
+def describe_pruned(index: int, leaf: bytes) -> EntryOut:
+    """One whose body was removed here: its hash is left."""
+    return EntryOut(index, "pruned", leaf.hex(), "")
+
+
 def _type(entry: Entry) -> str:
     match entry:
         case Attestation():

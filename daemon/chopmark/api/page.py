@@ -69,7 +69,7 @@ async def _serve(files: Mapping[str, PageFile], path: str, scope: Scope, send: S
     found = files.get(path)
     if found is None:
         raise NotFoundException(detail="the page has no such file")
-    asked = {name: value for name, value in scope["headers"]}
+    asked = dict(scope["headers"])
     packed = found.packed if takes_gzip(scope["headers"]) else None
     headers = [
         *SECURITY,

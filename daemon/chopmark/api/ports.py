@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
 from chopmark.api.found import DocumentsOut
+from chopmark.api.ledger import Browsed, LedgerOut
 from chopmark.core.catalogue import Terms
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.digest import Digests
@@ -306,6 +307,10 @@ class Gateway(Protocol):
 
     async def entries(self, member: str, after: int, limit: int) -> tuple[list[bytes], int]:
         """Entries of a log after an index, at most `limit`, and the log's signed size."""
+        ...
+
+    async def browse(self, member: str, asked: Browsed) -> LedgerOut:
+        """A page of a log's signed entries, the newest first (`no-such-member`)."""
         ...
 
     async def wait_entry(self, member: str, index: int, seconds: float) -> None:

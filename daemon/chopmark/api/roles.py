@@ -37,6 +37,7 @@ TABLE: Final[Mapping[str, _Roles]] = {
     "/v1/trace": _VERIFIER,
     "/v1/events": _VERIFIER,
     "/v1/entries": _READERS,
+    "/v1/ledger": _READERS,
     "/v1/proofs/{member}/{index}": ROLES,
     "/log": _READERS,
     "/v1/audit": _AUDITOR,

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from chopmark.api.found import DocumentsOut
 from chopmark.api.identity import CALLER, Caller
+from chopmark.api.ledger import Browsed, LedgerOut
 from chopmark.api.ports import Asked, Awaited, Forks, Hsm, Identity, Keys, Rosters, Until
 from chopmark.api.roles import check_kind, check_salt
 from chopmark.core.catalogue import Catalogue, Terms
@@ -29,6 +30,7 @@ from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import is_attestation, is_blinded, is_revocable
 from chopmark.service.auditing import noted
 from chopmark.service.awaiting import Awaiting
+from chopmark.service.browsing import Browsing
 from chopmark.service.compact import compare, make_end, read_runs
 from chopmark.service.documents import Documents
 from chopmark.service.following import Following
@@ -92,6 +94,7 @@ class GatewayService:
         self._signing = signing
         self._verifier = verifier
         self._documents = documents
+        self._browsing = Browsing(logs)
         self._reporter = reporter
         self._clock = clock
         self._identity = _identify(own)
@@ -288,6 +291,15 @@ class GatewayService:
             return (reader.entries(start, end) if start < end else []), state.head.size
 
         return await self._log(member).read(read)
+
+    async def browse(self, member: str, asked: Browsed) -> LedgerOut:
+        """A page of a log; see `service.browsing`.
+
+        Raises:
+            MissingError: `no-such-member`.
+        """
+        self._log(member)
+        return await self._browsing.page(member, asked)
 
     async def wait_entry(self, member: str, index: int, seconds: float) -> None:
         """Wait until a signed head covers this index of a log, or time is up, or we stop.

@@ -62,7 +62,5 @@ class History:
 
     def describe(self) -> dict[str, Any]:
         """As JSON (docs/api.md): for each count a list, the oldest minute first."""
-        columns = {
-            name: [getattr(one, name) for one in self._samples] for name in Totals._fields
-        }
+        columns = {name: [getattr(one, name) for one in self._samples] for name in Totals._fields}
         return {"step_seconds": STEP, "until": format_time(self._until), **columns}

@@ -20,8 +20,8 @@ from chopmark.mesh.versions import OURS, Versions, in_use
 from chopmark.service.audit_syslog import AuditSyslog
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.forks import Forks
-from chopmark.service.hsm_state import describe_hsm, hsm_alarms
 from chopmark.service.history import History
+from chopmark.service.hsm_state import describe_hsm, hsm_alarms
 from chopmark.service.live import Standings
 from chopmark.service.looplag import LoopLag
 from chopmark.service.replicas import describe_index, describe_replica

@@ -124,6 +124,7 @@ ENTRIES: Final = {
     "size": 46,
     "next": 45,
 }
+LEDGER: Final = ENTRIES | {"next": 45}
 EXPORT: Final = PLACE | {
     "log_vkey": VKEY,
     "cosigner_vkey": "bank-hk.example/hk-1/cosigner+0c1d2e3f+BA…",
