@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from chopmark.api.entries import describe_entry
+from chopmark.api.browsed import Browsed, LedgerOut
 from chopmark.api.found import DocumentsOut, FoundOut, SearchedOut
-from chopmark.api.ledger import Browsed, LedgerOut
+from chopmark.api.leaves import describe_entry
 from chopmark.api.ports import Asked, Awaited, Identity, Until
 from chopmark.core.blinding import blind_all
 from chopmark.core.catalogue import Terms

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
+from chopmark.api.browsed import Browsed, LedgerOut
 from chopmark.api.found import DocumentsOut
-from chopmark.api.ledger import Browsed, LedgerOut
 from chopmark.core.catalogue import Terms
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.digest import Digests

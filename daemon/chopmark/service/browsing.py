@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from chopmark.api.entries import EntryOut, describe_entry, describe_pruned
-from chopmark.api.ledger import Browsed, LedgerOut
+from chopmark.api.browsed import Browsed, LedgerOut
+from chopmark.api.leaves import EntryOut, describe_entry, describe_pruned
 from chopmark.core.entry import Attestation, parse_entry
 from chopmark.core.errors import MalformedError
 from chopmark.core.tiles import WIDTH

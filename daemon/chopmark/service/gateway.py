@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from chopmark.api.browsed import Browsed, LedgerOut
 from chopmark.api.found import DocumentsOut
 from chopmark.api.identity import CALLER, Caller
-from chopmark.api.ledger import Browsed, LedgerOut
 from chopmark.api.ports import Asked, Awaited, Forks, Hsm, Identity, Keys, Rosters, Until
 from chopmark.api.roles import check_kind, check_salt
 from chopmark.core.catalogue import Catalogue, Terms

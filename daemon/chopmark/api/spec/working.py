@@ -3,9 +3,9 @@
 from typing import Final
 
 from chopmark.api.attestations import AttestationOut
+from chopmark.api.browsed import LedgerOut
 from chopmark.api.entries import EntriesOut
 from chopmark.api.found import DocumentsOut
-from chopmark.api.ledger import LedgerOut
 from chopmark.api.lines import Line
 from chopmark.api.models import (
     AttestationIn,
