@@ -16,8 +16,8 @@ from chopmark.ledger.pruning import PrunedError
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.store import LogState
 
-BUDGET: Final = 4096
-"""Bundles, a million entries, whose kinds one answer reads at most."""
+BUDGET: Final = 2048
+"""Bundles, half a million entries, whose kinds one answer reads at most."""
 Leaf = tuple[int, bytes | None]
 """An index and the entry's bytes; None where they were pruned."""
 
