@@ -18,6 +18,9 @@ export function s(tag, attributes = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), attributes, children);
 }
 
+/** A text in which what stands between backticks is code. */
+export const prose = (text) => text.split("`").map((part, at) => (at % 2 ? h("code", { class: "code" }, part) : part));
+
 /** Put children in place of those that an element has. */
 export function set(element, ...children) {
   element.replaceChildren(...flat(children));

@@ -28,7 +28,7 @@ export function openShell(app, { names, relearn }) {
     set(
       top,
       h("div", { class: "top-inner" },
-        h("a", { class: "brand", href: "#/verify", "aria-label": t("shell.home") },
+        h("a", { class: "brand", href: "#/verify" },
           h("img", { src: "/page/style/mark.svg", alt: "" }),
           h("span", {},
             h("span", { class: "brand-name" }, "chopmark"),

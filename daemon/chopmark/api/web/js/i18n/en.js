@@ -3,7 +3,6 @@ export default {
   loading: "Loading…",
 
   "shell.skip": "Skip to the content",
-  "shell.home": "chopmark, to verification",
   "shell.ways": "Views",
   "shell.language": "Language",
   "shell.dark": "Dark colours",
@@ -63,7 +62,7 @@ export default {
   "expect.issuer.any": "Not said: ask me",
   "expect.kind": "Kind of document",
   "expect.kind.any": "Any kind",
-  "expect.sm3": "Also compute SM3 (it is computed by itself where a document needs it)",
+  "expect.sm3": "Also compute SM3 (done by itself where a document needs it)",
 
   "question.ask": "Is this the institution that the customer names? ",
   "question.why": "Only you can tell: a genuine attestation by another institution proves nothing about this one.",

@@ -3,7 +3,6 @@ export default {
   loading: "正在载入…",
 
   "shell.skip": "跳到正文",
-  "shell.home": "chopmark，前往验证",
   "shell.ways": "页面",
   "shell.language": "语言",
   "shell.dark": "深色",

@@ -3,7 +3,6 @@ export default {
   loading: "正在載入…",
 
   "shell.skip": "跳到正文",
-  "shell.home": "chopmark，前往驗證",
   "shell.ways": "頁面",
   "shell.language": "語言",
   "shell.dark": "深色",

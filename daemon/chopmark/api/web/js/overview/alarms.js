@@ -1,6 +1,6 @@
 /** Alarms: what is wrong in the reader's words, what to do, and the gateway's particulars. */
 
-import { h } from "../dom.js";
+import { h, prose } from "../dom.js";
 import { has, language, t } from "../i18n/index.js";
 
 export function alarmList(status) {
@@ -12,6 +12,6 @@ export function alarmList(status) {
     !ready && reasons.map((reason) => h("div", { class: "problem" }, h("strong", {}, t("alarms.not-ready")), h("span", { lang: foreign }, reason))),
     alarms.map((alarm) => h("div", { class: "problem" },
       h("strong", {}, has(`alarm.${alarm.code}`) ? t(`alarm.${alarm.code}`) : alarm.code),
-      has(`alarm.${alarm.code}.do`) && h("p", {}, t(`alarm.${alarm.code}.do`)),
+      has(`alarm.${alarm.code}.do`) && h("p", {}, prose(t(`alarm.${alarm.code}.do`))),
       h("span", { class: "small muted", lang: foreign }, `${alarm.message}${alarm.hint ? ` · ${alarm.hint}` : ""}`))));
 }

@@ -1,6 +1,6 @@
 /** One document's verdict: the word, what it means, what to do, and what it rests on. */
 
-import { h } from "../dom.js";
+import { h, prose } from "../dom.js";
 import { bytes, exactly, list, moment, number } from "../format.js";
 import { language, t } from "../i18n/index.js";
 import { problemBox } from "../problem.js";
@@ -51,7 +51,7 @@ function body(job, word, one, desk) {
   return h("div", { class: "verdict-body" },
     question(job, word, one, desk),
     word === "ambiguous" && chooseIssuer(job, desk),
-    h("div", { class: "advice" }, h("h3", {}, t("verdict.advice")), h("p", {}, advice(job, word, one))),
+    h("div", { class: "advice" }, h("h3", {}, t("verdict.advice")), h("p", {}, prose(advice(job, word, one)))),
     one?.warning && h("div", { class: "problem", dataset: { tone: "warn" } },
       h("strong", {}, t("verdict.warning")), ownWords(one.warning)),
     one && evidence(job, one, desk),

@@ -6,7 +6,6 @@
  */
 
 import { pair } from "./pairs.js";
-import { namesSm3 } from "./proof.js";
 import { pool } from "../hash/pool.js";
 import { rank } from "../verdicts.js";
 
@@ -73,15 +72,16 @@ export class Jobs extends EventTarget {
   async #run(job, api) {
     try {
       if (job.proof) job.proofText = await readProof(job.proof);
-      if (job.file) await this.#hash(job, this.#algorithms(job));
+      if (job.file) await this.#hash(job, await this.#algorithms(job));
       await this.#judge(job, api);
     } catch (error) {
       this.#fail(job, error);
     }
   }
 
-  #algorithms(job) {
-    return this.withSm3 || namesSm3(job.proofText) ? ["sha256", "sm3"] : ["sha256"];
+  async #algorithms(job) {
+    const named = job.proofText !== null && (await import("./proof.js")).namesSm3(job.proofText);
+    return this.withSm3 || named ? ["sha256", "sm3"] : ["sha256"];
   }
 
   async #hash(job, algorithms) {

@@ -1,9 +1,9 @@
 /** The way from the document to the signed root, as a tree that one can step through. */
 
+import { toHex as hex } from "../core/bytes.js";
 import { h, s, set, uid } from "../dom.js";
 import { number } from "../format.js";
 import { t } from "../i18n/index.js";
-import { climb, hex, readProof, same } from "./proof.js";
 
 const ROW = 46;
 const WIDTH = 360;
@@ -26,18 +26,18 @@ export function pathSection(job, one, desk) {
 async function draw(place, job, one, desk) {
   try {
     const url = `/v1/proofs/${encodeURIComponent(one.id)}/${one.index}?bare=true`;
-    const proof = readProof(job.proofText ?? await desk.app.api.text(url));
-    if (proof === null) throw new Error("no proof");
-    const steps = await climb(proof);
-    set(place, stepper(job, proof, steps));
+    const [{ readWay }, text] = await Promise.all([
+      import("./proof.js"), job.proofText ?? desk.app.api.text(url),
+    ]);
+    set(place, stepper(job, readWay(text)));
   } catch {
     set(place, h("p", { class: "muted" }, t("path.none")));
   }
 }
 
 /** Stages: the document, its entry (the leaf), each pair above, the root, who signed it. */
-function stepper(job, proof, steps) {
-  const reaches = same(steps.at(-1).hash, proof.root);
+function stepper(job, proof) {
+  const { steps, reaches } = proof;
   const stages = [
     ...(job.digests ? [{ kind: "document" }] : []),
     ...steps.map((step, at) => ({ ...step, kind: at === 0 ? "leaf" : at === steps.length - 1 ? "root" : "node", level: at })),
@@ -58,7 +58,7 @@ function stepper(job, proof, steps) {
     down.disabled = at === 0;
     up.disabled = at === stages.length - 1;
     set(picture, drawTree(stages, at));
-    set(words, describe(stages[at], { at, stages, job, proof, reaches }));
+    set(words, describe(stages[at], { at, stages, job, proof }));
   }
 
   go(0);
@@ -71,7 +71,7 @@ function stepper(job, proof, steps) {
   ];
 }
 
-function describe(stage, { at, stages, job, proof, reaches }) {
+function describe(stage, { at, stages, job, proof }) {
   const values = {
     at: number(at + 1), all: number(stages.length), index: number(proof.index), size: number(proof.size),
     origin: proof.origin, name: job.name,
@@ -84,7 +84,7 @@ function describe(stage, { at, stages, job, proof, reaches }) {
     stage.kind === "document" && Object.entries(job.digests).map(([name, one]) => hash(`path.digest.${name}`, one)),
     stage.hash && hash("path.hash", hex(stage.hash)),
     stage.sibling && hash(`path.sibling.${stage.side}`, hex(stage.sibling)),
-    stage.kind === "root" && h("p", {}, t(reaches ? "path.root.same" : "path.root.other")),
+    stage.kind === "root" && h("p", {}, t(proof.reaches ? "path.root.same" : "path.root.other")),
     stage.kind === "signed" && h("ul", { class: "signers" }, proof.signers.map((name) =>
       h("li", {}, h("span", { class: "code" }, name), " ",
         h("span", { class: "small muted" }, t(name === proof.origin ? "path.signer.log" : "path.signer.witness"))))),
