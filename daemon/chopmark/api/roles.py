@@ -148,9 +148,10 @@ def admitted(path: str, handle: Handler) -> Handler:
     return check
 
 
-def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """The check before every handler of the long way, for Litestar."""
-    admit(connection.scope["path_template"])
+    # What is mounted has no template: its path stands in the handler.
+    admit(connection.scope["path_template"] or min(handler.paths))
 
 
 def _role_missing(caller: Caller, needed: _Roles) -> ForbiddenError:

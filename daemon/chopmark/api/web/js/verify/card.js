@@ -61,7 +61,19 @@ function body(job, word, one, desk) {
     h("div", { class: "verdict-foot" },
       h("p", { class: "small muted" }, t("verdict.asked-at", { when: exactly(job.verdict.asked_at) }),
         job.seconds > 1 && ` · ${t("verdict.hashed", { rate: bytes(job.file.size / job.seconds) })}`),
-      h("button", { type: "button", class: "button small no-print", onclick: () => print() }, t("verify.print"))));
+      h("button", { type: "button", class: "button small no-print", onclick: printOne }, t("verify.print"))));
+}
+
+/** Print this card alone, whatever else is on the page. */
+function printOne(event) {
+  const shown = event.currentTarget.closest(".verdict");
+  shown.classList.add("printed");
+  document.body.classList.add("print-one");
+  addEventListener("afterprint", () => {
+    shown.classList.remove("printed");
+    document.body.classList.remove("print-one");
+  }, { once: true });
+  print();
 }
 
 /** What the gateway says stands in English; readers of other languages are told so. */
@@ -88,7 +100,7 @@ function detail(job, word, one) {
     const last = one.supersession.at(-1);
     return last && !one.supersession_cut && last.standing !== "live" ? "superseded.gone" : "superseded";
   }
-  if (word === "untrusted" && one.kind === null) return "untrusted.format";
+  if (word === "untrusted" && one.problem === null) return "untrusted.format";
   if (word === "unknown" && job.proofText === null) return job.file ? "unknown" : "unknown.reference";
   return word;
 }
