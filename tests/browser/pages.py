@@ -67,7 +67,10 @@ class Requests:
 
     def __init__(self, page: Page) -> None:
         self.made: list[Request] = []
-        page.on("request", lambda request: self.made.append(request))
+        page.on("request", self._note)
+
+    def _note(self, request: Request) -> None:
+        self.made.append(request)
 
     def bodies(self) -> list[bytes]:
         return [one.post_data_buffer or b"" for one in self.made]

@@ -34,6 +34,7 @@ async function show({ focus = false } = {}) {
   leave = view.mount(main, app, rest) ?? (() => {});
   if (focus) main.focus({ preventScroll: true });
   main.dataset.ready = name;
+  performance.mark("ready"); // what `make bench` looks for
 }
 
 async function relearn(tag) {
