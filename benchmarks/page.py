@@ -11,9 +11,10 @@ from shutil import which
 from typing import Final
 
 import httpx
+from playwright.sync_api import Page, sync_playwright
+
 from bench import Bench, Figures
 from load import LoadFailedError
-from playwright.sync_api import Page, sync_playwright
 from rows import Figure
 
 VISITS: Final = 7
@@ -36,7 +37,7 @@ _HASH: Final = """async () => {
 
 
 def visit(bench: Bench) -> Figures:
-    """ms until a page that was never seen before can be used; the limit is a page of two bytes."""
+    """How many ms until a page that was never seen can be used; the limit is a page of two bytes."""
     with _browser() as open_page:
         shown = [_time(open_page(), _address(bench), _READY) for _ in range(VISITS)]
         bare = [_time(open_page(), f"{_address(bench)}healthz", _LOADED) for _ in range(VISITS)]
@@ -104,7 +105,7 @@ def _browser() -> Iterator[Callable[[], Page]]:
 
 
 def _time(page: Page, address: str, moment: str) -> float:
-    """ms from the start of the navigation until a moment in its page."""
+    """Time in ms from the start of the navigation until a moment in its page."""
     page.goto(address)
     if moment == _READY:
         page.locator("main[data-ready]").wait_for()
