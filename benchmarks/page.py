@@ -37,7 +37,7 @@ _HASH: Final = """async () => {
 
 
 def visit(bench: Bench) -> Figures:
-    """How many ms until a page that was never seen can be used; the limit is a page of two bytes."""
+    """How many ms until a page that is new can be used; the limit is a page of two bytes."""
     with _browser() as open_page:
         shown = [_time(open_page(), _address(bench), _READY) for _ in range(VISITS)]
         bare = [_time(open_page(), f"{_address(bench)}healthz", _LOADED) for _ in range(VISITS)]

@@ -29,9 +29,14 @@ def messages(language: str) -> Mapping[str, str]:
 def open_page(page: Page, port: int, view: str = "verify", language: str = "en") -> Page:
     """Open a view in a language."""
     page.add_init_script(f"localStorage.setItem('chopmark.lang', '{language}')")
-    page.goto(f"http://127.0.0.1:{port}/#/{view}")
-    page.locator("h1").wait_for(timeout=DEADLINE)
+    go(page, port, view)
     return page
+
+
+def go(page: Page, port: int, view: str) -> None:
+    """Go to a view, which takes no load where the page is there; the view before is gone then."""
+    page.goto(f"http://127.0.0.1:{port}/#/{view}")
+    page.locator(f'main[data-ready="{view.partition("/")[0]}"] h1').wait_for(timeout=DEADLINE)
 
 
 def choose(page: Page, *paths: str) -> None:

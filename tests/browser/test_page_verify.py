@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from browser.pages import DEADLINE, LANGUAGES, Requests, card, choose, messages, open_page
+from browser.pages import DEADLINE, LANGUAGES, Requests, card, choose, go, messages, open_page
 from browser.scene import Scene, digests_of, sm3
+from chopmark.core.proof import parse_proof
 
 FILES = {
     "valid": ("valid.pdf", "valid.pdf.tlog-proof"),
@@ -158,7 +159,7 @@ def test_no_byte_of_a_document_leaves_the_browser(
     open_page(page, scene.shenzhen.port)
     page.get_by_label("Also compute SM3").check()
     choose(page, *scene.paths("secret.txt", "changed.pdf", "changed.pdf.tlog-proof"))
-    page.goto(f"http://127.0.0.1:{scene.shenzhen.port}/#/attest")
+    go(page, scene.shenzhen.port, "attest")
     page.get_by_label("Kind of document").select_option("diploma")
     page.locator("input[type=file]").set_input_files(scene.paths("secret.txt"))
     page.get_by_role("button", name="Attest 1 document").click()
@@ -259,3 +260,39 @@ def test_unwitnessed_is_said_in_every_language_where_the_peer_is_away(
             assert messages(language)["verdict.unwitnessed.advice"] in shown.inner_text()
     finally:
         scene.shenzhen.start()
+
+
+def test_slip_without_its_document_is_never_valid_and_the_file_after_it_is_compared(
+    page: Page, scene: Scene, tmp_path: Path
+) -> None:
+    slip = pytest.importorskip("chopmark.core.slip")
+    proof = scene.path("valid.pdf.tlog-proof").read_bytes()
+    (tmp_path / "slip.txt").write_text(slip.encode_slip(parse_proof(proof)))
+    open_page(page, scene.shenzhen.port)
+    read_slip(page, tmp_path / "slip.txt")
+    shown = card(page, "attestation-only")
+    expect(shown.locator(".verdict-title")).to_have_text("The document itself was not checked")
+    expect(shown).to_contain_text("drop the file itself")
+    # A genuine code on a false statement: the file that goes with it is another one.
+    choose(page, *scene.paths("changed.pdf"))
+    card(page, "mismatch")
+    read_slip(page, tmp_path / "slip.txt")
+    card(page, "attestation-only")
+    choose(page, *scene.paths("valid.pdf"))
+    expect(card(page, "valid")).to_contain_text("Compared with the slip")
+
+
+def test_what_is_no_slip_is_said_to_be_none(page: Page, scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "no-slip.txt").write_text("CHOPMARK1:NOT ONE")
+    open_page(page, scene.shenzhen.port)
+    page.get_by_role("button", name="Read a paper slip").click()
+    page.locator("dialog input").set_input_files(str(tmp_path / "no-slip.txt"))
+    expect(page.locator("dialog .problem")).to_contain_text("could not be read")
+    page.keyboard.press("Escape")
+    expect(page.locator("dialog")).to_have_count(0)
+
+
+def read_slip(page: Page, path: Path) -> None:
+    page.get_by_role("button", name="Read a paper slip").click()
+    page.locator("dialog input").set_input_files(str(path))
+    page.locator("dialog").wait_for(state="detached", timeout=DEADLINE)

@@ -15,6 +15,7 @@ from browser.pages import (
     card,
     choose,
     find_violations,
+    go,
     messages,
     open_page,
 )
@@ -42,7 +43,7 @@ def test_nothing_serious_bars_anybody(browser: Browser, scene: Scene, theme: str
 
 def look_at(page: Page, view: str, scene: Scene) -> list[tuple[str, str]]:
     if view != "verify":
-        page.goto(f"http://127.0.0.1:{scene.shenzhen.port}/#/{view}")
+        go(page, scene.shenzhen.port, view)
         page.locator("main table, main .facts, main form").first.wait_for(timeout=DEADLINE)
     return find_violations(page)
 
@@ -92,7 +93,7 @@ def test_page_fits_a_tablet_at_twice_the_size(browser: Browser, scene: Scene) ->
     choose(page, *scene.paths("valid.pdf"))
     wide = {}
     for view in VIEWS:
-        page.goto(f"http://127.0.0.1:{scene.shenzhen.port}/#/{view}")
+        go(page, scene.shenzhen.port, view)
         page.locator("main table, main .facts, main form, main .verdict").first.wait_for()
         wide[view] = page.evaluate("document.documentElement.scrollWidth")
     context.close()
@@ -121,16 +122,11 @@ def test_overview_says_what_is_wrong_and_what_to_do(page: Page, scene: Scene) ->
                 "Nothing can be attested now", timeout=DEADLINE
             )
             expect(page.locator(".alarms")).to_contain_text("chopmark hsm maintenance off")
-            choose_view(page, scene, "verify")
+            go(page, scene.shenzhen.port, "verify")
             choose(page, *scene.paths("valid.pdf"))
             card(page, "valid")  # verification goes on
         finally:
             client.post("/v1/hsm/maintenance", json={"on": False}).raise_for_status()
-
-
-def choose_view(page: Page, scene: Scene, view: str) -> None:
-    page.goto(f"http://127.0.0.1:{scene.shenzhen.port}/#/{view}")
-    page.locator("h1").wait_for(timeout=DEADLINE)
 
 
 def test_ledger_is_searched_by_digest_number_kind_and_time(page: Page, scene: Scene) -> None:

@@ -10,14 +10,36 @@ export function announce(text) {
   setTimeout(() => { place.textContent = text; }, 50);
 }
 
+/** Views that the frame names, with the roles of which any will do. */
+const WAYS = {
+  verify: ["verifier"],
+  overview: ["verifier", "issuer", "auditor", "operator"],
+  ledger: ["verifier", "auditor"],
+  attest: ["issuer"],
+};
+
 /**
  * Draw the frame.
  * @param {object} app
- * @param {{names: string[], relearn: (tag: string) => void}} how
+ * @param {{relearn: (tag: string) => void}} how
  */
-export function openShell(app, { names, relearn }) {
+export function openShell(app, { relearn }) {
   const top = document.getElementById("top");
   let current = "";
+
+  /** What the caller may use; everything, until that is known. */
+  function names() {
+    const roles = app.session.who?.roles;
+    const open = Object.keys(WAYS).filter((name) => !roles || WAYS[name].some((role) => roles.includes(role)));
+    return open.length ? open : ["verify"];
+  }
+
+  /** Who is signed in, or where to; nothing where nobody signs in. */
+  function signing() {
+    const { who } = app.session;
+    if (!who || (!who.signed_in && !who.methods?.length) || who.by === "loopback") return null;
+    return h("a", { class: "signing", href: "#/signin", "aria-current": current === "signin" ? "page" : null }, who.signed_in ? who.name : t("way.signin"));
+  }
 
   const way = (name) =>
     h("a", { href: `#/${name}`, "aria-current": name === current ? "page" : null }, t(`way.${name}`));
@@ -25,6 +47,7 @@ export function openShell(app, { names, relearn }) {
   function draw() {
     document.getElementById("skip").textContent = t("shell.skip");
     const house = app.session.house;
+    const focused = top.contains(document.activeElement) ? document.activeElement : null;
     set(
       top,
       h("div", { class: "top-inner" },
@@ -33,13 +56,14 @@ export function openShell(app, { names, relearn }) {
           h("span", {},
             h("span", { class: "brand-name" }, "chopmark"),
             house && h("span", { class: "brand-house" }, h("br"), house.institution))),
-        h("nav", { "aria-label": t("shell.ways") }, h("div", { class: "ways" }, names.map(way))),
-        h("div", { class: "tools" }, languageChoice(relearn), themeSwitch())),
+        h("nav", { "aria-label": t("shell.ways") }, h("div", { class: "ways" }, names().map(way))),
+        h("div", { class: "tools" }, signing(), languageChoice(relearn), themeSwitch())),
     );
     const foot = house ? `${house.id} · ${house.origin} · ${t("shell.version", { version: house.version })}` : "";
     set(document.getElementById("foot"),
       h("div", { class: "foot-inner" }, h("span", {}, t("shell.promise")), h("span", { class: "code" }, foot)));
     title();
+    if (focused) top.querySelector(focused.id ? `#${focused.id}` : `[href="${focused.getAttribute("href")}"]`)?.focus();
   }
 
   function title() {
@@ -48,19 +72,24 @@ export function openShell(app, { names, relearn }) {
 
   function mark(name) {
     current = name;
-    for (const link of top.querySelectorAll(".ways a")) {
+    for (const link of top.querySelectorAll(".ways a, .signing")) {
       if (link.getAttribute("href") === `#/${name}`) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
     title();
   }
 
+  /** Say whose gateway it is, once that may be known. */
+  function greet() {
+    app.api.get("/v1/status").then((house) => {
+      app.session.house = house;
+      draw();
+    }, () => { /* the views say what is wrong */ });
+  }
+
   draw();
-  app.api.get("/v1/status").then((status) => {
-    app.session.house = status;
-    draw();
-  }, () => { /* the views say what is wrong */ });
-  return { draw, mark };
+  greet();
+  return { draw, mark, greet };
 }
 
 function languageChoice(relearn) {

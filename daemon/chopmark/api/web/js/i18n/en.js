@@ -14,6 +14,8 @@ export default {
   "way.ledger": "Ledger",
   "way.attest": "Attest",
 
+  "way.signin": "Sign in",
+
   "place.CN": "Mainland China",
   "place.HK": "Hong Kong",
   "place.MO": "Macao",
@@ -133,6 +135,20 @@ export default {
   "verdict.ambiguous.advice": "Ask the customer who issued it, and choose that institution.",
   "verdict.failed.title": "No answer",
   "verdict.failed.says": "This document could not be verified. That says nothing about the document.",
+
+  "slip.read": "Read a paper slip",
+  "slip.lead": "A slip carries the proof in its square code. By itself it says nothing about the paper that it stands on.",
+  "slip.camera": "Use the camera",
+  "slip.picture": "Choose a picture or PDF",
+  "slip.hold": "Hold the code before the camera, straight and in good light.",
+  "slip.name": "Paper slip",
+  "slip.next": "Now drop the file itself: it is compared with this slip.",
+  "slip.compared": "Compared with the slip that was read before it.",
+  "slip.problem.no-code": "No code of a slip was found in it. Take the picture again, straight from above and in good light.",
+  "slip.problem.unreadable-picture": "This picture cannot be read here. PNG and JPEG can be, and the PDF that came with the slip.",
+  "slip.problem.malformed-slip": "The code could not be read as it was printed, or is not that of a slip. Try again.",
+  "slip.problem.denied": "The browser may not use the camera. Allow it for this page, or choose a picture.",
+  "slip.problem.no-camera": "No camera was found. Choose a picture.",
 
   "evidence.title": "What this rests on",
   "fact.issuer": "Issued by",

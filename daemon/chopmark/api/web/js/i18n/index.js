@@ -6,6 +6,8 @@ import en from "./en.js";
 /** By tag, the language's own name. */
 export const LANGUAGES = { en: "English", "zh-Hant": "繁體中文", "zh-Hans": "简体中文" };
 const tables = { en };
+/** Messages that views bring themselves, by language. */
+const brought = {};
 let current = "en";
 let rules = new Intl.PluralRules("en");
 
@@ -42,12 +44,18 @@ export function preferred() {
  * @param {string} [fallback] what to give if there is no such message; the key if not given
  */
 export function t(key, values = {}, fallback = undefined) {
-  const table = tables[current];
-  const plural = "count" in values ? `${key}.${rules.select(Number(values.count))}` : key;
-  const text = table[plural] ?? table[key] ?? table[`${key}.other`] ?? en[plural] ?? en[key] ?? en[`${key}.other`];
+  const keys = "count" in values ? [`${key}.${rules.select(Number(values.count))}`, key, `${key}.other`] : [key, `${key}.other`];
+  const text = keys.map(find).find((one) => one !== undefined);
   if (text === undefined) return fallback ?? key;
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
 /** Whether there is such a message. */
-export const has = (key) => key in tables[current] || key in en;
+export const has = (key) => find(key) !== undefined;
+
+/** Take in messages of a view. @param {Record<string, Record<string, string>>} messages by language */
+export function extend(messages) {
+  for (const [tag, table] of Object.entries(messages)) brought[tag] = { ...brought[tag], ...table };
+}
+
+const find = (key) => tables[current][key] ?? brought[current]?.[key] ?? en[key];

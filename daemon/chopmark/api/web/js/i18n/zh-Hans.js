@@ -14,6 +14,8 @@ export default {
   "way.ledger": "账本",
   "way.attest": "存证",
 
+  "way.signin": "登录",
+
   "place.CN": "中国内地",
   "place.HK": "香港",
   "place.MO": "澳门",
@@ -130,6 +132,20 @@ export default {
   "verdict.ambiguous.advice": "请询问客户由谁签发，并选择该机构。",
   "verdict.failed.title": "没有答复",
   "verdict.failed.says": "这份文件未能验证。这不说明文件有任何问题。",
+
+  "slip.read": "读取纸质验证单",
+  "slip.lead": "验证单上的方形码载有证明。单凭它本身，不能说明它所在的纸张。",
+  "slip.camera": "使用摄像头",
+  "slip.picture": "选择图片或 PDF",
+  "slip.hold": "把方形码对准摄像头，保持平正、光线充足。",
+  "slip.name": "纸质验证单",
+  "slip.next": "现在请拖放文件本身：它会与这张验证单比对。",
+  "slip.compared": "已与先前读取的验证单比对。",
+  "slip.problem.no-code": "找不到验证单的方形码。请从正上方、在光线充足处重新拍摄。",
+  "slip.problem.unreadable-picture": "此处无法读取这个图片。可使用 PNG、JPEG，或随附的 PDF。",
+  "slip.problem.malformed-slip": "未能按印制内容读取方形码，或并非验证单。请再试一次。",
+  "slip.problem.denied": "浏览器未获准使用摄像头。请允许本页使用，或选择图片。",
+  "slip.problem.no-camera": "找不到摄像头。请选择图片。",
 
   "evidence.title": "依据",
   "fact.issuer": "签发机构",

@@ -14,6 +14,8 @@ export default {
   "way.ledger": "賬本",
   "way.attest": "存證",
 
+  "way.signin": "登入",
+
   "place.CN": "中國內地",
   "place.HK": "香港",
   "place.MO": "澳門",
@@ -130,6 +132,20 @@ export default {
   "verdict.ambiguous.advice": "請詢問客戶由誰簽發，並選擇該機構。",
   "verdict.failed.title": "沒有答覆",
   "verdict.failed.says": "這份文件未能驗證。這不說明文件有任何問題。",
+
+  "slip.read": "讀取紙本驗證單",
+  "slip.lead": "驗證單上的方形碼載有證明。單憑它本身，不能說明它所在的紙張。",
+  "slip.camera": "使用鏡頭",
+  "slip.picture": "選擇圖片或 PDF",
+  "slip.hold": "把方形碼對準鏡頭，保持平正、光線充足。",
+  "slip.name": "紙本驗證單",
+  "slip.next": "現在請拖放文件本身：它會與這張驗證單比對。",
+  "slip.compared": "已與先前讀取的驗證單比對。",
+  "slip.problem.no-code": "找不到驗證單的方形碼。請從正上方、在光線充足處重新拍攝。",
+  "slip.problem.unreadable-picture": "此處無法讀取這個圖片。可使用 PNG、JPEG，或隨附的 PDF。",
+  "slip.problem.malformed-slip": "未能按印製內容讀取方形碼，或並非驗證單。請再試一次。",
+  "slip.problem.denied": "瀏覽器未獲准使用鏡頭。請允許本頁使用，或選擇圖片。",
+  "slip.problem.no-camera": "找不到鏡頭。請選擇圖片。",
 
   "evidence.title": "依據",
   "fact.issuer": "簽發機構",

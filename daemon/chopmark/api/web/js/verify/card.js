@@ -50,6 +50,8 @@ function fold(job, desk) {
 function body(job, word, one, desk) {
   return h("div", { class: "verdict-body" },
     question(job, word, one, desk),
+    job.slip && !job.file && h("p", { class: "answered", dataset: { tone: "calm" } }, shape("attestation-only", 22), " ", t("slip.next")),
+    job.slip && job.file && h("p", { class: "small muted" }, t("slip.compared")),
     word === "ambiguous" && chooseIssuer(job, desk),
     h("div", { class: "advice" }, h("h3", {}, t("verdict.advice")), h("p", {}, prose(advice(job, word, one)))),
     one?.warning && h("div", { class: "problem", dataset: { tone: "warn" } },

@@ -28,10 +28,25 @@ export class Jobs extends EventTarget {
 
   /** Take files in, in place of those before. */
   add(files, api) {
+    const slip = this.items.length === 1 ? this.items[0].slip : null;
     this.clear();
     const pairs = pair(files);
+    // A document that comes after a slip is the one that the slip is to be of.
+    const [only] = pairs;
+    if (slip && pairs.length === 1 && only.file && !only.proof) only.slip = slip;
+    return this.#take(pairs, api);
+  }
+
+  /** Take in what a slip stands for: the text of a proof, without its document. */
+  addSlip(slip, name, api) {
+    this.clear();
+    return this.#take([{ file: null, proof: null, name, slip }], api);
+  }
+
+  #take(pairs, api) {
     this.left = Math.max(0, pairs.length - MAX_DOCUMENTS);
     this.items = pairs.slice(0, MAX_DOCUMENTS).map((one) => ({
+      slip: null,
       ...one,
       id: (number += 1),
       state: "waiting", part: 0, digests: null, proofText: null, seconds: 0,
@@ -72,6 +87,7 @@ export class Jobs extends EventTarget {
   async #run(job, api) {
     try {
       if (job.proof) job.proofText = await readProof(job.proof);
+      else if (job.slip) job.proofText = job.slip;
       if (job.file) await this.#hash(job, await this.#algorithms(job));
       await this.#judge(job, api);
     } catch (error) {

@@ -15,7 +15,7 @@ export function progressRow(job, jobs) {
   const row = h("div", { class: "card row", dataset: { state: job.state } },
     h("div", { class: "row-words" },
       h("label", { for: id, class: "row-name" }, job.name),
-      h("span", { class: "muted small" }, job.file ? bytes(job.file.size) : t("verify.proof-alone")), words),
+      h("span", { class: "muted small" }, job.file ? bytes(job.file.size) : job.slip ? "" : t("verify.proof-alone")), words),
     !cancelled && bar,
     !cancelled && h("button", {
       type: "button", class: "button small", dataset: { focus: "cancel" },

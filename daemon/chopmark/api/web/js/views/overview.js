@@ -8,6 +8,7 @@ import { charts } from "../overview/charts.js";
 import { meshSection, readHeads } from "../overview/mesh.js";
 import { parts } from "../overview/parts.js";
 import { problemBox } from "../problem.js";
+import { BACKGROUND } from "../session.js";
 import { announce } from "../shell.js";
 import { shape } from "../verdicts.js";
 
@@ -33,7 +34,7 @@ export function mount(root, app) {
   }
 
   async function look() {
-    const options = { signal: stop.signal };
+    const options = { signal: stop.signal, headers: BACKGROUND };
     const [status, rates, heads] = await Promise.all([
       app.api.get("/v1/status", options),
       app.api.get("/v1/rates", options),

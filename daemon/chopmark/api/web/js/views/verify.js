@@ -9,6 +9,7 @@ import { Jobs, MAX_DOCUMENTS, wordOf } from "../verify/jobs.js";
 import { learn } from "../verify/members.js";
 import { dropped } from "../verify/pairs.js";
 import { progressRow, summary } from "../verify/rows.js";
+import { slipButton } from "../verify/slip.js";
 import { announce } from "../shell.js";
 
 /** Documents outlive a change of language or of view. */
@@ -20,7 +21,7 @@ export function mount(root, app) {
   const before = h("div", { "aria-live": "off" });
   const desk = { app, jobs, members: learn(app.api), redraw: (job) => redraw(job) };
   const take = (files) => files.length && jobs.add([...files], app.api);
-  const drop = dropZone(take);
+  const drop = dropZone(take, slipButton((proof) => jobs.addSlip(proof, t("slip.name"), app.api)));
   const wrap = h("div", { class: "verify" }, drop, expectations(desk), before, list);
 
   set(root, h("div", { class: "head" }, h("h1", {}, t("verify.title")), h("p", {}, t("verify.lead"))), wrap);
@@ -87,7 +88,7 @@ function tell() {
   announce(t("verify.told", { all: number(jobs.items.length), count: bad }));
 }
 
-function dropZone(take) {
+function dropZone(take, slip) {
   const id = uid("file");
   const input = h("input", {
     type: "file", id, multiple: true, class: "unseen",
@@ -98,7 +99,7 @@ function dropZone(take) {
       h("p", { class: "drop-lead" }, t("verify.drop.lead")),
       h("p", { class: "muted" }, t("verify.drop.proof"))),
     input,
-    h("label", { for: id, class: "button main" }, t("verify.drop.choose")),
+    h("div", { class: "drop-ways" }, h("label", { for: id, class: "button main" }, t("verify.drop.choose")), slip),
     h("p", { class: "drop-promise small muted" }, t("verify.drop.promise")));
 }
 
