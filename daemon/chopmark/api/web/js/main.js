@@ -77,4 +77,5 @@ const shell = openShell(app, { relearn });
 addEventListener("hashchange", () => show({ focus: true }));
 await show();
 await remember();
+shell.draw();
 setInterval(() => app.session.who && remember({ background: true }), PAUSE);
