@@ -163,7 +163,7 @@ async def _serve_api(config: Config, parts: Parts, doors: Doors, entrance: Entra
             async with asyncio.timeout(SETTLE):
                 await parts.standing.settled()
     more = [*parts.routes, *make_audit_routes(Book(parts.log, parts.auditing))]
-    if config.api.page:
+    if config.api.serve_page:
         more += make_page_routes(await asyncio.to_thread(load_page))
     app, api = create_app(parts.gateway, more=more), config.api
     door = partial(serve, app, refusals=parts.refusals, doors=doors, callers=entrance.callers)

@@ -42,7 +42,8 @@ export class Api {
     }).then((answer) => (answer.status === 204 ? null : answer.json()));
   }
 
-  async #ask(path, options) {
+  /** `quiet`: who may not ask this goes on without, and need not sign in for it. */
+  async #ask(path, { quiet = false, ...options }) {
     let answer;
     try {
       answer = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options });
@@ -53,7 +54,7 @@ export class Api {
     if (answer.ok) return answer;
     const content = await answer.json().catch(() => ({}));
     const problem = new Problem(answer.status, content);
-    if (answer.status === 401) this.onUnauthorised(problem);
+    if (answer.status === 401 && !quiet) this.onUnauthorised(problem);
     throw problem;
   }
 }

@@ -159,13 +159,12 @@ export function deciding(verdict) {
   return verdict.attestations.find((one) => one.verdict === verdict.verdict) ?? verdict.attestations[0];
 }
 
-/** Whether the attestation names an SM3 digest that has not been given. */
+/** Whether an attestation of these bytes names an SM3 digest that has not been given. */
 async function lacksSm3(job, verdict, api) {
-  const one = deciding(verdict);
-  if (verdict.verdict !== "mismatch" || !job.digests || job.digests.sm3 || !one) return false;
-  const path = `/v1/entries?id=${encodeURIComponent(one.id)}&after=${one.index - 1}&limit=1`;
-  const found = await api.get(path, { signal: job.stop.signal }).catch(() => null);
-  return Boolean(found?.entries[0]?.digests?.sm3);
+  if (verdict.verdict !== "mismatch" || !job.digests || job.digests.sm3) return false;
+  const path = `/v1/documents/sha256/${job.digests.sha256}?limit=256`;
+  const found = await api.get(path, { signal: job.stop.signal, quiet: true }).catch(() => null);
+  return Boolean(found?.attestations.some((one) => one.digests?.sm3));
 }
 
 async function readProof(file) {

@@ -16,8 +16,9 @@ export function learn(api) {
 }
 
 async function ask(api) {
+  // Of these three a guest may ask, too, where verification is open without signing in.
   const [own, peers, roster] = await Promise.all([
-    api.get("/v1/export"), api.get("/v1/peers"), api.get("/v1/roster").catch(() => ({})),
+    api.get("/v1/status"), api.get("/v1/peers"), api.get("/v1/roster").catch(() => ({})),
   ]);
   const catalogue = (roster.kinds ?? []).map((kind) => kind.name);
   const named = [own, ...peers].flatMap((one) => one.kinds ?? []).filter((kind) => kind !== "*");

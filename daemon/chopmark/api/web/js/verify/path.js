@@ -27,7 +27,7 @@ async function draw(place, job, one, desk) {
   try {
     const url = `/v1/proofs/${encodeURIComponent(one.id)}/${one.index}?bare=true`;
     const [{ readWay }, text] = await Promise.all([
-      import("./proof.js"), job.proofText ?? desk.app.api.text(url),
+      import("./proof.js"), job.proofText ?? desk.app.api.text(url, { quiet: true }),
     ]);
     set(place, stepper(job, readWay(text)));
   } catch {

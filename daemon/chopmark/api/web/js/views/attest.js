@@ -59,7 +59,7 @@ function terms(app) {
     h("div", { class: "field" }, h("label", { for: kind.id }, t("attest.kind")), kind),
     h("div", { class: "field" }, h("label", { for: until.id }, t("attest.until")), until),
     h("div", { class: "check" }, blinded, h("div", {}, h("label", { for: blinded.id }, t("attest.blinded")), why)));
-  learn(app.api).then(({ members: [own], kinds }) => {
+  Promise.all([learn(app.api), app.api.get("/v1/export")]).then(([{ kinds }, own]) => {
     const ours = own.kinds.includes("*") ? kinds : own.kinds;
     for (const name of ours) kind.append(h("option", { value: name, selected: name === jobs.terms.kind }, kindName(name)));
   }, (error) => form.append(problemBox(error)));
