@@ -1,4 +1,4 @@
-"""A real Chromium in front of real gateways; both are shared by all tests of this folder."""
+"""A real Chromium in front of real gateways; the gateways are shared by all tests of this folder."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,8 +29,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         made.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Not of the session: other modules start a browser of their own, and there may be one loop."""
     with sync_playwright() as playwright:
         # A container has no user namespaces for the sandbox, and nothing foreign is shown here.
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
