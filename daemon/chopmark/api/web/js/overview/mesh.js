@@ -15,12 +15,13 @@ const NODE = 44;
 
 /**
  * The newest signed head of each log that is held, with who has countersigned it.
+ * @param {object} api
+ * @param {object[]} members with `id` and `origin`
+ * @param {object} options of the requests
  * @returns {Promise<Record<string, {size: number, witnesses: Record<string, number>}>>} by member id;
  *   times in seconds
  */
-export async function readHeads(api, options) {
-  const [own, peers] = await Promise.all([api.get("/v1/export", options), api.get("/v1/peers", options)]);
-  const members = [own, ...peers];
+export async function readHeads(api, members, options) {
   const notes = await Promise.all(members.map((one) =>
     api.text(`/log/${encodeURIComponent(one.id)}/checkpoint`, options).catch((error) => {
       if (error.name === "AbortError") throw error;

@@ -35,16 +35,17 @@ export function mount(root, app) {
 
   async function look() {
     const options = { signal: stop.signal, headers: BACKGROUND };
-    const [status, rates, heads] = await Promise.all([
-      app.api.get("/v1/status", options),
-      app.api.get("/v1/rates", options),
-      readHeads(app.api, options),
+    const status = await app.api.get("/v1/status", options);
+    // Who may not ask for these, a guest for instance, sees the rest.
+    const [rates, heads] = await Promise.all([
+      app.api.get("/v1/rates", { ...options, quiet: true }).catch(unlessStopped),
+      readHeads(app.api, [status, ...status.peers], { ...options, quiet: true }),
     ]);
     const standing = standingOf(status);
     draw("state", standing, () => banner(standing));
     draw("alarms", [status.alarms, status.reasons], () => alarmList(status));
     draw("parts", partsKey(status), () => parts(status));
-    draw("rates", rates, () => charts(rates));
+    draw("rates", rates, () => rates && charts(rates));
     draw("mesh", meshKey(status, heads), () => meshSection(status, heads));
     root.querySelector(".overview-when").textContent = t("overview.as-of", { when: exactly(status.clock.now) });
     if (said && said !== standing) announce(t(`overview.${standing}.title`));
@@ -67,6 +68,11 @@ export function mount(root, app) {
     stop.abort();
     clearTimeout(timer);
   };
+}
+
+function unlessStopped(error) {
+  if (error.name === "AbortError") throw error;
+  return null;
 }
 
 function standingOf(status) {
