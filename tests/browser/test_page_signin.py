@@ -39,7 +39,9 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_guest_verifies_and_who_signs_in_attests(page: Page, gateway: Gateway, tmp_path: Path) -> None:
+def test_guest_verifies_and_who_signs_in_attests(
+    page: Page, gateway: Gateway, tmp_path: Path
+) -> None:
     document = tmp_path / "statement.pdf"
     document.write_bytes(b"%PDF a statement")
     page.goto(f"https://localhost:{gateway.page_port}/")
