@@ -1,4 +1,4 @@
-"""A real Chromium in front of real gateways; the gateways are shared by all tests of this folder."""
+"""A real Chromium in front of real gateways, which all tests of this folder share."""
 
 from collections.abc import Iterator
 from pathlib import Path
