@@ -21,6 +21,7 @@ import footprint
 import growth
 import hsm
 import million
+import page
 import replica
 import secured
 import verify
@@ -49,6 +50,9 @@ STEPS: Final = (
     Step(("verify.digest", "verify.digest.p99"), verify.digest),
     Step(("verify.proof",), verify.proof),
     Step(("verify.cli",), verify.cli),
+    Step(("ledger.search",), page.search),
+    Step(("page.ms",), page.visit),
+    Step(("page.hash", "page.hash.whole"), page.hashing),
     Step(("memory.rss",), footprint.memory),
     Step(("disk.bytes",), footprint.disk),
     Step(("start.seconds",), footprint.start),

@@ -54,7 +54,7 @@ class Demo:
         """Where the gateways are, for somebody who wants to try more."""
         print("\nThe gateways go on running. Try them, for instance:\n")
         for gateway in self._all():
-            print(f"  {gateway.who.id}  http://127.0.0.1:{gateway.port}/v1/status")
+            print(f"  {gateway.who.id}  http://127.0.0.1:{gateway.port}/  (open it in a browser)")
             print(f"        export CHOPMARK_GATEWAY={gateway.address}")
         print("\nWith one of these variables set, .venv/bin/chopmark status shows that gateway;")
         print("verify, attest, log show and the others ask it too (docs/cli.md).")

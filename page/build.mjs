@@ -3,7 +3,7 @@
 //
 //   node build.mjs [FOLDER]   write into FOLDER in place of web/, as the test does that compares
 
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -30,6 +30,11 @@ const vendor = await build({
   format: "esm",
   outdir: join(target, "vendor"),
 });
+/** Fonts, which are taken as they are: by the name under which they are served. */
+const fonts = { "inter-latin.woff2": "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2" };
+for (const [name, path] of Object.entries(fonts)) {
+  copyFileSync(join(here, "node_modules", path), join(target, "vendor", name));
+}
 writeFileSync(join(target, "vendor", "LICENSES.txt"), describeLicences(vendor.metafile));
 
 // The offline verifier's script and style, which `chopmark export-verifier` puts into one file.
@@ -49,7 +54,8 @@ for (const [source, name] of sources) {
 
 /** What each package that went in is, and its licence. */
 function describeLicences(metafile) {
-  const used = Object.keys(metafile.inputs)
+  const taken = Object.values(fonts).map((path) => `node_modules/${path}`);
+  const used = [...Object.keys(metafile.inputs), ...taken]
     .map((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1])
     .filter((name) => name !== undefined);
   return [...new Set(used)].sort().map(describeLicence).join("\n");

@@ -9,7 +9,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from chopmark.api.browsed import Browsed, LedgerOut
 from chopmark.api.found import DocumentsOut, FoundOut, SearchedOut
+from chopmark.api.leaves import describe_entry
 from chopmark.api.ports import Asked, Awaited, Identity, Until
 from chopmark.core.blinding import blind_all
 from chopmark.core.catalogue import Terms
@@ -284,6 +286,14 @@ class FakeGateway:
             raise MissingError("no-such-log", f"no log of {member}")
         return self.leaves[after + 1 : after + 1 + limit], len(self.leaves)
 
+    async def browse(self, member: str, asked: Browsed) -> LedgerOut:
+        if member != WHO.id:
+            raise MissingError("no-such-member", f"no log of {member}")
+        below = len(self.leaves) if asked.before is None else asked.before
+        some = list(enumerate(self.leaves[:below]))[::-1][: asked.limit]
+        entries = [describe_entry(index, leaf) for index, leaf in some]
+        return LedgerOut(entries, len(self.leaves), some[-1][0] or None if some else None)
+
     async def wait_entry(self, member: str, index: int, seconds: float) -> None:
         assert member == WHO.id
         assert index >= 0
@@ -303,6 +313,11 @@ class FakeGateway:
 
     def replicas(self) -> list[dict[str, Any]]:
         return [{"id": "sz-1", "size": 0, "frozen": None}]
+
+    def rates(self) -> dict[str, Any]:
+        none: list[int] = []
+        counts = {"recorded": none, "verified": none, "replicated": none}
+        return {"step_seconds": 60, "until": "2026-11-22T13:00:00.000Z", **counts}
 
     def not_ready(self) -> list[str]:
         return self.reasons

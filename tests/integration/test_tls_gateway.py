@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 import pytest
 from documents import attest, some_document
 
@@ -94,6 +95,24 @@ def test_command_finds_its_files_in_the_environment(
     monkeypatch.setenv("CHOPMARK_KEY", str(bank.key))
     done = scene.gateway.cli("--gateway", scene.address, "status", "--json")
     assert json.loads(done.stdout)["alarms"] == []
+
+
+def test_page_is_served_by_https_and_asks_as_its_user_may(scene: Scene) -> None:
+    context = scene.context(scene.pair("branch"))
+    with httpx.Client(verify=context, base_url=scene.address) as browser:
+        page = browser.get("/")
+        assert page.headers["content-security-policy"].startswith("default-src 'none'")
+        assert browser.get("/page/js/main.js").status_code == 200
+        own = {"origin": scene.address}
+        body = {"digests": {"sha256": "0a" * 32}}
+        asked = browser.post("/v1/verifications", json=body, headers=own)
+        assert asked.json()["verdict"] == "unknown"
+        refused = browser.post("/v1/attestations", json=body, headers=own)
+        assert refused.json()["code"] == "role-missing"
+        foreign = browser.post(
+            "/v1/verifications", json=body, headers={"origin": "https://x.example"}
+        )
+        assert foreign.json()["code"] == "foreign-origin"
 
 
 def test_manifest_goes_by_https_in_compact_form(scene: Scene, tmp_path: Path) -> None:

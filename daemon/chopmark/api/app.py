@@ -17,6 +17,7 @@ from chopmark.api.evidence import read_evidence, release_fork
 from chopmark.api.guard import LocalOnly
 from chopmark.api.hsm import maintain_hsm, read_hsm, unlatch_hsm, unlock_hsm
 from chopmark.api.keys import activate_key, destroy_key, generate_key, read_keys, retire_key
+from chopmark.api.ledger import read_ledger
 from chopmark.api.limits import ApiLimits
 from chopmark.api.ports import Gateway
 from chopmark.api.posts import Handler, post_json
@@ -32,6 +33,7 @@ from chopmark.api.state import (
     read_health,
     read_peers,
     read_policy,
+    read_rates,
     read_readiness,
     read_replicas,
     read_status,
@@ -108,10 +110,12 @@ def create_app(
             read_hsm,
             read_proof_of,
             read_entries,
+            read_ledger,
             read_status,
             read_peers,
             read_replicas,
             read_policy,
+            read_rates,
             read_document,
             read_evidence,
             read_export,

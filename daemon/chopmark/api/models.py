@@ -148,6 +148,16 @@ class EntriesQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     wait: Wait = 0
 
 
+class LedgerQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Query of `GET /v1/ledger`."""
+
+    id: Name | UnsetType = UNSET
+    before: Index | UnsetType = UNSET
+    until: Name | UnsetType = UNSET
+    kind: Kind | UnsetType = UNSET
+    limit: Annotated[int, Meta(ge=1, le=256)] = 50
+
+
 class DocumentsQuery(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """Query of `GET /v1/documents/{algorithm}/{digest}`."""
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
+from chopmark.api.browsed import Browsed, LedgerOut
 from chopmark.api.found import DocumentsOut
 from chopmark.core.catalogue import Terms
 from chopmark.core.compact import End, Header, Run
@@ -308,6 +309,10 @@ class Gateway(Protocol):
         """Entries of a log after an index, at most `limit`, and the log's signed size."""
         ...
 
+    async def browse(self, member: str, asked: Browsed) -> LedgerOut:
+        """A page of a log's signed entries, the newest first (`no-such-member`)."""
+        ...
+
     async def wait_entry(self, member: str, index: int, seconds: float) -> None:
         """Wait until a signed head covers this index of a log; not longer than it takes to stop."""
         ...
@@ -326,6 +331,10 @@ class Gateway(Protocol):
 
     def replicas(self) -> list[dict[str, Any]]:
         """What is held of each peer's log, as JSON (docs/api.md)."""
+        ...
+
+    def rates(self) -> dict[str, Any]:
+        """How much was done each minute of the last day, as JSON (docs/api.md)."""
         ...
 
     def not_ready(self) -> list[str]:

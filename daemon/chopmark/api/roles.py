@@ -36,6 +36,7 @@ TABLE: Final[Mapping[str, _Roles]] = {
     "/v1/trace": _VERIFIER,
     "/v1/events": _VERIFIER,
     "/v1/entries": _READERS,
+    "/v1/ledger": _READERS,
     "/v1/proofs/{member}/{index}": ROLES,
     "/log": _READERS,
     "/v1/audit": _AUDITOR,
@@ -69,6 +70,7 @@ TABLE: Final[Mapping[str, _Roles]] = {
     "/v1/status": ROLES,
     "/v1/peers": ROLES,
     "/v1/replicas": ROLES,
+    "/v1/rates": ROLES,
     "/v1/policy": ROLES,
     "/v1/export": ROLES,
     "/v1/openapi.json": ROLES,
@@ -91,6 +93,8 @@ OPEN: Final = frozenset(
     }
 )
 """Open without signing in to the networks that `[api.page] open_to` names."""
+PUBLIC: Final = frozenset({"/", "/page"})
+"""Paths for whoever gets at a door, known or not: the files of the page, which hold nothing."""
 METERED: Final = frozenset(
     {
         "/v1/attestations",
@@ -110,6 +114,8 @@ def admit(path: str) -> None:
             `role-missing`.
         TryAgainError: `rate-limited`.
     """
+    if path in PUBLIC:
+        return
     caller = CALLER.get()
     if caller.barred is not None:
         _admit_barred(caller, caller.barred, path)
@@ -173,9 +179,10 @@ def admitted(path: str, handle: Handler) -> Handler:
     return check
 
 
-def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """The check before every handler of the long way, for Litestar."""
-    admit(connection.scope["path_template"])
+    # What is mounted has no template: its path stands in the handler.
+    admit(connection.scope["path_template"] or min(handler.paths))
 
 
 def _role_missing(caller: Caller, needed: _Roles) -> ForbiddenError:

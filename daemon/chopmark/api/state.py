@@ -32,6 +32,12 @@ async def read_replicas(gateway: GatewayDep) -> list[dict[str, Any]]:
     return gateway.replicas()
 
 
+@get("/v1/rates")
+async def read_rates(gateway: GatewayDep) -> dict[str, Any]:
+    """How much was done each minute of the last day."""
+    return gateway.rates()
+
+
 @get("/v1/policy", media_type=MediaType.TEXT)
 async def read_policy(request: Request[Any, Any, Any], gateway: GatewayDep) -> str:
     """The tlog-policy under which proofs of a log are checked; without `id`, of our own."""

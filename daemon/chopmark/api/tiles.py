@@ -14,6 +14,7 @@ from litestar.exceptions import MethodNotAllowedException
 from litestar.handlers import ASGIRouteHandler
 from litestar.types import Receive, Scope, Send
 
+from chopmark.api.headers import takes_gzip
 from chopmark.core.errors import MalformedError, MissingError
 from chopmark.core.tiles import TileName, parse_tile_name
 
@@ -97,13 +98,7 @@ def _compress(
 ) -> tuple[bytes, list[Header]]:
     """An entry bundle as its client takes it (`Entry bundles SHOULD be compressed`)."""
     headers = [*headers, (b"vary", b"accept-encoding")]
-    if not any(_takes_gzip(value) for key, value in asked if key == b"accept-encoding"):
+    if not takes_gzip(asked):
         return body, headers
     packer = zlib.compressobj(_LEVEL, wbits=31)
     return packer.compress(body) + packer.flush(), [*headers, (b"content-encoding", b"gzip")]
-
-
-def _takes_gzip(accepted: bytes) -> bool:
-    """Whether gzip is named, and not with a weight of 0 (RFC 9110 §12.5.3)."""
-    named = (one.replace(b" ", b"").partition(b";") for one in accepted.lower().split(b","))
-    return any(one == b"gzip" and weight.rstrip(b"0.") != b"q=" for one, _, weight in named)

@@ -251,6 +251,10 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             examples=["127.0.0.1:8080"],
         ),
     ] = None
+    serve_page: Annotated[
+        bool,
+        Meta(description="whether the page for people is served, at / of `listen` and of TLS"),
+    ] = True
     tls: ApiTls | None = None
     page: ApiPage | None = None
     oidc: ApiOidc | None = None

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from itertools import dropwhile
 from typing import Final
 
-from chopmark.api.entries import describe_digests
 from chopmark.api.found import DocumentsOut, FoundOut, RevokedOut, SearchedOut, State
+from chopmark.api.leaves import describe_digests
 from chopmark.api.slots import Slots
 from chopmark.core.entry import REASONS, Attestation, Entry, parse_entry
 from chopmark.core.errors import MalformedError

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from chopmark.api.browsed import Browsed, LedgerOut
 from chopmark.api.found import DocumentsOut
 from chopmark.api.identity import CALLER, Caller
 from chopmark.api.ports import Asked, Awaited, Forks, Hsm, Identity, Keys, Rosters, Until
@@ -31,6 +32,7 @@ from chopmark.ledger.store import LogState
 from chopmark.ledger.summary import is_attestation, is_blinded, is_revocable
 from chopmark.service.auditing import noted
 from chopmark.service.awaiting import Awaiting
+from chopmark.service.browsing import Browsing
 from chopmark.service.compact import compare, make_end, read_runs
 from chopmark.service.documents import Documents
 from chopmark.service.following import Following
@@ -56,6 +58,10 @@ class Reporter(Protocol):
 
     def not_ready(self) -> list[str]:
         """Why the gateway is not ready."""
+        ...
+
+    def rates(self) -> dict[str, Any]:
+        """How much was done, as JSON."""
         ...
 
 
@@ -90,6 +96,7 @@ class GatewayService:
         self._signing = signing
         self._verifier = verifier
         self._documents = documents
+        self._browsing = Browsing(logs)
         self._reporter = reporter
         self._clock = clock
         self._identity = _identify(own)
@@ -287,6 +294,15 @@ class GatewayService:
 
         return await self._log(member).read(read)
 
+    async def browse(self, member: str, asked: Browsed) -> LedgerOut:
+        """A page of a log; see `service.browsing`.
+
+        Raises:
+            MissingError: `no-such-member`.
+        """
+        self._log(member)
+        return await self._browsing.page(member, asked)
+
     async def wait_entry(self, member: str, index: int, seconds: float) -> None:
         """Wait until a signed head covers this index of a log, or time is up, or we stop.
 
@@ -318,6 +334,10 @@ class GatewayService:
     def not_ready(self) -> list[str]:
         """Why the gateway is not ready."""
         return self._reporter.not_ready()
+
+    def rates(self) -> dict[str, Any]:
+        """How much was done each minute of the last day, as JSON."""
+        return self._reporter.rates()
 
     async def _hide(self, drafts: Sequence[Draft | Drafts], first: int, seconds: float) -> Hidden:
         if self.salts is None:

@@ -16,6 +16,8 @@ from chopmark.api.app import create_app
 from chopmark.api.audit import make_audit_routes
 from chopmark.api.listeners import Doors
 from chopmark.api.metrics import LIMITS, create_metrics_app
+from chopmark.api.page import make_page_routes
+from chopmark.api.page_files import load_page
 from chopmark.api.refusals import quieten
 from chopmark.api.server import serve
 from chopmark.api.signin.page_door import PageDoor
@@ -146,6 +148,7 @@ def _start(
         "audit": parts.auditing.run(),
         "clock": parts.guard.run(),
         "live": parts.live.run(),
+        "history": parts.history.run(),
         "rosters": parts.rosters.run(),
         "event-loop-lag": parts.lag.run(),
         "health": health.run(),
@@ -173,6 +176,8 @@ async def _serve_api(config: Config, parts: Parts, doors: Doors, entrance: Entra
         *make_audit_routes(Book(parts.log, parts.auditing)),
         *make_signin_routes(entrance.desk, parts.gateway),
     ]
+    if config.api.serve_page:
+        more += make_page_routes(await asyncio.to_thread(load_page))
     app, api = create_app(parts.gateway, more=more), config.api
     door = partial(serve, refusals=parts.refusals, doors=doors)
     async with asyncio.TaskGroup() as servers:

@@ -20,6 +20,7 @@ from chopmark.mesh.versions import OURS, Versions, in_use
 from chopmark.service.audit_syslog import AuditSyslog
 from chopmark.service.clockguard import ClockGuard
 from chopmark.service.forks import Forks
+from chopmark.service.history import History
 from chopmark.service.hsm_state import describe_hsm, hsm_alarms
 from chopmark.service.live import Standings
 from chopmark.service.looplag import LoopLag
@@ -53,6 +54,7 @@ class Report:
         rosters: Rosters,
         retention: Retention,
         salts: Salts,
+        history: History,
         syslog: AuditSyslog | None = None,
     ) -> None:
         self._own = own
@@ -71,6 +73,7 @@ class Report:
         self._rosters = rosters
         self._retention = retention
         self._salts = salts
+        self._history = history
         self.more_alarms: Callable[[], list[dict[str, str]]] = list
         self._syslog = syslog
 
@@ -126,6 +129,10 @@ class Report:
             describe_replica(one, now, warning(one.origin), removed.get(one.peer))
             for one in self._replicas
         ]
+
+    def rates(self) -> dict[str, Any]:
+        """How much was done each minute of the last day."""
+        return self._history.describe()
 
     def live(self) -> Standings:
         """What events tell the changes of, besides the logs."""

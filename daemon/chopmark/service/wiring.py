@@ -34,6 +34,7 @@ from chopmark.service.documents import Documents
 from chopmark.service.floors import tell_lost
 from chopmark.service.forks import Forks
 from chopmark.service.gateway import GatewayService
+from chopmark.service.history import History
 from chopmark.service.hsm import HsmService
 from chopmark.service.live import Live
 from chopmark.service.locking import lock_state
@@ -87,6 +88,7 @@ class Parts:
     rosters: Rosters
     live: Live
     salts: Salts
+    history: History
     logs: Sequence[Log]
     """Ours, and what the replicas keep."""
 
@@ -194,6 +196,7 @@ def _assemble(
         live=overseeing.live,
         salts=issuing.salts,
         logs=(opened.log, *(one.log for one in opened.replicas)),
+        history=overseeing.history,
     )
 
 

@@ -118,6 +118,18 @@ async def test_long_way_asks_the_table_under_every_spelling(client: httpx.AsyncC
     assert "[[api.user]]" in refused.json()["hint"]
 
 
+async def test_what_is_mounted_asks_the_table_by_its_path() -> None:
+    tiles = make_tile_route(None)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(create_app(FakeGateway(), more=[tiles]))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        CALLER.set(Caller("cert x", frozenset({"verifier"}), ANY_KIND, machine=True, door="tls"))
+        answer = await client.get("/log/x/nothing")
+        assert (answer.status_code, answer.json()["code"]) == (404, "no-such-tile")
+        CALLER.set(Caller("cert y", frozenset({"issuer"}), ANY_KIND, machine=True, door="tls"))
+        refused = await client.get("/log/x/nothing")
+        assert (refused.status_code, refused.json()["code"]) == (403, "role-missing")
+
+
 def test_kind_is_granted_by_name_or_by_the_star() -> None:
     CALLER.set(Caller("cert x", ROLES, frozenset({"diploma", "kyc"}), machine=True, door="tls"))
     check_kind("diploma")

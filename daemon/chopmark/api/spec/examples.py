@@ -75,6 +75,13 @@ VERDICT: Final = {
     "attestations": [JUDGED],
     "pruned": [],
 }
+RATES: Final = {
+    "step_seconds": 60,
+    "until": AT,
+    "recorded": [120, 90],
+    "verified": [4, 7],
+    "replicated": [310, 288],
+}
 QUESTION: Final = {"digests": DIGESTS, "expect_issuer": "hk-1"}
 FOUND: Final = {
     "attestations": [
@@ -117,6 +124,7 @@ ENTRIES: Final = {
     "size": 46,
     "next": 45,
 }
+LEDGER: Final = ENTRIES | {"next": 45}
 EXPORT: Final = PLACE | {
     "log_vkey": VKEY,
     "cosigner_vkey": "bank-hk.example/hk-1/cosigner+0c1d2e3f+BA…",

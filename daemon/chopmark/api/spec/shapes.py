@@ -151,6 +151,16 @@ class VerdictOut(Struct):
     issuer_unchecked: bool | UnsetType = UNSET
 
 
+class RatesOut(Struct):
+    """How much was done each minute of the last day, since the start; the oldest minute first."""
+
+    step_seconds: int
+    until: str
+    recorded: list[int]
+    verified: list[int]
+    replicated: list[int]
+
+
 class Head(Struct):
     """A head of a log; the root in base64."""
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from chopmark.api.attestations import AttestationOut
+from chopmark.api.browsed import LedgerOut
 from chopmark.api.entries import EntriesOut
 from chopmark.api.found import DocumentsOut
 from chopmark.api.lines import Line
@@ -13,6 +14,7 @@ from chopmark.api.models import (
     DocumentsQuery,
     EntriesQuery,
     EventsQuery,
+    LedgerQuery,
     NoQuery,
     ProofQuery,
     RevocationIn,
@@ -196,6 +198,16 @@ OPERATIONS: Final = (
         {200: Answer("A run of entries", Content(EntriesOut, example=examples.ENTRIES))},
         merge(QUERY, _ENTRY),
         EntriesQuery,
+    ),
+    Operation(
+        "get",
+        "/v1/ledger",
+        "readLedger",
+        "logs",
+        "Signed entries of a log from its newest one down, by kind and time if asked to",
+        {200: Answer("A page", Content(LedgerOut, example=examples.LEDGER))},
+        merge(QUERY, {400: ("malformed-time",), 404: ("no-such-member",)}),
+        LedgerQuery,
     ),
     Operation(
         "get",

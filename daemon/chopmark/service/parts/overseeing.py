@@ -9,6 +9,7 @@ from chopmark.api.refusals import Refusals
 from chopmark.core.syslog import Sender
 from chopmark.service.audit_syslog import AuditSyslog
 from chopmark.service.auditing import Auditing, watch_parts
+from chopmark.service.history import History, Totals
 from chopmark.service.live import Live
 from chopmark.service.looplag import LoopLag
 from chopmark.service.metrics import GatewayCollector, Metrics, Sources
@@ -34,6 +35,7 @@ class Overseeing:
     syslog: AuditSyslog | None
     lag: LoopLag
     refusals: Refusals
+    history: History
 
 
 def make_overseeing(
@@ -41,6 +43,7 @@ def make_overseeing(
 ) -> Overseeing:
     """Bring them together."""
     lag, refusals, syslog = LoopLag(), Refusals(), _make_syslog(opened)
+    history = _make_history(opened, answering)
     report = Report(
         opened.own,
         opened.log,
@@ -58,6 +61,7 @@ def make_overseeing(
         opened.rosters,
         answering.retention,
         issuing.salts,
+        history,
         syslog,
     )
     sources = Sources(
@@ -69,7 +73,7 @@ def make_overseeing(
     auditing = _make_auditing(opened, issuing, meeting, refusals)
     # Not of `outside`: what is told to listeners must not move what a simulation draws.
     live = Live(token_hex(6), answering.logs, report.live, meeting.forks.held)
-    return Overseeing(report, Metrics(collector), auditing, live, syslog, lag, refusals)
+    return Overseeing(report, Metrics(collector), auditing, live, syslog, lag, refusals, history)
 
 
 def _make_auditing(
@@ -82,6 +86,15 @@ def _make_auditing(
     watched = (opened.signer, opened.storage, issuing.guard, opened.replicas, issuing.standing)
     watch_parts(auditing, *watched)
     return auditing
+
+
+def _make_history(opened: Opened, answering: Answering) -> History:
+    def totals() -> Totals:
+        verified = answering.verifier.counts.total()
+        replicated = sum(one.log.state.size for one in opened.replicas)
+        return Totals(opened.log.state.size, verified, replicated)
+
+    return History(totals, opened.clock)
 
 
 def _make_syslog(opened: Opened) -> AuditSyslog | None:

@@ -1,0 +1,173 @@
+/**
+ * The documents that are being verified: hashed here, judged by the gateway.
+ *
+ * What goes to the gateway are digests, the text of a proof, and what the clerk expects. The files
+ * themselves go to the workers that hash them, and nowhere else.
+ */
+
+import { pair } from "./pairs.js";
+import { pool } from "../hash/pool.js";
+import { rank } from "../verdicts.js";
+
+/** Bytes of the largest proof that there is. */
+const MAX_PROOF = 128 * 1024;
+const SETTLED = new Set(["done", "failed", "cancelled"]);
+/** Documents that are taken at a time. */
+export const MAX_DOCUMENTS = 500;
+
+let number = 0;
+
+export class Jobs extends EventTarget {
+  constructor() {
+    super();
+    this.items = [];
+    this.expect = { issuer: "", kind: "" };
+    this.withSm3 = false;
+    this.left = 0;
+  }
+
+  /** Take files in, in place of those before. */
+  add(files, api) {
+    const slip = this.items.length === 1 ? this.items[0].slip : null;
+    this.clear();
+    const pairs = pair(files);
+    // A document that comes after a slip is the one that the slip is to be of.
+    const [only] = pairs;
+    if (slip && pairs.length === 1 && only.file && !only.proof) only.slip = slip;
+    return this.#take(pairs, api);
+  }
+
+  /** Take in what a slip stands for: the text of a proof, without its document. */
+  addSlip(slip, name, api) {
+    this.clear();
+    return this.#take([{ file: null, proof: null, name, slip }], api);
+  }
+
+  #take(pairs, api) {
+    this.left = Math.max(0, pairs.length - MAX_DOCUMENTS);
+    this.items = pairs.slice(0, MAX_DOCUMENTS).map((one) => ({
+      slip: null,
+      ...one,
+      id: (number += 1),
+      state: "waiting", part: 0, digests: null, proofText: null, seconds: 0,
+      verdict: null, problem: null, confirmed: null, chosen: null, open: false,
+      stop: new AbortController(),
+    }));
+    this.#tell();
+    return Promise.all(this.items.map((job) => this.#run(job, api)));
+  }
+
+  /** Forget all of them; what runs is stopped. */
+  clear() {
+    for (const job of this.items) job.stop.abort();
+    this.items = [];
+    this.#tell();
+  }
+
+  /** Stop one. */
+  cancel(job) {
+    job.stop.abort();
+  }
+
+  /** Ask the gateway again about what is hashed already: something else is expected. */
+  async ask(api, items = this.items) {
+    await Promise.all(items.filter((job) => job.state === "done").map((job) => this.#judge(job, api)));
+  }
+
+  get busy() {
+    return this.items.some((job) => !SETTLED.has(job.state));
+  }
+
+  /** Those that are settled, the worst first, then the others. */
+  get sorted() {
+    const place = (job) => (job.state === "failed" ? -1 : job.state === "done" ? rank(wordOf(job)) : 99);
+    return [...this.items].sort((a, b) => place(a) - place(b) || a.id - b.id);
+  }
+
+  async #run(job, api) {
+    try {
+      if (job.proof) job.proofText = await readProof(job.proof);
+      else if (job.slip) job.proofText = job.slip;
+      if (job.file) await this.#hash(job, await this.#algorithms(job));
+      await this.#judge(job, api);
+    } catch (error) {
+      this.#fail(job, error);
+    }
+  }
+
+  async #algorithms(job) {
+    const named = job.proofText !== null && (await import("./proof.js")).namesSm3(job.proofText);
+    return this.withSm3 || named ? ["sha256", "sm3"] : ["sha256"];
+  }
+
+  async #hash(job, algorithms) {
+    if (job.file.size === 0) throw Object.assign(new Error("empty"), { code: "empty-file" });
+    this.#change(job, { state: "hashing", part: 0 });
+    const progress = (part) => this.#change(job, { part });
+    const done = await pool.hash(job.file, algorithms, { signal: job.stop.signal, progress });
+    Object.assign(job, { digests: { ...job.digests, ...done.digests }, seconds: done.seconds });
+  }
+
+  async #judge(job, api) {
+    this.#change(job, { state: "asking", part: 1 });
+    try {
+      let verdict = await this.#question(job, api);
+      if (await lacksSm3(job, verdict, api)) {
+        await this.#hash(job, ["sm3"]);
+        verdict = await this.#question(job, api);
+      }
+      this.#change(job, { state: "done", verdict });
+    } catch (error) {
+      this.#fail(job, error);
+    }
+  }
+
+  #question(job, api) {
+    const body = {};
+    if (job.digests) body.digests = job.digests;
+    if (job.proofText) body.proof = job.proofText;
+    const issuer = job.chosen ?? this.expect.issuer;
+    if (issuer) body.expect_issuer = issuer;
+    if (this.expect.kind) body.expect_kind = this.expect.kind;
+    const expected = { issuer, kind: this.expect.kind };
+    return api.post("/v1/verifications", body, { signal: job.stop.signal })
+      .then((verdict) => ({ ...verdict, expected }));
+  }
+
+  #fail(job, error) {
+    const state = error.name === "AbortError" ? "cancelled" : "failed";
+    this.#change(job, { state, problem: error });
+  }
+
+  #change(job, values) {
+    Object.assign(job, values);
+    this.dispatchEvent(new CustomEvent("job", { detail: job }));
+  }
+
+  #tell() {
+    this.dispatchEvent(new CustomEvent("all"));
+  }
+}
+
+/** The word that counts on the page: what the clerk says of the issuer decides too. */
+export function wordOf(job) {
+  return job.confirmed === "no" ? "mismatch" : job.verdict.verdict;
+}
+
+/** The attestation that the verdict is about; undefined if there is none. */
+export function deciding(verdict) {
+  return verdict.attestations.find((one) => one.verdict === verdict.verdict) ?? verdict.attestations[0];
+}
+
+/** Whether an attestation of these bytes names an SM3 digest that has not been given. */
+async function lacksSm3(job, verdict, api) {
+  if (verdict.verdict !== "mismatch" || !job.digests || job.digests.sm3) return false;
+  const path = `/v1/documents/sha256/${job.digests.sha256}?limit=256`;
+  const found = await api.get(path, { signal: job.stop.signal, quiet: true }).catch(() => null);
+  return Boolean(found?.attestations.some((one) => one.digests?.sm3));
+}
+
+async function readProof(file) {
+  if (file.size > MAX_PROOF) throw Object.assign(new Error("large"), { code: "malformed-proof" });
+  return file.text();
+}
