@@ -62,14 +62,13 @@ def read_seal(gateway: GatewayClient, now: datetime) -> Sealed:
         hint = "propose the next version: `chopmark roster propose`"
         raise RefusedError("roster-expired", "the roster has expired", hint=hint)
     policies = {one.origin: gateway.policy(one.id).decode() for one in roster.member}
-    about = _describe(gateway.export())
-    forked = _read_forks(gateway, about["origin"])
+    forked = _read_forks(gateway)
     if not _is_same(gateway.roster(), shown):
         raise TryAgainError("roster-changed", "the roster has changed meanwhile", retry_after=1)
     values = {
         "version": chopmark.__version__,
         "made_at": format_time(int(now.timestamp() * 1000)),
-        "gateway": about,
+        "gateway": _describe(gateway.export()),
         "roster": str(shown["note"]),
         "policies": policies,
         "suspended": list(shown["suspended"]),
@@ -95,13 +94,13 @@ def build_page(sealed: Sealed) -> bytes:
     return (page + rest).encode()
 
 
-def _read_forks(gateway: GatewayClient, own: str) -> dict[str, dict[str, Any]]:
+def _read_forks(gateway: GatewayClient) -> dict[str, dict[str, Any]]:
     """By origin, of logs that are not followed any more: up to where, and since when."""
     frozen = {str(one["origin"]): one["frozen"] for one in gateway.replicas() if one.get("frozen")}
-    for one in gateway.evidence():
-        if one["origin"] == own:  # nobody holds a replica of the log that is its own
-            below = min(head["size"] for head in one["heads"])
-            frozen[own] = {"below": below, "found_at": one["found_at"]}
+    status = gateway.status()
+    if any(alarm["code"] == "own-fork" for alarm in status["alarms"]):
+        # Of its own log it holds no replica, and nobody says from where on it is wrong.
+        frozen[str(status["origin"])] = {"below": 0, "found_at": None}
     names = ("below", "found_at")
     return {origin: {name: stop[name] for name in names} for origin, stop in frozen.items()}
 
