@@ -126,9 +126,9 @@ def test_character_that_no_font_has_is_shown_by_its_number() -> None:
 
 
 def test_witness_that_signs_by_its_second_key_has_its_name() -> None:
-    keys = [cosigner(f"bank-0.example/gw-1/cosigner{end}", 20 + n) for n, end in enumerate(("", "-2"))]
-    policy = Policy((slips.LOG.vkey,), {key.name: key.vkey for key in keys}, quorum=keys[1].name)
-    proof = proven(encode_entry(ENTRY), {keys[1]: 1795305602}, log=slips.LOG)
+    key = cosigner("bank-0.example/gw-1/cosigner-2", 21)
+    policy = Policy((slips.LOG.vkey,), {key.name: key.vkey}, quorum=key.name)
+    proof = proven(encode_entry(ENTRY), {key: 1795305602}, log=slips.LOG)
     facts = slips.gather_facts(make_slip(proof, policy), policy, slips.NAMES)
     assert facts.witnesses == (("CN", ("深圳示範銀行股份有限公司",)),)
 
