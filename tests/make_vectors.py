@@ -35,6 +35,7 @@ from chopmark.core.entry import (
     encode_entry,
 )
 from chopmark.core.evidence import Branch, Evidence, Subject, differing_heads, make_evidence
+from chopmark.core.keys import COSIGNATURE, ED25519, VerifierKey
 from chopmark.core.mark import HeadMark
 from chopmark.core.merkle import EMPTY_ROOT, range_nodes
 from chopmark.core.note import Note, Signature
@@ -109,6 +110,30 @@ def note() -> Vectors:
             {"name": "type 0xff", "note": ours, "text": text, "verified": [[p256.name, TIME]]},
         ],
         "bad": [{"name": name, "note": bad[name][0], "code": bad[name][1]} for name in bad],
+        "bad_keys": [{"name": name, "vkey": vkey} for name, vkey in weak_keys().items()],
+    }
+
+
+def weak_keys() -> dict[str, str]:
+    """Ed25519 keys that OpenSSL takes, and that nobody has made in earnest."""
+    field = 2**255 - 19
+    eight = 0x5FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+    made = {
+        "order 1": 1,
+        "order 2": field - 1,
+        "order 4": 0,
+        "order 4, other sign": 2**255,
+        "order 8": eight,
+        "another of order 8": field - eight,
+        "order 8, other sign": 2**255 + eight,
+        "order 1, spelt otherwise": field + 1,
+        "spelt otherwise": field + 3,
+        "the largest number": 2**256 - 1,
+    }
+    return {
+        f"{name}, type {kind}": VerifierKey("a/b", kind, number.to_bytes(32, "little")).encode()
+        for name, number in made.items()
+        for kind in (ED25519, COSIGNATURE)
     }
 
 
@@ -210,6 +235,10 @@ def odd() -> dict[str, tuple[object, Entry]]:
         "unknown algorithm": (BASE | {3: {SHA256: DIGESTS.sha256, -43: bytes(48)}}, unknown),
         "another version": (BASE | {0: 2}, unknown),
         "another type": (BASE | {1: 7}, UnknownFormat()),
+        "canonical name that begins with a byte order mark": (
+            BASE | {8: {"\ufeffx": SALT}},
+            replace(PLAIN_ENTRY, canonical=(("\ufeffx", SALT),)),
+        ),
     }
 
 

@@ -57,6 +57,7 @@ class SocketGateway:
     """Attributes:
     signing: whether attestations get signed in time.
     provisional: whether a quorum is demanded that does not come.
+    late: milliseconds since its replicas were known to be complete.
     problem: what every request is answered with, if set.
     answer: raw bytes (status, type, body) that every request is answered with, if set.
     refused_kind: a kind that may not be issued.
@@ -74,6 +75,7 @@ class SocketGateway:
     log: SoftLog = field(default_factory=SoftLog)
     signing: bool = True
     provisional: bool = False
+    late: int = 0
     problem: Problem | None = None
     answer: Answer | None = None
     refused_kind: str = "credit-report"
@@ -278,7 +280,8 @@ class SocketGateway:
             assert isinstance(entry, Attestation)
             facts = Facts(self.log.issuer, index, entry, Source.OWN, Match.NO_DOCUMENT)
             found = [facts]
-        question = Question(NOW, body.get("expect_issuer"), body.get("expect_kind"))
+        asked = body.get("expect_issuer"), body.get("expect_kind")
+        question = Question(NOW + self.late, *asked)
         return 200, describe(decide(found, question, NOW), digests)
 
     def _proof(self, member: str, index: str) -> bytes:

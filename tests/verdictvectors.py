@@ -302,6 +302,14 @@ def left() -> Roster:
     return made
 
 
+def left_without_keys() -> Roster:
+    made = left()
+    cosigners = (ended(HK.cosigner, "retired"),)
+    made = msgspec.structs.replace(made, member=with_member(made, "hk-1", cosigner_key=cosigners))
+    check_roster(made)
+    return made
+
+
 SEALS: dict[str, tuple[Roster, tuple[str, ...]]] = {
     "three": (founding(), ()),
     "catalogue": (catalogued(), ()),
@@ -309,6 +317,7 @@ SEALS: dict[str, tuple[Roster, tuple[str, ...]]] = {
     "suspended by its emergency key": (founding(), ("hk-1",)),
     "suspended by the roster": (changed("hk-1", state="suspended"), ()),
     "left": (left(), ()),
+    "left, cosigner retired": (left_without_keys(), ()),
     "key retired after this head": (log_ended("retired", SIZE + 1, bytes(32)), ()),
     "key retired at this head": (log_ended("retired", SIZE, ROOT), ()),
     "key retired at another head of this size": (log_ended("retired", SIZE, bytes(32)), ()),
@@ -337,6 +346,12 @@ def seal_cases() -> list[Asked]:
         "log of nobody": ("three", Made(log=log_key("x.example/y", 9)).proof(), BARE, {}),
         "heartbeat of the issuer": ("three", bad_heart, BARE, {}),
         "one bit of the heartbeat": ("three", replace(bad_heart, note=broken), BARE, {}),
+        "one bit of the heartbeat of one that has left": (
+            "left, cosigner retired",
+            replace(bad_heart, note=broken),
+            BARE,
+            {},
+        ),
         "new key": ("key retired before this head", Made(log=NEW_LOG).proof(), BARE, {}),
         "retired cosigner, signed in time": (
             "cosigner retired",

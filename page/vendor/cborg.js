@@ -1,2 +1,2 @@
 // Reading CBOR; core/cbor.js says how strictly.
-export { decode } from "cborg";
+export { Tokenizer, decode } from "cborg";

@@ -219,3 +219,16 @@ def test_page_refuses_once_its_roster_expires_while_it_is_open(
     page.set_input_files("#files", put(tmp_path, "a", *scenes()["valid-as-of"]))
     expect(page.get_by_role("alert")).to_have_attribute("data-why", "expired")
     assert page.locator(".verdict").count() == 0
+
+
+def test_page_judges_nothing_anew_once_its_roster_has_expired(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    short = msgspec.structs.replace(founding(), expires=ISSUED + timedelta(days=1))
+    page = open_page(context, write_page(tmp_path, short))
+    page.set_input_files("#files", put(tmp_path, "a", *scenes()["valid-as-of"]))
+    expect(page.locator(".verdict")).to_have_attribute("data-word", "valid-as-of")
+    page.clock.set_fixed_time("2026-11-24T09:00:00Z")
+    page.select_option("#expectKind", "bank-statement")
+    expect(page.get_by_role("alert")).to_have_attribute("data-why", "expired")
+    assert page.locator(".verdict").count() == 0

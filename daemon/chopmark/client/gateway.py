@@ -209,6 +209,10 @@ class GatewayClient:
         """State of each peer's replica (docs/api.md)."""
         return read_objects(self._http.get_json("/v1/peers"))
 
+    def replicas(self) -> list[Json]:
+        """What the gateway holds of each peer's log (docs/api.md)."""
+        return read_objects(self._http.get_json("/v1/replicas"))
+
     def evidence(self) -> list[Json]:
         """Evidence of forks that the gateway holds (docs/api.md)."""
         return read_objects(self._http.get_json("/v1/evidence"))

@@ -62,6 +62,7 @@ def read_seal(gateway: GatewayClient, now: datetime) -> Sealed:
         hint = "propose the next version: `chopmark roster propose`"
         raise RefusedError("roster-expired", "the roster has expired", hint=hint)
     policies = {one.origin: gateway.policy(one.id).decode() for one in roster.member}
+    forked = _read_forks(gateway)
     if not _is_same(gateway.roster(), shown):
         raise TryAgainError("roster-changed", "the roster has changed meanwhile", retry_after=1)
     values = {
@@ -71,6 +72,7 @@ def read_seal(gateway: GatewayClient, now: datetime) -> Sealed:
         "roster": str(shown["note"]),
         "policies": policies,
         "suspended": list(shown["suspended"]),
+        "forked": forked,
     }
     return Sealed(roster, Fingerprint(text), values)
 
@@ -90,6 +92,17 @@ def build_page(sealed: Sealed) -> bytes:
         before, _, rest = rest.partition(f"{{{{{name}}}}}")
         page += before + part
     return (page + rest).encode()
+
+
+def _read_forks(gateway: GatewayClient) -> dict[str, dict[str, Any]]:
+    """By origin, of logs that are not followed any more: up to where, and since when."""
+    frozen = {str(one["origin"]): one["frozen"] for one in gateway.replicas() if one.get("frozen")}
+    status = gateway.status()
+    if any(alarm["code"] == "own-fork" for alarm in status["alarms"]):
+        # Of its own log it holds no replica, and nobody says from where on it is wrong.
+        frozen[str(status["origin"])] = {"below": 0, "found_at": None}
+    names = ("below", "found_at")
+    return {origin: {name: stop[name] for name in names} for origin, stop in frozen.items()}
 
 
 def _is_same(one: dict[str, Any], other: dict[str, Any]) -> bool:

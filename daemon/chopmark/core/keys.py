@@ -37,6 +37,10 @@ MAX_NAME: Final = 128
 """Characters in the name of a key that we know."""
 _KEY_NAME: Final = re.compile(r"[^\s+\x00-\x1f\ud800-\udfff]+")
 """No Unicode space, no plus, no control character, and no half of a surrogate pair."""
+_FIELD: Final = 2**255 - 19
+_ORDER_8: Final = 0x5FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL_ORDER: Final = frozenset({0, 1, _FIELD - 1, _ORDER_8, _FIELD - _ORDER_8})
+"""The y of Ed25519's points of small order: OpenSSL takes them, and anyone can sign by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +160,20 @@ def _read_key(name: str, blob: bytes) -> VerifierKey:
 
 def _check_public(key: VerifierKey) -> None:
     if key.type in (ED25519, COSIGNATURE):
-        if len(key.public) != 32:
-            raise MalformedError("malformed-vkey", f"key {key.name!r} does not have 32 bytes")
+        if not _is_ed25519(key.public):
+            raise MalformedError("malformed-vkey", f"key {key.name!r} is no Ed25519 public key")
     elif key.is_p256:
         if _load_p256(key.public) is None:
             raise MalformedError("malformed-vkey", f"key {key.name!r} is no P-256 public key")
     else:
         message = f"key {key.name!r} has a type that this version does not read"
         raise MalformedError("unknown-key-type", message, hint="update the software")
+
+
+def _is_ed25519(public: bytes) -> bool:
+    """Whether a key is spelt as RFC 8032 §5.1.2 has it, and not of small order."""
+    y = int.from_bytes(public, "little") & (2**255 - 1)
+    return len(public) == 32 and y < _FIELD and y not in _SMALL_ORDER
 
 
 @lru_cache(maxsize=256)

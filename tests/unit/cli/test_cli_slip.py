@@ -103,6 +103,16 @@ def test_slip_of_a_revoked_document_is_not_made(
     assert not SLIP.exists()
 
 
+def test_slip_of_what_may_be_revoked_by_now_is_not_made(
+    run: Run, gateway: SocketGateway, document: Path
+) -> None:
+    index = gateway.log.attest(document.read_bytes())
+    proof_path(document).write_bytes(gateway.log.proof(index))
+    gateway.late = 86_400_001
+    assert run("slip", document).code == 5
+    assert not SLIP.exists()
+
+
 def test_slip_without_its_packages_says_what_to_install(
     run: Run, log: SoftLog, document: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

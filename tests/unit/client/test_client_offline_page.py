@@ -38,6 +38,13 @@ class Answers:
     def roster(self) -> dict[str, Any]:
         return self.rosters.pop(0)
 
+    def replicas(self) -> list[dict[str, Any]]:
+        stop = {"reason": "r", "below": 7, "found_at": None}
+        return [{"origin": "a", "frozen": None}, {"origin": "b", "frozen": stop}]
+
+    def status(self) -> dict[str, Any]:
+        return {"origin": "o", "alarms": [{"code": code} for code in ("fork", "own-fork")]}
+
     def policy(self, member: str) -> bytes:
         return f"# {member} </script>\nquorum none\n".encode()
 
@@ -66,6 +73,13 @@ def test_seal_has_roster_policies_and_whose_it_is() -> None:
     assert set(values["policies"]) == {one.origin for one in founding().member}
     assert values["suspended"] == ["mo-1"]
     assert values["gateway"]["id"] == "sz-1"
+
+
+def test_seal_names_logs_that_are_not_followed_any_more_and_its_own_if_it_was_forked() -> None:
+    assert ask(Answers()).values["forked"] == {
+        "b": {"below": 7, "found_at": None},
+        "o": {"below": 0, "found_at": None},
+    }
 
 
 def test_page_has_the_seal_and_nothing_in_it_ends_the_script_early() -> None:

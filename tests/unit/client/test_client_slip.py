@@ -23,10 +23,13 @@ from chopmark.client.slip.lines import break_lines, shorten
 from chopmark.client.slip.page import ATTACHMENT, make_page
 from chopmark.client.slip.reading import MAX_FILE, read_proof_or_slip
 from chopmark.client.slip.wording import ENGLISH, WORDS, Language
+from chopmark.core.entry import encode_entry
 from chopmark.core.errors import MalformedError
+from chopmark.core.policy import Policy
 from chopmark.core.slip import parse_slip
 from chopmark.core.slip_making import make_slip
-from slipvectors import ORIGIN
+from slipvectors import ENTRY, ORIGIN, proven
+from softkeys import cosigner
 
 TEXT = slips.slip_of()
 PAGE = make_page(slips.facts_of(TEXT), "zh-Hant")
@@ -120,6 +123,14 @@ def test_character_that_no_font_has_is_shown_by_its_number() -> None:
     names = {**slips.NAMES, ORIGIN: Name("銀行𪚥\u202e\u200b\x07", "HK")}
     text = text_of(make_page(slips.facts_of(TEXT, names=names), "zh-Hant"))
     assert "銀行〔U+2A6A5〕〔U+202E〕〔U+200B〕〔U+0007〕" in text
+
+
+def test_witness_that_signs_by_its_second_key_has_its_name() -> None:
+    key = cosigner("bank-0.example/gw-1/cosigner-2", 21)
+    policy = Policy((slips.LOG.vkey,), {key.name: key.vkey}, quorum=key.name)
+    proof = proven(encode_entry(ENTRY), {key: 1795305602}, log=slips.LOG)
+    facts = slips.gather_facts(make_slip(proof, policy), policy, slips.NAMES)
+    assert facts.witnesses == (("CN", ("深圳示範銀行股份有限公司",)),)
 
 
 def test_witness_without_a_name_stands_under_its_group() -> None:

@@ -114,8 +114,15 @@ def test_vkey_takes_a_public_key_in_one_form_only(public: bytes) -> None:
 @pytest.mark.parametrize("length", [0, 31, 33])
 def test_vkey_refuses_ed25519_keys_of_another_length(kind: int, length: int) -> None:
     with pytest.raises(MalformedError) as caught:
-        parse_vkey(vkey("x", bytes([kind]) + bytes(length)))
+        parse_vkey(vkey("x", bytes([kind]) + b"\x05" * length))
     assert caught.value.code == "malformed-vkey"
+
+
+def test_whoever_likes_can_sign_by_a_key_of_small_order_so_that_none_is_read() -> None:
+    weak = VerifierKey("x", ED25519, b"\x01" + bytes(31))
+    assert weak.verify(b"anything", b"\x01" + bytes(63)) == 0
+    with pytest.raises(MalformedError):
+        parse_vkey(weak.encode())
 
 
 @pytest.mark.parametrize("kind", [0, 3, 5, 6, 0xFA, 0xFF])

@@ -124,6 +124,11 @@ def test_bad_note_vector(case: Case) -> None:
     assert code_of(read_note, case) == case["code"]
 
 
+@pytest.mark.parametrize("case", cases("note", "bad_keys"))
+def test_bad_vkey_vector(case: Case) -> None:
+    assert code_of(lambda bad: parse_vkey(bad["vkey"]), case) == "malformed-vkey"
+
+
 def read_checkpoint(case: Case) -> dict[str, Any]:
     keys = [parse_vkey(VECTORS["checkpoint"][name]) for name in ("log", "cosigner")]
     head = open_checkpoint(case["note"].encode(), keys[0], (keys[1],)).checkpoint

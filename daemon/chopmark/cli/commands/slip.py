@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from chopmark.client.gateway import GatewayClient
 
 SUFFIX: Final = ".slip.pdf"
-_GOOD: Final = (Word.VALID, Word.VALID_AS_OF)
 
 
 def slip(
@@ -67,7 +66,7 @@ def slip(
         else:
             source = _by_gateway(stack.enter_context(options.connect()))
         verdict = source.judge(hash_files([file], options)[0], data)
-        if Word(verdict["verdict"]) not in _GOOD:
+        if Word(verdict["verdict"]) != source.best:
             return _refuse(verdict, file, options)
         found = source.find(parse_proof(data))
     text = make_slip(parse_proof(data), found.policy)
@@ -88,19 +87,24 @@ class _Trust:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Where verdicts come from, and policies and names."""
+    """Where verdicts come from, and policies and names; `best` is the best that it can say.
 
+    A gateway that has not heard of a log for long says less: what is revoked may look good to it.
+    """
+
+    best: Word
     judge: Judge
     find: Callable[[Proof], _Trust]
 
 
 def _offline(path: Path) -> _Source:
     _, policy = read_policy(path)
-    return _Source(judge_offline(path, Terms()), lambda _: _Trust(policy, {}))
+    judge = judge_offline(path, Terms())
+    return _Source(Word.VALID_AS_OF, judge, lambda _: _Trust(policy, {}))
 
 
 def _by_gateway(gateway: "GatewayClient") -> _Source:
-    return _Source(judge_by_gateway(gateway, Terms()), partial(_ask, gateway))
+    return _Source(Word.VALID, judge_by_gateway(gateway, Terms()), partial(_ask, gateway))
 
 
 def _ask(gateway: "GatewayClient", proof: Proof) -> _Trust:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from chopmark.core.check import read_attestation
 from chopmark.core.entry import Attestation
 from chopmark.core.errors import MalformedError
+from chopmark.core.member import is_cosigner_name
 from chopmark.core.policy import Policy
 from chopmark.core.proof import verify_proof
 from chopmark.core.slip import parse_slip
@@ -61,7 +62,8 @@ def gather_facts(text: str, policy: Policy, names: Mapping[str, Name]) -> Facts:
     cosigners = [one.key.name for one in proven.head.verified if one.time]
     places: dict[str, list[str]] = {}
     for key in cosigners:
-        known = names.get(key.removesuffix(_COSIGNER)) or _name_by_policy(key, policy)
+        owner = next((one for one in names if is_cosigner_name(key, one)), "")
+        known = names.get(owner) or _name_by_policy(key, policy)
         at = places.setdefault(known.jurisdiction, [])
         if known.institution not in at:
             at.append(known.institution)

@@ -112,3 +112,9 @@ export const readUint = (data) => data.reduce((number, byte) => (number << 8n) |
 
 /** Whether Python would call it printable: on one line, and nothing in it is invisible. */
 export const isPrintable = (text) => /^(?:[^\p{C}\p{Z}]| )*$/u.test(text);
+
+/** The beginning of a text from outside, for people: what cannot be seen stands as its number. */
+export const quote = (text) =>
+  `"${Array.from([...text.slice(0, 80)], (one) => (isPrintable(one) ? one : numbered(one))).join("")}"`;
+
+const numbered = (character) => `\\u{${character.codePointAt(0).toString(16)}}`;

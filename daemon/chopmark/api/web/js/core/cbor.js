@@ -2,24 +2,34 @@
 // byte and text strings, arrays, maps with integer or text keys, booleans and null.
 //
 // cborg reads; what it read is written again here, and must give the same bytes. That refuses all
-// that cborg takes and we do not: floats, keys out of order, another spelling of a text. (And what
-// cborg changes: a text that begins with a byte order mark, which Python's core takes.)
+// that cborg takes and we do not: floats, keys out of order, another spelling of a number.
 
-import { decode } from "../../vendor/cborg.js";
-import { compareBytes, concat, equal, utf8 } from "./bytes.js";
+import { Tokenizer, decode } from "../../vendor/cborg.js";
+import { compareBytes, concat, equal, parseUtf8, utf8 } from "./bytes.js";
 import { MalformedError } from "./errors.js";
 
 const MAX_DEPTH = 16;
 const MAX_UINT = 2n ** 64n - 1n;
 const STRICT = {
+  allowBigInt: true,
   allowIndefinite: false,
   allowInfinity: false,
   allowNaN: false,
   allowUndefined: false,
   rejectDuplicateMapKeys: true,
+  retainStringBytes: true,
   strict: true,
   useMaps: true,
 };
+
+/** Texts as they are: cborg takes a byte order mark away, and replaces what is not UTF-8. */
+class Reader extends Tokenizer {
+  next() {
+    const token = super.next();
+    if (token.byteValue !== undefined) token.value = parseUtf8(token.byteValue, "a CBOR text");
+    return token;
+  }
+}
 
 /**
  * Decode bytes that are deterministic CBOR to the last byte.
@@ -30,12 +40,15 @@ const STRICT = {
  */
 export function decodeCbor(data) {
   let value;
+  let again;
   try {
-    value = decode(data, STRICT);
+    value = decode(data, { ...STRICT, tokenizer: new Reader(data, STRICT) });
+    again = encodeCbor(value);
   } catch (error) {
+    // Of ours, or of cborg, or a RangeError: what is too deep, or too much to join.
     throw new MalformedError("malformed-cbor", `CBOR that cannot be read: ${error.message}`);
   }
-  if (!equal(encodeCbor(value), data)) {
+  if (!equal(again, data)) {
     throw new MalformedError("malformed-cbor", "CBOR is not in its deterministic form");
   }
   return value;

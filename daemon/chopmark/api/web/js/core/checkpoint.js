@@ -1,6 +1,6 @@
 // Checkpoints (C2SP tlog-checkpoint): a log's origin, size and root; docs/formats/checkpoint.md.
 
-import { encodeBase64, equal, isPrintable, parseDecimal, parseHash } from "./bytes.js";
+import { encodeBase64, equal, isPrintable, parseDecimal, parseHash, quote } from "./bytes.js";
 import { MalformedError, RefusedError } from "./errors.js";
 import { EMPTY_ROOT } from "./merkle.js";
 import { parseNote, verifyNote } from "./note.js";
@@ -23,7 +23,7 @@ export function parseCheckpoint(text) {
   }
   const [origin] = lines;
   if (origin === "" || [...origin].length > MAX_FOREIGN_ORIGIN || !isPrintable(origin)) {
-    throw new MalformedError("malformed-origin", `not an origin: ${origin.slice(0, 80)}`);
+    throw new MalformedError("malformed-origin", `not an origin: ${quote(origin)}`);
   }
   const size = parseDecimal(lines[1], "the size of a checkpoint");
   const root = parseHash(lines[2], "the root of a checkpoint");
@@ -44,7 +44,7 @@ export const encodeCheckpoint = ({ origin, size, root }) =>
  */
 export function checkOrigin(origin) {
   if (origin.length > MAX_ORIGIN || !ORIGIN.test(origin)) {
-    throw new MalformedError("malformed-origin", `not an origin: ${origin.slice(0, 80)}`);
+    throw new MalformedError("malformed-origin", `not an origin: ${quote(origin)}`);
   }
   if (RESERVED.some((word) => origin.startsWith(word))) {
     throw new MalformedError("malformed-origin", `origin ${origin} begins with a reserved word`);

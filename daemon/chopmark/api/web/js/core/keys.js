@@ -10,6 +10,7 @@ import {
   fromHex,
   isPrintable,
   parseBase64,
+  quote,
   readUint,
   toHex,
   utf8,
@@ -29,6 +30,10 @@ const KEY_NAME =
   /^[^\s\u0085\p{Cs}+\x00-\x1f]+$/u;
 /** What stands before the point in a SubjectPublicKeyInfo of P-256 (RFC 5480). */
 const SPKI = fromHex("3059301306072a8648ce3d020106082a8648ce3d030107034200");
+/** The prime of Ed25519's field, and the y of its points of small order: anyone can sign by those. */
+const FIELD = 2n ** 255n - 19n;
+const ORDER_8 = 0x5fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826n;
+const SMALL_ORDER = [0n, 1n, FIELD - 1n, ORDER_8, FIELD - ORDER_8];
 
 /** A named public key. */
 export class VerifierKey {
@@ -96,7 +101,7 @@ export const identify = (name, id) => `${name}+${toHex(id)}`;
 export function parseVkey(text) {
   const [name, hash, ...rest] = text.split("+");
   if (rest.length === 0) {
-    throw new MalformedError("malformed-vkey", `not a vkey name+hash+key: ${text.slice(0, 80)}`);
+    throw new MalformedError("malformed-vkey", `not a vkey name+hash+key: ${quote(text)}`);
   }
   checkKeyName(name);
   if ([...name].length > MAX_NAME || !isPrintable(name)) {
@@ -116,7 +121,7 @@ export function parseVkey(text) {
 export function checkKeyName(name) {
   // A byte order mark is a space to JavaScript alone.
   if (!KEY_NAME.test(name.replaceAll("\ufeff", "x"))) {
-    throw new MalformedError("malformed-key-name", `not a key name: ${name.slice(0, 80)}`);
+    throw new MalformedError("malformed-key-name", `not a key name: ${quote(name)}`);
   }
 }
 
@@ -130,9 +135,7 @@ function readKey(name, blob) {
 
 function checkedKey(name, type, raw) {
   if (type === ED25519 || type === COSIGNATURE) {
-    if (raw.length !== 32) {
-      throw new MalformedError("malformed-vkey", `key ${name} does not have 32 bytes`);
-    }
+    if (!isEd25519Key(raw)) throw new MalformedError("malformed-vkey", `key ${name} is no Ed25519 key`);
   } else if (type === ECDSA_P256 || type === OTHER) {
     if (!isP256Key(raw)) throw new MalformedError("malformed-vkey", `key ${name} is no P-256 key`);
   } else {
@@ -140,6 +143,12 @@ function checkedKey(name, type, raw) {
     throw new MalformedError("unknown-key-type", message, "update the software");
   }
   return new VerifierKey(name, type, raw);
+}
+
+/** As in Python, that it lies on the curve is left to the check of a signature. */
+function isEd25519Key(raw) {
+  const y = readUint(raw.toReversed()) & (2n ** 255n - 1n);
+  return raw.length === 32 && y < FIELD && !SMALL_ORDER.includes(y);
 }
 
 function isP256Key(spki) {

@@ -1,6 +1,6 @@
 // Signed notes (C2SP signed-note): a text with signature lines under it; docs/formats/note.md.
 
-import { concat, encodeBase64, parseBase64, parseUtf8, utf8 } from "./bytes.js";
+import { concat, encodeBase64, parseBase64, parseUtf8, quote, utf8 } from "./bytes.js";
 import { MalformedError, RefusedError } from "./errors.js";
 import { checkKeyName, identify } from "./keys.js";
 
@@ -75,13 +75,13 @@ export function verifyNote(note, keys) {
 function parseLine(line) {
   const space = line.indexOf(" ", DASH.length);
   if (!line.startsWith(DASH) || space === -1) {
-    throw new MalformedError("malformed-note", `not a signature line: ${line.slice(0, 80)}`);
+    throw new MalformedError("malformed-note", `not a signature line: ${quote(line)}`);
   }
   const name = line.slice(DASH.length, space);
   checkKeyName(name);
-  const blob = parseBase64(line.slice(space + 1), `the signature by ${name}`);
+  const blob = parseBase64(line.slice(space + 1), `the signature by ${quote(name)}`);
   if (blob.length < 5) {
-    throw new MalformedError("malformed-note", `the signature by ${name} is too short`);
+    throw new MalformedError("malformed-note", `the signature by ${quote(name)} is too short`);
   }
   return { name, id: blob.slice(0, 4), payload: blob.slice(4) };
 }

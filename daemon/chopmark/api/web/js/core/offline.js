@@ -11,6 +11,8 @@ import { parseProof } from "./proof.js";
 import { droppedGroups, findBreach, openRoster } from "./roster.js";
 import { judge } from "./verdict.js";
 
+const FORKED = { code: "log-forked", message: "the log has signed two histories" };
+
 /**
  * The answer about one proof.
  * @typedef {object} Answer
@@ -46,9 +48,11 @@ export function verifyByPolicy(digests, proof, policy, question) {
  * @param {string} sealed.roster the note
  * @param {Record<string, string>} sealed.policies by origin
  * @param {string[]} sealed.suspended ids of members that their emergency keys have suspended
+ * @param {Record<string, {below: number, found_at: string | null}>} [sealed.forked] by origin, logs
+ *   that have signed two histories: which size lies below both, and when that was found
  * @throws {MalformedError} what `openRoster` and `parsePolicy` raise
  */
-export function openSeal({ roster: note, policies, suspended }) {
+export function openSeal({ roster: note, policies, suspended, forked = {} }) {
   const { roster, members, fingerprint } = openRoster(utf8(note));
   const ended = new Map(members.flatMap((member) => [...member.endedCosigners]));
   for (const member of members) {
@@ -58,7 +62,11 @@ export function openSeal({ roster: note, policies, suspended }) {
     origin,
     parsePolicy(utf8(policy)).withEnded(ended),
   ]);
-  return { roster, members, fingerprint, policies: new Map(read) };
+  const forks = Object.entries(forked).map(([origin, { below, found_at: found }]) => [
+    origin,
+    { below: BigInt(below), foundAt: found === null ? null : BigInt(Date.parse(found)) },
+  ]);
+  return { roster, members, fingerprint, policies: new Map(read), forks: new Map(forks) };
 }
 
 /**
@@ -75,7 +83,7 @@ export function verifyBySeal(digests, proof, seal, question) {
   return { word: judge(found.facts, question), ...found };
 }
 
-function findFacts(digests, proof, { roster, members, policies }) {
+function findFacts(digests, proof, { roster, members, policies, forks }) {
   const { origin } = proof.checkpoint;
   const member = members.find((one) => one.origin === origin);
   const policy = policies.get(origin);
@@ -87,9 +95,24 @@ function findFacts(digests, proof, { roster, members, policies }) {
   const { entry } = found.facts;
   if (entry === null) return found;
   const dropped = droppedGroups(roster, members, member);
-  const problem = found.facts.problem ?? headProblem(member, proof) ?? kindProblem(member, entry.kind);
-  const warning = problem === null ? findBreach(roster, entry) : null;
+  const fork = forks.get(origin);
+  const problem =
+    found.facts.problem ??
+    headProblem(member, proof) ??
+    (fork === undefined || isBefore(fork, found) ? kindProblem(member, entry.kind) : FORKED);
+  const warned = fork === undefined ? findBreach(roster, entry) : { code: FORKED.code, kind: entry.kind };
+  const warning = problem === null ? warned : null;
   return { ...found, facts: { ...found.facts, dropped, problem, warning } };
+}
+
+/**
+ * Whether a head that a quorum had cosigned lies below both histories, and was there before the fork
+ * was found (docs/verdicts.md, Forks): of more nobody can be sure without a replica.
+ */
+function isBefore({ below, foundAt }, { facts, proven }) {
+  const { existedBy } = facts;
+  const isEarly = existedBy !== null && (foundAt === null || existedBy <= foundAt);
+  return isEarly && proven.head.checkpoint.size < below;
 }
 
 function headProblem(member, proof) {

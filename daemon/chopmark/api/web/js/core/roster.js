@@ -14,6 +14,8 @@ import { flag, integer, integerOr, oneOf, parseToml, table, tables, text, texts,
 
 const HEADER = "chopmark/roster/v1\n";
 const ANY_KIND = "*";
+/** What follows the name of a member's first cosigner key in those of its others. */
+const NUMBERED = /^-(?:[2-9]|[1-9][0-9]+)$/;
 /** Ms between the check of a draft and its entry's time, which may be rounded to the minute. */
 const SLACK = 120_000n;
 
@@ -97,7 +99,8 @@ export class Member {
     this.successor = successor;
     this.kinds = new Set(listed.kinds);
     this.logKeys = listed.log_key.map((one) => readKey(one, listed.origin));
-    this.cosignerKeys = activeOf(listed.cosigner_key);
+    /** The keys that cosign for it now; without any, the last one listed stands in. */
+    this.cosignerKeys = signingOf(listed.cosigner_key);
     this.endedCosigners = new Map(endedOf(listed.cosigner_key));
     /** By identity the largest head that a log key vouches for which has ended. */
     this.lastHeads = new Map(listed.log_key.filter(hasEnded).map(readLastHead));
@@ -107,6 +110,12 @@ export class Member {
   get issuer() {
     const { id, origin, institution, jurisdiction, successor } = this;
     return { id, origin, institution, jurisdiction, successor };
+  }
+
+  /** Whether a key of this name cosigns for it: `/cosigner`, or `/cosigner-2` and so on. */
+  isCosigner(name) {
+    const plain = `${this.origin}/cosigner`;
+    return name === plain || (name.startsWith(plain) && NUMBERED.test(name.slice(plain.length)));
   }
 
   /** Whether this member is entitled to attest documents of a kind. */
@@ -187,7 +196,11 @@ function readMembers(roster) {
 }
 
 const hasEnded = ({ state }) => state !== "active";
-const activeOf = (listed) => listed.filter((one) => !hasEnded(one)).map(({ vkey }) => parseVkey(vkey));
+
+function signingOf(listed) {
+  const active = listed.filter((one) => !hasEnded(one));
+  return (active.length > 0 ? active : listed.slice(-1)).map(({ vkey }) => parseVkey(vkey));
+}
 
 /** Of cosigner keys that have retired: identity, and since when (seconds). */
 const endedOf = (listed) =>

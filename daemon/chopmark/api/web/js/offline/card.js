@@ -139,7 +139,7 @@ function existedBy({ existedBy: time, quorum }) {
 function witnesses({ witnesses: cosigned, quorum }, members) {
   const byPlace = new Map();
   for (const { name, time } of cosigned) {
-    const member = members.find(({ origin }) => name.startsWith(`${origin}/cosigner`));
+    const member = members.find((one) => one.isCosigner(name));
     const where = member === undefined ? name : place(member.jurisdiction);
     const line = h("li", {}, member?.institution ?? name, " ", h("span", { class: "muted small" }, exactly(time)));
     byPlace.set(where, [...(byPlace.get(where) ?? []), line]);

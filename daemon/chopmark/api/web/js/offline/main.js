@@ -119,6 +119,7 @@ function acceptDrops() {
 }
 
 function showResults() {
+  if (refused() !== null) return render(); // it has run out while it was open
   const found = desk.results().sort((a, b) => rank(a) - rank(b));
   document.body.classList.toggle("has-results", found.length > 0);
   const tools = h("div", { class: "summary-head no-print" },
@@ -129,6 +130,7 @@ function showResults() {
   set(results, found.length > 0 && tools, found.map((one) => card(one, seal.members, found.length > 1)));
   const said = found.filter(({ state }) => state !== "busy").map((one) => `${one.name}: ${wordsOf(one).title}`).join(". ");
   if (said !== lately) announcer.textContent = lately = said;
+  return undefined;
 }
 
 function showProgress({ part, ...document }) {
