@@ -17,7 +17,7 @@ from chopmark.api.signin.operators import AccountBody, NewPasswordBody
 from chopmark.api.signin.own import PasswordBody, SignInBody
 from chopmark.api.signin.passwords import COST, Cost, Hasher, check_password
 from chopmark.api.signin.sessions import PER_PERSON, Sessions, is_token, make_token
-from chopmark.api.signin.visits import address_group, plain_address
+from chopmark.api.signin.visits import Strangers, Visit, address_group, plain_address
 from chopmark.core.errors import (
     ChopmarkError,
     ConfigurationError,
@@ -58,6 +58,16 @@ def test_cookie_is_read_from_among_others() -> None:
     assert read_cookie(headers, "chopmark-session") is None
     twice = [*headers, (b"cookie", b"__Host-chopmark-session=abd")]
     assert read_cookie(twice, SESSION) is None
+
+
+@pytest.mark.parametrize("before", [b"\xa0", b"\x85", b"\x1f", b"\x0c", b"\xe2\x80\x80"])
+def test_cookie_is_named_host_to_the_browser_too_or_is_not_looked_at(before: bytes) -> None:
+    """Another server of the domain may set one whose name only begins with a kind of blank."""
+    planted = (b"cookie", before + b"__Host-chopmark-session=thief")
+    assert read_cookie([planted], SESSION) is None
+    own = (b"cookie", b"__Host-chopmark-session=own")
+    assert read_cookie([(b"cookie", planted[1] + b"; " + own[1])], SESSION) == "own"
+    assert read_cookie([planted, own], SESSION) == "own"
 
 
 def test_cookie_that_comes_with_foreign_clicks_is_short_lived_and_marked() -> None:
@@ -352,6 +362,28 @@ def test_nothing_that_holds_a_password_shows_it() -> None:
 )
 def test_address_is_written_in_one_way(text: str, plain: str) -> None:
     assert plain_address(text) == plain
+
+
+class _Connection:
+    """A connection from somewhere."""
+
+    def __init__(self, address: str) -> None:
+        self._name = (address, 50_000, 0, 0)
+
+    def get_extra_info(self, _name: str) -> tuple[str, int, int, int]:
+        return self._name
+
+
+def test_connections_of_one_machine_are_counted_together() -> None:
+    places = ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "10.1.2.3", "::ffff:10.1.2.3")
+    met = [Strangers().meet(_Connection(place))[0].client for place in places]  # type: ignore[arg-type]
+    assert len(set(met)) == 3
+    assert met[0] == met[1]
+    assert met[3] == met[4]
+
+
+def test_visit_does_not_show_the_id_of_its_session() -> None:
+    assert "secret" not in repr(Visit(caller("anna"), "10.1.2.3", token="secret"))
 
 
 def test_addresses_of_one_machine_are_counted_together() -> None:
