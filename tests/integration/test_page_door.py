@@ -1,7 +1,6 @@
 """The page's listener: what strangers, guests of a branch and people who sign in may do."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from apiserver import SHA, until
 from chopmark.api.roles import OPEN, SIGN_IN, TABLE
 from chopmark.api.signin.cookies import DEVICE, SESSION
 from chopmark.api.signin.passwords import QUEUE, Cost, Hasher
-from pageserver import PASSWORD, Page, session_id
+from pageserver import PASSWORD, Page, connect, session_id
 
 BODY = {"digests": {"sha256": SHA}}
 WRONG = "wrong horse battery staple"
@@ -377,11 +376,6 @@ async def test_stream_gets_nothing_more_once_its_session_has_ended(page: Page) -
         async with asyncio.timeout(10):
             assert b"index" not in await reader.read()
         writer.transport.abort()
-
-
-async def connect(page: Page) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    context = ssl.create_default_context(cafile=page.authority.path)
-    return await asyncio.open_connection("localhost", page.port, ssl=context)
 
 
 async def test_open_network_verifies_and_does_nothing_else(tmp_path: Path) -> None:
