@@ -1,14 +1,18 @@
 """What attackers try at the page's listener, beyond what `test_page_door` shows."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from apiserver import SHA, until
 from chopmark.api.signin.cookies import SESSION
-from pageserver import Page, connect, session_id
+from chopmark.api.signin.desk import NOTED
+from chopmark.api.signin.passwords import Cost, Hasher
+from pageserver import PASSWORD, Page, connect, session_id
 
 BODY = b'{"digests":{"sha256":"%s"}}' % SHA.encode()
 WRONG = "wrong horse battery staple"
@@ -28,7 +32,7 @@ class Begun:
     def __init__(self, page: Page, path: str, **headers: str) -> None:
         self.page, self.path, self.headers = page, path, headers
 
-    async def __aenter__(self) -> "Begun":
+    async def __aenter__(self) -> Self:
         async with self.page.browser() as client:
             await self.page.sign_in(client, "anna")
             self.page.now += 1
@@ -78,3 +82,111 @@ async def test_request_with_two_hosts_is_no_page_of_ours(page: Page) -> None:
     writer.write("\r\n".join([*lines, "origin: https://evil.example", "", ""]).encode())
     assert b"foreign-origin" in await reader.readuntil(b"}")
     writer.transport.abort()
+
+
+async def test_alarm_does_not_tell_guests_which_names_are_accounts(page: Page) -> None:
+    told = []
+    async with page.browser() as client:
+        for name in ("anna", "nobody"):
+            for _ in range(5):
+                await page.sign_in(client, name, WRONG)
+            (alarm,) = page.desk.alarms()
+            told.append(alarm)
+            assert await page.desk.unlock(name)
+    assert told[0] == told[1]
+    assert "anna" not in str(told)
+
+
+class Held:
+    """The thread that hashes, held back while the block runs."""
+
+    def __init__(self, page: Page) -> None:
+        self._gate = threading.Event()
+        page.desk.hasher._thread.submit(self._gate.wait)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        self._gate.set()
+
+
+async def test_password_that_an_operator_gives_is_not_undone_by_one_that_was_being_changed(
+    page: Page,
+) -> None:
+    stolen, given = "the thief's own words", "an operator's four words"
+    async with page.browser() as thief:
+        await page.sign_in(thief, "anna")
+        body, hasher = {"old": PASSWORD, "new": stolen}, page.desk.hasher
+        with Held(page):
+            await until(lambda: hasher._thread._work_queue.qsize() == 0)
+            changing = asyncio.create_task(thief.post("/v1/session/password", json=body))
+            await until(lambda: hasher._waiting == 1)
+            giving = asyncio.create_task(page.desk.set_password("anna", given))
+            await until(lambda: hasher._waiting == 2)
+        await giving
+        assert (await changing).json()["code"] == "wrong-credentials"
+    assert await hasher.check(page.desk.accounts.get("anna").hash, given)
+    assert not list(page.sessions)
+
+
+async def test_password_that_an_operator_gives_is_not_undone_by_a_newer_hash_of_the_old(
+    page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = "an operator's four words"
+    hasher = page.desk.hasher = Hasher(Cost(passes=2, memory=64))
+    make = hasher.make
+
+    async def late(password: str) -> str:
+        if password == PASSWORD:
+            await page.desk.set_password("anna", given)
+        return await make(password)
+
+    monkeypatch.setattr(hasher, "make", late)
+    async with page.browser() as client:
+        answer = await page.sign_in(client, "anna")
+    assert answer.json()["code"] == "wrong-credentials"
+    assert await hasher.check(page.desk.accounts.get("anna").hash, given)
+    assert not list(page.sessions)
+
+
+async def test_guesser_keeps_nobody_who_is_signed_in_from_another_password(page: Page) -> None:
+    body = {"old": PASSWORD, "new": "four new words indeed"}
+    async with page.browser() as client, page.browser() as guesser:
+        await page.sign_in(client, "anna")
+        for _ in range(6):
+            await page.sign_in(guesser, "anna", WRONG)
+        assert (await client.post("/v1/session/password", json=body)).status_code == 200
+
+
+async def test_guesses_in_a_stolen_session_are_bounded_and_noted(page: Page) -> None:
+    body = {"old": WRONG, "new": "four new words indeed"}
+    async with page.browser() as thief:
+        await page.sign_in(thief, "anna")
+        told = [
+            (await thief.post("/v1/session/password", json=body)).status_code for _ in range(12)
+        ]
+    assert told == [401] * 10 + [429] * 2
+    assert page.noted.records.count(("session.refused", "user anna", "wrong-credentials")) == 10
+
+
+async def test_machine_hides_no_others_refusals_among_its_own(page: Page) -> None:
+    """The audit log bounds what it takes of a kind in a minute."""
+    async with page.browser() as client:
+        for _ in range(40):
+            await client.get("/v1/session/oidc/callback?code=x&state=y")
+        noted = [one for one in page.noted.records if one[0] == "session.refused"]
+        assert len(noted) == NOTED
+        page.now += 60
+        await page.sign_in(client, "anna", WRONG)
+    assert page.noted.records[-1] == ("session.refused", "user anna", "wrong-credentials")
+
+
+async def test_who_ends_anothers_session_is_noted(page: Page) -> None:
+    await page.add("olga", "operator")
+    async with page.browser() as client, page.browser() as olga:
+        await page.sign_in(client, "anna")
+        await page.sign_in(olga, "olga")
+        await olga.post("/v1/sessions/end", json={"client": "user anna"})
+    assert page.noted.records[-1] == ("session.ended", "user anna", "done")
+    assert page.noted.about == {"address": "127.0.0.1", "why": "operator", "operator": "user olga"}

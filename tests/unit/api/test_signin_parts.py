@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from chopmark.api.signin.cookies import SESSION, drop_cookie, make_cookie, read_
 from chopmark.api.signin.lockout import FORGET, FREE, LONGEST, Lockouts
 from chopmark.api.signin.operators import AccountBody, NewPasswordBody
 from chopmark.api.signin.own import PasswordBody, SignInBody
-from chopmark.api.signin.passwords import COST, Cost, Hasher, check_password
+from chopmark.api.signin.passwords import COST, QUEUE, Cost, Hasher, check_password
 from chopmark.api.signin.sessions import PER_PERSON, Sessions, is_token, make_token
 from chopmark.api.signin.visits import Strangers, Visit, address_group, plain_address
 from chopmark.core.errors import (
@@ -115,7 +116,7 @@ def test_success_forgets_a_name_but_not_what_an_address_has_failed() -> None:
     lockouts.begin(ANNA)
 
 
-def test_own_success_does_not_end_the_wait_of_an_address() -> None:
+def test_own_success_forgives_an_address_nothing() -> None:
     clock = Clock()
     lockouts, where = Lockouts(clock), ("address", "10.1.2.3")
     for number in range(FREE["address"]):
@@ -124,7 +125,22 @@ def test_own_success_does_not_end_the_wait_of_an_address() -> None:
     own = [("name", "mallory"), where]
     lockouts.begin(own)
     lockouts.take_back(own, forgive=True)
-    assert where in lockouts.waiting()
+    lockouts.begin([("name", "one victim more"), where])
+    assert wait_of(lockouts, [where]) == 60
+
+
+@pytest.mark.parametrize("forgive", [True, False])
+def test_try_that_is_taken_back_begins_no_wait(*, forgive: bool) -> None:
+    """Else each who signs in would make all others behind the same address wait."""
+    clock = Clock()
+    lockouts, where = Lockouts(clock), ("address", "10.1.2.3")
+    for number in range(FREE["address"] + 2):
+        lockouts.begin([("name", f"clerk-{number}"), where])
+        clock.now += 120
+    good = [("name", "anna"), where]
+    lockouts.begin(good)
+    lockouts.take_back(good, forgive=forgive)
+    lockouts.begin([("name", "bert"), where])
 
 
 def test_operator_forgets_a_wait() -> None:
@@ -142,6 +158,27 @@ def test_what_is_remembered_of_failures_is_bounded(monkeypatch: pytest.MonkeyPat
     for number in range(50):
         lockouts.begin([("name", str(number))])
     assert len(lockouts._counts) == 10
+
+
+def test_many_tries_elsewhere_do_not_end_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lockout, "MOST", 10)
+    lockouts = Lockouts(Clock())
+    fails(lockouts, ANNA, FREE["name"])
+    for number in range(50):
+        lockouts.begin([("name", str(number)), ("address", f"10.0.0.{number}")])
+    assert wait_of(lockouts, ANNA) == 30
+
+
+def test_new_name_is_counted_though_all_that_is_remembered_must_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lockout, "MOST", 10)
+    lockouts = Lockouts(Clock())
+    for number in range(10):
+        fails(lockouts, [("name", str(number))], FREE["name"])
+    for number in range(FREE["name"]):
+        lockouts.begin([*ANNA, ("address", f"10.0.0.{number}")])
+    assert wait_of(lockouts, ANNA) == 30
 
 
 def test_longest_wait_is_no_lock_out_for_ever() -> None:
@@ -282,13 +319,47 @@ async def test_disk_that_takes_nothing_leaves_accounts_as_they_were() -> None:
 
 
 @pytest.mark.parametrize(
-    "weak", ["short", "aaaaaaaaaaaaaaaa", "iamannaiamanna", "x" * 257, "a\tb" * 9]
+    "weak",
+    [
+        *("short", "aaaaaaaaaaaaaaaa", "iamannaiamanna", "x" * 257, "a\tb" * 9),
+        *("Password1234", "passwordpassword", "1234567890123", "qwertyuiop12", "chopmark2026!"),
+        *("abcabc123456!", "Welcome12345!", "1q2w3e4r1q2w3e4r"),
+    ],
 )
 def test_weak_password_is_refused_without_being_quoted(weak: str) -> None:
     with pytest.raises(RefusedError) as caught:
         check_password(weak, "anna")
     assert caught.value.code == "weak-password"
     assert weak not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("good", "name"),
+    [
+        ("vier schoene worte", "al"),
+        ("my password is a long one", "anna"),
+        ("字" + "一二三四五六七八九十甲", "bo"),
+    ],
+)
+def test_password_of_some_variety_is_taken(good: str, name: str) -> None:
+    check_password(good, name)
+
+
+async def test_operator_gives_a_password_while_strangers_fill_the_queue() -> None:
+    hasher, gate = Hasher(Cost(1, 64)), threading.Event()
+    hasher._thread.submit(gate.wait)
+    try:
+        guesses = [asyncio.create_task(hasher.check(None, "guess")) for _ in range(QUEUE + 1)]
+        (late,), _ = await asyncio.wait(guesses, return_when=asyncio.FIRST_COMPLETED)
+        assert isinstance(late.exception(), TryAgainError)
+        giving = asyncio.create_task(hasher.make("correct horse battery"))
+        await asyncio.sleep(0)
+        assert not giving.done()
+    finally:
+        gate.set()
+    assert (await giving).startswith("$argon2id$")
+    told = await asyncio.gather(*guesses, return_exceptions=True)
+    assert told.count(False) == QUEUE
 
 
 async def test_hash_is_argon2id_with_the_parameters_that_owasp_asks_for() -> None:

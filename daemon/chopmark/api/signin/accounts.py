@@ -131,14 +131,21 @@ class Accounts:
             await self._put(self._all | {name: account})
             return account
 
-    async def set_hash(self, name: str, hashed: str, *, same: bool = False) -> Account:
-        """Give one another password, or the `same` by a newer hash (`no-such-account`)."""
+    async def set_hash(self, name: str, hashed: str) -> None:
+        """Give one another password (`no-such-account`)."""
         async with self._changing:
-            account = self.get(name)
-            changed = account.changed if same else self._now()
-            account = msgspec.structs.replace(account, hash=hashed, changed=changed)
-            await self._put(self._all | {name: account})
-            return account
+            await self._put_hash(self.get(name), hashed, self._now())
+
+    async def swap_hash(self, was: Account, hashed: str, *, same: bool = False) -> bool:
+        """Give one another password, or the `same` by a newer hash, if it is still what it was.
+
+        Hashing takes a while: what an operator has done meanwhile stays.
+        """
+        async with self._changing:
+            if self._all.get(was.name) != was:
+                return False
+            await self._put_hash(was, hashed, was.changed if same else self._now())
+            return True
 
     async def remove(self, name: str) -> None:
         """Take one away (`no-such-account`)."""
@@ -162,6 +169,10 @@ class Accounts:
 
     def _seal(self, name: str, nonce: bytes) -> bytes:
         return hmac.digest(self._device_key, _DEVICE + nonce + name.encode(), sha256)
+
+    async def _put_hash(self, account: Account, hashed: str, changed: str) -> None:
+        account = msgspec.structs.replace(account, hash=hashed, changed=changed)
+        await self._put(self._all | {account.name: account})
 
     async def _put(self, accounts: dict[str, Account]) -> None:
         file = _File(1, self._device_key.hex(), tuple(accounts.values()))
