@@ -15,7 +15,7 @@ import asyncio
 from typing import Final
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, HTTPReceiveMessage, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, ReceiveMessage, Scope, Send
 
 from chopmark.api.guard import find_problem
 from chopmark.api.identity import CALLER
@@ -76,7 +76,7 @@ class _Watched:
         self._task = asyncio.current_task()
         self._begun = self._refused = False
 
-    async def receive(self) -> HTTPReceiveMessage:
+    async def receive(self) -> ReceiveMessage:
         """What comes; of an ended session it is as if the client had hung up."""
         message = await self._receive()
         if not self._session.ended or message["type"] != "http.request":

@@ -16,6 +16,7 @@ from chopmark.api.signin.own import PasswordBody, SessionOut, SignInBody
 from chopmark.api.spec import examples
 from chopmark.api.spec.model import (
     BODY,
+    KNOWN,
     TEXT,
     UNIX,
     Answer,
@@ -110,6 +111,7 @@ OPERATIONS: Final = (
         "page",
         "The accounts",
         {200: Answer("The accounts", _ACCOUNTS)},
+        KNOWN,
     ),
     _post(
         "/v1/accounts/add",
@@ -155,6 +157,7 @@ OPERATIONS: Final = (
         "page",
         "Who is signed in",
         {200: Answer("The sessions", Content(list[SessionOfOut], example=[examples.SIGNED_IN]))},
+        KNOWN,
     ),
     _post(
         "/v1/sessions/end",
@@ -162,6 +165,6 @@ OPERATIONS: Final = (
         "End all sessions of somebody",
         Content(EndedOut, example={"ended": 1}),
         Content(ClientBody, example={"client": "user anna"}),
-        {},
+        KNOWN,
     ),
 )
