@@ -88,4 +88,3 @@ def make_audit_routes(book: AuditBook) -> list[HTTPRouteHandler]:
         return await book.proof(parse_decimal(number, "the number of a record"))
 
     return [read_audit, read_audit_proof]
-

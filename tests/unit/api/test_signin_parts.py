@@ -251,6 +251,17 @@ async def test_accounts_are_there_after_a_restart_and_nobody_else_reads_them(
     assert (tmp_path / "accounts.json").stat().st_mode & 0o777 == 0o600
 
 
+async def test_copy_that_others_could_read_is_closed_to_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "accounts.json"
+    await accounts(tmp_path).add("anna", ("verifier",), ("*",), "hash")
+    path.chmod(0o644)
+    assert accounts(tmp_path).find("anna")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "0644" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("name", "roles", "kinds"),
     [

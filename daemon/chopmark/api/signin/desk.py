@@ -9,13 +9,13 @@ noted in a minute, so that it cannot hide others' among its own; all are counted
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
 from chopmark.api.identity import CALLER, Caller, Role
 from chopmark.api.signin.accounts import Account, Accounts
-from chopmark.api.signin.lockout import Key, Lockouts, whose
+from chopmark.api.signin.lockout import PLACES, Key, Lockouts, whose
 from chopmark.api.signin.passwords import Hasher, check_password
 from chopmark.api.signin.sessions import Session, Sessions, Why
 from chopmark.api.signin.visits import Visit, address_group
@@ -56,8 +56,13 @@ class Provider(Protocol):
         """Where to send a browser, and what it must bring back in a cookie."""
         ...
 
-    async def finish(self, query: str, pending: str | None) -> Known:
+    async def finish(self, query: str, pending: str | None, begin: Callable[[], None]) -> Known:
         """Who has come back from there.
+
+        Args:
+            query: of the address that the browser was sent to.
+            pending: its cookie.
+            begin: called before the provider is asked anything about this; may raise.
 
         Raises:
             ForbiddenError: `oidc-refused`, `no-role-here`.
@@ -117,7 +122,7 @@ class Desk:
     async def enter_known(self, query: str, pending: str | None, visit: Visit) -> Entered:
         """Sign somebody in whom the OpenID provider has sent back; raises as `Provider.finish`."""
         try:
-            known = await self._provider().finish(query, pending)
+            known = await self._ask_provider(query, pending, visit.address)
             caller = Caller(
                 f"oidc {known.subject}", known.roles, known.kinds, machine=False, door="page"
             )
@@ -125,6 +130,23 @@ class Desk:
         except ChopmarkError as error:
             self._refuse(f"address {visit.address}", error, visit.address, "oidc")
             raise
+
+    async def _ask_provider(self, query: str, pending: str | None, address: str) -> Known:
+        """As `Provider.finish`; who is refused there again and again must wait."""
+        keys, asked = [("oidc", address_group(address))], []
+
+        def begin() -> None:
+            self.lockouts.begin(keys)
+            asked.extend(keys)
+
+        try:
+            known = await self._provider().finish(query, pending, begin)
+        except ChopmarkError as error:
+            if error.code != "oidc-refused":
+                self.lockouts.take_back(asked, forgive=False)
+            raise
+        self.lockouts.take_back(asked, forgive=False)
+        return known
 
     async def start_oidc(self) -> tuple[str, str]:
         """Where to send a browser, and its cookie (`no-oidc`, `oidc-unreachable`)."""
@@ -238,9 +260,9 @@ class Desk:
         if not waiting:
             return []
         # Guests see alarms: no name may be here, nor whether it is an account's.
-        names = {whose(key) for key in waiting if key[0] != "address"}
+        names = {whose(key) for key in waiting if key[0] not in PLACES}
         told = [f"{len(names)} name{'s' if len(names) > 1 else ''}"] if names else []
-        told += sorted(whose(key) for key in waiting if key[0] == "address")[:5]
+        told += sorted({whose(key) for key in waiting if key[0] in PLACES})[:5]
         message = f"wrong passwords at the page: no tries for a while for {', '.join(told)}"
         hint = "`chopmark account list` shows whose; `chopmark account unlock` ends the wait"
         return [{"code": "sign-in-locked", "message": message, "hint": hint}]

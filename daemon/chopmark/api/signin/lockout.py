@@ -22,8 +22,10 @@ from typing import Final
 
 from chopmark.core.errors import TryAgainError
 
-FREE: Final = {"name": 5, "device": 10, "address": 20}
-"""Tries without a wait, by what they are counted for."""
+FREE: Final = {"name": 5, "device": 10, "address": 20, "oidc": 20}
+"""Tries without a wait, by what they are counted for; `oidc`: of an address, at the provider."""
+PLACES: Final = frozenset({"address", "oidc"})
+"""Those of them that are about an address."""
 FIRST: Final = 30.0
 """Seconds of the first wait."""
 LONGEST: Final = 900.0
@@ -84,7 +86,7 @@ class Lockouts:
             count.failures -= 1
             # Beyond the free tries no two run at the same time: what was before it is known.
             count.until = 0.0 if count.failures < FREE[key[0]] else count.before
-            if count.failures < 1 or (forgive and key[0] != "address"):
+            if count.failures < 1 or (forgive and key[0] not in PLACES):
                 del self._counts[key]
 
     def forget(self, name: str) -> bool:
