@@ -386,6 +386,11 @@ async def test_password_is_the_same_in_each_way_to_write_it() -> None:
     hasher = Hasher(Cost(1, 64))
     hashed = await hasher.make("caf\u00e9 caf\u00e9 caf\u00e9")
     assert await hasher.check(hashed, "cafe\u0301 cafe\u0301 cafe\u0301")
+    longest = "\u00e9\u01d8" * 128
+    check_password(f"{longest[:-3]}xyz", "anna")
+    hashed = await hasher.make(longest)
+    assert await hasher.check(hashed, "e\u0301u\u0308\u0301" * 128)
+    assert not await hasher.check(hashed, f"{longest}x")
 
 
 async def test_name_that_is_no_account_costs_a_hash_too(monkeypatch: pytest.MonkeyPatch) -> None:
