@@ -285,6 +285,16 @@ def test_account_of_a_wrong_form_is_refused(
     assert caught.value.code in ("bad-account", "malformed-kind")
 
 
+async def test_file_that_would_be_refused_at_the_next_start_is_not_written(tmp_path: Path) -> None:
+    made = accounts(tmp_path)
+    kinds = tuple(f"kind-{number:05}" for number in range(30_000))
+    await made.add("anna", ("issuer",), kinds, "hash")
+    with pytest.raises(RefusedError, match="no room"):
+        for name in ("bert", "carl", "dora"):
+            await made.add(name, ("issuer",), kinds, "hash")
+    assert accounts(tmp_path).list() == made.list()
+
+
 async def test_account_is_never_made_twice(tmp_path: Path) -> None:
     made = accounts(tmp_path)
     adding = [made.add("anna", ("verifier",), ("*",), "hash") for _ in range(2)]

@@ -177,6 +177,9 @@ class Accounts:
     async def _put(self, accounts: dict[str, Account]) -> None:
         file = _File(1, self._device_key.hex(), tuple(accounts.values()))
         data = msgspec.json.format(msgspec.json.encode(file), indent=1)
+        if len(data) > MAX_FILE:  # it would be refused at the next start
+            message = "the file of accounts has no room for this"
+            raise RefusedError("bad-account", message, hint="give it fewer kinds of documents")
         await asyncio.to_thread(self._store.write, data)
         self._all = accounts
 
