@@ -1,6 +1,7 @@
 """What attackers try at the page's listener, beyond what `test_page_door` shows."""
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Self
 import pytest
 
 from apiserver import SHA, until
+from chopmark.api.roles import SIGN_IN, TABLE
 from chopmark.api.signin.cookies import SESSION
 from chopmark.api.signin.desk import NOTED
-from chopmark.api.signin.passwords import Cost, Hasher
+from chopmark.api.signin.passwords import QUEUE, Cost, Hasher
 from pageserver import PASSWORD, Page, connect, session_id
 
 BODY = b'{"digests":{"sha256":"%s"}}' % SHA.encode()
@@ -111,6 +113,23 @@ class Held:
         self._gate.set()
 
 
+async def test_crowd_of_strangers_does_not_keep_a_known_browser_out(page: Page) -> None:
+    hasher = page.desk.hasher
+    async with page.browser() as client, page.browser() as crowd:
+        await page.sign_in(client, "anna")
+        await client.delete("/v1/session")
+        client.headers.pop("x-chopmark-csrf")
+        with Held(page):
+            tries = [page.sign_in(crowd, f"name-{number}", WRONG) for number in range(QUEUE)]
+            waiting = asyncio.gather(*tries)
+            await until(lambda: hasher._waiting == QUEUE)
+            assert (await page.sign_in(crowd, "anna", WRONG)).json()["code"] == "overloaded"
+            known = asyncio.create_task(page.sign_in(client, "anna"))
+            await until(lambda: hasher._waiting == QUEUE + 1 or known.done())
+        await waiting
+        assert (await known).status_code == 201
+
+
 async def test_password_that_an_operator_gives_is_not_undone_by_one_that_was_being_changed(
     page: Page,
 ) -> None:
@@ -190,3 +209,24 @@ async def test_who_ends_anothers_session_is_noted(page: Page) -> None:
         await olga.post("/v1/sessions/end", json={"client": "user anna"})
     assert page.noted.records[-1] == ("session.ended", "user anna", "done")
     assert page.noted.about == {"address": "127.0.0.1", "why": "operator", "operator": "user olga"}
+
+
+async def test_stranger_finds_no_route_open_but_those_to_sign_in_by(page: Page) -> None:
+    async with page.browser() as client:
+        for path in TABLE.keys() - SIGN_IN:
+            named = re.sub(r"\{\w+\}", "0", path)
+            answers = [await client.get(named), await client.post(named, json={})]
+            codes = {answer.json()["code"] for answer in answers}
+            assert codes <= {"sign-in-needed", "method-not-allowed", "no-such-route"}, path
+
+
+async def test_operator_at_the_page_does_nothing_that_is_for_the_unix_socket(page: Page) -> None:
+    await page.add("olga", "operator", "auditor", "issuer", "verifier")
+    paths = [f"/v1/hsm/{name}" for name in ("pin", "unlatch", "maintenance")]
+    paths += [f"/v1/keys/{name}" for name in ("retire", "destroy")]
+    paths += [f"/v1/accounts/{name}" for name in ("add", "password", "remove", "unlock")]
+    async with page.browser() as olga:
+        await page.sign_in(olga, "olga")
+        for path in [*paths, "/v1/hsm/%70in"]:
+            answer = await olga.post(path, json={})
+            assert (answer.status_code, answer.json()["code"]) == (403, "unix-only"), path

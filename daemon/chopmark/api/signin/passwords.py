@@ -84,13 +84,18 @@ class Hasher:
         """The hash of a password, with its salt and parameters."""
         return await self._run(lambda: self._argon.hash(_encode(password)))
 
-    async def check(self, known: str | None, password: str) -> bool:
+    async def check(self, known: str | None, password: str, *, stranger: bool = True) -> bool:
         """Whether a password is the one; without a hash it never is, and that takes as long.
+
+        Args:
+            known: the hash.
+            password: that is shown.
+            stranger: as many places again are for those whose browsers are known.
 
         Raises:
             TryAgainError: `overloaded`.
         """
-        if self._waiting >= QUEUE:
+        if self._waiting >= (QUEUE if stranger else 2 * QUEUE):
             message = "too many people sign in at this moment"
             raise TryAgainError("overloaded", message, hint="come again", retry_after=5)
         return await self._run(lambda: self._check(known, password))
