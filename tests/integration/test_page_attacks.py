@@ -113,6 +113,18 @@ class Held:
         self._gate.set()
 
 
+async def test_guesser_keeps_nobody_out_of_a_browser_that_colleagues_share(page: Page) -> None:
+    await page.add("bert")
+    async with page.browser() as shared, page.browser() as guesser:
+        for name in ("anna", "bert"):
+            await page.sign_in(shared, name)
+            await shared.delete("/v1/session")
+            shared.headers.pop("x-chopmark-csrf")
+        for _ in range(6):
+            await page.sign_in(guesser, "anna", WRONG)
+        assert (await page.sign_in(shared, "anna")).status_code == 201
+
+
 async def test_crowd_of_strangers_does_not_keep_a_known_browser_out(page: Page) -> None:
     hasher = page.desk.hasher
     async with page.browser() as client, page.browser() as crowd:

@@ -117,7 +117,7 @@ class Desk:
             self._refuse(actor, error, visit.address, "password")
             raise
         known = self.accounts.read_device(name, device)
-        return entered._replace(device=None if known else self.accounts.make_device(name))
+        return entered._replace(device=None if known else self.accounts.make_device(name, device))
 
     async def enter_known(self, query: str, pending: str | None, visit: Visit) -> Entered:
         """Sign somebody in whom the OpenID provider has sent back; raises as `Provider.finish`."""
