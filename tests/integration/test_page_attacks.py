@@ -201,6 +201,17 @@ async def test_guesses_in_a_stolen_session_are_bounded_and_noted(page: Page) -> 
     assert page.noted.records.count(("session.refused", "user anna", "wrong-credentials")) == 10
 
 
+async def test_stolen_session_ends_when_its_person_takes_another_password(page: Page) -> None:
+    body = {"old": PASSWORD, "new": "four new words indeed"}
+    async with page.browser() as client, page.browser() as thief:
+        await page.sign_in(client, "anna")
+        stolen = {"cookie": f"{SESSION}={session_id(client)}"}
+        assert (await thief.get("/v1/status", headers=stolen)).status_code == 200
+        assert (await client.post("/v1/session/password", json=body)).status_code == 200
+        assert (await thief.get("/v1/status", headers=stolen)).status_code == 401
+        assert (await client.get("/v1/status")).status_code == 200
+
+
 async def test_machine_hides_no_others_refusals_among_its_own(page: Page) -> None:
     """The audit log bounds what it takes of a kind in a minute."""
     async with page.browser() as client:

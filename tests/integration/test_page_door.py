@@ -284,6 +284,8 @@ async def test_password_of_ones_own_is_changed_and_other_sessions_end(page: Page
         done = await client.post("/v1/session/password", json={"old": PASSWORD, "new": new})
         assert (done.status_code, done.json()["signed_in"]) == (200, True)
         assert (await client.get("/v1/status")).status_code == 200
+        client.headers["x-chopmark-csrf"] = done.json()["csrf"]
+        assert (await client.post("/v1/attestations", json=BODY)).status_code == 201
         assert code(await other.get("/v1/status")) == (401, "session-ended")
         other.headers.pop("x-chopmark-csrf")
         assert code(await page.sign_in(other, "anna")) == (401, "wrong-credentials")

@@ -157,9 +157,10 @@ class Desk:
         if visit.session is not None:
             self.sessions.end(visit.session, "signed-out")
 
-    async def change_password(self, visit: Visit, old: str, new: str) -> None:
-        """Give oneself another password; one's other sessions end.
+    async def change_password(self, visit: Visit, old: str, new: str) -> Entered:
+        """Give oneself another password; one goes on with a new session, and all others end.
 
+        Whoever has taken the id of the old one has it no more.
         Tries are counted for the session: who guesses elsewhere keeps nobody from this.
 
         Raises:
@@ -181,7 +182,8 @@ class Desk:
         except ChopmarkError as error:
             self._refuse(f"user {name}", error, visit.address, "password")
             raise
-        await self._tell_password(name, but=session)
+        await self._tell_password(name)
+        return self._begin(session.caller, name, "password", visit)
 
     def list_accounts(self) -> list[dict[str, Any]]:
         """All accounts, with how long each must wait for its next try, if it must."""
@@ -325,9 +327,9 @@ class Desk:
         self.audit.note("session.ended", actor=client, address=session.address, why=why, **about)
         _log.info("the session of %s from %s has ended: %s", client, session.address, why)
 
-    async def _tell_password(self, name: str, but: Session | None = None) -> None:
+    async def _tell_password(self, name: str) -> None:
         """Let all hear that an account has another password."""
-        self.sessions.end_of(_client(name), "account", but=but)
+        self.sessions.end_of(_client(name), "account")
         self.lockouts.forget(name)
         await self._noted("account.password", name=name)
 

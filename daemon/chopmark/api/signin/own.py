@@ -104,8 +104,9 @@ def make_session_routes(desk: Desk, gateway: Gateway, limits: ApiLimits) -> list
 
     async def change(body: bytes, _gateway: Gateway, _limits: ApiLimits) -> Answer:
         asked = read_secret(body, PasswordBody)
-        await desk.change_password(_visit(), asked.old, asked.new)
-        return Answer(200, _describe(desk))
+        entered = await desk.change_password(_visit(), asked.old, asked.new)
+        cookie = make_cookie(SESSION, entered.token)
+        return Answer(200, _describe(desk, entered), headers=(cookie,))
 
     @asgi("/v1/session/oidc", copy_scope=False)
     async def start(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI

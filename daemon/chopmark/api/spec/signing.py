@@ -78,13 +78,15 @@ OPERATIONS: Final = (
         {200: Answer("Signed out", Content(SessionOut, example=examples.STRANGER))},
         _PAGE,
     ),
-    _post(
+    Operation(
+        "post",
         f"{_PATH}/password",
         "changePassword",
+        "page",
         "Give oneself another password",
-        _SESSION,
-        Content(PasswordBody, example={"old": "…", "new": "…"}),
-        merge(_PROVED, {409: ("no-password",)}, _WEAK, _NONE),
+        {200: Answer("Signed in anew", _SESSION, _COOKIE)},
+        merge(BODY, _PROVED, {409: ("no-password",)}, _WEAK),
+        body=Content(PasswordBody, example={"old": "…", "new": "…"}),
     ),
     Operation(
         "get",
