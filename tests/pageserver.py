@@ -127,3 +127,8 @@ class Page:
 
 def session_id(client: httpx.AsyncClient) -> str:
     return client.cookies[SESSION]
+
+
+async def connect(page: Page) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    context = ssl.create_default_context(cafile=page.authority.path)
+    return await asyncio.open_connection("localhost", page.port, ssl=context)

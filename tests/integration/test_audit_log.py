@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from documents import attest, revoke, some_document
 
@@ -70,6 +71,14 @@ def test_audit_log_is_not_shown_where_nobody_knows_who_asks(gateway: Gateway) ->
     error = json.loads(done.stderr)
     assert error["code"] == "caller-unknown"
     assert "unix socket" in error["hint"]
+
+
+def test_accounts_and_sessions_are_not_shown_where_nobody_knows_who_asks(gateway: Gateway) -> None:
+    with httpx.Client(base_url=f"http://127.0.0.1:{gateway.port}", trust_env=False) as client:
+        asked = [client.get(path) for path in ("/v1/accounts", "/v1/sessions")]
+        asked.append(client.post("/v1/sessions/end", json={"client": "user anna"}))
+    told = {(answer.status_code, answer.json()["code"]) for answer in asked}
+    assert told == {(403, "caller-unknown")}
 
 
 def test_day_is_logged_and_one_record_of_it_proven_offline(

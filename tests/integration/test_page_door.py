@@ -1,7 +1,6 @@
 """The page's listener: what strangers, guests of a branch and people who sign in may do."""
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from apiserver import SHA, until
 from chopmark.api.roles import OPEN, SIGN_IN, TABLE
 from chopmark.api.signin.cookies import DEVICE, SESSION
 from chopmark.api.signin.passwords import QUEUE, Cost, Hasher
-from pageserver import PASSWORD, Page, session_id
+from pageserver import PASSWORD, Page, connect, session_id
 
 BODY = {"digests": {"sha256": SHA}}
 WRONG = "wrong horse battery staple"
@@ -188,7 +187,7 @@ async def test_wrong_passwords_make_the_next_try_wait(page: Page) -> None:
         assert code(right) == (429, "locked-out")
         assert right.headers["retry-after"] == "30"
         (alarm,) = page.desk.alarms()
-        assert (alarm["code"], "anna" in alarm["message"]) == ("sign-in-locked", True)
+        assert (alarm["code"], "for 1 name" in alarm["message"]) == ("sign-in-locked", True)
         page.now += 31
         assert (await page.sign_in(client, "anna")).status_code == 201
     assert not page.desk.alarms()
@@ -285,6 +284,8 @@ async def test_password_of_ones_own_is_changed_and_other_sessions_end(page: Page
         done = await client.post("/v1/session/password", json={"old": PASSWORD, "new": new})
         assert (done.status_code, done.json()["signed_in"]) == (200, True)
         assert (await client.get("/v1/status")).status_code == 200
+        client.headers["x-chopmark-csrf"] = done.json()["csrf"]
+        assert (await client.post("/v1/attestations", json=BODY)).status_code == 201
         assert code(await other.get("/v1/status")) == (401, "session-ended")
         other.headers.pop("x-chopmark-csrf")
         assert code(await page.sign_in(other, "anna")) == (401, "wrong-credentials")
@@ -377,11 +378,6 @@ async def test_stream_gets_nothing_more_once_its_session_has_ended(page: Page) -
         async with asyncio.timeout(10):
             assert b"index" not in await reader.read()
         writer.transport.abort()
-
-
-async def connect(page: Page) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    context = ssl.create_default_context(cafile=page.authority.path)
-    return await asyncio.open_connection("localhost", page.port, ssl=context)
 
 
 async def test_open_network_verifies_and_does_nothing_else(tmp_path: Path) -> None:

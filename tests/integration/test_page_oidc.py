@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import httpx
 import pytest
 from joserfc.jwk import ECKey
 
+from chopmark.api.refusals import Refusals, quieten
 from chopmark.api.signin.cookies import SESSION
 from chopmark.api.signin.desk import Known
 from chopmark.api.signin.fetching import MAX_BODY
+from chopmark.api.signin.lockout import FREE
 from chopmark.api.signin.oidc import PAUSE, WITHIN, Oidc, OidcSettings
 from chopmark.core.errors import ChopmarkError
 from openidprovider import SECRET, Glewlwyd, is_there
@@ -279,6 +282,40 @@ async def test_answer_of_the_provider_counts_once_for_one_browser_and_for_a_whil
     assert await refusal(oidc, other, others) == "oidc-refused"
 
 
+async def test_provider_that_says_who_it_is_must_say_so(desk: Desk) -> None:
+    desk.provider.metadata = {"authorization_response_iss_parameter_supported": True}
+    query, pending = await desk.come_back()
+    assert await refusal(desk.oidc, query, pending) == "oidc-refused"
+    query, pending = await desk.come_back()
+    known = await desk.oidc.finish(f"{query}&iss={desk.provider.issuer}", pending)
+    assert known.subject == "4711"
+    assert len(desk.provider.asked) == 1
+
+
+async def test_stranger_has_the_provider_asked_about_some_codes_only(
+    tmp_path: Path, desk: Desk
+) -> None:
+    """It may lock a client out that asks about codes which are none."""
+    page = Page(tmp_path, provider=desk.oidc)
+    async with page.serving(), page.browser() as browser:
+        for _ in range(FREE["oidc"] + 3):
+            await come(browser, "code=made-up&state=of-nobody")  # not counted: any page can do it
+            where = (await browser.get("/v1/session/oidc")).headers["location"]
+            state = parse_qs(query_of(where))["state"][0]
+            back = await come(browser, f"code=made-up&state={state}")
+        assert back == "/#/signin/locked-out"
+        assert len(desk.provider.asked) == FREE["oidc"]
+        page.now += 31
+        where = (await browser.get("/v1/session/oidc")).headers["location"]
+        assert await come(browser, desk.provider.agree(where)) == "/"
+    assert not page.desk.lockouts.waiting()
+
+
+async def come(browser: httpx.AsyncClient, query: str) -> str:
+    answer = await browser.get(f"/v1/session/oidc/callback?{query}")
+    return answer.headers["location"]
+
+
 async def test_cookie_of_another_process_is_none(desk: Desk) -> None:
     query, pending = await desk.come_back()
     assert await refusal(desk.fresh(SECRET), query, pending) == "oidc-refused"
@@ -336,12 +373,16 @@ async def test_provider_of_a_ca_that_is_not_trusted_is_not_used(desk: Desk, tmp_
 
 
 async def test_browser_is_told_by_the_page_when_the_provider_is_away(
-    tmp_path: Path, authority: Authority
+    tmp_path: Path, authority: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
     provider = Oidc(settings("https://localhost:9"), trusting(authority))
-    async with Page(tmp_path, provider=provider).serving() as page, page.browser() as browser:
-        answer = await browser.get("/v1/session/oidc")
-    assert answer.headers["location"] == "/#/signin/oidc-unreachable"
+    page = Page(tmp_path, provider=provider)
+    async with page.serving(), page.browser() as browser:
+        with quieten(Refusals()):
+            told = [await browser.get("/v1/session/oidc") for _ in range(3)]
+    assert {one.headers["location"] for one in told} == {"/#/signin/oidc-unreachable"}
+    (line,) = [one for one in caplog.records if "OpenID Connect failed" in one.message]
+    assert line.exc_info is None
 
 
 def test_secret_is_in_no_text() -> None:

@@ -10,14 +10,11 @@ from litestar import MediaType, Request, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from chopmark.api.guard import is_unix
-from chopmark.api.identity import CALLER
+from chopmark.api.identity import require_known
 from chopmark.api.models import AuditQuery, read_query
-from chopmark.core.errors import ForbiddenError
 from chopmark.core.text import parse_decimal
 
-_KNOWN: Final = ("tls", "page")
-"""Doors besides the unix socket at which it is known who asks."""
+_SHOWN: Final = "the audit log is shown"
 
 
 class RecordOut(msgspec.Struct):
@@ -80,21 +77,14 @@ def make_audit_routes(book: AuditBook) -> list[HTTPRouteHandler]:
     @get("/v1/audit")
     async def read_audit(request: Request[Any, Any, Any]) -> AuditOut:
         """Records of a day, or from a number on."""
-        _check_caller(request)
+        require_known(_SHOWN)
         query = read_query(request.scope["query_string"], AuditQuery)
         return await book.page(query.day or None, query.after, query.limit)
 
     @get("/v1/audit/proofs/{number:str}", media_type=MediaType.TEXT)
-    async def read_audit_proof(request: Request[Any, Any, Any], number: FromPath[str]) -> bytes:
+    async def read_audit_proof(number: FromPath[str]) -> bytes:
         """The proof of one record as text."""
-        _check_caller(request)
+        require_known(_SHOWN)
         return await book.proof(parse_decimal(number, "the number of a record"))
 
     return [read_audit, read_audit_proof]
-
-
-def _check_caller(request: Request[Any, Any, Any]) -> None:
-    if not is_unix(request.scope.get("server")) and CALLER.get().door not in _KNOWN:
-        message = "the audit log is not shown on the loopback port, whose users nobody knows"
-        hint = "use the unix socket (--gateway unix:PATH), or HTTPS"
-        raise ForbiddenError("caller-unknown", message, hint=hint)

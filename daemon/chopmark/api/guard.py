@@ -67,7 +67,7 @@ def _find_foreign(headers: Iterable[tuple[bytes, bytes]], scheme: str) -> Proble
     hosts = _header(headers, b"host")
     if scheme != "https" and (len(hosts) != 1 or not _LOCAL.fullmatch(hosts[0])):
         return _FOREIGN_HOST
-    own = f"{scheme}://{hosts[0] if hosts else ''}"
+    own = f"{scheme}://{hosts[0] if len(hosts) == 1 else ''}"
     if any(origin != own for origin in _header(headers, b"origin")):
         return _FOREIGN_ORIGIN
     return None

@@ -227,6 +227,21 @@ def require_unix(what: str) -> None:
         raise ForbiddenError("unix-only", f"{what} by the unix socket only", hint=hint)
 
 
+def require_known(what: str) -> None:
+    """Refuse a request that came by the loopback port: it is nobody's in particular.
+
+    Args:
+        what: is asked for, for the message.
+
+    Raises:
+        ForbiddenError: `caller-unknown`.
+    """
+    if CALLER.get().door == "loopback":
+        message = f"{what} not on the loopback port, whose users nobody knows"
+        hint = "use the unix socket (--gateway unix:PATH), or HTTPS"
+        raise ForbiddenError("caller-unknown", message, hint=hint)
+
+
 def read_refused(connection: ssl.SSLObject) -> Certificate | None:
     """The client's certificate that failed verification in a handshake, if it can be read.
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,14 @@ import pytest
 
 from chopmark.api.identity import ANY_KIND, Caller
 from chopmark.api.signin import lockout, sessions
-from chopmark.api.signin.accounts import MAX_FILE, Account, Accounts
+from chopmark.api.signin.accounts import MAX_FILE, SHARED, Account, Accounts
 from chopmark.api.signin.cookies import SESSION, drop_cookie, make_cookie, read_cookie
 from chopmark.api.signin.lockout import FORGET, FREE, LONGEST, Lockouts
 from chopmark.api.signin.operators import AccountBody, NewPasswordBody
 from chopmark.api.signin.own import PasswordBody, SignInBody
-from chopmark.api.signin.passwords import COST, Cost, Hasher, check_password
+from chopmark.api.signin.passwords import COST, QUEUE, Cost, Hasher, check_password
 from chopmark.api.signin.sessions import PER_PERSON, Sessions, is_token, make_token
-from chopmark.api.signin.visits import address_group, plain_address
+from chopmark.api.signin.visits import Strangers, Visit, address_group, plain_address
 from chopmark.core.errors import (
     ChopmarkError,
     ConfigurationError,
@@ -58,6 +59,16 @@ def test_cookie_is_read_from_among_others() -> None:
     assert read_cookie(headers, "chopmark-session") is None
     twice = [*headers, (b"cookie", b"__Host-chopmark-session=abd")]
     assert read_cookie(twice, SESSION) is None
+
+
+@pytest.mark.parametrize("before", [b"\xa0", b"\x85", b"\x1f", b"\x0c", b"\xe2\x80\x80"])
+def test_cookie_is_named_host_to_the_browser_too_or_is_not_looked_at(before: bytes) -> None:
+    """Another server of the domain may set one whose name only begins with a kind of blank."""
+    planted = (b"cookie", before + b"__Host-chopmark-session=thief")
+    assert read_cookie([planted], SESSION) is None
+    own = (b"cookie", b"__Host-chopmark-session=own")
+    assert read_cookie([(b"cookie", planted[1] + b"; " + own[1])], SESSION) == "own"
+    assert read_cookie([planted, own], SESSION) == "own"
 
 
 def test_cookie_that_comes_with_foreign_clicks_is_short_lived_and_marked() -> None:
@@ -105,7 +116,7 @@ def test_success_forgets_a_name_but_not_what_an_address_has_failed() -> None:
     lockouts.begin(ANNA)
 
 
-def test_own_success_does_not_end_the_wait_of_an_address() -> None:
+def test_own_success_forgives_an_address_nothing() -> None:
     clock = Clock()
     lockouts, where = Lockouts(clock), ("address", "10.1.2.3")
     for number in range(FREE["address"]):
@@ -114,7 +125,22 @@ def test_own_success_does_not_end_the_wait_of_an_address() -> None:
     own = [("name", "mallory"), where]
     lockouts.begin(own)
     lockouts.take_back(own, forgive=True)
-    assert where in lockouts.waiting()
+    lockouts.begin([("name", "one victim more"), where])
+    assert wait_of(lockouts, [where]) == 60
+
+
+@pytest.mark.parametrize("forgive", [True, False])
+def test_try_that_is_taken_back_begins_no_wait(*, forgive: bool) -> None:
+    """Else each who signs in would make all others behind the same address wait."""
+    clock = Clock()
+    lockouts, where = Lockouts(clock), ("address", "10.1.2.3")
+    for number in range(FREE["address"] + 2):
+        lockouts.begin([("name", f"clerk-{number}"), where])
+        clock.now += 120
+    good = [("name", "anna"), where]
+    lockouts.begin(good)
+    lockouts.take_back(good, forgive=forgive)
+    lockouts.begin([("name", "bert"), where])
 
 
 def test_operator_forgets_a_wait() -> None:
@@ -132,6 +158,27 @@ def test_what_is_remembered_of_failures_is_bounded(monkeypatch: pytest.MonkeyPat
     for number in range(50):
         lockouts.begin([("name", str(number))])
     assert len(lockouts._counts) == 10
+
+
+def test_many_tries_elsewhere_do_not_end_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lockout, "MOST", 10)
+    lockouts = Lockouts(Clock())
+    fails(lockouts, ANNA, FREE["name"])
+    for number in range(50):
+        lockouts.begin([("name", str(number)), ("address", f"10.0.0.{number}")])
+    assert wait_of(lockouts, ANNA) == 30
+
+
+def test_new_name_is_counted_though_all_that_is_remembered_must_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lockout, "MOST", 10)
+    lockouts = Lockouts(Clock())
+    for number in range(10):
+        fails(lockouts, [("name", str(number))], FREE["name"])
+    for number in range(FREE["name"]):
+        lockouts.begin([*ANNA, ("address", f"10.0.0.{number}")])
+    assert wait_of(lockouts, ANNA) == 30
 
 
 def test_longest_wait_is_no_lock_out_for_ever() -> None:
@@ -204,6 +251,35 @@ async def test_accounts_are_there_after_a_restart_and_nobody_else_reads_them(
     assert (tmp_path / "accounts.json").stat().st_mode & 0o777 == 0o600
 
 
+async def test_copy_that_others_could_read_is_closed_to_them(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "accounts.json"
+    await accounts(tmp_path).add("anna", ("verifier",), ("*",), "hash")
+    path.chmod(0o644)
+    assert accounts(tmp_path).find("anna")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert "0644" in caplog.text
+
+
+def test_browser_knows_those_who_share_it_and_takes_nothing_else_up(tmp_path: Path) -> None:
+    made = accounts(tmp_path)
+    shown = made.make_device("anna", "; x=1.<script>." + "A" * 96)
+    assert len(shown) == 96
+    first = made.read_device("anna", shown)
+    for name in ("bert", "carl"):
+        shown = made.make_device(name, shown)
+    assert made.read_device("anna", shown) == first
+    assert made.read_device("bert", shown) not in (None, first)
+    assert made.read_device("dora", shown) is None
+    for number in range(SHARED):
+        shown = made.make_device(f"clerk-{number}", shown)
+    assert made.read_device("anna", shown) is None
+    assert len(shown) == 97 * SHARED - 1
+    for wrong in (None, "", "\xe9", "zz", shown.upper(), shown[:95]):
+        assert made.read_device(f"clerk-{SHARED - 1}", wrong) is None
+
+
 @pytest.mark.parametrize(
     ("name", "roles", "kinds"),
     [
@@ -225,6 +301,15 @@ def test_account_of_a_wrong_form_is_refused(
     with pytest.raises(ChopmarkError) as caught:
         accounts(tmp_path).check_new(name, roles, kinds)
     assert caught.value.code in ("bad-account", "malformed-kind")
+
+
+async def test_file_that_would_be_refused_at_the_next_start_is_not_written(tmp_path: Path) -> None:
+    made = accounts(tmp_path)
+    kinds = tuple(f"kind-{number:05}" for number in range(40_000))
+    await made.add("anna", ("issuer",), kinds, "hash")
+    with pytest.raises(RefusedError, match="no room"):
+        await made.add("bert", ("issuer",), kinds, "hash")
+    assert accounts(tmp_path).list() == made.list()
 
 
 async def test_account_is_never_made_twice(tmp_path: Path) -> None:
@@ -272,13 +357,47 @@ async def test_disk_that_takes_nothing_leaves_accounts_as_they_were() -> None:
 
 
 @pytest.mark.parametrize(
-    "weak", ["short", "aaaaaaaaaaaaaaaa", "iamannaiamanna", "x" * 257, "a\tb" * 9]
+    "weak",
+    [
+        *("short", "aaaaaaaaaaaaaaaa", "iamannaiamanna", "x" * 257, "a\tb" * 9),
+        *("Password1234", "passwordpassword", "1234567890123", "qwertyuiop12", "chopmark2026!"),
+        *("abcabc123456!", "Welcome12345!", "1q2w3e4r1q2w3e4r"),
+    ],
 )
 def test_weak_password_is_refused_without_being_quoted(weak: str) -> None:
     with pytest.raises(RefusedError) as caught:
         check_password(weak, "anna")
     assert caught.value.code == "weak-password"
     assert weak not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("good", "name"),
+    [
+        ("vier schoene worte", "al"),
+        ("my password is a long one", "anna"),
+        ("字" + "一二三四五六七八九十甲", "bo"),
+    ],
+)
+def test_password_of_some_variety_is_taken(good: str, name: str) -> None:
+    check_password(good, name)
+
+
+async def test_operator_gives_a_password_while_strangers_fill_the_queue() -> None:
+    hasher, gate = Hasher(Cost(1, 64)), threading.Event()
+    hasher._thread.submit(gate.wait)
+    try:
+        guesses = [asyncio.create_task(hasher.check(None, "guess")) for _ in range(QUEUE + 1)]
+        (late,), _ = await asyncio.wait(guesses, return_when=asyncio.FIRST_COMPLETED)
+        assert isinstance(late.exception(), TryAgainError)
+        giving = asyncio.create_task(hasher.make("correct horse battery"))
+        await asyncio.sleep(0)
+        assert not giving.done()
+    finally:
+        gate.set()
+    assert (await giving).startswith("$argon2id$")
+    told = await asyncio.gather(*guesses, return_exceptions=True)
+    assert told.count(False) == QUEUE
 
 
 async def test_hash_is_argon2id_with_the_parameters_that_owasp_asks_for() -> None:
@@ -294,6 +413,11 @@ async def test_password_is_the_same_in_each_way_to_write_it() -> None:
     hasher = Hasher(Cost(1, 64))
     hashed = await hasher.make("caf\u00e9 caf\u00e9 caf\u00e9")
     assert await hasher.check(hashed, "cafe\u0301 cafe\u0301 cafe\u0301")
+    longest = "\u00e9\u01d8" * 128
+    check_password(f"{longest[:-3]}xyz", "anna")
+    hashed = await hasher.make(longest)
+    assert await hasher.check(hashed, "e\u0301u\u0308\u0301" * 128)
+    assert not await hasher.check(hashed, f"{longest}x")
 
 
 async def test_name_that_is_no_account_costs_a_hash_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -352,6 +476,28 @@ def test_nothing_that_holds_a_password_shows_it() -> None:
 )
 def test_address_is_written_in_one_way(text: str, plain: str) -> None:
     assert plain_address(text) == plain
+
+
+class _Connection:
+    """A connection from somewhere."""
+
+    def __init__(self, address: str) -> None:
+        self._name = (address, 50_000, 0, 0)
+
+    def get_extra_info(self, _name: str) -> tuple[str, int, int, int]:
+        return self._name
+
+
+def test_connections_of_one_machine_are_counted_together() -> None:
+    places = ("2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "10.1.2.3", "::ffff:10.1.2.3")
+    met = [Strangers().meet(_Connection(place))[0].client for place in places]  # type: ignore[arg-type]
+    assert len(set(met)) == 3
+    assert met[0] == met[1]
+    assert met[3] == met[4]
+
+
+def test_visit_does_not_show_the_id_of_its_session() -> None:
+    assert "secret" not in repr(Visit(caller("anna"), "10.1.2.3", token="secret"))
 
 
 def test_addresses_of_one_machine_are_counted_together() -> None:

@@ -26,10 +26,14 @@ from chopmark.core.member import check_kinds
 
 MOST: Final = 1024
 MAX_FILE: Final = 1024 * 1024
+SHARED: Final = 16
+"""People who are known in one browser: colleagues share the computer of a counter."""
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,31}", re.ASCII)
 _NONCE: Final = 16
 _KEY: Final = 32
 _DEVICE: Final = b"chopmark/device/v1\n"
+_SHOWN: Final = re.compile(r"[0-9a-f]{96}", re.ASCII)
+"""What a browser keeps for one person: a nonce, and the seal over nonce and name."""
 
 
 class Account(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -131,14 +135,21 @@ class Accounts:
             await self._put(self._all | {name: account})
             return account
 
-    async def set_hash(self, name: str, hashed: str, *, same: bool = False) -> Account:
-        """Give one another password, or the `same` by a newer hash (`no-such-account`)."""
+    async def set_hash(self, name: str, hashed: str) -> None:
+        """Give one another password (`no-such-account`)."""
         async with self._changing:
-            account = self.get(name)
-            changed = account.changed if same else self._now()
-            account = msgspec.structs.replace(account, hash=hashed, changed=changed)
-            await self._put(self._all | {name: account})
-            return account
+            await self._put_hash(self.get(name), hashed, self._now())
+
+    async def swap_hash(self, was: Account, hashed: str, *, same: bool = False) -> bool:
+        """Give one another password, or the `same` by a newer hash, if it is still what it was.
+
+        Hashing takes a while: what an operator has done meanwhile stays.
+        """
+        async with self._changing:
+            if self._all.get(was.name) != was:
+                return False
+            await self._put_hash(was, hashed, was.changed if same else self._now())
+            return True
 
     async def remove(self, name: str) -> None:
         """Take one away (`no-such-account`)."""
@@ -146,28 +157,41 @@ class Accounts:
             self.get(name)
             await self._put({other: one for other, one in self._all.items() if other != name})
 
-    def make_device(self, name: str) -> str:
-        """What a browser keeps in which this person has signed in."""
+    def make_device(self, name: str, shown: str | None = None) -> str:
+        """What a browser keeps in which this person has signed in, and those whom it shows."""
         nonce = secrets.token_bytes(_NONCE)
-        return (nonce + self._seal(name, nonce)).hex()
+        return ".".join([(nonce + self._seal(name, nonce)).hex(), *_split(shown)][:SHARED])
 
     def read_device(self, name: str, shown: str | None) -> str | None:
         """Which browser shows this, if this person has signed in there."""
-        try:
-            data = bytes.fromhex(shown or "")
-        except ValueError:
-            return None
-        nonce, seal = data[:_NONCE], data[_NONCE:]
-        return nonce.hex() if hmac.compare_digest(seal, self._seal(name, nonce)) else None
+        for text in _split(shown):
+            data = bytes.fromhex(text)
+            nonce, seal = data[:_NONCE], data[_NONCE:]
+            if hmac.compare_digest(seal, self._seal(name, nonce)):
+                return nonce.hex()
+        return None
 
     def _seal(self, name: str, nonce: bytes) -> bytes:
         return hmac.digest(self._device_key, _DEVICE + nonce + name.encode(), sha256)
 
+    async def _put_hash(self, account: Account, hashed: str, changed: str) -> None:
+        account = msgspec.structs.replace(account, hash=hashed, changed=changed)
+        await self._put(self._all | {account.name: account})
+
     async def _put(self, accounts: dict[str, Account]) -> None:
         file = _File(1, self._device_key.hex(), tuple(accounts.values()))
         data = msgspec.json.format(msgspec.json.encode(file), indent=1)
+        if len(data) > MAX_FILE:  # it would be refused at the next start
+            message = "the file of accounts has no room for this"
+            raise RefusedError("bad-account", message, hint="give it fewer kinds of documents")
         await asyncio.to_thread(self._store.write, data)
         self._all = accounts
+
+
+def _split(shown: str | None) -> list[str]:
+    """What a browser keeps for each; whatever else it shows is left out."""
+    parts = (shown or "").split(".", SHARED)[:SHARED]
+    return [part for part in parts if _SHOWN.fullmatch(part)]
 
 
 def _parse(data: bytes) -> _File:

@@ -1,7 +1,9 @@
 """Cookies of the page (RFC 6265bis): read strictly, and made so that only this server gets them.
 
 All are named `__Host-`: browsers take such a cookie only by TLS, for all paths, and from this very
-host, so that no other server of the bank's domain can put one in its place.
+host, so that no other server of the bank's domain can put one in its place. They look at the name
+as it is sent: so do we, for of what we took off a name, another server could make up one that is
+not `__Host-` to a browser, and is to us.
 """
 
 from collections.abc import Iterable
@@ -12,6 +14,8 @@ DEVICE: Final = "__Host-chopmark-device"
 """Says that somebody has signed in from this browser before; see `lockout`."""
 PENDING: Final = "__Host-chopmark-oidc"
 """Binds an answer of the OpenID provider to the browser that was sent there."""
+_BLANK: Final = b" \t"
+"""What may stand around a name or a value; Python's `strip` also takes bytes that browsers keep."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -19,14 +23,14 @@ Headers = Iterable[tuple[bytes, bytes]]
 def read_cookie(headers: Headers, name: str) -> str | None:
     """The value of a cookie; None if it is not there, or there twice: then nobody knows whose."""
     found = [
-        value.strip()
+        value.strip(_BLANK)
         for key, line in headers
         if key == b"cookie"
-        for part in line.decode("latin-1").split(";")
-        for key_of, _, value in [part.partition("=")]
-        if key_of.strip() == name
+        for part in line.split(b";")
+        for key_of, _, value in [part.partition(b"=")]
+        if key_of.strip(_BLANK) == name.encode()
     ]
-    return found[0] if len(found) == 1 else None
+    return found[0].decode("latin-1") if len(found) == 1 else None
 
 
 def make_cookie(

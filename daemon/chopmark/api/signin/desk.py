@@ -2,18 +2,20 @@
 
 The audit log gets: `session.began`, `session.refused`, `session.ended`; `account.added`,
 `account.removed`, `account.password`, `account.unlocked`. A name that is no account's is in none of
-them: it may be a password that was typed into the wrong field.
+them: it may be a password that was typed into the wrong field. Of one machine's refusals some are
+noted in a minute, so that it cannot hide others' among its own; all are counted by their codes.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
 from chopmark.api.identity import CALLER, Caller, Role
 from chopmark.api.signin.accounts import Account, Accounts
-from chopmark.api.signin.lockout import Key, Lockouts, whose
+from chopmark.api.signin.lockout import PLACES, Key, Lockouts, whose
 from chopmark.api.signin.passwords import Hasher, check_password
 from chopmark.api.signin.sessions import Session, Sessions, Why
 from chopmark.api.signin.visits import Visit, address_group
@@ -25,6 +27,9 @@ _LONGEST: Final = 64
 """Characters of a name that are told apart from others."""
 SWEEP: Final = 10.0
 """Seconds between two looks for sessions that are due."""
+NOTED: Final = 10
+"""Refusals of one machine that are noted in a minute."""
+_MINUTE: Final = 60
 
 
 class Entered(NamedTuple):
@@ -51,8 +56,13 @@ class Provider(Protocol):
         """Where to send a browser, and what it must bring back in a cookie."""
         ...
 
-    async def finish(self, query: str, pending: str | None) -> Known:
+    async def finish(self, query: str, pending: str | None, begin: Callable[[], None]) -> Known:
         """Who has come back from there.
+
+        Args:
+            query: of the address that the browser was sent to.
+            pending: its cookie.
+            begin: called before the provider is asked anything about this; may raise.
 
         Raises:
             ForbiddenError: `oidc-refused`, `no-role-here`.
@@ -76,6 +86,8 @@ class Desk:
     lockouts: Lockouts = field(default_factory=Lockouts)
     provider: Provider | None = None
     audit: AuditSink = field(default_factory=NoAudit)
+    _refused: Counter[str] = field(default_factory=Counter)
+    _minute: int = 0
 
     def __post_init__(self) -> None:
         self.sessions.on_end = self._note_end
@@ -97,27 +109,44 @@ class Desk:
         """
         account = self.accounts.find(name)
         try:
-            await self._prove(account, name, password, visit.address, device)
+            proved = await self._prove(account, password, self._keys(name, visit.address, device))
+            await self._renew(proved, password)
+            entered = self._begin(self._caller(proved), name, "password", visit)
         except ChopmarkError as error:
             actor = f"user {name}" if account else f"address {visit.address}"
             self._refuse(actor, error, visit.address, "password")
             raise
-        assert account is not None, "it was proved"  # noqa: S101
-        entered = self._begin(self._caller(account), account.name, "password", visit)
         known = self.accounts.read_device(name, device)
-        return entered._replace(device=None if known else self.accounts.make_device(name))
+        return entered._replace(device=None if known else self.accounts.make_device(name, device))
 
     async def enter_known(self, query: str, pending: str | None, visit: Visit) -> Entered:
         """Sign somebody in whom the OpenID provider has sent back; raises as `Provider.finish`."""
         try:
-            known = await self._provider().finish(query, pending)
+            known = await self._ask_provider(query, pending, visit.address)
+            caller = Caller(
+                f"oidc {known.subject}", known.roles, known.kinds, machine=False, door="page"
+            )
+            return self._begin(caller, known.name, "oidc", visit)
         except ChopmarkError as error:
             self._refuse(f"address {visit.address}", error, visit.address, "oidc")
             raise
-        caller = Caller(
-            f"oidc {known.subject}", known.roles, known.kinds, machine=False, door="page"
-        )
-        return self._begin(caller, known.name, "oidc", visit)
+
+    async def _ask_provider(self, query: str, pending: str | None, address: str) -> Known:
+        """As `Provider.finish`; who is refused there again and again must wait."""
+        keys, asked = [("oidc", address_group(address))], []
+
+        def begin() -> None:
+            self.lockouts.begin(keys)
+            asked.extend(keys)
+
+        try:
+            known = await self._provider().finish(query, pending, begin)
+        except ChopmarkError as error:
+            if error.code != "oidc-refused":
+                self.lockouts.take_back(asked, forgive=False)
+            raise
+        self.lockouts.take_back(asked, forgive=False)
+        return known
 
     async def start_oidc(self) -> tuple[str, str]:
         """Where to send a browser, and its cookie (`no-oidc`, `oidc-unreachable`)."""
@@ -128,8 +157,11 @@ class Desk:
         if visit.session is not None:
             self.sessions.end(visit.session, "signed-out")
 
-    async def change_password(self, visit: Visit, old: str, new: str) -> None:
-        """Give oneself another password; one's other sessions end.
+    async def change_password(self, visit: Visit, old: str, new: str) -> Entered:
+        """Give oneself another password; one goes on with a new session, and all others end.
+
+        Whoever has taken the id of the old one has it no more.
+        Tries are counted for the session: who guesses elsewhere keeps nobody from this.
 
         Raises:
             RefusedError: `no-password`: one has signed in otherwise.
@@ -141,9 +173,17 @@ class Desk:
         if session is None or session.by != "password":
             raise RefusedError("no-password", "you have not signed in by a password here")
         check_password(new, session.name)
-        account = self.accounts.get(session.name)
-        await self._prove(account, session.name, old, visit.address, None)
-        await self._set_password(session.name, new, but=session)
+        name, keys = session.name, [("device", f"{session.name}@{session.key.hex()}")]
+        try:
+            account = await self._prove(self.accounts.find(name), old, keys)
+            hashed = await self.hasher.make(new)
+            if session.ended or not await self.accounts.swap_hash(account, hashed):
+                raise _wrong()
+        except ChopmarkError as error:
+            self._refuse(f"user {name}", error, visit.address, "password")
+            raise
+        await self._tell_password(name)
+        return self._begin(session.caller, name, "password", visit)
 
     def list_accounts(self) -> list[dict[str, Any]]:
         """All accounts, with how long each must wait for its next try, if it must."""
@@ -196,7 +236,8 @@ class Desk:
         """Give an account another password; its sessions end."""
         self.accounts.get(name)
         check_password(password, name)
-        await self._set_password(name, password)
+        await self.accounts.set_hash(name, await self.hasher.make(password))
+        await self._tell_password(name)
 
     async def remove_account(self, name: str) -> None:
         """Take an account away; its sessions end (`no-such-account`)."""
@@ -220,30 +261,35 @@ class Desk:
         waiting = self.lockouts.waiting()
         if not waiting:
             return []
-        known = {whose(key) for key in waiting if key[0] == "address" or self._has(whose(key))}
-        told = ", ".join(sorted(known)[:5]) or "names that are no account's"
-        message = f"wrong passwords at the page: no tries for a while for {told}"
-        hint = "who types them? `chopmark account unlock` lets a person try again at once"
+        # Guests see alarms: no name may be here, nor whether it is an account's.
+        names = {whose(key) for key in waiting if key[0] not in PLACES}
+        told = [f"{len(names)} name{'s' if len(names) > 1 else ''}"] if names else []
+        told += sorted({whose(key) for key in waiting if key[0] in PLACES})[:5]
+        message = f"wrong passwords at the page: no tries for a while for {', '.join(told)}"
+        hint = "`chopmark account list` shows whose; `chopmark account unlock` ends the wait"
         return [{"code": "sign-in-locked", "message": message, "hint": hint}]
 
-    async def _prove(
-        self, account: Account | None, name: str, password: str, address: str, device: str | None
-    ) -> None:
-        keys = self._keys(name, address, device)
+    async def _prove(self, account: Account | None, password: str, keys: list[Key]) -> Account:
+        """The account, if this is its password."""
         self.lockouts.begin(keys)
         try:
-            good = await self.hasher.check(account.hash if account else None, password)
+            hashed, stranger = account.hash if account else None, keys[0][0] != "device"
+            good = await self.hasher.check(hashed, password, stranger=stranger)
         except TryAgainError:
             self.lockouts.take_back(keys, forgive=False)
             raise
         # It may have been given another password, or have been removed, while this one was hashed.
-        if not good or account is None or self.accounts.find(name) != account:
-            hint = "an operator gives you another password: `chopmark account password`"
-            message = "name and password do not go together"
-            raise ForbiddenError("wrong-credentials", message, hint=hint)
+        if not good or account is None or self.accounts.find(account.name) != account:
+            raise _wrong()
         self.lockouts.take_back(keys, forgive=True)
+        return account
+
+    async def _renew(self, account: Account, password: str) -> None:
+        """Hash a password that was proved by the parameters of today."""
         if self.hasher.is_outdated(account.hash):
-            await self.accounts.set_hash(name, await self.hasher.make(password), same=True)
+            hashed = await self.hasher.make(password)
+            if not await self.accounts.swap_hash(account, hashed, same=True):
+                raise _wrong()
 
     def _keys(self, name: str, address: str, device: str | None) -> list[Key]:
         """What a try is counted for."""
@@ -253,9 +299,6 @@ class Desk:
         # What follows an @ is a browser; no account has such a name.
         plain = name.replace("@", "?")[:_LONGEST]
         return [("name", plain), ("address", address_group(address))]
-
-    def _has(self, name: str) -> bool:
-        return self.accounts.find(name) is not None
 
     def _caller(self, account: Account) -> Caller:
         roles, kinds = frozenset(account.roles), frozenset(account.kinds)
@@ -270,16 +313,23 @@ class Desk:
         return Entered(session, token)
 
     def _refuse(self, actor: str, error: ChopmarkError, address: str, by: str) -> None:
-        self.audit.note("session.refused", actor=actor, outcome=error.code, address=address, by=by)
+        minute, machine = int(self.sessions.clock() // _MINUTE), address_group(address)
+        if minute != self._minute:
+            self._minute, self._refused = minute, Counter()
+        self._refused[machine] += 1
+        if self._refused[machine] <= NOTED:
+            about = {"outcome": error.code, "address": address, "by": by}
+            self.audit.note("session.refused", actor=actor, **about)
 
     def _note_end(self, session: Session, why: Why) -> None:
         client = session.caller.client
-        self.audit.note("session.ended", actor=client, address=session.address, why=why)
+        about = {"operator": CALLER.get().client} if why == "operator" else {}
+        self.audit.note("session.ended", actor=client, address=session.address, why=why, **about)
         _log.info("the session of %s from %s has ended: %s", client, session.address, why)
 
-    async def _set_password(self, name: str, password: str, but: Session | None = None) -> None:
-        await self.accounts.set_hash(name, await self.hasher.make(password))
-        self.sessions.end_of(_client(name), "account", but=but)
+    async def _tell_password(self, name: str) -> None:
+        """Let all hear that an account has another password."""
+        self.sessions.end_of(_client(name), "account")
         self.lockouts.forget(name)
         await self._noted("account.password", name=name)
 
@@ -294,6 +344,11 @@ class Desk:
         if self.provider is None:
             raise RefusedError("no-oidc", "there is no OpenID provider to sign in at")
         return self.provider
+
+
+def _wrong() -> ForbiddenError:
+    hint = "an operator gives you another password: `chopmark account password`"
+    return ForbiddenError("wrong-credentials", "name and password do not go together", hint=hint)
 
 
 def _client(name: str) -> str:

@@ -3,8 +3,8 @@
 1. Each name, and each address, has a number of tries. Beyond it the next try must wait, and twice
    as long after each one that fails, up to `LONGEST`. Names that are no account's are counted, too:
    the answer does not tell which there are.
-2. A try counts as failed from when it begins; what succeeds is taken back. So tries at the same
-   time are no more than tries one after the other.
+2. A try counts as failed from when it begins; what succeeds is taken back, and the wait that it
+   began. So tries at the same time are no more than tries one after the other.
 3. Tries while one must wait are refused, not counted: whoever goes on and on makes the wait no
    longer.
 4. A browser in which somebody has signed in to an account has tries of its own for it (a device
@@ -22,14 +22,17 @@ from typing import Final
 
 from chopmark.core.errors import TryAgainError
 
-FREE: Final = {"name": 5, "device": 10, "address": 20}
-"""Tries without a wait, by what they are counted for."""
+FREE: Final = {"name": 5, "device": 10, "address": 20, "oidc": 20}
+"""Tries without a wait, by what they are counted for; `oidc`: of an address, at the provider."""
+PLACES: Final = frozenset({"address", "oidc"})
+"""Those of them that are about an address."""
 FIRST: Final = 30.0
 """Seconds of the first wait."""
 LONGEST: Final = 900.0
 FORGET: Final = 3600.0
 MOST: Final = 4096
-"""Names, devices and addresses that are remembered; beyond, what has failed longest ago goes."""
+"""Names, devices and addresses that are remembered; beyond, one that need not wait goes, the one
+that has failed longest ago."""
 
 Key = tuple[str, str]
 """What is counted: a kind of `FREE`, and which: a name, `name@browser`, or an address."""
@@ -39,6 +42,7 @@ Key = tuple[str, str]
 class _Count:
     failures: int = 0
     until: float = 0.0
+    before: float = 0.0
     last: float = 0.0
 
 
@@ -67,6 +71,8 @@ class Lockouts:
             raise TryAgainError("locked-out", message, hint=hint, retry_after=math.ceil(wait))
         for key in keys:
             self._fail(key, now)
+        while len(self._counts) > MOST:
+            del self._counts[self._find_least(keys, now)]
 
     def take_back(self, keys: Sequence[Key], *, forgive: bool) -> None:
         """A try has not failed; if `forgive`, all before it are forgotten but those of addresses.
@@ -78,9 +84,9 @@ class Lockouts:
             if count is None:
                 continue
             count.failures -= 1
-            if count.failures < FREE[key[0]]:
-                count.until = 0.0
-            if count.failures < 1 or (forgive and key[0] != "address"):
+            # Beyond the free tries no two run at the same time: what was before it is known.
+            count.until = 0.0 if count.failures < FREE[key[0]] else count.before
+            if count.failures < 1 or (forgive and key[0] not in PLACES):
                 del self._counts[key]
 
     def forget(self, name: str) -> bool:
@@ -111,9 +117,18 @@ class Lockouts:
         count.last = now
         beyond = count.failures - FREE[key[0]]
         if beyond >= 0:
+            count.before = count.until
             count.until = now + min(LONGEST, FIRST * 2 ** min(beyond, 16))
-        if len(self._counts) > MOST:
-            self._counts.popitem(last=False)
+
+    def _find_least(self, but: Sequence[Key], now: float) -> Key:
+        """What to forget first: many tries elsewhere must not make us forget whose wait is long."""
+        others = [(key, count) for key, count in self._counts.items() if key not in but]
+        few = (
+            key
+            for key, count in others
+            if count.failures < FREE[key[0]] or now - count.last > FORGET
+        )
+        return next(few, others[0][0])
 
 
 def whose(key: Key) -> str:

@@ -5,8 +5,9 @@
    under a key of this process. So nothing is kept for those who never come back, and nobody else
    can know them.
 2. Who comes back brings the cookie, the same state, and a code, each once, within `WITHIN` seconds.
-   An `iss` beside them is the provider's (RFC 9207).
-3. The code is changed for an ID token over TLS, with the client's secret, if it has one.
+   An `iss` beside them is the provider's, and is there if that says so (RFC 9207).
+3. Before the provider is asked about a code, `begin` is: nobody may have us try many. The code is
+   changed for an ID token over TLS, with the client's secret, if it has one.
 4. The ID token is signed by a key of the provider's, by an algorithm of `ALGORITHMS`, and is from
    our issuer, for our client, of now, and with our nonce (§3.1.3.7). Its groups give the roles.
 5. Metadata and keys are kept for some minutes. A token under a key that is not among them has them
@@ -56,6 +57,7 @@ ALGORITHMS: Final = (
 _MAX_SUBJECT: Final = 255
 """Characters, of ASCII (OpenID Connect Core §2)."""
 _MAX_NAME: Final = 64
+_SAYS_ISSUER: Final = "authorization_response_iss_parameter_supported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +125,17 @@ class Oidc:
         )
         return where, f"{state}.{until}.{self._derive(f'until {until}', state)}"
 
-    async def finish(self, query: str, pending: str | None) -> Known:
+    async def finish(
+        self, query: str, pending: str | None, begin: Callable[[], None] = lambda: None
+    ) -> Known:
         """Who has come back; see `desk.Provider.finish`."""
         given = _read_query(query)
         state = self._check_pending(given, pending)
-        if given.get("iss", self._settings.issuer) != self._settings.issuer:
-            raise _refused("the answer is another provider's")
         if "code" not in given:
             raise _refused(f"the provider says {given.get('error', 'nothing')[:100]!r}")
         with self._slots.taken():
+            await self._check_issuer(given)
+            begin()
             tokens = await self._exchange(given["code"], self._derive("verifier", state))
             claims = await self._check_token(tokens, self._derive("nonce", state))
         return self._know(claims)
@@ -152,6 +156,12 @@ class Oidc:
             del self._used[next(iter(self._used))]
         self._used[state] = float(until)
         return state
+
+    async def _check_issuer(self, given: Mapping[str, str]) -> None:
+        """Refuse what another provider says (RFC 9207 §2.4)."""
+        promised = (await self._read_metadata()).get(_SAYS_ISSUER) is True
+        if given.get("iss", "" if promised else self._settings.issuer) != self._settings.issuer:
+            raise _refused("the answer is another provider's")
 
     async def _exchange(self, code: str, verifier: str) -> dict[str, Any]:
         """The tokens for a code (RFC 6749 §4.1.3)."""

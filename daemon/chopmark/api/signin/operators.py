@@ -1,10 +1,13 @@
-"""Routes for operators: accounts, on the unix socket only, and the sessions of everybody."""
+"""Routes for operators: accounts, on the unix socket only, and the sessions of everybody.
+
+Who has an account, and who is signed in from where, the loopback port tells nobody.
+"""
 
 import msgspec
 from litestar import get
 from litestar.handlers import ASGIRouteHandler, HTTPRouteHandler
 
-from chopmark.api.identity import Role, require_unix
+from chopmark.api.identity import Role, require_known, require_unix
 from chopmark.api.limits import ApiLimits
 from chopmark.api.models import read_body
 from chopmark.api.ports import Gateway
@@ -88,10 +91,12 @@ def make_account_routes(
 
     @get("/v1/accounts")
     async def read_accounts() -> list[AccountOut]:
+        require_known("accounts are shown")
         return msgspec.convert(desk.list_accounts(), list[AccountOut])
 
     @get("/v1/sessions")
     async def read_sessions() -> list[SessionOfOut]:
+        require_known("sessions are shown")
         return msgspec.convert(desk.list_sessions(), list[SessionOfOut])
 
     async def add(body: bytes, _gateway: Gateway, _limits: ApiLimits) -> Answer:
@@ -116,6 +121,7 @@ def make_account_routes(
         return Answer(200, UnlockedOut(await desk.unlock(read_body(body, NameBody).name)))
 
     async def end(body: bytes, _gateway: Gateway, _limits: ApiLimits) -> Answer:
+        require_known("sessions are ended")
         return Answer(200, EndedOut(desk.end_sessions(read_body(body, ClientBody).client)))
 
     posts = {

@@ -19,6 +19,7 @@ from chopmark.api.limits import ApiLimits
 from chopmark.api.ports import Gateway
 from chopmark.api.posts import Answer, post_json, read_in_time, send_answer
 from chopmark.api.problems import explain, is_fault, tell
+from chopmark.api.refusals import SERVER_LOG
 from chopmark.api.signin.cookies import (
     DEVICE,
     PENDING,
@@ -32,7 +33,8 @@ from chopmark.api.signin.sessions import Session, make_token
 from chopmark.api.signin.visits import VISIT, Visit
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError
 
-_log = logging.getLogger(__name__)
+_REFUSALS: Final = logging.getLogger(SERVER_LOG)
+"""Tells of each kind once a minute."""
 Read = TypeVar("Read", bound=msgspec.Struct)
 By = Literal["password", "oidc", "certificate", "socket", "loopback", "network"]
 _BY: Final[dict[str, By]] = {"tls": "certificate", "unix": "socket", "loopback": "loopback"}
@@ -102,8 +104,9 @@ def make_session_routes(desk: Desk, gateway: Gateway, limits: ApiLimits) -> list
 
     async def change(body: bytes, _gateway: Gateway, _limits: ApiLimits) -> Answer:
         asked = read_secret(body, PasswordBody)
-        await desk.change_password(_visit(), asked.old, asked.new)
-        return Answer(200, _describe(desk))
+        entered = await desk.change_password(_visit(), asked.old, asked.new)
+        cookie = make_cookie(SESSION, entered.token)
+        return Answer(200, _describe(desk, entered), headers=(cookie,))
 
     @asgi("/v1/session/oidc", copy_scope=False)
     async def start(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
@@ -244,8 +247,8 @@ async def _follow(scope: Scope, send: Send, work: Callable[[], Awaitable[Answer]
     except ChopmarkError as error:
         problem = explain(error)
         tell(problem)
-        if is_fault(error):
-            _log.exception("signing in by OpenID Connect failed")
+        if is_fault(error):  # each stranger can have us ask a provider that is away
+            _REFUSALS.warning("signing in by OpenID Connect failed: %s", error)
         answer = _go_to(f"/#/signin/{problem.code}", drop_cookie(PENDING))
     await send_answer(send, answer)
 

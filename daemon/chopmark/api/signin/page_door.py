@@ -7,20 +7,21 @@
    of another origin cannot read it, nor send that header unasked; the cookie is `SameSite=Strict`,
    too.
 4. When a session has ended, what it streams gets nothing more: it is cut off at its next piece,
-   which for events is a matter of seconds. A request that is about to be answered is answered.
+   which for events is a matter of seconds. Nor is anything taken that it sends by then, such as the
+   body of a request whose head was sent in time. What is about to be answered is answered.
 """
 
 import asyncio
 from typing import Final
 
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, Message, Receive, ReceiveMessage, Scope, Send
 
 from chopmark.api.guard import find_problem
 from chopmark.api.identity import CALLER
 from chopmark.api.problems import Problem, send_problem
 from chopmark.api.signin.sessions import Session, is_token
-from chopmark.api.signin.visits import VISIT, Visit, Visitors
+from chopmark.api.signin.visits import ENDED, VISIT, Visit, Visitors
 
 HEADER: Final = b"x-chopmark-csrf"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -30,6 +31,13 @@ _FORGED: Final = Problem(
     "csrf-token-wrong",
     "this request of your session does not carry its token",
     "send `csrf` of GET /v1/session in the header X-Chopmark-CSRF; nothing was done",
+)
+_TOO_LATE: Final = Problem(
+    401,
+    ENDED.code,
+    "your session has ended before all of this request was here",
+    "sign in again, and ask what was done before you send it again",
+    (("connection", "close"),),
 )
 
 
@@ -54,20 +62,43 @@ class PageDoor:
         elif visit.session is None:
             await self._app(scope, receive, send)
         else:
-            await self._app(scope, receive, _watched(send, visit.session))
+            watched = _Watched(visit.session, receive, send)
+            await self._app(scope, watched.receive, watched.send)
 
 
-def _watched(send: Send, session: Session) -> Send:
-    """Cut off a stream whose session has ended."""
-    task = asyncio.current_task()
+class _Watched:
+    """A request that is cut off when its session has ended; to be made in the request's task."""
 
-    async def watch(message: Message) -> None:
-        if task is not None and session.ended and message.get("more_body"):
-            task.cancel()
-        else:
-            await send(message)
+    def __init__(self, session: Session, receive: Receive, send: Send) -> None:
+        self._session = session
+        self._receive = receive
+        self._send = send
+        self._task = asyncio.current_task()
+        self._begun = self._refused = False
 
-    return watch
+    async def receive(self) -> ReceiveMessage:
+        """What comes; of an ended session it is as if the client had hung up."""
+        message = await self._receive()
+        if not self._session.ended or message["type"] != "http.request":
+            return message
+        if self._begun:
+            self._cut_off()
+        elif not self._refused:
+            self._refused = True
+            await send_problem(self._send, _TOO_LATE)
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Message) -> None:
+        """What goes out."""
+        if self._session.ended and message.get("more_body"):
+            self._cut_off()
+        elif not self._refused:
+            self._begun = True
+            await self._send(message)
+
+    def _cut_off(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
 
 
 def _is_forged(scope: Scope, visit: Visit) -> bool:

@@ -1,8 +1,9 @@
 """Passwords, hashed by Argon2id (RFC 9106): one at a time, so that guessing costs little here.
 
 A hash takes `COST.memory` and a tenth of a second of one processor, which a branch box has two of.
-They are made one after the other, in a thread that gives way to all others; who comes while
-`QUEUE` wait is told to come again.
+They are made one after the other, in a thread that gives way to all others; who signs in while
+`QUEUE` wait is told to come again. Who gives a password is known, and waits with them: strangers
+must not keep an operator from that.
 """
 
 import asyncio
@@ -26,6 +27,16 @@ LEAST: Final = 12
 """Characters: NIST SP 800-63B asks for 8, and for 15 where nothing else protects."""
 MOST: Final = 256
 """Characters."""
+_COMMON: Final = (
+    *("password", "passwort", "chopmark", "administrator", "letmein", "welcome", "iloveyou"),
+    *("qwertyuiop", "qwerty", "qwertz", "asdfgh", "zxcvbn", "1q2w3e4r"),
+    *("1234567890", "123456", "12345", "1234", "654321", "4321", "abcdef", "abc"),
+)
+"""What is guessed first; a password is more than some of these."""
+_VARIETY: Final = 5
+"""Characters that differ, beside those."""
+_SHORT: Final = 4
+"""Characters of a name that many a password has in it."""
 _NICE: Final = 10
 T = TypeVar("T")
 
@@ -47,12 +58,16 @@ def check_password(password: str, name: str) -> None:
     Raises:
         RefusedError: `weak-password`. The password is not in it.
     """
-    length = len(password)
-    if not LEAST <= length <= MOST or not password.isprintable():
+    plain = _plain(password)
+    if not LEAST <= len(plain) <= MOST or not plain.isprintable():
         message = f"a password has {LEAST} to {MOST} characters that print"
         raise RefusedError("weak-password", message, hint="take four words, for instance")
-    if len(set(password)) < 5 or name in password.lower():
-        message = "a password is not the name, and no character again and again"
+    rest = plain.lower()
+    named = len(name) >= _SHORT and name in rest
+    for common in _COMMON:
+        rest = rest.replace(common, "")
+    if named or len(set(rest)) < _VARIETY:
+        message = "a password is not the name, a common one, or a character again and again"
         raise RefusedError("weak-password", message, hint="take four words, for instance")
 
 
@@ -66,19 +81,23 @@ class Hasher:
         self._decoy = ""
 
     async def make(self, password: str) -> str:
-        """The hash of a password, with its salt and parameters.
-
-        Raises:
-            TryAgainError: `overloaded`.
-        """
+        """The hash of a password, with its salt and parameters."""
         return await self._run(lambda: self._argon.hash(_encode(password)))
 
-    async def check(self, known: str | None, password: str) -> bool:
+    async def check(self, known: str | None, password: str, *, stranger: bool = True) -> bool:
         """Whether a password is the one; without a hash it never is, and that takes as long.
+
+        Args:
+            known: the hash.
+            password: that is shown.
+            stranger: as many places again are for those whose browsers are known.
 
         Raises:
             TryAgainError: `overloaded`.
         """
+        if self._waiting >= (QUEUE if stranger else 2 * QUEUE):
+            message = "too many people sign in at this moment"
+            raise TryAgainError("overloaded", message, hint="come again", retry_after=5)
         return await self._run(lambda: self._check(known, password))
 
     def is_outdated(self, known: str) -> bool:
@@ -95,9 +114,6 @@ class Hasher:
         return known is not None
 
     async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= QUEUE:
-            message = "too many people sign in at this moment"
-            raise TryAgainError("overloaded", message, hint="come again", retry_after=5)
         self._waiting += 1
         loop = asyncio.get_running_loop()
         future = self._thread.submit(work)
@@ -115,8 +131,15 @@ def _call(loop: asyncio.AbstractEventLoop, leave: Callable[[], None]) -> None:
 
 
 def _encode(password: str) -> bytes:
-    """As typed on any keyboard (RFC 8265: NFC); cut, for a longer one is nobody's."""
-    return normalize("NFC", password[: MOST + 1]).encode("utf-8", "surrogatepass")
+    return _plain(password).encode("utf-8", "surrogatepass")
+
+
+def _plain(password: str) -> str:
+    """As typed on any keyboard (RFC 8265: NFC); cut before, for much longer ones are nobody's.
+
+    One character is made of four at most, and the time that it takes grows with the square.
+    """
+    return normalize("NFC", password[: 4 * MOST + 1])[: MOST + 1]
 
 
 def _give_way() -> None:

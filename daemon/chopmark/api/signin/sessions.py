@@ -113,9 +113,9 @@ class Sessions:
             session.ended = True
             self.on_end(session, why)
 
-    def end_of(self, client: str, why: Why, *, but: Session | None = None) -> int:
+    def end_of(self, client: str, why: Why) -> int:
         """End all of a person; gives how many there were."""
-        theirs = [one for one in self if one.caller.client == client and one is not but]
+        theirs = [one for one in self if one.caller.client == client]
         for session in theirs:
             self.end(session, why)
         return len(theirs)

@@ -7,7 +7,7 @@ proxy. The address is that of the connection; what headers say of it anybody can
 from asyncio import BaseTransport
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -50,7 +50,7 @@ class Visit:
     caller: Caller
     address: str
     session: Session | None = None
-    token: str = ""
+    token: str = field(default="", repr=False)
 
 
 VISIT: Final[ContextVar[Visit | None]] = ContextVar("visit", default=None)
@@ -100,13 +100,13 @@ class Visitors:
 
 
 class Strangers(Callers):
-    """Who connects at the page's listener: nobody yet, whose connections are counted by address."""
+    """Who connects at the page's listener: nobody yet, whose connections are counted by machine."""
 
     def meet(self, transport: BaseTransport) -> tuple[Caller, Certificate | None]:
-        """Nobody, from an address."""
+        """Nobody, from an address, or from a network of IPv6 that one machine has to itself."""
         name = transport.get_extra_info("peername")
         address = plain_address(name[0]) if isinstance(name, tuple) else ""
-        return _bar(f"address {address}", NEEDED), None
+        return _bar(f"address {address_group(address)}", NEEDED), None
 
 
 def plain_address(text: str) -> str:

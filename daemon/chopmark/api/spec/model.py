@@ -110,6 +110,7 @@ BODY: Final[Problems] = {
 MEMBER: Final[Problems] = {404: ("no-such-member",)}
 """Of routes about one member's log."""
 UNIX: Final[Problems] = {403: ("unix-only",)}
+KNOWN: Final[Problems] = {403: ("caller-unknown",)}
 """Of routes on the unix socket."""
 TOKEN: Final[Problems] = {
     503: (

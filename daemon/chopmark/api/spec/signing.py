@@ -16,6 +16,7 @@ from chopmark.api.signin.own import PasswordBody, SessionOut, SignInBody
 from chopmark.api.spec import examples
 from chopmark.api.spec.model import (
     BODY,
+    KNOWN,
     TEXT,
     UNIX,
     Answer,
@@ -77,13 +78,15 @@ OPERATIONS: Final = (
         {200: Answer("Signed out", Content(SessionOut, example=examples.STRANGER))},
         _PAGE,
     ),
-    _post(
+    Operation(
+        "post",
         f"{_PATH}/password",
         "changePassword",
+        "page",
         "Give oneself another password",
-        _SESSION,
-        Content(PasswordBody, example={"old": "…", "new": "…"}),
-        merge(_PROVED, {409: ("no-password",)}, _WEAK, _NONE),
+        {200: Answer("Signed in anew", _SESSION, _COOKIE)},
+        merge(BODY, _PROVED, {409: ("no-password",)}, _WEAK),
+        body=Content(PasswordBody, example={"old": "…", "new": "…"}),
     ),
     Operation(
         "get",
@@ -110,6 +113,7 @@ OPERATIONS: Final = (
         "page",
         "The accounts",
         {200: Answer("The accounts", _ACCOUNTS)},
+        KNOWN,
     ),
     _post(
         "/v1/accounts/add",
@@ -155,6 +159,7 @@ OPERATIONS: Final = (
         "page",
         "Who is signed in",
         {200: Answer("The sessions", Content(list[SessionOfOut], example=[examples.SIGNED_IN]))},
+        KNOWN,
     ),
     _post(
         "/v1/sessions/end",
@@ -162,6 +167,6 @@ OPERATIONS: Final = (
         "End all sessions of somebody",
         Content(EndedOut, example={"ended": 1}),
         Content(ClientBody, example={"client": "user anna"}),
-        {},
+        KNOWN,
     ),
 )

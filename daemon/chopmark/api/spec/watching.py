@@ -7,6 +7,7 @@ from chopmark.api.models import AuditQuery, PolicyQuery
 from chopmark.api.ports import Identity
 from chopmark.api.spec import examples
 from chopmark.api.spec.model import (
+    KNOWN,
     MEMBER,
     QUERY,
     TEXT,
@@ -31,7 +32,6 @@ from chopmark.api.spec.shapes import (
 )
 
 _NOT_READY: Final = {"ready": False, "reasons": ["HSM away: the token is not there"]}
-_SOCKET: Final[Problems] = {403: ("caller-unknown",)}
 _RECORD: Final[Problems] = {
     404: ("no-such-record", "day-not-logged", "record-pruned", "not-signed")
 }
@@ -88,7 +88,7 @@ OPERATIONS: Final = (
         "state",
         "The audit log",
         {200: Answer("A page", Content(AuditOut, example=examples.AUDIT))},
-        merge(QUERY, _SOCKET),
+        merge(QUERY, KNOWN),
         AuditQuery,
     ),
     Operation(
@@ -98,7 +98,7 @@ OPERATIONS: Final = (
         "state",
         "The proof of one record of the audit log",
         {200: Answer("The proof", Content(media=TEXT, example="chopmark/audit-proof/v1\n…"))},
-        merge(QUERY, {400: ("malformed-number",)}, _SOCKET, _RECORD),
+        merge(QUERY, {400: ("malformed-number",)}, KNOWN, _RECORD),
     ),
     Operation(
         "get",
