@@ -13,5 +13,5 @@ CODES: Final = (
     *("clock-wrong", "peer-clock", "peer-protocol"),
     *("roster-expiring", "roster-expired", "roster-conflict", "roster-newer", "roster-stale"),
     *("tls-files-wrong", "tls-certificate-expiring", "tls-crl-expiring"),
-    "audit-waiting",
+    *("broker-fault", "audit-waiting"),
 )

@@ -1,6 +1,6 @@
 """Who may come in at the API: accounts of `[[api.user]]`, and the files of `[api.tls]`.
 
-Codes: `config-value` (there is no such user or group); `tls-missing`, `tls-exposed`,
+Codes: `not-looked-at`, `config-value` (there is no such user or group); `tls-missing`, `tls-exposed`,
 `tls-malformed`, `tls-mismatch`; `tls-certificate-expired`, `tls-not-yet`, `tls-server-use`,
 `tls-name`; `tls-ca-expired`, `tls-no-ca`; `tls-crl-missing`, `tls-crl-out-of-date`; and
 `tls-certificate-expiring`, `no-clients`.
@@ -28,7 +28,7 @@ def check_entrance(scene: Scene) -> Iterator[Finding]:
     try:
         open_entrance(api)
     except ConfigurationError as error:
-        yield Finding.of(error, "see docs/configuration.md")
+        yield scene.judge(error, "see docs/configuration.md")
         return
     if api.tls is not None and not api.client:
         finding = "[api.tls] listens, and no [[api.client]] may come in"

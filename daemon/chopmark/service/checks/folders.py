@@ -1,6 +1,6 @@
 """The state folder and the configuration: there, ours, and closed to others.
 
-Codes: `state-missing`, `state-not-ours`, `state-mixed-owners`, `state-open`, `config-writable`.
+Codes: `not-looked-at`, `state-missing`, `state-not-ours`, `state-mixed-owners`, `state-open`, `config-writable`.
 """
 
 import os
@@ -22,6 +22,8 @@ def check_folders(scene: Scene) -> Iterator[Finding]:
     state = scene.config.gateway.state
     try:
         found = state.stat()
+    except PermissionError as error:
+        yield scene.barred(f"{state}: {error.strerror}")
     except OSError as error:
         hint = "`chopmark init` makes it; is its disk mounted?"
         yield Finding("state-missing", f"no state folder at {state}: {error.strerror}", hint)
