@@ -11,7 +11,7 @@ from chopmark.cli.hashing import hash_files
 from chopmark.cli.lookup import find_blinded, find_own, member_of
 from chopmark.cli.terminal import PROVISIONAL, clean, say, say_json
 from chopmark.client.files import check_creatable, proof_path, read_proof, replace_file, write_new
-from chopmark.client.proofs import check_answer, lacks_quorum, read_origin, renew
+from chopmark.client.proofs import check_answer, lacks_quorum, proof_mode, read_origin, renew
 from chopmark.core.errors import ExistsError, MalformedError
 from chopmark.core.proof import Proof, parse_proof
 from chopmark.core.verdict import EXIT, Word
@@ -63,7 +63,7 @@ def _complete(gateway: "GatewayClient", file: Path, output: Path | None, options
     data = gateway.proof(current["id"], index)
     proof = check_answer(data, origin, index, digests)
     provisional = lacks_quorum(proof, gateway.policy(current["id"]))
-    replace_file(path, data)
+    replace_file(path, data, proof_mode(proof))
     _show(origin, index, path, options, provisional=provisional)
     return EXIT[Word.UNWITNESSED] if provisional else 0
 
@@ -77,7 +77,7 @@ def _renew(gateway: "GatewayClient", old: Proof, path: Path, options: Options) -
     if _read_old(path) not in (None, (origin, old.index)):
         message = f"{path} exists already, and is not the proof of {origin}#{old.index}"
         raise ExistsError("file-exists", message, hint="name another file with -o")
-    replace_file(path, proof.encode())
+    replace_file(path, proof.encode(), proof_mode(proof))
     _show(origin, old.index, path, options, provisional=provisional)
     return EXIT[Word.UNWITNESSED] if provisional else 0
 
@@ -89,9 +89,10 @@ def _fetch(
         check_creatable(output)
     data = gateway.proof(member, index)
     origin = read_origin(data)
-    provisional = lacks_quorum(check_answer(data, origin, index), gateway.policy(member))
+    proof = check_answer(data, origin, index)
+    provisional = lacks_quorum(proof, gateway.policy(member))
     if output is not None:
-        write_new(output, data)
+        write_new(output, data, proof_mode(proof))
         _show(origin, index, output, options, provisional=provisional)
     elif options.json:
         found = {"origin": origin, "index": index, "proof": data.decode()}
