@@ -2,8 +2,8 @@
 
 import json
 import os
-import stat
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

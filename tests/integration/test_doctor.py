@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from chopmark.service.checks.brokers import MONTH, check_brokers
 from chopmark.service.checks.finding import Finding, Scene
 from chopmark.service.config import parse_config
 from chopmark.service.config_model import Broker, BrokerTls, Config
+from integration.link_party import until
 from rig.broker import Broker as PlainBroker
 from rig.broker import free_port
 from rig.gateway import HONG_KONG, Gateway
@@ -211,9 +213,8 @@ async def test_link_whose_connections_throw_each_other_out_says_so(
     link = Link(where, "hk-1", ["chopmark/v1/hk-1/request/+"], on_message=ignore, on_connect=ignore)
     running = asyncio.create_task(link.run())
     try:
-        async with asyncio.timeout(30):
-            while link.fault is None:
-                await asyncio.sleep(0.02)
+        await until(lambda: link.fault is not None)
+        assert link.fault is not None
         assert link.fault.code == "broker-same-id"
         assert "set publish_port" in link.fault.hint
     finally:
@@ -276,6 +277,27 @@ def test_doctor_before_beside_and_after_a_gateway(gateway: Gateway) -> None:
     code, found = doctor(gateway)
     assert (code, found.keys() - EXPECTED) == (0, set())
     gateway.stop()
+
+
+def test_gateway_whose_connections_throw_each_other_out_raises_an_alarm(
+    gateway: Gateway, broker: SecureBroker, authority: Authority
+) -> None:
+    text, tls = gateway.config.read_text(), authority.tls("hk-1")
+    port = re.compile(r"(?m)^port = [0-9]+$")
+    assert port.search(text)
+    files = {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key, "name": tls.name}
+    lines = "\n".join(f'tls.{key} = "{value}"' for key, value in files.items())
+    try:
+        gateway.config.write_text(port.sub(f"port = {broker.port}\n{lines}", text))
+        gateway.launch()
+        gateway.wait_for(lambda: "broker-fault" in doctor(gateway)[1], "to see the fault")
+        code, found = doctor(gateway)
+        assert code == 10 or "broker-away" not in found, "it may be connected for a moment"
+        assert "another one with the same client id" in found["broker-fault"]["finding"]
+        assert "set publish_port" in found["broker-fault"]["remedy"]
+    finally:
+        gateway.stop()
+        gateway.config.write_text(text)
 
 
 def test_doctor_says_what_keeps_a_gateway_from_starting(gateway: Gateway) -> None:

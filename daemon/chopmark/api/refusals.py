@@ -73,8 +73,8 @@ class _Ours(logging.Filter):
 class OncePerMinute(logging.Filter):
     """Lets through one line of a kind in a minute, and then says how many more there were.
 
-    A line's kind is its text before anything is put into it, or what `_kind` in `extra` says. Tracebacks
-    always pass: they are our faults, not a client's.
+    A line's kind is its text before anything is put into it, or what `extra` says in `_kind`.
+    Tracebacks always pass: they are our faults, not a client's.
 
     Args:
         refusals: where lines are counted by reason.

@@ -132,4 +132,6 @@ def _unknown(group: str, word: str, known: Sequence[str]) -> UsageError:
     meant = f"did you mean `{near[0]}`? " if near else ""
     place = " ".join(filter(None, ("chopmark", group)))
     hint = f"{meant}`{place}` has: {', '.join(known)}; `{place} --help` explains them"
-    return UsageError("usage", f"not a command: {' '.join(filter(None, (group, word)))!r}", hint=hint)
+    return UsageError(
+        "usage", f"not a command: {' '.join(filter(None, (group, word)))!r}", hint=hint
+    )

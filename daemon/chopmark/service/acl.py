@@ -60,7 +60,8 @@ def make_acl_without_roster(
         "Nobody has signed who the members are: look that all of them are here, and no others.",
         "Make it anew whenever a [[peer]] block changes; once a roster is pinned, from that.",
     )
-    listed = [_Listed(one.id, one.origin, "active") for one in (own, *config.peer)]
+    listed = [_Listed(one.id, one.origin, "active") for one in config.peer]
+    listed.append(_Listed(own.id, own.origin, "active"))
     return _write(header, sorted(listed), subjects or {}, bridges or {})
 
 

@@ -284,7 +284,8 @@ def test_pin_that_the_token_has_refused(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "expected"), [("ready", []), ("latched", ["pin-latched"]), ("away", ["not-looked-at"])]
+    ("state", "expected"),
+    [("ready", []), ("latched", ["pin-latched"]), ("away", ["not-looked-at"])],
 )
 def test_pin_of_a_gateway_that_runs(path: Path, state: str, expected: list[str]) -> None:
     status = {"hsm": {"state": state, "reason": "the PIN is wrong"}}

@@ -4,7 +4,7 @@ Where the gateway runs no broker is asked: a second connection would cut its own
 `check_running` says what it knows. The session at the broker stays, with all that waits
 in it.
 
-Codes: `not-looked-at`, those of `mesh.tls` and `mesh.words` (`tls-expired`, `tls-wrong-cn`, `broker-refused` …),
+Codes: those of `mesh.tls` and `mesh.words` (`tls-expired`, `tls-wrong-cn`, `broker-refused` …),
 `broker-unreachable`, `tls-expiring`, `acl-refused`, `acl-silent`, `broker-plain`.
 """
 

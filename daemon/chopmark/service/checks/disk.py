@@ -1,6 +1,6 @@
 """The disk with the ledger: room, and of a sort that keeps what it is told to.
 
-Codes: `not-looked-at`, `disk-full`, `disk-filling`, `inodes-short`, `disk-volatile`, `disk-remote`,
+Codes: `disk-full`, `disk-filling`, `inodes-short`, `disk-volatile`, `disk-remote`,
 `disk-read-only`.
 """
 

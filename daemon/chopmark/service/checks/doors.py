@@ -1,6 +1,6 @@
 """Where the API and the metrics listen.
 
-Codes: `not-looked-at`, `socket-folder`, `socket-forbidden`, `port-taken`, `port-refused`.
+Codes: `socket-folder`, `socket-forbidden`, `port-taken`, `port-refused`.
 """
 
 import errno

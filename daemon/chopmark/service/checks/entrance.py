@@ -1,6 +1,6 @@
 """Who may come in at the API: accounts of `[[api.user]]`, and the files of `[api.tls]`.
 
-Codes: `not-looked-at`, `config-value` (there is no such user or group); `tls-missing`, `tls-exposed`,
+Codes: `config-value` (there is no such user or group); `tls-missing`, `tls-exposed`,
 `tls-malformed`, `tls-mismatch`; `tls-certificate-expired`, `tls-not-yet`, `tls-server-use`,
 `tls-name`; `tls-ca-expired`, `tls-no-ca`; `tls-crl-missing`, `tls-crl-out-of-date`; and
 `tls-certificate-expiring`, `no-clients`.

@@ -1,6 +1,6 @@
 """The state folder and the configuration: there, ours, and closed to others.
 
-Codes: `not-looked-at`, `state-missing`, `state-not-ours`, `state-mixed-owners`, `state-open`, `config-writable`.
+Codes: `state-missing`, `state-not-ours`, `state-mixed-owners`, `state-open`, `config-writable`.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The HSM: what `chopmark hsm doctor` says without a PIN.
 
-Codes: `not-looked-at`, `hsm-module`, `hsm-token`, `hsm-mechanisms`, `hsm-keys`, one for each section of its table;
+Codes: `hsm-module`, `hsm-token`, `hsm-mechanisms`, `hsm-keys`, one for each section of its table;
 `token-on-disk`.
 """
 

@@ -1,6 +1,6 @@
 """Our own log: there, and of this gateway.
 
-Codes: `not-looked-at`, `no-ledger`, those of the ledger itself (`ledger-newer` and the like),
+Codes: `no-ledger`, those of the ledger itself (`ledger-newer` and the like),
 `origin-changed`, `init-unfinished`.
 """
 

@@ -1,6 +1,6 @@
 """The PIN: where the configuration says, closed to others, and not refused.
 
-Codes: `not-looked-at`, `pin-missing`, `pin-exposed`, `pin-malformed`, `pin-latched`.
+Codes: `pin-missing`, `pin-exposed`, `pin-malformed`, `pin-latched`.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The gateway that runs: its own alarms, and what keeps it from being ready.
 
-Codes: `not-looked-at`, those of the alarms (docs/api.md), `not-ready`, `not-running`, `not-answering`,
+Codes: those of the alarms (docs/api.md), `not-ready`, `not-running`, `not-answering`,
 `broker-away`,
 `acl-refused`.
 """

@@ -1,6 +1,6 @@
 """The receiver of the audit log: our files for it, whether it is there, and takes us.
 
-Codes: `not-looked-at`, `syslog-away`.
+Codes: `syslog-away`.
 """
 
 from collections.abc import Iterator
