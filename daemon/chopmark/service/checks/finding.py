@@ -87,7 +87,7 @@ class Scene:
 
     def barred(self, reason: str) -> Finding:
         """What this user may not look at."""
-        whose = "root" if self.owner is None else f"root or {name_user(self.owner)}"
+        whose = f"root or {name_user(self.owner)}" if self.owner else "root"
         return Finding.unseen(reason, f"run this as {whose}; this is user {name_user(self.uid)}")
 
 
