@@ -61,6 +61,7 @@ class FakeLink:
         self._handing = False
         self.connected = True
         self.refusal = ""
+        self.fault = None
         self.sent: asyncio.Queue[Sent] = asyncio.Queue()
         self.publishing = asyncio.Event()
         self.gate = asyncio.Event()

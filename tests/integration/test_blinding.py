@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,10 @@ def test_compact_request_is_blinded_and_proven_by_the_client(pair: Cluster) -> N
             assert parse_extra(held.extra) == extra
 
 
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
 def test_commands_attest_verify_renew_and_revoke_by_the_proof_beside(
     pair: Cluster, tmp_path: Path
 ) -> None:
@@ -183,8 +188,14 @@ def test_commands_attest_verify_renew_and_revoke_by_the_proof_beside(
     assert alone.returncode == 2
     proof = tmp_path / "kyc.pdf.tlog-proof"
     salt = salt_of(proof.read_bytes())
+    assert mode_of(proof) == 0o600
     sz.cli("proof", str(file))  # a receiver completes it, who has no salt but this one
     assert salt_of(proof.read_bytes()) == salt
+    assert mode_of(proof) == 0o600
+    whole, bare = tmp_path / "whole", tmp_path / "bare"
+    hk.cli("proof", "hk-1", str(made["index"]), "-o", str(whole))
+    sz.cli("proof", "hk-1", str(made["index"]), "--bare", "-o", str(bare))
+    assert [mode_of(one) for one in (whole, bare)] == [0o600, 0o644]
     hk.cli("revoke", str(file), "--reason", "error")
     size = hk.get("/v1/status")["size"]
     sz.wait_for_head(hk, size)
@@ -213,6 +224,7 @@ def test_manifest_with_both_digests_is_blinded(pair: Cluster, tmp_path: Path) ->
     )
     assert "5 documents attested" in told.stdout
     for name in names:
+        assert mode_of(tmp_path / f"{name}.tlog-proof") == 0o600
         found = json.loads(hk.cli("--json", "verify", str(tmp_path / name)).stdout)
         assert found["verdict"] == "valid"
         assert found["attestations"][0]["digests_checked"] == ["sha256", "sm3"]

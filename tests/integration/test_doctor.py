@@ -1,7 +1,9 @@
 """`chopmark doctor` at a real broker, and beside a real gateway."""
 
+import asyncio
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -17,12 +19,16 @@ import pytest
 
 import configs
 from chopmark.core.roster_follow import open_roster
+from chopmark.mesh.broker import Broker as Address
 from chopmark.mesh.broker import Tls
+from chopmark.mesh.link import Link
 from chopmark.service.acl import make_acl
+from chopmark.service.checks import brokers
 from chopmark.service.checks.brokers import MONTH, check_brokers
 from chopmark.service.checks.finding import Finding, Scene
 from chopmark.service.config import parse_config
 from chopmark.service.config_model import Broker, BrokerTls, Config
+from integration.link_party import until
 from rig.broker import Broker as PlainBroker
 from rig.broker import free_port
 from rig.gateway import HONG_KONG, Gateway
@@ -165,23 +171,55 @@ def test_certificate_that_ends_soon_is_a_warning(
     files = BrokerTls(ca=tls.ca, certificate=tls.certificate, key=tls.key, name=tls.name)
     config = msgspec.structs.replace(config, broker=(Broker(host=broker.host, tls=files),))
     end = authority.ends("hk-1")
-    scene = scene_of(config, end - MONTH // 2, locked=True)
+    scene = replace(scene_of(config, end - MONTH // 2, locked=True), status={})
     (found,) = check_brokers(scene)
     assert (found.code, found.mark) == ("tls-expiring", "warning")
     assert list(check_brokers(replace(scene, now=end - 2 * MONTH))) == []
 
 
-def test_access_list_that_lets_us_read_nothing(broker: SecureBroker, authority: Authority) -> None:
-    broker.access = make_acl(ROSTER).replace("hk-1", "zz-1")
-    broker.install()
-    broker.reload()
-    try:
+def test_access_list_that_does_not_know_us(authority: Authority, tmp_path: Path) -> None:
+    with SecureBroker(tmp_path / "broker", authority, ACL.replace("hk-1", "zz-1")) as broker:
         (found,) = look(broker, authority.tls("hk-1"))
-        assert (found.code, found.mark) == ("acl-refused", "fault")
+    assert (found.code, found.mark) == ("acl-refused", "fault")
+
+
+def test_access_list_that_lets_us_write_and_read_nothing(
+    authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(brokers, "SECONDS", 1.5)
+    only = "user hk-1\ntopic write #\n\nuser CN=hk-1\ntopic write #\n"
+    with SecureBroker(tmp_path / "broker", authority, only) as broker:
+        (found,) = look(broker, authority.tls("hk-1"))
+    assert (found.code, found.mark) == ("acl-silent", "fault")
+    assert "the user hk-1 read" in found.remedy
+
+
+def test_broker_that_gives_both_connections_one_client_id(
+    broker: SecureBroker, authority: Authority
+) -> None:
+    (found,) = look(broker, authority.tls("hk-1"), broker.port)
+    assert (found.code, found.mark) == ("broker-same-id", "fault")
+    assert "throw each other out" in found.finding
+    assert "set `publish_port`" in found.remedy
+
+
+async def test_link_whose_connections_throw_each_other_out_says_so(
+    broker: SecureBroker, authority: Authority
+) -> None:
+    where = Address(broker.host, broker.port, None, authority.tls("hk-1"))
+
+    async def ignore(_: object) -> None: ...
+
+    link = Link(where, "hk-1", ["chopmark/v1/hk-1/request/+"], on_message=ignore, on_connect=ignore)
+    running = asyncio.create_task(link.run())
+    try:
+        await until(lambda: link.fault is not None)
+        assert link.fault is not None
+        assert link.fault.code == "broker-same-id"
+        assert "set publish_port" in link.fault.hint
     finally:
-        broker.access = ACL
-        broker.install()
-        broker.reload()
+        running.cancel()
+        await asyncio.wait({running})
 
 
 def test_port_where_nothing_listens(broker: SecureBroker, authority: Authority) -> None:
@@ -214,6 +252,20 @@ def doctor(gateway: Gateway) -> tuple[int, dict[str, dict[str, str]]]:
     return done.returncode, {one["code"]: one for one in found}
 
 
+def start(gateway: Gateway, program: str, *arguments: str) -> str:
+    """What a program says that does not take the configuration."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name(program), "--config", str(gateway.config), *arguments],
+        env=gateway.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 78
+    return done.stderr
+
+
 EXPECTED = {"token-on-disk", "clock-unsynchronised", "disk-volatile"}
 """What is so on a machine for tests: SoftHSM, and perhaps no time daemon, and files in memory."""
 
@@ -227,9 +279,38 @@ def test_doctor_before_beside_and_after_a_gateway(gateway: Gateway) -> None:
     gateway.stop()
 
 
+def test_gateway_whose_connections_throw_each_other_out_raises_an_alarm(
+    gateway: Gateway, broker: SecureBroker, authority: Authority
+) -> None:
+    text, tls = gateway.config.read_text(), authority.tls("hk-1")
+    port = re.compile(r"(?m)^port = [0-9]+$")
+    assert port.search(text)
+    files = {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key, "name": tls.name}
+    lines = "\n".join(f'tls.{key} = "{value}"' for key, value in files.items())
+    try:
+        gateway.config.write_text(port.sub(f"port = {broker.port}\n{lines}", text))
+        gateway.launch()
+        gateway.wait_for(lambda: "broker-fault" in doctor(gateway)[1], "to see the fault")
+        code, found = doctor(gateway)
+        assert code == 10 or "broker-away" not in found, "it may be connected for a moment"
+        assert "another one with the same client id" in found["broker-fault"]["finding"]
+        assert "set publish_port" in found["broker-fault"]["remedy"]
+    finally:
+        gateway.stop()
+        gateway.config.write_text(text)
+
+
 def test_doctor_says_what_keeps_a_gateway_from_starting(gateway: Gateway) -> None:
     text = gateway.config.read_text()
     try:
+        gateway.config.write_text(text.replace(HONG_KONG.origin, "bank-hk.example/other"))
+        code, found = doctor(gateway)
+        assert (code, found["origin-changed"]["mark"]) == (10, "fault")
+        for program in ("chopmarkd", "chopmark"):
+            arguments = ["config", "check"] if program == "chopmark" else []
+            said = start(gateway, program, *arguments)
+            assert HONG_KONG.origin in said
+            assert "`gateway.origin` says bank-hk.example/other" in said
         gateway.config.write_text(text.replace("libsofthsm2.so", "libnone.so"))
         code, found = doctor(gateway)
         assert (code, found["hsm-module"]["mark"]) == (10, "fault")

@@ -3,12 +3,15 @@
 import contextlib
 import json
 import os
+import re
+import shutil
 import socket
 import ssl
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,8 +19,10 @@ from documents import attest, some_document
 
 from chopmark.client.credentials import Credentials, make_context
 from rig.authority import DAY, Authority, Pair
+from rig.broker import free_port
 from rig.gateway import HONG_KONG, Cluster, Gateway
 
+PAGE = Path(__file__).parents[2] / "docs/integration.md"
 MEGABYTE = 1_000_000
 CLIENTS = """
 [[api.client]]
@@ -84,6 +89,37 @@ def test_command_attests_and_verifies_from_another_machine(scene: Scene, tmp_pat
     assert done.returncode == 0, done.stderr
     done = scene.run(bank, "verify", str(document), "--expect-issuer", "hk-1", "--json")
     assert json.loads(done.stdout)["verdict"].startswith("valid")
+
+
+def test_page_on_integration_says_what_works(scene: Scene, tmp_path: Path) -> None:
+    folder, pair = tmp_path / "tls", scene.pair("bank")
+    folder.mkdir()
+    files = {"ca.pem": scene.authority.path, "client.pem": pair.certificate, "client.key": pair.key}
+    for name, path in files.items():
+        shutil.copy(path, folder / name)
+    document = tmp_path / "april.pdf"
+    document.write_bytes(os.urandom(100))
+    names: dict[str, Any] = {"document": document}
+    places = {
+        "https://gateway.bank.example:8443": f"https://localhost:{free_port()}",  # is away
+        "https://gateway-2.bank.example:8443": scene.address,
+    }
+    page, sdk = (PAGE.with_name(name).read_text("utf-8") for name in (PAGE.name, "sdk.md"))
+    blocks = re.findall(r"```(python|sh)\n(.*?)```", page, re.DOTALL)
+    blocks += [("python", one) for one in re.findall(r"```python\n(.*?)```", sdk, re.DOTALL)][1:2]
+    for language, block in blocks:
+        text = block.replace("/etc/core-banking/tls", str(folder))
+        last = "ADDRESSES" in text
+        for there, here in places.items():
+            text = text.replace(there, here if last else scene.address)
+        if last:
+            names["ADDRESS"] = places["https://gateway.bank.example:8443"]
+        if language == "sh":
+            subprocess.run(["bash", "-ec", text], cwd=folder, check=True, capture_output=True)
+        else:
+            exec(text, names)  # noqa: S102 - our own page
+    assert len(blocks) == 6
+    assert names["verdict"]["verdict"].startswith("valid")
 
 
 def test_command_finds_its_files_in_the_environment(

@@ -90,6 +90,12 @@ def test_type_names_the_key(text: str, where: str) -> None:
     assert where in error.message
 
 
+def test_misspelt_word_is_told_which_there_are() -> None:
+    hint = refuse(TLS + CLIENT.replace('"issuer"', '"isuer"')).hint
+    assert all(f'"{role}"' in hint for role in ROLES)
+    assert '"synchronised"' in refuse('[clock]\nrequire = "yes"\n').hint
+
+
 def test_unknown_key_inside_a_table_that_may_be_left_out_is_named() -> None:
     error = refuse(TLS + 'certificat = "x"')
     assert (error.code, "api.tls.certificat" in error.message) == ("config-unknown-key", True)

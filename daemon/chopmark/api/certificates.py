@@ -4,6 +4,7 @@ Chains are verified by OpenSSL, in the handshake; nothing here decides whom to t
 """
 
 import os
+import re
 import ssl
 import stat
 from collections.abc import Callable
@@ -26,6 +27,8 @@ from chopmark.core.errors import ConfigurationError
 Parsed = TypeVar("Parsed")
 MAX_FILE: Final = 16 * 1024 * 1024
 """Bytes: the list of a CA that has revoked some hundred thousand certificates."""
+_LABEL: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----")
+"""What stands between two such lines (RFC 7468 §2)."""
 _LONG: Final = 200
 """Characters of a subject that are shown."""
 Serial = tuple[bytes, int]
@@ -221,13 +224,31 @@ def _due(one: x509.CertificateRevocationList) -> tuple[float, float] | None:
 def _parse(
     load: Callable[[bytes], Parsed], path: Path, what: str, *, secret: bool = False
 ) -> Parsed:
+    data = _read(path, secret=secret)
     try:
-        return load(_read(path, secret=secret))
+        return load(data)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        # What the library says about a key may hold part of it.
-        reason = "" if secret else f": {error}"
-        message = f"{path} does not hold {what} in PEM, not encrypted{reason}"
-        raise ConfigurationError("tls-malformed", message) from (None if secret else error)
+        # What the library says is for programmers, and about a key may hold part of it.
+        reason, hint = _explain(data)
+        message = f"{path} does not hold {what} in PEM: {reason}"
+        raise ConfigurationError("tls-malformed", message, hint=hint) from (
+            None if secret else error
+        )
+
+
+def _explain(data: bytes) -> tuple[str, str]:
+    """What a file holds that is not what it should, and what to do."""
+    labels = [found.decode() for found in _LABEL.findall(data)]
+    if not data.strip():
+        return "it is empty", "put the file there again"
+    if not labels:
+        hint = "`openssl x509 -inform DER -in FILE` makes PEM of a certificate in DER"
+        return "it has no line -----BEGIN …-----", hint
+    if b"ENCRYPTED" in data:
+        return "it is encrypted", "`openssl pkey -in FILE -out NEW` takes the password off"
+    told = ", ".join(dict.fromkeys(labels))
+    hint = "is it the right file, and whole? `openssl x509`, `pkey` and `crl` show what they hold"
+    return f"it has {told}, or what stands between its lines is damaged", hint
 
 
 def _read(path: Path, *, secret: bool) -> bytes:

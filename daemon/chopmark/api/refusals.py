@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-SERVER_LOG: Final = "uvicorn.error"
-"""The logger of uvicorn for everything."""
+SERVER_LOG: Final = "chopmark.api"
+"""The logger for what our doors refuse."""
+UVICORN_LOG: Final = "uvicorn.error"
+"""The logger of uvicorn for everything; what it says is told as ours."""
 PERIOD: Final = 60.0
 _REASONS: Final = {
     "Invalid HTTP request received.": "malformed",
@@ -49,18 +51,30 @@ class Refusals:
 def quieten(refusals: Refusals) -> Iterator[None]:
     """Let the server tell of each kind of refusal once a minute, and count them all."""
     quiet = OncePerMinute(refusals)
-    logging.getLogger(SERVER_LOG).addFilter(quiet)
+    filters = ((UVICORN_LOG, _Ours()), (UVICORN_LOG, quiet), (SERVER_LOG, quiet))
+    for name, one in filters:
+        logging.getLogger(name).addFilter(one)
     try:
         yield
     finally:
-        logging.getLogger(SERVER_LOG).removeFilter(quiet)
+        for name, one in filters:
+            logging.getLogger(name).removeFilter(one)
+
+
+class _Ours(logging.Filter):
+    """Gives uvicorn's lines our name, without those about a process that is not its own."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        record.name = SERVER_LOG
+        return record.levelno >= logging.WARNING
 
 
 class OncePerMinute(logging.Filter):
     """Lets through one line of a kind in a minute, and then says how many more there were.
 
-    A line's kind is its text before anything is put into it, or what `extra` says. Tracebacks
-    always pass: they are our faults, not a client's.
+    A line's kind is its text before anything is put into it, or what `extra` says in `_kind`.
+    Tracebacks always pass: they are our faults, not a client's.
 
     Args:
         refusals: where lines are counted by reason.
@@ -80,12 +94,12 @@ class OncePerMinute(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is written now."""
-        if record.exc_info or record.levelno < logging.WARNING or hasattr(record, "summary"):
+        if record.exc_info or record.levelno < logging.WARNING or hasattr(record, "_summary"):
             return True
         message = str(record.msg)
         reason = getattr(record, "reason", None) or _REASONS.get(message, "other")
         self._refusals.count(reason)
-        kind = getattr(record, "kind", message)
+        kind = getattr(record, "_kind", message)
         if kind not in self._open and len(self._open) >= _MOST:
             kind = _OTHERS
         if kind in self._open:
@@ -105,7 +119,7 @@ class OncePerMinute(logging.Filter):
         if (later := self._later or _loop_later()) is not None:
             later(PERIOD, lambda: self._summarise(kind, level))
         message = "%d more in the last minute: %s"
-        logging.getLogger(SERVER_LOG).log(level, message, more, kind, extra={"summary": True})
+        logging.getLogger(SERVER_LOG).log(level, message, more, kind, extra={"_summary": True})
 
 
 def _loop_later() -> Callable[[float, Callable[[], None]], object] | None:

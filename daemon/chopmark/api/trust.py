@@ -224,7 +224,7 @@ class _Handshake(ssl.SSLObject):
         # Anybody can make up others, and come from ever new ports.
         about = f" of {whose}" if error.verify_code in _KNOWN else ""
         kind = f"refused a client certificate{about}: {error.verify_message}"
-        extra = {"reason": "bad-certificate", "kind": kind}
+        extra = {"reason": "bad-certificate", "_kind": kind}
         text = "refused the client certificate of %s at %s: %s"
         _REFUSALS.warning(text, whose, self.peer, error.verify_message, extra=extra)
 

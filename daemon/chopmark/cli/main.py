@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError, Parameter, UnusedCliTokensError
 import chopmark
 from chopmark.cli.context import Given, Options
 from chopmark.cli.failures import attempt, explain_bug, report
+from chopmark.cli.tree import COMMANDS, GROUPS, find_words, refuse_unknown
 from chopmark.core.errors import ChopmarkError, UsageError
 
 INTERRUPTED: Final = 130
@@ -21,99 +22,6 @@ INTERRUPTED: Final = 130
 PIPE_CLOSED: Final = 141
 """128 + SIGPIPE: who read our output has gone."""
 
-COMMANDS: Final = {
-    "init": "initialise:initialise",
-    "attest": "attest:attest",
-    "verify": "verify:verify",
-    "proof": "proof:proof",
-    "slip": "slip:slip",
-    "revoke": "revoke:revoke",
-    "status": "status:status",
-    "doctor": "doctor:doctor",
-    "fsck": "fsck:fsck",
-    "recover": "recover:recover",
-    "backup": "backup:backup",
-    "export-verifier": "export_verifier:export_verifier",
-}
-GROUPS: Final = {
-    "audit": (
-        "Look into the audit log: who did what at this gateway.",
-        {
-            "show": "audit:show",
-            "check": "audit:check",
-            "prove": "audit:prove",
-            "prune": "audit:prune",
-        },
-    ),
-    "peers": (
-        "Show the other gateways that this one knows (list), and tell them of this one.",
-        {"list": "peers:list_peers", "export": "peers:export", "policy": "peers:policy"},
-    ),
-    "evidence": (
-        "Evidence that a log was forked: show and check it; release what it has frozen.",
-        {
-            "show": "evidence:show",
-            "check": "evidence:check",
-            "release": "release:release",
-            "sign": "release:sign",
-        },
-    ),
-    "roster": (
-        "Who the members are, and what it takes to change that.",
-        {
-            "show": "roster:show",
-            "propose": "roster:propose",
-            "sign": "roster:sign",
-            "publish": "roster:publish",
-            "check": "roster:check",
-            "pin": "roster:pin",
-            "export-policy": "roster:export_policy",
-            "export-acl": "roster_acl:export_acl",
-            "emergency-key": "roster:emergency_key",
-            "suspension": "roster:suspension",
-        },
-    ),
-    "hsm": (
-        "The HSM: how it is, its PIN, and the keys in its token.",
-        {
-            "keys": "hsm:keys",
-            "generate": "hsm:generate",
-            "activate": "hsm:activate",
-            "export": "hsm:export",
-            "retire": "hsm:retire",
-            "status": "hsm_state:status",
-            "unlock": "hsm_state:unlock",
-            "unlatch": "hsm_state:unlatch",
-            "maintenance": "hsm_state:maintenance",
-            "errors": "hsm_state:errors",
-            "destroy": "hsm:destroy",
-            "csr": "hsm_csr:csr",
-            "doctor": "hsm_doctor:doctor",
-        },
-    ),
-    "hsm ceremony": (
-        "Make keys before officers, step by step, with a protocol that they sign.",
-        {"init": "ceremony:initialise", "rotate": "ceremony:rotate", "check": "ceremony:check"},
-    ),
-    "account": (
-        "People who sign in at the gateway's page: their accounts and sessions.",
-        {
-            "list": "account:list_accounts",
-            "add": "account:add",
-            "password": "account:password",
-            "unlock": "account:unlock",
-            "remove": "account:remove",
-            "sessions": "account:sessions",
-            "sign-out": "account:sign_out",
-        },
-    ),
-    "witness": (
-        "Cosign logs that are no member's, for anybody (C2SP tlog-witness).",
-        {"init": "witness:initialise", "floor": "witness:floor"},
-    ),
-    "log": ("Look into a ledger.", {"show": "log:show", "follow": "follow:follow"}),
-    "config": ("Look at the configuration.", {"check": "config:check"}),
-}
 QUIET: Final[dict[str, Any]] = {"print_error": False, "exit_on_error": False, "verbose": False}
 """Errors of the command line come out as exceptions, and go the way of all others."""
 _HELP_FLAGS: Final = frozenset({"--help", "-h"})
@@ -231,8 +139,9 @@ def _has_key(command: App) -> bool:
 
 
 def _run(app: App, arguments: Sequence[str]) -> int:
-    if not arguments or _HELP_FLAGS & set(arguments):
-        _load_commands(app)
+    refuse_unknown(arguments)
+    if _HELP_FLAGS & set(arguments) or " ".join(find_words(arguments)) in ("", *GROUPS):
+        load_commands(app)
     try:
         return int(app.meta(arguments, result_action="return_value", **QUIET) or 0)
     except CycloptsError as error:
@@ -244,7 +153,7 @@ def _run(app: App, arguments: Sequence[str]) -> int:
         raise UsageError("usage", message, hint=hint) from error
 
 
-def _load_commands(app: App) -> None:
+def load_commands(app: App) -> None:
     """Import every command, since lists of commands show the first line of each one's help."""
     for name in COMMANDS:
         app[name]

@@ -34,6 +34,8 @@ JOB: Final = 65_536
 """Documents of one request in compact form: 10 MB while their proofs are made."""
 FEW: Final = 4096
 """Documents below which lines are as quick."""
+STEP: Final = 4096
+"""Documents sent in compact form between two words of progress: a tenth of a second, or less."""
 LINES: Final = 1000
 """Of one request: some 300 KB, and one HSM signature."""
 _SHOWN: Final = 1000
@@ -74,19 +76,25 @@ def attest_all(
             yield from _attest_compact(plan, origin, job.kind, wish, patience)
             done += plan.total
         else:
-            yield from _attest_lines(taken, job, wish, patience, name, done)
+            told = _counting(progress, done)
+            yield from _attest_lines(taken, job, wish, patience, name, done, told)
             done += len(taken)
-            progress(done)
         number += 1
 
 
 def _attest_lines(
-    taken: Sequence[Digests], job: Job, wish: Wish, patience: Patience, name: str, first: int
+    taken: Sequence[Digests],
+    job: Job,
+    wish: Wish,
+    patience: Patience,
+    name: str,
+    first: int,
+    tell: Callable[[int], None],
 ) -> Plan[None]:
     terms = job.valid_until, None, job.blinded
     drafts = (Draft(one.sha256, job.kind, one.sm3, *terms) for one in taken)
     keys = (_hash(f"{name}\n{first}\n{at}").hex()[:32] for at in range(len(taken)))
-    yield from attest_many(drafts, wish, LINES, patience, keys)
+    yield from attest_many(drafts, wish, LINES, patience, keys, tell)
 
 
 def _counting(progress: Callable[[int], None], before: int) -> Callable[[int], None]:
@@ -96,7 +104,7 @@ def _counting(progress: Callable[[int], None], before: int) -> Callable[[int], N
 def _attest_compact(
     plan: CompactPlan, origin: str, kind: str, wish: Wish, patience: Patience
 ) -> Plan[None]:
-    while (yield from plan.record()):
+    while (yield from plan.record(STEP)):
         pass
     runs, prover = yield from plan.prove(wish.wait, wish.until)
     state = "recorded"

@@ -75,17 +75,28 @@ def make_context(credentials: Credentials) -> ssl.SSLContext:
     ca, certificate, key = credentials.ca, credentials.certificate, credentials.key
     if key is not None and certificate is None:
         raise UsageError("bad-credentials", "a key is of no use without its certificate")
+    for path, option, variable in (
+        (ca, "--ca", CA),
+        (certificate, "--cert", CERTIFICATE),
+        (key, "--key", KEY),
+    ):
+        if path is not None:
+            _check_readable(path, f"{option} or {variable} names it")
     try:
         context = ssl.create_default_context(cafile=ca)
     except (OSError, ValueError) as error:
-        raise _bad(f"{ca} does not hold certificates of CAs in PEM", error) from error
+        message = f"{ca} does not hold certificates of CAs in PEM"
+        hint = "each begins with -----BEGIN CERTIFICATE-----; ask the gateway's operator for it"
+        raise UsageError("bad-credentials", message, hint=hint) from error
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     if certificate is not None:
         files = f"{certificate} and {key}" if key else str(certificate)
         try:
             context.load_cert_chain(certificate, key, password=_no_password)
         except (OSError, ValueError) as error:
-            raise _bad(f"no certificate and its key are in {files}, in PEM", error) from error
+            message = f"no certificate and its key are in {files}, in PEM"
+            hint = "the key is not encrypted, and belongs to the first certificate of the file"
+            raise UsageError("bad-credentials", message, hint=hint) from error
     return context
 
 
@@ -107,8 +118,9 @@ def _no_password() -> str:
     raise ValueError("the key is encrypted")
 
 
-def _bad(message: str, error: Exception) -> UsageError:
-    reason = error.strerror if isinstance(error, OSError) and error.errno else None
-    known = reason if reason and not isinstance(error, ssl.SSLError) else None
-    hint = "the key is not encrypted, and belongs to the first certificate of the file"
-    return UsageError("bad-credentials", f"{message}: {known}" if known else message, hint=hint)
+def _check_readable(path: Path, hint: str) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        message = f"cannot read {path}: {error.strerror}"
+        raise UsageError("bad-credentials", message, hint=hint) from error

@@ -22,6 +22,8 @@ from chopmark.core.proof import MAX_PROOF
 PROOF_SUFFIX: Final = ".tlog-proof"
 PUBLIC_MODE: Final = 0o666
 """Less the umask, as for any file that a person creates."""
+PRIVATE_MODE: Final = 0o600
+"""Of what is nobody else's business."""
 
 
 def proof_path(document: Path) -> Path:

@@ -139,6 +139,13 @@ class GatewayClient:
 
         Memory stays bounded, however many they are. Some thousand and more go in compact form.
 
+        An outcome with an error is about its document alone. What keeps the job from going on is
+        raised by the iterator in place of the next outcome: what it raises is told above, as
+        `UnreachableError` or `TryAgainError` once `patience` is at an end, and `RefusedError`
+        (`compact-mismatch`: under this name other documents went before). How many of those
+        without an outcome are recorded is not known then: a job with a name that is begun anew,
+        with the same documents in the same order, gives all outcomes, and records none twice.
+
         Args:
             documents: their digests; taken as outcomes are consumed.
             job: kind, validity, and a name: a program that was killed asks for the same documents
@@ -146,7 +153,8 @@ class GatewayClient:
             proofs: whether to give the proofs.
             wait: seconds to wait for the signature of each part.
             until: as for `attest`.
-            progress: told how many documents are recorded so far.
+            progress: told how many documents are recorded so far, at least after every 4,096, and
+                on whatever thread goes on with the work.
         """
         from chopmark.client.bulk import attest_all  # noqa: PLC0415 - loaded by who makes proofs
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from chopmark.client.files import PROOF_SUFFIX, check_creatable, read_proof, write_soon
 from chopmark.client.manifest import Manifest
+from chopmark.client.proofs import proof_mode
 from chopmark.core.errors import ExistsError, MalformedError, MissingError
 from chopmark.core.proof import Proof, parse_extra, parse_proof
 
@@ -61,7 +62,7 @@ class ProofFiles:
         """
         path = self.path(number)
         try:
-            write_soon(path, proof.encode())
+            write_soon(path, proof.encode(), proof_mode(proof))
         except ExistsError:
             if not _is_of_same_entry(path, proof):
                 raise

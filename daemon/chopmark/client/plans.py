@@ -190,6 +190,7 @@ def attest_many(
     batch: int,
     patience: Patience,
     keys: Iterator[str] | None = None,
+    tell: Callable[[int], None] = lambda _: None,
 ) -> Plan[None]:
     """Attest many documents line by line, each once; outcomes come in their order.
 
@@ -202,14 +203,17 @@ def attest_many(
         batch: lines of one request.
         patience: for each of them anew.
         keys: one for each draft; made here if None.
+        tell: told how many have their outcome, after each request.
     """
     exported = read_object(decode((yield Call("GET", "/v1/export"))), "origin")
-    source, full = iter(drafts), False
+    source, full, done = iter(drafts), False, 0
     while taken := list(islice(source, batch)):
         patience.renew()
         named = [next(keys) if keys is not None else make_key() for _ in taken]
         lines: _Lines = list(zip(taken, named, strict=True))
         full = yield from _attest_batch(lines, exported, wish, patience, full=full)
+        done += len(taken)
+        tell(done)
 
 
 def _attest_batch(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from chopmark.client.files import PRIVATE_MODE, PUBLIC_MODE
 from chopmark.client.problem import bad_answer
 from chopmark.core.check import compare, read_attestation
 from chopmark.core.checkpoint import open_checkpoint
@@ -53,6 +54,15 @@ def renew(old: Proof, data: bytes) -> Proof:
     except MalformedError as error:
         raise bad_answer() from error
     return replace(new, extra=kept.encode())
+
+
+def proof_mode(proof: Proof) -> int:
+    """Mode of the file of a proof: with a salt it tells what was blinded, to its owner alone.
+
+    Raises:
+        MalformedError: `malformed-proof`.
+    """
+    return PUBLIC_MODE if parse_extra(proof.extra).salt is None else PRIVATE_MODE
 
 
 def names_document(proof: Proof, digests: Digests) -> bool:

@@ -435,7 +435,8 @@ class Reader:
 
 
 def _salt_gone(index: int, why: str) -> MissingError:
-    hint = "use the proof that was given then; ?bare=true gives one without it, to renew that by"
+    hint = "use the proof that was given then; `chopmark proof ID INDEX --bare` (in the API: "
+    hint += "?bare=true) gives one without it"
     return MissingError("salt-gone", f"the salt of the entry {index} is gone: {why}", hint=hint)
 
 

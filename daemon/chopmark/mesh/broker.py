@@ -48,6 +48,11 @@ class Broker:
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
+    @property
+    def has_one_port(self) -> bool:
+        """Whether both connections of a link go to the same port."""
+        return self.publish_port in (None, self.port)
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -105,6 +110,7 @@ class Limits:
     stop_grace: float = 5.0  # for the message in hand, and for the DISCONNECT to leave
     backoff_first: float = 0.5
     backoff_top: float = 30.0
+    steady: float = 3.0  # a connection that lived so long shows that its last fault is over
     held: float = 30.0  # a connection that lived so long starts the back-off anew
 
 

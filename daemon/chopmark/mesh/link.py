@@ -38,11 +38,13 @@ from chopmark.mesh.broker import (
     Will,
 )
 from chopmark.mesh.strict import Strict
+from chopmark.mesh.words import explain_takeover
 
 __all__ = ["Broker", "BrokerAwayError", "Counters", "Limits", "Link", "Message", "Will"]
 
 _log = logging.getLogger("chopmark.mesh")
 
+_DISPLACED = 2  # times in a row: once, it may have been the line
 _OUTBOUND = "-TX"  # upper case: no member id, hence no other client, looks like it
 
 
@@ -93,6 +95,8 @@ class Link:
         self._fault: Fault | None = None
         self._told: set[str] = set()
         self._connected_at = 0.0
+        self._clock: Callable[[], float] = lambda: 0.0
+        self._displaced = 0
         self._refused = ""
         self.counters = Counters()
         self.refusal = ""
@@ -109,6 +113,15 @@ class Link:
         if self._outbound is None:
             return self._reason
         return self._outbound.ended.result() if self._outbound.ended.done() else ""
+
+    @property
+    def fault(self) -> Fault | None:
+        """What ended the last connection, where waiting does not help; None once one holds.
+
+        Two connections that throw each other out are both up for a moment, again and again.
+        """
+        held = self.connected and self._clock() - self._connected_at >= self._limits.steady
+        return None if held else self._fault
 
     async def publish(
         self,
@@ -173,7 +186,7 @@ class Link:
         """
         limits = self._limits
         backoff = Backoff(limits.backoff_first, limits.backoff_top, random.SystemRandom())
-        clock = asyncio.get_running_loop().time
+        self._clock = clock = asyncio.get_running_loop().time
         while True:
             self._connected_at = 0.0
             await self._connect_once()
@@ -211,18 +224,18 @@ class Link:
             session_expiry=self._limits.session_expiry,
         )
         inbound.on_oversized = self.on_oversized
-        self._fault = None
         try:
             async with outbound, inbound:
-                self._reason = await self._serve(inbound, outbound)
+                await self._serve(inbound, outbound)
         except InternalError:
             raise
         except BrokerAwayError as error:
-            self._reason, self._fault = error.reason, error.fault
+            self._fault = error.fault or self._find_displacement()
+            self._reason = str(self._fault or error.reason)
         except ChopmarkError as error:
-            self._reason = error.message
+            self._reason, self._fault = error.message, None
 
-    async def _serve(self, inbound: Strict, outbound: Strict) -> str:
+    async def _serve(self, inbound: Strict, outbound: Strict) -> None:
         consumer = asyncio.create_task(self._consume(inbound), name="mesh consumer")
         grace = None  # a lost connection waits for the message in hand, however long it takes
         try:
@@ -235,11 +248,26 @@ class Link:
             grace = self._limits.stop_grace
             raise
         finally:
+            self._count_displacement(inbound, outbound)
             self._outbound = None
             inbound.finish()
             await _let_finish(consumer, grace)
         consumer.result()
-        return next(one.ended.result() for one in (inbound, outbound) if one.ended.done())
+        raise next(one for one in (inbound, outbound) if one.ended.done()).away()
+
+    def _count_displacement(self, inbound: Strict, outbound: Strict) -> None:
+        """Count how often in a row the outbound connection went as the inbound one came.
+
+        Mosquitto 2.0 ends a connection by TLS without a word when another takes its client id.
+        """
+        young = not self._connected_at or self._clock() - self._connected_at < self._limits.steady
+        gone = outbound.ended.done() and not inbound.ended.done()
+        self._displaced = self._displaced + 1 if young and gone else 0
+
+    def _find_displacement(self) -> Fault | None:
+        if self._displaced < _DISPLACED:
+            return None
+        return explain_takeover(one_port=self._broker.has_one_port)
 
     def _set_up(self, inbound: Strict, outbound: Strict) -> None:
         self._outbound = outbound

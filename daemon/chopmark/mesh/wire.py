@@ -33,7 +33,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from chopmark.mesh.broker import Broker, BrokerAwayError, Fault, Limits, Tls, Will
 from chopmark.mesh.tls import CUT, TlsFaultError, explain, open_context, probe
-from chopmark.mesh.words import explain_refusal, explain_silence
+from chopmark.mesh.words import explain_refusal, explain_silence, explain_takeover
 
 # paho logs every lost connection as an error; the link has its own line for that.
 _WIRE_LOG = logging.getLogger("chopmark.mesh.wire")
@@ -42,6 +42,8 @@ _WIRE_LOG.setLevel(logging.CRITICAL)
 _NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 _LOST = "connection lost"
 _WITH_WILL = 0x04  # MQTT 5, 3.14.2.1: "Disconnect with Will Message"
+
+_TAKEN_OVER = 0x8E  # MQTT 5, 3.14.2.1: "Session taken over"
 
 FAILURE = 0x80  # MQTT 5, 2.4: reason codes from here on are failures, itself unspecified
 
@@ -292,6 +294,8 @@ class Wire(aiomqtt.Client):
         reason_code: ReasonCode,
         properties: Properties | None = None,  # noqa: ARG002
     ) -> None:
+        if reason_code.value == _TAKEN_OVER:
+            self._fault = explain_takeover(one_port=self._broker.has_one_port)
         if flags.is_disconnect_packet_from_server:
             self._end(f"the broker ended the connection: {name_of(reason_code)}")
         elif reason_code.value == FAILURE:  # "Unspecified error" says nothing

@@ -36,6 +36,21 @@ def explain_refusal(code: int, name: str) -> Fault | None:
     return Fault("broker-refused", f"connection refused: {name}", hint)
 
 
+def explain_takeover(*, one_port: bool) -> Fault:
+    """Why a broker has ended a connection for another one (MQTT 5, 0x8E: Session taken over).
+
+    Args:
+        one_port: whether both connections of our link go to the same port.
+    """
+    ours = "set publish_port in the [[broker]] to the port where it does not (8884 is usual)"
+    if not one_port:
+        ours = "let it take another one at publish_port"
+    hint = f"if it takes client ids from certificates, {ours}: docs/operations/brokers.md; "
+    hint += "if not, a second gateway uses our member id: stop it"
+    message = "the broker has ended our connection for another one with the same client id"
+    return Fault("broker-same-id", message, hint)
+
+
 def explain_silence() -> Fault:
     """Why a broker without TLS may have closed a connection before its first word."""
     hint = "if it wants TLS at this port, it needs a [broker.tls] table"

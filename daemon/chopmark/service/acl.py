@@ -1,12 +1,15 @@
-"""The access list of a Mosquitto, made from a roster: the same roster gives the same bytes."""
+"""The access list of a Mosquitto, made from a roster: the same roster gives the same bytes.
+
+Where there is no roster it is made from the members that a configuration names.
+"""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from chopmark.core.errors import UsageError
-from chopmark.core.roster import ListedMember
 from chopmark.core.roster_follow import SignedRoster
 from chopmark.mesh.rights import readable, writable
+from chopmark.service.config_model import Config
 
 MAX_USER: Final = 256
 """Characters of a user name."""
@@ -31,29 +34,62 @@ def make_acl(
     Raises:
         UsageError: `no-such-member`, or `usage` for a name that cannot be one.
     """
-    members = [one for one in signed.roster.member if one.state != "left"]
-    subjects, bridges = subjects or {}, bridges or {}
-    known = {one.id for one in members}
-    _check_known(known, subjects, bridges)
-    _check_users([one.id for one in signed.roster.member], subjects, bridges)
-    parts = [_header(signed)]
+    fingerprint = signed.fingerprint
+    header = (
+        f"Roster: version {signed.roster.version}",
+        f"Fingerprint: {fingerprint.hex}",
+        f"In words: {fingerprint.words}",
+    )
+    members = [_Listed(one.id, one.origin, one.state) for one in signed.roster.member]
+    return _write(header, members, subjects or {}, bridges or {})
+
+
+def make_acl_without_roster(
+    config: Config,
+    subjects: Mapping[str, str] | None = None,
+    bridges: Mapping[str, Sequence[str]] | None = None,
+) -> str:
+    """The same for the gateway and the `[[peer]]` blocks of a configuration; raises as `make_acl`.
+
+    Members are in the order of their ids: each gateway's configuration gives the same bytes but for
+    the line that says whose it is.
+    """
+    own = config.gateway
+    header = (
+        f"No roster: made from the [[peer]] blocks in the configuration of {own.id}.",
+        "Nobody has signed who the members are: look that all of them are here, and no others.",
+        "Make it anew whenever a [[peer]] block changes; once a roster is pinned, from that.",
+    )
+    listed = [_Listed(one.id, one.origin, "active") for one in config.peer]
+    listed.append(_Listed(own.id, own.origin, "active"))
+    return _write(header, sorted(listed), subjects or {}, bridges or {})
+
+
+class _Listed(NamedTuple):
+    """A member, as far as its rights go."""
+
+    id: str
+    origin: str
+    state: str
+
+
+def _write(
+    header: Sequence[str],
+    listed: Sequence[_Listed],
+    subjects: Mapping[str, str],
+    bridges: Mapping[str, Sequence[str]],
+) -> str:
+    members = [one for one in listed if one.state != "left"]
+    _check_known({one.id for one in members}, subjects, bridges)
+    _check_users([one.id for one in listed], subjects, bridges)
+    made = "Access list for Mosquitto, made by `chopmark roster export-acl`; not to be edited."
+    parts = ["".join(f"# {line}\n" for line in (made, *header))]
     parts += [_member(one, subjects.get(one.id, f"CN={one.id}")) for one in members]
     parts += [_bridge(name, behind) for name, behind in sorted(bridges.items())]
     return "\n".join(parts)
 
 
-def _header(signed: SignedRoster) -> str:
-    fingerprint = signed.fingerprint
-    lines = [
-        "Access list for Mosquitto, made by `chopmark roster export-acl`; not to be edited.",
-        f"Roster: version {signed.roster.version}",
-        f"Fingerprint: {fingerprint.hex}",
-        f"In words: {fingerprint.words}",
-    ]
-    return "".join(f"# {line}\n" for line in lines)
-
-
-def _member(member: ListedMember, subject: str) -> str:
+def _member(member: _Listed, subject: str) -> str:
     state = "" if member.state == "active" else f" ({member.state})"
     writes = writable(member.id)
     return "\n".join(
@@ -83,7 +119,7 @@ def _check_known(
     named = [*subjects, *(one for behind in bridges.values() for one in behind)]
     for one in named:
         if one not in known:
-            message = f"the roster has no member {one!r} that has not left"
+            message = f"there is no member {one!r} that has not left"
             raise UsageError("no-such-member", message)
 
 

@@ -13,6 +13,5 @@ CODES: Final = (
     *("clock-wrong", "peer-clock", "peer-protocol"),
     *("roster-expiring", "roster-expired", "roster-conflict", "roster-newer", "roster-stale"),
     *("tls-files-wrong", "tls-certificate-expiring", "tls-crl-expiring"),
-    "sign-in-locked",
-    "audit-waiting",
+    *("sign-in-locked", "broker-fault", "audit-waiting"),
 )

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -51,7 +51,7 @@ def convert_tree(table: Mapping[str, Any], kind: type[Tree], path: str = "") -> 
     try:
         return msgspec.convert(table, kind, dec_hook=_decode_path)
     except msgspec.ValidationError as error:
-        raise _wrong_type(path, str(error)) from error
+        raise _wrong_type(path, str(error), known) from error
 
 
 def wrong_value(where: str, message: str, hint: str = "") -> ConfigurationError:
@@ -94,12 +94,22 @@ def _unknown_key(path: str, name: str, known: list[str]) -> ConfigurationError:
     return ConfigurationError("config-unknown-key", f"unknown key `{path}`", hint=hint)
 
 
-def _wrong_type(path: str, message: str) -> ConfigurationError:
+def _wrong_type(path: str, message: str, known: Mapping[str, Any]) -> ConfigurationError:
     """Put our path before msgspec's, which begins at the table it was given and counts from 0."""
     what, _, inner = message.partition(" - at `$.")
     counted = re.sub(r"\[([0-9]+)\]", lambda found: f"[{int(found[1]) + 1}]", inner.rstrip("`"))
     where = path + counted if inner else path.rstrip(".")
-    return ConfigurationError("config-type", f"{where}: {what}" if where else what)
+    field = re.match(r"\w+", inner)
+    allowed = _allowed(known.get(field[0])) if field and "enum value" in what else []
+    hint = f"it is one of {', '.join(allowed)}" if allowed else ""
+    return ConfigurationError("config-type", f"{where}: {what}" if where else what, hint=hint)
+
+
+def _allowed(kind: Any) -> list[str]:
+    """The words that a key may have, alone or in a list."""
+    if get_origin(kind) is Literal:
+        return [f'"{one}"' for one in get_args(kind)]
+    return [one for inner in get_args(kind) for one in _allowed(inner)]
 
 
 def _decode_path(kind: type, value: object) -> object:

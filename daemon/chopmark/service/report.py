@@ -149,7 +149,7 @@ class Report:
         unwitnessed = self._trust.alarms(state.head.size, state.witnessed_size)
         forks, clock = self._forks.alarms(), self._guard.alarms()
         own = hsm_alarms(self._signer) + self._standing.alarms() + self._storage.alarms()
-        own += self._salts.alarms()
+        own += self._salts.alarms() + self._faults()
         waiting = [] if self._syslog is None else self._syslog.alarms()
         others = unwitnessed + forks + clock + self._rosters.alarms() + self._protocols()
         return own + others + waiting + self.more_alarms()
@@ -200,6 +200,19 @@ class Report:
             {"code": "peer-protocol", **_describe_stranger(peer.log.peer, peer.speaks)}
             for peer in self._mesh.peers.values()
             if peer.speaks is not None and not peer.is_understood
+        ]
+
+    def _faults(self) -> list[dict[str, str]]:
+        """An alarm for each broker that does not let us in or keep us, and will not by itself."""
+        links = self._mesh.links
+        return [
+            {
+                "code": "broker-fault",
+                "message": f"broker {broker}: {link.fault.message}",
+                "hint": link.fault.hint,
+            }
+            for broker, link in zip(links.brokers, links.each, strict=True)
+            if link.fault is not None
         ]
 
     def _indices(self) -> dict[str, dict[str, Any]]:

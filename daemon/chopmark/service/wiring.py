@@ -21,7 +21,6 @@ from chopmark.hsm.start import open_signer
 from chopmark.ledger.log import Log
 from chopmark.ledger.rotation import apply_due, read_labels
 from chopmark.ledger.sequencer import Sequencer
-from chopmark.ledger.store import read_keys
 from chopmark.ledger.worker import Worker
 from chopmark.mesh.mesh import Mesh
 from chopmark.service.access import TokenAccess
@@ -41,6 +40,7 @@ from chopmark.service.locking import lock_state
 from chopmark.service.looplag import LoopLag
 from chopmark.service.metrics import Metrics
 from chopmark.service.noted import NotedForks, NotedKeys, NotedRosters
+from chopmark.service.own_ledger import check_origin
 from chopmark.service.parts.answering import Answering, make_answering
 from chopmark.service.parts.issuing import Issuing, make_issuing
 from chopmark.service.parts.meeting import Meeting, make_meeting
@@ -126,7 +126,7 @@ async def build(config: Config, stack: AsyncExitStack, access: TokenAccess) -> P
     path = log_path(state)
     await reading.run(access.enter)
     await reading.run(apply_due, path)
-    known = await reading.run(read_keys, path)
+    known = await reading.run(check_origin, config)
     signer = await open_signer(
         hsm_config(config, await reading.run(read_labels, path), known[1].name),
         config.gateway.origin,

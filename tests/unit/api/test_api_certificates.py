@@ -63,9 +63,13 @@ def test_lists_are_not_needed(files: TlsFiles) -> None:
 def test_file_that_is_not_there_or_says_nothing_is_named(files: TlsFiles, name: str) -> None:
     path: Path = getattr(files, name)
     mode = path.stat().st_mode
-    path.write_text("nothing")
-    error = refuse(files)
-    assert (error.code, str(path) in error.message) == ("tls-malformed", True)
+    for text in ("nothing", "", "-----BEGIN THING-----\nAA==\n-----END THING-----\n"):
+        path.write_text(text)
+        error = refuse(files)
+        assert (error.code, str(path) in error.message) == ("tls-malformed", True)
+        assert error.hint
+        assert "cryptography" not in str(error), "who reads it is no programmer"
+    assert "THING" in error.message
     path.unlink()
     error = refuse(files)
     assert (error.code, str(path) in error.message) == ("tls-missing", True)
@@ -94,7 +98,7 @@ def test_key_that_is_encrypted_is_refused_and_nothing_of_it_is_told(files: TlsFi
     error = refuse(files)
     assert error.code == "tls-malformed"
     assert error.__cause__ is None
-    assert "not encrypted" in error.message
+    assert "it is encrypted" in error.message
 
 
 def test_alarms_come_before_a_certificate_and_a_list_end(authority: Authority) -> None:

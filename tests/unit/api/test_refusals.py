@@ -3,7 +3,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from chopmark.api.refusals import SERVER_LOG, OncePerMinute, Refusals, quieten
+from chopmark.api.refusals import (
+    SERVER_LOG,
+    UVICORN_LOG,
+    OncePerMinute,
+    Refusals,
+    quieten,
+)
 
 GARBAGE = "Invalid HTTP request received."
 LOG = logging.getLogger(SERVER_LOG)
@@ -76,8 +82,8 @@ def test_kind_may_be_named_apart_from_the_text(
     refusals: Refusals, later: Later, caplog: pytest.LogCaptureFixture
 ) -> None:
     for port in range(3):
-        LOG.warning("no TLS with %s", f"::1:{port}", extra={"kind": "no TLS"})
-        LOG.warning("refused ::1:%d", port, extra={"kind": "refused"})
+        LOG.warning("no TLS with %s", f"::1:{port}", extra={"_kind": "no TLS"})
+        LOG.warning("refused ::1:%d", port, extra={"_kind": "refused"})
     later.pass_minute()
     summaries = [f"2 more in the last minute: {kind}" for kind in ("no TLS", "refused")]
     assert caplog.messages == ["no TLS with ::1:0", "refused ::1:0", *summaries]
@@ -88,7 +94,7 @@ def test_kinds_are_bounded(
     refusals: Refusals, later: Later, caplog: pytest.LogCaptureFixture
 ) -> None:
     for number in range(1000):
-        LOG.warning("refused %d", number, extra={"kind": f"refused {number}"})
+        LOG.warning("refused %d", number, extra={"_kind": f"refused {number}"})
     assert len(caplog.records) == 65
     later.pass_minute()
     assert caplog.messages[65:] == ["935 more in the last minute: others"]
@@ -114,3 +120,14 @@ def test_without_a_loop_every_line_passes(caplog: pytest.LogCaptureFixture) -> N
     LOG.warning(GARBAGE)
     assert len(caplog.records) == 3
     assert refusals.counts["malformed"] == 2
+
+
+def test_what_uvicorn_says_has_our_name_and_nothing_of_its_process(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    theirs = logging.getLogger(UVICORN_LOG)
+    with quieten(Refusals()):
+        theirs.info("Started server process [%d]", 1)
+        theirs.warning(GARBAGE)
+    assert [(one.name, one.message) for one in caplog.records] == [("chopmark.api", GARBAGE)]

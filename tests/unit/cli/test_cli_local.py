@@ -391,3 +391,48 @@ def test_roster_exports_the_access_list_of_a_broker_offline(run: Run, tmp_path: 
     twice = ("--subject", "hk-1=CN=a", "--subject", "hk-1=CN=b")
     done = run("roster", "export-acl", str(note), *twice)
     assert (done.code, "given twice: hk-1" in done.err) == (64, True)
+
+
+def test_access_list_without_a_roster_is_of_the_peer_blocks_and_says_so(
+    run: Run, tmp_path: Path
+) -> None:
+    state, path, acl = tmp_path / "state", tmp_path / "gateway.toml", tmp_path / "acl"
+    path.write_text(BASE.replace('id = "hk-1"', f'id = "hk-1"\nstate = "{state}"') + peer_block())
+    export = ("--config", str(path), "roster", "export-acl")
+    done = run(*export, "--offline", "-o", str(acl))
+    assert (done.code, "no roster is pinned" in done.out) == (0, True)
+    text = acl.read_text()
+    assert text.splitlines()[1].startswith("# No roster: made from the [[peer]] blocks")
+    assert [line for line in text.splitlines() if line.startswith("user ")] == [
+        f"user {prefix}{member}" for member in ("hk-1", "sz-1") for prefix in ("", "CN=")
+    ]
+    unasked = run(*export, "-o", str(acl), "--subject", "xx-1=CN=xx-1,O=x", "--offline")
+    assert unasked.code == 64
+    assert acl.read_text() == text, "what was there stays when it did not work"
+    state.mkdir()
+    create_store(state / "log.db", HK.log.vkey, HK.cosigner.vkey)
+    note = tmp_path / "roster-1"
+    note.write_bytes(signed(founding()))
+    words = Fingerprint(encode_roster(founding())).words
+    assert run("--config", str(path), "roster", "pin", str(note), "--offline", words).code == 0
+    assert run(*export, "--offline").out == run("roster", "export-acl", str(note)).out
+
+
+def test_access_list_of_a_gateway_without_a_roster(
+    run: Run, gateway: SocketGateway, tmp_path: Path
+) -> None:
+    path, acl = tmp_path / "gateway.toml", tmp_path / "acl"
+    path.write_text(BASE + peer_block())
+    export = ("--gateway", gateway.address, "--config", str(path), "roster", "export-acl")
+    assert "# No roster: made from the [[peer]] blocks" in run(*export).out
+    path.write_text(BASE.replace("bank-hk.example/hk-1", "bank-hk.example/other") + peer_block())
+    refused = run(*export, "-o", str(acl))
+    assert (refused.code, acl.exists()) == (66, False)
+    assert "its configuration is not on this machine" in refused.err
+
+
+def test_access_list_while_no_gateway_answers_names_the_way_without(
+    run: Run, tmp_path: Path
+) -> None:
+    refused = run("--gateway", f"unix:{tmp_path}/none", "roster", "export-acl")
+    assert (refused.code, "--offline" in refused.err) == (69, True)

@@ -16,9 +16,10 @@ import pytest
 import chopmark
 from chopmark.cli import main as main_module
 from chopmark.cli.arguments import parse_duration, parse_reason, parse_time
-from chopmark.cli.main import COMMANDS, GROUPS, main
+from chopmark.cli.main import main
 from chopmark.cli.progress import Meter
 from chopmark.cli.terminal import _STYLES, clean, encode_json
+from chopmark.cli.tree import COMMANDS, GROUPS, names_in
 from chopmark.core.errors import UsageError
 from commandline import Run
 from configs import BASE
@@ -116,14 +117,68 @@ def test_page_has_the_exit_codes() -> None:
 def test_unknown_command_is_64(run: Run) -> None:
     done = run("atest")
     assert done.code == 64
-    assert '"attest"' in done.err
+    assert "did you mean `attest`?" in done.err
+    assert all(f" {name}" in done.err for name in names_in()), "the list is whole"
     assert "`chopmark --help`" in done.err
+
+
+@pytest.mark.parametrize(
+    "words", ["blah --help", "hsm stauts -h", "peers blah --help", "--gateway x blah --help"]
+)
+def test_unknown_command_with_help_is_an_error_too(run: Run, words: str) -> None:
+    done = run(*words.split())
+    assert (done.code, done.out) == (64, "")
+    assert "not a command" in done.err
+
+
+def test_group_alone_explains_each_of_its_commands() -> None:
+    program = Path(sys.executable).with_name("chopmark")
+    done = subprocess.run([program, "witness"], capture_output=True, text=True, check=True)
+    assert re.search(r"^│ floor +[A-Z]", done.stdout, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where bash finds its script."""
+    with redirect_stdout(io.StringIO()) as out:
+        assert main(["completion", "bash"]) == 0
+    path = tmp_path_factory.mktemp("completion") / "chopmark"
+    path.write_text(out.getvalue())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("chopmark ver", {"verify"}),
+        ("chopmark hsm ceremony r", {"rotate"}),
+        ("chopmark verify --gat", {"--gateway"}),
+        ("chopmark attest --until w", {"witnessed"}),
+        ("chopmark completion ", {"bash", "zsh", "fish"}),
+    ],
+)
+def test_bash_completes_commands_options_and_values(
+    script: Path, words: str, expected: set[str]
+) -> None:
+    line = words.split(" ")
+    quoted = " ".join(f"'{word}'" for word in line)
+    code = f"source {script}; COMP_WORDS=({quoted}); COMP_CWORD={len(line) - 1}; _chopmark"
+    command = ["bash", "-c", f"{code}; printf '%s\\n' \"${{COMPREPLY[@]}}\""]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert {one.strip() for one in done.stdout.split()} == expected
+
+
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_scripts_for_other_shells_name_every_command(run: Run, shell: str) -> None:
+    out = run("completion", shell).out
+    assert all(name.split()[-1] in out for name in ALL_COMMANDS)
+    assert "--gateway" in out or "-l gateway" in out
 
 
 def test_unknown_command_of_a_group_is_64(run: Run) -> None:
     done = run("peers", "lst")
     assert done.code == 64
-    assert done.err.startswith("chopmark: not understood: lst\n")
+    assert done.err.startswith("chopmark: not a command: 'peers lst'\n")
 
 
 def test_usage_error_is_a_problem_with_json(run: Run) -> None:

@@ -228,6 +228,39 @@ def test_any_number_goes_in_jobs_and_takes_documents_as_outcomes_are_consumed(
     assert gateway.batches == [5]
 
 
+def test_progress_of_lines_is_told_after_each_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk, "LINES", 2)
+    told: list[int] = []
+    documents = [digests_of(b"%d" % number) for number in range(5)]
+    walk(attest_all(documents, Job(), WISH, patience(), told.append), Lines())
+    assert told == [2, 4, 5]
+
+
+@pytest.mark.usefixtures("small")
+def test_progress_in_compact_form_is_told_after_each_step(
+    gateway: SocketGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "STEP", 4)
+    told: list[int] = []
+    documents = [digests_of(b"%d" % number) for number in range(18)]
+    with GatewayClient(gateway.address) as client:
+        assert all(one.attested for one in client.attest_all(documents, progress=told.append))
+    assert told == [4, 8, 12, 16, 18]
+
+
+@pytest.mark.usefixtures("small")
+def test_what_ends_a_job_is_raised_and_is_no_outcome(gateway: SocketGateway) -> None:
+    documents = [digests_of(b"%d" % number) for number in range(45)]
+    with GatewayClient(gateway.address, patience=0) as client:
+        outcomes = client.attest_all(documents, Job(name="month"))
+        seen = [next(outcomes)]
+        gateway.faults = ["lose"]
+        with pytest.raises(UnreachableError):
+            seen.extend(outcomes)
+    assert len(seen) == 20, "those of the part that was done before"
+    assert all(one.attested for one in seen)
+
+
 @pytest.mark.usefixtures("small")
 def test_both_clients_do_it_alike(gateway: SocketGateway) -> None:
     documents = [digests_of(b"%d" % number) for number in range(25)]

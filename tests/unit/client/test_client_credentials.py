@@ -1,6 +1,7 @@
 """Files of a client for HTTPS: which are taken, what is wrong with them, what alerts mean."""
 
 import ssl
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,21 @@ def test_files_that_are_wrong_are_named(tmp_path: Path) -> None:
             make_context(bad)
         assert caught.value.code == "bad-credentials"
         assert str(named) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("which", "option"), [("ca", "--ca"), ("certificate", "--cert"), ("key", "--key")]
+)
+def test_file_that_is_missing_is_named_with_its_option(
+    tmp_path: Path, which: str, option: str
+) -> None:
+    authority = Authority(tmp_path)
+    one = authority.issue("one")
+    good = Credentials(authority.path, one.certificate, one.key)
+    with pytest.raises(UsageError, match=r"cannot read .*nope\.pem: No such file") as caught:
+        make_context(replace(good, **{which: tmp_path / "nope.pem"}))
+    assert option in caught.value.hint
+    assert "encrypted" not in caught.value.hint
 
 
 def test_gateway_is_not_asked_with_files_that_are_wrong(tmp_path: Path) -> None:

@@ -15,9 +15,11 @@ from typing import Any
 import pytest
 
 import configs
+from chopmark.core.keys import VerifierKey
 from chopmark.hsm.diagnosis import Line
-from chopmark.service.checks import clock, disk, hsm, names
-from chopmark.service.checks.access import check_access
+from chopmark.ledger.store import create_store
+from chopmark.service.checks import clock, disk, hsm, names, run
+from chopmark.service.checks.access import acting_as, check_access
 from chopmark.service.checks.brokers import check_brokers
 from chopmark.service.checks.clock import check_clock
 from chopmark.service.checks.disk import check_disk, find_sort
@@ -80,8 +82,8 @@ def test_good_folder_has_no_finding(path: Path) -> None:
 def test_missing_state_folder(path: Path) -> None:
     (path.parent / "state").rmdir()
     assert codes(check_folders(scene(path))) == ["state-missing"]
-    assert codes(check_disk(scene(path))) == []
-    assert codes(check_ledger(scene(path))) == []
+    for check in (check_access, check_disk, check_ledger):
+        assert codes(check(scene(path))) == ["not-looked-at"]
 
 
 def test_folder_of_another_user(path: Path) -> None:
@@ -172,6 +174,23 @@ def test_no_ledger(path: Path) -> None:
     assert codes(check_ledger(scene(path))) == ["no-ledger"]
 
 
+def keys_of(origin: str) -> tuple[VerifierKey, VerifierKey]:
+    return configs.ed25519(origin, "log"), configs.cosigner(f"{origin}/cosigner", "cosigner")
+
+
+def test_ledger_of_another_origin(path: Path) -> None:
+    create_store(path.parent / "state" / "log.db", *keys_of("bank-b.example/other-1"))
+    (found,) = check_ledger(scene(path))
+    assert (found.code, found.mark) == ("origin-changed", "fault")
+    assert "bank-b.example/other-1" in found.finding
+    assert scene(path).config.gateway.origin in found.finding
+
+
+def test_ledger_of_our_origin(path: Path) -> None:
+    create_store(path.parent / "state" / "log.db", *keys_of(scene(path).config.gateway.origin))
+    assert codes(check_ledger(scene(path))) == []
+
+
 def test_initialisation_that_broke_off(path: Path) -> None:
     (path.parent / "state" / "init.pending").touch()
     assert codes(check_ledger(scene(path))) == ["init-unfinished"]
@@ -252,14 +271,25 @@ def test_pin_file_that_is_missing_or_open(tmp_path: Path, path: Path) -> None:
 
 
 def test_credential_that_is_missing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert codes(check_pin(scene(path))) == []  # systemd gives it to the daemon alone
+    (unseen,) = check_pin(scene(path))  # systemd gives it to the daemon alone
+    assert (unseen.code, unseen.mark) == ("not-looked-at", "not-looked-at")
+    assert "CREDENTIALS_DIRECTORY" in unseen.finding
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(path.parent))
     assert codes(check_pin(scene(path))) == ["pin-missing"]
 
 
 def test_pin_that_the_token_has_refused(path: Path) -> None:
     open_book(path.parent / "state").refuse("the PIN is wrong")
-    assert codes(check_pin(scene(path))) == ["pin-latched"]
+    assert codes(check_pin(scene(path))) == ["not-looked-at", "pin-latched"]
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [("ready", []), ("latched", ["pin-latched"]), ("away", ["not-looked-at"])],
+)
+def test_pin_of_a_gateway_that_runs(path: Path, state: str, expected: list[str]) -> None:
+    status = {"hsm": {"state": state, "reason": "the PIN is wrong"}}
+    assert codes(check_pin(scene(path, status))) == expected
 
 
 def test_module_that_is_missing(tmp_path: Path, path: Path) -> None:
@@ -306,7 +336,9 @@ client_ca = "{path}"
 [metrics]
 listen = ""
 """
-    assert codes(check_doors(scene(write(tmp_path, own)))) == ["port-refused"]
+    (found,) = check_doors(scene(write(tmp_path, own)))
+    assert found.code == "port-refused"
+    assert "this machine does not have that address" in found.remedy
 
 
 def test_names_that_do_not_resolve(tmp_path: Path) -> None:
@@ -370,6 +402,9 @@ def test_what_the_running_gateway_says(path: Path) -> None:
     assert codes(found) == ["roster-expires", "broker-away", "not-ready"]
     assert [one.mark for one in found] == ["warning", "fault", "fault"]
     assert "expired" in found[1].finding
+    fault = {"code": "broker-fault", "message": "broker b.example:8883: expired", "hint": "renew"}
+    status["alarms"] = [fault]
+    assert [one.remedy for one in check_running(scene(path, status))][:2] == ["renew", "renew"]
     assert codes(check_running(scene(path, {}))) == []
 
 
@@ -385,6 +420,54 @@ def test_all_checks_are_run(path: Path) -> None:
     names_of = [name for name, _ in run_checks(path, {})]
     assert names_of[0] == "configuration"
     assert len(names_of) == 14
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")
+def test_who_may_see_little_is_told_what_was_not_looked_at(open_folder: Path) -> None:
+    state = open_folder / "state"
+    (state / "hsm").mkdir(mode=0o700, parents=True)
+    state.chmod(0o750)
+    key = open_folder / "broker.key"
+    key.touch(mode=0o400)
+    tls = f'[broker.tls]\nca = "{key}"\ncertificate = "{key}"\nkey = "{key}"\n'
+    file = write(open_folder, more=tls)
+    file.chmod(0o644)
+    with acting_as(65534):
+        found = dict(run_checks(file, None))
+    unseen = {name for name, some in found.items() if "not-looked-at" in codes(some)}
+    assert unseen >= {"access", "ledger", "pin", "hsm", "brokers", "running"}
+    faults = {one.code for some in found.values() for one in some if one.mark == "fault"}
+    assert faults <= {"clock-unsynchronised"}, "what is wrong with this machine alone"
+    assert any("run this as root" in one.remedy for one in found["ledger"])
+
+
+def test_what_the_system_refuses_in_one_check_keeps_no_other_from_looking(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_scene: Scene) -> Iterator[Finding]:
+        yield Finding("one", "was found before", "mend it")
+        raise OSError(5, "Input/output error", "/dev/broken")
+
+    monkeypatch.setattr(run, "CHECKS", {"first": refuse, "second": check_folders})
+    (_, (one, unseen)), second = list(run_checks(path, None))[1:]
+    assert (one.code, unseen.code) == ("one", "not-looked-at")
+    assert "/dev/broken" in unseen.finding
+    assert second == ("second", [])
+
+
+def test_check_beside_a_gateway_that_does_not_answer_says_what_it_has_not_looked_at(
+    path: Path,
+) -> None:
+    held = replace(scene(path), locked=True)
+    for check in (check_doors, check_brokers):
+        assert codes(check(held)) == ["not-looked-at"]
+
+
+def test_broker_whose_name_is_unknown_has_one_fault(tmp_path: Path) -> None:
+    base = configs.BASE.replace("127.0.0.1", "broker.invalid")
+    (tmp_path / "state").mkdir()
+    seen = scene(write(tmp_path, base=base))
+    assert codes(check_brokers(seen)) == ["broker-plain", "not-looked-at"]
 
 
 def test_page_names_every_code() -> None:

@@ -17,7 +17,7 @@ from chopmark.cli.hashing import hash_files
 from chopmark.cli.terminal import PROVISIONAL, clean, say, say_json, styled
 from chopmark.client.files import check_creatable, proof_path, write_new
 from chopmark.client.messages import Attested, Outcome
-from chopmark.client.proofs import check_answer
+from chopmark.client.proofs import check_answer, proof_mode
 from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft
 from chopmark.core.errors import ChopmarkError, UsageError
@@ -209,9 +209,9 @@ def _keep_proof(file: Path, draft: Draft, attested: Attested) -> Path | None:
     if attested.proof is None:
         return None
     digests = Digests(draft.sha256, draft.sm3, draft.canonical)
-    check_answer(attested.proof, attested.origin, attested.index, digests)
+    proof = check_answer(attested.proof, attested.origin, attested.index, digests)
     path = proof_path(file)
-    write_new(path, attested.proof)
+    write_new(path, attested.proof, proof_mode(proof))
     return path
 
 

@@ -1,9 +1,10 @@
 """`chopmark doctor`: what is wrong with this gateway, and what to do about it."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.cli.commands.fsck import FINDINGS
 from chopmark.cli.context import Given, Options
@@ -14,13 +15,18 @@ from chopmark.core.errors import ChopmarkError
 if TYPE_CHECKING:
     from chopmark.service.checks.finding import Finding
 
+_UNSEEN: Final = "not-looked-at"
+_COLOURS: Final = {"fault": "red", "warning": "yellow", _UNSEEN: "yellow"}
+"""By mark, the gravest first."""
+
 
 def doctor(*, options: Given) -> int:
     """Look for everything that a set-up gets wrong, at disk, clock, HSM, API and brokers.
 
     Run it on the gateway's machine, as root or as the daemon's user, whether the daemon runs or
-    not. It changes nothing and tries no PIN. Each finding has a code and says what to do. The exit
-    code is 0 if nothing is wrong, warnings or not, and 10 with a fault.
+    not. It changes nothing and tries no PIN. Each finding has a code and says what to do; what
+    could not be looked at is named, with the reason. The exit code is 0 if nothing that was looked
+    at is wrong, warnings or not, and 10 with a fault.
     """
     from chopmark.service.checks.run import run_checks
 
@@ -40,29 +46,39 @@ def _read_status(options: Options) -> dict[str, Any]:
 
 
 def _show_json(results: "Iterable[tuple[str, list[Finding]]]") -> bool:
-    found = [(name, one) for name, findings in results for one in findings]
-    say_json({"findings": [{"check": name} | asdict(one) for name, one in found]})
-    return any(one.mark == "fault" for _, one in found)
+    seen = list(results)
+    checks = [{"check": name, "result": _judge(findings)} for name, findings in seen]
+    found = [{"check": name} | asdict(one) for name, findings in seen for one in findings]
+    say_json({"checks": checks, "findings": found})
+    return any(one["mark"] == "fault" for one in found)
+
+
+def _judge(findings: "list[Finding]") -> str:
+    """The gravest mark among the findings of a check, or `ok`."""
+    marks = {one.mark for one in findings}
+    return next((mark for mark in _COLOURS if mark in marks), "ok")
 
 
 def _show(results: "Iterable[tuple[str, list[Finding]]]") -> bool:
-    faults = warnings = 0
+    counts: Counter[str] = Counter()
     for name, findings in results:
         say(styled(name, "bold"), "  ", styled("ok", "green") if not findings else "")
         for one in findings:
-            faults += one.mark == "fault"
-            warnings += one.mark == "warning"
+            counts[one.mark] += 1
             _show_finding(one)
     say()
-    said = [_count(faults, "fault")] * bool(faults) + [_count(warnings, "warning")] * bool(warnings)
-    colour = "red" if faults else "yellow" if warnings else "green"
-    say(styled(", ".join(said) or "nothing is wrong", colour))
-    return bool(faults)
+    said = [_count(counts[mark], mark) for mark in ("fault", "warning") if counts[mark]]
+    said = said or ["nothing that was looked at is wrong" if counts else "nothing is wrong"]
+    said += [f"{counts[_UNSEEN]} not looked at"] * (_UNSEEN in counts)
+    colour = next((colour for mark, colour in _COLOURS.items() if mark in counts), "green")
+    say(styled(", ".join(said), colour))
+    return "fault" in counts
 
 
 def _show_finding(one: "Finding") -> None:
-    mark = styled(one.mark, "red" if one.mark == "fault" else "yellow")
-    say_hanging(f"  {mark}  {styled(one.code, 'bold')}  ", 4, one.finding)
+    mark = styled(one.mark.replace("-", " "), _COLOURS[one.mark])
+    code = "" if one.mark == _UNSEEN else f"{styled(one.code, 'bold')}  "
+    say_hanging(f"  {mark}  {code}", 4, one.finding)
     if one.remedy:
         say_hanging(f"    {styled('next: ', 'dim')}", 10, one.remedy)
 

@@ -11,8 +11,8 @@ from chopmark.cli.hashing import hash_files
 from chopmark.cli.lookup import find_blinded, find_own, member_of
 from chopmark.cli.terminal import PROVISIONAL, clean, say, say_json
 from chopmark.client.files import check_creatable, proof_path, read_proof, replace_file, write_new
-from chopmark.client.proofs import check_answer, lacks_quorum, read_origin, renew
-from chopmark.core.errors import ExistsError, MalformedError
+from chopmark.client.proofs import check_answer, lacks_quorum, proof_mode, read_origin, renew
+from chopmark.core.errors import ExistsError, MalformedError, UsageError
 from chopmark.core.proof import Proof, parse_proof
 from chopmark.core.verdict import EXIT, Word
 
@@ -26,6 +26,7 @@ def proof(
     /,
     *,
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
+    bare: Annotated[bool, Parameter(negative="")] = False,
     options: Given,
 ) -> int:
     """Fetch the newest proof of an attestation.
@@ -40,11 +41,15 @@ def proof(
         target: The document; or, with an index, the member id of a gateway.
         index: Index of the entry in that gateway's log.
         output: Where to write the proof.
+        bare: With an index: the proof without its salt, of a blinded attestation whose salt is gone
+            or not for you. It says nothing about any document.
     """
+    if bare and index is None:
+        raise UsageError("usage", "--bare goes with ID and INDEX")
     with options.connect() as gateway:
         if index is None:
             return _complete(gateway, Path(target), output, options)
-        return _fetch(gateway, target, index, output, options)
+        return _fetch(gateway, target, index, output, options, bare=bare)
 
 
 def _complete(gateway: "GatewayClient", file: Path, output: Path | None, options: Options) -> int:
@@ -63,7 +68,7 @@ def _complete(gateway: "GatewayClient", file: Path, output: Path | None, options
     data = gateway.proof(current["id"], index)
     proof = check_answer(data, origin, index, digests)
     provisional = lacks_quorum(proof, gateway.policy(current["id"]))
-    replace_file(path, data)
+    replace_file(path, data, proof_mode(proof))
     _show(origin, index, path, options, provisional=provisional)
     return EXIT[Word.UNWITNESSED] if provisional else 0
 
@@ -77,21 +82,28 @@ def _renew(gateway: "GatewayClient", old: Proof, path: Path, options: Options) -
     if _read_old(path) not in (None, (origin, old.index)):
         message = f"{path} exists already, and is not the proof of {origin}#{old.index}"
         raise ExistsError("file-exists", message, hint="name another file with -o")
-    replace_file(path, proof.encode())
+    replace_file(path, proof.encode(), proof_mode(proof))
     _show(origin, old.index, path, options, provisional=provisional)
     return EXIT[Word.UNWITNESSED] if provisional else 0
 
 
 def _fetch(
-    gateway: "GatewayClient", member: str, index: int, output: Path | None, options: Options
+    gateway: "GatewayClient",
+    member: str,
+    index: int,
+    output: Path | None,
+    options: Options,
+    *,
+    bare: bool,
 ) -> int:
     if output is not None:
         check_creatable(output)
-    data = gateway.proof(member, index)
+    data = gateway.proof(member, index, bare=bare)
     origin = read_origin(data)
-    provisional = lacks_quorum(check_answer(data, origin, index), gateway.policy(member))
+    proof = check_answer(data, origin, index)
+    provisional = lacks_quorum(proof, gateway.policy(member))
     if output is not None:
-        write_new(output, data)
+        write_new(output, data, proof_mode(proof))
         _show(origin, index, output, options, provisional=provisional)
     elif options.json:
         found = {"origin": origin, "index": index, "proof": data.decode()}

@@ -1,7 +1,7 @@
 """Files that the configuration names: whether the daemon's user may read them.
 
 Root sees everything, and so misses what keeps the daemon out. Where this is root it looks as the
-owner of the state folder does.
+owner of the state folder does; anybody else than these two cannot know.
 
 Codes: `not-readable`, `module-writable`.
 """
@@ -13,28 +13,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chopmark.service.checks.finding import Finding, Scene
+from chopmark.service.checks.finding import Finding, Scene, name_user
 from chopmark.service.config_model import Config
 
 
 def check_access(scene: Scene) -> Iterator[Finding]:
     """Look at each file that is there."""
-    module = scene.config.hsm.module
+    yield from _check_module(scene.config.hsm.module)
+    owner = scene.owner
+    if owner is None:
+        yield Finding.unseen(
+            "without a state folder nobody knows who the daemon's user is",
+            "`folders` says why there is none",
+        )
+    elif not scene.sees_all:
+        yield scene.barred(f"whether {name_user(owner)} may read certificates, keys and PIN")
+    else:
+        with acting_as(owner):
+            barred = [path for path in _named(scene.config) if _is_barred(path)]
+        for path in barred:
+            finding = f"the daemon's user {name_user(owner)} may not read {path}"
+            remedy = f"chown {name_user(owner)} {path}, and see to the folders above it"
+            yield Finding("not-readable", finding, remedy)
+
+
+def _check_module(module: Path) -> Iterator[Finding]:
     try:
-        owner = scene.config.gateway.state.stat().st_uid
         mode = module.stat().st_mode
     except OSError:
-        return  # `check_folders` or `check_hsm` says so
+        return  # `check_hsm` says so
     if mode & (stat.S_IWGRP | stat.S_IWOTH):
         finding = f"others than its owner may write {module} (mode {stat.S_IMODE(mode):04o})"
         remedy = f"chmod 0755 {module}, after a look at where it came from: it gets the PIN"
         yield Finding("module-writable", finding, remedy)
-    with acting_as(owner):
-        barred = [path for path in _named(scene.config) if _is_barred(path)]
-    for path in barred:
-        finding = f"the daemon's user {_name(owner)} may not read {path}"
-        remedy = f"chown {_name(owner)} {path}, and see to the folders above it"
-        yield Finding("not-readable", finding, remedy)
 
 
 @contextmanager
@@ -45,7 +56,7 @@ def acting_as(uid: int) -> Iterator[None]:
         return
     gid, groups = _gid(uid), os.getgroups()
     try:
-        os.setgroups(os.getgrouplist(_name(uid), gid))
+        os.setgroups(os.getgrouplist(name_user(uid), gid))
         os.setegid(gid)
         os.seteuid(uid)
         yield
@@ -85,10 +96,3 @@ def _gid(uid: int) -> int:
         return pwd.getpwuid(uid).pw_gid
     except KeyError:
         return uid
-
-
-def _name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

@@ -24,8 +24,10 @@ def check_disk(scene: Scene) -> Iterator[Finding]:
     state = scene.config.gateway.state
     try:
         space, found = measure(state), os.statvfs(state)
-    except OSError:
-        return  # the folder is not there: `check_folders` says so
+    except OSError as error:
+        reason = f"{state} cannot be looked at: {error.strerror}"
+        yield Finding.unseen(reason, "`folders` says what to do about it")
+        return
     yield from _check_room(scene, space.part)
     if found.f_files and found.f_favail < _FEW:
         finding = f"only {found.f_favail} more files can be made on the disk of {state}"
@@ -39,12 +41,13 @@ def check_disk(scene: Scene) -> Iterator[Finding]:
 def _check_room(scene: Scene, part: float) -> Iterator[Finding]:
     storage, state = scene.config.storage, scene.config.gateway.state
     used = f"the disk of {state} is {part:.0%} full"
+    stop, alarm = (f"[storage] {key} is {getattr(storage, key):.0%}" for key in ("stop", "alarm"))
     if part >= storage.stop:
         remedy = "make room, or move the ledger to a larger disk: nothing is issued until then"
-        yield Finding("disk-full", used, remedy)
+        yield Finding("disk-full", f"{used}, and {stop}", remedy)
     elif part >= storage.alarm:
         remedy = f"make room; at {storage.stop:.0%} nothing more is issued"
-        yield Finding("disk-filling", used, remedy, "warning")
+        yield Finding("disk-filling", f"{used}, and {alarm}", remedy, "warning")
 
 
 def _check_sort(state: Path, sort: str) -> Iterator[Finding]:

@@ -1,20 +1,31 @@
 """Where the API and the metrics listen.
 
-Codes: `socket-folder`, `socket-forbidden`, `port-taken`.
+Codes: `socket-folder`, `socket-forbidden`, `port-taken`, `port-refused`.
 """
 
 import errno
 import os
 import socket
 from collections.abc import Iterator
+from typing import Final
 
 from chopmark.service.checks.finding import Finding, Scene
+
+_REMEDIES: Final = {
+    errno.EADDRINUSE: "`ss -ltnp` says who does; stop it, or choose another port",
+    errno.EADDRNOTAVAIL: "this machine does not have that address: `ip address` lists its own",
+    errno.EACCES: "ports below 1024 are for privileged programs: choose another one",
+}
+_OTHERWISE: Final = "choose another address or port"
 
 
 def check_doors(scene: Scene) -> Iterator[Finding]:
     """See whether the daemon can listen, or, where it runs, whether this user may connect."""
     path, tls, page = scene.config.api.socket, scene.config.api.tls, scene.config.api.page
-    if scene.status is not None or scene.locked:
+    if scene.status is not None:
+        return
+    if scene.locked:
+        yield Finding.unseen("a gateway may run, and hold its ports", "`running` says more")
         return
     if not path.parent.is_dir():
         finding = f"there is no folder {path.parent} for the API's socket"
@@ -41,7 +52,6 @@ def _check_port(name: str, host: str, port: int) -> Iterator[Finding]:
         try:
             probe.bind((host, port))
         except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
+            code = "port-taken" if error.errno == errno.EADDRINUSE else "port-refused"
             finding = f"`{name}`: cannot listen on {host}:{port}: {error.strerror}"
-            remedy = "`ss -ltnp` says who does; stop it, or choose another port"
-            yield Finding("port-taken" if taken else "port-refused", finding, remedy)
+            yield Finding(code, finding, _REMEDIES.get(error.errno or 0, _OTHERWISE))

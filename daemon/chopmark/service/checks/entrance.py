@@ -28,7 +28,7 @@ def check_entrance(scene: Scene) -> Iterator[Finding]:
     try:
         open_doors(api)
     except ConfigurationError as error:
-        yield Finding.of(error, "see docs/configuration.md")
+        yield scene.judge(error, "see docs/configuration.md")
         return
     if api.tls is not None and not api.client:
         finding = "[api.tls] listens, and no [[api.client]] may come in"

@@ -22,6 +22,8 @@ def check_folders(scene: Scene) -> Iterator[Finding]:
     state = scene.config.gateway.state
     try:
         found = state.stat()
+    except PermissionError as error:
+        yield scene.barred(f"{state}: {error.strerror}")
     except OSError as error:
         hint = "`chopmark init` makes it; is its disk mounted?"
         yield Finding("state-missing", f"no state folder at {state}: {error.strerror}", hint)

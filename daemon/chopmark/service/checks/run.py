@@ -59,4 +59,19 @@ def run_checks(path: Path, status: Mapping[str, Any] | None) -> Iterator[tuple[s
     locked = is_locked(config.gateway.state)
     scene = Scene(path, config, time.time_ns() // 1_000_000, status, locked, os.geteuid())
     for name, check in CHECKS.items():
-        yield name, list(check(scene))
+        yield name, _look(check, scene)
+
+
+def _look(check: Check, scene: Scene) -> list[Finding]:
+    """What a check finds; what the system does not let it look at keeps no other from looking."""
+    found: list[Finding] = []
+    try:
+        for one in check(scene):
+            found.append(one)  # noqa: PERF402 - what was found before an error counts
+    except OSError as error:
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        if isinstance(error, PermissionError) and not scene.sees_all:
+            found.append(scene.barred(reason))
+        else:
+            found.append(Finding.unseen(reason, "see to what the system says there"))
+    return found

@@ -15,7 +15,9 @@ _SEE: Final = "`chopmark status` and the journal say more: journalctl -u chopmar
 
 def check_running(scene: Scene) -> Iterator[Finding]:
     """Say what the gateway itself says."""
-    if scene.status is None and scene.locked:
+    if scene.status is None and scene.locked and not scene.sees_all:
+        yield scene.barred(f"whether a gateway runs, and what it says on {scene.config.api.socket}")
+    elif scene.status is None and scene.locked:
         finding = f"a gateway holds {scene.config.gateway.state}, and {scene.config.api.socket}"
         remedy = "may you open the socket? is it starting? journalctl -u chopmark says more"
         yield Finding("not-answering", f"{finding} does not answer", remedy)
@@ -29,9 +31,11 @@ def check_running(scene: Scene) -> Iterator[Finding]:
 
 def _repeat(status: Mapping[str, Any]) -> Iterator[Finding]:
     """What the gateway says of itself."""
+    faults = {}
     for alarm in _objects(status.get("alarms")):
         code, message = str(alarm.get("code")), str(alarm.get("message"))
-        yield Finding(code, message, str(alarm.get("hint") or _SEE), "warning")
+        faults[message.partition(": ")[0]] = hint = str(alarm.get("hint") or _SEE)
+        yield Finding(code, message, hint, "warning")
     for broker in _objects(status.get("brokers")):
         where = f"{broker.get('host')}:{broker.get('port')}"
         if broker.get("state") == "connected" and broker.get("reason"):
@@ -40,7 +44,8 @@ def _repeat(status: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding("acl-refused", finding, remedy)
         elif broker.get("state") != "connected":
             finding = f"broker {where} is away: {broker.get('reason')}"
-            yield Finding("broker-away", finding, "is it running, and is there a way to it?")
+            remedy = faults.get(f"broker {where}", "is it running, and is there a way to it?")
+            yield Finding("broker-away", finding, remedy)
     for reason in status.get("reasons") or ():
         yield Finding("not-ready", str(reason), _SEE)
 

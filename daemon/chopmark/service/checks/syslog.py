@@ -18,4 +18,4 @@ def check_syslog(scene: Scene) -> Iterator[Finding]:
     try:
         open_line(receiver).close()
     except ChopmarkError as error:
-        yield Finding.of(error, "see docs/operations/audit.md")
+        yield scene.judge(error, "see docs/operations/audit.md")
