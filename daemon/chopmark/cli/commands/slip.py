@@ -15,6 +15,7 @@ from chopmark.cli.judging import Judge, Terms, judge_by_gateway, judge_offline, 
 from chopmark.cli.terminal import clean, say, say_json, warn
 from chopmark.cli.verdicts import show_verdict
 from chopmark.client.files import check_creatable, proof_path, read_proof, write_new
+from chopmark.client.proofs import proof_mode
 from chopmark.client.problem import bad_answer
 from chopmark.client.slip.facts import Facts, Name, gather_facts
 from chopmark.client.slip.wording import Language
@@ -72,7 +73,7 @@ def slip(
     text = make_slip(parse_proof(data), found.policy)
     facts = gather_facts(text, found.policy, found.names)
     chosen: Language = language or ("zh-Hans" if facts.name.jurisdiction == "CN" else "zh-Hant")
-    write_new(path, make_page(facts, chosen))
+    write_new(path, make_page(facts, chosen), proof_mode(parse_proof(data)))
     _show(facts, path, options)
     return 0
 
