@@ -27,6 +27,7 @@ _STATUS: Final = {
     "rate-limited": 429,
     "storage-full": 507,
     "no-client-certificate": 401,
+    "unknown-encoding": 415,
 }
 """Codes with a more telling status than that of their class."""
 _HTTP: Final = {
