@@ -58,8 +58,10 @@ def parse_reference(text: str) -> tuple[str, int]:
     Raises:
         MalformedError: `malformed-reference`.
     """
-    origin, _, index = text.rpartition("#")
+    origin, mark, index = text.rpartition("#")
     try:
+        if not mark:
+            raise MalformedError("malformed-reference", "there is no # in it")
         check_origin(origin)
         return origin, parse_decimal(index, "the index")
     except MalformedError as error:

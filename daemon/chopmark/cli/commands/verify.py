@@ -19,7 +19,7 @@ from chopmark.cli.verdicts import show_verdict
 from chopmark.client.files import proof_path, read_bounded, read_proof
 from chopmark.client.verdicts import VerdictReport, read_verdict, wanted_canonical
 from chopmark.core.digest import Digests
-from chopmark.core.errors import ChopmarkError, MalformedError, MissingError, UsageError
+from chopmark.core.errors import ChopmarkError, MalformedError, MissingError, RefusedError, UsageError
 from chopmark.core.policy import MAX_POLICY, parse_policy
 from chopmark.core.report import describe
 from chopmark.core.verdict import EXIT, Question, Word, worst
@@ -191,7 +191,8 @@ def _finish(judge: Callable[[], VerdictReport], subject: str, options: Options) 
 def _is_about_proof(error: ChopmarkError) -> bool:
     """Whether other files can fare better."""
     if isinstance(error, MalformedError):
-        return error.code != "malformed-request"
+        asked = ("malformed-request", "malformed-reference")
+        return error.code not in asked and not isinstance(error, RefusedError)
     return error.code == _NO_PROOF
 
 
