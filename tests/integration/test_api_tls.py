@@ -221,7 +221,7 @@ async def test_certificate_that_nobody_has_is_403(scene: Scene) -> None:
     assert "[[api.client]]" in error.hint
 
 
-@pytest.mark.parametrize("query", ["", "?wait=0"])
+@pytest.mark.parametrize("query", ["", "?", "?wait=0"])
 async def test_wrong_role_is_403_on_both_ways(scene: Scene, query: str) -> None:
     async with scene.serving(), scene.http(scene.issue("verifier")) as client:
         refused = await client.post(f"/v1/attestations{query}", json={"digests": {"sha256": SHA}})

@@ -11,9 +11,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from chopmark.api.twice import are_once, refuse_twice
 from chopmark.api.models import Index
 from chopmark.api.times import parse_time
+from chopmark.api.twice import are_once, refuse_twice
 from chopmark.core.canonical import JSON_JCS, MAX_NAMES, PDF_PAGES
 from chopmark.core.catalogue import Terms
 from chopmark.core.draft import Canonical, Draft, Drafts, sort_canonical

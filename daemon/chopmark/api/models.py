@@ -10,8 +10,8 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from chopmark.api.limits import DEFAULT_WAIT, MAX_WAIT
-from chopmark.api.twice import refuse_twice
 from chopmark.api.ports import Duplicates, Until
+from chopmark.api.twice import refuse_twice
 from chopmark.core.canonical import MAX_NAMES
 from chopmark.core.digest import Digests
 from chopmark.core.entry import KIND, REASONS

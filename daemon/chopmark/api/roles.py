@@ -168,5 +168,9 @@ def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHand
 
 def _role_missing(caller: Caller, needed: _Roles) -> ForbiddenError:
     words = " or ".join(sorted(needed))
+    if caller.door == "loopback":
+        message = f"nobody knows who asks on the loopback port: this is for the role {words}"
+        hint = "use the unix socket (--gateway unix:PATH), or HTTPS with a certificate"
+        return ForbiddenError("role-missing", message, hint=hint)
     message = f"{caller.client} may not do this: it lacks the role {words}"
     return ForbiddenError("role-missing", message, hint=f"{_WHERE} ({caller.block})")

@@ -4,7 +4,7 @@
 (RFC 8259 §4: what becomes of it is unpredictable). msgspec does not see it, and an exact reader
 takes ten times as long; so quotes are counted first. What was read is encoded again: each field
 that was dropped on the way has left two quotes behind in the text, and nothing else has, unless
-characters are written as `\\uXXXX`. Only what differs is read exactly.
+characters are escaped by their numbers. Only what differs is read exactly.
 """
 
 import json

@@ -19,13 +19,13 @@ from chopmark.api.answers import render_fault
 from chopmark.api.identity import CALLER
 from chopmark.api.limits import ApiLimits
 from chopmark.api.lines import MALFORMED, Fault, fault_of
-from chopmark.api.twice import refuse_twice
 from chopmark.api.models import VerificationIn, VerificationLine, reword
 from chopmark.api.pipeline import IDLE, ROOM, ClientGoneError, LineReader
 from chopmark.api.ports import Gateway
 from chopmark.api.slots import Slots
 from chopmark.api.stream import Output
 from chopmark.api.times import Deadline
+from chopmark.api.twice import refuse_twice
 from chopmark.api.verifications import find_verdict
 from chopmark.core.errors import ChopmarkError, MalformedError, TryAgainError
 

@@ -93,7 +93,7 @@ def check_grave(reader: Reader, draft: Draft, size: int) -> None:
         why = "for good" if revoked is None else f"as {REASONS[revoked[1]]}"
         message = (
             f"entry {place} attests this very document and was revoked {why}: that speaks against "
-            "every attestation of it by this institution, and so would a new one be shown as revoked"
+            "every attestation of it by this institution, and a new one would be shown as revoked"
         )
         hint = "hand out a corrected document; or ask for `again` if it is meant all the same"
         raise RefusedError("revoked-for-good", message, hint=hint)

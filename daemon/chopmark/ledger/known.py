@@ -1,5 +1,4 @@
-"""What of a run gets no new entry: its idempotency key names one, it is a duplicate, or it was
-revoked for good.
+"""What of a run gets no new entry: what a key names, duplicates, and what was revoked for good.
 
 It is looked for on the writer's thread, just before the entries are written: what was recorded
 before, be it in the same transaction, is known then, and of two equal requests at once the second

@@ -2,9 +2,9 @@
 
 Who misspells an issuer or a kind, or leaves a digest out, would hear of an unknown or an altered
 document, and tell the customer so. What is refused here is the caller's to mend
-(docs/decisions/0020-questions-put-wrongly.md). It is looked at once there is a verdict, and only
-where that speaks against the document: answers that are valid cost nothing, and a kind that the catalogue has
-no longer is found all the same.
+(docs/decisions/0020-questions-put-wrongly.md). It is looked at once there is a verdict that speaks
+against the document: answers that are valid cost nothing, and what is of a kind that the catalogue
+has no longer is found all the same.
 """
 
 from collections.abc import Collection, Iterable

@@ -25,7 +25,6 @@ from chopmark.core.merkle import leaf_hash
 from chopmark.core.policy import NONE, Policy
 from chopmark.core.proof import Proof, parse_extra, parse_proof
 from chopmark.core.quorum import Generated
-from chopmark.core.wording import explain_no_entry
 from chopmark.core.verdict import (
     Facts,
     Issuer,
@@ -37,6 +36,7 @@ from chopmark.core.verdict import (
     Verdict,
     Word,
 )
+from chopmark.core.wording import explain_no_entry
 from chopmark.ledger.chains import read_chain
 from chopmark.ledger.forks import Stop, good_size, vouched_size
 from chopmark.ledger.gather import Gather

@@ -8,7 +8,6 @@ from chopmark.api.ports import Identity
 from chopmark.api.spec import examples
 from chopmark.api.spec.model import (
     MEMBER,
-    QUERY,
     TEXT,
     TOKEN,
     Answer,
@@ -76,7 +75,7 @@ OPERATIONS: Final = (
         "state",
         "The tlog-policy under which proofs of a log are checked",
         {200: Answer("The policy", Content(media=TEXT, example=_POLICY))},
-        merge(QUERY, MEMBER),
+        MEMBER,
         PolicyQuery,
     ),
     Operation(
@@ -86,7 +85,7 @@ OPERATIONS: Final = (
         "state",
         "The audit log",
         {200: Answer("A page", Content(AuditOut, example=examples.AUDIT))},
-        merge(QUERY, _SOCKET),
+        _SOCKET,
         AuditQuery,
     ),
     Operation(
@@ -96,7 +95,7 @@ OPERATIONS: Final = (
         "state",
         "The proof of one record of the audit log",
         {200: Answer("The proof", Content(media=TEXT, example="chopmark/audit-proof/v1\n…"))},
-        merge(QUERY, {400: ("malformed-number",)}, _SOCKET, _RECORD),
+        merge({400: ("malformed-number",)}, _SOCKET, _RECORD),
     ),
     Operation(
         "get",

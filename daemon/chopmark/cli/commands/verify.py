@@ -19,7 +19,13 @@ from chopmark.cli.verdicts import show_verdict
 from chopmark.client.files import proof_path, read_bounded, read_proof
 from chopmark.client.verdicts import VerdictReport, read_verdict, wanted_canonical
 from chopmark.core.digest import Digests
-from chopmark.core.errors import ChopmarkError, MalformedError, MissingError, RefusedError, UsageError
+from chopmark.core.errors import (
+    ChopmarkError,
+    MalformedError,
+    MissingError,
+    RefusedError,
+    UsageError,
+)
 from chopmark.core.policy import MAX_POLICY, parse_policy
 from chopmark.core.report import describe
 from chopmark.core.verdict import EXIT, Question, Word, worst
