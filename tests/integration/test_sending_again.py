@@ -131,6 +131,11 @@ def test_second_revocation_that_would_not_count_makes_no_entry(gateway: Gateway)
             client.revoke(target, 0)
         assert caught.value.code == "already-revoked"
         assert size(gateway) == before
+        place = f"{gateway.who.origin}#{target}"
+        assert "is revoked already (" in gateway.cli("revoke", place, "--reason", "customer").stdout
+        done = gateway.cli("revoke", place, "--reason", "replaced", check=False)
+        assert done.returncode == 73
+        assert f"entry {target} is revoked already" in " ".join(done.stderr.split())
         graver = client.revoke(target, 4)
         assert graver["index"] == before
         for reason in (1, 3, 5):

@@ -242,9 +242,7 @@ class GatewayService:
         if revoked[1] == reason:
             return Earlier(revoked[0], revoked[2])
         message = f"entry {index} is revoked already, by entry {revoked[0]} ({REASONS[revoked[1]]})"
-        hint = (
-            "that is what counts: only error, fraud or key compromise outweigh a milder reason"
-        )
+        hint = "that is what counts: only error, fraud or key compromise outweigh a milder reason"
         raise ExistsError("already-revoked", message, hint=hint)
 
     async def wait_signed(self, index: int, seconds: float) -> bool:

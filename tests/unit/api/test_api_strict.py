@@ -45,9 +45,7 @@ def whole() -> Iterator[httpx.AsyncClient]:
     ]
     api = create_app(gateway, more=more)
     token = CALLER.set(replace(ANYBODY, door="tls"))
-    client = httpx.AsyncClient(
-        transport=httpx.ASGITransport(api), base_url="http://localhost:8080"
-    )
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://localhost:8080")
     client.routes = api.routes.routes  # type: ignore[attr-defined]
     yield client
     CALLER.reset(token)
@@ -141,7 +139,10 @@ async def test_expectation_given_twice_is_refused(client: httpx.AsyncClient) -> 
     ("body", "kind"),
     [
         (b'{"digests":{"sha256":"%s"}}', AttestationIn),
-        (b' {"kind" : "document", "wait":10, "digests":\n{"sm3":null,"sha256":"%s"}}', AttestationIn),
+        (
+            b' {"kind" : "document", "wait":10, "digests":\n{"sm3":null,"sha256":"%s"}}',
+            AttestationIn,
+        ),
         (b'{"proof":"a \\"kind\\":\\"b\\" \\u2014 \\n","digests":{"sha256":"%s"}}', VerificationIn),
         (b'{"reference":"kind","expect_issuer":"kind","digests":{"sha256":"%s"}}', VerificationIn),
     ],
@@ -158,7 +159,9 @@ def test_what_is_not_json_is_said_to_be_so_first() -> None:
     assert caught.value.code == "malformed-json" or "sha256" in caught.value.message
 
 
-@pytest.mark.parametrize("path", ["/v1/attestations", "/v1/attestations:batch", "/v1/verifications"])
+@pytest.mark.parametrize(
+    "path", ["/v1/attestations", "/v1/attestations:batch", "/v1/verifications"]
+)
 @pytest.mark.parametrize("plain", [True, False])
 async def test_packed_body_is_refused_even_if_it_only_says_so(
     client: httpx.AsyncClient, gateway: FakeGateway, path: str, *, plain: bool

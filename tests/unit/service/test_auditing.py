@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from chopmark.api.refusals import MOST_NAMES, Names
 from chopmark.api.identity import CALLER, Caller
+from chopmark.api.refusals import MOST_NAMES, Names
 from chopmark.core.audit import Day, Record, parse_record
 from chopmark.core.entry import Commitment, parse_entry
 from chopmark.core.errors import InternalError, RefusedError, TryAgainError
