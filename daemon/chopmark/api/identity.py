@@ -99,7 +99,7 @@ NOBODY: Final = Caller(
 CALLER: Final[ContextVar[Caller]] = ContextVar("caller", default=NOBODY)
 """The caller of the request that the current task serves."""
 _LOCAL: Final = Caller("local", ROLES - {"operator"}, ANY_KIND, machine=False, door="loopback")
-"""Whoever may open a port of this machine: as nobody knows who it is, it does no operator's work."""
+"""Whoever may open a port of this machine. Nobody knows who it is: it does no operator's work."""
 
 
 @dataclass(frozen=True, slots=True)
