@@ -34,15 +34,17 @@ def check_question(
         RefusedError: `unknown-issuer`, `unknown-kind`, `digest-missing`.
     """
     if verdict.word in (Word.UNKNOWN, Word.MISMATCH):
-        _check_issuer(question.expect_issuer, list(issuers))
-        _check_kind(question.expect_kind, kinds)
+        if question.expect_issuer is not None:
+            _check_issuer(question.expect_issuer, list(issuers))
+        if question.expect_kind is not None and kinds:
+            _check_kind(question.expect_kind, kinds)
     if missing := lacked_digests(verdict, question):
         _refuse_missing(missing)
 
 
-def _check_issuer(name: str | None, issuers: list[Issuer]) -> None:
+def _check_issuer(name: str, issuers: list[Issuer]) -> None:
     names = [name for one in issuers for name in (one.institution, one.id, one.origin)]
-    if name is None or name in names:
+    if name in names:
         return
     message = f"no issuer {name!r} is known here: neither an institution, nor a member, nor a log"
     shown = [f"{one.id} ({one.institution})" for one in issuers]
@@ -50,8 +52,8 @@ def _check_issuer(name: str | None, issuers: list[Issuer]) -> None:
     raise RefusedError("unknown-issuer", message, hint=_list(name, shown, near))
 
 
-def _check_kind(name: str | None, kinds: Collection[str]) -> None:
-    if name is not None and kinds and name not in kinds:
+def _check_kind(name: str, kinds: Collection[str]) -> None:
+    if name not in kinds:
         message = f"there is no kind of document {name!r}"
         raise RefusedError("unknown-kind", message, hint=_list(name, sorted(kinds)))
 
