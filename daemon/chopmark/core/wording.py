@@ -199,8 +199,8 @@ def _valid(facts: Facts, _: Question) -> str:
     elif facts.existed_by is not None and facts.existed_by > facts.as_of:
         # So new that its issuer has not been heard of since: times of cosignatures are seconds.
         holds = (
-            "It is not revoked, replaced or expired by all that is known here; what the issuer "
-            f"recorded after {format_time(facts.as_of)} may not be."
+            "By all that is known here it is not revoked, replaced or expired; what the issuer "
+            f"recorded after {format_time(facts.as_of)} may not have come in yet."
         )
     else:
         holds = f"It is not revoked, replaced or expired as of {format_time(facts.as_of)}."

@@ -165,7 +165,9 @@ def test_kinds_are_those_of_all_versions_or_what_members_may_issue() -> None:
     assert membership(first, second).known_kinds == {"diploma", "kyc"}
     free = structs.replace(FIRST, kind=())
     for member in ("sz-1", "hk-1", "mo-1"):
-        free = structs.replace(free, member=with_member(free, member, kinds=("kyc", f"of-{member}")))
+        free = structs.replace(
+            free, member=with_member(free, member, kinds=("kyc", f"of-{member}"))
+        )
     assert membership(free).known_kinds == {"kyc", "of-sz-1", "of-hk-1", "of-mo-1"}
     free = structs.replace(free, member=with_member(free, "hk-1", kinds=("*",)))
     assert membership(free).known_kinds == frozenset()
