@@ -25,7 +25,7 @@ from chopmark.api.certificates import TlsFiles
 from chopmark.api.crowd import Crowd
 from chopmark.api.identity import Callers, Grant, Grants
 from chopmark.api.limits import ApiLimits
-from chopmark.api.refusals import SERVER_LOG, Refusals, quieten
+from chopmark.api.refusals import NAMES, SERVER_LOG, Refusals, quieten
 from chopmark.api.trust import Trust
 from chopmark.client.credentials import Credentials, make_context
 from chopmark.client.gateway import GatewayClient
@@ -145,6 +145,7 @@ async def test_expired_wrong_ca_and_revoked_certificates_hear_why(
         (revoked, "certificate-revoked", "has been revoked", "certificate revoked"),
     ]
     caplog.set_level(logging.WARNING, SERVER_LOG)
+    NAMES.take()
     async with scene.serving():
         for pair, code, words, logged in cases:
             error = await scene.asked(pair)
@@ -154,6 +155,10 @@ async def test_expired_wrong_ca_and_revoked_certificates_hear_why(
             assert f"CN=bank, serial {pair.x509.serial_number:x} at 127.0.0.1" in caplog.text
             assert logged in caplog.text
         assert scene.refusals.counts["bad-certificate"] == 3
+        known = {
+            f"refused CN=bank, serial {one.x509.serial_number:x}" for one in (expired, revoked)
+        }
+        assert set(NAMES.take()) == known, "anybody can write a name into one of another CA"
         assert (await scene.asked(None)).code == "no-client-certificate"
 
 
@@ -214,14 +219,18 @@ def test_stop_makes_nobody_of_who_withholds_a_body(
 
 
 async def test_certificate_that_nobody_has_is_403(scene: Scene) -> None:
+    NAMES.take()
     async with scene.serving():
         error = await scene.asked(scene.issue("stranger"))
+    ((who, counts),) = NAMES.take().items()
+    assert who.startswith("unknown CN=stranger, serial ")
+    assert counts == {"unknown-client": 1}
     assert error.code == "unknown-client"
     assert "CN=stranger" in error.message
     assert "[[api.client]]" in error.hint
 
 
-@pytest.mark.parametrize("query", ["", "?wait=0"])
+@pytest.mark.parametrize("query", ["", "?", "?wait=0"])
 async def test_wrong_role_is_403_on_both_ways(scene: Scene, query: str) -> None:
     async with scene.serving(), scene.http(scene.issue("verifier")) as client:
         refused = await client.post(f"/v1/attestations{query}", json={"digests": {"sha256": SHA}})

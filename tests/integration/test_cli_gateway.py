@@ -1,5 +1,6 @@
 """The `chopmark` command at real gateways: what it prints, writes, and its exit codes."""
 
+import hashlib
 import json
 import subprocess
 from pathlib import Path
@@ -62,6 +63,25 @@ def test_verify_finds_proof_beside_the_file_and_by_digest_without(
     assert shenzhen.cli("verify", str(document)).returncode == 0
     document.with_name("statement.pdf.tlog-proof").unlink()
     assert shenzhen.cli("verify", str(document)).returncode == 0
+
+
+def test_question_put_wrongly_is_no_verdict(
+    hong_kong: Gateway, shenzhen: Gateway, document: Path
+) -> None:
+    index = attest(hong_kong, document)
+    shenzhen.wait_for_head(hong_kong, index + 1)
+    done = shenzhen.cli("verify", str(document), "--expect-issuer", "hk1", check=False)
+    assert done.returncode == 65
+    told = " ".join(done.stderr.split())
+    assert "no issuer 'hk1' is known here" in told
+    assert "did you mean 'hk-1'?" in told
+    assert "proof cannot be read" not in told
+    digest = hashlib.sha256(document.read_bytes()).hexdigest()
+    with shenzhen.client() as client:
+        answer = client.post("/v1/verifications", json={"digests": {"sha256": digest}})
+        line = client.post("/v1/verifications:batch", content=f'{{"sha256":"{digest}"}}\n')
+    assert (answer.status_code, answer.json()["code"]) == (422, "digest-missing")
+    assert line.json()["error"]["code"] == "digest-missing"
 
 
 def test_verify_offline_needs_no_gateway_and_is_valid_as_of(

@@ -183,7 +183,7 @@ def test_maintenance_stops_issuing_and_verifying_goes_on(gateway: Gateway) -> No
     assert actions.count("hsm.maintenance") == 2
 
 
-def test_hsm_is_not_operated_by_tcp(gateway: Gateway) -> None:
+def test_gateway_is_not_operated_by_tcp(gateway: Gateway) -> None:
     gateway.start()
     address = f"127.0.0.1:{gateway.port}"
     bodies = {
@@ -191,10 +191,18 @@ def test_hsm_is_not_operated_by_tcp(gateway: Gateway) -> None:
         "hsm/unlatch": {},
         "hsm/maintenance": {"on": True},
         "keys/retire": {"vkey": "x"},
+        "keys/generate": {"role": "log"},
+        "keys/activate": {"vkey": "x"},
+        "roster/pin": {"note": "", "fingerprint": ""},
+        "evidence/releases": {"release": ""},
     }
     for path, body in bodies.items():
         answer = httpx.post(f"http://{address}/v1/{path}", json=body)
-        assert (path, answer.status_code, answer.json()["code"]) == (path, 403, "unix-only")
+        told = answer.json()
+        assert (path, answer.status_code, told["code"]) == (path, 403, "role-missing")
+        assert "unix socket" in told["hint"]
+    assert httpx.get(f"http://{address}/v1/keys").status_code == 403
+    assert gateway.get("/v1/keys")
 
 
 def test_no_pin_shows_in_anything_that_the_gateway_says_or_writes(

@@ -10,14 +10,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from chopmark.client.async_gateway import AsyncGatewayClient
 from chopmark.client.bulk import FEW
 from chopmark.client.gateway import GatewayClient
-from chopmark.client.messages import Attested, Job
+from chopmark.client.messages import Attested, Job, Query
 from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft
+from chopmark.core.errors import ExistsError, RefusedError
 from chopmark.core.policy import parse_policy
 from chopmark.core.proof import parse_proof, verify_proof
 from rig.gateway import HONG_KONG, Cluster, Gateway
@@ -91,8 +93,55 @@ def test_duplicates_live_over_restarts_and_end_with_a_revocation(gateway: Gatewa
         assert line is not None
         assert (line.index, line.duplicate) == (first.index, True)
         assert client.attest(draft("twice"), until="signed", again=True).index > first.index
-        client.revoke(first.index, 1)
+        client.revoke(first.index, 2)
         assert client.attest(draft("twice"), until="signed").index > first.index
+
+
+@pytest.mark.parametrize("blinded", [False, True])
+def test_what_was_revoked_for_good_is_attested_if_it_is_asked_for_again(
+    gateway: Gateway, *, blinded: bool
+) -> None:
+    with GatewayClient(f"unix:{gateway.socket}") as client:
+        first = client.attest(draft(f"forged {blinded}"), until="signed")
+        client.revoke(first.index, 4)
+        asked = msgspec.structs.replace(draft(f"forged {blinded}"), blinded=blinded)
+        before = size(gateway)
+        with pytest.raises(RefusedError, match=f"entry {first.index} .* fraud") as caught:
+            client.attest(asked, until="signed")
+        assert caught.value.code == "revoked-for-good"
+        (line,) = client.attest_many([draft(f"forged {blinded}")])
+        assert line.error is not None
+        assert line.error.code == "revoked-for-good"
+        assert size(gateway) == before
+        made = client.attest(asked, until="signed", again=True)
+        assert made.index == before
+        assert (
+            client.verify(Query(digests(f"forged {blinded}"), made.proof))["verdict"] == "revoked"
+        )
+
+
+def test_second_revocation_that_would_not_count_makes_no_entry(gateway: Gateway) -> None:
+    with GatewayClient(f"unix:{gateway.socket}") as client:
+        target = client.attest(draft("revoked twice"), until="signed").index
+        first = client.revoke(target, 3)
+        assert "duplicate" not in first
+        before = size(gateway)
+        assert client.revoke(target, 3) == first | {"duplicate": True}
+        with pytest.raises(ExistsError, match="customer's request") as caught:
+            client.revoke(target, 0)
+        assert caught.value.code == "already-revoked"
+        assert size(gateway) == before
+        place = f"{gateway.who.origin}#{target}"
+        assert "is revoked already (" in gateway.cli("revoke", place, "--reason", "customer").stdout
+        done = gateway.cli("revoke", place, "--reason", "replaced", check=False)
+        assert done.returncode == 73
+        assert f"entry {target} is revoked already" in " ".join(done.stderr.split())
+        graver = client.revoke(target, 4)
+        assert graver["index"] == before
+        for reason in (1, 3, 5):
+            with pytest.raises(ExistsError, match="fraud"):
+                client.revoke(target, reason)
+        assert size(gateway) == before + 1
 
 
 def test_job_under_a_name_is_done_once(gateway: Gateway) -> None:

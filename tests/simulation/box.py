@@ -143,7 +143,7 @@ class Life:
         except ChopmarkError as error:
             self._note_refusal(error, items)
             return None
-        if self.dead:
+        if self.dead or recorded.known:  # it was revoked for this reason before
             return None
         box.world.note(b"recorded", box.id, recorded)
         box.oracle.recorded(box.origin, recorded, items)

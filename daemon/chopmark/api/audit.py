@@ -3,6 +3,7 @@
 It says who did what, so the loopback port does not show it, which anybody on the machine may open.
 """
 
+from datetime import date
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -12,6 +13,8 @@ from litestar.params import FromPath
 
 from chopmark.api.identity import require_known
 from chopmark.api.models import AuditQuery, read_query
+from chopmark.api.roles import TAKES_QUERY
+from chopmark.core.errors import MalformedError
 from chopmark.core.text import parse_decimal
 
 _SHOWN: Final = "the audit log is shown"
@@ -74,11 +77,13 @@ class AuditBook(Protocol):
 def make_audit_routes(book: AuditBook) -> list[HTTPRouteHandler]:
     """The routes in front of an audit log."""
 
-    @get("/v1/audit")
+    @get("/v1/audit", opt=TAKES_QUERY)
     async def read_audit(request: Request[Any, Any, Any]) -> AuditOut:
         """Records of a day, or from a number on."""
         require_known(_SHOWN)
         query = read_query(request.scope["query_string"], AuditQuery)
+        if query.day:
+            _check_day(query.day)
         return await book.page(query.day or None, query.after, query.limit)
 
     @get("/v1/audit/proofs/{number:str}", media_type=MediaType.TEXT)
@@ -88,3 +93,15 @@ def make_audit_routes(book: AuditBook) -> list[HTTPRouteHandler]:
         return await book.proof(parse_decimal(number, "the number of a record"))
 
     return [read_audit, read_audit_proof]
+
+
+def _check_day(text: str) -> None:
+    """Refuse what only looks like a date.
+
+    Raises:
+        MalformedError: `malformed-request`.
+    """
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        raise MalformedError("malformed-request", f"`day` is no date: {text}") from None

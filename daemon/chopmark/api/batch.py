@@ -14,13 +14,14 @@ from chopmark.api.limits import ApiLimits
 from chopmark.api.models import BatchQuery, read_query
 from chopmark.api.pipeline import Pipeline
 from chopmark.api.ports import Gateway
+from chopmark.api.roles import TAKES_QUERY
 from chopmark.api.stream import Output
 
 
 def make_batch_route(gateway: Gateway, limits: ApiLimits) -> ASGIRouteHandler:
     """The route for this gateway."""
 
-    @asgi("/v1/attestations:batch", copy_scope=False)
+    @asgi("/v1/attestations:batch", copy_scope=False, opt=TAKES_QUERY)
     async def attest_batch(scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("method") != "POST":
             raise MethodNotAllowedException(headers={"allow": "POST"})

@@ -21,7 +21,7 @@ from chopmark.api.limits import ApiLimits
 from chopmark.api.models import CompactQuery, read_query
 from chopmark.api.pipeline import ROOM, ClientGoneError
 from chopmark.api.ports import Gateway
-from chopmark.api.roles import check_kind
+from chopmark.api.roles import TAKES_QUERY, check_kind
 from chopmark.api.stream import Output
 from chopmark.api.times import Deadline
 from chopmark.core.compact import (
@@ -43,7 +43,7 @@ _Settling = asyncio.Task[Run | ChopmarkError]
 def make_compact_route(gateway: Gateway, limits: ApiLimits) -> ASGIRouteHandler:
     """The route for this gateway."""
 
-    @asgi("/v1/attestations:compact", copy_scope=False)
+    @asgi("/v1/attestations:compact", copy_scope=False, opt=TAKES_QUERY)
     async def attest_compact(scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("method") != "POST":
             raise MethodNotAllowedException(headers={"allow": "POST"})

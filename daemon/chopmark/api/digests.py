@@ -86,7 +86,8 @@ class DigestReader:
         """The header, once it is there.
 
         Raises:
-            MalformedError, RefusedError: what `parse_header` raises, or that it is cut short.
+            MalformedError, RefusedError: what `parse_header` raises, or that it is cut short,
+                or text.
             TryAgainError: `batch-idle`.
         """
         begun = b""
@@ -97,6 +98,7 @@ class DigestReader:
             if not self._size:
                 await self._wait()
             begun += self._take(self._size)
+            _refuse_text(begun)
         content, rest = found
         self._put_back(rest)
         return parse_header(content)
@@ -148,3 +150,11 @@ class DigestReader:
     async def _wait(self) -> None:
         self._changed.clear()
         await self._changed.wait()
+
+
+def _refuse_text(begun: bytes) -> None:
+    """Refuse JSON, whose first bytes would be read as the length of a huge record."""
+    if begun.lstrip()[:1] in (b"{", b"["):
+        message = "the body is JSON, and not in compact form"
+        hint = "JSON goes to /v1/attestations:batch; docs/formats/compact.md has the compact form"
+        raise MalformedError(CODE, message, hint=hint)

@@ -11,13 +11,14 @@ from litestar.params import FromPath
 
 from chopmark.api.found import DocumentsOut
 from chopmark.api.models import DocumentsQuery, read_query
+from chopmark.api.roles import TAKES_QUERY
 from chopmark.api.wiring import GatewayDep
 from chopmark.core.errors import MalformedError
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
-@get("/v1/documents/{algorithm:str}/{digest:str}")
+@get("/v1/documents/{algorithm:str}/{digest:str}", opt=TAKES_QUERY)
 async def read_document(
     request: Request[Any, Any, Any],
     algorithm: FromPath[str],

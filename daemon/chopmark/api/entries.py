@@ -7,6 +7,7 @@ from litestar import Request, get
 
 from chopmark.api.leaves import EntryOut, describe_entry
 from chopmark.api.models import EntriesQuery, read_query
+from chopmark.api.roles import TAKES_QUERY
 from chopmark.api.wiring import GatewayDep
 
 
@@ -21,7 +22,7 @@ class EntriesOut(msgspec.Struct):
     next: int
 
 
-@get("/v1/entries")
+@get("/v1/entries", opt=TAKES_QUERY)
 async def read_entries(request: Request[Any, Any, Any], gateway: GatewayDep) -> EntriesOut:
     """Entries after an index; waits for one if asked to."""
     query = read_query(request.scope["query_string"], EntriesQuery)

@@ -24,6 +24,7 @@ from litestar.types import Receive, Scope, Send
 from chopmark.api.limits import ApiLimits
 from chopmark.api.models import EventsQuery, read_query
 from chopmark.api.pipeline import ClientGoneError
+from chopmark.api.roles import TAKES_QUERY
 from chopmark.api.slots import Slots
 from chopmark.api.stream import Output
 from chopmark.api.times import Deadline
@@ -153,7 +154,7 @@ def make_events_route(events: Events, limits: ApiLimits | None = None) -> ASGIRo
     bounds = limits or ApiLimits()
     slots = Slots(bounds.event_streams, "streams of events", retry_after=5)
 
-    @asgi("/v1/events", copy_scope=False)
+    @asgi("/v1/events", copy_scope=False, opt=TAKES_QUERY)
     async def follow_events(scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("method") != "GET":
             raise MethodNotAllowedException(headers={"allow": "GET"})

@@ -105,7 +105,8 @@ NOBODY: Final = Caller(
 """For whom a task works that serves no connection: it asks for nothing that needs a role."""
 CALLER: Final[ContextVar[Caller]] = ContextVar("caller", default=NOBODY)
 """The caller of the request that the current task serves."""
-_LOCAL: Final = Caller("local", ROLES, ANY_KIND, machine=False, door="loopback")
+_LOCAL: Final = Caller("local", ROLES - {"operator"}, ANY_KIND, machine=False, door="loopback")
+"""Whoever may open a port of this machine. Nobody knows who it is: it does no operator's work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ class Callers:
         if known is None:
             message = f"the certificate of {certificate.subject} is good, but no client here has it"
             hint = f"an operator adds [[api.client]] with subject = {certificate.name!r}"
-            known = _bar("unknown", Barred("unknown-client", message, hint))
+            known = _bar(f"unknown {certificate}", Barred("unknown-client", message, hint))
         return known, certificate
 
     def _meet_user(self, peer: socket.socket) -> Caller:

@@ -7,11 +7,12 @@ from msgspec import UNSET
 
 from chopmark.api.browsed import Browsed, LedgerOut
 from chopmark.api.models import LedgerQuery, read_query
+from chopmark.api.roles import TAKES_QUERY
 from chopmark.api.times import parse_time
 from chopmark.api.wiring import GatewayDep
 
 
-@get("/v1/ledger")
+@get("/v1/ledger", opt=TAKES_QUERY)
 async def read_ledger(request: Request[Any, Any, Any], gateway: GatewayDep) -> LedgerOut:
     """A page of a log."""
     query = read_query(request.scope["query_string"], LedgerQuery)

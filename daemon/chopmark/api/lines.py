@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from chopmark.api.models import Index
 from chopmark.api.times import parse_time
+from chopmark.api.twice import are_once, refuse_twice
 from chopmark.core.canonical import JSON_JCS, MAX_NAMES, PDF_PAGES
 from chopmark.core.catalogue import Terms
 from chopmark.core.draft import Canonical, Draft, Drafts, sort_canonical
@@ -29,7 +30,7 @@ _Digest = Annotated[str, Meta(min_length=64, max_length=64)]
 """The length; `_unhex` sees to the characters, faster than a pattern would."""
 
 
-class Line(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+class Line(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True, gc=False):
     """What a line may hold."""
 
     sha256: _Digest
@@ -97,11 +98,11 @@ def decode_lines(block: bytes, limit: int) -> list[Line | Fault]:
     regular = block[:1] == b"{" and block.count(b"\n{") == len(lines) - 1
     if regular and max(map(len, lines)) <= limit:
         try:
-            decoded: list[Line | Fault] = [*_DECODER.decode_lines(block)]
+            decoded = _DECODER.decode_lines(block)
         except (msgspec.DecodeError, UnicodeDecodeError):
             decoded = []
-        if len(decoded) == len(lines):
-            return decoded
+        if len(decoded) == len(lines) and are_once(block, decoded):
+            return [*decoded]
     return [_decode_line(line, limit) for line in lines]
 
 
@@ -197,9 +198,13 @@ def _decode_line(line: bytes, limit: int) -> Line | Fault:
     if not line.strip():
         return Fault(MALFORMED, "the line is empty")
     try:
-        return _DECODER.decode(line)
+        decoded = _DECODER.decode(line)
+        refuse_twice(line, MALFORMED)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Fault(MALFORMED, str(error))
+    except MalformedError as error:
+        return fault_of(error)
+    return decoded
 
 
 def _unhex(text: str, field: str) -> bytes:

@@ -11,6 +11,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from chopmark.api.limits import DEFAULT_WAIT, MAX_WAIT
 from chopmark.api.ports import Duplicates, Until
+from chopmark.api.twice import refuse_twice
 from chopmark.core.canonical import MAX_NAMES
 from chopmark.core.digest import Digests
 from chopmark.core.entry import KIND, REASONS
@@ -193,14 +194,17 @@ def read_body(body: bytes, kind: type[T]) -> T:
     """Decode a JSON body.
 
     Raises:
-        MalformedError: `malformed-json`, or `malformed-request` naming the field.
+        MalformedError: `malformed-json`, or `malformed-request` naming the field, also if it is
+            given twice.
     """
     try:
-        return msgspec.json.decode(body, type=kind)
+        value = msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         raise MalformedError("malformed-request", reword(error), hint=_SEE) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedError("malformed-json", f"the body is not JSON: {error}") from None
+    refuse_twice(body, "malformed-request")
+    return value
 
 
 def read_query(query: bytes, kind: type[T]) -> T:

@@ -14,6 +14,7 @@ from litestar.types import Receive, Scope, Send
 
 from chopmark.api.headers import takes_gzip
 from chopmark.api.page_files import PageFile
+from chopmark.api.roles import TAKES_QUERY
 
 PREFIX: Final = "/page"
 _POLICY: Final = (
@@ -41,7 +42,7 @@ def make_page_routes(files: Mapping[str, PageFile]) -> list[ASGIRouteHandler]:
         files: by path, as `page_files.load_page` gives them.
     """
 
-    @asgi("/", copy_scope=False)
+    @asgi("/", copy_scope=False, opt=TAKES_QUERY)
     async def index(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
         await _serve(files, "/", scope, send)
 

@@ -243,7 +243,11 @@ class Gateway(Protocol):
     async def revoke(
         self, index: int, reason: int, seconds: float, asking: Asking = PLAINLY
     ) -> Recorded:
-        """Append a revocation of an earlier attestation of our log (`no-such-attestation`)."""
+        """Append a revocation of an earlier attestation of our log (`no-such-attestation`).
+
+        One that says what another one says already is that one; one that would not count beside
+        it is refused (`already-revoked`).
+        """
         ...
 
     async def wait_signed(self, index: int, seconds: float) -> bool:

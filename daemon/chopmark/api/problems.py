@@ -15,6 +15,8 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap, Send
 
+from chopmark.api.identity import CALLER
+from chopmark.api.refusals import NAMES
 from chopmark.core.errors import ChopmarkError, TryAgainError
 
 _log = logging.getLogger(__name__)
@@ -36,6 +38,7 @@ _STATUS: Final = {
     "no-oidc": 409,
     "no-password": 409,
     "oidc-unreachable": 502,
+    "unknown-encoding": 415,
 }
 """Codes with a more telling status than that of their class."""
 _HTTP: Final = {
@@ -83,6 +86,7 @@ def tell(problem: Problem) -> None:
     """Count a problem that goes out; that a thing is not there is no refusal."""
     if problem.status != HTTPStatus.NOT_FOUND:
         REFUSED[problem.code] += 1
+        NAMES.count(CALLER.get().client or "unknown", problem.code)
 
 
 def explain(error: Exception) -> Problem:

@@ -6,11 +6,12 @@ from litestar import MediaType, Request, get
 from litestar.params import FromPath
 
 from chopmark.api.models import ProofQuery, read_query
+from chopmark.api.roles import TAKES_QUERY
 from chopmark.api.wiring import GatewayDep
 from chopmark.core.text import parse_decimal
 
 
-@get("/v1/proofs/{member:str}/{index:str}", media_type=MediaType.TEXT)
+@get("/v1/proofs/{member:str}/{index:str}", opt=TAKES_QUERY, media_type=MediaType.TEXT)
 async def read_proof_of(
     request: Request[Any, Any, Any],
     member: FromPath[str],

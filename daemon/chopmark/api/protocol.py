@@ -32,7 +32,9 @@ from chopmark.api.refusals import Refusals
 from chopmark.api.short import Reply, ShortRoutes, status_line
 from chopmark.api.trust import Trust
 
-_UNUSUAL: Final = frozenset({b"expect", b"transfer-encoding", b"upgrade", b"connection"})
+_UNUSUAL: Final = frozenset(
+    {b"expect", b"transfer-encoding", b"upgrade", b"connection", b"content-encoding"}
+)
 """Headers whose meaning is left to uvicorn, unless they say `keep-alive`."""
 _SMALL: Final = 64 * 1024
 """Bytes of a body on the short way: as many as uvicorn keeps before it stops reading."""

@@ -30,6 +30,33 @@ _MOST: Final = 64
 """Kinds that have a line of their own in a minute: some hold what a stranger has written."""
 _OTHERS: Final = "others"
 """The kind of all beyond."""
+MOST_NAMES: Final = 32
+"""Clients that are named in a minute."""
+
+
+class Names:
+    """Who was refused what since it was last taken: for the audit log, which names them.
+
+    Anybody may be refused as often as he likes: beyond `MOST_NAMES` they are told together.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[str]] = {}
+
+    def count(self, who: str, code: str) -> None:
+        """Count one."""
+        if who not in self._counts and len(self._counts) >= MOST_NAMES:
+            who = _OTHERS
+        self._counts.setdefault(who, Counter())[code] += 1
+
+    def take(self) -> dict[str, Counter[str]]:
+        """What was counted, by name; from now on it is counted anew."""
+        taken, self._counts = self._counts, {}
+        return taken
+
+
+NAMES: Final = Names()
+"""Of this process, as the counts of problems are."""
 
 
 class Refusals:

@@ -15,8 +15,11 @@ from chopmark.api.times import Deadline
 from chopmark.core.wording import format_time
 
 
-class RevocationOut(msgspec.Struct):
-    """A revocation that is recorded; `index` is its own, `revokes` that of the attestation."""
+class RevocationOut(msgspec.Struct, omit_defaults=True):
+    """A revocation that is recorded; `index` is its own, `revokes` that of the attestation.
+
+    `duplicate` says that it was revoked for this reason before.
+    """
 
     id: str
     origin: str
@@ -25,6 +28,7 @@ class RevocationOut(msgspec.Struct):
     reason: int
     made_at: str
     state: str
+    duplicate: bool = False
 
 
 async def revoke(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
@@ -46,5 +50,6 @@ async def revoke(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
         asked.reason,
         format_time(entry.made_at),
         "signed" if signed else "recorded",
+        entry.duplicate,
     )
     return Answer(201 if signed else 202, content)

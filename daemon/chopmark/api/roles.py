@@ -1,6 +1,10 @@
-"""Which role which route asks for: one table, in front of the routes and of the short way.
+"""What is asked of every request, in front of the routes and of the short way.
 
-A route that is missing here is an operator's alone; a test finds it.
+1. A role: one table says which route asks for which. A route that is missing there is an
+   operator's alone; a test finds it.
+2. No query, unless its handler says that it takes one (`TAKES_QUERY`): what nobody reads may be
+   what the caller relies on. The short way looks routes up by the whole URL, so none gets there.
+3. A body as it is: nothing here unpacks one.
 """
 
 from collections.abc import Awaitable, Mapping
@@ -12,9 +16,10 @@ from litestar.handlers import BaseRouteHandler
 
 from chopmark.api.identity import CALLER, ROLES, Barred, Caller, Role
 from chopmark.api.limits import ApiLimits
+from chopmark.api.models import NoQuery, read_query
 from chopmark.api.ports import Gateway
 from chopmark.api.posts import Answer, Handler
-from chopmark.core.errors import ForbiddenError
+from chopmark.core.errors import ForbiddenError, MalformedError
 
 _Roles = frozenset[Role]
 _ISSUER: Final[_Roles] = frozenset({"issuer"})
@@ -104,6 +109,8 @@ METERED: Final = frozenset(
     }
 )
 """Paths of which each request is one document of the client's rate; streams pace themselves."""
+TAKES_QUERY: Final = {"takes_query": True}
+"""What a handler that reads the query of its URL has as `opt`."""
 
 
 def admit(path: str) -> None:
@@ -180,13 +187,29 @@ def admitted(path: str, handle: Handler) -> Handler:
 
 
 def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """The check before every handler of the long way, for Litestar."""
+    """The checks before every handler of the long way, for Litestar.
+
+    Raises:
+        MalformedError: `malformed-request` naming the parameter, `unknown-encoding`.
+        ChopmarkError: what `admit` raises.
+    """
+    scope = connection.scope
     # What is mounted has no template: its path stands in the handler.
-    admit(connection.scope["path_template"] or min(handler.paths))
+    admit(scope["path_template"] or min(handler.paths))
+    if scope["query_string"] and not handler.opt.get("takes_query"):
+        read_query(scope["query_string"], NoQuery)
+    for name, value in scope["headers"]:
+        if name == b"content-encoding" and value.strip().lower() not in (b"", b"identity"):
+            message = "the body has a Content-Encoding, and none is undone here"
+            raise MalformedError("unknown-encoding", message, hint="send it as it is")
 
 
 def _role_missing(caller: Caller, needed: _Roles) -> ForbiddenError:
     words = " or ".join(sorted(needed))
+    if caller.door == "loopback":
+        message = f"nobody knows who asks on the loopback port: this is for the role {words}"
+        hint = "use the unix socket (--gateway unix:PATH), or HTTPS with a certificate"
+        return ForbiddenError("role-missing", message, hint=hint)
     message = f"{caller.client} may not do this: it lacks the role {words}"
     hint = f"an operator gives roles {caller.where}"
     return ForbiddenError("role-missing", message, hint=hint)

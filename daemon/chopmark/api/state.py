@@ -9,6 +9,7 @@ from chopmark.api.limits import ApiLimits
 from chopmark.api.models import PolicyQuery, read_query
 from chopmark.api.ports import Gateway
 from chopmark.api.posts import Answer
+from chopmark.api.roles import TAKES_QUERY
 from chopmark.api.wiring import GatewayDep
 
 _ALIVE: Final = "ok"
@@ -38,7 +39,7 @@ async def read_rates(gateway: GatewayDep) -> dict[str, Any]:
     return gateway.rates()
 
 
-@get("/v1/policy", media_type=MediaType.TEXT)
+@get("/v1/policy", opt=TAKES_QUERY, media_type=MediaType.TEXT)
 async def read_policy(request: Request[Any, Any, Any], gateway: GatewayDep) -> str:
     """The tlog-policy under which proofs of a log are checked; without `id`, of our own."""
     query = read_query(request.scope["query_string"], PolicyQuery)

@@ -25,7 +25,7 @@ from chopmark.api.certificates import (
 )
 from chopmark.api.identity import read_refused
 from chopmark.api.problems import Problem
-from chopmark.api.refusals import SERVER_LOG
+from chopmark.api.refusals import NAMES, SERVER_LOG
 from chopmark.core.errors import ConfigurationError
 from chopmark.core.wording import format_time
 
@@ -223,6 +223,8 @@ class _Handshake(ssl.SSLObject):
         whose = "somebody" if shown is None else str(shown)
         # Anybody can make up others, and come from ever new ports.
         about = f" of {whose}" if error.verify_code in _KNOWN else ""
+        if about:
+            NAMES.count(f"refused {whose}", "bad-certificate")
         kind = f"refused a client certificate{about}: {error.verify_message}"
         extra = {"reason": "bad-certificate", "_kind": kind}
         text = "refused the client certificate of %s at %s: %s"

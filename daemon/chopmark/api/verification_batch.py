@@ -19,12 +19,13 @@ from chopmark.api.answers import render_fault
 from chopmark.api.identity import CALLER
 from chopmark.api.limits import ApiLimits
 from chopmark.api.lines import MALFORMED, Fault, fault_of
-from chopmark.api.models import NoQuery, VerificationIn, VerificationLine, read_query, reword
+from chopmark.api.models import VerificationIn, VerificationLine, reword
 from chopmark.api.pipeline import IDLE, ROOM, ClientGoneError, LineReader
 from chopmark.api.ports import Gateway
 from chopmark.api.slots import Slots
 from chopmark.api.stream import Output
 from chopmark.api.times import Deadline
+from chopmark.api.twice import refuse_twice
 from chopmark.api.verifications import find_verdict
 from chopmark.core.errors import ChopmarkError, MalformedError, TryAgainError
 
@@ -41,7 +42,6 @@ def make_verification_batch_route(gateway: Gateway, limits: ApiLimits) -> ASGIRo
     async def verify_batch(scope: Scope, receive: Receive, send: Send) -> None:
         if scope.get("method") != "POST":
             raise MethodNotAllowedException(headers={"allow": "POST"})
-        read_query(scope["query_string"], NoQuery)
         with slots.taken():
             await _Verifications(gateway, bounds).run(receive, Output(send))
 
@@ -109,11 +109,13 @@ class _Verifications:
         if len(line) > self._limits.line:
             raise MalformedError(MALFORMED, f"the line is longer than {self._limits.line} bytes")
         try:
-            return _DECODER.decode(line)
+            decoded = _DECODER.decode(line)
         except msgspec.ValidationError as error:
             raise MalformedError(MALFORMED, reword(error)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise MalformedError(MALFORMED, f"the line is not JSON: {error}") from None
+        refuse_twice(line, MALFORMED)
+        return decoded
 
     async def _verify(self, asked: VerificationIn) -> dict[str, Any]:
         deadline = Deadline(self._limits.verification_seconds)

@@ -69,11 +69,12 @@ def parse_reference(text: str) -> tuple[str, int]:
     Raises:
         MalformedError: `malformed-reference`.
     """
-    origin, _, index = text.rpartition("#")
+    origin, mark, index = text.rpartition("#")
     try:
-        check_origin(origin)
-        return origin, parse_decimal(index, "the index")
+        check_origin(origin if mark else text)
+        return origin, parse_decimal(index if mark else "", "the index")
     except MalformedError as error:
-        message = f"`reference` is not origin#index: {error.message}"
+        why = error.message if mark else "there is no # in it"
+        message = f"`reference` is not origin#index: {why}"
         hint = 'write it like "bank-hk.example/hk-1#42"'
         raise MalformedError("malformed-reference", message, hint=hint) from None

@@ -65,7 +65,7 @@ def _evidence(found: AttestationReport) -> Iterator[tuple[str, object]]:
     yield "kind", found["kind"]
     yield "made at", _with(found["made_at"], "the issuer's own claim")
     yield "existed by", _with(found["existed_by"], "countersigned by the quorum")
-    yield "as of", _with(found["as_of"], "revocations up to then were checked")
+    yield "as of", _with(found["as_of"], "all revocations up to then are known")
     yield "entry", f"{found['origin']}#{found['index']}"
     yield "valid until", found["valid_until"]
     yield "revoked", _revoked(found)

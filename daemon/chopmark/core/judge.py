@@ -65,6 +65,26 @@ def decide(
     return Verdict(chosen.word, chosen.sentence, shown, question.now, chosen.facts.as_of)
 
 
+def lacked_digests(verdict: Verdict, question: Question) -> tuple[str, ...]:
+    """The digests without which the answer may be worse than it has to be, by name.
+
+    What decides names them, nothing that was given differs from it, and it counts as a mismatch
+    for want of them alone. A good answer, and that a document was revoked for error, fraud or key
+    compromise, hold without them.
+    """
+    judged = verdict.judgements
+    holds = verdict.word in (Word.VALID, Word.AMBIGUOUS)
+    if holds or (verdict.word == Word.REVOKED and any(_is_grave(one.facts) for one in judged)):
+        return ()
+    missing = any(
+        one.word == Word.MISMATCH
+        and one.facts.match == Match.MISSING
+        and _is_expected(one.facts, question)
+        for one in _candidates(judged)
+    )
+    return ("sm3",) if missing else ()
+
+
 def with_pruned(verdict: Verdict, pruned: Iterable[Pruned], question: Question) -> Verdict:
     """The verdict, with what may be of the document too, and cannot be told any more here.
 

@@ -19,9 +19,12 @@ def parse_decimal(text: str, what: str) -> int:
     Raises:
         MalformedError: `malformed-number`.
     """
-    canonical = text.isascii() and text.isdigit() and len(text) <= 19
-    if not canonical or (text[0] == "0" and text != "0") or int(text) > MAX_INT:
+    digits = text.isascii() and text.isdigit()
+    if not digits or (text[0] == "0" and text != "0"):
         raise MalformedError("malformed-number", f"{what} is not a decimal number: {text[:32]!r}")
+    if len(text) > 19 or int(text) > MAX_INT:
+        message = f"{what} is too large: {text[:32]} (at most {MAX_INT})"
+        raise MalformedError("malformed-number", message)
     return int(text)
 
 

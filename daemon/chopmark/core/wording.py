@@ -66,6 +66,26 @@ def explain_unknown(question: Question, as_of: int | None, blinded: Collection[s
     )
 
 
+def explain_no_entry(origin: str, index: int, size: int | None, known: Sequence[str]) -> str:
+    """The sentence where a reference leads nowhere.
+
+    Args:
+        origin: of the log that it names.
+        index: of the entry that it names.
+        size: signed entries of that log that are held here; None if it is not known.
+        known: origins of the logs that are.
+    """
+    if size is None:
+        return (
+            f"No ledger {origin} is known here, and so no entry {index} of it: check the "
+            f"reference. Known here: {', '.join(known)}."
+        )
+    return (
+        f"The ledger {origin} has no entry {index} that is known here: its size is {size}, counted "
+        "from 0. Check the reference, or ask again later if it is brand-new."
+    )
+
+
 def explain_pruned(pruned: Sequence[Pruned]) -> str:
     """What is added where attestations may be of the document whose bodies were removed."""
     places = ", ".join(f"{one.issuer.origin}#{one.index}" for one in pruned)
@@ -175,8 +195,17 @@ def _valid_as_of(facts: Facts, _: Question) -> str:
 
 
 def _valid(facts: Facts, _: Question) -> str:
-    when = f" as of {format_time(facts.as_of)}" if facts.as_of is not None else ""
-    return f"{_attested(facts)} It is not revoked, replaced or expired{when}.{_quorum(facts)}"
+    if facts.as_of is None:
+        holds = "It is not revoked, replaced or expired."
+    elif facts.existed_by is not None and facts.existed_by > facts.as_of:
+        # So new that its issuer has not been heard of since: times of cosignatures are seconds.
+        holds = (
+            "By all that is known here it is not revoked, replaced or expired; what the issuer "
+            f"recorded after {format_time(facts.as_of)} may not have come in yet."
+        )
+    else:
+        holds = f"It is not revoked, replaced or expired as of {format_time(facts.as_of)}."
+    return f"{_attested(facts)} {holds}{_quorum(facts)}"
 
 
 def _attested(facts: Facts) -> str:

@@ -13,8 +13,8 @@ attestations of the digest. About the end of validity and supersession:
 from typing import Final
 
 from chopmark.core.draft import Draft, Earlier
-from chopmark.core.entry import Attestation, parse_entry
-from chopmark.core.errors import ChopmarkError
+from chopmark.core.entry import REASONS, Attestation, parse_entry
+from chopmark.core.errors import ChopmarkError, RefusedError
 from chopmark.core.idempotency import Key, key_reused
 from chopmark.ledger.clients import client_at
 from chopmark.ledger.idempotency import Record, find_record
@@ -23,6 +23,8 @@ from chopmark.ledger.reader import Reader
 
 LOOKED: Final = 8
 """Attestations of one digest that are looked at: some 0.3 ms."""
+_GRAVES: Final = 16
+"""Gravely revoked ones that are; the digests of all of them begin alike."""
 
 
 class Duplicates:
@@ -53,6 +55,10 @@ class Duplicates:
                 return Earlier(place, entry.made_at, entry.valid_until)
         return None
 
+    def check_grave(self, draft: Draft, size: int) -> None:
+        """See `check_grave`."""
+        check_grave(self._reader, draft, size)
+
     def read(self, record: Record) -> Earlier:
         """The entry that an idempotency key names."""
         return read_entry(self._reader, record)
@@ -61,6 +67,36 @@ class Duplicates:
         if entry.valid_until is not None and entry.valid_until <= now:
             return False
         return self._reader.references(place, size) == (None, -1)
+
+
+def check_grave(reader: Reader, draft: Draft, size: int) -> None:
+    """Refuse to attest what every receiver would be told is revoked.
+
+    That an attestation of these digests was revoked for error, fraud or key compromise speaks
+    against all others of this institution (docs/verdicts.md), whatever their kind.
+
+    Args:
+        reader: of our log.
+        draft: what is asked for, with its bare digests.
+        size: entries to look at: [0, size).
+
+    Raises:
+        RefusedError: `revoked-for-good`.
+    """
+    for place in reader.graves(draft.sha256, size, _GRAVES):
+        entry = _attestation(reader, place)
+        if entry is None or entry.blinded or entry.sha256 != draft.sha256:
+            continue
+        if None not in (entry.sm3, draft.sm3) and entry.sm3 != draft.sm3:
+            continue
+        revoked, _ = reader.references(place, size)
+        why = "for good" if revoked is None else f"as {REASONS[revoked[1]]}"
+        message = (
+            f"entry {place} attests this very document and was revoked {why}: that speaks against "
+            "every attestation of it by this institution, and a new one would be shown as revoked"
+        )
+        hint = "hand out a corrected document; or ask for `again` if it is meant all the same"
+        raise RefusedError("revoked-for-good", message, hint=hint)
 
 
 def find_named(reader: Reader, key: Key, size: int, now: int) -> Earlier | None:

@@ -1,4 +1,4 @@
-"""What of a run needs no new entry: its idempotency key names one, or it is a duplicate.
+"""What of a run gets no new entry: what a key names, duplicates, and what was revoked for good.
 
 It is looked for on the writer's thread, just before the entries are written: what was recorded
 before, be it in the same transaction, is known then, and of two equal requests at once the second
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from chopmark.core.columns import Columns
 from chopmark.core.draft import Asking, Draft, Drafts, Earlier
-from chopmark.core.errors import ChopmarkError, TryAgainError
+from chopmark.core.errors import ChopmarkError, RefusedError, TryAgainError
 from chopmark.core.idempotency import Key, key_reused
 from chopmark.ledger import idempotency
 from chopmark.ledger.duplicates import Duplicates, is_same
@@ -59,6 +59,10 @@ class Fresh:
             found = self._by_key(key) if key is not None else None
             if found is not None:
                 known[place] = found
+                continue
+            refused = self._grave(draft, asking)
+            if refused is not None:
+                known[place] = refused  # and its key stands for nothing
                 continue
             earlier = self._duplicate(draft, asking)
             if earlier is not None:
@@ -109,6 +113,16 @@ class Fresh:
             return None
         same = record.fingerprint == key.fingerprint
         return self.duplicates.read(record) if same else key_reused()
+
+    def _grave(self, draft: Draft | None, asking: Asking) -> ChopmarkError | None:
+        """Why a draft is not attested any more, if so; of blinded ones nothing can be said here."""
+        if draft is None or asking.again or draft.blinded:
+            return None
+        try:
+            self.duplicates.check_grave(draft, self.store.size)
+        except RefusedError as error:
+            return error
+        return None
 
     def _duplicate(self, draft: Draft | None, asking: Asking) -> Earlier | None:
         if draft is None or asking.again or not asking.client or draft.blinded:

@@ -81,6 +81,7 @@ class Auditing:
     Attributes:
         fingerprint: SHA-256 of the configuration file, in hexadecimal.
         refused: gives the refusals by cause since the process began.
+        named: takes those of whom it is known who was refused, by name, since it was last asked.
     """
 
     log: Log
@@ -89,6 +90,7 @@ class Auditing:
     random: Callable[[int], bytes]
     fingerprint: str = ""
     refused: Callable[[], Counter[str]] = Counter
+    named: Callable[[], Mapping[str, Counter[str]]] = dict
     _watches: dict[str, _Watch] = field(default_factory=dict)
     _pending: list[Record] = field(default_factory=list)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
@@ -144,6 +146,7 @@ class Auditing:
     async def run(self) -> None:
         """Keep the log for ever; any error that ends it must end the process."""
         self._running, self._told = True, Counter(self.refused())
+        self.named()  # nor what was before is told
         try:
             await self._note_start()
             async with asyncio.TaskGroup() as tasks:
@@ -253,8 +256,11 @@ class Auditing:
 
     def _tell_counts(self) -> None:
         """Once a minute: what was refused, and what was too much to be recorded one by one."""
+        named = self.named()
+        for actor, counts in named.items():
+            self._add("requests.refused", actor, "done", _bounded(counts))
         now = Counter(self.refused())
-        refused, beyond = now - self._told, self._beyond
+        refused, beyond = now - self._told - sum(named.values(), Counter()), self._beyond
         self._told, self._alike, self._beyond = now, Counter(), Counter()
         for action, counts in (("requests.refused", refused), ("audit.beyond", beyond)):
             if counts:

@@ -15,15 +15,21 @@ from chopmark.api.roles import check_kind, check_salt
 from chopmark.core.catalogue import Catalogue, Terms
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.draft import PLAINLY, Asking, Draft, Drafts, Earlier, Recorded
-from chopmark.core.entry import REASONS, Attestation, parse_entry
-from chopmark.core.errors import ChopmarkError, MissingError, RefusedError, TryAgainError
+from chopmark.core.entry import GRAVE_REASONS, REASONS, Attestation, parse_entry
+from chopmark.core.errors import (
+    ChopmarkError,
+    ExistsError,
+    MissingError,
+    RefusedError,
+    TryAgainError,
+)
 from chopmark.core.idempotency import Key
 from chopmark.core.member import Member
 from chopmark.core.ports import AuditSink, Clock, NoAudit
 from chopmark.core.proof import Proof
 from chopmark.core.verdict import Verdict
 from chopmark.ledger.clients import client_name_at
-from chopmark.ledger.duplicates import find_named
+from chopmark.ledger.duplicates import check_grave, find_named
 from chopmark.ledger.log import Log
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.requests import Claim, scope
@@ -150,10 +156,18 @@ class GatewayService:
         alike = asking.again or all(draft.blinded for draft in drafts)
         if len(drafts) > 1 and (asking.keys or not alike):
             return await self._record_each(drafts, seconds, asking)
+        if not asking.again:
+            await self._check_graves(drafts)
         hidden = await self._hide(drafts, 0, seconds)
         return await self._sequencer.record(
             hidden.drafts, seconds, sealed=hidden.sealed, asking=asking
         )
+
+    async def _check_graves(self, drafts: Sequence[Draft | Drafts]) -> None:
+        """Before they are blinded, what the sequencer does with bare digests: of single ones."""
+        if len(drafts) == 1 and isinstance(draft := drafts[0], Draft):
+            log = self._log(self._own.id)
+            await log.read(lambda reader, state: check_grave(reader, draft, state.size))
 
     async def _record_each(
         self, drafts: Sequence[Draft | Drafts], seconds: float, asking: Asking
@@ -204,6 +218,7 @@ class GatewayService:
 
         Raises:
             RefusedError: `no-such-attestation`, `no-such-reason`; and what `record` raises.
+            ExistsError: `already-revoked`.
         """
         work = self._revoke(index, reason, seconds, asking)
         return await noted(self.audit, "revocation", work, index=index, reason=reason)
@@ -216,7 +231,26 @@ class GatewayService:
         if not is_revocable(entry):
             raise _no_attestation(index)
         _check_kind_of(entry)
+        earlier = await self._revoked_before(index, reason)
+        if earlier is not None:
+            return Recorded(0, 0, 0, {0: earlier})
         return await self._sequencer.record([(index, reason)], seconds, asking=asking)
+
+    async def _revoked_before(self, index: int, reason: int) -> Earlier | None:
+        """The revocation that says this already; None if another one makes a difference.
+
+        Raises:
+            ExistsError: `already-revoked`: it would not count (docs/verdicts.md).
+        """
+        log = self._log(self._own.id)
+        revoked, _ = await log.read(lambda reader, state: reader.references(index, state.size))
+        if revoked is None or (reason in GRAVE_REASONS and revoked[1] not in GRAVE_REASONS):
+            return None
+        if revoked[1] == reason:
+            return Earlier(revoked[0], revoked[2])
+        message = f"entry {index} is revoked already, by entry {revoked[0]} ({REASONS[revoked[1]]})"
+        hint = "that is what counts: only error, fraud or key compromise outweigh a milder reason"
+        raise ExistsError("already-revoked", message, hint=hint)
 
     async def wait_signed(self, index: int, seconds: float) -> bool:
         """Wait until a signed head covers an index."""

@@ -62,6 +62,17 @@ class Membership:
         kinds = () if self.signed is None else self.signed.roster.kind
         return frozenset(kind.name for kind in kinds if kind.blinded)
 
+    @property
+    def known_kinds(self) -> frozenset[str]:
+        """Kinds that some version of the catalogue has, or that members may issue without one.
+
+        Empty if some member may issue whatever it likes.
+        """
+        named = {kind.name for one in self.chain for kind in one.roster.kind}
+        if not named:
+            named = {kind for one in (self.own, *self.peers) for kind in one.kinds}
+        return frozenset() if "*" in named else frozenset(named)
+
     def entitlement(self, member: Member) -> Entitlement:
         """What a member may issue, and might by older versions."""
         if self.signed is None or find_own(self.signed.roster, member) is None:

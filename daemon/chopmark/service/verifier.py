@@ -36,6 +36,7 @@ from chopmark.core.verdict import (
     Verdict,
     Word,
 )
+from chopmark.core.wording import explain_no_entry
 from chopmark.ledger.chains import read_chain
 from chopmark.ledger.forks import Stop, good_size, vouched_size
 from chopmark.ledger.gather import Gather
@@ -44,6 +45,7 @@ from chopmark.ledger.pruning import PrunedError
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.store import LogState
 from chopmark.ledger.worker import Worker
+from chopmark.service.askings import check_question
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ class Verifier:
         policies: Mapping[str, Generated] | None = None,
         past: Callable[[Member], Iterable[Generated]] = lambda _: (),
         blinded: Collection[str] = (),
+        kinds: Collection[str] = (),
     ) -> None:
         self._shelves: Mapping[str, Shelf] = {shelf.member.origin: shelf for shelf in shelves}
         self._searches = Gather(reading, self._search_all, "verifications")
@@ -115,6 +118,7 @@ class Verifier:
         self._policies = policies or {}
         self._past = past
         self._blinded = blinded
+        self._kinds = kinds
         self._cosigners = lru_cache(maxsize=64)(_read_cosigners)
         self.on_pruned: Callable[[str, int], None] = lambda _origin, _index: None
         self.counts: Counter[Word] = Counter()
@@ -136,6 +140,7 @@ class Verifier:
 
         Raises:
             MalformedError: if the proof cannot be read at all.
+            RefusedError: what `check_question` raises.
         """
         proof = parse_proof(asked.proof) if asked.proof is not None else None
         facts, as_of, pruned = await self._searches.ask((asked, proof))
@@ -146,13 +151,27 @@ class Verifier:
         _check_here(pruned)
         verdict = decide(facts, asked.question, as_of, self._blinded)
         verdict = with_pruned(verdict, pruned, asked.question)
+        issuers = (shelf.issuer for shelf in self._shelves.values())
+        check_question(verdict, asked.question, issuers, self._kinds)
         self.counts[verdict.word] += 1
-        return self._warn_unknown(verdict, asked.question)
+        if verdict.word is not Word.UNKNOWN:
+            return verdict
+        return self._warn_unknown(self._explain_reference(verdict, asked), asked.question)
+
+    def _explain_reference(self, verdict: Verdict, asked: Asked) -> Verdict:
+        """Of an unknown document: that there is no such entry, if one was pointed at."""
+        if asked.reference is None:
+            return verdict
+        origin, index = asked.reference
+        shelf = self._shelves.get(origin)
+        size = None if shelf is None else shelf.log.signed_size
+        sentence = explain_no_entry(origin, index, size, sorted(self._shelves))
+        if asked.digests is not None:
+            sentence = f"{sentence} {verdict.sentence}"
+        return replace(verdict, sentence=sentence)
 
     def _warn_unknown(self, verdict: Verdict, question: Question) -> Verdict:
         """Nothing may be known here because it was in a history that officers have not kept."""
-        if verdict.word is not Word.UNKNOWN:
-            return verdict
         told = [
             f" Warning about {shelf.member.origin}: {warning}."
             for shelf in self._asked_of(question)

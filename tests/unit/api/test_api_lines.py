@@ -1,8 +1,18 @@
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark.api.lines import Asked, cut_lines, decode_lines, make_draft, read_alike
+from chopmark.api.lines import (
+    Asked,
+    Fault,
+    Line,
+    cut_lines,
+    decode_lines,
+    make_draft,
+    read_alike,
+)
 from chopmark.core.catalogue import Terms
 from chopmark.core.draft import Draft, Drafts
 from chopmark.core.errors import RefusedError
@@ -98,12 +108,41 @@ def test_refused_kind_is_told_line_by_line() -> None:
     assert read_alike(block("", ""), LIMIT, refuse) is None
 
 
-def test_digest_named_twice_counts_as_it_does_in_a_single_line() -> None:
-    """The last one counts in JSON as we read it."""
-    both = b'{"sha256":"%s","sha256":"%s"}\n'
-    lines = b"".join(both % (b"00" * 32, digest(n).hex().encode()) for n in range(3))
-    read = read_alike(lines, LIMIT, allow)
-    assert read == Drafts(b"".join(map(digest, range(3))), "document")
+TWICE = [
+    b'{"sha256":"%s","sha256":"%s"}' % (b"00" * 32, b"11" * 32),
+    b'{"sha256":"%s","kind":"a","kind":"b"}' % (b"00" * 32),
+    b'{"kind":"a","sha256":"%s","kind":"document"}' % (b"00" * 32),
+    b'{"sha256":"%s","blinded":true,"blinded":false}' % (b"00" * 32),
+    b'{"sha256":"%s","supersedes":1,"supersedes":1}' % (b"00" * 32),
+    b'{"sha256":"%s", "kind" : "a" , "\\u006bind": "b"}' % (b"00" * 32),
+    b'{"sha256":"%s","key":"\\u0022\\u0022\\u0022","kind":"a","kind":"b"}' % (b"00" * 32),
+]
+"""Lines that name a field twice."""
+ONCE = [
+    b'{"sha256":"%s"}' % (b"00" * 32),
+    b'{"sha256":"%s","kind":"document","blinded":false,"sm3":null}' % (b"00" * 32),
+    b'{ "sha256" : "%s" , "kind" : "kind", "key": "key" }' % (b"00" * 32),
+    b'{"sha256":"%s","kind":"a","key":"\\"kind\\":\\"b\\",\\u00e9"}' % (b"00" * 32),
+]
+"""Lines that do not."""
+
+
+@pytest.mark.parametrize("line", TWICE)
+def test_field_given_twice_is_refused_in_its_line_only(line: bytes) -> None:
+    assert read_alike((line + b"\n") * 3, LIMIT, allow) is None
+    lines = [ONCE[1], line, ONCE[2], line]
+    decoded = decode_lines(b"\n".join(lines) + b"\n", LIMIT)
+    assert [type(one) for one in decoded] == [Line, Fault, Line, Fault]
+    fault = decoded[1]
+    assert isinstance(fault, Fault)
+    assert fault.code == "malformed-line"
+    assert re.search(r"`(sha256|kind|blinded|supersedes)` is given twice", fault.message)
+
+
+@given(st.lists(st.sampled_from([*TWICE, *ONCE]), min_size=1, max_size=6))
+def test_field_given_twice_is_found_among_whatever_lines(lines: list[bytes]) -> None:
+    decoded = decode_lines(b"".join(line + b"\n" for line in lines), LIMIT)
+    assert [isinstance(one, Fault) for one in decoded] == [line in TWICE for line in lines]
 
 
 @given(mutated(block("", "", "")))

@@ -149,3 +149,19 @@ def test_each_field_of_a_request_is_explained() -> None:
 def test_answers_may_grow_and_requests_may_not() -> None:
     assert "additionalProperties" not in SCHEMAS["StatusOut"]
     assert SCHEMAS["AttestationIn"]["additionalProperties"] is False
+
+
+def test_each_route_says_which_roles_it_asks_for() -> None:
+    (name,) = DOCUMENT["components"]["securitySchemes"]
+    assert DOCUMENT["components"]["securitySchemes"][name]["type"] == "mutualTLS"
+    paths = DOCUMENT["paths"]
+    assert paths["/v1/attestations"]["post"]["security"] == [{name: ["issuer"]}]
+    assert paths["/v1/evidence"]["get"]["security"] == [{name: ["auditor"]}, {name: ["operator"]}]
+    assert paths["/log/{id}/checkpoint"]["get"]["security"] == [
+        {name: ["auditor"]},
+        {name: ["verifier"]},
+    ]
+    assert paths["/v1/proofs/{id}/{index}"]["get"]["security"] == [{name: []}]
+    for methods in paths.values():
+        for operation in methods.values():
+            assert operation["security"]

@@ -61,6 +61,18 @@ def changed(*words: Word) -> Facts:
     return made
 
 
+def test_document_that_is_newer_than_the_issuers_last_word_is_told_without_contradiction() -> None:
+    """Times of cosignatures are whole seconds: a quorum may have come after the as-of time."""
+    newer = replace(GOOD, existed_by=NOW + 1000)
+    sentence = judge(newer, ASK).sentence
+    assert f"existed by {format_time(NOW + 1000)}" in sentence
+    assert f" as of {format_time(NOW)}" not in sentence
+    assert f"after {format_time(NOW)} may not have come in yet." in sentence
+    for existed_by in (NOW, NOW - 1):
+        sentence = judge(replace(GOOD, existed_by=existed_by), ASK).sentence
+        assert f"expired as of {format_time(NOW)}." in sentence
+
+
 def word_of(*found: Facts, question: Question = ASK) -> Word:
     return decide(found, question, NOW - DAY).word
 

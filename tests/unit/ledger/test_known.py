@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from chopmark.core.draft import Asking, Draft, Drafts, Earlier, Recorded
+from chopmark.core.entry import REASONS
 from chopmark.core.errors import RefusedError, TryAgainError
 from chopmark.core.idempotency import KEPT, Key, make_key
 from chopmark.ledger import idempotency
@@ -38,8 +39,8 @@ class Desk:
         asking = Asking(client, again, made)
         return await self.sequencer.record(drafts, LONG, asking=asking)
 
-    async def revoke(self, index: int) -> Recorded:
-        return await self.sequencer.record([(index, 0)], LONG)
+    async def revoke(self, index: int, reason: int = 0) -> Recorded:
+        return await self.sequencer.record([(index, reason)], LONG)
 
     async def find(self, named: Key) -> Earlier | None:
         now = self.clock.now_ms()
@@ -248,6 +249,56 @@ async def test_revoked_superseded_and_expired_attestations_stand_for_nothing(
         assert (await desk.attest(draft(2))).last == 5
         clock.now = NOW + 5
         assert (await desk.attest(draft(3, valid_until=NOW + 99))).known == {}
+
+
+GRAVE = (1, 4, 5)
+
+
+@pytest.mark.parametrize("reason", range(6))
+async def test_what_was_revoked_for_good_is_not_attested_again(desk: Desk, reason: int) -> None:
+    await desk.attest(draft(1, sm3=digest(7)))
+    await desk.revoke(0, reason)
+    others = [
+        draft(1, sm3=digest(7)),
+        draft(1),
+        draft(1, "diploma", sm3=digest(7)),
+        draft(1, sm3=digest(7), supersedes=0),
+    ]
+    for other in others:
+        made = await desk.attest(draft(2), other, client="uid 2", again=False)
+        known = [one for one in made.known.values() if isinstance(one, RefusedError)]
+        assert bool(known) is (reason in GRAVE), other
+        for error in known:
+            assert (error.code, error.status) == ("revoked-for-good", 422)
+            assert REASONS[reason] in error.message
+            assert "again" in error.hint
+    size = desk.log.state.size
+    assert (await desk.attest(others[0], again=True)).start == size
+
+
+async def test_fraud_counts_before_another_attestation_of_the_document(desk: Desk) -> None:
+    await desk.attest(draft(1), client="uid 2")
+    await desk.attest(draft(1))
+    await desk.revoke(0, 4)
+    assert isinstance((await desk.attest(draft(1))).known[0], RefusedError)
+
+
+async def test_key_of_what_was_refused_stands_for_nothing(desk: Desk) -> None:
+    await desk.attest(draft(1))
+    await desk.revoke(0, 4)
+    assert isinstance((await desk.attest(draft(1), k0="a")).known[0], RefusedError)
+    assert await desk.kept() == 0
+    assert await desk.find(key("a")) is None
+    assert (await desk.attest(draft(1), again=True, k0="a")).start == 2
+
+
+async def test_other_document_than_the_fraudulent_one_is_attested(desk: Desk) -> None:
+    await desk.attest(draft(1, sm3=digest(7)), draft(3, blinded=True))
+    await desk.revoke(0, 4)
+    await desk.revoke(1, 4)
+    alike = Draft(digest(1)[:8] + bytes(24), KIND)
+    for other in (draft(1, sm3=digest(8)), draft(2), alike, draft(3)):
+        assert (await desk.attest(other)).known == {}, other
 
 
 async def test_validity_by_the_catalogue_is_any_validity(desk: Desk) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from chopmark.api.identity import CALLER, Caller
+from chopmark.api.refusals import MOST_NAMES, Names
 from chopmark.core.audit import Day, Record, parse_record
 from chopmark.core.entry import Commitment, parse_entry
 from chopmark.core.errors import InternalError, RefusedError, TryAgainError
@@ -274,6 +275,35 @@ async def test_refusals_are_told_by_cause_and_counted_from_the_last_time(desk: D
     assert (first.action, first.about) == ("requests.refused", {"overloaded": 3, "foreign-host": 1})
     assert len(second.about) == MAX_TOLD + 1
     assert second.about["other"] == 85 + 84
+
+
+async def test_refusals_are_told_of_each_client_and_once_only(desk: Desk) -> None:
+    names = Names()
+    desk.audit.named = names.take
+    desk.refused.update({"role-missing": 3, "no-handshake": 2})
+    for client in ("cert branch", "cert branch", "uid 7"):
+        names.count(client, "role-missing")
+    desk.audit._tell_counts()
+    desk.audit._tell_counts()
+    await desk.audit.write()
+    told = [(one.action, one.actor, one.about) for one in await desk.records()]
+    assert told == [
+        ("requests.refused", "cert branch", {"role-missing": 2}),
+        ("requests.refused", "uid 7", {"role-missing": 1}),
+        ("requests.refused", "gateway", {"no-handshake": 2}),
+    ]
+
+
+async def test_names_of_refused_clients_are_bounded(desk: Desk) -> None:
+    names = Names()
+    desk.audit.named = names.take
+    for number in range(3 * MOST_NAMES):
+        names.count(f"unknown CN={number}", "unknown-client")
+    desk.audit._tell_counts()
+    await desk.audit.write()
+    records = await desk.records()
+    assert len(records) == MOST_NAMES + 1
+    assert (records[-1].actor, records[-1].about) == ("others", {"unknown-client": 2 * MOST_NAMES})
 
 
 async def test_watched_state_is_noted_when_it_changes(

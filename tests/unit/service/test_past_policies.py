@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from chopmark.api.ports import Asked
 from chopmark.core.digest import Digests
 from chopmark.core.merkle import inclusion_proof
 from chopmark.core.proof import Extra, Proof
 from chopmark.core.quorum import generate
-from chopmark.core.roster import ListedKey, Roster
+from chopmark.core.roster import CatalogueKind, ListedKey, Roster
 from chopmark.core.verdict import Question, Source, Word
 from chopmark.ledger.log import Log
 from chopmark.service.membership import Membership
@@ -156,3 +157,17 @@ async def test_version_that_demands_nobody_completes_nothing(log: Log) -> None:
     members = replace(members, chain=chain, times=(CHANGED - 5000, CHANGED))
     assert await ask(log, members, {}) is Word.UNWITNESSED
     assert await ask(log, members, BOTH) is Word.VALID_AS_OF
+
+
+def test_kinds_are_those_of_all_versions_or_what_members_may_issue() -> None:
+    first = structs.replace(FIRST, kind=(CatalogueKind(name="diploma"), CatalogueKind(name="kyc")))
+    second = following(first, kind=(CatalogueKind(name="kyc"),))
+    assert membership(first, second).known_kinds == {"diploma", "kyc"}
+    free = structs.replace(FIRST, kind=())
+    for member in ("sz-1", "hk-1", "mo-1"):
+        free = structs.replace(
+            free, member=with_member(free, member, kinds=("kyc", f"of-{member}"))
+        )
+    assert membership(free).known_kinds == {"kyc", "of-sz-1", "of-hk-1", "of-mo-1"}
+    free = structs.replace(free, member=with_member(free, "hk-1", kinds=("*",)))
+    assert membership(free).known_kinds == frozenset()

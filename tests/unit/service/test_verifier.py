@@ -1,7 +1,7 @@
 """Verification over real log files: our own log and two replicas, signed by keys in software."""
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from chopmark.core.columns import frame_entries
 from chopmark.core.digest import Digests
 from chopmark.core.entitlement import Entitlement, Term
 from chopmark.core.entry import SHA256, Attestation, Revocation, encode_entry
-from chopmark.core.errors import MalformedError, MissingError, TryAgainError
+from chopmark.core.errors import MalformedError, MissingError, RefusedError, TryAgainError
 from chopmark.core.proof import Extra, parse_proof
 from chopmark.core.roster import CatalogueKind
 from chopmark.core.verdict import Link, Question, Source, Standing, Verdict, Word
@@ -98,6 +98,7 @@ class Library:
     stack: AsyncExitStack
     books: dict[str, Book] = field(default_factory=dict)
     blinded: frozenset[str] = frozenset()
+    kinds: frozenset[str] = frozenset()
     max_age: Callable[[str], int] = lambda kind: 3600 if kind == "short-lived" else 86_400
 
     async def open(self, name: str, seed: int) -> Book:
@@ -125,7 +126,8 @@ class Library:
         digests = Digests(sha(name), sm3) if name is not None else None
         asked = Asked(digests, proof, reference, Question(NOW, **question))  # type: ignore[arg-type]
         shelves = [book.shelf for book in self.books.values()]
-        verifier = Verifier(shelves, self.reading, self.max_age, blinded=self.blinded)
+        of = {"blinded": self.blinded, "kinds": self.kinds}
+        verifier = Verifier(shelves, self.reading, self.max_age, **of)
         return await verifier.verify(asked)
 
 
@@ -269,7 +271,88 @@ async def test_digest_that_differs_in_sm3_is_a_mismatch(library: Library, sz: Bo
     await sz.add(attest("a", sm3=b"\1" * 32))
     assert (await library.ask("a", sm3=b"\1" * 32)).word == Word.VALID
     assert (await library.ask("a", sm3=b"\2" * 32)).word == Word.MISMATCH
-    assert (await library.ask("a")).word == Word.MISMATCH
+
+
+async def refusal(asking: Awaitable[Verdict]) -> RefusedError:
+    with pytest.raises(RefusedError) as caught:
+        await asking
+    return caught.value
+
+
+@pytest.mark.parametrize("expected", [{}, {"expect_issuer": "sz-1"}, {"reference": 0}])
+async def test_unaltered_document_of_which_sm3_was_not_given_is_no_mismatch(
+    library: Library, sz: Book, expected: dict[str, object]
+) -> None:
+    await sz.add(attest("a", sm3=b"\1" * 32))
+    if expected.pop("reference", None) is not None:
+        expected["reference"] = (sz.key.name, 0)
+    error = await refusal(library.ask("a", **expected))  # type: ignore[arg-type]
+    assert (error.code, error.status) == ("digest-missing", 422)
+    assert "sm3" in error.message
+    assert "openssl dgst -sm3" in error.hint
+
+
+async def test_document_that_sm3_alone_could_save_is_not_called_expired(
+    library: Library, sz: Book
+) -> None:
+    await sz.add(attest("a", sm3=b"\1" * 32), attest("a", valid_until=NOW - 1))
+    assert (await refusal(library.ask("a"))).code == "digest-missing"
+    assert (await library.ask("a", sm3=b"\1" * 32)).word == Word.VALID
+
+
+async def test_good_answer_and_fraud_need_no_sm3(library: Library, sz: Book, hk: Book) -> None:
+    await sz.add(attest("a", sm3=b"\1" * 32), attest("a"))
+    await hk.add(attest("b", sm3=b"\1" * 32), attest("b"), revoke(2, 4))
+    assert (await library.ask("a")).word == Word.VALID
+    assert (await library.ask("b")).word == Word.REVOKED
+
+
+async def test_other_document_than_the_proofs_is_a_mismatch_though_sm3_is_missing(
+    library: Library, sz: Book
+) -> None:
+    await sz.add(attest("a", sm3=b"\1" * 32), attest("b", sm3=b"\1" * 32))
+    assert (await library.ask("b", proof=await sz.proof(0))).word == Word.MISMATCH
+
+
+@pytest.mark.parametrize("name", ["sz1", "Bank of Shenzen", "bank-sz.example/sz-9"])
+async def test_issuer_that_nobody_knows_is_no_unknown_document(
+    library: Library, sz: Book, name: str
+) -> None:
+    await sz.add(attest("a"))
+    error = await refusal(library.ask("a", expect_issuer=name))
+    assert (error.code, error.status) == ("unknown-issuer", 422)
+    assert repr(name) in error.message
+    assert "did you mean" in error.hint
+    assert "sz-1 (Bank of Shenzhen)" in error.hint
+    proof = await sz.proof(0)
+    assert (await refusal(library.ask("a", proof, expect_issuer=name))).code == "unknown-issuer"
+
+
+async def test_kind_that_there_is_not_is_no_unknown_document(library: Library, sz: Book) -> None:
+    await sz.add(attest("a"), attest("b", kind="of-old"))
+    library.kinds = frozenset({"bank-statement", "diploma"})
+    error = await refusal(library.ask("a", expect_kind="bank-statment"))
+    assert (error.code, error.status) == ("unknown-kind", 422)
+    assert "did you mean 'bank-statement'?" in error.hint
+    assert (await library.ask("a", expect_kind="diploma")).word == Word.UNKNOWN
+    assert (await library.ask("b", expect_kind="of-old")).word == Word.VALID
+    library.kinds = frozenset()
+    assert (await library.ask("a", expect_kind="bank-statment")).word == Word.UNKNOWN
+
+
+@pytest.mark.parametrize("name", [None, "a"])
+async def test_reference_that_leads_nowhere_is_told_as_such(
+    library: Library, sz: Book, name: str | None
+) -> None:
+    await sz.add(attest("b"))
+    verdict = await library.ask(name, reference=(sz.key.name, 99))
+    assert verdict.word == Word.UNKNOWN
+    assert "has no entry 99 that is known here: its size is 1" in verdict.sentence
+    assert ("this document" in verdict.sentence) is (name is not None)
+    verdict = await library.ask(name, reference=("bank-xx.example/xx-1", 0))
+    assert verdict.word == Word.UNKNOWN
+    assert "No ledger bank-xx.example/xx-1 is known here" in verdict.sentence
+    assert "Known here: bank-hk.example/hk-1, bank-ow" in verdict.sentence
 
 
 async def test_kind_that_the_issuer_may_not_attest_is_untrusted(library: Library, sz: Book) -> None:

@@ -20,6 +20,7 @@ from chopmark.api.ports import Gateway
 from chopmark.api.posts import Answer, post_json, read_in_time, send_answer
 from chopmark.api.problems import explain, is_fault, tell
 from chopmark.api.refusals import SERVER_LOG
+from chopmark.api.roles import TAKES_QUERY
 from chopmark.api.signin.cookies import (
     DEVICE,
     PENDING,
@@ -112,7 +113,7 @@ def make_session_routes(desk: Desk, gateway: Gateway, limits: ApiLimits) -> list
     async def start(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
         await _follow(scope, send, lambda: _start(desk))
 
-    @asgi("/v1/session/oidc/callback", copy_scope=False)
+    @asgi("/v1/session/oidc/callback", copy_scope=False, opt=TAKES_QUERY)
     async def callback(scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG001 - ASGI
         await _follow(scope, send, lambda: _finish(desk, scope))
 

@@ -7,11 +7,14 @@ from typing import Any, Final
 import msgspec
 
 import chopmark
+from chopmark.api.identity import ROLES
+from chopmark.api.roles import TABLE
 from chopmark.api.spec import operating, signing, watching, working
 from chopmark.api.spec.examples import PROBLEM as PROBLEM_EXAMPLE
 from chopmark.api.spec.fields import ABOUT, DEMANDS, PATH
 from chopmark.api.spec.model import EVENTS, EVERYWHERE, NDJSON, PROBLEM, Content, Operation, merge
 from chopmark.api.spec.shapes import Problem
+from chopmark.api.tiles import PREFIX
 
 OPERATIONS: Final = (
     *(*working.OPERATIONS, *watching.OPERATIONS),
@@ -30,11 +33,23 @@ _TITLES: Final = {
     409: "It is otherwise already",
     410: "The body of the entry was removed here",
     413: "Too large",
+    415: "It is packed",
     422: "It breaks a rule",
     429: "Too much at once",
     500: "Our fault",
     503: "Not now",
     507: "The disk is nearly full",
+}
+_TLS: Final = "mutualTLS"
+_SCHEMES: Final = {
+    _TLS: {
+        "type": "mutualTLS",
+        "description": (
+            "By HTTPS: a client certificate whose common name an [[api.client]] of the gateway's "
+            "configuration gives roles to. The unix socket asks for none: the kernel says who "
+            "asks, and [[api.user]] which roles that user has."
+        ),
+    }
 }
 _EACH: Final = {
     NDJSON: "One JSON object a line, each ended by a line feed; the schema is of one line.",
@@ -105,7 +120,7 @@ def build() -> _Json:
         "servers": [{"url": "/"}],
         "tags": [{"name": name} for name in dict.fromkeys(one.tag for one in OPERATIONS)],
         "paths": paths,
-        "components": {"schemas": schemas.components},
+        "components": {"schemas": schemas.components, "securitySchemes": _SCHEMES},
     }
 
 
@@ -124,6 +139,7 @@ def _describe(one: Operation, schemas: _Schemas) -> _Json:
         "summary": one.summary,
         "parameters": [*_path(one), *_query(one, schemas), *_headers(one)],
         "responses": _responses(one, schemas),
+        "security": _security(one),
     }
     if one.about:
         made["description"] = one.about
@@ -131,6 +147,16 @@ def _describe(one: Operation, schemas: _Schemas) -> _Json:
         required = one.body.media != NDJSON  # no lines are lines, too
         made["requestBody"] = {"required": required, "content": schemas.content(one.body)}
     return made
+
+
+def _security(one: Operation) -> list[_Json]:
+    """The roles of which any one will do; every client that is known, if all will.
+
+    Roles stand where the scopes of other schemes do (OpenAPI 3.1.0, Security Requirement Object).
+    """
+    path = PREFIX if one.path.startswith(PREFIX) else one.path.replace("{id}", "{member}")
+    roles = TABLE[path]
+    return [{_TLS: [role]} for role in sorted(roles)] if roles != ROLES else [{_TLS: []}]
 
 
 def _path(one: Operation) -> Iterator[_Json]:

@@ -89,20 +89,20 @@ def merge(*groups: Problems) -> Problems:
 
 
 EVERYWHERE: Final[Problems] = {
+    400: ("malformed-request",),
     401: (
         *("no-client-certificate", "certificate-expired", "certificate-revoked"),
         *("sign-in-needed", "session-ended"),
     ),
     403: ("foreign-host", "foreign-origin", "unknown-client", "role-missing", "csrf-token-wrong"),
+    415: ("unknown-encoding",),
     429: ("too-many-connections",),
     500: ("internal-error",),
     503: ("overloaded", "stopping", "certificate-recheck"),
 }
 """Of every route."""
-QUERY: Final[Problems] = {400: ("malformed-request",)}
-"""Of routes that take a query, or none at all."""
 BODY: Final[Problems] = {
-    400: ("malformed-json", "malformed-request"),
+    400: ("malformed-json",),
     408: ("body-too-slow",),
     413: ("body-too-large",),
 }

@@ -9,7 +9,6 @@ from chopmark.api.spec import examples
 from chopmark.api.spec.model import (
     KNOWN,
     MEMBER,
-    QUERY,
     TEXT,
     TOKEN,
     Answer,
@@ -78,7 +77,7 @@ OPERATIONS: Final = (
         "state",
         "The tlog-policy under which proofs of a log are checked",
         {200: Answer("The policy", Content(media=TEXT, example=_POLICY))},
-        merge(QUERY, MEMBER),
+        MEMBER,
         PolicyQuery,
     ),
     Operation(
@@ -88,7 +87,7 @@ OPERATIONS: Final = (
         "state",
         "The audit log",
         {200: Answer("A page", Content(AuditOut, example=examples.AUDIT))},
-        merge(QUERY, KNOWN),
+        KNOWN,
         AuditQuery,
     ),
     Operation(
@@ -98,7 +97,7 @@ OPERATIONS: Final = (
         "state",
         "The proof of one record of the audit log",
         {200: Answer("The proof", Content(media=TEXT, example="chopmark/audit-proof/v1\n…"))},
-        merge(QUERY, {400: ("malformed-number",)}, KNOWN, _RECORD),
+        merge({400: ("malformed-number",)}, KNOWN, _RECORD),
     ),
     Operation(
         "get",

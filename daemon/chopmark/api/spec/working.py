@@ -15,7 +15,6 @@ from chopmark.api.models import (
     EntriesQuery,
     EventsQuery,
     LedgerQuery,
-    NoQuery,
     ProofQuery,
     RevocationIn,
     VerificationIn,
@@ -33,7 +32,6 @@ from chopmark.api.spec.model import (
     MEMBER,
     NDJSON,
     PROOF,
-    QUERY,
     RATED,
     TEXT,
     Answer,
@@ -51,6 +49,11 @@ _KEY: Final = {
 }
 _NO_TARGET: Final[Problems] = {422: ("no-such-attestation",)}
 _ENTRY: Final[Problems] = merge(MEMBER, {404: ("no-such-entry", "not-signed"), 410: ("pruned",)})
+_QUESTION: Final[Problems] = {
+    400: ("malformed-reference",),
+    422: ("unknown-issuer", "unknown-kind", "digest-missing"),
+    503: ("pruned",),
+}
 _STREAM: Final[Problems] = {503: ("batch-idle",)}
 _COMPACT: Final[Problems] = {
     400: ("malformed-compact", "malformed-cbor"),
@@ -77,7 +80,7 @@ OPERATIONS: Final = (
                 {"Location": _ATTESTED},
             ),
         },
-        merge(BODY, KIND, KEYED, RATED, _NO_TARGET, ISSUING),
+        merge(BODY, KIND, KEYED, RATED, _NO_TARGET, {422: ("revoked-for-good",)}, ISSUING),
         body=Content(
             AttestationIn, example={"digests": examples.DIGESTS, "kind": "bank-statement"}
         ),
@@ -99,9 +102,8 @@ OPERATIONS: Final = (
                 ),
             )
         },
-        QUERY,
-        BatchQuery,
-        Content(Line, NDJSON, [{"sha256": examples.SHA256, "kind": "bank-statement"}]),
+        query=BatchQuery,
+        body=Content(Line, NDJSON, [{"sha256": examples.SHA256, "kind": "bank-statement"}]),
         about="Read while you send: the gateway stops reading when its answers are not read.",
     ),
     Operation(
@@ -116,7 +118,7 @@ OPERATIONS: Final = (
                 Content(media=MEDIA_TYPE, binary=True),
             )
         },
-        merge(QUERY, _COMPACT, KIND, ISSUING),
+        merge(_COMPACT, KIND, ISSUING),
         CompactQuery,
         Content(media=MEDIA_TYPE, binary=True),
     ),
@@ -133,7 +135,7 @@ OPERATIONS: Final = (
                 Content(RevocationOut, example=examples.REVOKED | {"state": "recorded"}),
             ),
         },
-        merge(BODY, KEYED, _NO_TARGET, ISSUING),
+        merge(BODY, KEYED, _NO_TARGET, {409: ("already-revoked",)}, ISSUING),
         body=Content(RevocationIn, example={"index": 42, "reason": 1}),
         headers=_KEY,
     ),
@@ -144,7 +146,7 @@ OPERATIONS: Final = (
         "verifications",
         "The verdict about a document, from our own log and replicas",
         {200: Answer("The verdict", Content(VerdictOut, example=examples.VERDICT))},
-        merge(BODY, {400: ("malformed-reference",)}, PROOF, LOOKUP, {503: ("pruned",)}),
+        merge(BODY, _QUESTION, PROOF, LOOKUP),
         body=Content(VerificationIn, example=examples.QUESTION),
     ),
     Operation(
@@ -159,9 +161,7 @@ OPERATIONS: Final = (
                 Content((VerdictOut, ErrorLine), NDJSON, [examples.VERDICT, examples.BAD_LINE]),
             )
         },
-        QUERY,
-        NoQuery,
-        Content(VerificationLine, NDJSON, [{"sha256": examples.SHA256}, examples.QUESTION]),
+        body=Content(VerificationLine, NDJSON, [{"sha256": examples.SHA256}, examples.QUESTION]),
         about="Read while you send: the gateway stops reading when its answers are not read.",
     ),
     Operation(
@@ -171,7 +171,7 @@ OPERATIONS: Final = (
         "verifications",
         "Every attestation of a digest in all logs, without a verdict",
         {200: Answer("A page", Content(DocumentsOut, example=examples.FOUND))},
-        merge(QUERY, {400: ("malformed-digest", "malformed-cursor")}, LOOKUP),
+        merge({400: ("malformed-digest", "malformed-cursor")}, LOOKUP),
         DocumentsQuery,
     ),
     Operation(
@@ -182,7 +182,6 @@ OPERATIONS: Final = (
         "The proof of a signed entry",
         {200: Answer("The `.tlog-proof`", Content(media=TEXT, example=examples.PROOF))},
         merge(
-            QUERY,
             {400: ("malformed-number",)},
             _ENTRY,
             {403: ("salt-not-yours",), 404: ("salt-gone",)},
@@ -196,7 +195,7 @@ OPERATIONS: Final = (
         "logs",
         "Signed entries of a log after an index: a feed without gaps or repeats",
         {200: Answer("A run of entries", Content(EntriesOut, example=examples.ENTRIES))},
-        merge(QUERY, _ENTRY),
+        _ENTRY,
         EntriesQuery,
     ),
     Operation(
@@ -206,7 +205,7 @@ OPERATIONS: Final = (
         "logs",
         "Signed entries of a log from its newest one down, by kind and time if asked to",
         {200: Answer("A page", Content(LedgerOut, example=examples.LEDGER))},
-        merge(QUERY, {400: ("malformed-time",), 404: ("no-such-member",)}),
+        {400: ("malformed-time",), 404: ("no-such-member",)},
         LedgerQuery,
     ),
     Operation(
@@ -216,8 +215,7 @@ OPERATIONS: Final = (
         "logs",
         "What happens, as server-sent events",
         {200: Answer("Events", Content(EventOut, EVENTS, examples.EVENT))},
-        QUERY,
-        EventsQuery,
+        query=EventsQuery,
         headers={
             "Last-Event-ID": "id of the last event that you have: the stream goes on after it"
         },

@@ -36,7 +36,8 @@ def revoke(
     if options.json:
         say_json(made)
         return 0
-    say(clean(f"{made['origin']}#{index}"), f" is revoked ({name_reason(number)})")
+    known = " already" if made.get("duplicate") else ""
+    say(clean(f"{made['origin']}#{index}"), f" is revoked{known} ({name_reason(number)})")
     say(clean(f"  by entry {made.get('index')}, made at {made['made_at']}"))
     if made["state"] != "signed":
         say("  recorded, not signed yet: it takes effect with the next signed head")

@@ -15,8 +15,8 @@ from chopmark.cli.judging import Judge, Terms, judge_by_gateway, judge_offline, 
 from chopmark.cli.terminal import clean, say, say_json, warn
 from chopmark.cli.verdicts import show_verdict
 from chopmark.client.files import check_creatable, proof_path, read_proof, write_new
-from chopmark.client.proofs import proof_mode
 from chopmark.client.problem import bad_answer
+from chopmark.client.proofs import proof_mode
 from chopmark.client.slip.facts import Facts, Name, gather_facts
 from chopmark.client.slip.wording import Language
 from chopmark.client.verdicts import VerdictReport

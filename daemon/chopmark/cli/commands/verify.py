@@ -19,7 +19,7 @@ from chopmark.client.files import proof_path, read_proof
 from chopmark.client.slip.reading import read_proof_or_slip
 from chopmark.client.verdicts import VerdictReport, wanted_canonical
 from chopmark.core.digest import Digests
-from chopmark.core.errors import ChopmarkError, MalformedError, UsageError
+from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UsageError
 from chopmark.core.verdict import EXIT, Word, worst
 
 
@@ -142,7 +142,8 @@ def _finish(judge: Callable[[], VerdictReport], subject: str, options: Options) 
 def _is_about_proof(error: ChopmarkError) -> bool:
     """Whether other files can fare better."""
     if isinstance(error, MalformedError):
-        return error.code != "malformed-request"
+        asked = ("malformed-request", "malformed-reference")
+        return error.code not in asked and not isinstance(error, RefusedError)
     return error.code == NO_PROOF
 
 

@@ -66,7 +66,7 @@ def _make_verifier(opened: Opened, meeting: Meeting) -> tuple[Verifier, Retentio
     members = opened.members
     verifier = Verifier(
         *(shelves, opened.reading, members.max_age, opened.trust.policies, past),
-        members.blinded_kinds,
+        *(members.blinded_kinds, members.known_kinds),
     )
     after, fetch = opened.config.retention.after, meeting.mesh.fetch
     retention = Retention(opened.replicas, opened.clock, after, fetch)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from secrets import token_hex
 
 from chopmark.api.problems import REFUSED
-from chopmark.api.refusals import Refusals
+from chopmark.api.refusals import NAMES, Refusals
 from chopmark.core.syslog import Sender
 from chopmark.service.audit_syslog import AuditSyslog
 from chopmark.service.auditing import Auditing, watch_parts
@@ -81,7 +81,7 @@ def _make_auditing(
 ) -> Auditing:
     random = opened.outside.random
     auditing = Auditing(opened.log, issuing.sequencer, opened.clock, random)
-    auditing.refused = lambda: REFUSED + refusals.early()
+    auditing.refused, auditing.named = lambda: REFUSED + refusals.early(), NAMES.take
     opened.rosters.audit = meeting.forks.releases.audit = auditing
     watched = (opened.signer, opened.storage, issuing.guard, opened.replicas, issuing.standing)
     watch_parts(auditing, *watched)
