@@ -111,14 +111,21 @@ export class Jobs extends EventTarget {
   async #judge(job, api) {
     this.#change(job, { state: "asking", part: 1 });
     try {
-      let verdict = await this.#question(job, api);
-      if (await lacksSm3(job, verdict, api)) {
-        await this.#hash(job, ["sm3"]);
-        verdict = await this.#question(job, api);
-      }
-      this.#change(job, { state: "done", verdict });
+      this.#change(job, { state: "done", verdict: await this.#answer(job, api) });
     } catch (error) {
       this.#fail(job, error);
+    }
+  }
+
+  /** The verdict; a second digest is made where the gateway says that the first does not do. */
+  async #answer(job, api) {
+    try {
+      return await this.#question(job, api);
+    } catch (problem) {
+      if (problem.code !== "digest-missing" || !job.file || job.digests.sm3) throw problem;
+      await this.#hash(job, ["sm3"]);
+      this.#change(job, { state: "asking", part: 1 });
+      return this.#question(job, api);
     }
   }
 
@@ -157,14 +164,6 @@ export function wordOf(job) {
 /** The attestation that the verdict is about; undefined if there is none. */
 export function deciding(verdict) {
   return verdict.attestations.find((one) => one.verdict === verdict.verdict) ?? verdict.attestations[0];
-}
-
-/** Whether an attestation of these bytes names an SM3 digest that has not been given. */
-async function lacksSm3(job, verdict, api) {
-  if (verdict.verdict !== "mismatch" || !job.digests || job.digests.sm3) return false;
-  const path = `/v1/documents/sha256/${job.digests.sha256}?limit=256`;
-  const found = await api.get(path, { signal: job.stop.signal, quiet: true }).catch(() => null);
-  return Boolean(found?.attestations.some((one) => one.digests?.sm3));
 }
 
 async function readProof(file) {
