@@ -78,7 +78,7 @@ def test_accounts_and_sessions_are_not_shown_where_nobody_knows_who_asks(gateway
         asked = [client.get(path) for path in ("/v1/accounts", "/v1/sessions")]
         asked.append(client.post("/v1/sessions/end", json={"client": "user anna"}))
     told = {(answer.status_code, answer.json()["code"]) for answer in asked}
-    assert told == {(403, "caller-unknown")}
+    assert told == {(403, "role-missing")}
 
 
 def test_day_is_logged_and_one_record_of_it_proven_offline(

@@ -293,6 +293,7 @@ def test_catalogue_of_a_new_version_holds_at_once(made: Cluster, tmp_path: Path)
         f'[[kind]]\nname = "deed"\n[kind.notary]\ninstitutions = {banks}\nthreshold = 1\n'
     )
     enforce(made, tmp_path / "kinds", "--draft", str(draft))
+    hk.wait_for(lambda: attest(hk, 8001).status_code != 201, "to hold to the catalogue")
     refused = attest(hk, 8001)
     assert (refused.status_code, refused.json()["code"]) == (422, "kind-not-in-catalogue")
     assert refused.json()["hint"] == "it may attest: deed, deposit"
