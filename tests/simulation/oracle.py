@@ -266,7 +266,8 @@ class Oracle:
             self._note_junk(life, replicas, message)
             return
         replica = replicas.get(run[0])
-        if replica is None or message.by in self.attackers:
+        owner = message.topic.split("/")[2]
+        if replica is None or {message.by, owner} & self.attackers:
             return
         origin, start, end = run
         held = replica.log.state.size
@@ -274,7 +275,7 @@ class Oracle:
             message.held = held
             life.came[origin, start] += 1
             return
-        if message.topic.split("/")[2] in self.tainted:
+        if owner in self.tainted:
             return  # another's junk may have been there first
         due = start <= message.held and replica.conflict is None and life.came[origin, start] == 1
         if kind == "entries" and due and held < end:
