@@ -101,8 +101,8 @@ GRAVE: Final[Mapping[str, str]] = {
     "/v1/keys/activate": "another key is put to use",
     "/v1/evidence/releases": "a forked log is followed again",
 }
-"""What changes whom the whole gateway trusts, in words: for callers whom the kernel or a certificate
-names, not for whoever has an operator's password or sits at her browser."""
+"""What changes whom the whole gateway trusts, in words: for callers whom the kernel or a
+certificate names, not for whoever has an operator's password or sits at her browser."""
 METERED: Final = frozenset(
     {
         "/v1/attestations",

@@ -1,7 +1,7 @@
 """Has browsers come back by HTTPS only (RFC 6797): what people sign in to is asked for by no other.
 
-Only of a name that is this gateway's alone: `localhost` and the loopback addresses are shared by all
-that this machine serves, much of it by plain HTTP.
+Only of a name that is this gateway's alone: `localhost` and the loopback addresses are shared by
+all that this machine serves, much of it by plain HTTP.
 """
 
 from contextlib import suppress
