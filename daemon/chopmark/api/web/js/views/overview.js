@@ -3,7 +3,7 @@
 import { h, set } from "../dom.js";
 import { exactly } from "../format.js";
 import { t } from "../i18n/index.js";
-import { alarmList } from "../overview/alarms.js";
+import { alarmKey, alarmList } from "../overview/alarms.js";
 import { charts } from "../overview/charts.js";
 import { meshSection, readHeads } from "../overview/mesh.js";
 import { parts } from "../overview/parts.js";
@@ -43,7 +43,7 @@ export function mount(root, app) {
     ]);
     const standing = standingOf(status);
     draw("state", standing, () => banner(standing));
-    draw("alarms", [status.alarms, status.reasons], () => alarmList(status));
+    draw("alarms", alarmKey(status), () => alarmList(status));
     draw("parts", partsKey(status), () => parts(status));
     draw("rates", rates, () => rates && charts(rates));
     draw("mesh", meshKey(status, heads), () => meshSection(status, heads));
