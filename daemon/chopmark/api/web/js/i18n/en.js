@@ -199,6 +199,7 @@ export default {
 
   "path.title": "The way from the document to the signed head",
   "path.none": "The proof cannot be shown here.",
+  "path.closed": "The proof is shown to those who are signed in. If you have the proof file, drop it together with the document: then the way can be shown here.",
   "path.reaches": "Computed in this browser: the way leads to the signed root.",
   "path.astray": "Computed in this browser: the way does not lead to the signed root.",
   "path.picture.one": "Tree with {count} step from the entry to the root",
@@ -320,6 +321,9 @@ export default {
   "rates.peak.one": "At most {most} in a minute",
   "rates.peak.other": "At most {most} in {minutes} minutes",
   "rates.nothing": "Nothing in this time",
+  "closed.rates": "How much this gateway has done is shown to those who are known to it.",
+  "closed.mesh": "Who has countersigned what is shown to those who may look into ledgers.",
+  "closed.role": "Your account or certificate does not let you.",
   "mesh.title": "The mesh",
   "mesh.lead": "Each gateway keeps a verified copy of every other ledger, and countersigns only what it holds.",
   "mesh.picture": "Map of the members; the table beside it says the same",

@@ -196,6 +196,7 @@ export default {
 
   "path.title": "从文件到已签名树头的路径",
   "path.none": "此处无法显示证明。",
+  "path.closed": "证明只向已登录的人显示。如果您有证明文件，请连同文件一起拖放，即可在此显示路径。",
   "path.reaches": "已在本浏览器内计算：路径通向已签名的根。",
   "path.astray": "已在本浏览器内计算：路径不通向已签名的根。",
   "path.picture.other": "从条目到根共 {count} 步的树",
@@ -311,6 +312,9 @@ export default {
   "rates.picture": "共 {sum}，每 {minutes} 分钟最多 {most}",
   "rates.peak.other": "每 {minutes} 分钟最多 {most}",
   "rates.nothing": "此段时间没有",
+  "closed.rates": "处理量只向网关认识的人显示。",
+  "closed.mesh": "谁副署了什么，只向可查阅账本的人显示。",
+  "closed.role": "您的账户或证书没有这项权限。",
   "mesh.title": "成员网络",
   "mesh.lead": "每个网关都保存其他各账本验证过的副本，并只副署自己所持有的内容。",
   "mesh.picture": "成员图；旁边的表格内容相同",

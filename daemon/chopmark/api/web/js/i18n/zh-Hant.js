@@ -196,6 +196,7 @@ export default {
 
   "path.title": "從文件到已簽署樹頭的路徑",
   "path.none": "此處無法顯示證明。",
+  "path.closed": "證明只向已登入的人顯示。如您有證明檔案，請連同文件一起拖放，即可在此顯示路徑。",
   "path.reaches": "已在本瀏覽器內計算：路徑通向已簽署的根。",
   "path.astray": "已在本瀏覽器內計算：路徑不通向已簽署的根。",
   "path.picture.other": "從條目到根共 {count} 步的樹",
@@ -311,6 +312,9 @@ export default {
   "rates.picture": "共 {sum}，每 {minutes} 分鐘最多 {most}",
   "rates.peak.other": "每 {minutes} 分鐘最多 {most}",
   "rates.nothing": "此段時間沒有",
+  "closed.rates": "處理量只向閘道認識的人顯示。",
+  "closed.mesh": "誰副署了什麼，只向可查閱帳本的人顯示。",
+  "closed.role": "您的帳戶或證書沒有這項權限。",
   "mesh.title": "成員網絡",
   "mesh.lead": "每個閘道都保存其他各帳本驗證過的副本，並只副署自己所持有的內容。",
   "mesh.picture": "成員圖；旁邊的表格內容相同",

@@ -30,8 +30,8 @@ async function draw(place, job, one, desk) {
       import("./proof.js"), job.proofText ?? desk.app.api.text(url, { quiet: true }),
     ]);
     set(place, stepper(job, readWay(text)));
-  } catch {
-    set(place, h("p", { class: "muted" }, t("path.none")));
+  } catch (error) {
+    set(place, h("p", { class: "muted" }, t([401, 403].includes(error.status) ? "path.closed" : "path.none")));
   }
 }
 
