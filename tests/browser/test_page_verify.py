@@ -10,7 +10,10 @@ from playwright.sync_api import Page, expect
 
 from browser.pages import DEADLINE, LANGUAGES, Requests, card, choose, go, messages, open_page
 from browser.scene import Scene, digests_of, sm3
+from chopmark.client.canonical.pdf_pages import digest_pdf
+from chopmark.core.canonical import PDF_PAGES
 from chopmark.core.proof import parse_proof
+from pdfs import SAME
 
 FILES = {
     "valid": ("valid.pdf", "valid.pdf.tlog-proof"),
@@ -39,6 +42,31 @@ def judge(page: Page, verdict: str, *paths: str) -> None:
     choose(page, *paths)
     while verdict == "valid-as-of" and page.locator('article[data-verdict="valid"]').count():
         choose(page, *paths)
+
+
+def test_pdf_that_was_saved_again_is_a_mismatch_with_advice(
+    page: Page, scene: Scene, traffic: Requests
+) -> None:
+    """The page cannot tell that the content is the same: it says who can, and what to ask for."""
+    scene.write("issued.pdf", SAME["as issued"])
+    scene.write("resaved.pdf", SAME["objects renumbered"])
+    canonical = {PDF_PAGES: digest_pdf(SAME["as issued"]).hex()}
+    digests = digests_of(SAME["as issued"])
+    made = scene.attest(scene.hong_kong, "issued.pdf", digests=digests | {"canonical": canonical})
+    scene.keep_proof("issued.pdf", made)
+    scene.keep_proof("resaved.pdf", made)
+    asked = scene.shenzhen.cli("verify", *scene.paths("resaved.pdf"), check=False)
+    assert "saved again" in asked.stdout
+    for language in LANGUAGES:
+        open_page(page, scene.shenzhen.port, language=language)
+        page.reload()
+        choose(page, *scene.paths("issued.pdf", "issued.pdf.tlog-proof"))
+        card(page, "valid")
+        choose(page, *scene.paths("resaved.pdf", "resaved.pdf.tlog-proof"))
+        shown = card(page, "mismatch").locator(".advice")
+        expect(shown).to_contain_text(said(language, "verdict.mismatch.advice"))
+        expect(shown.locator("code")).to_have_text("chopmark verify")
+    assert all("canonical" not in one["digests"] for one in traffic.asked("/v1/verifications"))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
