@@ -167,6 +167,17 @@ def test_evidence_names_witnesses_by_place_and_the_path_can_be_stepped_through(
     assert page.locator(".tree .passed").count() > 5
 
 
+def test_document_that_the_entry_does_not_name_has_no_part_in_its_way(
+    page: Page, scene: Scene
+) -> None:
+    open_page(page, scene.shenzhen.port)
+    for name, key, first in (("valid", "reaches", "document"), ("changed", "elsewhere", "leaf")):
+        choose(page, *scene.paths(f"{name}.pdf", f"{name}.pdf.tlog-proof"))
+        page.get_by_text("The way from the document").click()
+        expect(page.locator(".path-result")).to_have_text(messages("en")[f"path.{key}"])
+        expect(page.locator(".path-words h4")).to_have_text(messages("en")[f"path.{first}.title"])
+
+
 def test_sm3_is_computed_where_the_attestation_names_it(
     page: Page, scene: Scene, traffic: Requests
 ) -> None:

@@ -201,6 +201,8 @@ export default {
   "path.none": "The proof cannot be shown here.",
   "path.closed": "The proof is shown to those who are signed in. If you have the proof file, drop it together with the document: then the way can be shown here.",
   "path.reaches": "Computed in this browser: the way leads to the signed root.",
+  "path.elsewhere": "Computed in this browser: the way of the entry leads to the signed root, but this document is not the one in the entry.",
+  "path.hidden": "Computed in this browser: the way of the entry leads to the signed root. What it is about is hidden, and only its own proof file shows it.",
   "path.astray": "Computed in this browser: the way does not lead to the signed root.",
   "path.picture.one": "Tree with {count} step from the entry to the root",
   "path.picture.other": "Tree with {count} steps from the entry to the root",
