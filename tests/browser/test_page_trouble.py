@@ -171,15 +171,18 @@ def test_forked_log_is_told_of_and_only_what_was_before_it_is_relied_on(
     card(page, "valid")  # the history that is known here, until the other one is brought
     choose(page, trouble.path("right.pdf"), trouble.path("right.pdf.tlog-proof"))
     expect(card(page, "untrusted")).to_contain_text("two", timeout=DEADLINE)
-    choose(page, trouble.path("left.pdf"))
-    card(page, "untrusted")
     for language in LANGUAGES:
         page.locator("#language").select_option(language)
         words = messages(language)
+        choose(page, trouble.path("left.pdf"))
+        for part in ("says", "advice"):
+            said = words[f"verdict.untrusted.fork.{part}"].replace("{issuer}", MACAO.institution)
+            expect(card(page, "untrusted")).to_contain_text(said)
         go(page, gateway.port, "overview")
         alarms = page.locator(".alarms")
         expect(alarms).to_contain_text(words["alarm.fork"], timeout=DEADLINE)
         expect(alarms).to_contain_text(words["alarm.fork.do"])
         go(page, gateway.port, "verify")
         choose(page, trouble.path("common.pdf"))
-        expect(card(page, "valid")).to_contain_text(words["verdict.warning"])
+        told = words["verdict.warning.fork"].replace("{issuer}", MACAO.institution)
+        expect(card(page, "valid").locator(".problem")).to_contain_text(told)

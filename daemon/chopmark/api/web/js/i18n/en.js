@@ -75,6 +75,7 @@ export default {
 
   "verdict.advice": "What to do",
   "verdict.warning": "Take note",
+  "verdict.warning.fork": "Since then the key of {issuer}’s ledger has signed two histories that cannot both be true. This attestation was here before that, and stands; newer ones do not.",
   "verdict.own-words": "The gateway’s own words",
   "verdict.asked-at": "Answered by this gateway on {when}",
   "verdict.hashed": "read at {rate} a second",
@@ -122,6 +123,8 @@ export default {
   "verdict.untrusted.title": "Do not rely on this",
   "verdict.untrusted.says": "Something that must be right about this attestation is wrong: a signature, a right to issue, or the ledger it stands in.",
   "verdict.untrusted.advice": "Do not rely on the document. Pass this result on to those who look after the gateway: the reason stands below.",
+  "verdict.untrusted.fork.says": "The key of {issuer}’s ledger has signed two histories that cannot both be true. This attestation is not among those that were safe before.",
+  "verdict.untrusted.fork.advice": "Do not rely on the document, whatever the customer says of it. Tell those who look after the gateway at once: it holds the evidence, and they talk to {issuer} and the other institutions.",
   "verdict.untrusted.format.says": "This attestation is of a format that this gateway does not know yet, or cannot be read.",
   "verdict.untrusted.format.advice": "Do not rely on the document now. Ask those who look after the gateway to update its software, then verify again.",
   "verdict.unwitnessed.title": "Not yet countersigned",

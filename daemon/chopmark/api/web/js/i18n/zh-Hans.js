@@ -72,6 +72,7 @@ export default {
 
   "verdict.advice": "应如何处理",
   "verdict.warning": "请注意",
+  "verdict.warning.fork": "此后{issuer}账本的密钥签署了两份不可能同时为真的历史。这项存证在此之前已保存于此，仍然有效；较新的则不然。",
   "verdict.own-words": "网关的原话",
   "verdict.asked-at": "本网关答复于 {when}",
   "verdict.hashed": "读取速度每秒 {rate}",
@@ -119,6 +120,8 @@ export default {
   "verdict.untrusted.title": "请勿采信",
   "verdict.untrusted.says": "这项存证中必须正确的某一点有误：签名、签发资格，或其所在的账本。",
   "verdict.untrusted.advice": "请勿采信这份文件。请把此结果转交网关的管理人员：原因列于下方。",
+  "verdict.untrusted.fork.says": "{issuer}账本的密钥签署了两份不可能同时为真的历史。这项存证不在此前已可采信的存证之内。",
+  "verdict.untrusted.fork.advice": "无论客户如何解释，请勿采信这份文件。请立即通知网关的管理人员：网关存有证据，由他们联系{issuer}和其他机构。",
   "verdict.untrusted.format.says": "这项存证的格式本网关尚不认识，或无法读取。",
   "verdict.untrusted.format.advice": "目前请勿采信这份文件。请网关的管理人员更新软件，然后再次验证。",
   "verdict.unwitnessed.title": "尚未获足够副署",

@@ -72,6 +72,7 @@ export default {
 
   "verdict.advice": "應如何處理",
   "verdict.warning": "請注意",
+  "verdict.warning.fork": "其後{issuer}帳本的密鑰簽署了兩份不可能同時為真的歷史。這項存證在此之前已保存於此，仍然有效；較新的則不然。",
   "verdict.own-words": "閘道的原話",
   "verdict.asked-at": "本閘道答覆於 {when}",
   "verdict.hashed": "讀取速度每秒 {rate}",
@@ -119,6 +120,8 @@ export default {
   "verdict.untrusted.title": "請勿採信",
   "verdict.untrusted.says": "這項存證中必須正確的某一點有誤：簽署、簽發資格，或其所在的帳本。",
   "verdict.untrusted.advice": "請勿採信這份文件。請把此結果轉交閘道的管理人員：原因列於下方。",
+  "verdict.untrusted.fork.says": "{issuer}帳本的密鑰簽署了兩份不可能同時為真的歷史。這項存證不在此前已可採信的存證之內。",
+  "verdict.untrusted.fork.advice": "無論客戶如何解釋，請勿採信這份文件。請立即通知閘道的管理人員：閘道存有證據，由他們聯絡{issuer}和其他機構。",
   "verdict.untrusted.format.says": "這項存證的格式本閘道尚不認識，或無法讀取。",
   "verdict.untrusted.format.advice": "目前請勿採信這份文件。請閘道的管理人員更新軟件，然後再次驗證。",
   "verdict.unwitnessed.title": "尚未獲足夠副署",
