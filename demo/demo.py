@@ -61,12 +61,13 @@ class Demo:
         """Where the gateways are, for somebody who wants to try more."""
         print("\nThe gateways go on running. Each has a page: open these in a browser.\n")
         for gateway in self._all():
-            print(f"  {gateway.who.id}  http://127.0.0.1:{gateway.port}/  {gateway.who.institution}")
+            who = gateway.who
+            print(f"  {who.id}  http://127.0.0.1:{gateway.port}/  {who.institution}")
         print("\nOn the page of sz-1, drop files from these folders (both, where there are two):\n")
         for name, verdict in self.CARRIED.items():
             print(f"  {self.counter / name}  {verdict}")
-        print("\nThen have a file of your own attested at hk-1 (Attest), and drop it onto the page of")
-        print("sz-1 (Verify). Overview shows who has countersigned, Ledger every entry.")
+        print("\nThen have a file of your own attested at hk-1 (Attest), and drop it onto the page")
+        print("of sz-1 (Verify). Overview shows who has countersigned, Ledger every entry.")
         print("\nOn the command line, after one of these, .venv/bin/chopmark status shows that")
         print("gateway; verify, attest, log show and the others ask it too (docs/cli.md):\n")
         for gateway in self._all():
