@@ -18,7 +18,8 @@ _STRICT: Final = (b"strict-transport-security", b"max-age=31536000")
 def strictly(scope: Scope, send: Send) -> Send:
     """How to answer a request that came by TLS: with the header, where it is due."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
-    if scope["type"] != ScopeType.HTTP or len(hosts) != 1 or is_loopback(hosts[0].decode("latin-1")):
+    named = scope["type"] == ScopeType.HTTP and len(hosts) == 1
+    if not named or is_loopback(hosts[0].decode("latin-1")):
         return send
 
     async def send_strictly(message: Message) -> None:
