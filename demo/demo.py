@@ -31,6 +31,13 @@ class DemoFailedError(Exception):
 class Demo:
     """The story, step by step."""
 
+    CARRIED: Final = {
+        "file-alone": "Revoked",
+        "changed-with-proof": "Not the same document",
+        "changed-alone": "Not known here",
+    }
+    """What the page says in the end of what the customer brought, by folder."""
+
     def __init__(self, folder: Path, document: Path | None) -> None:
         self.folder = folder
         self.step_number = 0
@@ -52,12 +59,19 @@ class Demo:
 
     def show_addresses(self) -> None:
         """Where the gateways are, for somebody who wants to try more."""
-        print("\nThe gateways go on running. Try them, for instance:\n")
+        print("\nThe gateways go on running. Each has a page: open these in a browser.\n")
         for gateway in self._all():
-            print(f"  {gateway.who.id}  http://127.0.0.1:{gateway.port}/  (open it in a browser)")
-            print(f"        export CHOPMARK_GATEWAY={gateway.address}")
-        print("\nWith one of these variables set, .venv/bin/chopmark status shows that gateway;")
-        print("verify, attest, log show and the others ask it too (docs/cli.md).")
+            who = gateway.who
+            print(f"  {who.id}  http://127.0.0.1:{gateway.port}/  {who.institution}")
+        print("\nOn the page of sz-1, drop files from these folders (both, where there are two):\n")
+        for name, verdict in self.CARRIED.items():
+            print(f"  {self.counter / name}  {verdict}")
+        print("\nThen have a file of your own attested at hk-1 (Attest), and drop it onto the page")
+        print("of sz-1 (Verify). Overview shows who has countersigned, Ledger every entry.")
+        print("\nOn the command line, after one of these, .venv/bin/chopmark status shows that")
+        print("gateway; verify, attest, log show and the others ask it too (docs/cli.md):\n")
+        for gateway in self._all():
+            print(f"  export CHOPMARK_GATEWAY={gateway.address}")
         print(f"\nEverything is in {self.folder}\nand goes away with it. Ctrl-C ends the demo.")
 
     def stop(self) -> None:

@@ -23,7 +23,7 @@ class Example:
 
 
 def read_examples(page: Path) -> Iterator[Example]:
-    """All examples of a page: after `$`, or a whole block where there is none, unless it is JSON."""
+    """All examples of a page: after `$`, or a whole block where there is none; JSON is none."""
     text = page.read_text()
     for block in _BLOCK.finditer(text):
         language, body = block.groups()

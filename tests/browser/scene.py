@@ -8,11 +8,19 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rig.authority import Authority
 from rig.gateway import HONG_KONG, SHENZHEN, Cluster, Gateway
 from sample import make_statement
 
 KINDS = "\n[kinds.diploma]\nmax_age = 1\n"
 """Of a diploma an answer is old but for a second after each heartbeat of its issuer."""
+
+CLIENT = """
+[[api.client]]
+name = "auditing"
+subject = "clerk"
+roles = ["verifier", "auditor"]
+"""
 
 
 class Scene:
@@ -23,8 +31,11 @@ class Scene:
         self.folder.mkdir()
         self.cluster = Cluster(folder / "c", (SHENZHEN, HONG_KONG), rule="jurisdictions")
         self.shenzhen, self.hong_kong = (self.cluster[who.id] for who in (SHENZHEN, HONG_KONG))
+        self.authority = Authority(folder)
+        self.shenzhen.serve_page(self.authority, 'open_to = ["127.0.0.1/32"]')
+        self.shenzhen.serve_tls(self.authority)
         with self.shenzhen.config.open("a") as file:
-            file.write(KINDS)
+            file.write(KINDS + CLIENT)
 
     def fill(self) -> "Scene":
         """Start the gateways, and make a document for every verdict."""

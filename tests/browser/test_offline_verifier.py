@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 import verdictvectors as made
+from browser.pages import AXE, find_violations
 from chopmark.client.offline_page import Sealed, build_page
 from chopmark.core.digest import digest_stream
 from chopmark.core.roster import Fingerprint, Roster
@@ -134,6 +135,23 @@ def test_every_verdict_in_every_language_and_nothing_is_asked_for(
     assert not errors
     assert requests == [path.as_uri()]
     context.close()
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="no axe-core here: `./setup.sh` installs it")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_serious_bars_anybody(browser: Browser, tmp_path: Path, theme: Any) -> None:
+    context = browser.new_context(color_scheme=theme, bypass_csp=True)  # axe is run by eval
+    page = open_page(context, write_page(tmp_path, founding()))
+    given = [file for name, pair in scenes().items() for file in put(tmp_path, name, *pair)]
+    page.set_input_files("#files", given)
+    expect(page.locator(".verdict")).to_have_count(len(scenes()))
+    page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    found = find_violations(page)
+    refused = open_page(context, write_page(tmp_path, founding()), "2027-11-22T13:00:01Z")
+    expect(refused.get_by_role("alert")).to_be_visible()
+    found += find_violations(refused)
+    context.close()
+    assert found == []
 
 
 def test_page_can_reach_nothing_though_it_wanted_to(

@@ -10,7 +10,10 @@ from playwright.sync_api import Page, expect
 
 from browser.pages import DEADLINE, LANGUAGES, Requests, card, choose, go, messages, open_page
 from browser.scene import Scene, digests_of, sm3
+from chopmark.client.canonical.pdf_pages import digest_pdf
+from chopmark.core.canonical import PDF_PAGES
 from chopmark.core.proof import parse_proof
+from pdfs import SAME
 
 FILES = {
     "valid": ("valid.pdf", "valid.pdf.tlog-proof"),
@@ -39,6 +42,31 @@ def judge(page: Page, verdict: str, *paths: str) -> None:
     choose(page, *paths)
     while verdict == "valid-as-of" and page.locator('article[data-verdict="valid"]').count():
         choose(page, *paths)
+
+
+def test_pdf_that_was_saved_again_is_a_mismatch_with_advice(
+    page: Page, scene: Scene, traffic: Requests
+) -> None:
+    """The page cannot tell that the content is the same: it says who can, and what to ask for."""
+    scene.write("issued.pdf", SAME["as issued"])
+    scene.write("resaved.pdf", SAME["objects renumbered"])
+    canonical = {PDF_PAGES: digest_pdf(SAME["as issued"]).hex()}
+    digests = digests_of(SAME["as issued"])
+    made = scene.attest(scene.hong_kong, "issued.pdf", digests=digests | {"canonical": canonical})
+    scene.keep_proof("issued.pdf", made)
+    scene.keep_proof("resaved.pdf", made)
+    asked = scene.shenzhen.cli("verify", *scene.paths("resaved.pdf"), check=False)
+    assert "saved again" in asked.stdout
+    for language in LANGUAGES:
+        open_page(page, scene.shenzhen.port, language=language)
+        page.reload()
+        choose(page, *scene.paths("issued.pdf", "issued.pdf.tlog-proof"))
+        card(page, "valid")
+        choose(page, *scene.paths("resaved.pdf", "resaved.pdf.tlog-proof"))
+        shown = card(page, "mismatch").locator(".advice")
+        expect(shown).to_contain_text(said(language, "verdict.mismatch.advice"))
+        expect(shown.locator("code")).to_have_text("chopmark verify")
+    assert all("canonical" not in one["digests"] for one in traffic.asked("/v1/verifications"))
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -137,6 +165,17 @@ def test_evidence_names_witnesses_by_place_and_the_path_can_be_stepped_through(
         page.get_by_role("button", name="Up").click()
     expect(words).to_contain_text("bank-sz.example/sz-1/cosigner")
     assert page.locator(".tree .passed").count() > 5
+
+
+def test_document_that_the_entry_does_not_name_has_no_part_in_its_way(
+    page: Page, scene: Scene
+) -> None:
+    open_page(page, scene.shenzhen.port)
+    for name, key, first in (("valid", "reaches", "document"), ("changed", "elsewhere", "leaf")):
+        choose(page, *scene.paths(f"{name}.pdf", f"{name}.pdf.tlog-proof"))
+        page.get_by_text("The way from the document").click()
+        expect(page.locator(".path-result")).to_have_text(messages("en")[f"path.{key}"])
+        expect(page.locator(".path-words h4")).to_have_text(messages("en")[f"path.{first}.title"])
 
 
 def test_sm3_is_computed_where_the_attestation_names_it(

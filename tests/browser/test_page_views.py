@@ -37,6 +37,12 @@ def test_nothing_serious_bars_anybody(browser: Browser, scene: Scene, theme: str
     page.get_by_text("The way from the document").last.click()
     page.locator(".tree").first.wait_for(timeout=DEADLINE)
     found = {view: violations for view in VIEWS if (violations := look_at(page, view, scene))}
+    go(page, scene.shenzhen.port, "verify")
+    page.get_by_role("button", name="Read a paper slip").click()
+    page.locator("dialog input").set_input_files(scene.paths("never.pdf"))
+    page.locator("dialog .problem").wait_for(timeout=DEADLINE)
+    if violations := find_violations(page):
+        found["slip"] = violations
     context.close()
     assert found == {}
 
@@ -70,6 +76,36 @@ def test_page_is_used_by_keyboard_alone(page: Page, scene: Scene) -> None:
     assert page.evaluate("document.activeElement.getAttribute('aria-expanded')") == "true"
     page.keyboard.press("Enter")
     expect(card(page, "revoked").locator(".facts")).to_have_count(0)
+
+
+def test_keyboard_alone_leads_from_start_to_a_verdict(page: Page, scene: Scene) -> None:
+    open_page(page, scene.shenzhen.port)
+    press_until(page, "Tab", "document.activeElement.type === 'file'")
+    with page.expect_file_chooser() as chooser:
+        page.keyboard.press("Enter")
+    chooser.value.set_files(scene.paths("valid.pdf"))
+    shown = card(page, "valid")
+    expect(page.get_by_role("status").first).to_contain_text("Valid. valid.pdf")
+    press_until(page, "Tab", "document.activeElement.textContent === 'Yes, it is'")
+    page.keyboard.press("Enter")
+    expect(shown.locator(".answered")).to_contain_text("Bank of Hong Kong (example)")
+    press_until(page, "Tab", "document.activeElement.matches('.path-fold > summary')")
+    page.keyboard.press("Enter")
+    expect(page.locator(".path-result")).to_contain_text("leads to the signed root")
+    press_until(page, "Tab", "document.activeElement.type === 'range'")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator(".path-words h4")).to_have_text("The entry")
+    press_until(page, "Shift+Tab", "document.activeElement.type === 'file'")
+
+
+def press_until(page: Page, key: str, condition: str) -> None:
+    """Press a key until what has the focus is what is looked for, and can be seen to have it."""
+    for _ in range(40):
+        page.keyboard.press(key)
+        if page.evaluate(condition):
+            assert page.evaluate("document.activeElement.matches(':focus-visible')")
+            return
+    raise AssertionError(condition)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -8,28 +8,20 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from browser.pages import DEADLINE, card, choose
-from rig.authority import Authority
-from rig.gateway import HONG_KONG, Cluster, Gateway
+from browser.pages import AXE, DEADLINE, LANGUAGES, card, choose, find_violations, messages
+from browser.scene import Scene
+from rig.gateway import Gateway
 
 PASSWORD = "correct horse battery"
 
 
 @pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    folder = tmp_path_factory.mktemp("s")
-    cluster = Cluster(folder / "c", (HONG_KONG,))
-    made = cluster["hk-1"]
-    made.serve_page(Authority(folder), 'open_to = ["127.0.0.1/32"]')
-    try:
-        cluster.start()
-        words = ("account", "add", "anna", "--role", "verifier", "--role", "issuer")
-        command = [sys.executable, "-m", "chopmark.cli.main", *words]
-        told, where = f"{PASSWORD}\n", made.environment()
-        subprocess.run(command, env=where, input=told, text=True, check=True)
-        yield made
-    finally:
-        cluster.stop()
+def gateway(scene: Scene) -> Gateway:
+    made = scene.shenzhen
+    words = ("account", "add", "anna", "--role", "verifier", "--role", "issuer")
+    command = [sys.executable, "-m", "chopmark.cli.main", *words]
+    subprocess.run(command, env=made.environment(), input=f"{PASSWORD}\n", text=True, check=True)
+    return made
 
 
 @pytest.fixture
@@ -64,3 +56,78 @@ def test_guest_verifies_and_who_signs_in_attests(
     card(page, "valid")
     page.get_by_role("link", name="Overview").click()
     expect(page.locator(".part")).to_have_count(6, timeout=DEADLINE)
+
+
+def test_guest_sees_how_fresh_peers_are_and_hears_what_is_not_for_guests(
+    page: Page, gateway: Gateway, scene: Scene
+) -> None:
+    page.goto(f"https://localhost:{gateway.page_port}/")
+    for language in LANGUAGES:
+        words = messages(language)
+        page.locator("#language").select_option(language)
+        page.goto(f"https://localhost:{gateway.page_port}/#/overview")
+        row = page.locator(".mesh tbody tr", has=page.get_by_role("rowheader", name="hk-1"))
+        expect(row.locator("td").last).not_to_have_text(words["mesh.never"], timeout=DEADLINE)
+        expect(row).to_contain_text(words["mesh.state.following"])
+        for key in ("closed.mesh", "closed.rates"):
+            expect(page.locator(".closed", has_text=words[key])).to_contain_text(
+                words["way.signin"]
+            )
+        expect(page.locator(".map, .matrix, .chart")).to_have_count(0)
+    page.locator("#language").select_option("en")
+    page.goto(f"https://localhost:{gateway.page_port}/#/verify")
+    choose(page, *scene.paths("valid.pdf"))
+    page.get_by_text("The way from the document").click()
+    expect(page.locator(".path")).to_have_text(messages("en")["path.closed"], timeout=DEADLINE)
+    choose(page, *scene.paths("valid.pdf", "valid.pdf.tlog-proof"))
+    page.get_by_text("The way from the document").click()
+    expect(page.locator(".path-result")).to_contain_text("leads to the signed root")
+
+
+def test_browser_with_a_client_certificate_has_nothing_to_sign_in_to(
+    browser: Browser, gateway: Gateway, scene: Scene
+) -> None:
+    origin = f"https://localhost:{gateway.tls_port}"
+    pair = scene.authority.issue("clerk")
+    shown = {"origin": origin, "certPath": pair.certificate, "keyPath": pair.key}
+    context = browser.new_context(ignore_https_errors=True, client_certificates=[shown])  # type: ignore[list-item]
+    page = context.new_page()
+    page.goto(f"{origin}/#/signin")
+    expect(page.locator("h1")).to_have_text("You are known here", timeout=DEADLINE)
+    expect(page.locator(".facts")).to_contain_text("cert auditing")
+    expect(page.locator(".ways a")).to_have_text(["Verify", "Overview", "Ledger"])
+    page.get_by_role("link", name="Ledger").click()
+    expect(page.locator(".entries tbody tr")).not_to_have_count(0, timeout=DEADLINE)
+    page.get_by_role("link", name="Verify").click()
+    choose(page, *scene.paths("valid.pdf"))
+    card(page, "valid")
+    context.close()
+
+
+def test_browser_without_a_client_certificate_sees_nothing_there(
+    page: Page, gateway: Gateway
+) -> None:
+    page.goto(f"https://localhost:{gateway.tls_port}/")
+    page.locator("input[type=file]").wait_for(timeout=DEADLINE)
+    status = page.evaluate("fetch('/v1/status').then((answer) => answer.status)")
+    assert status in {401, 403}
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="no axe-core here: `./setup.sh` installs it")
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_serious_bars_anybody_from_signing_in(
+    browser: Browser, gateway: Gateway, theme: str
+) -> None:
+    context = browser.new_context(ignore_https_errors=True, color_scheme=theme)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(f"https://localhost:{gateway.page_port}/#/signin")
+    page.get_by_label("Name").fill("anna")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("alert").filter(has_text="password").wait_for(timeout=DEADLINE)
+    found = find_violations(page)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("You are signed in", timeout=DEADLINE)
+    found += find_violations(page)
+    context.close()
+    assert found == []

@@ -46,6 +46,23 @@ async def test_stranger_hears_what_to_do(page: Page) -> None:
     assert not page.gateway.leaves
 
 
+async def test_browser_comes_back_by_https_only_but_not_to_localhost(page: Page) -> None:
+    async with page.browser() as client:
+        for host in ("gateway.bank.example:8444", "10.1.2.3"):
+            answer = await client.get(
+                "/v1/session", headers={"host": host, "origin": f"https://{host}"}
+            )
+            assert answer.headers["strict-transport-security"] == "max-age=31536000", host
+        refused = await client.get("/v1/status", headers={"host": "gateway.bank.example"})
+        assert (refused.status_code, "strict-transport-security" in refused.headers) == (403, True)
+        for host in ("localhost", "page.localhost:8444", "127.0.0.2:8444", "[::1]:8444"):
+            answer = await client.get(
+                "/v1/session", headers={"host": host, "origin": f"https://{host}"}
+            )
+            assert answer.status_code == 200
+            assert "strict-transport-security" not in answer.headers, host
+
+
 async def test_person_signs_in_works_and_signs_out(page: Page) -> None:
     async with page.browser() as client:
         made = await page.sign_in(client, "anna")
@@ -329,6 +346,8 @@ async def test_operator_sees_and_ends_sessions_but_makes_no_accounts_here(page: 
             asked.pop("roles", None) if path == "password" else None
             answer = await operator.post(f"/v1/accounts/{path}", json=asked)
             assert code(answer) == (403, "unix-only"), path
+        pinned = await operator.post("/v1/roster/pin", json={"note": "", "fingerprint": ""})
+        assert code(pinned) == (403, "not-by-session")
         ended = await operator.post("/v1/sessions/end", json={"client": "user anna"})
         assert ended.json() == {"ended": 1}
         assert code(await client.get("/v1/status")) == (401, "session-ended")

@@ -14,7 +14,7 @@ from typing import Any, Final
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
-from chopmark.api.identity import CALLER, ROLES, Barred, Caller, Role
+from chopmark.api.identity import CALLER, ROLES, Barred, Caller, Role, require_known
 from chopmark.api.limits import ApiLimits
 from chopmark.api.models import NoQuery, read_query
 from chopmark.api.ports import Gateway
@@ -100,6 +100,14 @@ OPEN: Final = frozenset(
 """Open without signing in to the networks that `[api.page] open_to` names."""
 PUBLIC: Final = frozenset({"/", "/page"})
 """Paths for whoever gets at a door, known or not: the files of the page, which hold nothing."""
+GRAVE: Final[Mapping[str, str]] = {
+    "/v1/roster/pin": "a roster is pinned",
+    "/v1/roster/versions": "a version of the roster is taken",
+    "/v1/keys/activate": "another key is put to use",
+    "/v1/evidence/releases": "a forked log is followed again",
+}
+"""What changes whom the whole gateway trusts, in words: for callers whom the kernel or a
+certificate names, not for whoever has an operator's password or sits at her browser."""
 METERED: Final = frozenset(
     {
         "/v1/attestations",
@@ -118,7 +126,7 @@ def admit(path: str) -> None:
 
     Raises:
         ForbiddenError: what bars the caller (`no-client-certificate`, `sign-in-needed` …), or
-            `role-missing`.
+            `role-missing`, `not-by-session`, `caller-unknown`.
         TryAgainError: `rate-limited`.
     """
     if path in PUBLIC:
@@ -130,6 +138,8 @@ def admit(path: str) -> None:
     needed = TABLE.get(path, _OPERATOR)
     if needed.isdisjoint(caller.roles):
         raise _role_missing(caller, needed)
+    if path in GRAVE:
+        _admit_named(caller, GRAVE[path])
     if caller.bucket is not None and path in METERED:
         caller.bucket.take()
 
@@ -140,6 +150,15 @@ def _admit_barred(caller: Caller, barred: Barred, path: str) -> None:
         raise ForbiddenError(barred.code, barred.message, hint=barred.hint)
     if caller.bucket is not None and path not in SIGN_IN:
         caller.bucket.take()
+
+
+def _admit_named(caller: Caller, what: str) -> None:
+    """Refuse sessions of people, and the loopback port, whose users nobody knows."""
+    if caller.door == "page":
+        message = f"{what} by the unix socket or with a client certificate, not by signing in"
+        hint = "use `chopmark` on the gateway's machine, or a client certificate at [api.tls]"
+        raise ForbiddenError("not-by-session", message, hint=hint)
+    require_known(what)
 
 
 def check_kind(kind: str) -> None:

@@ -11,6 +11,7 @@ from chopmark.api.app import create_app
 from chopmark.api.identity import CALLER, Barred, Caller
 from chopmark.api.page import make_page_routes
 from chopmark.api.page_files import FOLDER, load_page
+from chopmark.service.alarms import CODES
 from fakegateway import FakeGateway
 from oneapi import as_anybody
 
@@ -139,6 +140,12 @@ def test_every_language_has_the_same_messages() -> None:
         for key, text in tables[name].items():
             assert placeholders(text) <= placeholders(tables["en"][key]) | {"count", "size"}, key
             assert text.strip()
+
+
+def test_every_alarm_has_its_words_and_what_to_do() -> None:
+    table = read_table(TABLES["en"])
+    assert [code for code in CODES if f"alarm.{code}" not in table] == []
+    assert [code for code in CODES if f"alarm.{code}.do" not in table] == []
 
 
 def read_table(path: Path) -> dict[str, str]:

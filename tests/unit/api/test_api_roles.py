@@ -10,9 +10,9 @@ import pytest
 from anybody import ANYBODY
 from chopmark.api.app import create_app
 from chopmark.api.audit import make_audit_routes
-from chopmark.api.identity import ANY_KIND, CALLER, ROLES, Caller, Role
+from chopmark.api.identity import ANY_KIND, CALLER, ROLES, Caller, Door, Role
 from chopmark.api.rates import Bucket
-from chopmark.api.roles import METERED, TABLE, admit, check_kind
+from chopmark.api.roles import GRAVE, METERED, TABLE, admit, check_kind
 from chopmark.api.signin.routes import make_signin_routes
 from chopmark.api.submissions import make_witness_routes
 from chopmark.api.tiles import make_tile_route
@@ -93,6 +93,26 @@ def test_role_opens_its_own_routes_and_no_other(role: Role) -> None:
         assert caught.value.code == "role-missing"
         assert "cert x" in caught.value.message
         assert all(needed in caught.value.message for needed in roles)
+
+
+@pytest.mark.parametrize(
+    ("door", "code"), [("page", "not-by-session"), ("loopback", "caller-unknown")]
+)
+def test_what_changes_trust_is_for_callers_that_are_known(door: Door, code: str) -> None:
+    assert routes() >= GRAVE.keys()
+    CALLER.set(Caller("user olga", ROLES, ANY_KIND, machine=False, door=door))
+    for path in GRAVE:
+        with pytest.raises(ForbiddenError) as caught:
+            admit(path)
+        assert caught.value.code == code
+    admit("/v1/roster/signatures")
+
+
+@pytest.mark.parametrize("door", ["unix", "tls"])
+def test_what_changes_trust_is_open_to_certificates_and_the_unix_socket(door: Door) -> None:
+    CALLER.set(Caller("cert ops", ROLES, ANY_KIND, machine=True, door=door))
+    for path in GRAVE:
+        admit(path)
 
 
 def test_route_that_the_table_lacks_is_an_operators() -> None:

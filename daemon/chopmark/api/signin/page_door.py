@@ -22,6 +22,7 @@ from chopmark.api.identity import CALLER
 from chopmark.api.problems import Problem, send_problem
 from chopmark.api.signin.sessions import Session, is_token
 from chopmark.api.signin.visits import ENDED, VISIT, Visit, Visitors
+from chopmark.api.strict_transport import strictly
 
 HEADER: Final = b"x-chopmark-csrf"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -50,6 +51,7 @@ class PageDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on as its visitor's, or refuse it."""
+        send = strictly(scope, send)
         problem = find_problem(scope) if scope["type"] == ScopeType.HTTP else None
         if problem is not None:
             await send_problem(send, problem)

@@ -110,8 +110,11 @@ BODY: Final[Problems] = {
 MEMBER: Final[Problems] = {404: ("no-such-member",)}
 """Of routes about one member's log."""
 UNIX: Final[Problems] = {403: ("unix-only",)}
-KNOWN: Final[Problems] = {403: ("caller-unknown",)}
 """Of routes on the unix socket."""
+KNOWN: Final[Problems] = {403: ("caller-unknown",)}
+"""Of routes that the loopback port does not have."""
+NAMED: Final[Problems] = {403: ("caller-unknown", "not-by-session")}
+"""Of routes for callers whom the kernel or a certificate names."""
 TOKEN: Final[Problems] = {
     503: (
         "hsm-away",

@@ -9,6 +9,7 @@ from chopmark.api.roster import RosterBody, RosterPinBody, SignBody
 from chopmark.api.spec import examples
 from chopmark.api.spec.model import (
     BODY,
+    NAMED,
     STORING,
     TEXT,
     TOKEN,
@@ -111,6 +112,7 @@ OPERATIONS: Final = (
         merge(
             _BAD_ROSTER,
             {404: ("no-roster",), 422: ("roster-unsigned", "roster-gap", "roster-early")},
+            NAMED,
             STORING,
         ),
     ),
@@ -121,7 +123,7 @@ OPERATIONS: Final = (
         "Put a version in force by its fingerprint",
         _ROSTER,
         Content(RosterPinBody, example=_NOTE | {"fingerprint": "ab" * 32}),
-        merge(_BAD_ROSTER, {422: ("wrong-fingerprint", "roster-older")}, STORING),
+        merge(_BAD_ROSTER, {422: ("wrong-fingerprint", "roster-older")}, NAMED, STORING),
     ),
     _post(
         "/v1/evidence/releases",
@@ -130,7 +132,7 @@ OPERATIONS: Final = (
         "Follow a forked log again, as two officers have signed",
         Content(ReleaseOut),
         Content(ReleaseBody, example={"release": "chopmark/release/v1\n…"}),
-        merge(_BAD_RELEASE, STORING),
+        merge(_BAD_RELEASE, NAMED, STORING),
     ),
     _post(
         "/v1/keys/generate",
@@ -149,7 +151,7 @@ OPERATIONS: Final = (
         "Let a key sign in place of the one before",
         _KEYS,
         Content(KeyBody, example={"vkey": examples.VKEY}),
-        merge(_NO_KEY, {422: ("key-not-in-roster",)}, STORING),
+        merge(_NO_KEY, {422: ("key-not-in-roster",)}, NAMED, STORING),
     ),
     _post(
         "/v1/keys/retire",

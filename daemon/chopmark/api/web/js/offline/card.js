@@ -90,7 +90,7 @@ function judgedBody(result, members) {
     facts.dropped.length > 0 && warn("dropped", { places: list(facts.dropped.map(placesOf)) }),
     facts.issuer.successor && warn("successor", { origin: facts.issuer.successor }),
     facts.entry && evidence(result, members),
-    facts.entry && proven && pathSection(proven, result.document !== null),
+    facts.entry && proven && pathSection(proven, facts.match === "all"),
   ];
 }
 

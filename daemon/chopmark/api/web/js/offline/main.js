@@ -78,9 +78,11 @@ function dropZone() {
     input.value = "";
   } });
   return h("section", { class: "drop", "aria-label": t("drop.label") },
-    h("p", { class: "drop-lead" }, t("drop.lead")),
-    h("p", { class: "muted" }, t("drop.proof")),
-    h("label", { for: "files", class: "button main" }, t("drop.choose")), input);
+    h("div", { class: "drop-words" },
+      h("p", { class: "drop-lead" }, t("drop.lead")),
+      h("p", { class: "muted" }, t("drop.proof"))),
+    input,
+    h("div", { class: "drop-ways" }, h("label", { for: "files", class: "button main" }, t("drop.choose"))));
 }
 
 function expectations() {

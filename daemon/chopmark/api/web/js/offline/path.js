@@ -9,7 +9,10 @@ const ROW = 46;
 const [WIDTH, MIDDLE, AWAY] = [360, 180, 112];
 const SHOWN = 6;
 
-/** @param {NonNullable<import("../core/offline.js").Answer["proven"]>} proven a proof that is good */
+/**
+ * @param {NonNullable<import("../core/offline.js").Answer["proven"]>} proven a proof that is good
+ * @param {boolean} hasDocument whether there is the document that the entry is about
+ */
 export function pathSection(proven, hasDocument) {
   const { leaf, path, head, index } = proven;
   const stages = [

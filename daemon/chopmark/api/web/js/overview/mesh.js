@@ -5,6 +5,7 @@ import { ago, number, place, shortly } from "../format.js";
 import { has, t } from "../i18n/index.js";
 import { shape } from "../verdicts.js";
 import { memberOf } from "../verify/members.js";
+import { closed, refusal } from "./closed.js";
 
 /** Members on a map; more would be a thicket, and the tables say the same. */
 const MOST = 12;
@@ -18,16 +19,13 @@ const NODE = 44;
  * @param {object} api
  * @param {object[]} members with `id` and `origin`
  * @param {object} options of the requests
- * @returns {Promise<Record<string, {size: number, witnesses: Record<string, number>}>>} by member id;
- *   times in seconds
+ * @returns {Promise<Record<string, {size: number, witnesses: Record<string, number>}> | {closed: number}>}
+ *   by member id, times in seconds; or that the caller may not see it
  */
 export async function readHeads(api, members, options) {
   const notes = await Promise.all(members.map((one) =>
-    api.text(`/log/${encodeURIComponent(one.id)}/checkpoint`, options).catch((error) => {
-      if (error.name === "AbortError") throw error;
-      return "";
-    })));
-  return Object.fromEntries(members.map((one, at) => [one.id, readNote(notes[at], members)]));
+    api.text(`/log/${encodeURIComponent(one.id)}/checkpoint`, options).catch((error) => refusal(error) ?? "")));
+  return notes.find((note) => note.closed) ?? Object.fromEntries(members.map((one, at) => [one.id, readNote(notes[at], members)]));
 }
 
 function readNote(note, members) {
@@ -52,10 +50,13 @@ export function meshSection(status, heads) {
   return h("section", { class: "card mesh" },
     h("h2", {}, t("mesh.title")),
     h("p", { class: "muted" }, t("mesh.lead")),
-    h("div", { class: "mesh-both" },
+    heads.closed ? [table("mesh.table", peersTable(status)), closed("mesh", heads)] : h("div", { class: "mesh-both" },
       members.length <= MOST && map(members, heads),
-      h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t("mesh.table") }, peersTable(status), matrix(members, heads))));
+      table("mesh.table", peersTable(status), matrix(members, heads))));
 }
+
+/** Scrolls by itself where it is wider than the screen, by keyboard too. */
+const table = (label, ...tables) => h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": t(label) }, tables);
 
 function map(members, heads) {
   const at = (index) => {

@@ -41,7 +41,7 @@ function clock({ clock: one }) {
   return {
     name: "clock", tone, state: named("clock", one.state),
     lines: [moment(one.now), worst !== null && t("clock.offset", { seconds: number(worst, { maximumFractionDigits: 1 }) })],
-    own: one.state === "ok" ? null : one.reason,
+    own: ["ok", "unsynchronised"].includes(one.state) ? null : one.reason,
   };
 }
 

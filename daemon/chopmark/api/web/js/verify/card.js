@@ -55,7 +55,8 @@ function body(job, word, one, desk) {
     word === "ambiguous" && chooseIssuer(job, desk),
     h("div", { class: "advice" }, h("h3", {}, t("verdict.advice")), h("p", {}, prose(advice(job, word, one)))),
     one?.warning && h("div", { class: "problem", dataset: { tone: "warn" } },
-      h("strong", {}, t("verdict.warning")), ownWords(one.warning)),
+      h("strong", {}, t("verdict.warning")),
+      job.forked.includes(one.origin) && h("p", {}, t("verdict.warning.fork", values(job, one))), ownWords(one.warning)),
     one && evidence(job, one, desk),
     one && pathSection(job, one, desk),
     otherAttestations(job, one),
@@ -102,6 +103,7 @@ function detail(job, word, one) {
     const last = one.supersession.at(-1);
     return last && !one.supersession_cut && last.standing !== "live" ? "superseded.gone" : "superseded";
   }
+  if (word === "untrusted" && job.forked.includes(one.origin)) return "untrusted.fork";
   if (word === "untrusted" && one.problem === null) return "untrusted.format";
   if (word === "unknown" && job.proofText === null) return job.file ? "unknown" : "unknown.reference";
   return word;

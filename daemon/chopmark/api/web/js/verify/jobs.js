@@ -50,7 +50,7 @@ export class Jobs extends EventTarget {
       ...one,
       id: (number += 1),
       state: "waiting", part: 0, digests: null, proofText: null, seconds: 0,
-      verdict: null, problem: null, confirmed: null, chosen: null, open: false,
+      verdict: null, problem: null, forked: [], confirmed: null, chosen: null, open: false,
       stop: new AbortController(),
     }));
     this.#tell();
@@ -111,7 +111,8 @@ export class Jobs extends EventTarget {
   async #judge(job, api) {
     this.#change(job, { state: "asking", part: 1 });
     try {
-      this.#change(job, { state: "done", verdict: await this.#answer(job, api) });
+      const verdict = await this.#answer(job, api);
+      this.#change(job, { state: "done", verdict, forked: await forkedOf(verdict, api, job.stop.signal) });
     } catch (error) {
       this.#fail(job, error);
     }
@@ -164,6 +165,18 @@ export function wordOf(job) {
 /** The attestation that the verdict is about; undefined if there is none. */
 export function deciding(verdict) {
   return verdict.attestations.find((one) => one.verdict === verdict.verdict) ?? verdict.attestations[0];
+}
+
+/**
+ * Origins of ledgers with two histories, where that may be why something is wrong. The message of
+ * that alarm begins with the origin.
+ */
+async function forkedOf(verdict, api, signal) {
+  const doubtful = verdict.attestations.filter((one) => one.problem || one.warning);
+  if (doubtful.length === 0) return [];
+  const { alarms } = await api.get("/v1/status", { signal, quiet: true }).catch(() => ({ alarms: [] }));
+  const told = alarms.filter(({ code }) => code === "fork").map(({ message }) => message.split(" ")[0]);
+  return doubtful.map((one) => one.origin).filter((origin) => told.includes(origin));
 }
 
 async function readProof(file) {

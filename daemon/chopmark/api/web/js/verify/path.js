@@ -29,17 +29,19 @@ async function draw(place, job, one, desk) {
     const [{ readWay }, text] = await Promise.all([
       import("./proof.js"), job.proofText ?? desk.app.api.text(url, { quiet: true }),
     ]);
-    set(place, stepper(job, readWay(text)));
-  } catch {
-    set(place, h("p", { class: "muted" }, t("path.none")));
+    set(place, stepper(job, readWay(text, job.digests)));
+  } catch (error) {
+    set(place, h("p", { class: "muted" }, t([401, 403].includes(error.status) ? "path.closed" : "path.none")));
   }
 }
 
 /** Stages: the document, its entry (the leaf), each pair above, the root, who signed it. */
 function stepper(job, proof) {
-  const { steps, reaches } = proof;
+  const { steps, match } = proof;
+  const reaches = proof.reaches && ["all", "no-document"].includes(match);
   const stages = [
-    ...(job.digests ? [{ kind: "document" }] : []),
+    // Another document than the entry's has no part in its way.
+    ...(match === "all" ? [{ kind: "document" }] : []),
     ...steps.map((step, at) => ({ ...step, kind: at === 0 ? "leaf" : at === steps.length - 1 ? "root" : "node", level: at })),
     { kind: "signed" },
   ];
@@ -64,11 +66,17 @@ function stepper(job, proof) {
   go(0);
   return [
     h("div", { class: "path-side" },
-      h("p", { class: "path-result", dataset: { tone: reaches ? "good" : "bad" } }, t(reaches ? "path.reaches" : "path.astray")),
+      h("p", { class: "path-result", dataset: { tone: reaches ? "good" : "bad" } }, t(resultOf(proof))),
       h("div", { class: "path-tools" }, down, up),
       h("label", { for: range.id, class: "small muted" }, t("path.step")), range, words),
     h("div", { class: "path-picture" }, picture),
   ];
+}
+
+function resultOf({ reaches, match }) {
+  if (!reaches) return "path.astray";
+  if (match === "blinded") return "path.hidden";
+  return ["all", "no-document"].includes(match) ? "path.reaches" : "path.elsewhere";
 }
 
 function describe(stage, { at, stages, job, proof }) {

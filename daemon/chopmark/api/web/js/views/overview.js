@@ -3,8 +3,9 @@
 import { h, set } from "../dom.js";
 import { exactly } from "../format.js";
 import { t } from "../i18n/index.js";
-import { alarmList } from "../overview/alarms.js";
+import { alarmKey, alarmList } from "../overview/alarms.js";
 import { charts } from "../overview/charts.js";
+import { closed, refusal } from "../overview/closed.js";
 import { meshSection, readHeads } from "../overview/mesh.js";
 import { parts } from "../overview/parts.js";
 import { problemBox } from "../problem.js";
@@ -36,16 +37,16 @@ export function mount(root, app) {
   async function look() {
     const options = { signal: stop.signal, headers: BACKGROUND };
     const status = await app.api.get("/v1/status", options);
-    // Who may not ask for these, a guest for instance, sees the rest.
+    // Who may not ask for these, a guest for instance, is told so, and sees the rest.
     const [rates, heads] = await Promise.all([
-      app.api.get("/v1/rates", { ...options, quiet: true }).catch(unlessStopped),
+      app.api.get("/v1/rates", { ...options, quiet: true }).catch(refusal),
       readHeads(app.api, [status, ...status.peers], { ...options, quiet: true }),
     ]);
     const standing = standingOf(status);
     draw("state", standing, () => banner(standing));
-    draw("alarms", [status.alarms, status.reasons], () => alarmList(status));
+    draw("alarms", alarmKey(status), () => alarmList(status));
     draw("parts", partsKey(status), () => parts(status));
-    draw("rates", rates, () => rates && charts(rates));
+    draw("rates", rates, () => rates && ratesSection(rates));
     draw("mesh", meshKey(status, heads), () => meshSection(status, heads));
     root.querySelector(".overview-when").textContent = t("overview.as-of", { when: exactly(status.clock.now) });
     if (said && said !== standing) announce(t(`overview.${standing}.title`));
@@ -70,9 +71,8 @@ export function mount(root, app) {
   };
 }
 
-function unlessStopped(error) {
-  if (error.name === "AbortError") throw error;
-  return null;
+function ratesSection(rates) {
+  return rates.closed ? h("section", { class: "card" }, h("h2", {}, t("rates.title")), closed("rates", rates)) : charts(rates);
 }
 
 function standingOf(status) {

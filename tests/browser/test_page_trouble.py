@@ -1,0 +1,188 @@
+"""What the page says when parts are away, or a member has signed two histories."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from browser.pages import DEADLINE, LANGUAGES, card, choose, go, messages, open_page
+from browser.scene import KINDS, digests_of
+from rig.gateway import MACAO, SHENZHEN, Cluster, Gateway
+from sample import make_statement
+
+NAMES = ("common.pdf", "left.pdf", "right.pdf", "diploma.pdf")
+
+
+class Trouble:
+    """sz-1 shows the page; mo-1 is the member that there is trouble with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "documents"
+        self.folder.mkdir()
+        for name in NAMES:
+            (self.folder / name).write_bytes(make_statement() + name.encode())
+        self.cluster = Cluster(folder / "c", (SHENZHEN, MACAO))
+        self.shenzhen, self.macao = self.cluster["sz-1"], self.cluster["mo-1"]
+        with self.shenzhen.config.open("a") as file:
+            file.write(KINDS)
+
+    def fill(self) -> "Trouble":
+        self.cluster.start()
+        self.attest("diploma.pdf", kind="diploma")
+        self.attest("common.pdf")
+        self.shenzhen.wait_for_head(self.macao, 2)
+        self.shenzhen.wait_for(lambda: self.verdict("common.pdf") == "valid", "to be up to date")
+        return self
+
+    def path(self, name: str) -> str:
+        return str(self.folder / name)
+
+    def digests(self, name: str) -> dict[str, str]:
+        return digests_of((self.folder / name).read_bytes())
+
+    def attest(self, name: str, kind: str = "bank-statement") -> int:
+        """Have mo-1 attest a document; gives its index."""
+        body = {"digests": self.digests(name), "kind": kind}
+        with self.macao.client() as client:
+            answer = client.post("/v1/attestations", json=body).raise_for_status()
+        return int(answer.json()["index"])
+
+    def verdict(self, name: str) -> str:
+        with self.shenzhen.client() as client:
+            body = {"digests": self.digests(name)}
+            return str(client.post("/v1/verifications", json=body).json()["verdict"])
+
+    def fork(self) -> None:
+        """Have mo-1 go on from a copy of itself: sz-1 sees one history, the other is kept away."""
+        kept = self.folder.parent / "kept"
+        self.macao.stop()
+        copy(self.macao, kept)
+        self.macao.start()
+        self.attest("left.pdf")
+        self.shenzhen.wait_for_head(self.macao, 3)
+        self.macao.stop()
+        for part in ("state", "hsm/tokens"):
+            shutil.rmtree(self.macao.folder / part)
+            shutil.copytree(kept / part, self.macao.folder / part)
+        self.cluster.broker.stop()
+        self.macao.start()
+        index = self.attest("right.pdf")
+        with self.macao.client() as client:
+            proof = client.get(f"/v1/proofs/mo-1/{index}").raise_for_status().text
+        (self.folder / "right.pdf.tlog-proof").write_text(proof)
+        self.macao.stop()
+        self.cluster.broker.start()
+
+
+def copy(gateway: Gateway, target: Path) -> None:
+    """What an attacker needs who has the machine: state and token."""
+    for part in ("state", "hsm/tokens"):
+        shutil.copytree(gateway.folder / part, target / part)
+
+
+@pytest.fixture(scope="module")
+def trouble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trouble]:
+    made = Trouble(tmp_path_factory.mktemp("t"))
+    try:
+        yield made.fill()
+    finally:
+        made.cluster.stop()
+
+
+def test_without_its_hsm_the_page_says_so_and_verifies_on(page: Page, trouble: Trouble) -> None:
+    gateway = trouble.shenzhen
+    tokens = gateway.folder / "hsm/tokens"
+    away = tokens.with_name("away")
+    tokens.rename(away)
+    try:
+        open_page(page, gateway.port, "attest")
+        page.get_by_label("Kind of document").select_option("bank-statement")
+        gateway.wait_for(lambda: notices(gateway), "to notice")
+        page.locator("input[type=file]").set_input_files(trouble.path("common.pdf"))
+        page.get_by_role("button", name="Attest 1 document").click()
+        failed = page.locator('[data-state="failed"]')
+        expect(failed).to_contain_text(messages("en")["problem.hsm-away"], timeout=DEADLINE)
+        expect(page.get_by_role("button", name="Attest 1 document")).to_be_enabled()  # tries again
+        for language in LANGUAGES:
+            open_page(page, gateway.port, "overview", language)
+            page.reload()
+            words = messages(language)
+            title = page.locator(".banner h2")
+            expect(title).to_have_text(words["overview.down.title"], timeout=DEADLINE)
+            expect(page.locator(".alarms")).to_contain_text(words["alarm.hsm-away"])
+            expect(page.locator(".alarms")).to_contain_text(words["alarm.hsm-away.do"])
+        open_page(page, gateway.port)
+        choose(page, trouble.path("common.pdf"))
+        card(page, "valid")
+    finally:
+        away.rename(tokens)
+    gateway.wait_for(gateway.is_ready, "to heal")
+    go(page, gateway.port, "overview")
+    expect(page.locator(".banner h2")).not_to_have_text(
+        messages("zh-Hans")["overview.down.title"], timeout=DEADLINE
+    )
+
+
+def notices(gateway: Gateway) -> bool:
+    """Have it use its HSM, which is how it learns."""
+    with gateway.client() as client:
+        body = {"digests": {"sha256": "00" * 32}, "wait": 1}
+        return client.post("/v1/attestations", json=body).status_code == 503
+
+
+def test_stale_replica_answers_as_of_an_earlier_time(page: Page, trouble: Trouble) -> None:
+    """A second is the oldest that an answer about a diploma may be; of a statement it is a day."""
+    gateway, broker = trouble.shenzhen, trouble.cluster.broker
+    broker.stop()
+    try:
+        gateway.wait_for(lambda: trouble.verdict("diploma.pdf") == "valid-as-of", "to be behind")
+        as_of = gateway.peer(trouble.macao)["as_of"]
+        for language in LANGUAGES:
+            open_page(page, gateway.port, language=language)
+            page.reload()
+            choose(page, trouble.path("diploma.pdf"), trouble.path("common.pdf"))
+            card(page, "valid")
+            page.locator('article[data-verdict="valid-as-of"] [data-focus="fold"]').click()
+            shown = card(page, "valid-as-of")
+            advice = messages(language)["verdict.valid-as-of.advice"]
+            expect(shown).to_contain_text(advice.replace("{issuer}", MACAO.institution))
+            go(page, gateway.port, "overview")
+            expect(page.locator(".overview-parts")).to_contain_text(
+                messages(language)["broker.away"], timeout=DEADLINE
+            )
+            expect(page.locator(".alarms")).to_contain_text(
+                messages(language)["alarm.broker-away.do"]
+            )
+        assert gateway.peer(trouble.macao)["as_of"] == as_of
+    finally:
+        broker.start()
+    gateway.wait_for(lambda: gateway.peer(trouble.macao)["online"], "to be connected again")
+
+
+def test_forked_log_is_told_of_and_only_what_was_before_it_is_relied_on(
+    page: Page, trouble: Trouble
+) -> None:
+    gateway = trouble.shenzhen
+    trouble.fork()
+    open_page(page, gateway.port)
+    choose(page, trouble.path("left.pdf"))
+    card(page, "valid")  # the history that is known here, until the other one is brought
+    choose(page, trouble.path("right.pdf"), trouble.path("right.pdf.tlog-proof"))
+    expect(card(page, "untrusted")).to_contain_text("two", timeout=DEADLINE)
+    for language in LANGUAGES:
+        page.locator("#language").select_option(language)
+        words = messages(language)
+        choose(page, trouble.path("left.pdf"))
+        for part in ("says", "advice"):
+            said = words[f"verdict.untrusted.fork.{part}"].replace("{issuer}", MACAO.institution)
+            expect(card(page, "untrusted")).to_contain_text(said)
+        go(page, gateway.port, "overview")
+        alarms = page.locator(".alarms")
+        expect(alarms).to_contain_text(words["alarm.fork"], timeout=DEADLINE)
+        expect(alarms).to_contain_text(words["alarm.fork.do"])
+        go(page, gateway.port, "verify")
+        choose(page, trouble.path("common.pdf"))
+        told = words["verdict.warning.fork"].replace("{issuer}", MACAO.institution)
+        expect(card(page, "valid").locator(".problem")).to_contain_text(told)
