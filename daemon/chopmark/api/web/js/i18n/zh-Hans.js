@@ -405,7 +405,7 @@ export default {
   "alarm.broker-away": "消息代理全部未连接",
   "alarm.broker-away.do": "请检查网络和消息代理。存证和验证照常；其他成员的消息和副署要等恢复连接。",
   "alarm.broker-fault": "有消息代理不接纳本网关",
-  "alarm.broker-fault.do": "请查看警报所指（证书、端口或权限）并修正：等待无济于事。经其他消息代理的往来照常。",
+  "alarm.broker-fault.do": "请查看详情（证书、端口或权限）并修正：等待无济于事。经其他消息代理的往来照常。",
   "alarm.audit-waiting": "审计记录等待发送到 SIEM",
   "alarm.audit-waiting.do": "请检查接收方是否运行、能否连通。",
   "alarm.own-fork": "本行自己的密钥签了两个不同的历史",

@@ -405,7 +405,7 @@ export default {
   "alarm.broker-away": "訊息代理全部未連接",
   "alarm.broker-away.do": "請檢查網絡和訊息代理。存證和驗證照常；其他成員的消息和副署要等恢復連接。",
   "alarm.broker-fault": "有訊息代理不接納本閘道",
-  "alarm.broker-fault.do": "請查看警報所指（憑證、連接埠或權限）並修正：等候無濟於事。經其他訊息代理的往來照常。",
+  "alarm.broker-fault.do": "請查看詳情（證書、連接埠或權限）並修正：等候無濟於事。經其他訊息代理的往來照常。",
   "alarm.audit-waiting": "審計記錄等待傳送到 SIEM",
   "alarm.audit-waiting.do": "請檢查接收方是否運行、能否連接。",
   "alarm.own-fork": "本行自己的密鑰簽了兩個不同的歷史",
