@@ -128,7 +128,7 @@ async def test_kinds_of_the_newest_bundle_are_read_anew(log: Log) -> None:
 async def test_time_finds_all_among_blinded_entries_of_the_same_minute(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, budget: int
 ) -> None:
-    """Their times go up and down within the minute, so that halving by time alone would miss some."""
+    """Times go up and down within the minute: halving by them alone would miss some."""
     monkeypatch.setattr(browsing, "BUDGET", budget)
     minute = NOW - NOW % 60_000
     entries = [
@@ -146,7 +146,8 @@ async def test_time_finds_all_among_blinded_entries_of_the_same_minute(
 
     async with opened(tmp_path) as made:
         await made.write(write)
-        for until in (minute - 1, minute, minute + 100, minute + 255, minute + 600, minute + 59_999):
+        for after in (-1, 0, 100, 255, 600, 59_999):
+            until = minute + after
             wanted = [index for index, time in enumerate(times) if time <= until]
             found = await all_pages(Browsing({"hk-1": made}), until=until)
             assert indexes(found) == wanted[::-1]
