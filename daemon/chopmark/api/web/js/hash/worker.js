@@ -40,7 +40,10 @@ async function stream(file, algorithms) {
   const makers = { sha256: wasm.createSHA256, sm3: wasm.createSM3 };
   const hashers = await Promise.all(algorithms.map((one) => makers[one]()));
   for (const one of hashers) one.init();
-  const read = reading(file.stream());
+  // Of a file that went away, or was changed, streams say no more than that the network failed.
+  const failed = () => { throw new DOMException("it cannot be read", "NotReadableError"); };
+  const next = reading(file.stream());
+  const read = () => next().catch(failed);
   let told = 0, done = 0;
   for (let piece = await read(); piece; piece = await read()) {
     for (const one of hashers) one.update(piece);
@@ -50,7 +53,7 @@ async function stream(file, algorithms) {
       self.postMessage({ done, total: file.size });
     }
   }
-  if (done !== file.size) throw new DOMException("it was changed", "NotReadableError");
+  if (done !== file.size) failed();
   return Object.fromEntries(algorithms.map((name, at) => [name, hashers[at].digest("hex")]));
 }
 
