@@ -244,6 +244,30 @@ def test_file_that_cannot_be_verified_says_so_and_is_no_verdict(
     assert page.locator('article[data-verdict="valid"]').count() == 0
 
 
+@pytest.mark.parametrize("algorithms", [["sha256"], ["sm3"]])  # as a whole, and as a stream
+def test_file_that_was_changed_since_it_was_chosen_has_no_digest(
+    page: Page, scene: Scene, tmp_path: Path, algorithms: list[str]
+) -> None:
+    changing = tmp_path / "changing.pdf"
+    changing.write_bytes(bytes(3_000_000))
+    open_page(page, scene.shenzhen.port)
+    hashing = """async ([input, algorithms]) => {
+      const { pool } = await import("/page/js/hash/pool.js");
+      return pool.hash(input.files[0], algorithms)
+        .then(({ digests }) => digests, (error) => error.message);
+    }"""
+    page.evaluate(
+        "document.body.append(Object.assign(document.createElement('input'),"
+        " {type: 'file', id: 'raw'}))"
+    )
+    page.locator("#raw").set_input_files(str(changing))
+    raw = page.locator("#raw").element_handle()
+    digest = hashlib.new(algorithms[0], bytes(3_000_000)).hexdigest()
+    assert page.evaluate(hashing, [raw, algorithms]) == {algorithms[0]: digest}
+    changing.write_bytes(b"another")
+    assert page.evaluate(hashing, [raw, algorithms]) == "NotReadableError"
+
+
 def test_dropped_files_are_taken_like_chosen_ones(page: Page, scene: Scene) -> None:
     open_page(page, scene.shenzhen.port)
     text = scene.path("valid.pdf").read_text("latin-1")

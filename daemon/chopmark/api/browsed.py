@@ -27,8 +27,9 @@ class Browsed:
 class LedgerOut(msgspec.Struct):
     """Signed entries, the newest first, and the signed size of the log that they are from.
 
-    `next` goes into `before` to go on; null at the end. Where a kind is looked for there may be
-    fewer entries than asked for, or none, and more to come all the same.
+    `next` goes into `before` to go on; null at the end. Where a kind or a
+    time is looked for there may be fewer entries than asked for, or none, and more to come all the
+    same.
     """
 
     entries: list[EntryOut]

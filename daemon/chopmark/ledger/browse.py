@@ -1,95 +1,89 @@
-"""Finds places in a log by time and by kind, from what is kept beside each bundle of 256 entries.
+"""Finds the bundles of 256 entries that one looks through for a time or a kind, the newest first.
 
-1. Times never decrease within a log, but for whole minutes of blinded entries: a bundle is found
-   by halving, in some sixteen steps among ten million entries.
-2. Which kinds a bundle holds is read once and remembered, two bytes for each. What is complete
-   never changes. Reading it takes a look at the bundle's row, so that one search reads a bounded
-   number of rows and says how far it has come.
+1. It goes by a table of its own, for the bundles' own rows lie far apart on the disk. That is
+   written with the bundles, checked by fsck, and made from them where it is empty.
+2. Times never decrease within a log, but that blinded entries say the minute only: minutes never
+   do. So the end of a minute is found by halving, and within it each bundle says its first time.
 """
 
 import sqlite3
-from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from typing import Final
 
+from chopmark.core.blinding import MINUTE, whole_minute
+from chopmark.core.text import MAX_INT
 from chopmark.core.tiles import WIDTH
+from chopmark.ledger.bundles import Row
 
-_FIRST_TIME: Final = "SELECT made_first FROM bundle WHERE n = ?"
-_KINDS: Final = "SELECT n, kinds FROM bundle WHERE n BETWEEN ? AND ?"
-AT_ONCE: Final = 64
-"""Bundles whose kinds are read by one query."""
-_UNREAD: Final = 0
-Rows = Callable[[int, int], list[tuple[int, str]]]
+_ANY: Final = ""
+"""What stands in place of a kind, once for each bundle."""
+_FIRST_TIME: Final = f"SELECT made_first FROM place WHERE kind = '{_ANY}' AND bundle = ?"  # noqa: S608 - ours
+_FIND: Final = (
+    "SELECT bundle FROM place WHERE kind = ? AND bundle < ? AND made_first <= ?"
+    " ORDER BY bundle DESC LIMIT ?"
+)
+_ADD: Final = (
+    "INSERT INTO place VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET made_first = excluded.made_first"
+    " WHERE made_first <> excluded.made_first"
+)
+_EMPTY: Final = "SELECT NOT EXISTS (SELECT 1 FROM place)"
+_FILL: Final = (
+    "INSERT INTO place SELECT DISTINCT one.value, n, made_first FROM bundle,"
+    """ json_each('[' || replace(json_quote(',' || kinds), ',', '","') || ']') AS one"""
+)
 
 
-def find_by_time(db: sqlite3.Connection, until: int, size: int) -> int:
-    """How many of the first `size` entries lie in bundles that begin no later than a time.
-
-    What was made later may still be among the last ones of these.
+def find_bundles(
+    db: sqlite3.Connection, size: int, count: int, until: int | None = None, kind: str | None = None
+) -> list[int]:
+    """Numbers of the newest bundles that hold what is looked for, from the newest down.
 
     Args:
         db: of the log.
-        until: ms since the Unix epoch.
-        size: entries to look among.
+        size: entries to look among, from the first one on.
+        count: bundles at most.
+        until: they hold entries made at this time or before, ms since the Unix epoch.
+        kind: they hold attestations of this kind.
     """
-    low, high = 0, -(-size // WIDTH)  # bundles; those below `low` begin in time
+    end = -(-size // WIDTH)
+    if until is None:
+        until = MAX_INT
+    else:
+        end = _find_end(db, whole_minute(until) + MINUTE, end)
+    return [row[0] for row in db.execute(_FIND, (kind or _ANY, end, until, count))]
+
+
+def write_places(db: sqlite3.Connection, bundles: Sequence[Row]) -> None:
+    """Note what these bundles hold, within the caller's transaction; mostly nothing is new."""
+    db.executemany(
+        _ADD,
+        [
+            (kind, number, made_first)
+            for number, _, made_first, _, kinds in bundles
+            for kind in place_kinds(kinds)
+        ],
+    )
+
+
+def place_kinds(kinds: str) -> set[str]:
+    """Under what a bundle stands that holds these kinds, as its row has them."""
+    return {_ANY, *kinds.split(",")}
+
+
+def fill_places(db: sqlite3.Connection) -> None:
+    """Make the table from the bundles if it is empty: earlier software kept none."""
+    if db.execute(_EMPTY).fetchone()[0]:
+        db.execute(_FILL)
+
+
+def _find_end(db: sqlite3.Connection, minute: int, end: int) -> int:
+    """The number of bundles, of `end` ones, after which all begin in this minute or later."""
+    low, high = 0, end
     while low < high:
         middle = (low + high) // 2
         row = db.execute(_FIRST_TIME, (middle,)).fetchone()
-        if row is not None and row[0] <= until:
+        if row is not None and row[0] < minute:
             low = middle + 1
         else:
             high = middle
-    return min(size, low * WIDTH)
-
-
-def read_kinds(db: sqlite3.Connection, first: int, last: int) -> list[tuple[int, str]]:
-    """Number and kinds, as they lie there, of the bundles from `first` to `last`."""
-    return db.execute(_KINDS, (first, last)).fetchall()
-
-
-class KindMap:
-    """Which kinds of documents the bundles of one log hold."""
-
-    def __init__(self) -> None:
-        self._sets = array("H")
-        self._names: list[frozenset[str]] = [frozenset()]
-        self._numbers: dict[str, int] = {}
-
-    def walk(
-        self, rows: Rows, last: int, full: int, budget: int
-    ) -> Iterator[tuple[int, frozenset[str]]]:
-        """Bundles with their kinds, from number `last` down; ends once the budget is spent.
-
-        Args:
-            rows: gives what `read_kinds` does.
-            last: where to begin.
-            full: number of bundles that are complete.
-            budget: rows that may be read.
-        """
-        self._sets.extend([_UNREAD] * max(0, full - len(self._sets)))
-        while last >= 0:
-            first = last - last % AT_ONCE
-            if last >= full or _UNREAD in self._sets[first : last + 1]:
-                if budget <= 0:
-                    return
-                budget -= AT_ONCE
-                known = self._read(rows(first, last), full)
-            else:
-                places = self._sets[first : last + 1]
-                known = {first + at: self._names[place] for at, place in enumerate(places)}
-            for number in range(last, first - 1, -1):
-                yield number, known.get(number, self._names[_UNREAD])
-            last = first - 1
-
-    def _read(self, rows: list[tuple[int, str]], full: int) -> dict[int, frozenset[str]]:
-        """Kinds of some bundles; those of complete ones are remembered."""
-        found = {}
-        for number, text in rows:
-            place = self._numbers.setdefault(text, len(self._names))
-            if place == len(self._names):
-                self._names.append(frozenset(filter(None, text.split(","))))
-            found[number] = self._names[place]
-            if number < full:
-                self._sets[number] = place
-        return found
+    return low

@@ -19,6 +19,7 @@ from chopmark.core.keys import VerifierKey
 from chopmark.core.merkle import HASH, leaf_hash
 from chopmark.core.note import parse_note
 from chopmark.core.tiles import WIDTH, Frontier, parse_bundle
+from chopmark.ledger.browse import place_kinds
 from chopmark.ledger.index_check import IndexCheck
 from chopmark.ledger.pruning import pad, pruned_ranges, read_prefixes
 from chopmark.ledger.schema import connect, tile_id
@@ -27,6 +28,8 @@ from chopmark.ledger.summary import Gist, digest_prefix, is_blinded, summarise
 
 MAX_FINDINGS: Final = 100
 """Findings of one check; a ledger with more is not worth listing."""
+_PLACE: Final = "SELECT made_first FROM place WHERE kind = ? AND bundle = ?"
+_REFILL: Final = "stop the gateway and empty the table `place`: the next start fills it anew"
 Progress = Callable[[int, int], None]
 
 
@@ -55,12 +58,14 @@ class _Check:
     roots: dict[int, bytes] = field(default_factory=dict)
     unfinished: dict[tuple[int, int], bytes] = field(default_factory=dict)
     tiles: int = 0
+    places: int = 0
+    keeps_places: bool = True
     pruned: set[int] = field(default_factory=set)
     index: IndexCheck | None = None
 
-    def find(self, code: str, message: str) -> None:
+    def find(self, code: str, message: str, hint: str | None = None) -> None:
         if len(self.findings) < MAX_FINDINGS:
-            self.findings.append(Finding(code, message))
+            self.findings.append(Finding(code, message, hint))
 
 
 def check_store(
@@ -96,6 +101,7 @@ def check_store(
         with closing(connect(path, read_only=True)) as db:
             db.execute("BEGIN")  # one snapshot
             check = _Check(db, read_state(db), also, findings, index=index)
+            check.keeps_places = _has_table(db, "place")
             _check_all(check, log_key, cosigner_key, progress)
             runs = pruned_ranges(sorted(check.pruned))
             if pruned is not None:
@@ -122,6 +128,7 @@ def _check_all(
     wanted = _check_notes(check, log_key, cosigner_key)
     _check_entries(check, wanted, progress)
     _check_tiles(check)
+    _check_place_count(check)
     _check_references(check)
     _check_graves(check)
     _check_requests(check)
@@ -190,6 +197,8 @@ def _check_entries(
             "SELECT entries, made_first, made_last, kinds FROM bundle WHERE n = ?", (n,)
         ).fetchone()
         count = min(WIDTH, size - n * WIDTH)
+        if row:
+            _check_places(check, n, row)
         if row and not row[0] and _check_pruned(check, n, row, wanted):
             continue
         try:
@@ -208,6 +217,25 @@ def _check_entries(
     stored = check.db.execute("SELECT count(*) FROM bundle").fetchone()[0]
     if stored != max(0, -(-size // WIDTH)):
         check.find("bad-bundle", f"there are {stored} bundles for {size} entries")
+
+
+def _check_places(check: _Check, n: int, row: tuple[bytes, int, int, str]) -> None:
+    """A bundle is found by its time, and by each of its kinds."""
+    if not check.keeps_places:
+        return
+    for kind in place_kinds(row[3]):
+        check.places += 1
+        if check.db.execute(_PLACE, (kind, n)).fetchone() != (row[1],):
+            check.find("bad-place", f"bundle {n} is not found by its time or kinds", _REFILL)
+
+
+def _check_place_count(check: _Check) -> None:
+    """There are no places but these."""
+    if check.keeps_places:
+        stored = check.db.execute("SELECT count(*) FROM place").fetchone()[0]
+        if stored > check.places:
+            message = f"bundles stand in {stored} places where {check.places} are due"
+            check.find("bad-place", message, _REFILL)
 
 
 def _check_pruned(
@@ -334,7 +362,7 @@ def _check_graves(check: _Check) -> None:
 
 def _check_requests(check: _Check) -> None:
     """The parts of a request follow each other, and are entries that are there."""
-    if not check.db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'request'").fetchone():
+    if not _has_table(check.db, "request"):
         return  # earlier software wrote it, and kept no requests
     ends: dict[bytes, int] = {}
     for request, first, start, count in check.db.execute(
@@ -343,6 +371,12 @@ def _check_requests(check: _Check) -> None:
         if first != ends.get(request, 0) or count < 1 or not 0 <= start <= check.state.size - count:
             check.find("bad-request", f"what is kept of request {request.hex()} cannot be so")
         ends[request] = first + count
+
+
+def _has_table(db: sqlite3.Connection, name: str) -> bool:
+    """Whether the software that wrote the ledger last kept this."""
+    found = db.execute("SELECT 1 FROM sqlite_schema WHERE name = ?", (name,)).fetchone()
+    return found is not None
 
 
 def _open_index(path: Path | None, findings: list[Finding]) -> IndexCheck | None:

@@ -24,7 +24,8 @@ from chopmark.ledger.rosters import lose_signed
 from chopmark.ledger.schema import connect, damage_named
 
 _OF_THE_LOG: Final = (
-    *("log", "bundle", "tile", "reference", "grave", "request", "witnessed", "notarised", "epoch"),
+    *("log", "bundle", "place", "tile", "reference", "grave", "request"),
+    *("witnessed", "notarised", "epoch"),
 )
 """Tables that the entries fill, or the token: the old ones say nothing about the new log."""
 _RAISE: Final = (

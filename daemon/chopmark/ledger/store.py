@@ -22,6 +22,7 @@ from chopmark.core.keys import VerifierKey, parse_vkey
 from chopmark.core.merkle import EMPTY_ROOT, HASH
 from chopmark.core.tiles import WIDTH, Frontier, parse_bundle
 from chopmark.ledger.beside import NOTHING, Beside, write_beside
+from chopmark.ledger.browse import fill_places, write_places
 from chopmark.ledger.bundles import Bundle, Filling, fill, load_bundle
 from chopmark.ledger.clients import load_clients
 from chopmark.ledger.idempotency import Record, count_records, find_record
@@ -168,6 +169,7 @@ class Store:
             self._check_start()
             self.clients = load_clients(self._db)
             forget_old(self._db, self.state.made_last)
+            fill_places(self._db)
             undo.pop_all()
 
     @property
@@ -292,6 +294,7 @@ class Store:
     def _write_bundles(self, filling: Filling) -> None:
         rows = filling.rows()
         self._db.executemany("INSERT OR REPLACE INTO bundle VALUES (?, ?, ?, ?, ?)", rows)
+        write_places(self._db, rows)
 
     def _write_tiles(self, tiles: Sequence[tuple[int, int, bytes]]) -> None:
         rows = [(tile_id(level, index), hashes) for level, index, hashes in tiles]

@@ -177,6 +177,17 @@ gateway with one client has one row. `idempotency`: what became of requests with
 of `number`, so that the oldest come first: the entry, when that was made and when this was kept
 (ms), and whether it was there before."""
 
+PLACE: Final = """
+CREATE TABLE place (
+  kind TEXT NOT NULL,
+  bundle INTEGER NOT NULL,
+  made_first INTEGER NOT NULL,
+  PRIMARY KEY (kind, bundle)
+) STRICT, WITHOUT ROWID;
+"""
+"""`place`: each bundle with its first time (ms), under each kind that it holds and once under none;
+what `ledger.browse` searches. It says nothing that `bundle` does not, and is made from that."""
+
 SEED: Final = """
 CREATE TABLE seed (
   start INTEGER PRIMARY KEY,

@@ -161,6 +161,10 @@ def test_flipped_bit_in_a_tile_is_found(folder: Path, row: int) -> None:
         ("UPDATE bundle SET made_last = made_last - 1 WHERE n = 2", "bad-range"),
         ("UPDATE bundle SET kinds = kinds || 'x' WHERE n = 1", "bad-range"),
         ("UPDATE log SET made_last = made_last + 1", "bad-range"),
+        ("DELETE FROM place WHERE kind = 'kyc-report' AND bundle = 1", "bad-place"),
+        ("DELETE FROM place WHERE kind = '' AND bundle = 2", "bad-place"),
+        ("UPDATE place SET made_first = made_first + 1 WHERE bundle = 0", "bad-place"),
+        ("INSERT INTO place VALUES ('diploma', 1, 0)", "bad-place"),
         ("DELETE FROM tile WHERE id = 0", "bad-tile"),
         ("INSERT INTO tile VALUES (3, zeroblob(32))", "bad-tile"),
         ("UPDATE log SET size = size + 1", "bad-bundle"),
@@ -268,10 +272,26 @@ def test_index_of_several_files_is_checked_file_by_file(folder: Path) -> None:
     assert [finding.message for finding in findings] == [message]
 
 
+def test_places_that_are_lost_are_made_anew_by_the_next_start(folder: Path) -> None:
+    with closing(sqlite3.connect(folder / "log.db")) as db:
+        before = db.execute("SELECT * FROM place").fetchall()
+    damage(folder, "DELETE FROM place")
+    assert codes(folder) == {"bad-place"}
+    Store(folder / "log.db").close()
+    assert codes(folder) == set()
+    with closing(sqlite3.connect(folder / "log.db")) as db:
+        assert db.execute("SELECT * FROM place").fetchall() == before
+
+
+def test_ledger_of_software_that_kept_no_places_is_sound(folder: Path) -> None:
+    damage(folder, "DROP TABLE place")
+    assert codes(folder) == set()
+
+
 def test_damaged_index_does_not_hide_other_damage(folder: Path) -> None:
     index_file(folder).write_bytes(b"gone " * 1000)
     damage(folder, "UPDATE bundle SET kinds = '' WHERE n = 1")
-    assert codes(folder) == {"bad-index", "bad-range"}
+    assert codes(folder) == {"bad-index", "bad-range", "bad-place"}
 
 
 def test_evidence_of_a_fork_is_reported(folder: Path) -> None:
@@ -376,4 +396,4 @@ def test_two_notes_of_one_size_must_agree(folder: Path) -> None:
 def test_dates_of_entries_that_do_not_parse_are_zero(tmp_path: Path) -> None:
     make_store(tmp_path / "log.db", [b"x", attestation(1, NOW), b"y"]).close()
     damage(tmp_path, "UPDATE bundle SET made_first = 0")
-    assert codes(tmp_path) == {"bad-range"}
+    assert codes(tmp_path) == {"bad-range", "bad-place"}

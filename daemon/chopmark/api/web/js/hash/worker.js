@@ -8,7 +8,7 @@
 
 /** Bytes up to which WebCrypto is used, which wants a file as a whole. */
 const WHOLE = 256 * 1024 * 1024;
-const CHUNK = 4 * 1024 * 1024;
+const PIECE = 2 * 1024 * 1024;
 /** Milliseconds between two words of progress. */
 const PAUSE = 80;
 
@@ -40,21 +40,44 @@ async function stream(file, algorithms) {
   const makers = { sha256: wasm.createSHA256, sm3: wasm.createSM3 };
   const hashers = await Promise.all(algorithms.map((one) => makers[one]()));
   for (const one of hashers) one.init();
-  let told = 0;
-  let next = read(file, 0);
-  for (let at = 0; at < file.size; at += CHUNK) {
-    const bytes = new Uint8Array(await next);
-    next = at + CHUNK < file.size ? read(file, at + CHUNK) : null; // while this one is hashed
-    for (const one of hashers) one.update(bytes);
+  // Of a file that went away, or was changed, streams say no more than that the network failed.
+  const failed = () => { throw new DOMException("it cannot be read", "NotReadableError"); };
+  const next = reading(file.stream());
+  const read = () => next().catch(failed);
+  let told = 0, done = 0;
+  for (let piece = await read(); piece; piece = await read()) {
+    for (const one of hashers) one.update(piece);
+    done += piece.length;
     if (performance.now() - told > PAUSE) {
       told = performance.now();
-      self.postMessage({ done: at + bytes.length, total: file.size });
+      self.postMessage({ done, total: file.size });
     }
   }
+  if (done !== file.size) failed();
   return Object.fromEntries(algorithms.map((name, at) => [name, hashers[at].digest("hex")]));
 }
 
-const read = (file, at) => file.slice(at, at + CHUNK).arrayBuffer();
+/**
+ * What gives the next piece of a stream, and nothing at its end. The browser reads ahead meanwhile.
+ * Where it can it fills the same memory again and again: fresh memory for each piece takes longer
+ * than reading does.
+ */
+function reading(stream) {
+  let reader;
+  try {
+    reader = stream.getReader({ mode: "byob" });
+  } catch { // Safari's streams of files give memory of their own
+    reader = stream.getReader();
+    return async () => (await reader.read()).value;
+  }
+  let buffer = new ArrayBuffer(PIECE);
+  return async () => {
+    const { value, done } = await reader.read(new Uint8Array(buffer));
+    if (done) return undefined;
+    buffer = value.buffer;
+    return value;
+  };
+}
 
 function hex(buffer) {
   return Array.from(new Uint8Array(buffer), (one) => one.toString(16).padStart(2, "0")).join("");
