@@ -16,6 +16,9 @@ from rig.gateway import NO_TLS, Gateway
 PACE: Final = 0.04
 """Seconds between two requests of a client: what is tested is not speed, and ledgers stay small."""
 
+REFUSED: Final = frozenset({"already-revoked", "revoked-for-good"})
+"""Codes that a client may hear: what it revokes or attests again at random may be revoked."""
+
 
 class Load:
     """Clients of one gateway, each a thread. They go on when the gateway is killed.
@@ -75,6 +78,11 @@ class Load:
         for thread in self._threads:
             thread.join()
 
+    @property
+    def is_going(self) -> bool:
+        """Whether clients may ask."""
+        return self._going.is_set()
+
     def wait(self) -> bool:
         """Until a client may ask; false when it is to end."""
         self._going.wait()
@@ -132,7 +140,7 @@ class Load:
             self._keep(said, says)
             if said.get("proof"):
                 self.heads.add_proof(said["proof"].encode())
-        elif answer.status_code not in (429, 503):
+        elif answer.status_code not in (429, 503) and answer.json()["code"] not in REFUSED:
             self.errors.append(f"answered {answer.status_code}: {answer.text}")
 
     def _keep(self, said: dict[str, Any], says: bytes | tuple[int, int]) -> None:
@@ -154,7 +162,8 @@ class _Client(threading.Thread):
         with self._load.connect() as client:
             while self._load.wait():
                 with self.busy:
-                    self._try(client)
+                    if self._load.is_going:  # nobody has paused it since it was waited for
+                        self._try(client)
 
     def _try(self, client: httpx.Client) -> None:
         try:

@@ -141,6 +141,10 @@ def test_canonical_column_of_another_length_is_malformed() -> None:
         Drafts(bytes(64), KIND, canonical=(("json-jcs/1", bytes(32)),)).check()
 
 
+def test_no_canonical_digests_stay_none() -> None:
+    assert sort_canonical({}) == ()
+
+
 def test_canonical_digests_stand_in_the_order_of_an_entry() -> None:
     found = sort_canonical({"pdf-pages/1": b"p", "json-jcs/1": b"j", "a/1": b"a", "b/1": b"b"})
     assert [name for name, _ in found] == ["a/1", "b/1", "json-jcs/1", "pdf-pages/1"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chopmark.core.entry import Attestation
-from chopmark.core.judge import decide, judge, with_pruned
+from chopmark.core.judge import decide, judge, lacked_digests, with_pruned
 from chopmark.core.verdict import (
     DEFAULT_MAX_AGE,
     EXIT,
@@ -24,7 +24,7 @@ from chopmark.core.verdict import (
     Word,
     worst,
 )
-from chopmark.core.wording import explain, format_time
+from chopmark.core.wording import explain, explain_no_entry, format_time
 
 NOW = 1795305600000
 DAY = 24 * 3600 * 1000
@@ -535,3 +535,47 @@ def test_unknown_says_that_blinded_attestations_need_their_proof(
     verdict = decide([], Question(NOW, expect_kind=kind), NOW, blinded)
     assert verdict.word == Word.UNKNOWN
     assert words in verdict.sentence
+
+
+UNGIVEN = replace(GOOD, match=Match.MISSING)
+FRAUD = replace(GOOD, index=4, revoked=Revoked(9, 4, NOW - DAY))
+ASKED_FOR = replace(GOOD, index=4, revoked=Revoked(9, 3, NOW - DAY))
+
+
+@pytest.mark.parametrize(
+    ("found", "lacked"),
+    [
+        ([UNGIVEN], ("sm3",)),
+        ([UNGIVEN, ASKED_FOR], ("sm3",)),
+        ([UNGIVEN, replace(GOOD, index=4)], ()),
+        ([UNGIVEN, FRAUD], ()),
+        ([replace(GOOD, match=Match.DIFFERS)], ()),
+        ([replace(GOOD, match=Match.RESAVED)], ()),
+        ([], ()),
+    ],
+)
+def test_digests_are_lacked_only_where_they_could_make_it_better(
+    found: list[Facts], lacked: tuple[str, ...]
+) -> None:
+    assert lacked_digests(decide(found, ASK, NOW), ASK) == lacked
+
+
+def test_digests_of_another_issuer_than_expected_are_not_lacked() -> None:
+    asked = replace(ASK, expect_issuer="sz-1")
+    assert lacked_digests(decide([UNGIVEN], asked, NOW), asked) == ()
+
+
+def test_reference_that_leads_nowhere_says_what_there_is() -> None:
+    told = explain_no_entry(HK.origin, 9, 5, [HK.origin])
+    assert (HK.origin in told, "its size is 5" in told) == (True, True)
+    told = explain_no_entry("elsewhere/1", 9, None, [HK.origin, SZ.origin])
+    assert f"Known here: {HK.origin}, {SZ.origin}." in told
+
+
+def test_attestation_that_is_newer_than_its_issuers_last_word_does_not_contradict_itself() -> None:
+    newest = replace(GOOD, existed_by=NOW, as_of=NOW - 1000)
+    told = explain(Word.VALID, newest, ASK)
+    assert "may not have come in yet" in told
+    assert f"expired as of {format_time(NOW - 1000)}" not in told
+    assert f"as of {format_time(NOW)}" in explain(Word.VALID, replace(newest, as_of=NOW), ASK)
+    assert " as of " not in explain(Word.VALID, replace(newest, as_of=None), ASK)
