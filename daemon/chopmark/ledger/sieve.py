@@ -61,7 +61,7 @@ class Sieve:
 
     def admit(self, words: Keys) -> Mask:
         """Take words in; tells which may have been in before, or come twice."""
-        ordered = np.sort(words)  # one page of memory after the other: twice as fast as it comes
+        ordered = np.sort(words)
         seen = np.zeros(len(words), np.bool_)
         seen[1:] = ordered[1:] == ordered[:-1]
         with self._lock:
@@ -94,7 +94,7 @@ class Sieve:
         """For each word the two places of its block, and its bits there: two rows each."""
         first = words * _AGAIN
         bits = np.stack([_spread(first), _spread((first ^ (first >> _HALF)) * _MIX)])
-        block = ((words >> _HALF) * self._blocks) >> _HALF << _ONE
+        block = ((words * _MIX >> _HALF) * self._blocks) >> _HALF << _ONE
         return np.stack([block, block | _ONE]), bits
 
     def _grow(self) -> None:

@@ -65,3 +65,10 @@ def test_sieve_does_not_grow_by_what_it_has(*, known: bool) -> None:
     sieve.admit(words(200, 8))
     sieve.admit(words(200, 9))
     assert len(sieve._layers) == 2
+
+
+def test_sieve_that_is_loaded_in_order_tells_new_words_as_well() -> None:
+    """The index has its words sorted, over several layers: each must lie all over its own."""
+    sieve = Sieve(layer=32_768)
+    sieve.load([np.sort(words(4 * 32_768, 1))])
+    assert np.mean(sieve.admit(words(4096, 2))) < 0.03
