@@ -13,6 +13,7 @@ from browser.scene import Scene, digests_of, sm3
 from chopmark.client.canonical.pdf_pages import digest_pdf
 from chopmark.core.canonical import PDF_PAGES
 from chopmark.core.proof import parse_proof
+from chopmark.core.slip import encode_slip
 from pdfs import SAME
 
 FILES = {
@@ -328,9 +329,8 @@ def test_unwitnessed_is_said_in_every_language_where_the_peer_is_away(
 def test_slip_without_its_document_is_never_valid_and_the_file_after_it_is_compared(
     page: Page, scene: Scene, tmp_path: Path
 ) -> None:
-    slip = pytest.importorskip("chopmark.core.slip")
     proof = scene.path("valid.pdf.tlog-proof").read_bytes()
-    (tmp_path / "slip.txt").write_text(slip.encode_slip(parse_proof(proof)))
+    (tmp_path / "slip.txt").write_text(encode_slip(parse_proof(proof)))
     open_page(page, scene.shenzhen.port)
     read_slip(page, tmp_path / "slip.txt")
     shown = card(page, "attestation-only")
@@ -343,6 +343,37 @@ def test_slip_without_its_document_is_never_valid_and_the_file_after_it_is_compa
     card(page, "attestation-only")
     choose(page, *scene.paths("valid.pdf"))
     expect(card(page, "valid")).to_contain_text("Compared with the slip")
+    # The next customer's document has nothing to do with it.
+    choose(page, *scene.paths("fraud.pdf"))
+    expect(card(page, "revoked")).not_to_contain_text("Compared with the slip")
+    # And the other way round: the file first, then the slip.
+    choose(page, *scene.paths("valid.pdf"))
+    card(page, "valid")
+    read_slip(page, tmp_path / "slip.txt")
+    expect(card(page, "valid")).to_contain_text("Compared with the slip")
+
+
+def test_slip_as_a_file_goes_with_its_document_by_its_name(
+    page: Page, scene: Scene, tmp_path: Path
+) -> None:
+    written = tmp_path / "valid.pdf.slip.pdf"
+    scene.shenzhen.cli("slip", str(scene.path("valid.pdf")), "-o", str(written))
+    open_page(page, scene.shenzhen.port)
+    choose(page, str(written))
+    card(page, "attestation-only")
+    choose(page, *scene.paths("valid.pdf"), str(written))
+    card(page, "valid")
+    choose(page, *scene.paths("changed.pdf"), str(written))
+    card(page, "mismatch")
+
+
+@pytest.mark.parametrize("address", ["__proto__", "constructor", "ledger/%E0%A4%A"])
+def test_address_that_names_nothing_leaves_no_empty_page(
+    page: Page, scene: Scene, address: str
+) -> None:
+    open_page(page, scene.shenzhen.port)
+    page.evaluate("address => { location.hash = `#/${address}`; location.reload(); }", address)
+    expect(page.locator("main h1")).to_be_visible()
 
 
 def test_what_is_no_slip_is_said_to_be_none(page: Page, scene: Scene, tmp_path: Path) -> None:

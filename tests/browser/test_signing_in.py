@@ -52,6 +52,8 @@ def test_guest_verifies_and_who_signs_in_attests(
     page.get_by_role("button", name="Attest 1 document").click()
     page.get_by_role("button", name="Save 1 proof").wait_for(timeout=DEADLINE)
     page.get_by_role("link", name="Verify").click()
+    page.locator('main[data-ready="verify"]').wait_for()
+    expect(page.locator("article")).to_have_count(0)  # what the guest saw is not for her
     choose(page, str(document))
     card(page, "valid")
     page.get_by_role("link", name="Overview").click()

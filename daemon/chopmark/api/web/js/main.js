@@ -26,8 +26,17 @@ let wanted = "";
 
 /** The name of the view, and what follows it. */
 function where() {
-  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decodeURIComponent);
-  return { name: name in VIEWS ? name : "verify", rest };
+  const [name, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decode);
+  return { name: Object.hasOwn(VIEWS, name) ? name : "verify", rest };
+}
+
+/** A word of an address; whatever is typed there must not leave the page empty. */
+function decode(word) {
+  try {
+    return decodeURIComponent(word);
+  } catch {
+    return word;
+  }
 }
 
 async function show({ focus = false } = {}) {
@@ -58,7 +67,13 @@ app.api.onUnauthorised = ({ code }) => {
   wanted = location.hash;
   location.hash = `#/signin/${code}`;
 };
-app.session.onChange = (who) => {
+app.session.onChange = (who, before) => {
+  if (before !== null) { // what one person has seen is not for the next one at this computer
+    if (who.signed_in && wanted) location.hash = wanted;
+    document.body.hidden = true; // until it is there anew
+    location.reload();
+    return;
+  }
   shell.draw();
   shell.greet();
   if (!who.signed_in || where().name !== "signin" || !wanted) return;

@@ -53,7 +53,7 @@ function take(app, who) {
   app.session.who = who;
   if (who.csrf) app.api.headers[HEADER] = who.csrf;
   else delete app.api.headers[HEADER];
-  if (before !== who.client) app.session.onChange?.(who);
+  if (before !== who.client) app.session.onChange?.(who, before);
   return who;
 }
 

@@ -19,9 +19,10 @@ export function card(job, desk) {
   const one = deciding(job.verdict);
   const head = h("div", { class: "verdict-head" }, shape(word, job.open ? 72 : 40),
     h("div", { class: "verdict-words" },
-      h("p", { class: "verdict-file" }, job.name, " ",
+      h("p", { class: "verdict-file" }, h("bdi", {}, job.name), " ",
         h("span", { class: "muted" }, job.file ? bytes(job.file.size) : "")),
       h(job.open ? "h2" : "h3", { class: "verdict-title" }, title(word, one)),
+      !job.open && one && h("p", { class: "verdict-by small" }, [one.issuer ?? one.origin, one.kind && kindName(one.kind)].filter(Boolean).join(" · ")),
       job.open && h("p", { class: "verdict-says" }, says(job, word, one))),
     fold(job, desk));
   return h("article", {

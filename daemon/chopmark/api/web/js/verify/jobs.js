@@ -5,7 +5,7 @@
  * themselves go to the workers that hash them, and nowhere else.
  */
 
-import { pair } from "./pairs.js";
+import { isSlip, pair } from "./pairs.js";
 import { pool } from "../hash/pool.js";
 import { rank } from "../verdicts.js";
 
@@ -28,19 +28,26 @@ export class Jobs extends EventTarget {
 
   /** Take files in, in place of those before. */
   add(files, api) {
-    const slip = this.items.length === 1 ? this.items[0].slip : null;
+    const waiting = this.#alone((job) => job.slip && !job.file)?.slip;
     this.clear();
     const pairs = pair(files);
-    // A document that comes after a slip is the one that the slip is to be of.
+    // A document that comes after a slip is the one that the slip is to be of; those after it are
+    // other customers'.
     const [only] = pairs;
-    if (slip && pairs.length === 1 && only.file && !only.proof) only.slip = slip;
+    if (waiting && pairs.length === 1 && only.file && !only.proof) only.slip = waiting;
     return this.#take(pairs, api);
   }
 
-  /** Take in what a slip stands for: the text of a proof, without its document. */
+  /** Take in what a slip stands for: the text of a proof, of the one document that is there. */
   addSlip(slip, name, api) {
+    const file = this.#alone((job) => job.file && !job.proof && !job.slip)?.file ?? null;
     this.clear();
-    return this.#take([{ file: null, proof: null, name, slip }], api);
+    return this.#take([{ file, proof: null, name: file?.name ?? name, slip }], api);
+  }
+
+  /** The only document there is, if it is one of these. */
+  #alone(such) {
+    return this.items.length === 1 && such(this.items[0]) ? this.items[0] : null;
   }
 
   #take(pairs, api) {
@@ -86,7 +93,7 @@ export class Jobs extends EventTarget {
 
   async #run(job, api) {
     try {
-      if (job.proof) job.proofText = await readProof(job.proof);
+      if (job.proof) job.proofText = await (isSlip(job.proof) ? readSlip : readProof)(job.proof);
       else if (job.slip) job.proofText = job.slip;
       if (job.file) await this.#hash(job, await this.#algorithms(job));
       await this.#judge(job, api);
@@ -182,4 +189,10 @@ async function forkedOf(verdict, api, signal) {
 async function readProof(file) {
   if (file.size > MAX_PROOF) throw Object.assign(new Error("large"), { code: "malformed-proof" });
   return file.text();
+}
+
+/** The proof that the PDF of a slip carries. */
+async function readSlip(file) {
+  const [{ scanFile }, { slipToProof }] = await Promise.all([import("../views/scan.js"), import("../core/slip.js")]);
+  return new TextDecoder().decode(slipToProof(await scanFile(file)));
 }

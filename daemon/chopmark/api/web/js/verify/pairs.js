@@ -1,10 +1,12 @@
 /** Which proof belongs to which document, by their names. */
 
-const SUFFIX = ".tlog-proof";
+/** Of a proof, and of a slip as `chopmark slip` names it: it carries one. */
+const SUFFIXES = [".tlog-proof", ".slip.pdf"];
 /** What a browser puts into the name of a second download: `statement (1).pdf`. */
 const COPY = / ?\(\d+\)(?=\.|$)/g;
 
-export const isProof = (file) => file.name.toLowerCase().endsWith(SUFFIX);
+export const isSlip = (file) => file.name.toLowerCase().endsWith(SUFFIXES[1]);
+export const isProof = (file) => SUFFIXES.some((one) => file.name.toLowerCase().endsWith(one));
 
 /**
  * Pair files.
@@ -30,7 +32,8 @@ export function pair(files) {
 }
 
 function bare(name) {
-  const shown = name.slice(0, -SUFFIX.length);
+  const suffix = SUFFIXES.find((one) => name.toLowerCase().endsWith(one));
+  const shown = name.slice(0, -suffix.length);
   return name.match(COPY) && !name.match(/\(\d+\)\.[^.]+\.tlog-proof$/) ? shown.replace(COPY, "") : shown;
 }
 
