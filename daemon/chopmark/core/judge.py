@@ -51,6 +51,13 @@ def decide(
     judged = tuple(judge(facts, question) for facts in everything if _is_asked(facts, question))
     candidates = _candidates(judged)
     if not candidates:
+        # Whoever expects another kind must hear of a fraud all the same.
+        of_any_kind = replace(question, expect_kind=None)
+        if graves := _judge_graves((f for f in everything if _is_asked(f, of_any_kind)), question):
+            newest = graves[0]
+            return Verdict(
+                newest.word, newest.sentence, tuple(graves), question.now, newest.facts.as_of
+            )
         sentence = wording.explain_unknown(question, as_of, blinded)
         return Verdict(Word.UNKNOWN, sentence, judged, question.now, as_of)
     attesters = {j.facts.issuer.institution for j in candidates if _attests(j)}
@@ -169,10 +176,16 @@ def _find_graves(
     """
     if best.word in (Word.UNTRUSTED, Word.MISMATCH):
         return []
+    institution = best.facts.issuer.institution
+    theirs = (facts for facts in everything if facts.issuer.institution == institution)
+    return _judge_graves(theirs, question)
+
+
+def _judge_graves(found: Iterable[Facts], question: Question) -> list[Judgement]:
     return [
         Judgement(Word.REVOKED, wording.explain(Word.REVOKED, facts, question), facts)
-        for facts in everything
-        if facts.issuer.institution == best.facts.issuer.institution and _is_grave(facts)
+        for facts in found
+        if _is_grave(facts)
     ]
 
 

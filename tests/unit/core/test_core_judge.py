@@ -317,7 +317,8 @@ def test_a_grave_revocation_wins_whatever_was_expected(reason: int, question: Qu
     verdict = decide([GOOD, bad], question, None)
     assert verdict.word == Word.REVOKED
     assert [one.word for one in verdict.judgements] == [Word.REVOKED, Word.VALID]
-    assert word_of(bad, question=question) == Word.UNKNOWN
+    alone = Word.REVOKED if question.expect_issuer is None else Word.UNKNOWN
+    assert word_of(bad, question=question) == alone
 
 
 @pytest.mark.parametrize("match", [Match.MISSING, Match.NO_DOCUMENT])
@@ -579,3 +580,18 @@ def test_attestation_that_is_newer_than_its_issuers_last_word_does_not_contradic
     assert f"expired as of {format_time(NOW - 1000)}" not in told
     assert f"as of {format_time(NOW)}" in explain(Word.VALID, replace(newest, as_of=NOW), ASK)
     assert " as of " not in explain(Word.VALID, replace(newest, as_of=None), ASK)
+
+
+@pytest.mark.parametrize("issuer", [None, "hk-1"])
+def test_fraud_is_told_to_whoever_expects_another_kind(issuer: str | None) -> None:
+    asked = replace(ASK, expect_kind="diploma", expect_issuer=issuer)
+    verdict = decide([FRAUD], asked, NOW)
+    assert (verdict.word, verdict.judgements[0].facts) == (Word.REVOKED, FRAUD)
+
+
+def test_what_is_revoked_mildly_or_by_another_than_expected_stays_unknown_as_another_kind() -> None:
+    asked = replace(ASK, expect_kind="diploma")
+    assert decide([ASKED_FOR], asked, NOW).word == Word.UNKNOWN
+    assert decide([FRAUD], replace(asked, expect_issuer="sz-1"), NOW).word == Word.UNKNOWN
+    other = replace(FRAUD, match=Match.DIFFERS)
+    assert decide([other], asked, NOW).word == Word.UNKNOWN
