@@ -65,10 +65,11 @@ class Events:
 
 @pytest.fixture
 def attested(issuer: Gateway, receiver: Gateway) -> Iterator[tuple[bytes, int]]:
-    """A document that was attested at one gateway, and that the other one has."""
+    """A document that was attested at one gateway, and that the other one has, and freshly so."""
     document = some_document(f"live {time.monotonic_ns()}")
     index = attest(issuer, document)["index"]
     receiver.wait_for_head(issuer, index + 1)
+    receiver.wait_for(lambda: bool(receiver.peer(issuer)["as_of"]), "to have an as-of time")
     return document, index
 
 
