@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from browser.pages import Requests
 from browser.scene import Scene
+from leftout import pytest_runtest_makereport  # noqa: F401 - a hook
 
 CHROMIUM = which("chromium")
 

@@ -4,13 +4,14 @@
 the test is skipped and says why. In CI (`CI` is set) that is a failure.
 """
 
-import os
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import needs
 import pytest
 from victims import Nursery
+
+from leftout import pytest_runtest_makereport  # noqa: F401 - a hook
 
 _HERE = Path(__file__).parent
 
@@ -19,15 +20,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(_HERE):
             item.add_marker(pytest.mark.faults)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if report.skipped and os.environ.get("CI"):
-        report.outcome = "failed"
-        report.longrepr = f"skipped, and in CI nothing may be: {report.longrepr}"
-    return report
 
 
 @pytest.fixture
