@@ -204,8 +204,7 @@ class Gateway:
         return self._is_good("/healthz")
 
     def _is_good(self, path: str) -> bool:
-        if self._process is not None and self._process.poll() is not None:
-            raise GatewayFailedError(f"{self.who.id} ended: {self.log.read_text()[-3000:]}")
+        self._must_run()
         if not self._accepts():
             return False
         try:
@@ -213,6 +212,11 @@ class Gateway:
                 return client.get(path).status_code == 200
         except httpx.TransportError:
             return False
+
+    def _must_run(self, why: str = "") -> None:
+        if self._process is not None and (code := self._process.poll()) is not None:
+            tail = self.log.read_text()[-3000:]
+            raise GatewayFailedError(f"{self.who.id} ended with {code} {why}\n{tail}")
 
     def _accepts(self) -> bool:
         """Whether somebody listens; httpx does not close a socket that cannot be connected."""
@@ -225,9 +229,13 @@ class Gateway:
         return httpx.Client(transport=transport, base_url="http://localhost", timeout=60)
 
     def get(self, path: str) -> Any:
-        """JSON of a GET."""
-        with self.client() as client:
-            return client.get(path).raise_for_status().json()
+        """JSON of a GET; an error with its log if the daemon has ended."""
+        try:
+            with self.client() as client:
+                return client.get(path).raise_for_status().json()
+        except httpx.TransportError as error:
+            self._must_run(str(error))
+            raise
 
     def metrics(self) -> str:
         """What it shows to Prometheus."""

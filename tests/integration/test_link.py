@@ -3,15 +3,18 @@
 import asyncio
 import logging
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import uvloop
 from blockbuster import BlockBuster, blockbuster_ctx
 
 from chopmark.core.errors import RefusedError, UnreachableError
@@ -475,3 +478,54 @@ async def test_broken_broker_is_an_outage_with_a_reason(answer: bytes, reason: s
         task.cancel()
         await asyncio.wait({task})
     assert task.cancelled()
+
+
+SUBACK = bytes([0x90, 4, 0, 1, 0, 1])
+PINGRESP = bytes([0xD0, 0])
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_reset_behind_what_was_not_read_yet_is_an_outage(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """A broker may answer, reset, and all of that be there before we read: uvloop tells once."""
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(_reset_twice())
+
+
+async def _reset_twice() -> None:
+    connected: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1_000)
+        writer.write(CONNACK)
+        connected.append(writer)
+        if await reader.read(1_000):
+            writer.write(SUBACK)
+
+    async def nothing(_: object) -> None:
+        pass
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    broker = Broker(*server.sockets[0].getsockname()[:2])
+    link = Link(broker, "a", ["x"], on_message=nothing, on_connect=nothing, limits=QUICK)
+    async with server:
+        task = asyncio.create_task(link.run())
+        for outages in (1, 2):
+            await until(lambda: link.connected)
+            for writer in connected:
+                _reset(writer)
+            connected.clear()
+            await until(lambda count=outages: link.counters.outages == count)
+        assert not task.done()
+        task.cancel()
+        await asyncio.wait({task})
+    assert task.cancelled()
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Send a few packets, and a reset right behind them."""
+    writer.write(5 * PINGRESP)
+    at = writer.get_extra_info("socket")
+    at.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()

@@ -12,11 +12,15 @@ names of both (hence the pin below 3 and the lock), for these faults of theirs:
 - Its `wait_for` (before Python 3.12) swallows a cancellation that comes with the answer: here it
   stands behind a shield, or is not used.
 - An answer to a ping that lies behind what we do not read counts as missing: not here.
+
+And for one of uvloop: a socket with an error is read once more, and then never, for its poll is
+closed; what more is asked of that poll ends in a RuntimeError, which ended the process.
 """
 
 import asyncio
 import functools
 import logging
+import os
 import socket
 import ssl
 import threading
@@ -41,6 +45,7 @@ _WIRE_LOG.setLevel(logging.CRITICAL)
 
 _NODELAY = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 _LOST = "connection lost"
+_LAST_WORDS = 1_000  # packets that are read of a connection that was reset
 _WITH_WILL = 0x04  # MQTT 5, 3.14.2.1: "Disconnect with Will Message"
 
 _TAKEN_OVER = 0x8E  # MQTT 5, 3.14.2.1: "Session taken over"
@@ -218,7 +223,7 @@ class Wire(aiomqtt.Client):
             return
         self._paused = not on
         if on:
-            self._loop.add_reader(sock.fileno(), self._read)
+            self._watch(self._loop.add_reader, sock.fileno(), self._read)
             self._loop.call_soon(self._read)  # TLS may hold bytes that no poll will tell of
         else:
             self._loop.remove_reader(sock.fileno())
@@ -229,7 +234,28 @@ class Wire(aiomqtt.Client):
             self._check_sizes()
             pending = getattr(self._client.socket(), "pending", None)  # TLS only
             if pending is None or pending() == 0:
-                return
+                break
+        self._check_reset()
+
+    def _check_reset(self) -> None:
+        """Read the last words of a connection that was reset, and end it."""
+        sock: Any = self._client.socket()  # paho's type is that of a websocket
+        if sock is None or not (code := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)):
+            return
+        for _ in range(_LAST_WORDS):
+            if self._paused or self.ended.done():
+                break
+            self._guarded(self._client.loop_read)
+        self.abort(f"{_LOST}: {os.strerror(code)}")
+
+    def _watch(
+        self, watch: Callable[..., object], descriptor: int, call: Callable[[], object]
+    ) -> None:
+        """Have the loop look at a socket; one that it refuses was reset unseen."""
+        try:
+            watch(descriptor, call)
+        except (RuntimeError, OSError):
+            self._loop.call_soon(self.abort, _LOST)  # not now: paho is in the midst of something
 
     def _check_sizes(self) -> None:
         """End a connection whose broker sends what we neither asked for nor want to keep."""
@@ -249,15 +275,16 @@ class Wire(aiomqtt.Client):
         self._loop.call_soon_threadsafe(self._attend, sock.fileno())  # this is connect()'s thread
 
     def _attend(self, descriptor: int) -> None:
-        self._loop.add_reader(descriptor, self._read)
+        self._watch(self._loop.add_reader, descriptor, self._read)
         self._misc_task = self._loop.create_task(self._misc_loop(), name="mesh keep-alive")
 
     def _on_socket_register_write(self, client: PahoClient, userdata: Any, sock: Any) -> None:  # noqa: ARG002
         write = functools.partial(self._guarded, self._client.loop_write)
+        watch = functools.partial(self._watch, self._loop.add_writer, sock.fileno(), write)
         if threading.get_ident() == self._thread:
-            self._loop.add_writer(sock.fileno(), write)
+            watch()
         else:  # the CONNECT, from connect()'s thread
-            self._loop.call_soon_threadsafe(self._loop.add_writer, sock.fileno(), write)
+            self._loop.call_soon_threadsafe(watch)
 
     async def _misc_loop(self) -> None:
         while not self.ended.done():
