@@ -26,6 +26,7 @@ packages=(
   rsyslog rsyslog-gnutls                          # takes the audit log over TLS
   chromium fonts-noto-cjk                         # the page, in a browser
   poppler-utils zbar-tools                        # slips as pictures, and a second reader of them
+  lrzsz picocom tmux                              # the console, as a technician sees it
   glewlwyd dbconfig-sqlite3                       # an OpenID provider, which people sign in at
 )
 readonly packages stamp=.venv/setup-stamp

@@ -1,0 +1,1 @@
+"""What only root may do for the console: a fixed list of verbs, in one table."""
