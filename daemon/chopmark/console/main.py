@@ -1,0 +1,74 @@
+"""`chopmark-console`: one serial port, served until the program is stopped."""
+
+import argparse
+import asyncio
+import signal
+from functools import partial
+from pathlib import Path
+from typing import get_args
+
+import chopmark
+from chopmark.console.commands import load_commands
+from chopmark.console.parts import open_parts
+from chopmark.console.port import Flow, Settings, keep
+from chopmark.console.seat import DEFAULT
+from chopmark.console.session import House, serve
+from chopmark.console.words import TABLES
+from chopmark.service.config import DEFAULT_PATH, find_config
+from chopmark.service.logs import set_up_logging
+
+
+def run() -> None:
+    """Entry point of the program."""
+    arguments = _parser().parse_args()
+    set_up_logging()
+    asyncio.run(run_console(_settings(arguments), _house(arguments)))
+
+
+async def run_console(settings: Settings, house: House) -> None:
+    """Serve a port until SIGTERM or SIGINT; who is signed in then is signed out."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.create_task(keep(settings, partial(serve, house=house)))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    await asyncio.wait({task})
+    if not task.cancelled():
+        task.result()
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    return Settings(arguments.port, arguments.baud, arguments.flow)
+
+
+def _house(arguments: argparse.Namespace) -> House:
+    parts = open_parts(find_config(arguments.config))
+    return House(
+        *(parts.login, parts.gateway, parts.admin, parts.recorder, parts.config),
+        load_commands(),
+        Path(arguments.port).name,
+        arguments.seat,
+        language=arguments.language,
+        plain=arguments.plain,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    about = "The technicians' console on a serial port. It runs until SIGTERM or Ctrl-C."
+    parser = argparse.ArgumentParser(prog="chopmark-console", description=about)
+    parser.add_argument("--port", required=True, help="the device: /dev/ttyS0, or a link by udev")
+    parser.add_argument("--baud", type=int, default=115_200, help="bits a second (115200)")
+    flows = get_args(Flow)
+    parser.add_argument("--flow", choices=flows, default="none", help="flow control (none)")
+    where = f"the gateway's configuration (default: CHOPMARK_CONFIG, then {DEFAULT_PATH})"
+    parser.add_argument("--config", type=Path, help=where)
+    tongues = "before anybody has signed in (en)"
+    parser.add_argument("--language", choices=tuple(TABLES), default="en", help=tongues)
+    parser.add_argument("--plain", action="store_true", help="send only ASCII, from the start")
+    seat = f"lock file that all ports of this box share ({DEFAULT})"
+    parser.add_argument("--seat", type=Path, default=DEFAULT, help=seat)
+    parser.add_argument("--version", action="version", version=chopmark.__version__)
+    return parser
+
+
+if __name__ == "__main__":
+    run()
