@@ -5,18 +5,20 @@ As a program it serves a port, to be looked at with a terminal program.
 
 import argparse
 import asyncio
+from codecs import getincrementaldecoder
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from chopmark.console.command import Argument, Command, Role, Surroundings
 from chopmark.console.commands import load_commands
-from chopmark.console.desk import Desk
+from chopmark.console.desk import Desk, Wire
 from chopmark.console.main import run_console
 from chopmark.console.port import Settings
 from chopmark.console.session import House
 from chopmark.core.errors import ForbiddenError, TryAgainError
 from consoledesk import MemoryAdmin, MemoryGateway, MemoryRecorder
+from consolescreen import Screen
 
 ROLES = {"anna": Role.SERVICE, "bo": Role.SERVICE, "olga": Role.OBSERVE}
 PIN = "4711"
@@ -107,6 +109,41 @@ class Stand:
             *(self.folder / "gateway.toml", table, port, self.folder / "seat"),
             **given,
         )
+
+
+class Technician:
+    """The far end of a line: what was typed, and a screen of what came."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._utf8 = getincrementaldecoder("utf-8")()
+        self._seen = ""
+        self.screen = Screen()
+
+    async def type(self, text: str) -> None:
+        await self._wire.write(text.encode())
+
+    async def expect(self, text: str) -> str:
+        """Read until something is seen; gives all up to it, and what follows is for the next."""
+        async with asyncio.timeout(20):
+            while text not in self._seen:
+                come = self._utf8.decode(await self._wire.read())
+                self.screen.feed(come)
+                self._seen += come
+        before, _, self._seen = self._seen.partition(text)
+        return before + text
+
+    async def sign_in(self, who: str = "anna") -> str:
+        await self.type("\r")
+        seen = await self.expect("Technician id: ")
+        await self.type(f"{who}\r{PIN}\r")
+        return seen + await self.expect(">")
+
+    async def command(self, line: str) -> str:
+        """Type it, and read all until the next prompt."""
+        await self.type(f"{line}\r")
+        await self.expect("\r\n")
+        return await self.expect(")>")
 
 
 if __name__ == "__main__":

@@ -89,7 +89,7 @@ def _behind(command: Command, given: int) -> Iterator[Offer]:
             yield Offer(argument.name, argument.help, command.role, literal=False)
     if not left or left[0].optional:
         yield Offer(ENTER, command.help, command.role, literal=False)
-        yield Offer("|", "help.pipe")
+        yield Offer("|", "help.pipe", literal=False)
 
 
 def _behind_pipe(words: Sequence[str]) -> Iterator[Offer]:
