@@ -3,14 +3,13 @@
 import argparse
 import asyncio
 import signal
-from functools import partial
 from pathlib import Path
 from typing import get_args
 
 import chopmark
 from chopmark.console.commands import load_commands
 from chopmark.console.parts import open_parts
-from chopmark.console.port import Flow, Settings, keep
+from chopmark.console.port import BAUDS, Flow, Settings, keep
 from chopmark.console.seat import DEFAULT
 from chopmark.console.session import House, serve
 from chopmark.console.words import TABLES
@@ -28,7 +27,7 @@ def run() -> None:
 async def run_console(settings: Settings, house: House) -> None:
     """Serve a port until SIGTERM or SIGINT; who is signed in then is signed out."""
     loop = asyncio.get_running_loop()
-    task = asyncio.create_task(keep(settings, partial(serve, house=house)))
+    task = asyncio.create_task(keep(settings, lambda port: serve(port, house, port.wait_enter)))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, task.cancel)
     await asyncio.wait({task})
@@ -52,11 +51,16 @@ def _house(arguments: argparse.Namespace) -> House:
     )
 
 
+def _bauds(text: str) -> tuple[int, ...]:
+    return tuple(int(one) for one in text.split(","))
+
+
 def _parser() -> argparse.ArgumentParser:
     about = "The technicians' console on a serial port. It runs until SIGTERM or Ctrl-C."
     parser = argparse.ArgumentParser(prog="chopmark-console", description=about)
     parser.add_argument("--port", required=True, help="the device: /dev/ttyS0, or a link by udev")
-    parser.add_argument("--baud", type=int, default=115_200, help="bits a second (115200)")
+    speeds = "bits a second; of several, the one at which Enter is understood (115200,9600)"
+    parser.add_argument("--baud", type=_bauds, default=BAUDS, help=speeds)
     flows = get_args(Flow)
     parser.add_argument("--flow", choices=flows, default="none", help="flow control (none)")
     where = f"the gateway's configuration (default: CHOPMARK_CONFIG, then {DEFAULT_PATH})"

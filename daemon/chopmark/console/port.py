@@ -20,6 +20,7 @@ import termios
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Final, Literal
 
 from serial import Serial, SerialException
@@ -29,6 +30,7 @@ from chopmark.core.errors import UnreachableError
 
 LOG: Final = logging.getLogger("chopmark.console")
 Flow = Literal["none", "rtscts", "xonxoff"]
+BAUDS: Final = (115_200, 9600)
 RETRY: Final = 1.0
 """Seconds before a port is opened again."""
 LOOK: Final = 0.5
@@ -45,13 +47,13 @@ class Settings:
 
     Attributes:
         path: of the device; a link by udev, if it can be unplugged.
-        baud: bits a second.
+        bauds: bits a second; if there are several they are tried in turn, see `Port.wait_enter`.
         flow: by which the other end may hold us up.
         patience: seconds for which it may.
     """
 
     path: str
-    baud: int = 115_200
+    bauds: tuple[int, ...] = BAUDS
     flow: Flow = "none"
     patience: float = 30.0
 
@@ -67,7 +69,7 @@ class Port:
         try:
             self._serial = Serial(
                 settings.path,
-                settings.baud,
+                settings.bauds[0],
                 timeout=0,
                 exclusive=True,
                 rtscts=settings.flow == "rtscts",
@@ -76,6 +78,7 @@ class Port:
         except (*_FAILURES, ValueError) as error:
             message = f"{settings.path} cannot be opened: {error}"
             raise UnreachableError("port-away", message) from error
+        self._bauds = cycle((*settings.bauds[1:], settings.bauds[0]))
         self._patience = settings.patience
         self._loop = asyncio.get_running_loop()
         self._descriptor = self._serial.fileno()
@@ -99,6 +102,18 @@ class Port:
         if self._gone is None:
             self._loop.add_reader(self._descriptor, self._take)
         return data
+
+    async def wait_enter(self) -> None:
+        """Wait until somebody presses Enter, at one of the speeds.
+
+        At a wrong speed Enter comes as what is no character: then the next one is tried, so that
+        it is pressed as often as there are speeds, at most.
+        """
+        data = b""
+        while b"\r" not in data and b"\n" not in data:
+            if any(one < 0x20 or one > 0x7E for one in data):
+                self._change(next(self._bauds))
+            data = await self.read()
 
     async def write(self, data: bytes) -> None:
         """Hand over all of it; see `Wire`."""
@@ -169,6 +184,12 @@ class Port:
             up |= now
             await asyncio.sleep(LOOK)
 
+    def _change(self, baud: int) -> None:
+        try:
+            self._serial.baudrate = baud
+        except _FAILURES as error:
+            raise self._end(str(error)) from error
+
     def _is_hung_up(self) -> bool:
         looker = select.poll()
         looker.register(self._descriptor, select.POLLIN)
@@ -196,7 +217,7 @@ async def keep(settings: Settings, serve: Callable[[Port], Awaitable[None]]) -> 
             told = error.message
         else:
             told = ""
-            LOG.info("the console is at %s, %d baud", settings.path, settings.baud)
+            LOG.info("the console is at %s", settings.path)
             await _serve_one(port, serve)
         await asyncio.sleep(RETRY)
 

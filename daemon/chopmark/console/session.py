@@ -12,7 +12,7 @@ Rules:
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -71,17 +71,28 @@ class House:
     plain: bool = False
 
 
-async def serve(wire: Wire, house: House) -> None:
+async def serve(
+    wire: Wire, house: House, wait_enter: Callable[[], Awaitable[None]] | None = None
+) -> None:
     """One session after the other, until the line is gone.
+
+    Args:
+        wire: to the terminal.
+        house: see there.
+        wait_enter: waits until somebody is there; by itself it reads until Enter comes.
 
     Raises:
         HungUpError: see `Wire`.
     """
     while True:
-        data = b""
-        while b"\r" not in data and b"\n" not in data:
-            data = await wire.read()
+        await (wait_enter or partial(_wait_enter, wire))()
         await _Session(wire, house).run()
+
+
+async def _wait_enter(wire: Wire) -> None:
+    data = b""
+    while b"\r" not in data and b"\n" not in data:
+        data = await wire.read()
 
 
 class _Session:
