@@ -44,6 +44,7 @@ from chopmark.core.policy import Policy
 from chopmark.core.proof import Extra, Proof
 from chopmark.core.prover import RunProver
 from chopmark.core.tiles import encode_bundle
+from enrolmentvectors import enrolment
 from mutations import flipped
 from releasevectors import release
 from rostervectors import roster
@@ -72,7 +73,7 @@ def make_all() -> dict[str, Vectors]:
     makers = (
         *(note, checkpoint, entry, package, compact, proof, policy, tiles),
         *(witness, evidence, head_mark, salt_key, audit, roster, release, ceremony, canonical),
-        *(verdict, slip),
+        *(verdict, slip, enrolment),
     )
     return {maker.__name__.replace("_", "-"): maker() for maker in makers}
 

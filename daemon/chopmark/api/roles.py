@@ -68,6 +68,7 @@ TABLE: Final[Mapping[str, _Roles]] = {
     "/v1/accounts/unlock": _OPERATOR,
     "/v1/sessions": _OPERATOR,
     "/v1/sessions/end": _OPERATOR,
+    "/v1/console/records": _OPERATOR,
     "/v1/session": ROLES,
     "/v1/session/password": ROLES,
     "/v1/session/oidc": ROLES,

@@ -94,6 +94,10 @@ GROUPS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "sign-out": "account:sign_out",
         },
     ),
+    "console": (
+        "Who may sign in at the serial consoles of boxes: keys, technicians, enrolments.",
+        {"key": "console:key", "technician": "console:technician", "enrol": "console:enrol"},
+    ),
     "witness": (
         "Cosign logs that are no member's, for anybody (C2SP tlog-witness).",
         {"init": "witness:initialise", "floor": "witness:floor"},

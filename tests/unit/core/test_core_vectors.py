@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 import make_vectors
 import trees
@@ -19,6 +20,7 @@ from chopmark.core.check import compare
 from chopmark.core.checkpoint import open_checkpoint
 from chopmark.core.compact import AnswerReader, End, Failure, Header, Unsigned, parse_header
 from chopmark.core.digest import Digests
+from chopmark.core.enrolment import open_enrolment
 from chopmark.core.entry import Attestation, parse_entry
 from chopmark.core.errors import ChopmarkError, MalformedError
 from chopmark.core.evidence import check_evidence, parse_evidence
@@ -57,6 +59,7 @@ FILES = [
     "release",
     "ceremony",
     "slip",
+    "enrolment",
 ]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {
@@ -471,6 +474,7 @@ EXAMPLES = {
     "release": VECTORS["release"]["good"][0]["release"],
     "ceremony": VECTORS["ceremony"]["good"][0]["protocol"],
     "slip": VECTORS["slip"]["good"][2]["slip"],
+    "enrolment": VECTORS["enrolment"]["good"][0]["enrolment"],
 }
 
 
@@ -490,6 +494,7 @@ def test_page_begins_with_an_example_that_is_a_vector(name: str) -> None:
         "release",
         "ceremony",
         "slip",
+        "enrolment",
     }
     shown = example if name in text else "".join(example.split())
     assert EXAMPLES[name] in shown
@@ -538,6 +543,29 @@ def test_mark_vector(case: Case) -> None:
 @pytest.mark.parametrize("case", cases("head-mark", "bad"))
 def test_bad_mark_vector(case: Case) -> None:
     assert code_of(read_mark, case) == case["code"]
+
+
+def read_enrolment(case: Case) -> Any:
+    return open_enrolment(case["enrolment"].encode(), parse_vkey(VECTORS["enrolment"]["authority"]))
+
+
+@pytest.mark.parametrize("case", cases("enrolment", "good"))
+def test_good_enrolment_is_taken_and_opened(case: Case) -> None:
+    made, box = read_enrolment(case), bytes.fromhex(VECTORS["enrolment"]["box_private"])
+    top = made.heading
+    assert (top.box.encode(), top.version) == (case["box"], case["version"])
+    assert (top.issued, top.expires) == (case["issued"], case["expires"])
+    opened = made.unseal(X25519PrivateKey.from_private_bytes(box))
+    for one, told in zip(top.people, case["technicians"], strict=True):
+        secret = opened[one.id]
+        assert (one.id, one.duty, secret.hash) == (told["id"], told["role"], told["hash"])
+        codes = (secret.totp.hex(), secret.hotp.hex(), secret.counter)
+        assert codes == (told["totp"], told["hotp"], told["counter"])
+
+
+@pytest.mark.parametrize("case", cases("enrolment", "bad"))
+def test_bad_enrolment_is_refused(case: Case) -> None:
+    assert code_of(read_enrolment, case) == case["code"]
 
 
 RELEASERS = [Officer(**one) for one in VECTORS["release"]["officers"]]
