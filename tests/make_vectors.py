@@ -14,6 +14,7 @@ from typing import Any
 import audits
 import compactlog
 import trees
+from armourvectors import armour
 from canonicalvectors import canonical
 from ceremonyvectors import ceremony
 from chopmark.core.audit import START, encode_record, follow
@@ -73,7 +74,7 @@ def make_all() -> dict[str, Vectors]:
     makers = (
         *(note, checkpoint, entry, package, compact, proof, policy, tiles),
         *(witness, evidence, head_mark, salt_key, audit, roster, release, ceremony, canonical),
-        *(verdict, slip, enrolment),
+        *(verdict, slip, enrolment, armour),
     )
     return {maker.__name__.replace("_", "-"): maker() for maker in makers}
 

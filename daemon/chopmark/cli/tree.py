@@ -103,6 +103,10 @@ GROUPS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         {"init": "witness:initialise", "floor": "witness:floor"},
     ),
     "log": ("Look into a ledger.", {"show": "log:show", "follow": "follow:follow"}),
+    "console": (
+        "The technicians' console on a gateway's serial port: files that go over its line.",
+        {"armour": "armour:armour", "unarmour": "armour:unarmour"},
+    ),
     "config": ("Look at the configuration.", {"check": "config:check"}),
 }
 _VALUED: Final = frozenset({"--gateway", "--ca", "--cert", "--key", "--config"})

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 import make_vectors
 import trees
+from chopmark.core.armour import ArmourReader
 from chopmark.core.audit import START, Day, encode_record, link, parse_record, salted_leaf
 from chopmark.core.audit_proof import parse_audit_proof, verify_audit_proof
 from chopmark.core.blinding import blind, extract_seed, parse_salt_key, salt_at
@@ -60,6 +61,7 @@ FILES = [
     "ceremony",
     "slip",
     "enrolment",
+    "armour",
 ]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {
@@ -475,6 +477,7 @@ EXAMPLES = {
     "ceremony": VECTORS["ceremony"]["good"][0]["protocol"],
     "slip": VECTORS["slip"]["good"][2]["slip"],
     "enrolment": VECTORS["enrolment"]["good"][0]["enrolment"],
+    "armour": "\n".join(VECTORS["armour"]["example"]),
 }
 
 
@@ -495,6 +498,7 @@ def test_page_begins_with_an_example_that_is_a_vector(name: str) -> None:
         "ceremony",
         "slip",
         "enrolment",
+        "armour",
     }
     shown = example if name in text else "".join(example.split())
     assert EXAMPLES[name] in shown
@@ -609,3 +613,22 @@ def test_bad_ceremony_is_refused(case: Case) -> None:
         check_file(parse_file(one["protocol"].encode()))
 
     assert code_of(read, case) == case["code"]
+
+
+@pytest.mark.parametrize("case", cases("armour", "logs"))
+def test_armour_vector(case: Case) -> None:
+    reader = ArmourReader(10_000)
+    for line in case["lines"]:
+        reader.feed(line)
+    file = VECTORS["armour"]["file"]
+    found = list(reader.files.values())
+    assert [one.missing() for one in found] == [case["missing"]][case["missing"] is None :]
+    if case["missing"] == []:
+        assert (found[0].header.name, found[0].data().hex()) == (file["name"], file["hex"])
+
+
+def test_empty_armour_vector() -> None:
+    reader = ArmourReader(0)
+    for line in VECTORS["armour"]["empty"]:
+        reader.feed(line)
+    assert [one.data() for one in reader.files.values()] == [b""]
