@@ -14,6 +14,7 @@ from typing import Any
 import audits
 import compactlog
 import trees
+from bundlevectors import bundle
 from canonicalvectors import canonical
 from ceremonyvectors import ceremony
 from chopmark.core.audit import START, encode_record, follow
@@ -72,7 +73,7 @@ def make_all() -> dict[str, Vectors]:
     makers = (
         *(note, checkpoint, entry, package, compact, proof, policy, tiles),
         *(witness, evidence, head_mark, salt_key, audit, roster, release, ceremony, canonical),
-        *(verdict, slip),
+        *(verdict, slip, bundle),
     )
     return {maker.__name__.replace("_", "-"): maker() for maker in makers}
 

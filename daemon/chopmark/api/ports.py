@@ -338,7 +338,7 @@ class Gateway(Protocol):
 
         Raises:
             MissingError: `no-such-member`.
-            UnreachableError: `no-reply`.
+            TryAgainError: `no-reply`, `broker-away`.
         """
         ...
 

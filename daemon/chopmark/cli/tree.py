@@ -94,6 +94,10 @@ GROUPS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "sign-out": "account:sign_out",
         },
     ),
+    "console": (
+        "Head office's part of the serial consoles of boxes.",
+        {"open-bundle": "console_bundle:open_bundle"},
+    ),
     "witness": (
         "Cosign logs that are no member's, for anybody (C2SP tlog-witness).",
         {"init": "witness:initialise", "floor": "witness:floor"},

@@ -6,7 +6,7 @@ console has no network, they can be run elsewhere (`programs`).
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +58,7 @@ class Reached:
 
 async def diagnose(
     config: Path, checks: Sequence[str] = (), *, offline: bool = False
-) -> AsyncIterator[Checked]:
+) -> AsyncGenerator[Checked, None]:
     """Each check as soon as it is done; one that hangs ends them all, and says so.
 
     Args:
@@ -82,7 +82,7 @@ async def diagnose(
                 yield Checked(last, tuple(map(_found, line["findings"])))
 
 
-async def check_ledgers(config: Path) -> AsyncIterator[Checked | Reached]:
+async def check_ledgers(config: Path) -> AsyncGenerator[Checked | Reached, None]:
     """How far each ledger's check is, and what it has found.
 
     Raises:
@@ -119,17 +119,16 @@ _Lines = AsyncGenerator[Mapping[str, Any] | None, None]
 async def _lines(command: Sequence[str], seconds: float) -> _Lines:
     """The lines of JSON that a program says on either stream; None if it says nothing for long."""
     queue: asyncio.Queue[bytes] = asyncio.Queue(maxsize=100)
-    async with started(command) as process, asyncio.TaskGroup() as tasks:
-        reading = [
-            tasks.create_task(_pass_on(stream, queue))
-            for stream in (process.stdout, process.stderr)
-        ]
+    async with started(command) as process:
+        streams = (process.stdout, process.stderr)
+        reading = [asyncio.create_task(_pass_on(stream, queue)) for stream in streams]
         try:
             async for line in _heard(queue, seconds):
                 yield line
         finally:
             for one in reading:
                 one.cancel()
+            await asyncio.gather(*reading, return_exceptions=True)
 
 
 async def _heard(queue: asyncio.Queue[bytes], seconds: float) -> _Lines:

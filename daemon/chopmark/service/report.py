@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import chopmark
-from chopmark.core.errors import MissingError
+from chopmark.core.errors import MissingError, TryAgainError, UnreachableError
 from chopmark.core.member import Member
 from chopmark.core.ports import Clock
 from chopmark.core.text import encode_base64
@@ -128,12 +128,15 @@ class Report:
 
         Raises:
             MissingError: `no-such-member`, of this gateway itself too: nobody asks himself.
-            UnreachableError: `no-reply`.
+            TryAgainError: `no-reply`, `broker-away`.
         """
         if member not in self._mesh.peers:
             raise MissingError("no-such-member", f"{member!r} is no peer")
         started = time.monotonic()
-        await self._mesh.ask_heads(member)
+        try:
+            await self._mesh.ask_heads(member)
+        except UnreachableError as error:
+            raise TryAgainError(error.code, error.message, hint=error.hint) from error
         return time.monotonic() - started
 
     def replicas(self) -> list[dict[str, Any]]:

@@ -57,6 +57,7 @@ FILES = [
     "release",
     "ceremony",
     "slip",
+    "bundle",
 ]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {
@@ -471,6 +472,7 @@ EXAMPLES = {
     "release": VECTORS["release"]["good"][0]["release"],
     "ceremony": VECTORS["ceremony"]["good"][0]["protocol"],
     "slip": VECTORS["slip"]["good"][2]["slip"],
+    "bundle": VECTORS["bundle"]["good"][0]["hex"],
 }
 
 

@@ -64,7 +64,7 @@ OPERATIONS: Final = (
         "state",
         "How long a question to a peer and its answer take",
         {200: Answer("The time", Content(RoundTripOut, example={"id": "sz-1", "ms": 4.2}))},
-        {404: ("no-such-member",), 502: ("no-reply",)},
+        {404: ("no-such-member",), 503: ("no-reply", "broker-away")},
     ),
     _read(
         "/v1/replicas",

@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,6 +22,9 @@ _EVERY: Final = 2.0
 """Seconds between two lines of progress: a capture gets no more than 30 a minute."""
 
 
+Results = AsyncGenerator[Checked, None] | AsyncGenerator[Checked | Reached, None]
+
+
 class Tally:
     """Shows what checks find, and counts it."""
 
@@ -29,13 +33,14 @@ class Tally:
         self.counts: Counter[str] = Counter()
         self._said = time.monotonic()
 
-    async def take(self, results: AsyncIterator[Checked | Reached]) -> None:
-        """Show results as they come."""
-        async for one in results:
-            if isinstance(one, Reached):
-                await self._tell(one)
-            elif one.name != "configuration" or one.findings:
-                await self.show(one)
+    async def take(self, results: Results) -> None:
+        """Show results as they come; whoever makes them ends with this."""
+        async with aclosing(results):
+            async for one in results:
+                if isinstance(one, Reached):
+                    await self._tell(one)
+                elif one.name != "configuration" or one.findings:
+                    await self.show(one)
 
     async def show(self, one: Checked) -> None:
         """One check in a line, and its findings below."""

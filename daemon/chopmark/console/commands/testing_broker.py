@@ -5,6 +5,7 @@ it off. Where it is down, `chopmark doctor` goes all the way in its place.
 """
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Final
 
 from chopmark.console import layout
@@ -28,12 +29,12 @@ _CHECKS: Final = ("names", "brokers", "running")
 async def broker(given: Surroundings, _: Mapping[str, str]) -> None:
     """Each step; those behind one that fails were not reached."""
     tally = Tally(Screen(given.desk))
-    checks = diagnose(given.config, _CHECKS, offline=await hangs(given))
     found: list[Found] = []
-    async for one in checks:
-        if one.name == "configuration" and one.findings:
-            await tally.show(one)
-        found += one.findings
+    async with aclosing(diagnose(given.config, _CHECKS, offline=await hangs(given))) as checks:
+        async for one in checks:
+            if one.name == "configuration" and one.findings:
+                await tally.show(one)
+            found += one.findings
     await _climb(tally, [one for one in found if step_of(one)])
     await tally.take(check_peers(given.gateway))
     await tally.sum_up()

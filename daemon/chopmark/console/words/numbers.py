@@ -267,6 +267,15 @@ NUMBERS: Final[dict[str, int]] = {
     # Platform: these need the appliance's image, or its root.
     "not-on-this-platform": 1900,
     "admin-unreachable": 1901,
+    # What support needs, and programs that the console runs.
+    "support-key-missing": 1920,
+    "bundle-too-large": 1921,
+    "no-such-program": 1922,
+    "program-late": 1923,
+    "doctor-failed": 1924,
+    "no-systemd": 1925,
+    "no-journal": 1926,
+    "no-since": 1927,
 }
 
 
