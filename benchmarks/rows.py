@@ -57,6 +57,8 @@ GOALS: Final = {
     "verify.digest": _rate(5_000),
     "verify.digest.p99": Goal("ms", 10),
     "ledger.search": Goal("ms", 100),
+    "console.status.healthy": Goal("s", 1),
+    "console.status.dead": Goal("s", 3),
     "page.ms": Goal("ms", 1000),
     "page.hash": Goal("MB/s", 180, at_least=True),
     "page.hash.whole": Goal("MB/s", 300, at_least=True),

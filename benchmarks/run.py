@@ -17,6 +17,7 @@ from typing import Final, Never
 sys.path.append(str(Path(__file__).resolve().parents[1] / "demo"))  # where `rig` is
 
 import attest
+import console
 import footprint
 import growth
 import hsm
@@ -51,6 +52,7 @@ STEPS: Final = (
     Step(("verify.proof",), verify.proof),
     Step(("verify.cli",), verify.cli),
     Step(("ledger.search",), page.search),
+    Step(console.ROWS, console.both),
     Step(("page.ms",), page.visit),
     Step(("page.hash", "page.hash.whole"), page.hashing),
     Step(("memory.rss",), footprint.memory),

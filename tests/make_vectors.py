@@ -15,6 +15,7 @@ import audits
 import compactlog
 import trees
 from armourvectors import armour
+from bundlevectors import bundle
 from canonicalvectors import canonical
 from ceremonyvectors import ceremony
 from chopmark.core.audit import START, encode_record, follow
@@ -74,7 +75,7 @@ def make_all() -> dict[str, Vectors]:
     makers = (
         *(note, checkpoint, entry, package, compact, proof, policy, tiles),
         *(witness, evidence, head_mark, salt_key, audit, roster, release, ceremony, canonical),
-        *(verdict, slip, enrolment, armour),
+        *(verdict, slip, enrolment, armour, bundle),
     )
     return {maker.__name__.replace("_", "-"): maker() for maker in makers}
 

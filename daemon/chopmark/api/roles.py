@@ -75,6 +75,7 @@ TABLE: Final[Mapping[str, _Roles]] = {
     "/v1/session/oidc/callback": ROLES,
     "/v1/status": ROLES,
     "/v1/peers": ROLES,
+    "/v1/peers/{member}/round-trip": _OPERATOR,
     "/v1/replicas": ROLES,
     "/v1/rates": ROLES,
     "/v1/policy": ROLES,

@@ -27,6 +27,13 @@ async def read_peers(gateway: GatewayDep) -> list[dict[str, Any]]:
     return gateway.peers()
 
 
+@get("/v1/peers/{member:str}/round-trip")
+async def read_round_trip(member: str, gateway: GatewayDep) -> dict[str, Any]:
+    """How long a question to a peer and its answer take, over the brokers and back."""
+    seconds = await gateway.round_trip(member)
+    return {"id": member, "ms": round(seconds * 1000, 1)}
+
+
 @get("/v1/replicas")
 async def read_replicas(gateway: GatewayDep) -> list[dict[str, Any]]:
     """What is held of each peer's log."""

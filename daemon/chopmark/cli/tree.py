@@ -95,8 +95,13 @@ GROUPS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         },
     ),
     "console": (
-        "Who may sign in at the serial consoles of boxes: keys, technicians, enrolments.",
-        {"key": "console:key", "technician": "console:technician", "enrol": "console:enrol"},
+        "Head office's part of the serial consoles of boxes: who may sign in, what support reads.",
+        {
+            "key": "console:key",
+            "technician": "console:technician",
+            "enrol": "console:enrol",
+            "open-bundle": "console_bundle:open_bundle",
+        },
     ),
     "witness": (
         "Cosign logs that are no member's, for anybody (C2SP tlog-witness).",

@@ -18,9 +18,10 @@ from chopmark.cli import main as main_module
 from chopmark.cli.arguments import parse_duration, parse_reason, parse_time
 from chopmark.cli.main import main
 from chopmark.cli.progress import Meter
-from chopmark.cli.terminal import _STYLES, clean, encode_json
+from chopmark.cli.terminal import _STYLES, encode_json
 from chopmark.cli.tree import COMMANDS, GROUPS, names_in
 from chopmark.core.errors import UsageError
+from chopmark.core.inert import clean
 from commandline import Run
 from configs import BASE
 from socketgateway import SocketGateway

@@ -62,6 +62,7 @@ FILES = [
     "slip",
     "enrolment",
     "armour",
+    "bundle",
 ]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {
@@ -478,6 +479,7 @@ EXAMPLES = {
     "slip": VECTORS["slip"]["good"][2]["slip"],
     "enrolment": VECTORS["enrolment"]["good"][0]["enrolment"],
     "armour": "\n".join(VECTORS["armour"]["example"]),
+    "bundle": VECTORS["bundle"]["good"][0]["hex"],
 }
 
 

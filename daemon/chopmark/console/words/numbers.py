@@ -263,9 +263,19 @@ NUMBERS: Final[dict[str, int]] = {
     "console-pipe": 1711,
     "console-value": 1712,
     "console-no-login": 1713,
+    "console-same-person": 1714,
+    "console-busy": 1715,
     # Platform: these need the appliance's image, or its root.
     "not-on-this-platform": 1900,
     "admin-unreachable": 1901,
+    "support-key-missing": 1920,
+    "bundle-too-large": 1921,
+    "no-such-program": 1922,
+    "program-late": 1923,
+    "doctor-failed": 1924,
+    "no-systemd": 1925,
+    "no-journal": 1926,
+    "no-since": 1927,
 }
 
 
