@@ -14,11 +14,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import pytest
+
 from rig.broker import free_port
-from rig.token import SoftToken, provision_token
+from rig.token import MODULE, SoftToken, provision_token
 
 CONTROL = """\
 #!{python}
@@ -81,7 +84,6 @@ class AdminBox:
     service: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        self.token: SoftToken = provision_token(self.folder / "hsm", "hk-1")
         self.config = self.folder / "etc" / "gateway.toml"
         self.state = self.folder / "state"
         self.own = self.folder / "admin"
@@ -92,9 +94,19 @@ class AdminBox:
         self._write_settings()
         self._write_control()
 
+    @cached_property
+    def token(self) -> SoftToken:
+        """Its token, made when it is first needed: many tests need none."""
+        return provision_token(self.folder / "hsm", "hk-1")
+
     def environment(self) -> dict[str, str]:
         lent = {"CREDENTIALS_DIRECTORY": str(self.pins)}
-        return {**os.environ, **self.token.environment, **lent}
+        return {**os.environ, **self.token_environment, **lent}
+
+    @property
+    def token_environment(self) -> dict[str, str]:
+        """Where the token will be."""
+        return {"SOFTHSM2_CONF": str(self.folder.absolute() / "hsm" / "softhsm2.conf")}
 
     def _write_settings(self) -> None:
         values: dict[str, Any] = {
@@ -112,8 +124,8 @@ class AdminBox:
             "control": [str(self.folder / "control")],
         }
         lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
-        lines += ["[modules]", f'softhsm = "{self.token.module}"', "[environment]"]
-        lines += [f'{key} = "{value}"' for key, value in self.token.environment.items()]
+        lines += ["[modules]", f'softhsm = "{MODULE}"', "[environment]"]
+        lines += [f'{key} = "{value}"' for key, value in self.token_environment.items()]
         (self.folder / "admin.toml").write_text("\n".join(lines) + "\n")
 
     def _write_control(self) -> None:
@@ -135,6 +147,12 @@ class AdminBox:
             self.service = subprocess.Popen([*self.program, *settings], stdout=log, stderr=log)
         self.wait_for(self._accepts, "the service to listen")
         return self
+
+    def start_dying(self) -> None:
+        """Start a service that ends by itself before it answers."""
+        with pytest.raises(AssertionError):
+            self.start()
+        self.service = None
 
     def kill(self) -> None:
         """SIGKILL the service."""
@@ -163,6 +181,13 @@ class AdminBox:
     def ask(self, verb: str, **values: Any) -> Any:
         """What it answers."""
         return self.send(json.dumps({"verb": verb, **values}).encode() + b"\n")
+
+    def send_or_dead(self, verb: str, **values: Any) -> Any:
+        """What it answers, or None if it is killed over it."""
+        answer = self.ask(verb, **values)
+        if answer is None and self.service is not None:
+            assert self.service.wait(30) == -signal.SIGKILL
+        return answer
 
     def do(self, verb: str, **values: Any) -> Mapping[str, Any]:
         """The same, of what must be done."""

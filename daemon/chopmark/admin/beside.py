@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from chopmark.admin.problems import describe_error
 from chopmark.core.errors import ChopmarkError
 from chopmark.service import ending
 from chopmark.service.config import load_config
@@ -46,17 +47,6 @@ def run() -> None:
     except ChopmarkError as error:
         answer = {"error": describe_error(error)}
     sys.stdout.buffer.write(msgspec.json.encode(answer))
-
-
-def describe_error(error: ChopmarkError) -> dict[str, Any]:
-    """An error as problem details (RFC 9457)."""
-    return {
-        "code": error.code,
-        "status": error.status,
-        "detail": error.message,
-        "hint": error.hint,
-        "retry_after": error.retry_after,
-    }
 
 
 if __name__ == "__main__":

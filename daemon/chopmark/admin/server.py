@@ -20,8 +20,8 @@ from typing import Any, Final
 
 import msgspec
 
-from chopmark.admin.beside import describe_error
 from chopmark.admin.box import Box
+from chopmark.admin.problems import describe_error
 from chopmark.admin.requests import Request
 from chopmark.admin.table import VERBS, Verb, describe_values, parse_request
 from chopmark.core.errors import ChopmarkError, ForbiddenError, InternalError, TryAgainError

@@ -123,8 +123,9 @@ def parse_request(line: bytes) -> tuple[str, ask.Request]:
     try:
         return str(name), msgspec.convert(values, verb.request)
     except msgspec.ValidationError as error:
-        # msgspec names the place and the type that is wanted, and never shows the value.
-        raise MalformedError("malformed-request", f"{name}: {error}") from None
+        what, _, place = str(error).partition(" - at ")  # `what` may show the value
+        message = f"{place.strip('`$.')} is not what it may be" if place else what
+        raise MalformedError("malformed-request", f"{name}: {message}") from None
 
 
 def describe_values(asked: ask.Request) -> dict[str, str]:
