@@ -47,7 +47,6 @@ ending.replace_file = then_count(ending.replace_file)
 ending.sync_folder = then_count(ending.sync_folder)
 setting_up.write_new = then_count(setting_up.write_new)
 Programs.control = then_count_async(Programs.control)  # type: ignore[method-assign]
-Programs.beside = then_count_async(Programs.beside)  # type: ignore[method-assign]
 Programs.as_daemon = then_count_async(Programs.as_daemon)  # type: ignore[method-assign]
 
 main.run()

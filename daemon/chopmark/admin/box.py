@@ -1,7 +1,9 @@
 """The box as the verbs see it: its parts, and the one change at a time that is made to it."""
 
 import asyncio
+import json
 import logging
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -167,11 +169,7 @@ class Box:
             said = read_bounded(self._report, _MAX_REPORT)
         except MissingError:
             return {"state": "none" if self._recovery is None else "ended", "report": None}
-        try:
-            report = msgspec.json.decode(said)
-        except msgspec.DecodeError:
-            report = None
-        return {"state": "ended", "report": report if isinstance(report, dict) else None}
+        return {"state": "ended", "report": _find_object(said.decode("utf-8", "replace"))}
 
     @property
     def _report(self) -> Path:
@@ -200,6 +198,18 @@ class Box:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self.left = None
+
+
+def _find_object(said: str) -> dict[str, Any] | None:
+    """The first object of JSON in what a program said, between lines of its log."""
+    decoder = json.JSONDecoder()
+    for line in re.finditer(r"^\{", said, re.MULTILINE):
+        try:
+            found = decoder.raw_decode(said, line.start())[0]
+        except (ValueError, RecursionError):
+            continue
+        return found if isinstance(found, dict) else None
+    return None
 
 
 def _edit(asked: Change, text: str) -> str:
