@@ -268,6 +268,12 @@ NUMBERS: Final[dict[str, int]] = {
     # Platform: these need the appliance's image, or its root.
     "not-on-this-platform": 1900,
     "admin-unreachable": 1901,
+    "admin-busy": 1902,
+    "not-the-console": 1903,
+    "unit-failed": 1904,
+    "program-failed": 1905,
+    "pin-encrypted": 1907,
+    "no-such-module": 1908,
     "support-key-missing": 1920,
     "bundle-too-large": 1921,
     "no-such-program": 1922,
@@ -276,6 +282,11 @@ NUMBERS: Final[dict[str, int]] = {
     "no-systemd": 1925,
     "no-journal": 1926,
     "no-since": 1927,
+    "unwitnessed": 1940,
+    "audit-unpublished": 1941,
+    "reset-declined": 1942,
+    "recovery-waiting": 1943,
+    "origin-retired": 1944,
 }
 
 
