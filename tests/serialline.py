@@ -145,4 +145,4 @@ def start_far(line: SerialLine, command: Sequence[str], folder: Path) -> subproc
 
 async def end_far(process: subprocess.Popen[bytes]) -> int:
     """Wait until it has ended."""
-    return await asyncio.to_thread(process.wait, 30)
+    return await asyncio.to_thread(process.wait, 10)
