@@ -1,5 +1,8 @@
 """QR codes of characters."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 import segno
 
@@ -27,6 +30,19 @@ def test_half_blocks_are_the_modules_of_the_code() -> None:
     expected = modules(TEXT)
     assert from_halves(code)[: len(expected)] == expected
     assert len(code.lines) <= 23
+
+
+def test_code_can_be_read_from_a_dark_screen(tmp_path: Path) -> None:
+    rows = from_halves(make_code("vkey", TEXT, 80, plain=False))
+    dark = [1] * (len(rows[0]) + 8)
+    screen = [*[dark] * 4, *([1] * 4 + row + [1] * 4 for row in rows), *[dark] * 4]
+    image = b"".join(bytes(255 * (1 - one) for one in row for _ in range(6)) * 6 for row in screen)
+    picture = tmp_path / "screen.pgm"
+    picture.write_bytes(b"P5 %d %d 255\n" % (6 * len(dark), 6 * len(screen)) + image)
+    read = subprocess.run(
+        ["zbarimg", "--quiet", "--raw", str(picture)], capture_output=True, check=True
+    )
+    assert read.stdout.rstrip(b"\n") == TEXT
 
 
 def test_plain_code_is_ascii_with_two_characters_for_a_module() -> None:
