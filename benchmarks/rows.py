@@ -68,6 +68,7 @@ GOALS: Final = {
     "growth.ratio": Goal("", 1.2),
     "hsm.ratio": Goal("", 0.8, at_least=True),
     "hsm.lag.p99": Goal("ms", 5),
+    "console.zmodem": Goal("s", 104.7),
 }
 """By name, in the order of the table; what each row means stands in docs/performance.md."""
 

@@ -25,6 +25,7 @@ import million
 import page
 import replica
 import secured
+import transfers
 import verify
 import witness
 from bench import Bench, Figures, Step
@@ -37,6 +38,7 @@ MIN_SCALE: Final = 1000
 STEPS: Final = (
     Step(("hsm.ratio",), hsm.ratio),
     Step(("hsm.lag.p99",), hsm.lag),
+    Step(("console.zmodem",), transfers.zmodem_out),
     Step(("attest.single.p50", "attest.single.p99"), attest.single),
     Step(("attest.clients64", "attest.clients64.p99"), attest.clients),
     Step(("witness.quorum.p50", "witness.quorum.p99"), witness.quorum),

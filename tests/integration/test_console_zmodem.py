@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -175,8 +174,7 @@ async def test_receiving_is_cancelled_in_the_middle_by_the_far_end(
     far = scene.far_sends(NAME)
     receiving = asyncio.create_task(zmodem.receive(scene.wire, MIB))
     await until(lambda: bool([*tmp_path.glob(f"chopmark-transfer-*/{NAME}")]))
-    assert scene.process is not None
-    scene.process.send_signal(signal.SIGINT)
+    scene.type(b"\x18" * 8)
     with pytest.raises(RefusedError) as caught:
         await receiving
     assert caught.value.code == "transfer-cancelled"
@@ -257,17 +255,17 @@ async def test_hostile_name_writes_nowhere(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     scene = make()
-    receiving = asyncio.create_task(zmodem.receive(scene.wire, MIB, begin=1, silence=1))
+    receiving = asyncio.create_task(zmodem.receive(scene.wire, MIB, begin=0.5, silence=0.5))
     await far_sees(scene, b"**\x18B01")
     scene.type(hex_header(ZRQINIT) + file_frame(name, 0) + hex_header(ZFIN))
     with pytest.raises(ChopmarkError):
         await receiving
-    assert not os.listdir(tmp_path)
+    assert not list(tmp_path.iterdir())  # noqa: ASYNC240 - a test may block
 
 
 async def test_random_bytes_end_with_an_error(make: Make) -> None:
     scene = make()
-    receiving = asyncio.create_task(zmodem.receive(scene.wire, 1000, begin=1, silence=1))
+    receiving = asyncio.create_task(zmodem.receive(scene.wire, 1000, begin=0.5, silence=0.5))
     for start in range(0, 200_000, 1000):
         if not receiving.done():
             await asyncio.to_thread(scene.type, DATA[start : start + 1000])

@@ -19,8 +19,9 @@ from chopmark.core.errors import MissingError, RefusedError, UnreachableError
 
 CAN: Final = b"\x18"
 CTRL_C: Final = b"\x03"
-STOP: Final = CAN * 8 + b"\x08" * 8
-"""What ends a transfer at the other side, and wipes what a terminal has shown of it."""
+STOP: Final = b"*" + CAN * 8 + b"\b \b"
+"""What ends a transfer at the other side. A `sz` that has just seen a second ZRINIT passes over all
+but a `*`, which is wiped from a terminal where no transfer runs."""
 PIECE: Final = 1024
 """Bytes handed on at a time."""
 ENVIRONMENT: Final = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "ZMODEM_RESTRICTED": "1"}
@@ -147,7 +148,7 @@ async def run(
         raise
     finally:
         _kill(process)
-        await process.wait()
+        await process.communicate(b"")  # closes the pipes, too
     await calm(wire, stop=ended.code != 0)
     return ended
 
@@ -155,27 +156,22 @@ async def run(
 async def calm(wire: Wire, *, stop: bool) -> None:
     """Read the line until it is quiet; `stop` tells the other side that all is over.
 
-    It is told again if it has said anything since: `sz` takes leave of its own first.
+    It is told twice: programs of the other side may drop what came while they turned round.
     """
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(SETTLE):
-            if stop:
+            for _ in range(2 if stop else 0):
                 await wire.write(STOP)
-                if await _drain(wire, QUIET):
-                    await wire.write(STOP)
+                await _drain(wire, QUIET)
             await _drain(wire, QUIET / 4)
 
 
-async def _drain(wire: Wire, quiet: float) -> bool:
-    """Read until nothing comes for so many seconds; whether anything came."""
-    came = False
-    while True:
-        try:
+async def _drain(wire: Wire, quiet: float) -> None:
+    """Read until nothing comes for so many seconds."""
+    with contextlib.suppress(TimeoutError):
+        while True:
             async with asyncio.timeout(quiet):
                 await wire.read()
-        except TimeoutError:
-            return came
-        came = True
 
 
 async def _start(command: Sequence[str], folder: Path) -> Process:
