@@ -243,6 +243,16 @@ async def test_authority_may_name_the_key_of_the_next_file(box: Box) -> None:
     await box.access.take(signed(replace(moved, version=3), hashed, seed=2))
 
 
+async def test_file_that_was_issued_years_ahead_is_mended_by_the_next(box: Box) -> None:
+    """Head office's clock was wrong: until the next file codes go by the counter."""
+    ahead = heading(box.key, 2)
+    wrong = replace(ahead, issued=NOW + 3_000 * DAY, expires=NOW + 3_300 * DAY)
+    await box.access.take(signed(wrong, HASH))
+    await box.access.judge("chan", PIN, Telephone("chan").by_counter())
+    await box.access.take(signed(replace(ahead, version=3), HASH))
+    await box.access.judge("chan", PIN, Telephone("chan").by_clock(box.now))
+
+
 @pytest.mark.parametrize("kept", [True, False])
 async def test_expired_enrolment_lets_nobody_in_if_the_time_is_certain(
     box: Box, *, kept: bool

@@ -9,6 +9,8 @@ from chopmark.console.access.judging import PAUSE
 from chopmark.console.access.login import TechnicianLogin
 from chopmark.console.command import Role
 from chopmark.console.commands import enrolment as commands
+from chopmark.console.words import access
+from chopmark.console.words.numbers import NUMBERS
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.fingerprint import Fingerprint, encode_public
 from chopmark.core.note import DASH
@@ -57,7 +59,9 @@ async def test_technician_gets_the_role_of_the_enrolment(box: Box, name: str, ro
 
 async def test_wrong_one_is_told_how_many_tries_are_left_and_recorded(box: Box) -> None:
     who, recorder = login(box)
-    assert "4 tries are left" in await refused(box, who, at_desk("chan", PIN, "000000"))
+    assert "4 tries are left, then one must wait" in await refused(
+        box, who, at_desk("chan", PIN, "000000")
+    )
     desk = at_desk("chan", "1", "000000")
     assert "3 tries are left" in await refused(box, who, desk)
     assert "4 tries are left before one must wait" in desk.text
@@ -197,8 +201,8 @@ async def test_commands_show_and_take(box: Box, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_words_are_there_in_all_languages() -> None:
-    from chopmark.console.words import access
-
     assert access.EN.keys() == access.ZH_HANS.keys() == access.ZH_HANT.keys()
+    numbered = {one.removeprefix("error.") for one in access.EN if one.startswith("error.")}
+    assert numbered <= NUMBERS.keys()
     named = {one.help for one in commands.COMMANDS}
     assert named <= access.EN.keys()

@@ -134,6 +134,14 @@ def test_signature_of_another_key_or_over_another_text_is_refused() -> None:
     assert code_of(b"x" * (MAX_ENROLMENT + 1)) == "malformed-enrolment"
 
 
+def test_no_flipped_bit_is_taken() -> None:
+    data = signed(heading(BOX), HASH)
+    for at in range(len(data)):
+        changed = data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+        with pytest.raises(ChopmarkError):
+            open_enrolment(changed, authority())
+
+
 @pytest.mark.parametrize("name", ["bank-hk.example/hk-1", "console", "bank/console2"])
 def test_key_of_another_sort_signs_no_enrolment(name: str) -> None:
     made = replace(heading(BOX), authority=authority(name=name))

@@ -1,6 +1,7 @@
 """`chopmark console`: head office says who may sign in at the console of a box."""
 
 import sys
+from contextlib import suppress
 from getpass import getpass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -69,7 +70,7 @@ def technician(
         return 0
     say("for the authenticator, two entries:")
     for uri in (by_clock, by_counter):
-        say(f"  {uri}")
+        _show(uri)
     say_prose("a console asks for the code by the clock, or by the counter if its clock is wrong")
     return 0
 
@@ -119,6 +120,17 @@ def enrol(
     if sum(one.duty == "service" for one in made.people) < 2:
         say_prose("one technician alone has the role service: dual control needs two")
     return 0
+
+
+def _show(uri: str) -> None:
+    """As text, and for the camera of a telephone on a terminal, where segno is installed."""
+    say(f"  {uri}")
+    if not sys.stdout.isatty():
+        return
+    with suppress(ModuleNotFoundError):
+        import segno
+
+        segno.make(uri, error="l").terminal(compact=True)
 
 
 def _new_pin(name: str) -> str:

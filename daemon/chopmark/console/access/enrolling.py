@@ -8,7 +8,7 @@ the file before names, the file is for this box, and its number is higher.
 from dataclasses import dataclass
 from typing import Final
 
-from chopmark.console.access.judging import PAUSE, Access
+from chopmark.console.access.judging import COMMISSIONING, PAUSE, Access
 from chopmark.console.access.pasting import paste
 from chopmark.console.access.waits import wait_error
 from chopmark.console.command import Recorder
@@ -76,7 +76,7 @@ class Enrolling:
         return made
 
     async def _ask_code(self, desk: Desk) -> None:
-        found = await self.access.outlook("commissioning")
+        found = await self.access.outlook(COMMISSIONING)
         if found.wait:
             await self.access.sleep(PAUSE)
             raise wait_error(found.wait)

@@ -1,4 +1,4 @@
-"""Whether somebody is the technician that he says he is, and what the enrolment in force is.
+"""Whether somebody is the technician that he says he is.
 
 Rules:
 1. A try is on the disk, as one that has failed, before it is judged: whoever cuts the power then
@@ -8,8 +8,7 @@ Rules:
    has: with the same hash, as long, and with the same answer.
 3. The code's number is on the disk before anybody is let in; so a code counts once, whatever
    happens.
-4. The clock is trusted if the kernel says that somebody keeps it, and it is not before a time that
-   is certain: that of the enrolment, or of a code that was taken. Else codes go by the counter.
+4. Codes go by the clock where that is trusted (`enrolled`), else by the counter.
 """
 
 import asyncio
@@ -17,25 +16,15 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Final, NamedTuple
-
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from chopmark.api.signin.passwords import Hasher
 from chopmark.console.access import waits
 from chopmark.console.access.codes import Kind, find, name_of
+from chopmark.console.access.enrolled import Enrolled
 from chopmark.console.access.store import Store, Tries, find_folder, is_code
-from chopmark.core.enrolment import (
-    SECRET,
-    Enrolment,
-    Person,
-    Secret,
-    check_fresh,
-    open_enrolment,
-    parse_enrolment,
-)
-from chopmark.core.errors import ChopmarkError, ForbiddenError, RefusedError
+from chopmark.core.enrolment import SECRET, Enrolment, Person, Secret
+from chopmark.core.errors import ChopmarkError, ForbiddenError
 from chopmark.service.kernelclock import read_kernel
 
 LOG: Final = logging.getLogger("chopmark.console.access")
@@ -43,6 +32,8 @@ NO_DISK: Final = 60.0
 """Seconds; a day then has 1,440 guesses at a PIN and a code at once, of a million millions."""
 PAUSE: Final = 2.0
 """Seconds after which a wrong try is answered: nobody tries a thousand in a minute."""
+COMMISSIONING: Final = "commissioning"
+"""What tries at the commissioning code are counted for."""
 _NOBODY: Final = Secret("", bytes(SECRET), bytes(SECRET))
 
 
@@ -83,7 +74,7 @@ class Access:
 
     async def enrolment(self) -> Enrolment | None:
         """The one in force; None before the first."""
-        return await asyncio.to_thread(self._read_enrolment)
+        return await asyncio.to_thread(self._enrolled.read)
 
     async def box(self) -> str:
         """The line with the box's key, to which head office seals; raises as `Store.read_key`."""
@@ -93,8 +84,9 @@ class Access:
         """What awaits a try."""
         async with self._lock:
             tries = await self._load()
-        wait, left = waits.waiting(tries.counts, name, self.up()), waits.left(tries.counts, name)
-        return Outlook(wait, left, self._kind(tries))
+        counts, now = tries.counts, self.up()
+        kind = self._kind(tries, await self.enrolment())
+        return Outlook(waits.waiting(counts, name, now), waits.left(counts, name), kind)
 
     async def judge(self, name: str, pin: str, code: str) -> Person:
         """The technician of this id, if PIN and code are his.
@@ -105,16 +97,19 @@ class Access:
             RefusedError: `enrolment-expired`, `not-enrolled`.
         """
         async with self._lock:
-            made, private = await asyncio.to_thread(self._in_force)
+            certain = (await self._load()).certain
+            made, private = await asyncio.to_thread(self._enrolled.open, certain)
             before, tries = await self._begin(name)
             secrets = await asyncio.to_thread(made.unseal, private)
-            secret, kind = secrets.get(name, _NOBODY), self._kind(before)
+            secret, kind = secrets.get(name, _NOBODY), self._kind(before, made)
             good = await self.hasher.check(secret.hash or None, pin)
             used = before.used.get(name_of(secret, kind), -1)
             number, person = find(secret, kind, code, used, self.now()), made.find(name)
             if not good or number is None or person is None:
                 raise self._refused(tries, name)
-            await self._let_in(before, tries, name, name_of(secret, kind), number, kind)
+            done = tries.with_used(name_of(secret, kind), number)
+            certain = max(certain, int(self.now())) if kind == "clock" else certain
+            await self._write(Tries(_forgiven(tries, before, name), done, certain))
             return person
 
     async def judge_code(self, code: str) -> None:
@@ -125,10 +120,11 @@ class Access:
         """
         async with self._lock:
             digest = await asyncio.to_thread(self.store.read_commissioning)
-            before, tries = await self._begin("commissioning")
-            if await asyncio.to_thread(self.store.read_enrolment) or not is_code(digest, code):
-                raise self._refused(tries, "commissioning")
-            await self._write(_succeeded(before, tries, "commissioning"))
+            before, tries = await self._begin(COMMISSIONING)
+            if await self.enrolment() is not None or not is_code(digest, code):
+                raise self._refused(tries, COMMISSIONING)
+            counts = _forgiven(tries, before, COMMISSIONING)
+            await self._write(Tries(counts, tries.used, tries.certain))
 
     async def check(self, data: bytes) -> Enrolment:
         """An enrolment that would be taken; it was signed by the key that is due.
@@ -138,7 +134,8 @@ class Access:
             RefusedError: `no-known-signature`, `bad-signature`, `enrolment-for-another-box`,
                 `enrolment-older`, `enrolment-expired`, `not-for-this-box`.
         """
-        return await asyncio.to_thread(self._check, data)
+        tries = await asyncio.to_thread(self.store.read_tries)
+        return await asyncio.to_thread(self._enrolled.check, data, tries.certain)
 
     async def take(self, data: bytes) -> Enrolment:
         """Put an enrolment in force; raises as `check`. To give the same again is harmless."""
@@ -147,44 +144,20 @@ class Access:
             await asyncio.to_thread(self.store.write_enrolment, data)
             return made
 
-    def _check(self, data: bytes) -> Enrolment:
-        current = self._read_enrolment()
-        if current is not None and data == self.store.read_enrolment():
-            return current
-        made = open_enrolment(data, None if current is None else current.heading.authority)
-        name, private = self.store.read_key()
-        if made.heading.box != self.store.read_box():
-            message = f"this file is for the box {made.heading.box.name}, and this one is {name}"
-            hint = "each box has its own file, made with the key that it shows"
-            raise RefusedError("enrolment-for-another-box", message, hint=hint)
-        made.unseal(private)
-        if current is not None:
-            _check_newer(made, current)
-        check_fresh(made, self._certain(self._read_tries()))
-        return made
+    @property
+    def _enrolled(self) -> Enrolled:
+        return Enrolled(self.store, self.now, self.kept)
 
-    def _in_force(self) -> tuple[Enrolment, X25519PrivateKey]:
-        made = self._read_enrolment()
-        if made is None:
-            hint = "type `enrol` in place of an id: it takes the commissioning code and the file"
-            raise RefusedError("not-enrolled", "nobody may sign in here yet", hint=hint)
-        check_fresh(made, self._certain(self._read_tries()))
-        return made, self.store.read_key()[1]
-
-    def _read_enrolment(self) -> Enrolment | None:
-        data = self.store.read_enrolment()
-        # Whose it is was judged when it was taken: it may name the key of the next one.
-        return _parse(data) if data else None
-
-    def _read_tries(self) -> Tries:
-        found = self._unwritten or self.store.read_tries()
-        made = self._read_enrolment()
+    def _kind(self, tries: Tries, made: Enrolment | None) -> Kind:
         issued = 0 if made is None else made.heading.issued
-        return Tries(found.counts, found.used, max(found.certain, issued))
+        return "clock" if self._enrolled.trusted(max(tries.certain, issued)) else "counter"
 
     async def _load(self) -> Tries:
         """What was tried; a wait that begins anew since the machine did is kept as such."""
-        found, now = await asyncio.to_thread(self._read_tries), self.up()
+        found = self._unwritten
+        if found is None:
+            found = await asyncio.to_thread(self.store.read_tries)
+        now = self.up()
         made = Tries(waits.restart(found.counts, now), found.used, found.certain)
         if any(one.last > now for one in found.counts.values()):
             await self._write(made)
@@ -201,13 +174,6 @@ class Access:
             await self.sleep(NO_DISK)
         return before, tries
 
-    async def _let_in(
-        self, before: Tries, tries: Tries, name: str, code: str, number: int, kind: Kind
-    ) -> None:
-        done = _succeeded(before, tries, name)
-        certain = max(done.certain, int(self.now())) if kind == "clock" else done.certain
-        await self._write(Tries(done.counts, done.with_used(code, number), certain))
-
     async def _write(self, tries: Tries) -> bool:
         """Keep it; where the disk takes nothing, in memory until it does."""
         try:
@@ -219,38 +185,13 @@ class Access:
         self._unwritten = None
         return True
 
-    def _kind(self, tries: Tries) -> Kind:
-        return "clock" if self._trusted(tries) else "counter"
-
-    def _trusted(self, tries: Tries) -> bool:
-        return self.kept() and self.now() >= tries.certain
-
-    def _certain(self, tries: Tries) -> int:
-        """The latest time that has certainly been."""
-        return int(self.now()) if self._trusted(tries) else tries.certain
-
     def _refused(self, tries: Tries, name: str) -> ForbiddenError:
         left = waits.left(tries.counts, name)
         wait = waits.waiting(tries.counts, name, self.up())
-        hint = f"wait {wait} s" if wait else f"{left} tries are left before one must wait"
+        hint = f"wait {wait} s" if wait else f"try again: {left} tries are left, then one must wait"
         message = "id, PIN and code do not go together"
         return ForbiddenError("login-refused", message, hint=hint, retry_after=wait or None)
 
 
-@lru_cache(maxsize=2)
-def _parse(data: bytes) -> Enrolment:
-    """Parsed once for each file; what is sealed in it stays so."""
-    return parse_enrolment(data)[0]
-
-
-def _succeeded(before: Tries, tries: Tries, name: str) -> Tries:
-    counts = waits.succeed(tries.counts, before.counts, name)
-    return Tries(counts, tries.used, tries.certain)
-
-
-def _check_newer(made: Enrolment, current: Enrolment) -> None:
-    mine, theirs = current.heading.version, made.heading.version
-    if theirs <= mine:
-        message = f"this is number {theirs} of this box's enrolments, and number {mine} is in force"
-        hint = "ask head office for the newest one"
-        raise RefusedError("enrolment-older", message, hint=hint)
+def _forgiven(tries: Tries, before: Tries, name: str) -> dict[str, waits.Count]:
+    return waits.succeed(tries.counts, before.counts, name)

@@ -55,7 +55,7 @@ class Tries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         counts: wrong tries, by place; see `waits`.
         used: number of the last code that was taken, by name of its secret; see `codes`.
-        certain: seconds since the Unix epoch; no clock that says less is right.
+        certain: seconds since the Unix epoch; a code by the clock was taken then.
     """
 
     counts: dict[str, Count] = {}
