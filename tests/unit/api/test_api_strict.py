@@ -29,6 +29,7 @@ SHA = "0a" * 32
 PATH = {
     "/v1/documents/{algorithm}/{digest}": f"/v1/documents/sha256/{SHA}",
     "/v1/proofs/{member}/{index}": "/v1/proofs/hk-1/0",
+    "/v1/peers/{member}/round-trip": "/v1/peers/sz-1/round-trip",
     "/v1/audit/proofs/{number}": "/v1/audit/proofs/0",
     "/witness/{origin_hash}/checkpoint": f"/witness/{SHA}/checkpoint",
     "/log": "/log/hk-1/checkpoint",

@@ -59,7 +59,7 @@ OPERATIONS: Final = (
     _read("/v1/peers", "readPeers", "The members, and how their logs are followed", list[PeerOut]),
     Operation(
         "get",
-        "/v1/peers/{member}/round-trip",
+        "/v1/peers/{id}/round-trip",
         "readRoundTrip",
         "state",
         "How long a question to a peer and its answer take",

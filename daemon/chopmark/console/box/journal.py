@@ -70,7 +70,7 @@ async def read_log(wanted: Wanted, seconds: float = _SECONDS) -> list[str]:
     """
     if not has_journal():
         _refuse_since(wanted)
-        lines = await asyncio.to_thread(_read_tail, _need())
+        lines, _ = await asyncio.to_thread(_read_tail, _need())
         return _last(lines, wanted)
     said = await run([*_FORMAT, *_ask(wanted)], seconds)
     if said.code != 0 and "imestamp" in said.errors:
@@ -114,11 +114,14 @@ def _refuse_since(wanted: Wanted) -> None:
         raise RefusedError("no-since", message, hint="`show log filter TEXT` finds its lines")
 
 
-def _read_tail(file: Path) -> list[str]:
+def _read_tail(file: Path) -> tuple[list[str], int]:
+    """The last whole lines, and where they end."""
     with file.open("rb") as opened:
-        opened.seek(max(0, file.stat().st_size - _TAIL))
-        lines = opened.read(_TAIL).decode("utf-8", "replace").split("\n")
-        return lines[:-1][-MAX_LINES:]
+        opened.seek(max(0, _size(file) - _TAIL))
+        data = opened.read(_TAIL)
+        end = opened.tell() - len(data) + data.rfind(b"\n") + 1
+    lines = data.decode("utf-8", "replace").split("\n")
+    return lines[:-1][-MAX_LINES:], end
 
 
 async def _follow_journal() -> AsyncGenerator[str, None]:
@@ -134,9 +137,10 @@ async def _follow_journal() -> AsyncGenerator[str, None]:
 
 async def _follow_file(file: Path) -> AsyncGenerator[str, None]:
     """By looking again and again: no notice comes from every file system."""
-    for line in (await asyncio.to_thread(_read_tail, file))[-10:]:
+    last, at = await asyncio.to_thread(_read_tail, file)
+    for line in last[-10:]:
         yield line
-    at, rest = await asyncio.to_thread(_size, file), b""
+    rest = b""
     while True:
         at, data = await asyncio.to_thread(_read_from, file, at)
         if not data:
