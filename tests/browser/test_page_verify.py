@@ -219,6 +219,25 @@ def test_no_byte_of_a_document_leaves_the_browser(
     assert page.evaluate("navigator.serviceWorker.controller") is None
 
 
+def test_file_of_a_gibibyte_is_hashed_in_the_browser_and_found(
+    page: Page, scene: Scene, traffic: Requests, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.bin"
+    with large.open("wb") as file:
+        file.truncate((1 << 30) - 16)  # sparse: it takes no room
+        file.seek(0, os.SEEK_END)
+        file.write(os.urandom(16))
+    with large.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    made = scene.attest(scene.hong_kong, "large.bin", digests={"sha256": digest})
+    scene.shenzhen.wait_for_head(scene.hong_kong, made["index"] + 1)
+    open_page(page, scene.shenzhen.port)
+    page.locator("input[type=file]").set_input_files(str(large))
+    page.locator(".row progress").wait_for(timeout=DEADLINE)
+    expect(card(page, "valid")).to_contain_text("large.bin")
+    assert [one["digests"] for one in traffic.asked("/v1/verifications")] == [{"sha256": digest}]
+
+
 def test_hashing_is_cancelled_in_the_middle(page: Page, scene: Scene, tmp_path: Path) -> None:
     large = tmp_path / "large.bin"
     with large.open("wb") as file:
