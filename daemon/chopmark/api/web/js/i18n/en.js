@@ -244,6 +244,7 @@ export default {
   "problem.no-client-certificate": "You are not signed in",
   "problem.unknown-client": "This gateway does not know you",
   "problem.rate-limited": "Too many at once: wait a moment and try again",
+  "problem.foreign-origin": "This was asked by another web page. Open the gateway’s own page, by its address.",
   "problem.overloaded": "The gateway is very busy: try again in a moment",
   "problem.index-rebuilding": "The gateway is putting its index in order: try again in a few minutes",
   "problem.stopping": "The gateway is just being restarted: try again in a moment",

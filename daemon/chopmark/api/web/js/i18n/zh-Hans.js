@@ -240,6 +240,7 @@ export default {
   "problem.no-client-certificate": "您尚未登录",
   "problem.unknown-client": "本网关不认识您",
   "problem.rate-limited": "一次太多：请稍后再试",
+  "problem.foreign-origin": "这项请求来自其他网页。请用网关的网址直接打开其页面。",
   "problem.overloaded": "网关正忙：请稍后再试",
   "problem.index-rebuilding": "网关正在整理索引：请几分钟后再试",
   "problem.stopping": "网关正在重新启动：请稍后再试",

@@ -240,6 +240,7 @@ export default {
   "problem.no-client-certificate": "您尚未登入",
   "problem.unknown-client": "本閘道不認識您",
   "problem.rate-limited": "一次太多：請稍後再試",
+  "problem.foreign-origin": "這項請求來自其他網頁。請以閘道的網址直接開啟其頁面。",
   "problem.overloaded": "閘道正忙：請稍後再試",
   "problem.index-rebuilding": "閘道正在整理索引：請幾分鐘後再試",
   "problem.stopping": "閘道正在重新啟動：請稍後再試",
