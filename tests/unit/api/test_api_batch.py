@@ -30,7 +30,7 @@ async def test_each_line_is_answered_in_order() -> None:
 async def test_every_field_reaches_the_entry() -> None:
     gateway = FakeGateway()
     fields = {"sm3": "ab" * 32, "kind": "diploma", "valid_until": "2027-01-01T00:00:00.5Z"}
-    await batch(gateway, line(1))
+    await batch(gateway, line(1, kind="diploma"))
     answers = await batch(gateway, line(2, **fields, supersedes=0))
     assert answers[0]["index"] == 1
     assert parse_entry(gateway.leaves[1]) == Attestation(
