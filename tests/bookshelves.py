@@ -17,7 +17,8 @@ from chopmark.ledger.forks import Stop
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.store import Store, create_store
 from chopmark.ledger.worker import Worker
-from chopmark.service.verifier import Shelf, Verifier
+from chopmark.service.shelf import Shelf
+from chopmark.service.verifier import Verifier
 from ledgers import NOW, member
 from softkeys import SoftKey, cosigner, log_key, sign_head
 

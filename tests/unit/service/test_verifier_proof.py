@@ -14,7 +14,8 @@ from chopmark.ledger.forks import Stop
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.store import create_store
-from chopmark.service.verifier import Shelf, Verifier
+from chopmark.service.shelf import Shelf
+from chopmark.service.verifier import Verifier
 from ledgers import NOW, Clock
 from softkeys import log_key
 
