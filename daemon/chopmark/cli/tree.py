@@ -49,7 +49,7 @@ GROUPS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         "Who the members are, and what it takes to change that.",
         {
             "show": "roster:show",
-            "propose": "roster:propose",
+            "propose": "roster_propose:propose",
             "sign": "roster:sign",
             "publish": "roster:publish",
             "check": "roster:check",

@@ -65,7 +65,7 @@ def _evidence(found: AttestationReport) -> Iterator[tuple[str, object]]:
     yield "kind", found["kind"]
     yield "made at", _with(found["made_at"], "the issuer's own claim")
     yield "existed by", _with(found["existed_by"], "countersigned by the quorum")
-    yield "as of", _with(found["as_of"], "all revocations up to then are known")
+    yield "as of", _as_of(found)
     yield "entry", f"{found['origin']}#{found['index']}"
     yield "valid until", found["valid_until"]
     yield "revoked", _revoked(found)
@@ -79,6 +79,16 @@ def _evidence(found: AttestationReport) -> Iterator[tuple[str, object]]:
     yield "found in", found["source"]
     yield "problem", found["problem"]
     yield "warning", found["warning"]
+
+
+def _as_of(found: AttestationReport) -> str | None:
+    """The time up to which nothing is missing; some of what came after it may be here as well."""
+    as_of, revoked = found["as_of"], found["revoked"]
+    later = [link["made_at"] for link in found.get("supersession", [])]
+    later += [] if revoked is None else [revoked["at"]]
+    seen = as_of is not None and any(time is not None and time > as_of for time in later)
+    since = "; later news may be, as below" if seen else ""
+    return _with(as_of, f"all revocations up to then are known{since}")
 
 
 def _chain(found: AttestationReport) -> Iterator[tuple[str, object]]:

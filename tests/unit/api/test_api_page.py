@@ -107,6 +107,13 @@ async def test_page_asks_its_own_gateway_and_a_foreign_page_does_not(
     assert rebound.json()["code"] == "foreign-host"
 
 
+@pytest.mark.parametrize("path", ["/", "/?from=portal", "/page/js/main.js"])
+async def test_link_of_another_site_leads_to_the_page(client: httpx.AsyncClient, path: str) -> None:
+    headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    answer = await client.get(path, headers=headers | {"sec-fetch-dest": "document"})
+    assert answer.status_code == 200
+
+
 @pytest.mark.usefixtures("_barred")
 async def test_who_may_do_nothing_gets_the_files_and_nothing_else(
     client: httpx.AsyncClient,

@@ -64,6 +64,7 @@ export default {
   "expect.issuer.any": "Not said: ask me",
   "expect.kind": "Kind of document",
   "expect.kind.any": "Any kind",
+  "expect.no-list": "The list could not be loaded. Load this page again.",
   "expect.sm3": "Also compute SM3 (done by itself where a document needs it)",
 
   "question.ask": "Is this the institution that the customer names? ",
@@ -243,6 +244,7 @@ export default {
   "problem.kind-not-in-catalogue": "The members have agreed on no such kind of document",
   "problem.no-client-certificate": "You are not signed in",
   "problem.unknown-client": "This gateway does not know you",
+  "problem.foreign-origin": "This was asked by another web page. Open the gateway’s own page, by its address.",
   "problem.rate-limited": "Too many at once: wait a moment and try again",
   "problem.overloaded": "The gateway is very busy: try again in a moment",
   "problem.index-rebuilding": "The gateway is putting its index in order: try again in a few minutes",

@@ -61,6 +61,7 @@ export default {
   "expect.issuer.any": "未说明：请问我",
   "expect.kind": "文件种类",
   "expect.kind.any": "任何种类",
+  "expect.no-list": "未能加载列表，请重新加载此页面。",
   "expect.sm3": "同时计算 SM3（文件需要时会自动计算）",
 
   "question.ask": "客户所说的机构，是这一家吗？",
@@ -239,6 +240,7 @@ export default {
   "problem.kind-not-in-catalogue": "各成员并未约定这类文件",
   "problem.no-client-certificate": "您尚未登录",
   "problem.unknown-client": "本网关不认识您",
+  "problem.foreign-origin": "这项请求来自其他网页。请用网关的网址直接打开其页面。",
   "problem.rate-limited": "一次太多：请稍后再试",
   "problem.overloaded": "网关正忙：请稍后再试",
   "problem.index-rebuilding": "网关正在整理索引：请几分钟后再试",

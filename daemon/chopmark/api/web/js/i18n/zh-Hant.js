@@ -61,6 +61,7 @@ export default {
   "expect.issuer.any": "未說明：請問我",
   "expect.kind": "文件種類",
   "expect.kind.any": "任何種類",
+  "expect.no-list": "未能載入清單，請重新載入此頁面。",
   "expect.sm3": "同時計算 SM3（文件需要時會自動計算）",
 
   "question.ask": "客戶所說的機構，是這一家嗎？",
@@ -239,6 +240,7 @@ export default {
   "problem.kind-not-in-catalogue": "各成員並未約定這類文件",
   "problem.no-client-certificate": "您尚未登入",
   "problem.unknown-client": "本閘道不認識您",
+  "problem.foreign-origin": "這項請求來自其他網頁。請以閘道的網址直接開啟其頁面。",
   "problem.rate-limited": "一次太多：請稍後再試",
   "problem.overloaded": "閘道正忙：請稍後再試",
   "problem.index-rebuilding": "閘道正在整理索引：請幾分鐘後再試",
