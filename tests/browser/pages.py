@@ -22,7 +22,8 @@ _MESSAGE = re.compile(r'^  "?([\w.@/-]+)"?: ("(?:[^"\\]|\\.)*"),$', re.MULTILINE
 @cache
 def messages(language: str) -> Mapping[str, str]:
     """The table of a language."""
-    text = (I18N / f"{language}.js").read_text()
+    paths = (I18N / f"{name}{language}.js" for name in ("shared-", ""))
+    text = "".join(path.read_text() for path in paths)
     return {key: json.loads(value) for key, value in _MESSAGE.findall(text)}
 
 

@@ -6,7 +6,7 @@ import { WORST_FIRST, shape, tone } from "../verdicts.js";
 import { pathSection } from "./path.js";
 import { exactly, kindName, list, number, percent, place, t } from "./words.js";
 
-const LOOKS = { "needs-proof": "unknown", unreadable: "failed", failed: "failed" };
+const LOOKS = { "needs-proof": "unknown", unreadable: "failed", "unread-slip": "failed", failed: "failed" };
 
 /** Where a result stands among others: what is under way, what failed, then the worst first. */
 export const rank = (result) => (result.state === "busy" ? -2 : WORST_FIRST.indexOf(looksOf(result)));
@@ -31,7 +31,7 @@ export function card(result, members, isFolded) {
         h("h2", { class: "verdict-title" }, title),
         h("p", { class: "verdict-says" }, says))),
     fold(isFolded, h("div", { class: "verdict-body" },
-      reason && problemBox({ code: reason.code || reason.name, message: reason.message }, values),
+      reason && problemBox({ code: reason.code || reason.name, message: reason.message }, values, result.given?.isSlip),
       body)));
 }
 
@@ -99,10 +99,10 @@ const advice = (key, values) => {
   return h("div", { class: "advice" }, h("h3", {}, t("advice")), h("p", {}, t(`${name}.advice`, values)));
 };
 
-const problemBox = ({ code, message }, values) =>
+const problemBox = ({ code, message }, values, isSlip = false) =>
   h("div", { class: "problem" },
     h("strong", {}, t("problem.title")),
-    h("p", {}, t(`problem.${code}`, values, t("problem.other"))),
+    h("p", {}, isSlip ? t(`slip.problem.${code}`, {}, t("slip.problem.malformed-slip")) : t(`problem.${code}`, values, t("problem.other"))),
     h("p", { class: "small muted", lang: "en" }, `${message} (${code})`));
 
 const warn = (key, values) =>

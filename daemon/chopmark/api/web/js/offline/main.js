@@ -73,16 +73,24 @@ function turnTheme() {
 }
 
 function dropZone() {
-  const input = h("input", { type: "file", multiple: true, class: "unseen", id: "files", onchange: () => {
-    take([...input.files]);
-    input.value = "";
-  } });
+  const files = chooser("files", {}, take);
+  const slips = chooser("slips", { accept: "image/*,.pdf,.txt" }, (chosen) => take(chosen, { areSlips: true }));
   return h("section", { class: "drop", "aria-label": t("drop.label") },
     h("div", { class: "drop-words" },
       h("p", { class: "drop-lead" }, t("drop.lead")),
       h("p", { class: "muted" }, t("drop.proof"))),
-    input,
-    h("div", { class: "drop-ways" }, h("label", { for: "files", class: "button main" }, t("drop.choose"))));
+    h("div", { class: "drop-ways" },
+      files, h("label", { for: "files", class: "button main" }, t("drop.choose")),
+      slips, h("label", { for: "slips", class: "button" }, t("slip.read"))),
+    h("p", { class: "small muted" }, `${t("slip.read")}: ${t("slip.says")}`));
+}
+
+function chooser(id, attributes, chosen) {
+  const input = h("input", { ...attributes, type: "file", multiple: true, class: "unseen", id, onchange: () => {
+    chosen([...input.files]);
+    input.value = "";
+  } });
+  return input;
 }
 
 function expectations() {
@@ -102,9 +110,9 @@ function choice(name, options) {
   return h("div", { class: "field" }, h("label", { for: name }, t(name)), select);
 }
 
-async function take(files) {
+async function take(files, { areSlips = false } = {}) {
   if (files.length === 0 || refused() !== null) return render();
-  await desk.add(files);
+  await (areSlips ? desk.addSlips(files) : desk.add(files));
   results.querySelector(".verdict")?.scrollIntoView({ block: "nearest" });
   return undefined;
 }

@@ -1,14 +1,21 @@
-// The offline verifier's languages. Its texts are tables of their own, as it has no gateway to talk
-// about.
+// The offline verifier's languages. What it has to say as the page does stands in tables that both
+// share; the rest is its own, as it has no gateway to talk about.
 
 import { keep, kept } from "../dom.js";
 import en from "../i18n/offline-en.js";
 import hans from "../i18n/offline-zh-Hans.js";
 import hant from "../i18n/offline-zh-Hant.js";
+import sharedEn from "../i18n/shared-en.js";
+import sharedHans from "../i18n/shared-zh-Hans.js";
+import sharedHant from "../i18n/shared-zh-Hant.js";
 
 /** By tag, the language's own name. */
 export const LANGUAGES = { en: "English", "zh-Hant": "繁體中文", "zh-Hans": "简体中文" };
-const TABLES = { en, "zh-Hant": hant, "zh-Hans": hans };
+const TABLES = {
+  en: { ...sharedEn, ...en },
+  "zh-Hant": { ...sharedHant, ...hant },
+  "zh-Hans": { ...sharedHans, ...hans },
+};
 /** For Intl: the script says which words, the region the order of a date. */
 const LOCALES = { en: "en-GB", "zh-Hant": "zh-Hant-HK", "zh-Hans": "zh-Hans-CN" };
 let current = "en";
