@@ -27,6 +27,14 @@ def messages(language: str) -> Mapping[str, str]:
     return {key: json.loads(value) for key, value in _MESSAGE.findall(text)}
 
 
+def filled(text: str, issuer: str) -> str:
+    """A message about an issuer, whose name in Latin letters is set off from Chinese."""
+    spaced = re.sub(
+        r"(?<=[\u3400-\u9fff])(?=\{issuer\})|(?<=\{issuer\})(?=[\u3400-\u9fff])", " ", text
+    )
+    return spaced.replace("{issuer}", issuer)
+
+
 def open_page(page: Page, port: int, view: str = "verify", language: str = "en") -> Page:
     """Open a view in a language."""
     page.add_init_script(f"localStorage.setItem('chopmark.lang', '{language}')")

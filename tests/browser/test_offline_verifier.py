@@ -278,6 +278,18 @@ def test_slip_that_cannot_be_read_says_why(context: BrowserContext, tmp_path: Pa
         expect(card.locator(".problem")).to_contain_text(reason)
 
 
+def test_name_of_a_file_is_kept_from_turning_what_stands_around_it(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    page = open_page(context, write_page(tmp_path, founding()))
+    name = "bill\u202efdp.exe"
+    page.set_input_files("#files", put(tmp_path, name, DOCUMENT, None))
+    expect(page.locator(".verdict-file bdi")).to_have_text(name)
+    expect(page.get_by_role("status")).to_have_text(
+        "\u2068billfdp.exe\u2069: Its proof file is needed"
+    )
+
+
 def test_page_says_whose_it_is_and_of_which_roster(context: BrowserContext, tmp_path: Path) -> None:
     page = open_page(context, write_page(tmp_path, founding()))
     seal = page.locator(".seal")

@@ -2,6 +2,7 @@
 
 import { keep, kept } from "../dom.js";
 import en from "./en.js";
+import { fill } from "./fill.js";
 import shared from "./shared-en.js";
 
 /** By tag, the language's own name. */
@@ -54,7 +55,7 @@ export function t(key, values = {}, fallback = undefined) {
   const keys = "count" in values ? [`${key}.${rules.select(Number(values.count))}`, key, `${key}.other`] : [key, `${key}.other`];
   const text = keys.map(find).find((one) => one !== undefined);
   if (text === undefined) return fallback ?? key;
-  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+  return fill(text, values);
 }
 
 /** Whether there is such a message. */
