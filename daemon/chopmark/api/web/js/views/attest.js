@@ -4,6 +4,7 @@ import { proofNames, Attesting } from "../attest/jobs.js";
 import { MOST, zip } from "../attest/zip.js";
 import { h, set, uid } from "../dom.js";
 import { bytes, number, percent } from "../format.js";
+import { isolate } from "../i18n/fill.js";
 import { t } from "../i18n/index.js";
 import { problemBox } from "../problem.js";
 import { announce } from "../shell.js";
@@ -128,10 +129,10 @@ function row(job) {
   return h("li", { class: "card attest-row", dataset: { tone: tone ?? "calm", state: job.state } },
     word ? shape(word, 28) : h("span", { class: "attest-blank" }),
     h("div", { class: "attest-words" },
-      h("p", { class: "row-name" }, job.file.name, " ", h("span", { class: "muted small" }, bytes(job.file.size))),
+      h("p", { class: "row-name" }, h("bdi", {}, job.file.name), " ", h("span", { class: "muted small" }, bytes(job.file.size))),
       h("p", { class: "small muted" }, state(job, provisional)),
       job.state === "failed" && problemBox("status" in job.problem ? job.problem : { status: 0, code: "unreadable-file", message: "" })),
-    job.state === "hashing" && h("progress", { max: 1, value: job.part, "aria-label": job.file.name }),
+    job.state === "hashing" && h("progress", { max: 1, value: job.part, "aria-label": isolate(job.file.name) }),
     job.state === "chosen" && h("button", { type: "button", class: "button small", "aria-label": t("attest.remove.of", { name: job.file.name }), onclick: () => jobs.remove(job) }, t("attest.remove")));
 }
 
