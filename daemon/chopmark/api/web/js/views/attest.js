@@ -7,6 +7,7 @@ import { bytes, number, percent } from "../format.js";
 import { isolate } from "../i18n/fill.js";
 import { t } from "../i18n/index.js";
 import { problemBox } from "../problem.js";
+import { learn as whoAsks } from "../session.js";
 import { announce } from "../shell.js";
 import { shape } from "../verdicts.js";
 import { kindName } from "../verify/expect.js";
@@ -60,9 +61,11 @@ function terms(app) {
     h("div", { class: "field" }, h("label", { for: kind.id }, t("attest.kind")), kind),
     h("div", { class: "field" }, h("label", { for: until.id }, t("attest.until")), until),
     h("div", { class: "check" }, blinded, h("div", {}, h("label", { for: blinded.id }, t("attest.blinded")), why)));
-  Promise.all([learn(app.api), app.api.get("/v1/export")]).then(([{ kinds }, own]) => {
+  const known = app.session.who ?? whoAsks(app).catch(() => null);
+  Promise.all([learn(app.api), app.api.get("/v1/export"), known]).then(([{ kinds }, own, who]) => {
     const ours = own.kinds.includes("*") ? kinds : own.kinds;
-    for (const name of ours) kind.append(h("option", { value: name, selected: name === jobs.terms.kind }, kindName(name)));
+    const granted = who?.kinds ?? ["*"]; // what is not would be refused
+    for (const name of ours.filter((one) => granted.includes("*") || granted.includes(one))) kind.append(h("option", { value: name, selected: name === jobs.terms.kind }, kindName(name)));
   }, (error) => form.append(problemBox(error)));
   return form;
 }
