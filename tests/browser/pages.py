@@ -22,8 +22,17 @@ _MESSAGE = re.compile(r'^  "?([\w.@/-]+)"?: ("(?:[^"\\]|\\.)*"),$', re.MULTILINE
 @cache
 def messages(language: str) -> Mapping[str, str]:
     """The table of a language."""
-    text = (I18N / f"{language}.js").read_text()
+    paths = (I18N / f"{name}{language}.js" for name in ("shared-", ""))
+    text = "".join(path.read_text() for path in paths)
     return {key: json.loads(value) for key, value in _MESSAGE.findall(text)}
+
+
+def filled(text: str, issuer: str) -> str:
+    """A message about an issuer, whose name in Latin letters is set off from Chinese."""
+    spaced = re.sub(
+        r"(?<=[\u3400-\u9fff])(?=\{issuer\})|(?<=\{issuer\})(?=[\u3400-\u9fff])", " ", text
+    )
+    return spaced.replace("{issuer}", issuer)
 
 
 def open_page(page: Page, port: int, view: str = "verify", language: str = "en") -> Page:

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from browser.pages import DEADLINE, LANGUAGES, card, choose, go, messages, open_page
+from browser.pages import DEADLINE, LANGUAGES, card, choose, filled, go, messages, open_page
 from browser.scene import KINDS, digests_of
 from rig.gateway import MACAO, SHENZHEN, Cluster, Gateway
 from sample import make_statement
@@ -224,7 +224,7 @@ def test_stale_replica_answers_as_of_an_earlier_time(page: Page, trouble: Troubl
             page.locator('article[data-verdict="valid-as-of"] [data-focus="fold"]').click()
             shown = card(page, "valid-as-of")
             advice = messages(language)["verdict.valid-as-of.advice"]
-            expect(shown).to_contain_text(advice.replace("{issuer}", MACAO.institution))
+            expect(shown).to_contain_text(filled(advice, MACAO.institution))
             go(page, gateway.port, "overview")
             expect(page.locator(".overview-parts")).to_contain_text(
                 messages(language)["broker.away"], timeout=DEADLINE
@@ -253,7 +253,7 @@ def test_forked_log_is_told_of_and_only_what_was_before_it_is_relied_on(
         words = messages(language)
         choose(page, trouble.path("left.pdf"))
         for part in ("says", "advice"):
-            said = words[f"verdict.untrusted.fork.{part}"].replace("{issuer}", MACAO.institution)
+            said = filled(words[f"verdict.untrusted.fork.{part}"], MACAO.institution)
             expect(card(page, "untrusted")).to_contain_text(said)
         go(page, gateway.port, "overview")
         alarms = page.locator(".alarms")
@@ -261,5 +261,5 @@ def test_forked_log_is_told_of_and_only_what_was_before_it_is_relied_on(
         expect(alarms).to_contain_text(words["alarm.fork.do"])
         go(page, gateway.port, "verify")
         choose(page, trouble.path("common.pdf"))
-        told = words["verdict.warning.fork"].replace("{issuer}", MACAO.institution)
+        told = filled(words["verdict.warning.fork"], MACAO.institution)
         expect(card(page, "valid").locator(".problem")).to_contain_text(told)

@@ -150,6 +150,77 @@ def test_overview_shows_parts_members_and_who_countersigned(page: Page, scene: S
     expect(page.locator(".map-arrow.done")).not_to_have_count(0)
 
 
+DAYS = {
+    "en": r"\d{1,2} [A-Z][a-z]{2,3} \d{4}, \d\d:\d\d:\d\d",
+    "zh-Hant": r"\d{4}年\d{1,2}月\d{1,2}日 \d\d:\d\d:\d\d",
+    "zh-Hans": r"\d{4}年\d{1,2}月\d{1,2}日 \d\d:\d\d:\d\d",
+}
+BROKEN = """() => [...document.querySelectorAll("time, thead th, .matrix :is(th, td), .part-state")]
+  .filter((one) => {
+    const range = document.createRange();
+    range.selectNodeContents(one);
+    const boxes = [...range.getClientRects()].filter((box) => box.width > 1);
+    const ends = boxes.map((box) => box.bottom);
+    return Math.max(...ends) - Math.min(...ends) > 12;
+  })
+  .map((one) => one.textContent)"""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_overview_and_ledger_tell_time_in_one_form_and_break_no_line_on_a_desk(
+    browser: Browser, scene: Scene, language: str
+) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
+    page = open_page(context.new_page(), scene.shenzhen.port, "overview", language)
+    page.locator(".matrix time").first.wait_for(timeout=DEADLINE)
+    when = page.locator(".overview-when")
+    expect(when).to_contain_text("UTC", timeout=DEADLINE)
+    times = [*page.locator("time").all_inner_texts()]
+    go(page, scene.shenzhen.port, "ledger/hk-1")
+    page.locator(".entries time").first.wait_for(timeout=DEADLINE)
+    times += page.locator("time").all_inner_texts()
+    found = page.evaluate(BROKEN)
+    go(page, scene.shenzhen.port, "overview")
+    page.locator(".matrix time").first.wait_for(timeout=DEADLINE)
+    found += page.evaluate(BROKEN)
+    context.close()
+    assert len(times) > 5
+    assert [one for one in times if not re.fullmatch(DAYS[language], one)] == []
+    assert found == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_refusal_is_told_in_the_language_and_the_gateways_words_are_marked(
+    page: Page, scene: Scene, tmp_path: Path, language: str
+) -> None:
+    (tmp_path / "late.pdf").write_bytes(scene.write("late.pdf"))
+    open_page(page, scene.shenzhen.port, "attest", language)
+    page.locator("input[type=file]").set_input_files(str(tmp_path / "late.pdf"))
+    page.locator("select[required]").select_option("document")
+    page.locator("input[type=date]").fill("2020-01-01")
+    page.locator(".attest-tools .main").click()
+    problem = page.locator(".attest-row .problem")
+    expect(problem.locator("strong")).to_have_text(
+        messages(language)["problem.already-expired"], timeout=DEADLINE
+    )
+    own = problem.locator("details")
+    expect(own.locator("summary")).to_have_text(messages(language)["verdict.own-words"])
+    expect(own.locator("p[lang=en]")).to_contain_text("(already-expired)")
+    assert own.get_attribute("open") == ("" if language == "en" else None)
+
+
+def test_names_of_files_are_kept_from_turning_what_stands_around_them(
+    page: Page, scene: Scene, tmp_path: Path
+) -> None:
+    name = "bill\u202efdp.exe"
+    (tmp_path / name).write_bytes(b"x")
+    open_page(page, scene.shenzhen.port, "attest")
+    page.locator("input[type=file]").set_input_files(str(tmp_path / name))
+    expect(page.locator(".row-name bdi")).to_have_text(name)
+    button = page.get_by_role("button", name="Remove")
+    assert button.first.get_attribute("aria-label") == "Remove \u2068billfdp.exe\u2069"
+
+
 def test_overview_says_what_is_wrong_and_what_to_do(page: Page, scene: Scene) -> None:
     open_page(page, scene.shenzhen.port, "overview")
     expect(page.locator(".banner h2")).to_have_text("All is well", timeout=DEADLINE)

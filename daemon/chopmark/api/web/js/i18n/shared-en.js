@@ -1,0 +1,53 @@
+/** English: what page and offline verifier say alike. Each says the rest by a table of its own. */
+export default {
+  "place.CN": "Mainland China",
+  "place.HK": "Hong Kong",
+  "place.MO": "Macao",
+
+  "kind.document": "Document",
+  "kind.bank-statement": "Bank statement",
+  "kind.deposit-certificate": "Deposit certificate",
+  "kind.asset-proof": "Proof of assets",
+  "kind.credit-report": "Credit report",
+  "kind.kyc-report": "KYC report",
+  "kind.diploma": "Diploma",
+
+  "verdict.expired.title": "Run out",
+  "verdict.expired.says": "{issuer} attested exactly this document, for use until {until}. That time is over.",
+  "verdict.expired.advice": "It was genuine and tells how things stood then. If you need how they stand now, ask the customer for a new one.",
+  "verdict.mismatch.title": "Not the same document",
+  "verdict.mismatch.says": "The proof is for another file than this one. At least one byte is different.",
+  "verdict.untrusted.title": "Do not rely on this",
+  "verdict.unwitnessed.title": "Not yet countersigned",
+  "verdict.attestation-only.title": "The document itself was not checked",
+  "verdict.attestation-only.says": "There is a good attestation by {issuer} of a document of the kind “{kind}”. Whether the paper or file in front of you is that document, nobody has checked.",
+  "verdict.attestation-only.advice": "Ask the customer for the file itself and drop it here together with the proof. Do not rely on a paper by its code alone: anybody can stick a genuine code on a false statement.",
+  "verdict.mismatch.blinded.advice": "Ask the customer for the proof file (.tlog-proof) that {issuer} handed out with the document, and drop both together.",
+
+  "evidence.title": "What this rests on",
+
+  "fact.issuer": "Issued by",
+  "fact.kind": "Kind",
+  "fact.existed-by": "Existed by",
+  "fact.existed-by.why": "The date to rely on: by then other institutions had countersigned.",
+  "fact.existed-by.none": "Nobody else had to countersign: there is the issuer’s date only.",
+  "fact.existed-by.missing": "Not countersigned by enough institutions yet",
+  "fact.made-at": "Date claimed",
+  "fact.made-at.why": "What the issuer’s clock said.",
+  "fact.valid-until": "To be used until",
+  "fact.witnesses": "Countersigned by",
+  "fact.quorum.reached": "Enough institutions for the issuer’s policy.",
+  "fact.quorum.missing": "Not enough institutions for the issuer’s policy yet.",
+  "fact.quorum.none": "The issuer’s policy demands none.",
+  "fact.place": "Place in the ledger",
+  "fact.digests": "Fingerprints of the file",
+
+  "path.title": "The way from the document to the signed head",
+  "path.sibling.left": "Joined with this hash, which stands on its left",
+  "path.sibling.right": "Joined with this hash, which stands on its right",
+
+  "slip.read": "Read a paper slip",
+  "slip.problem.no-code": "No code of a slip was found in it. Take the picture again, straight from above and in good light.",
+  "slip.problem.unreadable-picture": "This picture cannot be read here. PNG and JPEG can be, and the PDF that came with the slip.",
+  "slip.problem.malformed-slip": "The code could not be read as it was printed, or is not that of a slip. Try again.",
+};

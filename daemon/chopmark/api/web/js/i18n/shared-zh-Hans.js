@@ -1,0 +1,53 @@
+/** 简体中文: what page and offline verifier say alike. */
+export default {
+  "place.CN": "中国内地",
+  "place.HK": "香港",
+  "place.MO": "澳门",
+
+  "kind.document": "文件",
+  "kind.bank-statement": "银行对账单",
+  "kind.deposit-certificate": "存款证明",
+  "kind.asset-proof": "资产证明",
+  "kind.credit-report": "信用报告",
+  "kind.kyc-report": "客户尽职调查报告",
+  "kind.diploma": "学历证书",
+
+  "verdict.expired.title": "已过期",
+  "verdict.expired.says": "{issuer}存证的正是这份文件，供使用至 {until}。该期限已过。",
+  "verdict.expired.advice": "文件是真实的，说明的是当时的情况。如需了解现况，请客户提供新的文件。",
+  "verdict.mismatch.title": "并非同一份文件",
+  "verdict.mismatch.says": "证明所对应的是另一份文件，与这一份至少有一个字节不同。",
+  "verdict.untrusted.title": "请勿采信",
+  "verdict.unwitnessed.title": "尚未获足够副署",
+  "verdict.attestation-only.title": "未核对文件本身",
+  "verdict.attestation-only.says": "{issuer}确有一项有效存证，文件种类为“{kind}”。但您面前的纸张或文件是否就是那一份，无人核对过。",
+  "verdict.attestation-only.advice": "请客户提供文件本身，连同证明一起拖放到这里。不要仅凭纸上的二维码采信：任何人都可以把真的二维码贴在假的文件上。",
+  "verdict.mismatch.blinded.advice": "请客户提供{issuer}随文件发出的证明文件（.tlog-proof），把两者一起拖放到这里。",
+
+  "evidence.title": "依据",
+
+  "fact.issuer": "签发机构",
+  "fact.kind": "种类",
+  "fact.existed-by": "不晚于此时已存在",
+  "fact.existed-by.why": "应采信的日期：到此时其他机构已经副署。",
+  "fact.existed-by.none": "无须其他机构副署：只有签发机构所称的日期。",
+  "fact.existed-by.missing": "副署的机构还不够",
+  "fact.made-at": "所称日期",
+  "fact.made-at.why": "签发机构时钟所示的时间。",
+  "fact.valid-until": "可使用至",
+  "fact.witnesses": "副署机构",
+  "fact.quorum.reached": "已达签发机构规则所要求的副署数。",
+  "fact.quorum.missing": "尚未达到签发机构规则所要求的副署数。",
+  "fact.quorum.none": "签发机构的规则不要求副署。",
+  "fact.place": "在账本中的位置",
+  "fact.digests": "文件指纹",
+
+  "path.title": "从文件到已签名树头的路径",
+  "path.sibling.left": "与其左侧的这个哈希值合并",
+  "path.sibling.right": "与其右侧的这个哈希值合并",
+
+  "slip.read": "读取纸质验证单",
+  "slip.problem.no-code": "找不到验证单的二维码。请从正上方、在光线充足处重新拍摄。",
+  "slip.problem.unreadable-picture": "此处无法读取这个图片。可使用 PNG、JPEG，或随附的 PDF。",
+  "slip.problem.malformed-slip": "未能按印制内容读取二维码，或并非验证单。请再试一次。",
+};

@@ -1,0 +1,53 @@
+/** 繁體中文: what page and offline verifier say alike. */
+export default {
+  "place.CN": "中國內地",
+  "place.HK": "香港",
+  "place.MO": "澳門",
+
+  "kind.document": "文件",
+  "kind.bank-statement": "銀行月結單",
+  "kind.deposit-certificate": "存款證明",
+  "kind.asset-proof": "資產證明",
+  "kind.credit-report": "信貸報告",
+  "kind.kyc-report": "客戶盡職審查報告",
+  "kind.diploma": "學歷證書",
+
+  "verdict.expired.title": "已過期",
+  "verdict.expired.says": "{issuer}存證的正是這份文件，供使用至 {until}。該期限已過。",
+  "verdict.expired.advice": "文件是真實的，說明的是當時的情況。如需瞭解現況，請客戶提供新的文件。",
+  "verdict.mismatch.title": "並非同一份文件",
+  "verdict.mismatch.says": "證明所對應的是另一份文件，與這一份至少有一個位元組不同。",
+  "verdict.untrusted.title": "請勿採信",
+  "verdict.unwitnessed.title": "尚未獲足夠副署",
+  "verdict.attestation-only.title": "未核對文件本身",
+  "verdict.attestation-only.says": "{issuer}確有一項有效存證，文件種類為「{kind}」。但您面前的紙張或文件是否就是那一份，無人核對過。",
+  "verdict.attestation-only.advice": "請客戶提供文件本身，連同證明一起拖放到這裡。不要僅憑紙上的二維碼採信：任何人都可以把真的二維碼貼在假的文件上。",
+  "verdict.mismatch.blinded.advice": "請客戶提供{issuer}隨文件發出的證明檔案（.tlog-proof），把兩者一起拖放到這裡。",
+
+  "evidence.title": "依據",
+
+  "fact.issuer": "簽發機構",
+  "fact.kind": "種類",
+  "fact.existed-by": "不晚於此時已存在",
+  "fact.existed-by.why": "應採信的日期：到此時其他機構已經副署。",
+  "fact.existed-by.none": "無須其他機構副署：只有簽發機構所稱的日期。",
+  "fact.existed-by.missing": "副署的機構還不夠",
+  "fact.made-at": "所稱日期",
+  "fact.made-at.why": "簽發機構時鐘所示的時間。",
+  "fact.valid-until": "可使用至",
+  "fact.witnesses": "副署機構",
+  "fact.quorum.reached": "已達簽發機構規則所要求的副署數。",
+  "fact.quorum.missing": "尚未達到簽發機構規則所要求的副署數。",
+  "fact.quorum.none": "簽發機構的規則不要求副署。",
+  "fact.place": "在帳本中的位置",
+  "fact.digests": "檔案指紋",
+
+  "path.title": "從文件到已簽署樹頭的路徑",
+  "path.sibling.left": "與其左側的這個雜湊值合併",
+  "path.sibling.right": "與其右側的這個雜湊值合併",
+
+  "slip.read": "讀取紙本驗證單",
+  "slip.problem.no-code": "找不到驗證單的二維碼。請從正上方、在光線充足處重新拍攝。",
+  "slip.problem.unreadable-picture": "此處無法讀取這個圖片。可使用 PNG、JPEG，或隨附的 PDF。",
+  "slip.problem.malformed-slip": "未能按印製內容讀取二維碼，或並非驗證單。請再試一次。",
+};
