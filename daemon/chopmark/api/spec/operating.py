@@ -20,7 +20,8 @@ from chopmark.api.spec.model import (
     Problems,
     merge,
 )
-from chopmark.api.spec.shapes import HsmOut, KeyMade, KeyOut, NoteOut, ReleaseOut, RosterOut
+from chopmark.api.spec.shapes import KeyMade, KeyOut, NoteOut, ReleaseOut, RosterOut
+from chopmark.api.spec.state_shapes import HsmOut
 
 _HSM: Final = Content(HsmOut)
 _KEYS: Final = Content(list[KeyOut], example=[examples.KEY])

@@ -40,7 +40,8 @@ from chopmark.api.spec.model import (
     Problems,
     merge,
 )
-from chopmark.api.spec.shapes import ErrorLine, EventOut, RecordedLine, VerdictOut
+from chopmark.api.spec.shapes import ErrorLine, EventOut, RecordedLine
+from chopmark.api.spec.verdict_shapes import VerdictOut
 from chopmark.core.compact import MEDIA_TYPE
 
 _ATTESTED: Final = "where the proof is, or will be"
