@@ -48,7 +48,7 @@ def show_verdict(report: VerdictReport, subject: str) -> None:
         say_fields(_evidence(told))
     elif report["as_of"]:
         say_fields([("as of", report["as_of"])])
-    for other in found:
+    for other in (*found, *report.get("others", [])):
         if other is not told:
             _show_other(other)
 
@@ -70,8 +70,7 @@ def _evidence(found: AttestationReport) -> Iterator[tuple[str, object]]:
     yield "valid until", found["valid_until"]
     yield "revoked", _revoked(found)
     yield from _chain(found)
-    for witness in found["witnesses"]:
-        yield "witness", f"{witness['name']} at {witness['time']}"
+    yield from _witnesses(found)
     yield "quorum", found["quorum"]
     yield "digests", ", ".join(_ALGORITHMS.get(d, d) for d in found["digests_checked"]) or None
     same = found["same_content"]
@@ -79,6 +78,14 @@ def _evidence(found: AttestationReport) -> Iterator[tuple[str, object]]:
     yield "found in", found["source"]
     yield "problem", found["problem"]
     yield "warning", found["warning"]
+
+
+def _witnesses(found: AttestationReport) -> Iterator[tuple[str, object]]:
+    """Who countersigned; of an entry that is held here, the newest head over it."""
+    by = found["existed_by"]
+    for witness in found["witnesses"]:
+        later = " (later than the quorum, or a newer head)" if by and witness["time"] > by else ""
+        yield "witness", f"{witness['name']} at {witness['time']}{later}"
 
 
 def _chain(found: AttestationReport) -> Iterator[tuple[str, object]]:
