@@ -48,15 +48,18 @@ def show_verdict(report: VerdictReport, subject: str) -> None:
         say_fields(_evidence(told))
     elif report["as_of"]:
         say_fields([("as of", report["as_of"])])
-    for other in (*found, *report.get("others", [])):
+    for other in found:
         if other is not told:
-            _show_other(other)
+            _show_other(other, "also", LOOKS[Word(other["verdict"])])
+    for other in report.get("others", []):
+        look = LOOKS[Word(other["verdict"])]
+        _show_other(other, "not as expected", _NEUTRAL if look == _GOOD else look)
 
 
-def _show_other(other: AttestationReport) -> None:
-    shape, colour = LOOKS[Word(other["verdict"])]
+def _show_other(other: AttestationReport, how: str, look: tuple[str, str]) -> None:
+    shape, colour = look
     place = f"{other['origin']}#{other['index']}"
-    say("  ", styled("also", "dim"), " ", styled(f"{shape} {other['verdict']}", colour))
+    say("  ", styled(how, "dim"), " ", styled(f"{shape} {other['verdict']}", colour))
     say_prose(f"{place}, {other['issuer']}: {other['sentence']}", indent=4)
 
 

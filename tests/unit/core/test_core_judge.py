@@ -193,7 +193,8 @@ def test_another_issuer_or_kind_is_unknown_without_a_proof_and_a_mismatch_with_o
     without = decide([GOOD], question, NOW)
     assert (without.word, without.judgements) == (Word.UNKNOWN, ())
     assert [(one.word, one.facts) for one in without.others] == [(Word.VALID, GOOD)]
-    assert f"But Bank HK attested this document as {ENTRY.kind} ({HK.origin}#5)." in without.sentence
+    told = f"But Bank HK attested this document as bank-statement ({HK.origin}#5)."
+    assert told in without.sentence
     expected = question.expect_kind or question.expect_issuer
     assert expected is not None
     assert expected in without.sentence
@@ -606,8 +607,9 @@ def test_revocation_by_another_than_expected_is_told_of_an_unknown_document(reas
     verdict = decide([revoked], replace(ASK, expect_issuer="sz-1"), NOW)
     assert (verdict.word, verdict.judgements) == (Word.UNKNOWN, ())
     assert [one.word for one in verdict.others] == [Word.REVOKED]
-    told = f"Warning: Bank HK attested this document as {ENTRY.kind} ({HK.origin}#5) and revoked that"
-    assert f"{told} on {format_time(NOW - DAY)} (entry 9, {REASONS[reason]})." in verdict.sentence
+    when = f"revoked that on {format_time(NOW - DAY)} (entry 9, {REASONS[reason]})."
+    told = f"Warning: Bank HK attested this document as bank-statement ({HK.origin}#5)"
+    assert f"{told} and {when}" in verdict.sentence
 
 
 def test_fraud_that_another_told_of_is_said_though_not_all_could_be_compared() -> None:
