@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from browser.pages import LANGUAGES, Requests, card, choose, confirm, messages, open_page
 from browser.scene import Scene, digests_of
@@ -208,3 +208,19 @@ def test_printed_list_names_time_entry_and_fingerprint_of_each_file(
         expect(note).to_contain_text(re.compile("Answered by this gateway on .*20[0-9]{2}"))
         entry = note.get_by_text("bank-hk.example/hk-1#")
         expect(entry).to_have_count(0 if name == "never.pdf" else 1)
+
+
+def test_answer_to_what_is_expected_no_more_is_not_shown(page: Page, scene: Scene) -> None:
+    open_page(page, scene.shenzhen.port)
+    choose(page, *scene.paths("valid.pdf"))
+    held: list[Route] = []
+    page.route("**/v1/verifications", lambda route: held.append(route))
+    with page.expect_request("**/v1/verifications"):
+        page.get_by_role("button", name="Yes, it is").click()
+    expect(page.locator("article[aria-busy]")).to_be_visible()
+    expect_issuer(page, "en", SHENZHEN)
+    page.unroute("**/v1/verifications")
+    held[0].continue_()
+    title = messages("en")["verdict.elsewhere.title"]
+    expect(card(page, "unknown").locator(".verdict-title")).to_have_text(title)
+    assert not has_green(page)

@@ -38,6 +38,11 @@ def test_nothing_serious_bars_anybody(browser: Browser, scene: Scene, theme: str
     page.locator(".tree").first.wait_for(timeout=DEADLINE)
     found = {view: violations for view in VIEWS if (violations := look_at(page, view, scene))}
     go(page, scene.shenzhen.port, "verify")
+    for issuer in ("Bank of Shenzhen (example)", "Bank of Hong Kong (example)"):
+        page.get_by_label("Issued by, as").select_option(issuer)
+        page.locator('article[data-look="valid"]').first.wait_for(timeout=DEADLINE)
+        if violations := find_violations(page):
+            found[issuer] = violations
     page.get_by_role("button", name="Read a paper slip").click()
     page.locator("dialog input").set_input_files(scene.paths("never.pdf"))
     page.locator("dialog .problem").wait_for(timeout=DEADLINE)

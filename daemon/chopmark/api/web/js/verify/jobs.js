@@ -8,7 +8,8 @@
 import { isSlip, pair } from "./pairs.js";
 import { pool } from "../hash/pool.js";
 import { rank } from "../verdicts.js";
-import { deciding, lookOf } from "./looks.js";
+import { forkedOf, matchOf, wantsSm3 } from "./answers.js";
+import { lookOf } from "./looks.js";
 import { mayCarrySlip, seek } from "./seek.js";
 
 /** Bytes of the largest proof that there is. */
@@ -123,12 +124,20 @@ export class Jobs extends EventTarget {
   async #judge(job, api) {
     this.#change(job, { state: "asking", part: 1 });
     try {
-      const answer = await this.#answer(job, api);
-      const verdict = await this.#asSlip(job, answer, api);
+      const verdict = await this.#current(job, api);
       const forked = await forkedOf(verdict, api, job.stop.signal);
       this.#change(job, { state: "done", verdict, forked, match: await matchOf(job, verdict) });
     } catch (error) {
       this.#fail(job, error);
+    }
+  }
+
+  /** The answer to what is expected by now: it may be something else since the gateway was asked. */
+  async #current(job, api) {
+    for (;;) {
+      const verdict = await this.#asSlip(job, await this.#answer(job, api), api);
+      const { issuer, kind } = this.#expected(job);
+      if (verdict.expected.issuer === issuer && verdict.expected.kind === kind) return verdict;
     }
   }
 
@@ -165,14 +174,17 @@ export class Jobs extends EventTarget {
     });
   }
 
+  #expected(job) {
+    return { issuer: job.chosen ?? this.expect.issuer, kind: this.expect.kind };
+  }
+
   #question(job, api) {
     const body = {};
     if (job.digests) body.digests = job.digests;
     if (job.proofText) body.proof = job.proofText;
-    const issuer = job.chosen ?? this.expect.issuer;
-    if (issuer) body.expect_issuer = issuer;
-    if (this.expect.kind) body.expect_kind = this.expect.kind;
-    const expected = { issuer, kind: this.expect.kind };
+    const expected = this.#expected(job);
+    if (expected.issuer) body.expect_issuer = expected.issuer;
+    if (expected.kind) body.expect_kind = expected.kind;
     return api.post("/v1/verifications", body, { signal: job.stop.signal })
       .then((verdict) => ({ ...verdict, expected }));
   }
@@ -189,41 +201,6 @@ export class Jobs extends EventTarget {
 
   #tell() {
     this.dispatchEvent(new CustomEvent("all"));
-  }
-}
-
-/**
- * Whether beside what decides there are attestations of which SHA-256 alone agrees. The gateway
- * judges without the other digest where the answer holds all the same, and calls these mismatches.
- */
-function wantsSm3(job, verdict) {
-  const pointedAt = job.proofText === null ? null : deciding(verdict);
-  return [...verdict.attestations, ...(verdict.others ?? [])].some(
-    (one) => one !== pointedAt && one.verdict === "mismatch" && one.digests_checked.join() === "sha256");
-}
-
-/**
- * Origins of ledgers with two histories, where that may be why something is wrong. The message of
- * that alarm begins with the origin.
- */
-async function forkedOf(verdict, api, signal) {
-  const doubtful = verdict.attestations.filter((one) => one.problem || one.warning);
-  if (doubtful.length === 0) return [];
-  const { alarms } = await api.get("/v1/status", { signal, quiet: true }).catch(() => ({ alarms: [] }));
-  const told = alarms.filter(({ code }) => code === "fork").map(({ message }) => message.split(" ")[0]);
-  return doubtful.map((one) => one.origin).filter((origin) => told.includes(origin));
-}
-
-/**
- * Of a mismatch with a proof: how the document compares with it. The answer does not tell another
- * document from the right one of another issuer than expected.
- */
-async function matchOf(job, verdict) {
-  if (verdict.verdict !== "mismatch" || job.proofText === null) return null;
-  try {
-    return (await import("./proof.js")).readWay(job.proofText, job.digests).match;
-  } catch {
-    return null; // the gateway has read it
   }
 }
 
