@@ -59,7 +59,7 @@ function onPaper(job, one) {
   const { sha256 } = job.digests ?? job.scanned ?? {};
   const facts = [
     t("verdict.asked-at", { when: exactly(job.verdict.asked_at) }),
-    ...concerned(job, one).map((each) => [t("fact.place"), " ", h("span", { class: "code" }, `${each.origin}#${each.index}`)]),
+    ...[...concerned(job, one), ...elsewhere(job)].map((each) => [t("fact.place"), " ", h("span", { class: "code" }, `${each.origin}#${each.index}`)]),
     sha256 && ["SHA-256 ", h("span", { class: "code" }, `${sha256.slice(0, SHORT)}…`)],
   ];
   return h("p", { class: "on-paper small" }, facts.filter(Boolean).map((fact, at) => [at > 0 && " · ", fact]));
