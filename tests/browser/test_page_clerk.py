@@ -214,7 +214,11 @@ def test_answer_to_what_is_expected_no_more_is_not_shown(page: Page, scene: Scen
     open_page(page, scene.shenzhen.port)
     choose(page, *scene.paths("valid.pdf"))
     held: list[Route] = []
-    page.route("**/v1/verifications", lambda route: held.append(route), times=1)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/v1/verifications", hold, times=1)
     with page.expect_request("**/v1/verifications"):
         page.get_by_role("button", name="Yes, it is").click()
     expect(page.locator("article[aria-busy]")).to_be_visible()
