@@ -61,6 +61,8 @@ def confirm(page: Page, language: str = "en") -> None:
 
 def find_violations(page: Page) -> list[tuple[str, str]]:
     """What axe-core finds that is serious: rule, and where."""
+    # What is just fading in has less contrast than it will have.
+    page.evaluate("Promise.allSettled(document.getAnimations().map((one) => one.finished))")
     page.evaluate(AXE.read_text())
     found: list[dict[str, Any]] = page.evaluate(
         "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"

@@ -41,6 +41,7 @@ def test_nothing_serious_bars_anybody(browser: Browser, scene: Scene, theme: str
     for issuer in ("Bank of Shenzhen (example)", "Bank of Hong Kong (example)"):
         page.get_by_label("Issued by, as").select_option(issuer)
         page.locator('article[data-look="valid"]').first.wait_for(timeout=DEADLINE)
+        page.locator(".row progress").first.wait_for(state="detached", timeout=DEADLINE)
         if violations := find_violations(page):
             found[issuer] = violations
     page.get_by_role("button", name="Read a paper slip").click()
