@@ -62,8 +62,16 @@ def card(page: Page, verdict: str) -> Locator:
     return found
 
 
+def confirm(page: Page, language: str = "en") -> None:
+    """Say that the issuer is the institution that the customer names, and wait for the verdict."""
+    page.get_by_role("button", name=messages(language)["question.yes"]).click()
+    page.locator('article.open:not([data-look="undecided"])').wait_for(timeout=DEADLINE)
+
+
 def find_violations(page: Page) -> list[tuple[str, str]]:
     """What axe-core finds that is serious: rule, and where."""
+    # What is just fading in has less contrast than it will have.
+    page.evaluate("Promise.allSettled(document.getAnimations().map((one) => one.finished))")
     page.evaluate(AXE.read_text())
     found: list[dict[str, Any]] = page.evaluate(
         "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"

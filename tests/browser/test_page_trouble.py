@@ -220,8 +220,10 @@ def test_stale_replica_answers_as_of_an_earlier_time(page: Page, trouble: Troubl
             open_page(page, gateway.port, language=language)
             page.reload()
             choose(page, trouble.path("diploma.pdf"), trouble.path("common.pdf"))
-            card(page, "valid")
-            page.locator('article[data-verdict="valid-as-of"] [data-focus="fold"]').click()
+            expected = page.get_by_label(messages(language)["expect.issuer"])
+            expected.select_option(MACAO.institution)
+            page.locator('article[data-look="valid"]').wait_for(timeout=DEADLINE)
+            page.locator('article[data-look="valid-as-of"] [data-focus="fold"]').click()
             shown = card(page, "valid-as-of")
             advice = messages(language)["verdict.valid-as-of.advice"]
             expect(shown).to_contain_text(filled(advice, MACAO.institution))

@@ -77,6 +77,22 @@ def test_verify_by_gateway_shows_other_attestations(
     assert "also ✘ revoked" in done.out
 
 
+@pytest.mark.parametrize(("reason", "look"), [(None, "– valid"), (4, "✘ revoked")])
+def test_verify_tells_who_attests_an_unknown_document_all_the_same(
+    run: Run, gateway: SocketGateway, document: Path, reason: int | None, look: str
+) -> None:
+    index = gateway.log.attest(document.read_bytes())
+    if reason is not None:
+        gateway.log.revoke(index, reason)
+    done = run("verify", document, "--expect-issuer", "sz-1")
+    assert done.code == 2
+    assert f"not as expected {look}" in done.out
+    assert f"Bank of Hong Kong (example) attested this document as document ({ORIGIN}#0)" in (
+        " ".join(done.out.split())
+    )
+    assert ("fraud" in done.out) == (reason == 4)
+
+
 def test_verify_by_reference_without_document_is_7(run: Run, gateway: SocketGateway) -> None:
     gateway.log.attest(b"a scanned slip")
     done = run("verify", "--reference", f"{ORIGIN}#0")

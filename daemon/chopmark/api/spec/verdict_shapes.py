@@ -92,4 +92,5 @@ class VerdictOut(Struct):
     as_of: str | None
     attestations: list[Judged]
     pruned: list[Place]
+    others: list[Judged]
     issuer_unchecked: bool | UnsetType = UNSET

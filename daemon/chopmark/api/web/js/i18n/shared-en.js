@@ -30,6 +30,7 @@ export default {
   "fact.kind": "Kind",
   "fact.existed-by": "Existed by",
   "fact.existed-by.why": "The date to rely on: by then other institutions had countersigned.",
+  "fact.existed-by.only": "By then other institutions had countersigned.",
   "fact.existed-by.none": "Nobody else had to countersign: there is the issuer’s date only.",
   "fact.existed-by.missing": "Not countersigned by enough institutions yet",
   "fact.made-at": "Date claimed",

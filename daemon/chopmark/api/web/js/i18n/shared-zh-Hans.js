@@ -30,6 +30,7 @@ export default {
   "fact.kind": "种类",
   "fact.existed-by": "不晚于此时已存在",
   "fact.existed-by.why": "应采信的日期：到此时其他机构已经副署。",
+  "fact.existed-by.only": "其时已有其他机构副署。",
   "fact.existed-by.none": "无须其他机构副署：只有签发机构所称的日期。",
   "fact.existed-by.missing": "副署的机构还不够",
   "fact.made-at": "所称日期",

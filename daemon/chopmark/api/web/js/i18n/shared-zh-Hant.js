@@ -30,6 +30,7 @@ export default {
   "fact.kind": "種類",
   "fact.existed-by": "不晚於此時已存在",
   "fact.existed-by.why": "應採信的日期：到此時其他機構已經副署。",
+  "fact.existed-by.only": "其時已有其他機構副署。",
   "fact.existed-by.none": "無須其他機構副署：只有簽發機構所稱的日期。",
   "fact.existed-by.missing": "副署的機構還不夠",
   "fact.made-at": "所稱日期",

@@ -109,12 +109,12 @@ const problemBox = ({ code, message }, values, isSlip = false) =>
 const warn = (key, values) =>
   h("div", { class: "problem", dataset: { tone: "warn" } }, h("strong", {}, t("note")), h("p", {}, t(key, values)));
 
-function evidence({ document, now, answer: { facts, proven } }, members) {
+function evidence({ document, now, answer: { word, facts, proven } }, members) {
   const { entry, issuer } = facts;
   const rows = [
     ["issuer", [h("strong", {}, h("bdi", {}, issuer.institution)), ` (${place(issuer.jurisdiction)})`]],
     ["kind", kindName(entry.kind)],
-    ["existed-by", existedBy(facts)],
+    ["existed-by", existedBy(facts, word)],
     ["made-at", [exactly(entry.madeAt), why("made-at.why")]],
     entry.validUntil !== null && ["valid-until", exactly(entry.validUntil)],
     ["as-of", t("fact.as-of.none")],
@@ -131,8 +131,10 @@ function evidence({ document, now, answer: { facts, proven } }, members) {
       h("dt", {}, t(`fact.${name}`)), h("dd", {}, value)])));
 }
 
-function existedBy({ existedBy: time, quorum }) {
-  if (time !== null) return [h("strong", {}, exactly(time)), why("existed-by.why")];
+/** Where the verdict says not to rely on anything, it is no date to rely on either. */
+function existedBy({ existedBy: time, quorum }, word) {
+  const reason = tone(word) === "bad" ? "existed-by.only" : "existed-by.why";
+  if (time !== null) return [h("strong", {}, exactly(time)), why(reason)];
   return t(`fact.existed-by.${quorum === "none" ? "none" : "missing"}`);
 }
 
