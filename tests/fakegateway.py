@@ -113,12 +113,13 @@ class FakeGateway:
         self._terms.add((draft.kind, *terms))
         return terms
 
-    async def check_supersedes(self, index: int) -> None:
+    async def check_supersedes(self, index: int, draft: Draft) -> None:
         self._superseded.add(index)
-        if index >= len(self.leaves) or not isinstance(
-            parse_entry(self.leaves[index]), Attestation
-        ):
+        entry = parse_entry(self.leaves[index]) if index < len(self.leaves) else None
+        if not isinstance(entry, Attestation):
             raise RefusedError("no-such-attestation", f"entry {index} is no attestation")
+        if entry.kind != draft.kind and entry.sha256 != draft.sha256:
+            raise RefusedError("kind-differs", f"entry {index} is of the kind {entry.kind}")
 
     async def earlier(self, key: Key) -> Earlier | None:
         self.looked.append(key)

@@ -66,8 +66,8 @@ class SoftLog:
         entry = Attestation(NOW, digests.sha256, kind, digests.sm3, **fields)
         return self.append(encode_entry(entry))
 
-    def revoke(self, index: int, reason: int = 0) -> int:
-        return self.append(encode_entry(Revocation(NOW, index, reason)))
+    def revoke(self, index: int, reason: int = 0, made_at: int = NOW) -> int:
+        return self.append(encode_entry(Revocation(made_at, index, reason)))
 
     def append(self, entry: bytes) -> int:
         self.entries.append(entry)

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from certificates import Authority, Pair
+from rig.authority import Authority, Pair
 from rig.broker import free_port
 
 NAME = "siem.example"
@@ -50,7 +50,7 @@ class Syslogd:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.port = folder, free_port()
         self.authority = Authority(folder, "ca")
-        self.pair = self.authority.issue(NAME)
+        self.pair = self.authority.issue(NAME, file="server", hosts=(NAME,))
         self.received = folder / "received"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -62,7 +62,7 @@ class Syslogd:
         conf.write_text(
             _CONF.format(
                 folder=self.folder,
-                ca=self.authority.certificate,
+                ca=self.authority.path,
                 certificate=used.certificate,
                 key=used.key,
                 client=CLIENT,

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import Any, Final, Self
 
 import httpx
 
+from chopmark.client.unix_socket import UnixTransport
 from rig.authority import Authority
 from rig.broker import Broker, free_port
 from rig.token import Token, provision_token
@@ -205,8 +205,6 @@ class Gateway:
 
     def _is_good(self, path: str) -> bool:
         self._must_run()
-        if not self._accepts():
-            return False
         try:
             with self.client() as client:
                 return client.get(path).status_code == 200
@@ -218,14 +216,9 @@ class Gateway:
             tail = self.log.read_text()[-3000:]
             raise GatewayFailedError(f"{self.who.id} ended with {code} {why}\n{tail}")
 
-    def _accepts(self) -> bool:
-        """Whether somebody listens; httpx does not close a socket that cannot be connected."""
-        with socket.socket(socket.AF_UNIX) as probe:
-            return probe.connect_ex(str(self.socket)) == 0
-
     def client(self) -> httpx.Client:
         """An HTTP client on its socket."""
-        transport = httpx.HTTPTransport(NO_TLS, uds=str(self.socket))
+        transport = UnixTransport(NO_TLS, str(self.socket))
         return httpx.Client(transport=transport, base_url="http://localhost", timeout=60)
 
     def get(self, path: str) -> Any:

@@ -22,8 +22,17 @@ _MESSAGE = re.compile(r'^  "?([\w.@/-]+)"?: ("(?:[^"\\]|\\.)*"),$', re.MULTILINE
 @cache
 def messages(language: str) -> Mapping[str, str]:
     """The table of a language."""
-    text = (I18N / f"{language}.js").read_text()
+    paths = (I18N / f"{name}{language}.js" for name in ("shared-", ""))
+    text = "".join(path.read_text() for path in paths)
     return {key: json.loads(value) for key, value in _MESSAGE.findall(text)}
+
+
+def filled(text: str, issuer: str) -> str:
+    """A message about an issuer, whose name in Latin letters is set off from Chinese."""
+    spaced = re.sub(
+        r"(?<=[\u3400-\u9fff])(?=\{issuer\})|(?<=\{issuer\})(?=[\u3400-\u9fff])", " ", text
+    )
+    return spaced.replace("{issuer}", issuer)
 
 
 def open_page(page: Page, port: int, view: str = "verify", language: str = "en") -> Page:
@@ -53,8 +62,16 @@ def card(page: Page, verdict: str) -> Locator:
     return found
 
 
+def confirm(page: Page, language: str = "en") -> None:
+    """Say that the issuer is the institution that the customer names, and wait for the verdict."""
+    page.get_by_role("button", name=messages(language)["question.yes"]).click()
+    page.locator('article.open:not([data-look="undecided"])').wait_for(timeout=DEADLINE)
+
+
 def find_violations(page: Page) -> list[tuple[str, str]]:
     """What axe-core finds that is serious: rule, and where."""
+    # What is just fading in has less contrast than it will have.
+    page.evaluate("Promise.allSettled(document.getAnimations().map((one) => one.finished))")
     page.evaluate(AXE.read_text())
     found: list[dict[str, Any]] = page.evaluate(
         "async () => (await axe.run(document, {resultTypes: ['violations']})).violations"

@@ -11,14 +11,19 @@ from typing import Any
 
 import msgspec
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+import slips
 import verdictvectors as made
 from browser.pages import AXE, find_violations
 from chopmark.client.offline_page import Sealed, build_page
+from chopmark.client.slip.facts import gather_facts
+from chopmark.client.slip.page import make_page
 from chopmark.core.digest import digest_stream
 from chopmark.core.roster import Fingerprint, Roster
 from chopmark.core.roster_text import encode_roster
+from chopmark.core.slip_making import make_slip
 from chromium import open_chromium
 from rosters import ISSUED, founding
 
@@ -194,12 +199,97 @@ def test_proof_may_come_later_and_the_issuer_may_be_named(
     expect(card).to_have_attribute("data-word", "needs-proof")
     page.set_input_files("#files", proof)
     expect(card).to_have_attribute("data-word", "valid-as-of")
+    expect(card).to_contain_text("The date to rely on")
     page.select_option("#expectIssuer", "Bank of SZ (example)")
     expect(card).to_have_attribute("data-word", "mismatch")
+    expect(card).not_to_contain_text("The date to rely on")
     page.select_option("#expectIssuer", "Bank of HK (example)")
     expect(card).to_have_attribute("data-word", "valid-as-of")
     page.select_option("#expectKind", "bank-statement")
     expect(card).to_have_attribute("data-word", "valid-as-of")
+
+
+def slip_files(folder: Path) -> dict[str, Path]:
+    """A slip in every form in which it can be given."""
+    policy = made.POLICIES["two"]
+    text = make_slip(made.Made().proof(), policy)
+    forms = {name: folder / name for name in ("a.slip (1).pdf", "typed.txt", "photo.png")}
+    pdf, typed, photo = forms.values()
+    pdf.write_bytes(make_page(gather_facts(text, policy, {}), "zh-Hant"))
+    typed.write_text(f"{text}\r\n")
+    slips.render(pdf, 150).rotate(90, expand=True).save(photo)
+    return forms
+
+
+def test_slip_alone_is_never_more_than_an_attestation(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    page = open_page(context, write_page(tmp_path, founding()))
+    forms = slip_files(tmp_path)
+    page.set_input_files("#slips", list(forms.values()))
+    expect(page.locator(".verdict")).to_have_count(len(forms))
+    assert words(page) == dict.fromkeys(forms, "attestation-only")
+
+
+@pytest.mark.parametrize("form", ["a.slip (1).pdf", "typed.txt", "photo.png"])
+def test_slip_stands_for_the_proof_of_its_document(
+    context: BrowserContext, tmp_path: Path, form: str
+) -> None:
+    page = open_page(context, write_page(tmp_path, founding()))
+    card = page.locator(".verdict")
+    page.set_input_files("#slips", slip_files(tmp_path)[form])
+    expect(card).to_have_attribute("data-word", "attestation-only")
+    page.set_input_files("#files", put(tmp_path, "a", DOCUMENT, None))
+    expect(card).to_have_attribute("data-word", "valid-as-of")
+    expect(card.locator(".verdict-file")).to_have_text("a")
+    page.get_by_role("button", name="Clear").click()
+    page.set_input_files("#files", put(tmp_path, "other", b"another document\n", None))
+    expect(card).to_have_attribute("data-word", "needs-proof")
+    page.set_input_files("#slips", slip_files(tmp_path)[form])
+    expect(card).to_have_attribute("data-word", "mismatch")
+
+
+def test_slips_pdf_and_text_are_known_among_dropped_files_and_a_picture_is_a_document(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    page = open_page(context, write_page(tmp_path, founding()))
+    page.set_input_files("#files", list(slip_files(tmp_path).values()))
+    expect(page.locator(".verdict")).to_have_count(3)
+    assert words(page) == {
+        "a.slip (1).pdf": "attestation-only",
+        "typed.txt": "attestation-only",
+        "photo.png": "needs-proof",
+    }
+
+
+def test_slip_that_cannot_be_read_says_why(context: BrowserContext, tmp_path: Path) -> None:
+    page = open_page(context, write_page(tmp_path, founding()))
+    blank, junk, cut = (tmp_path / name for name in ("blank.png", "junk.pdf", "cut.txt"))
+    Image.new("L", (200, 200), 255).save(blank)
+    junk.write_bytes(b"%PDF-1.7 a statement")
+    cut.write_text(slip_files(tmp_path)["typed.txt"].read_text()[:-30])
+    page.set_input_files("#slips", [blank, junk, cut])
+    for path, reason in (
+        (blank, "No code of a slip was found"),
+        (junk, "This picture cannot be read here"),
+        (cut, "could not be read as it was printed"),
+    ):
+        card = page.locator(".verdict", has_text=path.name)
+        expect(card).to_have_attribute("data-word", "unread-slip")
+        card.locator("summary").first.click()
+        expect(card.locator(".problem")).to_contain_text(reason)
+
+
+def test_name_of_a_file_is_kept_from_turning_what_stands_around_it(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    page = open_page(context, write_page(tmp_path, founding()))
+    name = "bill\u202efdp.exe"
+    page.set_input_files("#files", put(tmp_path, name, DOCUMENT, None))
+    expect(page.locator(".verdict-file bdi")).to_have_text(name)
+    expect(page.get_by_role("status")).to_have_text(
+        "\u2068billfdp.exe\u2069: Its proof file is needed"
+    )
 
 
 def test_page_says_whose_it_is_and_of_which_roster(context: BrowserContext, tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
 """What the page says when parts are away, or a member has signed two histories."""
 
+import re
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
-from browser.pages import DEADLINE, LANGUAGES, card, choose, go, messages, open_page
+from browser.pages import DEADLINE, LANGUAGES, card, choose, filled, go, messages, open_page
 from browser.scene import KINDS, digests_of
 from rig.gateway import MACAO, SHENZHEN, Cluster, Gateway
 from sample import make_statement
@@ -91,6 +95,79 @@ def trouble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trouble]:
         made.cluster.stop()
 
 
+def test_list_of_institutions_is_asked_for_again_when_there_was_too_much_at_once(
+    page: Page, trouble: Trouble
+) -> None:
+    answers = [429]
+
+    def answer(route: Route) -> None:
+        if answers:
+            headers = {"retry-after": "1"}
+            route.fulfill(status=answers.pop(), json={"code": "rate-limited"}, headers=headers)
+        else:
+            route.continue_()
+
+    page.route("**/v1/peers", answer)
+    open_page(page, trouble.shenzhen.port)
+    issuer = page.get_by_label(messages("en")["expect.issuer"])
+    expect(issuer.locator("option")).to_have_count(3, timeout=DEADLINE)
+    expect(page.get_by_text(messages("en")["expect.no-list"])).to_have_count(0)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_list_that_cannot_be_loaded_is_said_where_it_would_be(
+    page: Page, trouble: Trouble, language: str
+) -> None:
+    page.route("**/v1/peers", lambda route: route.fulfill(status=503, json={"code": "overloaded"}))
+    open_page(page, trouble.shenzhen.port, "verify", language)
+    said = page.locator(".expect .field", has_text=messages(language)["expect.issuer"])
+    expect(said).to_contain_text(messages(language)["expect.no-list"], timeout=DEADLINE)
+
+
+def test_page_of_another_port_gets_nothing_of_the_api_and_links_to_the_page(
+    page: Page, trouble: Trouble
+) -> None:
+    """Chromium keeps images of this machine from pages that are not of it: this one is."""
+    here = f"http://127.0.0.1:{trouble.shenzhen.port}"
+    before = refused(trouble.shenzhen)
+    with serving(f'<img src="{here}/v1/status"><a href="{here}/">to the gateway</a>') as foreign:
+        page.goto(foreign)
+        trouble.shenzhen.wait_for(lambda: refused(trouble.shenzhen) == before + 1, "to refuse it")
+        page.get_by_role("link").click()
+        page.locator('main[data-ready="verify"] h1').wait_for(timeout=DEADLINE)
+    assert refused(trouble.shenzhen) == before + 1
+
+
+@contextmanager
+def serving(html: str) -> Iterator[str]:
+    """The address of a page of somebody else's."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(html.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def refused(gateway: Gateway) -> float:
+    """How many requests of foreign pages it has refused."""
+    found = re.search(r'code="foreign-origin"\} (\S+)', gateway.metrics())
+    return float(found[1]) if found else 0.0
+
+
 def test_without_its_hsm_the_page_says_so_and_verifies_on(page: Page, trouble: Trouble) -> None:
     gateway = trouble.shenzhen
     tokens = gateway.folder / "hsm/tokens"
@@ -143,11 +220,13 @@ def test_stale_replica_answers_as_of_an_earlier_time(page: Page, trouble: Troubl
             open_page(page, gateway.port, language=language)
             page.reload()
             choose(page, trouble.path("diploma.pdf"), trouble.path("common.pdf"))
-            card(page, "valid")
-            page.locator('article[data-verdict="valid-as-of"] [data-focus="fold"]').click()
+            expected = page.get_by_label(messages(language)["expect.issuer"])
+            expected.select_option(MACAO.institution)
+            page.locator('article[data-look="valid"]').wait_for(timeout=DEADLINE)
+            page.locator('article[data-look="valid-as-of"] [data-focus="fold"]').click()
             shown = card(page, "valid-as-of")
             advice = messages(language)["verdict.valid-as-of.advice"]
-            expect(shown).to_contain_text(advice.replace("{issuer}", MACAO.institution))
+            expect(shown).to_contain_text(filled(advice, MACAO.institution))
             go(page, gateway.port, "overview")
             expect(page.locator(".overview-parts")).to_contain_text(
                 messages(language)["broker.away"], timeout=DEADLINE
@@ -176,7 +255,7 @@ def test_forked_log_is_told_of_and_only_what_was_before_it_is_relied_on(
         words = messages(language)
         choose(page, trouble.path("left.pdf"))
         for part in ("says", "advice"):
-            said = words[f"verdict.untrusted.fork.{part}"].replace("{issuer}", MACAO.institution)
+            said = filled(words[f"verdict.untrusted.fork.{part}"], MACAO.institution)
             expect(card(page, "untrusted")).to_contain_text(said)
         go(page, gateway.port, "overview")
         alarms = page.locator(".alarms")
@@ -184,5 +263,5 @@ def test_forked_log_is_told_of_and_only_what_was_before_it_is_relied_on(
         expect(alarms).to_contain_text(words["alarm.fork.do"])
         go(page, gateway.port, "verify")
         choose(page, trouble.path("common.pdf"))
-        told = words["verdict.warning.fork"].replace("{issuer}", MACAO.institution)
+        told = filled(words["verdict.warning.fork"], MACAO.institution)
         expect(card(page, "valid").locator(".problem")).to_contain_text(told)

@@ -8,7 +8,17 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Page, expect
 
-from browser.pages import DEADLINE, LANGUAGES, Requests, card, choose, go, messages, open_page
+from browser.pages import (
+    DEADLINE,
+    LANGUAGES,
+    Requests,
+    card,
+    choose,
+    confirm,
+    go,
+    messages,
+    open_page,
+)
 from browser.scene import Scene, digests_of, sm3
 from chopmark.client.canonical.pdf_pages import digest_pdf
 from chopmark.core.canonical import PDF_PAGES
@@ -38,11 +48,14 @@ def said(language: str, key: str) -> str:
     return messages(language)[key].partition("{")[0]
 
 
-def judge(page: Page, verdict: str, *paths: str) -> None:
+def judge(page: Page, verdict: str, *paths: str, language: str = "en") -> None:
     """Give files; again, where a heartbeat has just come and the answer is not old yet."""
-    choose(page, *paths)
-    while verdict == "valid-as-of" and page.locator('article[data-verdict="valid"]').count():
+    while True:
         choose(page, *paths)
+        if verdict.startswith("valid"):
+            confirm(page, language)
+        if verdict != "valid-as-of" or page.locator('article[data-verdict="valid"]').count() == 0:
+            return
 
 
 def test_pdf_that_was_saved_again_is_a_mismatch_with_advice(
@@ -77,7 +90,7 @@ def test_every_verdict_is_said_explained_and_advised_on(
     open_page(page, scene.shenzhen.port, language=language)
     assert page.locator("html").get_attribute("lang") == language
     for verdict, names in FILES.items():
-        judge(page, verdict, *scene.paths(*names))
+        judge(page, verdict, *scene.paths(*names), language=language)
         shown = card(page, verdict)
         key = DETAILS.get(verdict, verdict)
         title = "valid-as-of.when" if verdict == "valid-as-of" else f"{verdict}.title"
@@ -97,7 +110,8 @@ def test_issuers_name_is_a_question_until_the_clerk_has_answered(
     expect(card(page, "mismatch").locator(".verdict-says")).to_contain_text(
         "you say", ignore_case=True
     )
-    page.get_by_role("button", name="Yes, it is").click()
+    page.get_by_role("button", name="Change the answer").click()
+    question.get_by_role("button", name="Yes, it is").click()
     expect(card(page, "valid").locator(".answered")).to_be_visible()
     assert traffic.asked("/v1/verifications")[-1]["expect_issuer"] == "Bank of Hong Kong (example)"
 
@@ -217,6 +231,25 @@ def test_no_byte_of_a_document_leaves_the_browser(
     assert all(body.keys() <= known for _, body in posted)
     assert all(len(digest) == 64 for _, body in posted for digest in body["digests"].values())
     assert page.evaluate("navigator.serviceWorker.controller") is None
+
+
+def test_file_of_a_gibibyte_is_hashed_in_the_browser_and_found(
+    page: Page, scene: Scene, traffic: Requests, tmp_path: Path
+) -> None:
+    large = tmp_path / "large.bin"
+    with large.open("wb") as file:
+        file.truncate((1 << 30) - 16)  # sparse: it takes no room
+        file.seek(0, os.SEEK_END)
+        file.write(os.urandom(16))
+    with large.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    made = scene.attest(scene.hong_kong, "large.bin", digests={"sha256": digest})
+    scene.shenzhen.wait_for_head(scene.hong_kong, made["index"] + 1)
+    open_page(page, scene.shenzhen.port)
+    page.locator("input[type=file]").set_input_files(str(large))
+    page.locator(".row progress").wait_for(timeout=DEADLINE)
+    expect(card(page, "valid")).to_contain_text("large.bin")
+    assert [one["digests"] for one in traffic.asked("/v1/verifications")] == [{"sha256": digest}]
 
 
 def test_hashing_is_cancelled_in_the_middle(page: Page, scene: Scene, tmp_path: Path) -> None:

@@ -38,6 +38,12 @@ def test_nothing_serious_bars_anybody(browser: Browser, scene: Scene, theme: str
     page.locator(".tree").first.wait_for(timeout=DEADLINE)
     found = {view: violations for view in VIEWS if (violations := look_at(page, view, scene))}
     go(page, scene.shenzhen.port, "verify")
+    for issuer in ("Bank of Shenzhen (example)", "Bank of Hong Kong (example)"):
+        page.get_by_label("Issued by, as").select_option(issuer)
+        page.locator('article[data-look="valid"]').first.wait_for(timeout=DEADLINE)
+        page.locator(".row progress").first.wait_for(state="detached", timeout=DEADLINE)
+        if violations := find_violations(page):
+            found[issuer] = violations
     page.get_by_role("button", name="Read a paper slip").click()
     page.locator("dialog input").set_input_files(scene.paths("never.pdf"))
     page.locator("dialog .problem").wait_for(timeout=DEADLINE)
@@ -87,10 +93,13 @@ def test_keyboard_alone_leads_from_start_to_a_verdict(page: Page, scene: Scene) 
         page.keyboard.press("Enter")
     chooser.value.set_files(scene.paths("valid.pdf"))
     shown = card(page, "valid")
-    expect(page.get_by_role("status").first).to_contain_text("Valid. valid.pdf")
+    status = page.get_by_role("status").first
+    expect(status).to_have_text(f"{messages('en')['verdict.undecided.title']} valid.pdf")
     press_until(page, "Tab", "document.activeElement.textContent === 'Yes, it is'")
     page.keyboard.press("Enter")
     expect(shown.locator(".answered")).to_contain_text("Bank of Hong Kong (example)")
+    expect(shown.locator(".verdict-title")).to_be_focused()
+    expect(status).to_have_text("Valid. valid.pdf")
     press_until(page, "Tab", "document.activeElement.matches('.path-fold > summary')")
     page.keyboard.press("Enter")
     expect(page.locator(".path-result")).to_contain_text("leads to the signed root")
@@ -148,6 +157,77 @@ def test_overview_shows_parts_members_and_who_countersigned(page: Page, scene: S
     expect(row).to_contain_text(str(size), timeout=DEADLINE)
     expect(row.locator("time")).to_have_count(1)
     expect(page.locator(".map-arrow.done")).not_to_have_count(0)
+
+
+DAYS = {
+    "en": r"\d{1,2} [A-Z][a-z]{2,3} \d{4}, \d\d:\d\d:\d\d",
+    "zh-Hant": r"\d{4}年\d{1,2}月\d{1,2}日 \d\d:\d\d:\d\d",
+    "zh-Hans": r"\d{4}年\d{1,2}月\d{1,2}日 \d\d:\d\d:\d\d",
+}
+BROKEN = """() => [...document.querySelectorAll("time, thead th, .matrix :is(th, td), .part-state")]
+  .filter((one) => {
+    const range = document.createRange();
+    range.selectNodeContents(one);
+    const boxes = [...range.getClientRects()].filter((box) => box.width > 1);
+    const ends = boxes.map((box) => box.bottom);
+    return Math.max(...ends) - Math.min(...ends) > 12;
+  })
+  .map((one) => one.textContent)"""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_overview_and_ledger_tell_time_in_one_form_and_break_no_line_on_a_desk(
+    browser: Browser, scene: Scene, language: str
+) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-GB")
+    page = open_page(context.new_page(), scene.shenzhen.port, "overview", language)
+    page.locator(".matrix time").first.wait_for(timeout=DEADLINE)
+    when = page.locator(".overview-when")
+    expect(when).to_contain_text("UTC", timeout=DEADLINE)
+    times = [*page.locator("time").all_inner_texts()]
+    go(page, scene.shenzhen.port, "ledger/hk-1")
+    page.locator(".entries time").first.wait_for(timeout=DEADLINE)
+    times += page.locator("time").all_inner_texts()
+    found = page.evaluate(BROKEN)
+    go(page, scene.shenzhen.port, "overview")
+    page.locator(".matrix time").first.wait_for(timeout=DEADLINE)
+    found += page.evaluate(BROKEN)
+    context.close()
+    assert len(times) > 5
+    assert [one for one in times if not re.fullmatch(DAYS[language], one)] == []
+    assert found == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_refusal_is_told_in_the_language_and_the_gateways_words_are_marked(
+    page: Page, scene: Scene, tmp_path: Path, language: str
+) -> None:
+    (tmp_path / "late.pdf").write_bytes(scene.write("late.pdf"))
+    open_page(page, scene.shenzhen.port, "attest", language)
+    page.locator("input[type=file]").set_input_files(str(tmp_path / "late.pdf"))
+    page.locator("select[required]").select_option("document")
+    page.locator("input[type=date]").fill("2020-01-01")
+    page.locator(".attest-tools .main").click()
+    problem = page.locator(".attest-row .problem")
+    expect(problem.locator("strong")).to_have_text(
+        messages(language)["problem.already-expired"], timeout=DEADLINE
+    )
+    own = problem.locator("details")
+    expect(own.locator("summary")).to_have_text(messages(language)["verdict.own-words"])
+    expect(own.locator("p[lang=en]")).to_contain_text("(already-expired)")
+    assert own.get_attribute("open") == ("" if language == "en" else None)
+
+
+def test_names_of_files_are_kept_from_turning_what_stands_around_them(
+    page: Page, scene: Scene, tmp_path: Path
+) -> None:
+    name = "bill\u202efdp.exe"
+    (tmp_path / name).write_bytes(b"x")
+    open_page(page, scene.shenzhen.port, "attest")
+    page.locator("input[type=file]").set_input_files(str(tmp_path / name))
+    expect(page.locator(".row-name bdi")).to_have_text(name)
+    button = page.get_by_role("button", name="Remove")
+    assert button.first.get_attribute("aria-label") == "Remove \u2068billfdp.exe\u2069"
 
 
 def test_overview_says_what_is_wrong_and_what_to_do(page: Page, scene: Scene) -> None:

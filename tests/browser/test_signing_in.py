@@ -31,6 +31,14 @@ def page(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
+def sign_in(page: Page, gateway: Gateway, name: str) -> None:
+    page.goto(f"https://localhost:{gateway.page_port}/#/signin")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("h1")).to_have_text("You are signed in", timeout=DEADLINE)
+
+
 def test_guest_verifies_and_who_signs_in_attests(
     page: Page, gateway: Gateway, tmp_path: Path
 ) -> None:
@@ -84,6 +92,51 @@ def test_guest_sees_how_fresh_peers_are_and_hears_what_is_not_for_guests(
     choose(page, *scene.paths("valid.pdf", "valid.pdf.tlog-proof"))
     page.get_by_text("The way from the document").click()
     expect(page.locator(".path-result")).to_contain_text("leads to the signed root")
+
+
+def test_who_lacks_the_role_of_a_view_reads_which_and_whom_to_ask(
+    page: Page, gateway: Gateway
+) -> None:
+    words = ("account", "add", "bert", "--role", "auditor")
+    command = [sys.executable, "-m", "chopmark.cli.main", *words]
+    subprocess.run(command, env=gateway.environment(), input=f"{PASSWORD}\n", text=True, check=True)
+    sign_in(page, gateway, "bert")
+    for language in LANGUAGES:
+        table = messages(language)
+        page.locator("#language").select_option(language)
+        for view, role in (("attest", "issuer"), ("verify", "verifier")):
+            page.goto(f"https://localhost:{gateway.page_port}/#/{view}")
+            expect(page.locator("h1")).to_have_text(table[f"{view}.title"])
+            shown = page.locator(".denied")
+            expect(shown.locator("code")).to_have_text(role)
+            expect(shown).to_contain_text(table["denied.ask"].partition("{name}")[2])
+            expect(page.locator("main :is(form, input, select)")).to_have_count(0)
+    page.reload()
+    expect(page.locator(".denied")).to_be_visible(timeout=DEADLINE)
+    page.goto(f"https://localhost:{gateway.page_port}/#/ledger")
+    expect(page.locator(".entries tbody tr")).not_to_have_count(0, timeout=DEADLINE)
+
+
+def test_who_may_attest_some_kinds_is_offered_those(page: Page, gateway: Gateway) -> None:
+    words = (
+        "account",
+        "add",
+        "cora",
+        "--role",
+        "verifier",
+        "--role",
+        "issuer",
+        "--kind",
+        "diploma",
+    )
+    command = [sys.executable, "-m", "chopmark.cli.main", *words]
+    subprocess.run(command, env=gateway.environment(), input=f"{PASSWORD}\n", text=True, check=True)
+    sign_in(page, gateway, "cora")
+    page.goto(f"https://localhost:{gateway.page_port}/#/attest")
+    options = page.locator("select[required] option")
+    expect(options).to_have_text(["Choose a kind", "Diploma"], timeout=DEADLINE)
+    page.reload()
+    expect(options).to_have_text(["Choose a kind", "Diploma"], timeout=DEADLINE)
 
 
 def test_browser_with_a_client_certificate_has_nothing_to_sign_in_to(

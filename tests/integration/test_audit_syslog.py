@@ -14,7 +14,6 @@ import pytest
 from documents import attest, revoke, some_document
 
 from audits import salt
-from certificates import Authority
 from chopmark.core.audit import Record
 from chopmark.core.syslog import Sender
 from chopmark.ledger import audit as table
@@ -25,6 +24,7 @@ from chopmark.service import audit_syslog as module
 from chopmark.service.audit_syslog import AuditSyslog
 from chopmark.service.config_model import Syslog
 from ledgers import NOW, Clock, opened
+from rig.authority import DAY, Authority
 from rig.gateway import HONG_KONG, Cluster, Gateway
 from syslogd import CLIENT, NAME, Received, Syslogd
 
@@ -54,12 +54,12 @@ async def log(tmp_path: Path) -> AsyncIterator[Log]:
 
 
 def settings(syslogd: Syslogd, **changes: object) -> Syslog:
-    pair = syslogd.folder / f"{CLIENT}.crt", syslogd.folder / f"{CLIENT}.key"
+    pair = syslogd.folder / f"{CLIENT}.pem", syslogd.folder / f"{CLIENT}.key"
     if not pair[0].exists():
-        syslogd.authority.issue(CLIENT)
+        syslogd.authority.issue(CLIENT, hosts=(CLIENT,))
     values = {"host": "127.0.0.1", "port": syslogd.port, "name": NAME} | changes
     certificate = {"certificate": pair[0], "key": pair[1]}
-    return Syslog(**({"ca": syslogd.authority.certificate} | certificate | values))  # type: ignore[arg-type]
+    return Syslog(**({"ca": syslogd.authority.path} | certificate | values))  # type: ignore[arg-type]
 
 
 def exporter(log: Log, syslog: Syslog, run: str) -> AuditSyslog:
@@ -185,10 +185,10 @@ async def test_backlog_of_hours_is_an_alarm_with_the_reason(syslogd: Syslogd, lo
 def _wrong(syslogd: Syslogd, case: str) -> dict[str, object]:
     folder = syslogd.folder
     other = Authority(folder, "other")
-    stranger = other.issue(CLIENT, file="stranger")
-    wrong_name = syslogd.authority.issue("mo-1")
+    stranger = other.issue(CLIENT, file="stranger", hosts=(CLIENT,))
+    wrong_name = syslogd.authority.issue("mo-1", hosts=("mo-1",))
     cases: dict[str, dict[str, object]] = {
-        "other-ca": {"ca": other.certificate},
+        "other-ca": {"ca": other.path},
         "other-name": {"name": "mallory.example"},
         "no-certificate": {"certificate": None, "key": None},
         "stranger": {"certificate": stranger.certificate, "key": stranger.key},
@@ -235,7 +235,7 @@ async def test_certificate_of_the_receiver_that_has_expired_is_said(
     tmp_path: Path, log: Log
 ) -> None:
     other = Syslogd(tmp_path / "syslog")
-    other.start(other.authority.issue(NAME, -1, file="expired"))
+    other.start(other.authority.issue(NAME, -DAY, "expired", hosts=(NAME,)))
     try:
         exported = exporter(log, settings(other), "expired")
         async with running(exported):

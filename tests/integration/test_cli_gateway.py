@@ -45,6 +45,21 @@ def test_attest_writes_the_proof_beside_the_file(hong_kong: Gateway, document: P
     assert proof.read_text().startswith("c2sp.org/tlog-proof@v1\n")
 
 
+def test_attest_replaces_no_document_of_another_kind_but_a_wrong_kind(
+    hong_kong: Gateway, document: Path
+) -> None:
+    index = str(attest(hong_kong, document))
+    other = document.with_name("diploma.pdf")
+    other.write_text(f"another than {document.read_text()}")
+    diploma = ("--kind", "diploma", "--supersedes", index)
+    done = hong_kong.cli("attest", str(other), *diploma, check=False)
+    assert done.returncode == 65
+    assert "is of the kind document: no diploma takes its place" in done.stderr
+    assert "or attest it as document" in done.stderr
+    document.with_name("statement.pdf.tlog-proof").unlink()
+    assert attest(hong_kong, document, *diploma) > int(index)
+
+
 def test_attest_refuses_to_overwrite_a_proof_and_attests_nothing(
     hong_kong: Gateway, document: Path
 ) -> None:

@@ -13,8 +13,8 @@ import pytest
 from documents import attest, some_document
 from prometheus_client.parser import text_string_to_metric_families
 
-from certificates import Authority
 from prometheus import Prometheus
+from rig.authority import Authority
 from rig.gateway import HONG_KONG, SHENZHEN, Cluster, Gateway
 
 FOLDER: Final = Path(__file__).parents[2] / "docs/operations"
@@ -43,7 +43,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     made = Cluster(folder, (HONG_KONG, SHENZHEN), "jurisdictions")
     config = made["hk-1"].config
     text = config.read_text().replace("# usage_limit", "usage_limit").replace("# after", "after")
-    ca = Authority(folder, "ca").certificate
+    ca = Authority(folder, "ca").path
     config.write_text(text + MORE.format(ca=ca))
     try:
         yield made.start()

@@ -435,6 +435,31 @@ async def test_open_network_has_a_rate_for_all_it_asks(tmp_path: Path) -> None:
         assert (await client.get("/v1/session")).status_code == 200
 
 
+async def test_page_of_another_site_uses_up_no_rate_of_an_open_network(tmp_path: Path) -> None:
+    page = Page(tmp_path, ("127.0.0.1/32",), rate=1)
+    async with page.serving(), page.browser() as client:
+        del client.headers["origin"]
+        image = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}
+        told = [code(await client.get("/v1/status", headers=image)) for _ in range(5)]
+        assert set(told) == {(403, "foreign-origin")}
+        own = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}
+        assert (await client.get("/v1/status", headers=own)).status_code == 200
+        assert code(await client.get("/v1/status", headers=own)) == (429, "rate-limited")
+
+
+async def test_page_of_the_same_site_keeps_no_session_alive(page: Page) -> None:
+    """Its requests have the cookie: SameSite looks at the site, of which it is."""
+    async with page.browser() as client:
+        await page.sign_in(client, "anna")
+        del client.headers["origin"]
+        for _ in range(2):
+            page.now += 500
+            headers = {"sec-fetch-site": "same-site", "sec-fetch-mode": "no-cors"}
+            answer = await client.get("/v1/status", headers=headers)
+            assert code(answer) == (403, "foreign-origin")
+        assert code(await client.get("/v1/status")) == (401, "session-ended")
+
+
 def test_what_is_open_are_routes_for_readers() -> None:
     assert TABLE.keys() >= OPEN
     assert all("verifier" in TABLE[path] for path in OPEN)

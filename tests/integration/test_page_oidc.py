@@ -92,6 +92,26 @@ async def test_person_without_a_group_of_ours_has_no_role(page: Page, glewlwyd: 
     assert SESSION not in browser.cookies
 
 
+async def test_browser_is_sent_there_and_back_as_a_whole_page_only(
+    page: Page, glewlwyd: Glewlwyd
+) -> None:
+    """The provider's page is another site's: it may lead here, and embed nothing of this."""
+    whole = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+    part = {"sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}
+    elsewhere = {"sec-fetch-site": "cross-site"}
+    async with page.browser() as browser:
+        del browser.headers["origin"]
+        start = await browser.get("/v1/session/oidc", headers=elsewhere | whole)
+        back = query_of(await asyncio.to_thread(glewlwyd.agree, start.headers["location"], "anna"))
+        callback = f"/v1/session/oidc/callback?{back}"
+        for how in (part, whole | {"sec-fetch-dest": "iframe"}, {}):
+            for path in ("/v1/session/oidc", callback):
+                answer = await browser.get(path, headers=elsewhere | how)
+                assert (answer.status_code, answer.json()["code"]) == (403, "foreign-origin")
+        done = await browser.get(callback, headers=elsewhere | whole)
+        assert (done.status_code, done.headers["location"]) == (303, "/")
+
+
 async def test_code_of_another_browser_is_refused(page: Page, glewlwyd: Glewlwyd) -> None:
     """Somebody would have others sign in as himself (login CSRF), or steal a code."""
     async with page.browser() as browser, page.browser() as victim:

@@ -1,4 +1,4 @@
-// The offline verifier's texts: every language has every message, with the same values in it.
+// The offline verifier's texts, and those it shares with the page: every language has every message, with the same values in it.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -6,14 +6,18 @@ import { test } from "node:test";
 import en from "../../daemon/chopmark/api/web/js/i18n/offline-en.js";
 import hans from "../../daemon/chopmark/api/web/js/i18n/offline-zh-Hans.js";
 import hant from "../../daemon/chopmark/api/web/js/i18n/offline-zh-Hant.js";
+import sharedEn from "../../daemon/chopmark/api/web/js/i18n/shared-en.js";
+import sharedHans from "../../daemon/chopmark/api/web/js/i18n/shared-zh-Hans.js";
+import sharedHant from "../../daemon/chopmark/api/web/js/i18n/shared-zh-Hant.js";
 
 const valuesIn = (text) => [...new Set(text.match(/\{\w+\}/g))].sort();
 
-for (const [tag, table] of Object.entries({ "zh-Hans": hans, "zh-Hant": hant })) {
+const cases = [["zh-Hans", hans, en], ["zh-Hant", hant, en], ["zh-Hans, shared", sharedHans, sharedEn], ["zh-Hant, shared", sharedHant, sharedEn]];
+for (const [tag, table, english] of cases) {
   test(`messages in ${tag}`, () => {
-    assert.deepEqual(Object.keys(table), Object.keys(en));
+    assert.deepEqual(Object.keys(table), Object.keys(english));
     for (const [key, text] of Object.entries(table)) {
-      assert.deepEqual(valuesIn(text), valuesIn(en[key]), key);
+      assert.deepEqual(valuesIn(text), valuesIn(english[key]), key);
       assert.match(text, /\p{Script=Han}/u, key);
     }
   });

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from chopmark.api.page_files import FOLDER
-from chopmark.client.slip.wording import WORDS, Words
+from chopmark.client.slip.wording import KINDS, WORDS, Words
 from chopmark.console import words as console_words
 
 SCRIPTS: Final = ("zh-Hant", "zh-Hans")
@@ -17,9 +17,6 @@ _GLOSSARY: Final = Path(__file__).parents[2] / "docs/page.md"
 _MESSAGE: Final = re.compile(r'^\s+"?([\w.@/-]+)"?: "((?:[^"\\]|\\.)*)",$', re.MULTILINE)
 _NOT_THE_WORD: Final = re.compile("憑(?=證明)|凭(?=证明)|证书吊销列表")
 """By means of a proof is no certificate; the list's name stands in the glossary."""
-
-_DIFFER: Final = {"verdict.valid-as-of.title", "fact.as-of"}
-"""Without a gateway nobody knows of a revocation at any time."""
 
 
 class Term(NamedTuple):
@@ -63,6 +60,7 @@ def console_texts(script: str) -> Mapping[str, str]:
 def all_texts(script: str) -> Mapping[str, str]:
     places = {
         "page": read_messages(script),
+        "shared": read_messages(f"shared-{script}"),
         "offline": read_messages(f"offline-{script}"),
         "sign-in": read_signing_in(script),
         "slip": slip_words(script),
@@ -100,9 +98,19 @@ def test_every_word_of_the_glossary_is_used(script: str) -> None:
 
 
 @pytest.mark.parametrize("table", ["en", *SCRIPTS])
-def test_page_and_offline_verifier_name_things_alike(table: str) -> None:
+def test_page_and_offline_verifier_say_nothing_alike_by_two_tables(table: str) -> None:
     page, offline = read_messages(table), read_messages(f"offline-{table}")
-    named = re.compile(r"(kind|place)\..*|fact\.[\w-]+|.*\.title")
-    shared = {key for key in offline.keys() & page.keys() if named.fullmatch(key)} - _DIFFER
-    assert len(shared) > 20
-    assert {key: offline[key] for key in shared} == {key: page[key] for key in shared}
+    shared = read_messages(f"shared-{table}")
+    assert len(shared) > 40
+    assert not shared.keys() & (page.keys() | offline.keys())
+    assert [key for key in page.keys() & offline.keys() if page[key] == offline[key]] == []
+    names = re.compile(r"(kind|place)\.[A-Za-z-]+")
+    assert [key for key in page.keys() | offline.keys() if names.fullmatch(key)] == []
+
+
+@pytest.mark.parametrize("table", ["en", *SCRIPTS])
+def test_slip_names_kinds_as_the_page_does(table: str) -> None:
+    kinds = read_messages(f"shared-{table}")
+    assert dict(KINDS[table]) == {  # type: ignore[index]
+        key.removeprefix("kind."): text for key, text in kinds.items() if key.startswith("kind.")
+    }

@@ -64,7 +64,7 @@ async def _record(
 ) -> Earlier:
     draft = _draft(asked, gateway)
     if draft.supersedes is not None:
-        await gateway.check_supersedes(draft.supersedes)
+        await gateway.check_supersedes(draft.supersedes, draft)
     recorded = await gateway.record([draft], max(asked.wait, limits.least_record), asking)
     entry = the_entry(recorded)
     if recorded.known:

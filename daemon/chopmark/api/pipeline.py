@@ -221,7 +221,7 @@ class Pipeline:
             try:
                 draft = make_draft(line, checked, self._check)
                 if draft.supersedes is not None:
-                    await self._gateway.check_supersedes(draft.supersedes)
+                    await self._gateway.check_supersedes(draft.supersedes, draft)
                 if line.key is not None:
                     keys[len(drafts)] = bind(line.key, line)
                 drafts.append(draft)

@@ -186,8 +186,8 @@ class Gateway(Protocol):
         """
         ...
 
-    async def check_supersedes(self, index: int) -> None:
-        """Refuse a supersession of anything but an earlier attestation of our log."""
+    async def check_supersedes(self, index: int, draft: Draft) -> None:
+        """Refuse a supersession of anything but an earlier attestation of our log, of its kind."""
         ...
 
     async def earlier(self, key: Key) -> Earlier | None:

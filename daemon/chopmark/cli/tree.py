@@ -49,7 +49,7 @@ GROUPS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         "Who the members are, and what it takes to change that.",
         {
             "show": "roster:show",
-            "propose": "roster:propose",
+            "propose": "roster_propose:propose",
             "sign": "roster:sign",
             "publish": "roster:publish",
             "check": "roster:check",
@@ -95,12 +95,14 @@ GROUPS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         },
     ),
     "console": (
-        "Head office's part of the serial consoles of boxes: who may sign in, what support reads.",
+        "Head office's part of the serial consoles of boxes: who signs in, what support reads.",
         {
             "key": "console:key",
             "technician": "console:technician",
             "enrol": "console:enrol",
             "open-bundle": "console_bundle:open_bundle",
+            "armour": "armour:armour",
+            "unarmour": "armour:unarmour",
         },
     ),
     "witness": (
@@ -108,10 +110,6 @@ GROUPS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         {"init": "witness:initialise", "floor": "witness:floor"},
     ),
     "log": ("Look into a ledger.", {"show": "log:show", "follow": "follow:follow"}),
-    "console": (
-        "The technicians' console on a gateway's serial port: files that go over its line.",
-        {"armour": "armour:armour", "unarmour": "armour:unarmour"},
-    ),
     "config": ("Look at the configuration.", {"check": "config:check"}),
 }
 _VALUED: Final = frozenset({"--gateway", "--ca", "--cert", "--key", "--config"})

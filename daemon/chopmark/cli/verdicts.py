@@ -50,13 +50,16 @@ def show_verdict(report: VerdictReport, subject: str) -> None:
         say_fields([("as of", report["as_of"])])
     for other in found:
         if other is not told:
-            _show_other(other)
+            _show_other(other, "also", LOOKS[Word(other["verdict"])])
+    for other in report.get("others", []):
+        look = LOOKS[Word(other["verdict"])]
+        _show_other(other, "not as expected", _NEUTRAL if look == _GOOD else look)
 
 
-def _show_other(other: AttestationReport) -> None:
-    shape, colour = LOOKS[Word(other["verdict"])]
+def _show_other(other: AttestationReport, how: str, look: tuple[str, str]) -> None:
+    shape, colour = look
     place = f"{other['origin']}#{other['index']}"
-    say("  ", styled("also", "dim"), " ", styled(f"{shape} {other['verdict']}", colour))
+    say("  ", styled(how, "dim"), " ", styled(f"{shape} {other['verdict']}", colour))
     say_prose(f"{place}, {other['issuer']}: {other['sentence']}", indent=4)
 
 
@@ -65,13 +68,12 @@ def _evidence(found: AttestationReport) -> Iterator[tuple[str, object]]:
     yield "kind", found["kind"]
     yield "made at", _with(found["made_at"], "the issuer's own claim")
     yield "existed by", _with(found["existed_by"], "countersigned by the quorum")
-    yield "as of", _with(found["as_of"], "all revocations up to then are known")
+    yield "as of", _as_of(found)
     yield "entry", f"{found['origin']}#{found['index']}"
     yield "valid until", found["valid_until"]
     yield "revoked", _revoked(found)
     yield from _chain(found)
-    for witness in found["witnesses"]:
-        yield "witness", f"{witness['name']} at {witness['time']}"
+    yield from _witnesses(found)
     yield "quorum", found["quorum"]
     yield "digests", ", ".join(_ALGORITHMS.get(d, d) for d in found["digests_checked"]) or None
     same = found["same_content"]
@@ -79,6 +81,24 @@ def _evidence(found: AttestationReport) -> Iterator[tuple[str, object]]:
     yield "found in", found["source"]
     yield "problem", found["problem"]
     yield "warning", found["warning"]
+
+
+def _as_of(found: AttestationReport) -> str | None:
+    """The time up to which nothing is missing; some of what came after it may be here as well."""
+    as_of, revoked = found["as_of"], found["revoked"]
+    later = [link["made_at"] for link in found.get("supersession", [])]
+    later += [] if revoked is None else [revoked["at"]]
+    seen = as_of is not None and any(time is not None and time > as_of for time in later)
+    since = "; later news may be, as below" if seen else ""
+    return _with(as_of, f"all revocations up to then are known{since}")
+
+
+def _witnesses(found: AttestationReport) -> Iterator[tuple[str, object]]:
+    """Who countersigned; of an entry that is held here, the newest head over it."""
+    by = found["existed_by"]
+    for witness in found["witnesses"]:
+        later = " (later than the quorum, or a newer head)" if by and witness["time"] > by else ""
+        yield "witness", f"{witness['name']} at {witness['time']}{later}"
 
 
 def _chain(found: AttestationReport) -> Iterator[tuple[str, object]]:

@@ -1,7 +1,6 @@
 """HTTP to the gateway, by httpx: one place for time-outs, limits and connection failures."""
 
 import json
-import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from chopmark.client.address import Address
 from chopmark.client.credentials import Credentials, explain, find_credentials, make_context
 from chopmark.client.plans import Call, decode
 from chopmark.client.problem import bad_answer, error_from_problem
+from chopmark.client.unix_socket import UnixTransport
 from chopmark.core.errors import ChopmarkError, ForbiddenError, UnreachableError
 
 CONNECT_SECONDS: Final = 5.0
@@ -52,9 +52,8 @@ class Transport(Reached):
 
     def __init__(self, address: Address, credentials: Credentials | None = None) -> None:
         super().__init__(address)
-        self._probed = address.socket is None
-        how, uds = options(address, credentials), address.socket
-        transport = httpx.HTTPTransport(how["verify"], uds=uds) if uds else None
+        how, path = options(address, credentials), address.socket
+        transport = UnixTransport(how["verify"], path) if path else None
         self._client = httpx.Client(transport=transport, **how)
 
     def __enter__(self) -> Self:
@@ -109,7 +108,6 @@ class Transport(Reached):
     @contextmanager
     def _answer(self, method: str, path: str, **parts: Any) -> Iterator[httpx.Response]:
         try:
-            self._probe()
             with self._client.stream(method, path, **parts) as response:
                 if response.status_code >= 400:
                     raise error_of(response, _read_all(response))
@@ -117,16 +115,7 @@ class Transport(Reached):
         except httpx.TimeoutException as error:
             raise self.timed_out() from error
         except (httpx.HTTPError, OSError) as error:
-            self._probed = self._address.socket is None
             raise self.unreachable(error) from error
-
-    def _probe(self) -> None:
-        """Connect to the socket first: httpcore leaves its own open when that fails."""
-        if not self._probed:
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(CONNECT_SECONDS)
-                connection.connect(self._address.socket or "")
-            self._probed = True
 
 
 def _os_error(error: BaseException | None) -> OSError | None:

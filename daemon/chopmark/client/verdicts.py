@@ -62,7 +62,11 @@ class AttestationReport(TypedDict):
 
 
 class VerdictReport(TypedDict):
-    """The verdict about a document, with its exit code and every attestation found."""
+    """The verdict about a document, with its exit code and every attestation found.
+
+    `others`: of an unknown one, attestations that are not as was expected; older gateways do not
+    tell of them.
+    """
 
     verdict: str
     sentence: str
@@ -70,6 +74,7 @@ class VerdictReport(TypedDict):
     asked_at: str
     as_of: str | None
     attestations: list[AttestationReport]
+    others: NotRequired[list[AttestationReport]]
 
 
 def read_verdict(answer: object) -> VerdictReport:
@@ -80,11 +85,12 @@ def read_verdict(answer: object) -> VerdictReport:
     """
     if not isinstance(answer, dict) or not answer.keys() >= VerdictReport.__required_keys__:
         raise bad_answer()
-    found = answer["attestations"]
+    found, others = answer["attestations"], answer.get("others", [])
     words = frozenset(word.value for word in Word)
-    if not isinstance(found, list) or answer["verdict"] not in words:
+    lists = isinstance(found, list) and isinstance(others, list)
+    if not lists or answer["verdict"] not in words:
         raise bad_answer()
-    for one in found:
+    for one in (*found, *others):
         complete = isinstance(one, dict) and one.keys() >= AttestationReport.__required_keys__
         if not complete or one["verdict"] not in words:
             raise bad_answer()

@@ -58,8 +58,9 @@ def decide(
             return Verdict(
                 newest.word, newest.sentence, tuple(graves), question.now, newest.facts.as_of
             )
-        sentence = wording.explain_unknown(question, as_of, blinded)
-        return Verdict(Word.UNKNOWN, sentence, judged, question.now, as_of)
+        others = _find_others(everything, question)
+        sentence = wording.explain_unknown(question, as_of, blinded, [o.facts for o in others])
+        return Verdict(Word.UNKNOWN, sentence, judged, question.now, as_of, others=others)
     attesters = {j.facts.issuer.institution for j in candidates if _attests(j)}
     if len(attesters) > 1:
         sentence = wording.explain_ambiguous(attesters)
@@ -179,6 +180,20 @@ def _find_graves(
     institution = best.facts.issuer.institution
     theirs = (facts for facts in everything if facts.issuer.institution == institution)
     return _judge_graves(theirs, question)
+
+
+def _find_others(everything: Iterable[Facts], question: Question) -> tuple[Judgement, ...]:
+    """Who attests the document, though not the issuer or not as the kind that is expected.
+
+    They change no verdict. But nobody must be told that nothing is known of these bytes where
+    another institution has revoked them for fraud.
+    """
+    anybody = replace(question, expect_issuer=None, expect_kind=None)
+    judged = (
+        next(iter(_judge_graves([facts], anybody)), None) or judge(facts, anybody)
+        for facts in everything
+    )
+    return tuple(one for one in judged if _attests(one))
 
 
 def _judge_graves(found: Iterable[Facts], question: Question) -> list[Judgement]:

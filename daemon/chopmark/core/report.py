@@ -26,6 +26,7 @@ def describe(verdict: Verdict, digests: Digests | None) -> dict[str, Any]:
             {"id": one.issuer.id, "origin": one.issuer.origin, "index": one.index}
             for one in verdict.pruned
         ],
+        "others": [_judgement(one, digests) for one in verdict.others],
     }
 
 

@@ -223,6 +223,8 @@ class Verdict:
     asked_at: int
     as_of: int | None
     pruned: tuple[Pruned, ...] = ()
+    others: tuple[Judgement, ...] = ()
+    """Of an unknown document: who attests these bytes, though not as was expected."""
 
     @property
     def exit_code(self) -> int:

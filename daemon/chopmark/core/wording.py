@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 from chopmark.core.entry import REASONS
-from chopmark.core.verdict import Facts, Match, Pruned, Question, Standing, Word
+from chopmark.core.verdict import Facts, Match, Pruned, Question, Revoked, Standing, Word
 
 _NO_QUORUM = (
     " No independent institution has to countersign here (quorum none): the date is the issuer's."
@@ -42,18 +42,25 @@ def explain_ambiguous(institutions: Iterable[str]) -> str:
     return f"{names} attested this document: name the issuer you expect."
 
 
-def explain_unknown(question: Question, as_of: int | None, blinded: Collection[str] = ()) -> str:
+def explain_unknown(
+    question: Question,
+    as_of: int | None,
+    blinded: Collection[str] = (),
+    others: Sequence[Facts] = (),
+) -> str:
     """The sentence where nothing that was asked for was found.
 
     Args:
         question: what was asked.
         as_of: ms up to which it is known.
         blinded: kinds that are blinded by rule.
+        others: attestations of this document by another issuer or of another kind than expected.
     """
     by = f" by {question.expect_issuer}" if question.expect_issuer else ""
     of = f" as {question.expect_kind}" if question.expect_kind else ""
     when = f", as of {format_time(as_of)}" if as_of is not None else ""
     known = f"No attestation of this document{by}{of} is known here{when}."
+    known += "".join(_tell_of(facts) for facts in others)
     if question.expect_kind in blinded:
         return (
             f"{known} Attestations of the kind {question.expect_kind} are blinded: they are found "
@@ -64,6 +71,22 @@ def explain_unknown(question: Question, as_of: int | None, blinded: Collection[s
         f"{known} If its proof file came with it, give that too: blinded attestations{always} are "
         "found by their proof only."
     )
+
+
+def _tell_of(other: Facts) -> str:
+    """That somebody attests the document, who was not expected to or not as that."""
+    kind = other.entry.kind if other.entry else ""
+    place = f"{other.issuer.origin}#{other.index}"
+    told = f"But {other.issuer.institution} attested this document as {kind} ({place})"
+    if other.revoked is None:
+        return f" {told}."
+    at, index = format_time(other.revoked.at), other.revoked.index
+    reason = _name_reason(other.revoked)
+    return f" Warning: {told[4:]} and revoked that on {at} (entry {index}, {reason})."
+
+
+def _name_reason(revoked: Revoked) -> str:
+    return REASONS[revoked.reason] if revoked.reason < len(REASONS) else str(revoked.reason)
 
 
 def explain_no_entry(origin: str, index: int, size: int | None, known: Sequence[str]) -> str:
@@ -131,10 +154,9 @@ def _revoked(facts: Facts, _: Question) -> str:
     if facts.revoked is None:
         raise RuntimeError("a revoked attestation without its revocation")
     revoked = facts.revoked
-    reason = REASONS[revoked.reason] if revoked.reason < len(REASONS) else str(revoked.reason)
     return (
         f"{facts.issuer.institution} attested this document, and revoked that on "
-        f"{format_time(revoked.at)} (entry {revoked.index}, {reason})."
+        f"{format_time(revoked.at)} (entry {revoked.index}, {_name_reason(revoked)})."
     )
 
 

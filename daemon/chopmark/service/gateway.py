@@ -131,16 +131,19 @@ class GatewayService:
         """
         return self._catalogue.check(draft, self._clock.now_ms())
 
-    async def check_supersedes(self, index: int) -> None:
-        """Refuse a supersession of anything but an earlier attestation of our log.
+    async def check_supersedes(self, index: int, draft: Draft) -> None:
+        """Refuse a supersession of anything but an earlier attestation of our log, of its kind.
+
+        The same document may be attested under another kind in place of a wrong one.
 
         Raises:
-            RefusedError: `no-such-attestation`.
+            RefusedError: `no-such-attestation`, `kind-differs`.
         """
         entry = await self._own_entry(index)
         if not is_attestation(entry):
             raise _no_attestation(index)
         _check_kind_of(entry)
+        _check_same_kind(index, entry, draft)
 
     async def earlier(self, key: Key) -> Earlier | None:
         """What an idempotency key stands for; see `ledger.duplicates.find_named`."""
@@ -433,6 +436,19 @@ def _check_salt(caller: Caller, reader: Reader, index: int) -> None:
     """Refuse the salt of a blinded entry to whoever may not have it; see `api.roles.check_salt`."""
     if is_blinded(reader.entry(index)):
         check_salt(caller, index, reader.kind(index), reader.look(client_name_at, index))
+
+
+def _check_same_kind(index: int, entry: bytes, draft: Draft) -> None:
+    """Refuse to let a document take the place of one of another kind: the index must be wrong.
+
+    Whoever holds that one would hear that it does not count any more.
+    """
+    old = parse_entry(entry)
+    if not isinstance(old, Attestation) or draft.kind == old.kind or draft.sha256 == old.sha256:
+        return
+    message = f"entry {index} is of the kind {old.kind}: no {draft.kind} takes its place"
+    hint = f"give another index, or attest it as {old.kind}; entry {index} can be revoked"
+    raise RefusedError("kind-differs", message, hint=hint)
 
 
 def _check_kind_of(entry: bytes) -> None:

@@ -1,29 +1,24 @@
 """Answers a verification from our own log and the replicas; nothing is asked over the network."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from dataclasses import replace
+from functools import lru_cache
 
 from chopmark.api.ports import Asked
 from chopmark.core.check import (
     compare,
     facts_from_proof,
     lacks_notaries,
-    not_entitled,
     read_attestation,
 )
-from chopmark.core.checkpoint import Checkpoint
-from chopmark.core.entitlement import Entitlement, Term
-from chopmark.core.entry import GRAVE_REASONS
-from chopmark.core.errors import MalformedError, MissingError, RefusedError, TryAgainError
+from chopmark.core.errors import MalformedError, MissingError, TryAgainError
 from chopmark.core.judge import decide, with_pruned
 from chopmark.core.keys import VerifierKey
 from chopmark.core.member import Member
-from chopmark.core.merkle import leaf_hash
 from chopmark.core.policy import NONE, Policy
-from chopmark.core.proof import Proof, parse_extra, parse_proof
+from chopmark.core.proof import Proof, parse_proof
 from chopmark.core.quorum import Generated
 from chopmark.core.verdict import (
     Facts,
@@ -31,60 +26,26 @@ from chopmark.core.verdict import (
     Match,
     Pruned,
     Question,
-    Revoked,
     Source,
     Verdict,
     Word,
 )
 from chopmark.core.wording import explain_no_entry
-from chopmark.ledger.chains import read_chain
-from chopmark.ledger.forks import Stop, good_size, vouched_size
+from chopmark.ledger.forks import good_size, vouched_size
 from chopmark.ledger.gather import Gather
-from chopmark.ledger.log import Log
 from chopmark.ledger.pruning import PrunedError
-from chopmark.ledger.reader import Reader
-from chopmark.ledger.store import LogState
 from chopmark.ledger.worker import Worker
 from chopmark.service.askings import check_question
-
-
-@dataclass(frozen=True)
-class Shelf:
-    """One log that is searched: whose it is, and why it is not followed any more, if so.
-
-    Attributes:
-        observe_proof: told each proof of this log that is presented.
-        warning: what every verdict about this log says, if there is something to say.
-        rejects: whether a signed head is of a branch that officers have not kept.
-        entitlement: what the member may issue, and might; without it what it may now.
-    """
-
-    member: Member
-    log: Log
-    source: Source
-    stopped: Callable[[], Stop | None] = lambda: None
-    observe_proof: Callable[[Proof], Awaitable[None]] | None = None
-    warning: Callable[[], str | None] = lambda: None
-    rejects: Callable[[Checkpoint], bool] = lambda _head: False
-    entitlement: Entitlement | None = None
-
-    @cached_property
-    def issuer(self) -> Issuer:
-        """The issuer as verdicts name it."""
-        m = self.member
-        return Issuer(m.id, m.origin, m.institution, m.jurisdiction, m.successor)
-
-    @cached_property
-    def entitled(self) -> Entitlement:
-        """What the member may issue, and might."""
-        return self.entitlement or Entitlement([Term(0, 0, self.member.kinds)])
-
-    def as_of(self, now: int) -> int | None:
-        """Time (ms) up to which this log is known to be complete; our own always is."""
-        if self.source is Source.OWN:
-            return now
-        return self.log.state.seen_time * 1000 or None
-
+from chopmark.service.shelf import (
+    Shelf,
+    add_warning,
+    contradicted,
+    entitle,
+    prune,
+    rejected,
+    unvouched,
+    with_references,
+)
 
 Times = Mapping[str, int | None]
 """By origin, the time (ms) up to which each log was known to be complete."""
@@ -245,7 +206,7 @@ class Verifier:
             for shelf in self._shelves.values():
                 for index, entry in shelf.log.find(asked.digests.sha256):
                     if entry is None:
-                        pruned.append(_prune(shelf, index))
+                        pruned.append(prune(shelf, index))
                     else:
                         facts.append(self._facts(shelf, index, entry, asked, times))
         facts = [self._warn(fact) for fact in facts]
@@ -257,7 +218,7 @@ class Verifier:
     def _warn(self, facts: Facts) -> Facts:
         """Add what every verdict about this log says."""
         shelf = self._shelves.get(facts.issuer.origin)
-        return _add_warning(facts, shelf.warning() if shelf is not None else None)
+        return add_warning(facts, shelf.warning() if shelf is not None else None)
 
     def _from_reference(
         self, origin: str, index: int, asked: Asked, times: Times, pruned: list[Pruned]
@@ -268,7 +229,7 @@ class Verifier:
         try:
             entry = shelf.log.read_now(lambda reader, _: reader.entry(index))
         except PrunedError:
-            pruned.append(replace(_prune(shelf, index), must_wait=True))
+            pruned.append(replace(prune(shelf, index), must_wait=True))
             return []
         return [replace(self._facts(shelf, index, entry, asked, times), referred=True)]
 
@@ -282,7 +243,7 @@ class Verifier:
             return replace(nothing, referred=True, problem=problem)
         facts = self._judge(shelf, proof, asked)
         facts = self._with_replica(shelf, facts, proof, asked.question.now)
-        return _entitle(shelf, facts, asked.question.now)
+        return entitle(shelf, facts, asked.question.now)
 
     def _judge(self, shelf: Shelf, proof: Proof, asked: Asked) -> Facts:
         """What a proof tells under the policy of now, or an older one under which it is complete.
@@ -306,18 +267,18 @@ class Verifier:
         """Add what the replica knows about a proven attestation; compare the two histories."""
         if facts.entry is None:
             return facts
-        contradiction = shelf.log.read_now(lambda r, s: _contradiction(r, s, proof))
+        contradiction = contradicted(shelf, proof)
         covered = facts.index < shelf.log.signed_size
         source = shelf.source if covered else facts.source
-        problem = facts.problem or _rejected(shelf, proof) or contradiction
-        problem = problem or _unvouched(shelf, proof)
+        problem = facts.problem or rejected(shelf, proof) or contradiction
+        problem = problem or unvouched(shelf, proof)
         if facts.quorum == "missing" and covered and problem is None:
             facts = self._with_quorum(shelf, facts)  # it may have come since the proof was made
         facts = replace(facts, problem=problem, source=source)
         witnessed = (proof.checkpoint().size, facts.existed_by) if facts.existed_by else None
         kind = "" if facts.entry is None else facts.entry.kind
         facts = replace(self._doubt(shelf, facts, witnessed), max_age=self._max_age(kind))
-        return _with_references(shelf, facts, now)
+        return with_references(shelf, facts, now)
 
     def _facts(self, shelf: Shelf, index: int, data: bytes, asked: Asked, times: Times) -> Facts:
         entry, problem = read_attestation(data)
@@ -334,9 +295,9 @@ class Verifier:
             as_of=times[issuer.origin],
             max_age=self._max_age(entry.kind),
         )
-        facts = _with_references(shelf, facts, asked.question.now)
+        facts = with_references(shelf, facts, asked.question.now)
         facts = self._doubt(shelf, self._with_quorum(shelf, facts))
-        return _entitle(shelf, facts, asked.question.now)
+        return entitle(shelf, facts, asked.question.now)
 
     def _with_quorum(self, shelf: Shelf, facts: Facts) -> Facts:
         """Add what is known here of the quorum over an entry that is held here."""
@@ -390,80 +351,12 @@ class Verifier:
         return replace(facts, warning=warning)
 
 
-def _entitle(shelf: Shelf, facts: Facts, now: int) -> Facts:
-    """Add the problem if the issuer might not issue the kind when it did.
-
-    Or a warning if it might, and has broken another rule of the catalogue.
-    """
-    entry = facts.entry
-    if entry is None or facts.problem is not None:
-        return facts
-    time = facts.existed_by
-    if time is None:
-        time = entry.made_at if facts.quorum == "none" else now
-
-    def adopted() -> int:
-        found = shelf.log.read_now(lambda reader, _: reader.adopted(facts.index))
-        return 0 if found is None else found.version
-
-    if shelf.entitled.covers(entry.kind, time, adopted):
-        return _add_warning(facts, shelf.entitled.breach(entry, time, adopted))
-    return replace(facts, problem=not_entitled(shelf.issuer, entry.kind))
-
-
 def _read_cosigners(
     note: bytes, member: Member, keys: tuple[VerifierKey, ...]
 ) -> tuple[tuple[str, int], ...]:
     """Who has cosigned a head, and when (ms)."""
     verified = member.read_head(note, keys)[0].verified
     return tuple((one.key.name, one.time * 1000) for one in verified if one.time)
-
-
-def _add_warning(facts: Facts, said: str | None) -> Facts:
-    if said is None:
-        return facts
-    return replace(facts, warning=f"{facts.warning}; {said}" if facts.warning else said)
-
-
-def _with_references(shelf: Shelf, facts: Facts, now: int) -> Facts:
-    """Add the revocation that counts, and what has replaced the attestation."""
-    revoked, newer = _read_references(shelf, facts.index)
-    if newer is None:
-        return replace(facts, revoked=revoked)
-    size = _known_size(shelf)
-    chain, cut = shelf.log.read_now(lambda reader, _: read_chain(reader, newer, size, now))
-    return replace(facts, revoked=revoked, superseded_by=newer, chain=chain, chain_cut=cut)
-
-
-def _read_references(shelf: Shelf, index: int) -> tuple[Revoked | None, int | None]:
-    """The revocation that counts, and the newest attestation that supersedes this one."""
-    size = _known_size(shelf)
-    revoked, newer = shelf.log.read_now(lambda reader, _: reader.references(index, size))
-    return Revoked(*revoked) if revoked else None, newer if newer >= 0 else None
-
-
-def _known_size(shelf: Shelf) -> int:
-    """What we have recorded ourselves counts at once, though the HSM may not have signed it."""
-    state = shelf.log.state
-    return state.size if shelf.source is Source.OWN else state.head.size
-
-
-def _rejected(shelf: Shelf, proof: Proof) -> str | None:
-    """Whether officers have rejected a head."""
-    if not shelf.rejects(proof.checkpoint()):
-        return None
-    return "its head is of the history that was not kept when its forked ledger was released"
-
-
-def _unvouched(shelf: Shelf, proof: Proof) -> str | None:
-    """Why a head that lies beyond what we hold does not count, by what the roster says of keys."""
-    if proof.checkpoint().size <= shelf.log.signed_size:
-        return None
-    try:
-        shelf.member.open_head(proof.note)
-    except RefusedError as error:
-        return error.message
-    return None
 
 
 def _check_here(pruned: Iterable[Pruned]) -> None:
@@ -475,21 +368,3 @@ def _check_here(pruned: Iterable[Pruned]) -> None:
     if any(one.must_wait for one in pruned):
         message = "the body of an attestation that decides was removed here: it is fetched again"
         raise TryAgainError("pruned", message, hint="ask again in a moment", retry_after=5)
-
-
-def _prune(shelf: Shelf, index: int) -> Pruned:
-    revoked, _ = _read_references(shelf, index)
-    grave = revoked is not None and revoked.reason in GRAVE_REASONS
-    return Pruned(shelf.issuer, index, must_wait=grave)
-
-
-def _contradiction(reader: Reader, state: LogState, proof: Proof) -> str | None:
-    """Whether a proof's signed head and entry are those of the log that we hold."""
-    head = proof.checkpoint()
-    if head.size <= state.head.size and reader.root_at(head.size) != head.root:
-        return "its log shows two histories: the proof's checkpoint is not the one held here"
-    if proof.index < state.head.size:
-        leaf = reader.node(0, proof.index)  # stays though the entry's body may be pruned
-        if leaf != leaf_hash(parse_extra(proof.extra).entry):
-            return "its log shows two histories: another entry is held here at that index"
-    return None

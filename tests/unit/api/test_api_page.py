@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -16,7 +15,7 @@ from fakegateway import FakeGateway
 from oneapi import as_anybody
 
 FILES = load_page()
-TABLES = {name: FOLDER / f"js/i18n/{name}.js" for name in ("en", "zh-Hant", "zh-Hans")}
+LANGUAGES = ("en", "zh-Hant", "zh-Hans")
 _MESSAGE = re.compile(r'^  "?([\w.@/-]+)"?: "((?:[^"\\]|\\.)*)",$', re.MULTILINE)
 _PLURAL = re.compile(r"\.(one|other)$")
 
@@ -107,6 +106,13 @@ async def test_page_asks_its_own_gateway_and_a_foreign_page_does_not(
     assert rebound.json()["code"] == "foreign-host"
 
 
+@pytest.mark.parametrize("path", ["/", "/?from=portal", "/page/js/main.js"])
+async def test_link_of_another_site_leads_to_the_page(client: httpx.AsyncClient, path: str) -> None:
+    headers = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    answer = await client.get(path, headers=headers | {"sec-fetch-dest": "document"})
+    assert answer.status_code == 200
+
+
 @pytest.mark.usefixtures("_barred")
 async def test_who_may_do_nothing_gets_the_files_and_nothing_else(
     client: httpx.AsyncClient,
@@ -131,7 +137,7 @@ def test_nothing_runs_or_is_styled_in_the_markup() -> None:
 
 
 def test_every_language_has_the_same_messages() -> None:
-    tables = {name: read_table(path) for name, path in TABLES.items()}
+    tables = {name: read_table(name) for name in LANGUAGES}
     # Chinese has one form where English has two.
     keys = {name: {_PLURAL.sub("", key) for key in table} for name, table in tables.items()}
     assert keys["en"] == keys["zh-Hant"] == keys["zh-Hans"]
@@ -143,13 +149,14 @@ def test_every_language_has_the_same_messages() -> None:
 
 
 def test_every_alarm_has_its_words_and_what_to_do() -> None:
-    table = read_table(TABLES["en"])
+    table = read_table("en")
     assert [code for code in CODES if f"alarm.{code}" not in table] == []
     assert [code for code in CODES if f"alarm.{code}.do" not in table] == []
 
 
-def read_table(path: Path) -> dict[str, str]:
-    return dict(_MESSAGE.findall(path.read_text()))
+def read_table(language: str) -> dict[str, str]:
+    paths = (FOLDER / f"js/i18n/{name}{language}.js" for name in ("shared-", ""))
+    return dict(_MESSAGE.findall("".join(path.read_text() for path in paths)))
 
 
 def placeholders(text: str) -> set[str]:

@@ -167,6 +167,37 @@ async def test_own_origin_is_served(client: httpx.AsyncClient) -> None:
     assert (await client.get("/healthz", headers=headers)).status_code == 200
 
 
+ELSEWHERE = ("cross-site", "same-site", "Cross-Site", "new-in-some-browser", "")
+OPENED = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
+
+
+@pytest.mark.parametrize("site", ELSEWHERE)
+@pytest.mark.parametrize("how", [OPENED, {"sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"}])
+async def test_what_a_page_from_elsewhere_asks_without_an_origin_is_403(
+    client: httpx.AsyncClient, site: str, how: dict[str, str]
+) -> None:
+    headers = {"sec-fetch-site": site, **how}
+    for path in ("/v1/status", f"/v1/documents/sha256/{SHA}", "/healthz", "/no-such-route"):
+        for method in ("GET", "HEAD"):
+            answer = await client.request(method, path, headers=headers)
+            assert answer.status_code == 403, (method, path)
+            assert method == "HEAD" or is_problem(answer, 403, "foreign-origin")
+
+
+async def test_site_that_is_told_twice_is_403(client: httpx.AsyncClient) -> None:
+    headers = [("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")]
+    answer = await client.get("/v1/status", headers=headers)
+    assert is_problem(answer, 403, "foreign-origin")
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none", None])
+async def test_what_our_page_a_person_or_a_program_asks_is_served(
+    client: httpx.AsyncClient, site: str | None
+) -> None:
+    headers = {} if site is None else {"sec-fetch-site": site}
+    assert (await client.get("/v1/status", headers=headers)).status_code == 200
+
+
 FIELDS = st.sampled_from(
     ["digests", "sha256", "sm3", "kind", "valid_until", "supersedes", "wait", "index", "reason"]
 )

@@ -184,6 +184,9 @@ async def test_attest_checks_what_is_superseded(client: httpx.AsyncClient) -> No
     assert (await attest(client, supersedes=0)).json()["code"] == "no-such-attestation"
     assert (await attest(client)).status_code == 201
     assert (await attest(client, supersedes=0)).status_code == 201
+    other = await attest(client, supersedes=0, kind="diploma", digests={"sha256": "ab" * 32})
+    assert (other.status_code, other.json()["code"]) == (422, "kind-differs")
+    assert (await attest(client, supersedes=0, kind="diploma")).status_code == 201
 
 
 async def test_attest_keeps_valid_until_to_the_millisecond(client: httpx.AsyncClient) -> None:

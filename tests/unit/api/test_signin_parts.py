@@ -14,8 +14,8 @@ from chopmark.api.signin import lockout, sessions
 from chopmark.api.signin.accounts import MAX_FILE, SHARED, Account, Accounts
 from chopmark.api.signin.cookies import SESSION, drop_cookie, make_cookie, read_cookie
 from chopmark.api.signin.lockout import FORGET, FREE, LONGEST, Lockouts
-from chopmark.api.signin.operators import AccountBody, NewPasswordBody
-from chopmark.api.signin.own import PasswordBody, SignInBody
+from chopmark.api.signin.operators import AccountBody
+from chopmark.api.signin.own import CredentialsBody, PasswordBody
 from chopmark.api.signin.passwords import COST, QUEUE, Cost, Hasher, check_password
 from chopmark.api.signin.sessions import PER_PERSON, Sessions, is_token, make_token
 from chopmark.api.signin.visits import Strangers, Visit, address_group, plain_address
@@ -455,10 +455,9 @@ def test_hash_of_other_parameters_is_outdated() -> None:
 
 def test_nothing_that_holds_a_password_shows_it() -> None:
     held = [
-        SignInBody("anna", "hunter2"),
+        CredentialsBody("anna", "hunter2"),
         PasswordBody("hunter2", "hunter2"),
         AccountBody("anna", "hunter2", ["verifier"]),
-        NewPasswordBody("anna", "hunter2"),
         Account("anna", ("verifier",), ("*",), "hunter2", NOW),
     ]
     assert all("hunter2" not in f"{one!r}{one}" for one in held)

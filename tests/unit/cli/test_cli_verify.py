@@ -11,7 +11,7 @@ from chopmark.core.verdict import EXIT
 from commandline import Run, write_documents
 from pdfs import OTHER, SAME
 from socketgateway import Problem, SocketGateway
-from softlog import SoftLog
+from softlog import NOW, SoftLog
 
 ORIGIN = "bank-hk.example/hk-1"
 
@@ -54,6 +54,17 @@ def test_verify_by_gateway_revoked_is_1(run: Run, gateway: SocketGateway, docume
     assert done.code == 1
     assert done.out.startswith(" ✘ REVOKED ")
     assert "by entry 1: fraud" in done.out
+    assert "(all revocations up to then are known)" in done.out
+
+
+def test_revocation_after_the_as_of_time_is_told_without_contradiction(
+    run: Run, gateway: SocketGateway, document: Path
+) -> None:
+    """A replica may hold what came after the time up to which it is known to be complete."""
+    gateway.log.revoke(gateway.log.attest(document.read_bytes()), 4, NOW + 5000)
+    told = " ".join(run("verify", document).out.split())
+    assert "2026-11-22T13:00:00.000Z (all revocations up to then are known; later news may" in told
+    assert "revoked at 2026-11-22T13:00:05.000Z by entry 1: fraud" in told
 
 
 def test_verify_by_gateway_shows_other_attestations(
@@ -64,6 +75,22 @@ def test_verify_by_gateway_shows_other_attestations(
     done = run("verify", document)
     assert done.code == 0
     assert "also ✘ revoked" in done.out
+
+
+@pytest.mark.parametrize(("reason", "look"), [(None, "– valid"), (4, "✘ revoked")])
+def test_verify_tells_who_attests_an_unknown_document_all_the_same(
+    run: Run, gateway: SocketGateway, document: Path, reason: int | None, look: str
+) -> None:
+    index = gateway.log.attest(document.read_bytes())
+    if reason is not None:
+        gateway.log.revoke(index, reason)
+    done = run("verify", document, "--expect-issuer", "sz-1")
+    assert done.code == 2
+    assert f"not as expected {look}" in done.out
+    assert f"Bank of Hong Kong (example) attested this document as document ({ORIGIN}#0)" in (
+        " ".join(done.out.split())
+    )
+    assert ("fraud" in done.out) == (reason == 4)
 
 
 def test_verify_by_reference_without_document_is_7(run: Run, gateway: SocketGateway) -> None:

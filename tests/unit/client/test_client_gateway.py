@@ -207,14 +207,37 @@ def test_client_connection_that_breaks_off_is_unreachable(tmp_path: Path) -> Non
         server.listen()
 
         def hang_up() -> None:
-            for _ in range(2):
-                server.accept()[0].close()
+            server.accept()[0].close()
 
         thread = threading.Thread(target=hang_up)
         thread.start()
         with GatewayClient(f"unix:{path}", patience=0) as client, pytest.raises(UnreachableError):
             client.status()
         thread.join()
+
+
+def test_client_leaves_no_socket_open_when_a_gateway_that_was_there_is_gone(tmp_path: Path) -> None:
+    path = tmp_path / "s.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+        server.listen()
+
+        def answer_once() -> None:
+            with server, server.accept()[0] as connection:
+                connection.recv(65_536)
+                head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
+                connection.sendall(head)
+
+        thread = threading.Thread(target=answer_once)
+        thread.start()
+        with GatewayClient(f"unix:{path}", patience=0) as client:
+            client.policy()
+            thread.join()
+            before = os.listdir("/proc/self/fd")  # noqa: PTH208 - names alone
+            with pytest.raises(UnreachableError, match="refused") as caught:
+                client.policy()
+            assert os.listdir("/proc/self/fd") == before  # noqa: PTH208 - names alone
+            assert caught.value.code == "gateway-unreachable"
 
 
 def test_client_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from chopmark.client.slip.facts import Name
 from chopmark.client.slip.lines import break_lines, shorten
 from chopmark.client.slip.page import ATTACHMENT, make_page
 from chopmark.client.slip.reading import MAX_FILE, read_proof_or_slip
-from chopmark.client.slip.wording import ENGLISH, WORDS, Language
+from chopmark.client.slip.wording import ENGLISH, KINDS, LOCAL, WORDS, Language
 from chopmark.core.entry import encode_entry
 from chopmark.core.errors import MalformedError
 from chopmark.core.policy import Policy
@@ -48,14 +48,47 @@ def test_page_has_the_facts_of_the_entry_in_two_languages() -> None:
         assert words.existed_by in text
     digest = slips.DIGESTS.sha256.hex()
     for fact in (
-        *("Bank of Hong Kong (example) (HK)", "bank-statement", f"{ORIGIN}#333333"),
-        *("2026-11-22 13:00:02 UTC", "2026-11-22 13:00:00 UTC"),
+        *("Bank of Hong Kong (example) (HK)", f"{ORIGIN}#333333"),
+        "Bank statement / 銀行月結單 (bank-statement)",
+        "2026-11-22 13:00:02 UTC\n2026-11-22 21:00:02 HK (UTC+8, local time; 當地時間)",
+        "2026-11-22 13:00:00 UTC\n2026-11-22 21:00:00 HK (UTC+8, local time; 當地時間)",
         *("CN: 深圳示範銀行股份有限公司", "MO: Banco de Macau (exemplo), S.A."),
         f"{digest[:8]} {digest[8:16]} ... {digest[-8:]}",
     ):
         assert fact in text
     for word in ("valid", "verified", "genuine", "authentic"):
         assert word not in text.lower().replace("not a verification", "")
+
+
+def test_kind_that_has_no_words_is_shown_by_its_name() -> None:
+    facts = slips.facts_of(TEXT)
+    odd = replace(facts, entry=replace(facts.entry, kind="letter-of-credit"))
+    assert "文件种类 letter-of-credit\n" in text_of(make_page(odd, "zh-Hans"))
+
+
+@pytest.mark.parametrize(
+    ("jurisdiction", "local"),
+    [
+        ("CN", ["2026-11-22 21:00:00 CN (UTC+8, local time; 當地時間)"]),
+        ("CN-44", ["2026-11-22 21:00:00 CN (UTC+8, local time; 當地時間)"]),
+        ("MO", ["2026-11-22 21:00:00 MO (UTC+8, local time; 當地時間)"]),
+        ("US", []),
+        ("", []),
+    ],
+)
+def test_local_time_is_shown_where_the_issuers_place_has_one(
+    jurisdiction: str, local: list[str]
+) -> None:
+    names = {ORIGIN: Name("Bank", jurisdiction)}
+    lines = text_of(make_page(slips.facts_of(TEXT, names=names), "zh-Hant")).split("\n")
+    assert [line for line in lines if "21:00:00" in line] == local
+    assert sum("13:00:00 UTC" in line for line in lines) == 1
+
+
+def test_local_time_of_an_evening_is_of_the_next_day() -> None:
+    facts = slips.facts_of(TEXT)
+    late = replace(facts, entry=replace(facts.entry, made_at=facts.entry.made_at + 18_000_000))
+    assert "22 18:00:00 UTC\n2026-11-23 02:00:00 HK" in text_of(make_page(late, "zh-Hant"))
 
 
 def test_page_says_what_it_is_not() -> None:
@@ -109,6 +142,7 @@ def test_page_of_the_largest_quorum_with_long_names_is_one_page() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_fonts_have_all_that_is_printed_on_every_slip(language: Language) -> None:
     words = "".join(str(one) for one in (*astuple(ENGLISH), *astuple(WORDS[language])))
+    some = "".join((*KINDS[language].values(), LOCAL[language]))
     names = "澳門氹仔㙟深水埗鄞州亳州深圳农村商业银行股份有限公司 Crédit Agrícola São João"
     pdf = FPDF()
     with faces(pdf, language):
@@ -116,7 +150,7 @@ def test_fonts_have_all_that_is_printed_on_every_slip(language: Language) -> Non
             font = pdf.fonts[FAMILY + style]
             assert isinstance(font, TTFFont)
             assert {ord(one) for one in words} <= font.cmap.keys()
-        assert printable(pdf, names) == names
+        assert printable(pdf, names + some) == names + some
 
 
 def test_character_that_no_font_has_is_shown_by_its_number() -> None:

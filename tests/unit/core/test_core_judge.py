@@ -3,10 +3,11 @@
 from dataclasses import replace
 from itertools import permutations, product
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from chopmark.core.entry import Attestation
+from chopmark.core.entry import REASONS, Attestation
 from chopmark.core.judge import decide, judge, lacked_digests, with_pruned
 from chopmark.core.verdict import (
     DEFAULT_MAX_AGE,
@@ -191,6 +192,9 @@ def test_another_issuer_or_kind_is_unknown_without_a_proof_and_a_mismatch_with_o
 ) -> None:
     without = decide([GOOD], question, NOW)
     assert (without.word, without.judgements) == (Word.UNKNOWN, ())
+    assert [(one.word, one.facts) for one in without.others] == [(Word.VALID, GOOD)]
+    told = f"But Bank HK attested this document as bank-statement ({HK.origin}#5)."
+    assert told in without.sentence
     expected = question.expect_kind or question.expect_issuer
     assert expected is not None
     assert expected in without.sentence
@@ -595,3 +599,33 @@ def test_what_is_revoked_mildly_or_by_another_than_expected_stays_unknown_as_ano
     assert decide([FRAUD], replace(asked, expect_issuer="sz-1"), NOW).word == Word.UNKNOWN
     other = replace(FRAUD, match=Match.DIFFERS)
     assert decide([other], asked, NOW).word == Word.UNKNOWN
+
+
+@pytest.mark.parametrize("reason", [1, 3, 4, 5])
+def test_revocation_by_another_than_expected_is_told_of_an_unknown_document(reason: int) -> None:
+    revoked = replace(GOOD, revoked=Revoked(9, reason, NOW - DAY))
+    verdict = decide([revoked], replace(ASK, expect_issuer="sz-1"), NOW)
+    assert (verdict.word, verdict.judgements) == (Word.UNKNOWN, ())
+    assert [one.word for one in verdict.others] == [Word.REVOKED]
+    when = f"revoked that on {format_time(NOW - DAY)} (entry 9, {REASONS[reason]})."
+    told = f"Warning: Bank HK attested this document as bank-statement ({HK.origin}#5)"
+    assert f"{told} and {when}" in verdict.sentence
+
+
+def test_fraud_that_another_told_of_is_said_though_not_all_could_be_compared() -> None:
+    partly = replace(FRAUD, match=Match.MISSING)
+    verdict = decide([partly], replace(ASK, expect_issuer="sz-1"), NOW)
+    assert [one.word for one in verdict.others] == [Word.REVOKED]
+
+
+@pytest.mark.parametrize("nothing", [{"problem": "no"}, {"entry": None}, {"match": Match.DIFFERS}])
+def test_what_attests_nothing_is_not_told_of_an_unknown_document(nothing: dict[str, Any]) -> None:
+    verdict = decide([replace(FRAUD, **nothing)], replace(ASK, expect_issuer="sz-1"), NOW)
+    assert (verdict.word, verdict.others) == (Word.UNKNOWN, ())
+    assert "Bank HK" not in verdict.sentence
+
+
+def test_others_are_told_of_only_where_nothing_expected_was_found() -> None:
+    here = replace(GOOD, issuer=SZ)
+    verdict = decide([FRAUD, here], replace(ASK, expect_issuer="sz-1"), NOW)
+    assert (verdict.word, verdict.others) == (Word.VALID, ())

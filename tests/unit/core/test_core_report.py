@@ -74,6 +74,7 @@ def test_report_of_a_valid_attestation_says_everything() -> None:
             }
         ],
         "pruned": [],
+        "others": [],
     }
 
 

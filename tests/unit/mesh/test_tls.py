@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from certificates import Authority
 from chopmark.mesh import tls as module
 from chopmark.mesh.broker import Broker, Tls
 from chopmark.mesh.tls import TlsFaultError, explain, open_context, probe
+from rig.authority import Authority
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def files(tmp_path: Path) -> Tls:
     """A set that is good."""
     authority = Authority(tmp_path, "ca")
     pair = authority.issue("hk-1")
-    return Tls(authority.certificate, pair.certificate, pair.key, "broker.example", "hk-1")
+    return Tls(authority.path, pair.certificate, pair.key, "broker.example", "hk-1")
 
 
 def put_odd(files: Tls, curve: str, *, key: bool) -> None:

@@ -13,7 +13,8 @@ from chopmark.core.proof import parse_proof
 from chopmark.core.verdict import Question, Source, Verdict, Word
 from chopmark.ledger.replica import Replica
 from chopmark.ledger.worker import Worker
-from chopmark.service.verifier import Shelf, Verifier
+from chopmark.service.shelf import Shelf
+from chopmark.service.verifier import Verifier
 from ledgers import COSIGNER, LOG, NOW, Clock, attestations, digest, replicating
 from ledgers import Source as Log
 from softkeys import cosigner, sign_head

@@ -22,7 +22,8 @@ from chopmark.core.text import encode_base64
 from chopmark.core.verdict import Question, Verdict, Word
 from chopmark.core.verdict import Source as Where
 from chopmark.ledger.worker import Worker
-from chopmark.service.verifier import Shelf, Verifier
+from chopmark.service.shelf import Shelf
+from chopmark.service.verifier import Verifier
 from ledgers import COSIGNER, LOG, NOW, ORIGIN, Source, digest
 from rosters import ISSUED
 from softkeys import SoftKey, log_key, sign_head

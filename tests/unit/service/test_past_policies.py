@@ -18,7 +18,8 @@ from chopmark.core.verdict import Question, Source, Word
 from chopmark.ledger.log import Log
 from chopmark.service.membership import Membership
 from chopmark.service.past_policies import PastPolicies
-from chopmark.service.verifier import Shelf, Verifier
+from chopmark.service.shelf import Shelf
+from chopmark.service.verifier import Verifier
 from ledgers import NOW, ORIGIN, append, attestations, digest, sign
 from ledgers import Source as Entries
 from ledgers import opened as open_log

@@ -21,7 +21,8 @@ from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.store import create_store
 from chopmark.ledger.worker import Worker
 from chopmark.service.releases import set_aside_released
-from chopmark.service.verifier import Shelf, Verifier
+from chopmark.service.shelf import Shelf
+from chopmark.service.verifier import Verifier
 from ledgers import NOW, ORIGIN, digest, member
 from officers import CHAN, HO, LEE, OFFICERS, signed_by
 from softkeys import sign_head

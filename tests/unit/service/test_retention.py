@@ -27,7 +27,8 @@ from chopmark.ledger.replica import Replica
 from chopmark.ledger.store import Store
 from chopmark.ledger.worker import Worker
 from chopmark.service.retention import SPAN, Retention
-from chopmark.service.verifier import Shelf, Verifier
+from chopmark.service.shelf import Shelf
+from chopmark.service.verifier import Verifier
 from meshes import until
 from softkeys import sign_head
 

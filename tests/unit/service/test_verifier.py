@@ -1,167 +1,28 @@
 """Verification over real log files: our own log and two replicas, signed by keys in software."""
 
-import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Awaitable, Sequence
+from dataclasses import replace
 
 import pytest
 
-from chopmark.api.ports import Asked
+from bookshelves import BANKS, DAY, Book, Library, attest, revoke, sha, words
 from chopmark.core.blinding import blind
-from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.columns import frame_entries
-from chopmark.core.digest import Digests
 from chopmark.core.entitlement import Entitlement, Term
-from chopmark.core.entry import SHA256, Attestation, Revocation, encode_entry
-from chopmark.core.errors import MalformedError, MissingError, RefusedError, TryAgainError
+from chopmark.core.entry import SHA256, Attestation, encode_entry
+from chopmark.core.errors import MissingError, RefusedError, TryAgainError
 from chopmark.core.proof import Extra, parse_proof
 from chopmark.core.roster import CatalogueKind
-from chopmark.core.verdict import Link, Question, Source, Standing, Verdict, Word
+from chopmark.core.verdict import Link, Source, Standing, Verdict, Word
 from chopmark.ledger.chains import MAX_CHAIN
 from chopmark.ledger.forks import Stop
 from chopmark.ledger.index import MAX_FOUND
-from chopmark.ledger.log import Log, open_log
-from chopmark.ledger.replica import Replica
-from chopmark.ledger.store import Store, create_store
+from chopmark.ledger.log import Log
 from chopmark.ledger.witness import open_cosigner
-from chopmark.ledger.worker import Worker
 from chopmark.service.heartbeat import make_heartbeat
-from chopmark.service.verifier import Shelf, Verifier
-from ledgers import NOW, Clock, SoftSigner, member
-from softkeys import SoftKey, cosigner, log_key, sign_head
-
-DAY = 86_400_000
-BANKS = {"sz-1": "Bank of Shenzhen", "sz-2": "Bank of Shenzhen", "hk-1": "Bank of Hong Kong"}
-
-
-def sha(name: str) -> bytes:
-    return hashlib.sha256(name.encode()).digest()
-
-
-def attest(name: str, made_at: int = NOW - DAY, **changes: object) -> bytes:
-    values = {"made_at": made_at, "sha256": sha(name), "kind": "bank-statement"} | changes
-    return encode_entry(Attestation(**values))  # type: ignore[arg-type]
-
-
-def revoke(target: int, reason: int = 0) -> bytes:
-    return encode_entry(Revocation(NOW - DAY, target, reason))
-
-
-@dataclass
-class Book:
-    """One bank's log on a real file, and what the test does to it."""
-
-    name: str
-    log: Log
-    key: SoftKey
-    second: SoftKey
-    kinds: frozenset[str] = frozenset({"*"})
-    stopped: Stop | None = None
-    source: Source = Source.REPLICA
-    entitlement: Entitlement | None = None
-
-    @property
-    def shelf(self) -> Shelf:
-        institution = BANKS.get(self.name, "Our own bank")
-        of = member(self.key, self.second, institution=institution, kinds=self.kinds)
-        return Shelf(
-            *(of, self.log, self.source, lambda: self.stopped), entitlement=self.entitlement
-        )
-
-    async def add(
-        self, *entries: bytes, seen: int | None = NOW - 60_000, signed: bool = True
-    ) -> None:
-        """Append, sign, and let the log's cosigner vouch for it as of `seen` (ms)."""
-        await self.log.write(lambda _: self.log.append_now([frame_entries(entries)]))
-        if signed:
-            await self.log.write(lambda store: self._sign(store, seen))
-
-    def _sign(self, store: Store, seen: int | None) -> None:
-        head = Checkpoint(self.key.name, store.size, store.root())
-        store.move_head(head, sign_head(head, self.key))
-        if seen is not None:
-            time = seen // 1000
-            store.move_seen(time, sign_head(head, self.key, {self.second: time}))
-
-    async def proof(self, index: int) -> bytes:
-        return await self.log.read(lambda reader, state: reader.proof(index, state).encode())
-
-
-@dataclass
-class Library:
-    """All that one gateway can look into."""
-
-    folder: Path
-    reading: Worker
-    stack: AsyncExitStack
-    books: dict[str, Book] = field(default_factory=dict)
-    blinded: frozenset[str] = frozenset()
-    kinds: frozenset[str] = frozenset()
-    max_age: Callable[[str], int] = lambda kind: 3600 if kind == "short-lived" else 86_400
-
-    async def open(self, name: str, seed: int) -> Book:
-        origin = f"bank-{name[:2]}.example/{name}"
-        key, second = log_key(origin, seed), cosigner(f"{origin}/cosigner", seed + 100)
-        create_store(self.folder / f"{name}.db", key.vkey, second.vkey)
-        log = await open_log(
-            self.folder / f"{name}.db", self.folder / f"{name}.index", self.reading
-        )
-        self.stack.push_async_callback(log.close)
-        return Book(name, log, key, second)
-
-    async def add(self, name: str, seed: int) -> Book:
-        self.books[name] = await self.open(name, seed)
-        return self.books[name]
-
-    async def ask(
-        self,
-        name: str | None = None,
-        proof: bytes | None = None,
-        reference: tuple[str, int] | None = None,
-        sm3: bytes | None = None,
-        **question: object,
-    ) -> Verdict:
-        digests = Digests(sha(name), sm3) if name is not None else None
-        asked = Asked(digests, proof, reference, Question(NOW, **question))  # type: ignore[arg-type]
-        shelves = [book.shelf for book in self.books.values()]
-        of = {"blinded": self.blinded, "kinds": self.kinds}
-        verifier = Verifier(shelves, self.reading, self.max_age, **of)
-        return await verifier.verify(asked)
-
-
-@pytest.fixture
-async def library(tmp_path: Path) -> AsyncIterator[Library]:
-    async with AsyncExitStack() as stack:
-        reading = Worker("read")
-        stack.callback(reading.close)
-        made = Library(tmp_path, reading, stack)
-        for seed, name in enumerate(("own-1", "sz-1", "hk-1"), 1):
-            await made.add(name, seed)
-        made.books["own-1"].source = Source.OWN
-        await made.books["hk-1"].add(attest("somebody else's"))
-        yield made
-
-
-@pytest.fixture
-def sz(library: Library) -> Book:
-    return library.books["sz-1"]
-
-
-@pytest.fixture
-def hk(library: Library) -> Book:
-    return library.books["hk-1"]
-
-
-@pytest.fixture
-def own(library: Library) -> Book:
-    return library.books["own-1"]
-
-
-def words(verdict: Verdict) -> list[Word]:
-    return [judgement.word for judgement in verdict.judgements]
-
+from chopmark.service.verifier import Verifier
+from ledgers import NOW, Clock, SoftSigner
+from softkeys import sign_head
 
 # By digest
 
@@ -499,153 +360,6 @@ async def test_replica_that_grows_during_the_look_does_not_vouch_for_it(
     monkeypatch.setattr(Log, "find", find_and_grow)
     verdict = await library.ask("late", expect_issuer="sz-1")
     assert (verdict.word, verdict.as_of) == (Word.UNKNOWN, NOW - 60_000)
-
-
-# By proof
-
-
-async def test_proof_of_what_the_replica_holds(library: Library, sz: Book) -> None:
-    await sz.add(attest("a"), attest("b"))
-    proof = await sz.proof(0)
-    verdict = await library.ask("a", proof)
-    assert verdict.word == Word.VALID
-    (one,) = verdict.judgements
-    assert (one.facts.referred, one.facts.source, one.facts.quorum) == (
-        True,
-        Source.REPLICA,
-        "none",
-    )
-
-
-async def test_proof_with_another_document_is_a_mismatch(library: Library, sz: Book) -> None:
-    await sz.add(attest("a"), attest("b"))
-    assert (await library.ask("c", await sz.proof(0))).word == Word.MISMATCH
-    assert (await library.ask("b", await sz.proof(0))).word == Word.MISMATCH
-    assert (await library.ask("c")).word == Word.UNKNOWN
-
-
-async def test_proof_of_another_issuer_than_expected_is_a_mismatch(
-    library: Library, sz: Book
-) -> None:
-    await sz.add(attest("a"))
-    verdict = await library.ask("a", await sz.proof(0), expect_issuer="hk-1")
-    assert verdict.word == Word.MISMATCH
-
-
-async def test_proof_without_its_document_is_attestation_only(library: Library, sz: Book) -> None:
-    await sz.add(attest("a"))
-    assert (await library.ask(None, await sz.proof(0))).word == Word.ATTESTATION_ONLY
-
-
-async def test_old_proof_of_what_was_revoked_since(library: Library, sz: Book) -> None:
-    await sz.add(attest("a"))
-    proof = await sz.proof(0)
-    await sz.add(revoke(0))
-    assert (await library.ask("a", proof)).word == Word.REVOKED
-
-
-async def test_proof_newer_than_the_replica(library: Library, sz: Book, tmp_path: Path) -> None:
-    """The replica knows nothing about the entry; what it knew of its log is fresh."""
-    ahead = await library.open("sz-9", 2)  # the seed of sz-1: the origin itself, further on
-    ahead.key, ahead.second = sz.key, sz.second
-    log = await _twin(library, sz, tmp_path / "twin.db")
-    ahead.log = log
-    await ahead.add(attest("a"), attest("b"))
-    await sz.add(attest("a"))
-    verdict = await library.ask("b", await ahead.proof(1))
-    assert verdict.word == Word.VALID
-    assert verdict.judgements[0].facts.source == Source.PROOF
-    assert verdict.as_of == NOW - 60_000
-
-
-async def _twin(library: Library, book: Book, path: Path) -> Log:
-    """Another log of the same origin and keys."""
-    create_store(path, book.key.vkey, book.second.vkey)
-    log = await open_log(path, path.with_suffix(".index"), library.reading)
-    library.stack.push_async_callback(log.close)
-    return log
-
-
-@pytest.mark.parametrize("held", [("x", "b"), ("a", "x"), ("x", "b", "c"), ("a", "x", "c")])
-async def test_proof_that_contradicts_the_replica_is_untrusted(
-    library: Library, sz: Book, tmp_path: Path, held: tuple[str, ...]
-) -> None:
-    other = Book("sz-1", await _twin(library, sz, tmp_path / "twin.db"), sz.key, sz.second)
-    await other.add(attest("a"), attest("b"))
-    await sz.add(*map(attest, held))
-    verdict = await library.ask("a", await other.proof(0))
-    assert verdict.word == Word.UNTRUSTED
-    assert "two histories" in (verdict.judgements[0].facts.problem or "")
-
-
-async def test_newer_proof_whose_entry_contradicts_the_replica_is_untrusted(
-    library: Library, sz: Book, tmp_path: Path
-) -> None:
-    other = Book("sz-1", await _twin(library, sz, tmp_path / "twin.db"), sz.key, sz.second)
-    await other.add(attest("a"), attest("b"), attest("c"))
-    await sz.add(attest("x"))
-    assert (await library.ask("a", await other.proof(0))).word == Word.UNTRUSTED
-
-
-async def test_proof_against_a_replica_in_conflict_is_untrusted(library: Library, sz: Book) -> None:
-    await sz.add(attest("a"))
-    sz.stopped = Stop("two histories were shown", 1)
-    assert (await library.ask("a", await sz.proof(0))).word == Word.UNTRUSTED
-
-
-async def test_proof_of_an_unknown_log_is_untrusted(library: Library) -> None:
-    stranger = await library.open("mo-1", 7)
-    await stranger.add(attest("a"))
-    verdict = await library.ask("a", await stranger.proof(0))
-    assert verdict.word == Word.UNTRUSTED
-    assert stranger.key.name in (verdict.judgements[0].facts.problem or "")
-
-
-async def test_proof_signed_by_another_key_is_untrusted(
-    library: Library, sz: Book, tmp_path: Path
-) -> None:
-    await sz.add(attest("a"))
-    false = Book(
-        "sz-1", await _twin(library, sz, tmp_path / "twin.db"), log_key(sz.key.name, 99), sz.second
-    )
-    await false.add(attest("a"))
-    assert (await library.ask("a", await false.proof(0))).word == Word.UNTRUSTED
-
-
-async def test_proof_of_a_revocation_is_untrusted(library: Library, sz: Book) -> None:
-    await sz.add(attest("a"), revoke(0))
-    assert (await library.ask("a", await sz.proof(1))).word == Word.UNTRUSTED
-
-
-async def test_proof_that_cannot_be_read_is_an_error(library: Library, sz: Book) -> None:
-    await sz.add(attest("a"))
-    proof = await sz.proof(0)
-    with pytest.raises(MalformedError):
-        await library.ask("a", proof[:-1])
-    parse_proof(proof)
-
-
-async def test_proof_stops_a_replica_that_it_contradicts(
-    library: Library, sz: Book, tmp_path: Path
-) -> None:
-    replica = Replica(sz.shelf.member, sz.log, Clock())
-    shelf = Shelf(
-        sz.shelf.member, sz.log, Source.REPLICA, lambda: replica.stopped, replica.observe_proof
-    )
-    verifier = Verifier([shelf], library.reading, library.max_age)
-    other = Book("sz-1", await _twin(library, sz, tmp_path / "twin.db"), sz.key, sz.second)
-    await sz.add(attest("c"), attest("a"))
-    await other.add(attest("c"), attest("x"))
-    by_digest = Asked(Digests(sha("a")), None, None, Question(NOW))
-    assert (await verifier.verify(by_digest)).word == Word.VALID
-    good, forged = await sz.proof(0), await other.proof(0)
-    false = forged.replace("\u2014 bank".encode(), "\u2014 xank".encode())
-    for proof in (good, false):
-        await verifier.verify(Asked(Digests(sha("a")), proof, None, Question(NOW)))
-        assert replica.conflict is None
-    await verifier.verify(Asked(Digests(sha("a")), forged, None, Question(NOW)))
-    assert replica.conflict
-    assert (await verifier.verify(by_digest)).word == Word.UNTRUSTED
 
 
 # Blinded, and by the rules of the catalogue

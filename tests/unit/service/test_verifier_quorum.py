@@ -20,7 +20,8 @@ from chopmark.ledger.log import Log
 from chopmark.ledger.store import Store
 from chopmark.ledger.witnessed import move_witnessed
 from chopmark.ledger.worker import Worker
-from chopmark.service.verifier import Shelf, Verifier
+from chopmark.service.shelf import Shelf
+from chopmark.service.verifier import Verifier
 from ledgers import LOG, NOW, ORIGIN, attestations, digest, member, opened, sign
 from softkeys import SoftKey, cosigner, log_key, sign_head
 

@@ -13,7 +13,7 @@ from chopmark.api.models import read_body
 from chopmark.api.ports import Gateway
 from chopmark.api.posts import Answer, post_json
 from chopmark.api.signin.desk import Desk
-from chopmark.api.signin.own import read_secret
+from chopmark.api.signin.own import CredentialsBody, read_secret
 
 
 class AccountBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -26,16 +26,6 @@ class AccountBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __repr__(self) -> str:
         return f"AccountBody({self.name!r}, password=***)"
-
-
-class NewPasswordBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An account and its new password; nothing shows that."""
-
-    name: str
-    password: str
-
-    def __repr__(self) -> str:
-        return f"NewPasswordBody({self.name!r}, password=***)"
 
 
 class NameBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,7 +97,7 @@ def make_account_routes(
 
     async def give(body: bytes, _gateway: Gateway, _limits: ApiLimits) -> Answer:
         require_unix("a password is given")
-        asked = read_secret(body, NewPasswordBody)
+        asked = read_secret(body, CredentialsBody)
         await desk.set_password(asked.name, asked.password)
         return Answer(200, desk.list_accounts())
 

@@ -63,14 +63,14 @@ class SessionOut(msgspec.Struct):
     reason: str | None
 
 
-class SignInBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Who wants to sign in; nothing shows the password."""
+class CredentialsBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Name and password: of who signs in, or of an account that gets it; nothing shows that."""
 
     name: str
     password: str
 
     def __repr__(self) -> str:
-        return f"SignInBody({self.name!r}, password=***)"
+        return f"CredentialsBody({self.name!r}, password=***)"
 
 
 class PasswordBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -205,7 +205,7 @@ def _visit() -> Visit:
 
 
 async def _sign_in(desk: Desk, scope: Scope, body: bytes) -> Answer:
-    visit, asked = _visit(), read_secret(body, SignInBody)
+    visit, asked = _visit(), read_secret(body, CredentialsBody)
     device = read_cookie(scope["headers"], DEVICE)
     entered = await desk.enter(asked.name, asked.password, visit, device)
     cookies = [make_cookie(SESSION, entered.token)]

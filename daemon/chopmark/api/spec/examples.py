@@ -74,6 +74,7 @@ VERDICT: Final = {
     "as_of": "2026-11-22T13:05:50.000Z",
     "attestations": [JUDGED],
     "pruned": [],
+    "others": [],
 }
 RATES: Final = {
     "step_seconds": 60,

@@ -21,7 +21,8 @@ from chopmark.api.spec.model import (
     Problems,
     merge,
 )
-from chopmark.api.spec.shapes import HsmOut, KeyMade, KeyOut, NoteOut, ReleaseOut, RosterOut
+from chopmark.api.spec.shapes import KeyMade, KeyOut, NoteOut, ReleaseOut, RosterOut
+from chopmark.api.spec.state_shapes import HsmOut
 
 _RECORD: Final = {
     "number": 7,

@@ -8,11 +8,10 @@ from chopmark.api.signin.operators import (
     ClientBody,
     EndedOut,
     NameBody,
-    NewPasswordBody,
     SessionOfOut,
     UnlockedOut,
 )
-from chopmark.api.signin.own import PasswordBody, SessionOut, SignInBody
+from chopmark.api.signin.own import CredentialsBody, PasswordBody, SessionOut
 from chopmark.api.spec import examples
 from chopmark.api.spec.model import (
     BODY,
@@ -67,7 +66,7 @@ OPERATIONS: Final = (
         "Sign in by name and password",
         {201: Answer("Signed in", _SESSION, _COOKIE)},
         merge(BODY, _PROVED),
-        body=Content(SignInBody, example=_SECRET),
+        body=Content(CredentialsBody, example=_SECRET),
     ),
     Operation(
         "delete",
@@ -133,7 +132,7 @@ OPERATIONS: Final = (
         "setPassword",
         "Give an account another password",
         _ACCOUNTS,
-        Content(NewPasswordBody, example=_SECRET),
+        Content(CredentialsBody, example=_SECRET),
         merge(UNIX, _WEAK, _NONE),
     ),
     _post(

@@ -17,16 +17,13 @@ from chopmark.api.spec.model import (
     Problems,
     merge,
 )
-from chopmark.api.spec.shapes import (
-    Document,
-    EvidenceOut,
+from chopmark.api.spec.shapes import Document, EvidenceOut, KeyOut, RosterOut
+from chopmark.api.spec.state_shapes import (
     HsmOut,
-    KeyOut,
     PeerOut,
     RatesOut,
     Readiness,
     ReplicaOut,
-    RosterOut,
     RoundTripOut,
     StatusOut,
 )

@@ -40,7 +40,8 @@ from chopmark.api.spec.model import (
     Problems,
     merge,
 )
-from chopmark.api.spec.shapes import ErrorLine, EventOut, RecordedLine, VerdictOut
+from chopmark.api.spec.shapes import ErrorLine, EventOut, RecordedLine
+from chopmark.api.spec.verdict_shapes import VerdictOut
 from chopmark.core.compact import MEDIA_TYPE
 
 _ATTESTED: Final = "where the proof is, or will be"
@@ -48,6 +49,7 @@ _KEY: Final = {
     "Idempotency-Key": "Of the client's making: sent again, it gives the same entry for 24 hours"
 }
 _NO_TARGET: Final[Problems] = {422: ("no-such-attestation",)}
+_NOT_THAT: Final[Problems] = {422: ("revoked-for-good", "kind-differs")}
 _ENTRY: Final[Problems] = merge(MEMBER, {404: ("no-such-entry", "not-signed"), 410: ("pruned",)})
 _QUESTION: Final[Problems] = {
     400: ("malformed-reference",),
@@ -80,7 +82,7 @@ OPERATIONS: Final = (
                 {"Location": _ATTESTED},
             ),
         },
-        merge(BODY, KIND, KEYED, RATED, _NO_TARGET, {422: ("revoked-for-good",)}, ISSUING),
+        merge(BODY, KIND, KEYED, RATED, _NO_TARGET, _NOT_THAT, ISSUING),
         body=Content(
             AttestationIn, example={"digests": examples.DIGESTS, "kind": "bank-statement"}
         ),

@@ -7,16 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from chopmark.cli.arguments import read_pairs, split_pair
 from chopmark.cli.commands.peers import policy
 from chopmark.cli.context import Given, Options
 from chopmark.cli.terminal import say, say_fields, say_json, say_prose, say_table, styled
-from chopmark.client.files import read_bounded, replace_file, write_new
-from chopmark.core.errors import MissingError, UsageError
+from chopmark.client.files import read_bounded, replace_file
 from chopmark.core.note import MAX_NOTE
 
 if TYPE_CHECKING:
-    from chopmark.core.roster import Roster
     from chopmark.core.roster_follow import SignedRoster
 
 export_policy = policy
@@ -41,94 +38,6 @@ def show(*, note: Flag = False, options: Given) -> int:
         sys.stdout.write(str(answer["note"]))
     else:
         _show(answer)
-    return 0
-
-
-def propose(
-    output: Path,
-    /,
-    *,
-    draft: Path | None = None,
-    base: Path | None = None,
-    first: Flag = False,
-    join: Annotated[list[Path] | None, Parameter(negative="")] = None,
-    emergency: Many = None,
-    suspend: Many = None,
-    resume: Many = None,
-    leave: Many = None,
-    successor: Many = None,
-    officer: Many = None,
-    add_key: Many = None,
-    retire_key: Many = None,
-    compromised_key: Many = None,
-    threshold: int | None = None,
-    days: int = 365,
-    options: Given,
-) -> int:
-    """Write the text of the next version, for others to look at and sign.
-
-    It is made of the version in force at the gateway, or of --base FILE, and what the options
-    change; or of nothing with --first. With --draft a TOML file that a person has edited, first
-    line included, is checked and written in the canonical spelling.
-
-    Args:
-        output: Where to write the text.
-        draft: A text edited by hand.
-        base: The note of the version before, if not that of the gateway.
-        first: Make version 1.
-        join: The [[peer]] block of a gateway that joins, as its `chopmark peers export` prints it.
-        emergency: ID=VKEY: the offline emergency key of a member.
-        suspend: Member id whose keys are to count no more.
-        resume: Member id that is to be active again.
-        leave: Member id that leaves, for good.
-        successor: OLD=NEW: member OLD leaves, and goes on as NEW; end its log keys with it.
-        officer: NAME=INSTITUTION=FILE: a person who may release a replica, and the certificate.
-        add_key: ID=VKEY: a further key of a member, which signs beside the one it has.
-        retire_key: ID=KEYID for a cosigner key, ID=KEYID=SIZE=ROOT for a log key.
-        compromised_key: The same of a key that is in other hands.
-        threshold: Institutions that must sign the version after this one.
-        days: How long it holds.
-    """
-    from datetime import UTC, datetime
-
-    from chopmark.core.roster import ListedKey
-    from chopmark.core.roster_follow import check_change
-    from chopmark.core.roster_rules import check_roster
-    from chopmark.core.roster_text import encode_roster, read_draft
-    from chopmark.service import roster_edit as edit
-    from chopmark.service.config import parse_peer
-
-    before = None if first else _read_before(base, options)
-    now = datetime.now(UTC)
-    if draft is not None:
-        made = read_draft(read_bounded(draft, MAX_NOTE).decode("utf-8", "replace"))
-    else:
-        made = edit.begin_version(before, now, days)
-        keys = read_pairs(emergency)
-        for path in join or []:
-            member = parse_peer(read_bounded(path, MAX_NOTE))
-            made = edit.join(made, member, keys.pop(member.id, None))
-        for name, vkey in keys.items():
-            made = edit.change(made, name, emergency=vkey)
-        made = _change_states(made, suspend=suspend, resume=resume, leave=leave)
-        made = _name_successors(made, successor or [])
-        made = _add_officers(made, officer or [])
-        for name, vkey in map(split_pair, add_key or []):
-            made = edit.add_key(made, name, ListedKey(vkey=vkey))
-        for ended in retire_key or []:
-            made = edit.end_key(made, _ending(ended, "retired"), now)
-        for ended in compromised_key or []:
-            made = edit.end_key(made, _ending(ended, "compromised"), now)
-        if threshold is not None:
-            made = edit.change_threshold(made, threshold)
-        elif first:
-            made = edit.set_majority(made)
-    check_roster(made)
-    if before is not None:
-        check_change(made, before)
-    text = encode_roster(made)
-    write_new(output, text.encode())
-    _tell_text(text, options, path=str(output))
     return 0
 
 
@@ -250,17 +159,6 @@ def suspension(member: str, origin: str, key: Path, output: Path, /, *, options:
     return 0
 
 
-def _read_before(base: Path | None, options: Options) -> "SignedRoster":
-    if base is not None:
-        return open_unjudged(read_bounded(base, MAX_NOTE))
-    with options.connect() as gateway:
-        answer = gateway.roster()
-    if not answer.get("pinned"):
-        hint = "make version 1 with --first, or name the version before with --base"
-        raise MissingError("no-roster", "no roster is pinned at this gateway", hint=hint)
-    return open_unjudged(str(answer["note"]).encode())
-
-
 def open_unjudged(data: bytes) -> "SignedRoster":
     """A note whose rules hold; who has signed is for others to judge."""
     from chopmark.core.note import parse_note
@@ -272,51 +170,6 @@ def open_unjudged(data: bytes) -> "SignedRoster":
     roster = parse_roster(note.text)
     check_roster(roster)
     return SignedRoster(roster, note, frozenset())
-
-
-def _change_states(roster: "Roster", **states: list[str] | None) -> "Roster":
-    from chopmark.service.roster_edit import change
-
-    words = {"suspend": "suspended", "resume": "active", "leave": "left"}
-    for option, members in states.items():
-        for member in members or []:
-            roster = change(roster, member, state=words[option])
-    return roster
-
-
-def _name_successors(roster: "Roster", given: list[str]) -> "Roster":
-    from chopmark.service.roster_edit import change
-
-    for member, successor in map(split_pair, given):
-        roster = change(roster, member, state="left", successor=successor)
-    return roster
-
-
-def _add_officers(roster: "Roster", given: list[str]) -> "Roster":
-    from chopmark.client.officers import read_certificate
-    from chopmark.core.officers import fingerprint
-    from chopmark.service.roster_edit import add_officer
-
-    for text in given:
-        name, rest = split_pair(text)
-        institution, path = split_pair(rest)
-        certificate = fingerprint(read_certificate(Path(path)))
-        roster = add_officer(roster, name, institution, certificate)
-    return roster
-
-
-def _ending(text: str, state: str) -> Any:
-    from chopmark.core.text import parse_decimal, parse_hash
-    from chopmark.service.roster_edit import Ending
-
-    parts = text.split("=", 3)
-    if len(parts) == 2:
-        return Ending(parts[0], parts[1], state=state)
-    if len(parts) != 4:
-        hint = "ID=KEYID of a cosigner key, ID=KEYID=SIZE=ROOT of a log key"
-        raise UsageError("usage", f"not a key that ends: {text[:80]!r}", hint=hint)
-    size = parse_decimal(parts[2], "the last size")
-    return Ending(parts[0], parts[1], size, parse_hash(parts[3], "the last root"), state)
 
 
 def _report(answer: dict[str, Any], options: Options) -> int:
@@ -387,13 +240,3 @@ def _describe(opened: "SignedRoster") -> dict[str, Any]:
         "signers": sorted(opened.signers),
         "needed": needed(roster),
     }
-
-
-def _tell_text(text: str, options: Options, path: str) -> None:
-    from chopmark.core.roster import Fingerprint
-
-    fingerprint = Fingerprint(text)
-    if options.json:
-        say_json({"path": path, "fingerprint": fingerprint.hex, "words": fingerprint.words})
-    else:
-        say(f"wrote {path}; fingerprint {fingerprint.words}")

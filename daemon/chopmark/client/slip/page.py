@@ -10,7 +10,7 @@ from chopmark.client.slip.code import Code, encode_code
 from chopmark.client.slip.faces import FAMILY, faces, printable
 from chopmark.client.slip.facts import Facts
 from chopmark.client.slip.lines import break_lines, shorten
-from chopmark.client.slip.wording import ENGLISH, WORDS, Language
+from chopmark.client.slip.wording import ENGLISH, KINDS, LOCAL, WORDS, Language
 from chopmark.core.slip import PREFIX
 from chopmark.core.wording import format_time
 
@@ -25,6 +25,8 @@ _SIZES: Final = (11.0, 10.5, 10.0, 9.5, 9.0, 8.5, 8.0, 7.5, 7.0, 6.5, 6.0)
 _MANY: Final = 99
 """Lines of one fact: as many as it takes."""
 _GREY: Final = 90
+_HOURS: Final = dict.fromkeys(("CN", "HK", "MO"), 8)
+"""By region, how far its clocks are ahead of UTC: where there is one time, all year round."""
 
 
 def make_page(facts: Facts, language: Language) -> bytes:
@@ -37,6 +39,7 @@ def make_page(facts: Facts, language: Language) -> bytes:
 class _Page:
     def __init__(self, pdf: FPDF, facts: Facts, language: Language) -> None:
         self.facts = facts
+        self.language = language
         self.words = WORDS[language]
         self.pdf = pdf
         pdf.set_auto_page_break(auto=False)
@@ -121,14 +124,14 @@ class _Page:
         facts, entry, zh = self.facts, self.facts.entry, self.words
         place = f" ({facts.name.jurisdiction})" if facts.name.jurisdiction else ""
         yield ENGLISH.institution, zh.institution, f"{facts.name.institution}{place}"
-        yield ENGLISH.kind, zh.kind, entry.kind
+        yield ENGLISH.kind, zh.kind, self._kind(entry.kind)
         if facts.existed_by is None:
             yield ENGLISH.existed_by, zh.existed_by, f"{ENGLISH.claim}; {zh.claim}"
         else:
-            yield ENGLISH.existed_by, zh.existed_by, _show_time(facts.existed_by * 1000)
-        yield ENGLISH.claimed, zh.claimed, _show_time(entry.made_at)
+            yield from self._times(ENGLISH.existed_by, zh.existed_by, facts.existed_by * 1000)
+        yield from self._times(ENGLISH.claimed, zh.claimed, entry.made_at)
         if entry.valid_until is not None:
-            yield ENGLISH.valid_until, zh.valid_until, _show_time(entry.valid_until)
+            yield from self._times(ENGLISH.valid_until, zh.valid_until, entry.valid_until)
         for number, (where, names) in enumerate(facts.witnesses):
             labels = ("", "") if number else (ENGLISH.witnesses, zh.witnesses)
             yield *labels, f"{where}: {', '.join(names)}" if where else ", ".join(names)
@@ -138,6 +141,21 @@ class _Page:
         yield ENGLISH.entry, zh.entry, f"{facts.origin}#{facts.index}"
         if entry.supersedes is not None:
             yield ENGLISH.replaces, zh.replaces, f"{facts.origin}#{entry.supersedes}"
+
+    def _kind(self, kind: str) -> str:
+        """In words where there are such; its own name always, which is what was attested."""
+        if kind not in KINDS["en"]:
+            return kind
+        return f"{KINDS['en'][kind]} / {KINDS[self.language][kind]} ({kind})"
+
+    def _times(self, english: str, chinese: str, ms: int) -> Iterator[tuple[str, str, str]]:
+        """In UTC, which is read on both sides of a border, and by the clocks of the issuer."""
+        yield english, chinese, f"{_show_time(ms)} UTC"
+        region = self.facts.name.jurisdiction.partition("-")[0]
+        if region in _HOURS:
+            shown = _show_time(ms + 3_600_000 * _HOURS[region])
+            words = f"{LOCAL['en']}; {LOCAL[self.language]}"
+            yield "", "", f"{shown} {region} (UTC+{_HOURS[region]}, {words})"
 
     def _digests(self) -> Iterator[tuple[str, str, str]]:
         """Short: nobody compares digests by eye, and whoever does has the file's own."""
@@ -216,5 +234,5 @@ def _short(digest: bytes) -> str:
 
 
 def _show_time(ms: int) -> str:
-    """Whole seconds in UTC: what is printed is read on both sides of a border."""
-    return format_time(ms)[:19].replace("T", " ") + " UTC"
+    """Day and whole second."""
+    return format_time(ms)[:19].replace("T", " ")

@@ -1,5 +1,6 @@
 """What is printed on every slip, in English and in two kinds of Chinese."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -131,3 +132,41 @@ SIMPLIFIED: Final = Words(
 )
 
 WORDS: Final[dict[Language, Words]] = {"zh-Hant": TRADITIONAL, "zh-Hans": SIMPLIFIED}
+
+KINDS: Final[Mapping[Literal["en"] | Language, Mapping[str, str]]] = {
+    "en": {
+        "document": "Document",
+        "bank-statement": "Bank statement",
+        "deposit-certificate": "Deposit certificate",
+        "asset-proof": "Proof of assets",
+        "credit-report": "Credit report",
+        "kyc-report": "KYC report",
+        "diploma": "Diploma",
+    },
+    "zh-Hant": {
+        "document": "文件",
+        "bank-statement": "銀行月結單",
+        "deposit-certificate": "存款證明",
+        "asset-proof": "資產證明",
+        "credit-report": "信貸報告",
+        "kyc-report": "客戶盡職審查報告",
+        "diploma": "學歷證書",
+    },
+    "zh-Hans": {
+        "document": "文件",
+        "bank-statement": "银行对账单",
+        "deposit-certificate": "存款证明",
+        "asset-proof": "资产证明",
+        "credit-report": "信用报告",
+        "kyc-report": "客户尽职调查报告",
+        "diploma": "学历证书",
+    },
+}
+"""What kinds of documents are called, by their names in rosters: as on the page."""
+
+LOCAL: Final[Mapping[Literal["en"] | Language, str]] = {
+    "en": "local time",
+    "zh-Hant": "當地時間",
+    "zh-Hans": "当地时间",
+}
+"""Said of a time by the clocks of where the issuer is, where those are known."""

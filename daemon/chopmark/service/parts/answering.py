@@ -13,9 +13,10 @@ from chopmark.service.parts.meeting import Meeting
 from chopmark.service.parts.opening import Opened
 from chopmark.service.past_policies import PastPolicies
 from chopmark.service.retention import Retention
+from chopmark.service.shelf import Shelf
 from chopmark.service.signing import Signing
 from chopmark.service.submissions import Own, Submissions
-from chopmark.service.verifier import Shelf, Verifier
+from chopmark.service.verifier import Verifier
 from chopmark.service.witnessed import foreign_logs, member_log
 
 

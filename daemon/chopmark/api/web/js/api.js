@@ -5,12 +5,14 @@ export class Problem extends Error {
   /**
    * @param {number} status of HTTP; 0 if there was no answer
    * @param {{code?: string, detail?: string, hint?: string}} content RFC 9457
+   * @param {number} retryAfter seconds after which it may be asked again; 0 if nothing is said
    */
-  constructor(status, content) {
+  constructor(status, content, retryAfter = 0) {
     super(content.detail ?? content.code ?? String(status));
     this.status = status;
     this.code = content.code ?? "no-answer";
     this.hint = content.hint ?? "";
+    this.retryAfter = retryAfter;
   }
 }
 
@@ -53,7 +55,7 @@ export class Api {
     }
     if (answer.ok) return answer;
     const content = await answer.json().catch(() => ({}));
-    const problem = new Problem(answer.status, content);
+    const problem = new Problem(answer.status, content, Number(answer.headers.get("retry-after")) || 0);
     if (answer.status === 401 && !quiet) this.onUnauthorised(problem);
     throw problem;
   }

@@ -2,8 +2,8 @@
 
 import { language, t } from "./i18n/index.js";
 
-/** Locale for Intl: the script says which words, the region which order of a date. */
-const LOCALE = { en: "en-GB", "zh-Hant": "zh-Hant-HK", "zh-Hans": "zh-Hans-CN" };
+/** Locale for Intl: the script says which words, the region which order of a date; all with 24 hours. */
+const LOCALE = { en: "en-GB", "zh-Hant": "zh-Hant-HK-u-hc-h23", "zh-Hans": "zh-Hans-CN-u-hc-h23" };
 const UNITS = ["kilobyte", "megabyte", "gigabyte", "terabyte"];
 const made = new Map();
 
@@ -38,12 +38,16 @@ export function exactly(time) {
 export const clock = (time) =>
   intl("DateTimeFormat", { hour: "2-digit", minute: "2-digit" }).format(new Date(time));
 
-/** Short day and time, for tables. */
+/** Short day and time, with seconds: the one form of overview and tables. */
 export const shortly = (time) =>
-  intl("DateTimeFormat", {
-    year: "numeric", month: "2-digit", day: "2-digit",
-    hour: "2-digit", minute: "2-digit", second: "2-digit",
-  }).format(new Date(time));
+  intl("DateTimeFormat", { dateStyle: "medium", timeStyle: "medium" }).format(new Date(time));
+
+/** The name of the zone that times are told in. */
+export function zone() {
+  const parts = intl("DateTimeFormat", { timeZoneName: "longOffset" }).formatToParts(new Date());
+  const offset = parts.find((one) => one.type === "timeZoneName").value.replace("GMT", "UTC");
+  return `${Intl.DateTimeFormat().resolvedOptions().timeZone} (${offset})`;
+}
 
 /** How long ago, in the largest unit that fits. */
 export function ago(seconds) {
@@ -63,10 +67,10 @@ export function bytes(count) {
 /** Several names in a row. */
 export const list = (names) => intl("ListFormat", { type: "conjunction" }).format(names);
 
-/** A place by its ISO 3166 code, where the browser knows its name. */
+/** A place by its ISO 3166 code, with the code where that says more than the name. */
 export function place(code) {
   const region = code.split("-")[0];
   if (!/^[A-Z]{2}$/.test(region)) return code;
-  const known = t(`place.${code}`, {}, "");
-  return known || `${intl("DisplayNames", { type: "region" }).of(region)}${code.includes("-") ? ` (${code})` : ""}`;
+  const name = t(`place.${region}`, {}, "") || intl("DisplayNames", { type: "region" }).of(region);
+  return code === region ? name : `${name} (${code})`;
 }

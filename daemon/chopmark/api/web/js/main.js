@@ -1,9 +1,10 @@
 /** The page begins here: language, frame, and the view that the address names. */
 
 import { Api } from "./api.js";
+import { denied } from "./denied.js";
 import * as i18n from "./i18n/index.js";
 import { learn } from "./session.js";
-import { openShell } from "./shell.js";
+import { mayUse, openShell } from "./shell.js";
 
 /** Loads of each view, by the first word behind `#/`. */
 const VIEWS = {
@@ -42,7 +43,7 @@ function decode(word) {
 async function show({ focus = false } = {}) {
   const mine = ++turn;
   const { name, rest } = where();
-  const view = await VIEWS[name]();
+  const view = mayUse(app.session.who, name) ? await VIEWS[name]() : denied(name);
   if (mine !== turn) return;
   i18n.extend(view.messages ?? {});
   leave();
@@ -93,4 +94,5 @@ addEventListener("hashchange", () => show({ focus: true }));
 await show();
 await remember();
 shell.draw();
+if (!mayUse(app.session.who, where().name)) await show();
 setInterval(() => app.session.who && remember({ background: true }), PAUSE);

@@ -19,6 +19,17 @@ const WAYS = {
 };
 
 /**
+ * Whether a view is for who asks; yes as long as that is not known, and for who is not signed in: the
+ * gateway's refusal leads there.
+ * @param {{signed_in: boolean, roles: string[]} | null} who as `GET /v1/session` says
+ * @param {string} name of the view
+ */
+export function mayUse(who, name) {
+  const needed = WAYS[name];
+  return !needed || !who?.signed_in || needed.some((role) => who.roles.includes(role));
+}
+
+/**
  * Draw the frame.
  * @param {object} app
  * @param {{relearn: (tag: string) => void}} how
@@ -38,7 +49,7 @@ export function openShell(app, { relearn }) {
   function signing() {
     const { who } = app.session;
     if (!who || (!who.signed_in && !who.methods?.length) || who.by === "loopback") return null;
-    return h("a", { class: "signing", href: "#/signin", "aria-current": current === "signin" ? "page" : null }, who.signed_in ? who.name : t("way.signin"));
+    return h("a", { class: "signing", href: "#/signin", "aria-current": current === "signin" ? "page" : null }, who.signed_in ? h("bdi", {}, who.name) : t("way.signin"));
   }
 
   const way = (name) =>
@@ -55,7 +66,7 @@ export function openShell(app, { relearn }) {
           h("img", { src: "/page/style/mark.svg", alt: "" }),
           h("span", {},
             h("span", { class: "brand-name" }, "chopmark"),
-            house && h("span", { class: "brand-house" }, h("br"), house.institution))),
+            house && h("span", { class: "brand-house" }, h("br"), h("bdi", {}, house.institution)))),
         h("nav", { "aria-label": t("shell.ways") }, h("div", { class: "ways" }, names().map(way))),
         h("div", { class: "tools" }, signing(), languageChoice(relearn), themeSwitch())),
     );

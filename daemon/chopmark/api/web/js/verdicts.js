@@ -2,10 +2,10 @@
 
 import { s } from "./dom.js";
 
-/** Of several documents the worst decides. */
+/** Of several documents the worst decides. Among the words are the page's own (verify/looks.js). */
 export const WORST_FIRST = [
-  "untrusted", "mismatch", "revoked", "superseded", "expired", "unknown", "ambiguous",
-  "unwitnessed", "attestation-only", "valid-as-of", "valid",
+  "untrusted", "mismatch", "other-issuer", "other-kind", "not-compared", "revoked", "superseded", "expired",
+  "elsewhere", "unknown", "ambiguous", "unwitnessed", "attestation-only", "undecided", "valid-as-of", "valid",
 ];
 
 /** Colour and shape. Each tone has shapes of its own: nobody needs to see colours. */
@@ -22,15 +22,21 @@ const LOOKS = {
   "attestation-only": ["calm", "paper"],
   ambiguous: ["warn", "fork"],
   failed: ["bad", "bang"],
+  "other-issuer": ["bad", "unequal"],
+  "other-kind": ["bad", "unequal"],
+  "not-compared": ["bad", "unequal"],
+  elsewhere: ["calm", "question"],
+  undecided: ["ask", "question"],
 };
 
 export const tone = (word) => LOOKS[word][0];
 
-/** The plate of a shape says the tone: round is good, octagonal bad, three-cornered take care. */
+/** The plate of a shape says the tone: round is good, octagonal bad, three-cornered take care, on its tip a question. */
 const PLATES = {
   good: { d: "M32 3a29 29 0 1 1 0 58a29 29 0 0 1 0-58z", lift: 0 },
   bad: { d: "M20.5 4h23L60 20.5v23L43.5 60h-23L4 43.5v-23z", lift: 0 },
   warn: { d: "M32 4.5c1.6 0 3 .8 3.800 2.200l25 44.500c1.700 3-.5 6.800-3.900 6.800H7.100c-3.400 0-5.600-3.800-3.900-6.800l25-44.500C29 5.300 30.400 4.500 32 4.500z", lift: 7 },
+  ask: { d: "M27.800 4.700a6 6 0 0 1 8.400 0l23.100 23.100a6 6 0 0 1 0 8.400l-23.100 23.100a6 6 0 0 1-8.400 0l-23.100-23.100a6 6 0 0 1 0-8.400z", lift: 0 },
   calm: { d: "M14 5h36a9 9 0 0 1 9 9v36a9 9 0 0 1-9 9H14a9 9 0 0 1-9-9V14a9 9 0 0 1 9-9z", lift: 0 },
 };
 const SIGNS = {

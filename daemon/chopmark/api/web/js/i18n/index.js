@@ -1,11 +1,14 @@
-/** The page's languages: one flat table of messages for each. */
+/** The page's languages: two flat tables of messages for each, of which the offline verifier shares one. */
 
 import { keep, kept } from "../dom.js";
 import en from "./en.js";
+import { fill } from "./fill.js";
+import shared from "./shared-en.js";
 
 /** By tag, the language's own name. */
 export const LANGUAGES = { en: "English", "zh-Hant": "繁體中文", "zh-Hans": "简体中文" };
-const tables = { en };
+const english = { ...shared, ...en };
+const tables = { en: english };
 /** Messages that views bring themselves, by language. */
 const brought = {};
 let current = "en";
@@ -17,11 +20,16 @@ export const language = () => current;
 /** Use a language, which is loaded if need be, and remember it. */
 export async function speak(tag, { remember = true } = {}) {
   const known = tag in LANGUAGES ? tag : "en";
-  tables[known] ??= (await import(`./${known}.js`)).default;
+  tables[known] ??= await load(known);
   current = known;
   rules = new Intl.PluralRules(known);
   document.documentElement.lang = known;
   if (remember) keep("lang", known);
+}
+
+async function load(tag) {
+  const parts = await Promise.all([import(`./shared-${tag}.js`), import(`./${tag}.js`)]);
+  return Object.assign({}, ...parts.map((one) => one.default));
 }
 
 /** The language to begin with: the one chosen before, else what the browser asks for. */
@@ -47,7 +55,7 @@ export function t(key, values = {}, fallback = undefined) {
   const keys = "count" in values ? [`${key}.${rules.select(Number(values.count))}`, key, `${key}.other`] : [key, `${key}.other`];
   const text = keys.map(find).find((one) => one !== undefined);
   if (text === undefined) return fallback ?? key;
-  return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+  return fill(text, values);
 }
 
 /** Whether there is such a message. */
@@ -58,4 +66,4 @@ export function extend(messages) {
   for (const [tag, table] of Object.entries(messages)) brought[tag] = { ...brought[tag], ...table };
 }
 
-const find = (key) => tables[current][key] ?? brought[current]?.[key] ?? en[key];
+const find = (key) => tables[current][key] ?? brought[current]?.[key] ?? english[key];

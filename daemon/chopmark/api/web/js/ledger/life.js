@@ -4,6 +4,7 @@ import { query } from "../api.js";
 import { h } from "../dom.js";
 import { exactly, number, place } from "../format.js";
 import { t } from "../i18n/index.js";
+import { ownWords } from "../problem.js";
 import { shape, tone } from "../verdicts.js";
 import { kindName } from "../verify/expect.js";
 import { memberOf } from "../verify/members.js";
@@ -17,7 +18,7 @@ export async function entryLife(app, members, id, index, signal) {
   const entry = page.entries[0];
   const back = h("p", {}, h("a", { href: `#/ledger/${encodeURIComponent(id)}` }, `← ${t("ledger.back")}`));
   const title = h("div", { class: "head" }, h("h1", {}, t("life.title", { index: number(index) })),
-    h("p", {}, `${member.institution} · ${place(member.jurisdiction)}`), h("p", { class: "code small muted" }, `${member.origin}#${index}`));
+    h("p", {}, h("bdi", {}, member.institution), ` · ${place(member.jurisdiction)}`), h("p", { class: "code small muted" }, `${member.origin}#${index}`));
   if (!entry) return [back, title, h("p", {}, t("problem.no-such-entry"))];
   const judged = entry.type === "attestation" ? await judge(app, member, index, signal) : null;
   const job = { digests: null, proofText: null, name: "" };
@@ -51,12 +52,12 @@ function events(entry, judged, members, member) {
   if (judged.quorum === "missing") found.push(event("unwitnessed", "unwitnessed", null));
   else if (judged.quorum === "reached") {
     found.push(event("valid", "witnessed", judged.existed_by, h("ul", {}, judged.witnesses.map((one) =>
-      h("li", {}, memberOf(members, one.name)?.institution ?? one.name, " ", h("span", { class: "muted small" }, exactly(one.time)))))));
+      h("li", {}, h("bdi", {}, memberOf(members, one.name)?.institution ?? one.name), " ", h("span", { class: "muted small" }, exactly(one.time)))))));
   } else found.push(event("unknown", "alone", null));
   if (judged.superseded_by !== null) found.push(event("superseded", "superseded", judged.supersession[0]?.made_at, h("p", {}, link(judged.superseded_by))));
   if (judged.revoked) found.push(event("revoked", "revoked", judged.revoked.at, h("p", {}, t(`reason.${judged.revoked.reason}`), " · ", link(judged.revoked.index))));
   if (judged.valid_until) found.push(event(new Date(judged.valid_until) < new Date() ? "expired" : "valid-as-of", "valid-until", judged.valid_until));
-  if (judged.problem) found.push(event("untrusted", "untrusted", null, h("p", { lang: "en" }, judged.problem)));
+  if (judged.problem) found.push(event("untrusted", "untrusted", null, ownWords([judged.problem])));
   return found;
 }
 

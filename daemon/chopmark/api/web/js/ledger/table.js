@@ -15,9 +15,9 @@ export function entryTable(entries, { everywhere, id }) {
     h("table", { class: "entries" }, h("caption", { class: "unseen" }, t("ledger.entries")),
       h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col", class: name === "index" ? "number" : null }, t(`ledger.${name}`))))),
       h("tbody", {}, entries.map((one) => h("tr", {},
-        everywhere && h("td", {}, one.institution),
+        everywhere && h("td", {}, h("bdi", {}, one.institution)),
         h("td", { class: "number" }, h("a", { href: `#/ledger/${encodeURIComponent(one.id ?? id)}/${one.index}` }, number(one.index))),
-        h("td", {}, typeName(one.type)),
+        h("td", { class: "type" }, typeName(one.type)),
         h("td", {}, gist(one)),
         h("td", {}, one.made_at ? h("time", { datetime: one.made_at }, shortly(one.made_at)) : ""))))));
 }

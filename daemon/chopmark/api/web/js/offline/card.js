@@ -2,11 +2,12 @@
 
 import { toHex } from "../core/bytes.js";
 import { h } from "../dom.js";
+import { isolate } from "../i18n/fill.js";
 import { WORST_FIRST, shape, tone } from "../verdicts.js";
 import { pathSection } from "./path.js";
 import { exactly, kindName, list, number, percent, place, t } from "./words.js";
 
-const LOOKS = { "needs-proof": "unknown", unreadable: "failed", failed: "failed" };
+const LOOKS = { "needs-proof": "unknown", unreadable: "failed", "unread-slip": "failed", failed: "failed" };
 
 /** Where a result stands among others: what is under way, what failed, then the worst first. */
 export const rank = (result) => (result.state === "busy" ? -2 : WORST_FIRST.indexOf(looksOf(result)));
@@ -27,11 +28,11 @@ export function card(result, members, isFolded) {
     h("div", { class: "verdict-head" },
       shape(looks, 72),
       h("div", { class: "verdict-words" },
-        h("p", { class: "verdict-file" }, result.name),
+        h("p", { class: "verdict-file" }, h("bdi", {}, result.name)),
         h("h2", { class: "verdict-title" }, title),
         h("p", { class: "verdict-says" }, says))),
     fold(isFolded, h("div", { class: "verdict-body" },
-      reason && problemBox({ code: reason.code || reason.name, message: reason.message }, values),
+      reason && problemBox({ code: reason.code || reason.name, message: reason.message }, values, result.given?.isSlip),
       body)));
 }
 
@@ -42,9 +43,9 @@ const fold = (isFolded, body) =>
 
 function busyCard({ name, document }) {
   const words = h("span", { class: "muted small" }, t("busy", { part: percent(document.part) }));
-  const bar = h("progress", { max: 1, value: document.part, "aria-label": name });
+  const bar = h("progress", { max: 1, value: document.part, "aria-label": isolate(name) });
   const row = h("div", { class: "card row" },
-    h("div", { class: "row-words" }, h("span", { class: "row-name" }, name), words), bar);
+    h("div", { class: "row-words" }, h("span", { class: "row-name" }, h("bdi", {}, name)), words), bar);
   row.show = (part) => {
     bar.value = part;
     words.textContent = t("busy", { part: percent(part) });
@@ -99,21 +100,21 @@ const advice = (key, values) => {
   return h("div", { class: "advice" }, h("h3", {}, t("advice")), h("p", {}, t(`${name}.advice`, values)));
 };
 
-const problemBox = ({ code, message }, values) =>
+const problemBox = ({ code, message }, values, isSlip = false) =>
   h("div", { class: "problem" },
     h("strong", {}, t("problem.title")),
-    h("p", {}, t(`problem.${code}`, values, t("problem.other"))),
+    h("p", {}, isSlip ? t(`slip.problem.${code}`, {}, t("slip.problem.malformed-slip")) : t(`problem.${code}`, values, t("problem.other"))),
     h("p", { class: "small muted", lang: "en" }, `${message} (${code})`));
 
 const warn = (key, values) =>
   h("div", { class: "problem", dataset: { tone: "warn" } }, h("strong", {}, t("note")), h("p", {}, t(key, values)));
 
-function evidence({ document, now, answer: { facts, proven } }, members) {
+function evidence({ document, now, answer: { word, facts, proven } }, members) {
   const { entry, issuer } = facts;
   const rows = [
-    ["issuer", [h("strong", {}, issuer.institution), ` (${place(issuer.jurisdiction)})`]],
+    ["issuer", [h("strong", {}, h("bdi", {}, issuer.institution)), ` (${place(issuer.jurisdiction)})`]],
     ["kind", kindName(entry.kind)],
-    ["existed-by", existedBy(facts)],
+    ["existed-by", existedBy(facts, word)],
     ["made-at", [exactly(entry.madeAt), why("made-at.why")]],
     entry.validUntil !== null && ["valid-until", exactly(entry.validUntil)],
     ["as-of", t("fact.as-of.none")],
@@ -130,8 +131,10 @@ function evidence({ document, now, answer: { facts, proven } }, members) {
       h("dt", {}, t(`fact.${name}`)), h("dd", {}, value)])));
 }
 
-function existedBy({ existedBy: time, quorum }) {
-  if (time !== null) return [h("strong", {}, exactly(time)), why("existed-by.why")];
+/** Where the verdict says not to rely on anything, it is no date to rely on either. */
+function existedBy({ existedBy: time, quorum }, word) {
+  const reason = tone(word) === "bad" ? "existed-by.only" : "existed-by.why";
+  if (time !== null) return [h("strong", {}, exactly(time)), why(reason)];
   return t(`fact.existed-by.${quorum === "none" ? "none" : "missing"}`);
 }
 
@@ -141,7 +144,7 @@ function witnesses({ witnesses: cosigned, quorum }, members) {
   for (const { name, time } of cosigned) {
     const member = members.find((one) => one.isCosigner(name));
     const where = member === undefined ? name : place(member.jurisdiction);
-    const line = h("li", {}, member?.institution ?? name, " ", h("span", { class: "muted small" }, exactly(time)));
+    const line = h("li", {}, h("bdi", {}, member?.institution ?? name), " ", h("span", { class: "muted small" }, exactly(time)));
     byPlace.set(where, [...(byPlace.get(where) ?? []), line]);
   }
   return [

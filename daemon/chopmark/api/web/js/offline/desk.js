@@ -1,4 +1,5 @@
-// What lies on the desk: documents with their digests, proofs, and what each pair is worth.
+// What lies on the desk: documents with their digests, proofs, and what each pair is worth. A slip is
+// a proof here, whose own paper nobody looks at.
 //
 // A proof belongs to the document that it attests, of several such to the one that it is called
 // after; else to the one that it is called after; and one document and one proof alone belong
@@ -6,13 +7,13 @@
 
 import { compare } from "../core/check.js";
 import { verifyBySeal } from "../core/offline.js";
-import { isNamedAs, isProof, readProofFile } from "./files.js";
+import { isNamedAs, readProofFile, readSlipFile, sortOf } from "./files.js";
 import { hashFile } from "./hash.js";
 
 /**
  * What is shown for a document, a proof, or both.
  * @typedef {object} Result
- * @property {"busy" | "judged" | "needs-proof" | "unreadable" | "failed"} state
+ * @property {"busy" | "judged" | "needs-proof" | "unreadable" | "unread-slip" | "failed"} state
  * @property {string} name
  * @property {object | null} document
  * @property {import("./files.js").Given | null} given
@@ -49,13 +50,20 @@ export class Desk {
   /** Put files on the desk. @param {File[]} files */
   async add(files) {
     for (const file of files) {
-      if (await isProof(file)) this.proofs.push(await readProofFile(file));
+      const sort = await sortOf(file);
+      if (sort !== null) this.proofs.push(await (sort === "slip" ? readSlipFile : readProofFile)(file));
       else this.documents.push({ file, name: file.name, digests: null, part: 0, error: null });
     }
     this.#changed();
     // One file after the other: a disk reads best in one go.
     this.#queue = this.#queue.then(() => this.#hashAll());
     await this.#queue;
+  }
+
+  /** Put slips on the desk, whatever they are called. @param {File[]} files */
+  async addSlips(files) {
+    for (const file of files) this.proofs.push(await readSlipFile(file));
+    await this.add([]); // a document may have to be hashed anew, by what the slip names
   }
 
   /** What there is to show. @returns {Result[]} */
@@ -74,7 +82,7 @@ export class Desk {
     if (document !== null && document.error !== null) return { ...result, state: "failed" };
     if (isBusy(document) || lacksSm3(document, given)) return { ...result, state: "busy" };
     if (given === null) return { ...result, state: "needs-proof" };
-    if (given.error !== null) return { ...result, state: "unreadable" };
+    if (given.error !== null) return { ...result, state: given.isSlip ? "unread-slip" : "unreadable" };
     const question = { now: this.#now(), ...this.expected };
     const answer = verifyBySeal(document?.digests ?? null, given.proof, this.seal, question);
     return { ...result, state: "judged", answer, now: question.now };

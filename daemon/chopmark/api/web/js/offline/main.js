@@ -2,8 +2,10 @@
 // gateway has sealed into it, and talks to nobody.
 
 import { h, keep, kept, s, set } from "../dom.js";
+import { isolate } from "../i18n/fill.js";
 import { card, rank, wordsOf } from "./card.js";
 import { Desk } from "./desk.js";
+import { dropZone } from "./drop.js";
 import { dropped } from "./files.js";
 import { readSeal, refusal, refusalPanel, sealPanel } from "./seal.js";
 import { LANGUAGES, kindName, language, number, preferred, speak, t } from "./words.js";
@@ -49,7 +51,7 @@ function render() {
   set(main,
     h("div", { class: "head" }, h("h1", {}, t("title")), why === null && h("p", {}, t("lead"))),
     h("div", { class: "verify" },
-      why === null ? [dropZone(), expectations(), results] : refusalPanel(why, seal),
+      why === null ? [dropZone(take), expectations(), results] : refusalPanel(why, seal),
       seal !== null && sealPanel(seal, now())));
   if (why === null) showResults();
 }
@@ -61,7 +63,7 @@ function topBar() {
   return h("div", { class: "top-inner" },
     h("div", { class: "brand" }, mark(), h("div", {},
       h("div", { class: "brand-name" }, "chopmark"),
-      h("div", { class: "brand-house" }, seal?.about.gateway.institution))),
+      h("div", { class: "brand-house" }, seal !== null && h("bdi", {}, seal.about.gateway.institution)))),
     h("div", { class: "tools" }, select,
       h("button", { type: "button", "aria-label": t("theme"), onclick: turnTheme }, halfMoon())));
 }
@@ -72,24 +74,11 @@ function turnTheme() {
   keep("theme", root.dataset.theme);
 }
 
-function dropZone() {
-  const input = h("input", { type: "file", multiple: true, class: "unseen", id: "files", onchange: () => {
-    take([...input.files]);
-    input.value = "";
-  } });
-  return h("section", { class: "drop", "aria-label": t("drop.label") },
-    h("div", { class: "drop-words" },
-      h("p", { class: "drop-lead" }, t("drop.lead")),
-      h("p", { class: "muted" }, t("drop.proof"))),
-    input,
-    h("div", { class: "drop-ways" }, h("label", { for: "files", class: "button main" }, t("drop.choose"))));
-}
-
 function expectations() {
   const issuers = [...new Set(seal.members.map(({ institution }) => institution))].sort();
   const kinds = seal.roster.kind.map(({ name }) => name);
   return h("div", { class: "expect card" },
-    choice("expectIssuer", issuers.map((name) => [name, name])),
+    choice("expectIssuer", issuers.map((name) => [name, isolate(name)])),
     kinds.length > 0 && choice("expectKind", kinds.map((name) => [name, kindName(name)])));
 }
 
@@ -102,9 +91,9 @@ function choice(name, options) {
   return h("div", { class: "field" }, h("label", { for: name }, t(name)), select);
 }
 
-async function take(files) {
+async function take(files, { areSlips = false } = {}) {
   if (files.length === 0 || refused() !== null) return render();
-  await desk.add(files);
+  await (areSlips ? desk.addSlips(files) : desk.add(files));
   results.querySelector(".verdict")?.scrollIntoView({ block: "nearest" });
   return undefined;
 }
@@ -130,7 +119,7 @@ function showResults() {
       h("button", { type: "button", class: "button small", onclick: () => print() }, t("print")),
       h("button", { type: "button", class: "button small", onclick: () => desk.clear() }, t("clear"))));
   set(results, found.length > 0 && tools, found.map((one) => card(one, seal.members, found.length > 1)));
-  const said = found.filter(({ state }) => state !== "busy").map((one) => `${one.name}: ${wordsOf(one).title}`).join(". ");
+  const said = found.filter(({ state }) => state !== "busy").map((one) => `${isolate(one.name)}: ${wordsOf(one).title}`).join(". ");
   if (said !== lately) announcer.textContent = lately = said;
   return undefined;
 }

@@ -30,7 +30,7 @@ export function refusal({ roster, madeAt }, now) {
 export function sealPanel({ roster, fingerprint, about, madeAt }, now) {
   const { institution, id } = about.gateway;
   const rows = [
-    ["made-by", [h("strong", {}, institution), " ", h("span", { class: "muted" }, id)]],
+    ["made-by", [h("strong", {}, h("bdi", {}, institution)), " ", h("span", { class: "muted" }, id)]],
     ["made-at", `${exactly(madeAt)} (chopmark ${about.version})`],
     ["roster", t("seal.version", { version: number(roster.version) })],
     ["words", h("span", { class: "code words" }, fingerprint.words)],

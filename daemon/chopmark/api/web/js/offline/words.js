@@ -1,16 +1,29 @@
-// The offline verifier's languages. Its texts are tables of their own, as it has no gateway to talk
-// about.
+// The offline verifier's languages. What it has to say as the page does stands in tables that both
+// share; the rest is its own, as it has no gateway to talk about.
 
 import { keep, kept } from "../dom.js";
+import { fill } from "../i18n/fill.js";
 import en from "../i18n/offline-en.js";
 import hans from "../i18n/offline-zh-Hans.js";
 import hant from "../i18n/offline-zh-Hant.js";
+import sharedEn from "../i18n/shared-en.js";
+import sharedHans from "../i18n/shared-zh-Hans.js";
+import sharedHant from "../i18n/shared-zh-Hant.js";
 
 /** By tag, the language's own name. */
 export const LANGUAGES = { en: "English", "zh-Hant": "繁體中文", "zh-Hans": "简体中文" };
-const TABLES = { en, "zh-Hant": hant, "zh-Hans": hans };
-/** For Intl: the script says which words, the region the order of a date. */
-const LOCALES = { en: "en-GB", "zh-Hant": "zh-Hant-HK", "zh-Hans": "zh-Hans-CN" };
+const TABLES = {
+  en: { ...sharedEn, ...en },
+  "zh-Hant": { ...sharedHant, ...hant },
+  "zh-Hans": { ...sharedHans, ...hans },
+};
+/** For Intl: the script says which words, the region the order of a date; all with 24 hours. */
+const LOCALES = { en: "en-GB", "zh-Hant": "zh-Hant-HK-u-hc-h23", "zh-Hans": "zh-Hans-CN-u-hc-h23" };
+/** As on the page (format.js). */
+const EXACTLY = {
+  year: "numeric", month: "long", day: "numeric",
+  hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
+};
 let current = "en";
 
 /** The tag of the language in use. */
@@ -41,8 +54,7 @@ export function preferred() {
  * @param {string} [otherwise] what to give if there is no such message
  */
 export function t(key, values = {}, otherwise = key) {
-  const text = TABLES[current][key] ?? otherwise;
-  return text.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
+  return fill(TABLES[current][key] ?? otherwise, values);
 }
 
 /** A number with separators. */
@@ -60,7 +72,7 @@ export function exactly(ms) {
   const date = asDate(ms);
   return date === null
     ? t("time.beyond")
-    : new Intl.DateTimeFormat(LOCALES[current], { dateStyle: "long", timeStyle: "long" }).format(date);
+    : new Intl.DateTimeFormat(LOCALES[current], EXACTLY).format(date);
 }
 
 /** The day alone. */

@@ -1,7 +1,7 @@
 /** Who holds and has countersigned what: a map, and the same as tables. */
 
 import { h, s } from "../dom.js";
-import { ago, number, place, shortly } from "../format.js";
+import { number, place, shortly } from "../format.js";
 import { has, t } from "../i18n/index.js";
 import { shape } from "../verdicts.js";
 import { memberOf } from "../verify/members.js";
@@ -114,11 +114,11 @@ function peersTable({ peers }) {
   return h("table", {}, h("caption", { class: "unseen" }, t("mesh.held")),
     h("thead", {}, h("tr", {}, columns.map((name) => h("th", { scope: "col", class: ["entries", "missing"].includes(name) ? "number" : null }, t(`mesh.${name}`))))),
     h("tbody", {}, peers.map((one) => h("tr", {},
-      h("th", { scope: "row" }, h("span", { class: "code" }, one.id), h("br"), h("span", { class: "small muted" }, `${one.institution} · ${place(one.jurisdiction)}`)),
+      h("th", { scope: "row" }, h("span", { class: "code" }, one.id), h("span", { class: "small muted" }, ` · ${place(one.jurisdiction)}`, h("br"), h("bdi", {}, one.institution))),
       h("td", {}, h("span", { class: "mesh-state", dataset: { tone: toneOf(one) } }, shape(toneOf(one) === "good" ? "valid" : toneOf(one) === "warn" ? "unwitnessed" : "failed", 18), " ", stateOf(one))),
       h("td", { class: "number" }, number(one.size)),
       h("td", { class: "number" }, number(one.missing)),
-      h("td", {}, one.as_of ? ago((Date.now() - new Date(one.as_of)) / 1000) : t("mesh.never"))))));
+      h("td", {}, one.as_of ? h("time", { datetime: one.as_of }, shortly(one.as_of)) : t("mesh.never"))))));
 }
 
 function stateOf(one) {

@@ -1,8 +1,9 @@
 /** The gateway's parts, each with a word on how it is. */
 
 import { h } from "../dom.js";
-import { ago, bytes, moment, number, percent } from "../format.js";
-import { has, language, t } from "../i18n/index.js";
+import { ago, bytes, number, percent, shortly } from "../format.js";
+import { has, t } from "../i18n/index.js";
+import { ownWords } from "../problem.js";
 import { shape } from "../verdicts.js";
 
 const SHAPES = { good: "valid", warn: "unwitnessed", bad: "failed", calm: "unknown" };
@@ -17,7 +18,7 @@ function item({ name, tone, state, lines, own }) {
     h("h3", {}, t(`part.${name}`)),
     h("p", { class: "part-state" }, shape(SHAPES[tone], 22), " ", state),
     lines.filter(Boolean).map((line) => h("p", { class: "small muted" }, line)),
-    own && h("p", { class: "small muted", lang: language() === "en" ? null : "en" }, own));
+    ownWords([own]));
 }
 
 const named = (prefix, state) => (has(`${prefix}.${state}`) ? t(`${prefix}.${state}`) : state);
@@ -40,7 +41,7 @@ function clock({ clock: one }) {
   const worst = offsets.length ? Math.max(...offsets.map(Math.abs)) : null;
   return {
     name: "clock", tone, state: named("clock", one.state),
-    lines: [moment(one.now), worst !== null && t("clock.offset", { seconds: number(worst, { maximumFractionDigits: 1 }) })],
+    lines: [shortly(one.now), worst !== null && t("clock.offset", { seconds: number(worst, { maximumFractionDigits: 1 }) })],
     own: ["ok", "unsynchronised"].includes(one.state) ? null : one.reason,
   };
 }
@@ -84,6 +85,6 @@ function roster({ roster: one }) {
   return {
     name: "roster", tone: bad ? "bad" : one.stale ? "warn" : "good",
     state: t("roster.version", { version: number(one.version) }),
-    lines: [t("roster.expires", { when: moment(one.expires) }), one.words],
+    lines: [t("roster.expires", { when: shortly(one.expires) }), one.words],
   };
 }

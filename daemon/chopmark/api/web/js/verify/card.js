@@ -1,42 +1,68 @@
 /** One document's verdict: the word, what it means, what to do, and what it rests on. */
 
 import { h, prose } from "../dom.js";
-import { bytes, exactly, list, moment, number } from "../format.js";
+import { bytes, exactly } from "../format.js";
 import { language, t } from "../i18n/index.js";
 import { problemBox } from "../problem.js";
 import { shape, tone } from "../verdicts.js";
 import { evidence, otherAttestations } from "./evidence.js";
 import { kindName } from "./expect.js";
-import { deciding, wordOf } from "./jobs.js";
+import { deciding, detail, elsewhere, isGrave, lookOf, revocation, takenBack, titleOf, values, wordOf } from "./looks.js";
 import { pathSection } from "./path.js";
+import { question } from "./question.js";
 
-/** Verdicts that a clerk may be about to rely on: then the issuer's name is a question. */
-const RELIED_ON = new Set(["valid", "valid-as-of", "attestation-only", "unwitnessed"]);
+/** Hexadecimal digits of a fingerprint on paper: enough to tell documents apart. */
+const SHORT = 16;
 
 export function card(job, desk) {
   if (job.state === "failed") return failure(job);
-  const word = wordOf(job);
+  const look = lookOf(job);
   const one = deciding(job.verdict);
-  const head = h("div", { class: "verdict-head" }, shape(word, job.open ? 72 : 40),
+  const head = h("div", { class: "verdict-head" }, shape(look, job.open ? 72 : 40),
     h("div", { class: "verdict-words" },
       h("p", { class: "verdict-file" }, h("bdi", {}, job.name), " ",
         h("span", { class: "muted" }, job.file ? bytes(job.file.size) : "")),
-      h(job.open ? "h2" : "h3", { class: "verdict-title" }, title(word, one)),
-      !job.open && one && h("p", { class: "verdict-by small" }, [one.issuer ?? one.origin, one.kind && kindName(one.kind)].filter(Boolean).join(" · ")),
-      job.open && h("p", { class: "verdict-says" }, says(job, word, one))),
+      heading(job.open ? "h2" : "h3", titleOf(job)),
+      job.open ? h("p", { class: "verdict-says" }, t(`verdict.${detail(job, look, one)}.says`, values(job, one))) : brief(job, look, one),
+      !(job.open && one) && onPaper(job, one)),
     fold(job, desk));
   return h("article", {
-    class: `card verdict${job.open ? " open appear" : ""}`, dataset: { tone: tone(word), verdict: word },
-    "aria-label": `${job.name}: ${title(word, one)}`,
-  }, head, job.open && body(job, word, one, desk));
+    class: `card verdict${job.open ? " open appear" : ""}`, dataset: { tone: tone(look), verdict: wordOf(job), look },
+    "aria-label": `${job.name}: ${titleOf(job)}`,
+  }, head, job.open && body(job, look, one, desk));
 }
 
-function title(word, one) {
-  const when = one?.as_of ?? null;
-  if (word === "valid-as-of") {
-    return when ? t("verdict.valid-as-of.when", { when: moment(when) }) : t("verdict.valid-as-of.title");
-  }
-  return t(`verdict.${word}.title`);
+/** It can have the focus, which must go somewhere when the question that had it is answered. */
+const heading = (level, words) => h(level, { class: "verdict-title", tabindex: -1, dataset: { focus: "title" } }, words);
+
+/** What a row says below the word. */
+function brief(job, look, one) {
+  const by = (which, ...words) => h("p", { class: "verdict-by small" },
+    [...words, which.issuer ?? which.origin, which.kind && kindName(which.kind)].filter(Boolean).join(" · "));
+  return [
+    concerned(job, one).map((each) => by(each)),
+    look === "elsewhere" && elsewhere(job).filter((other) => !other.revoked).map((other) => by(other, t("others.attested"))),
+    takenBack(job, look).map((other) => h("p", { class: "verdict-by taken-back small", dataset: { tone: "bad" } },
+      t("verdict.elsewhere.revoked", revocation(other)))),
+    job.scanned && h("p", { class: "verdict-by small" }, t("slip.scanned", { name: job.name })),
+  ];
+}
+
+/** Attestations that the answer is about: one, or those of several institutions. */
+function concerned(job, one) {
+  if (job.verdict.verdict === "ambiguous") return job.verdict.attestations;
+  return one ? [one] : [];
+}
+
+/** In a printed list: when it was answered, by which entry, and about which bytes. */
+function onPaper(job, one) {
+  const { sha256 } = job.digests ?? job.scanned ?? {};
+  const facts = [
+    t("verdict.asked-at", { when: exactly(job.verdict.asked_at) }),
+    ...[...concerned(job, one), ...elsewhere(job)].map((each) => [t("fact.place"), " ", h("span", { class: "code" }, `${each.origin}#${each.index}`)]),
+    sha256 && ["SHA-256 ", h("span", { class: "code" }, `${sha256.slice(0, SHORT)}…`)],
+  ];
+  return h("p", { class: "on-paper small" }, facts.filter(Boolean).map((fact, at) => [at > 0 && " · ", fact]));
 }
 
 function fold(job, desk) {
@@ -48,24 +74,45 @@ function fold(job, desk) {
   }, t(job.open ? "verify.less" : "verify.more"));
 }
 
-function body(job, word, one, desk) {
+function body(job, look, one, desk) {
   return h("div", { class: "verdict-body" },
-    question(job, word, one, desk),
-    job.slip && !job.file && h("p", { class: "answered", dataset: { tone: "calm" } }, shape("attestation-only", 22), " ", t("slip.next")),
-    job.slip && job.file && h("p", { class: "small muted" }, t("slip.compared")),
-    word === "ambiguous" && chooseIssuer(job, desk),
-    h("div", { class: "advice" }, h("h3", {}, t("verdict.advice")), h("p", {}, prose(advice(job, word, one)))),
+    question(job, desk),
+    warnings(job, look),
+    slipNotes(job, desk),
+    h("div", { class: "advice" }, h("h3", {}, t("verdict.advice")), h("p", {}, prose(advice(job, look, one)))),
     one?.warning && h("div", { class: "problem", dataset: { tone: "warn" } },
       h("strong", {}, t("verdict.warning")),
       job.forked.includes(one.origin) && h("p", {}, t("verdict.warning.fork", values(job, one))), ownWords(one.warning)),
-    one && evidence(job, one, desk),
+    one && evidence(job, look, one, desk),
     one && pathSection(job, one, desk),
-    otherAttestations(job, one),
+    otherAttestations(job, look, one),
     h("details", { class: "own-words" }, h("summary", {}, t("verdict.own-words")), ownWords(job.verdict.sentence)),
     h("div", { class: "verdict-foot" },
       h("p", { class: "small muted" }, t("verdict.asked-at", { when: exactly(job.verdict.asked_at) }),
-        job.seconds > 1 && ` · ${t("verdict.hashed", { rate: bytes(job.file.size / job.seconds) })}`),
+        job.seconds > 1 && job.file && ` · ${t("verdict.hashed", { rate: bytes(job.file.size / job.seconds) })}`),
       h("button", { type: "button", class: "button small no-print", onclick: printOne }, t("verify.print"))));
+}
+
+/** That these very bytes were taken back, though not by whom or as what the clerk expects. */
+function warnings(job, look) {
+  return takenBack(job, look).map((one) => h("div", { class: "problem taken-back", dataset: { tone: "bad" } },
+    h("strong", {}, t("verdict.warning")), h("p", {}, t("verdict.elsewhere.revoked", revocation(one)))));
+}
+
+function slipNotes(job, desk) {
+  const note = (...words) => h("p", { class: "answered", dataset: { tone: "calm" } }, shape("attestation-only", 22), words);
+  const next = desk.jobs.items.length > 1 ? "slip.next.alone" : "slip.next";
+  return [
+    job.scanned && note(t("slip.scanned", { name: job.name })),
+    job.slip && !job.file && note(t(next)),
+    job.slip && job.file && h("p", { class: "small muted" }, t("slip.compared")),
+    job.unread && note(t("slip.scanned.malformed")),
+  ];
+}
+
+function advice(job, look, one) {
+  const key = takenBack(job, look).some(isGrave) ? "revoked.grave" : detail(job, look, one);
+  return t(`verdict.${key}.advice`, values(job, one));
 }
 
 /** Print this card alone, whatever else is on the page. */
@@ -83,102 +130,12 @@ function printOne(event) {
 /** What the gateway says stands in English; readers of other languages are told so. */
 const ownWords = (text) => h("p", { lang: language() === "en" ? null : "en" }, text);
 
-function says(job, word, one) {
-  if (job.confirmed === "no") return t("verdict.other-issuer.says", { issuer: one.issuer });
-  const key = `verdict.${detail(job, word, one)}.says`;
-  return t(key, values(job, one));
-}
-
-function advice(job, word, one) {
-  if (job.confirmed === "no") return t("verdict.other-issuer.advice");
-  return t(`verdict.${detail(job, word, one)}.advice`, values(job, one));
-}
-
-/** Which of the explanations of a word it is. */
-function detail(job, word, one) {
-  if (word === "mismatch") return mismatch(job, one);
-  if (word === "valid-as-of" && !one.as_of) return "valid-as-of.offline";
-  if (word === "valid" && one.quorum === "none") return "valid.alone";
-  if (word === "revoked" && [1, 4, 5].includes(one.revoked?.reason)) return "revoked.grave";
-  if (word === "superseded") {
-    const last = one.supersession.at(-1);
-    return last && !one.supersession_cut && last.standing !== "live" ? "superseded.gone" : "superseded";
-  }
-  if (word === "untrusted" && job.forked.includes(one.origin)) return "untrusted.fork";
-  if (word === "untrusted" && one.problem === null) return "untrusted.format";
-  if (word === "unknown" && job.proofText === null) return job.file ? "unknown" : "unknown.reference";
-  return word;
-}
-
-function mismatch(job, one) {
-  if (one.same_content) return "mismatch.resaved";
-  if (job.digests && one.digests_checked.length === 0) return "mismatch.blinded";
-  const { issuer, kind } = expected(job);
-  const otherIssuer = issuer && ![one.issuer, one.id, one.origin].includes(issuer);
-  const otherKind = kind && one.kind !== kind;
-  return otherIssuer || otherKind ? "mismatch.expected" : "mismatch";
-}
-
-const expected = (job) => ({ issuer: job.verdict.expected?.issuer, kind: job.verdict.expected?.kind });
-
-function values(job, one) {
-  if (!one) return {};
-  const { issuer, kind } = expected(job);
-  const wanted = [issuer, kind && kindName(kind)].filter(Boolean);
-  return {
-    issuer: one.issuer,
-    kind: one.kind ? kindName(one.kind) : "",
-    existed: one.existed_by ? moment(one.existed_by) : "",
-    asof: one.as_of ? moment(one.as_of) : "",
-    until: one.valid_until ? moment(one.valid_until) : "",
-    when: one.revoked ? moment(one.revoked.at) : "",
-    reason: one.revoked ? t(`reason.${one.revoked.reason}`) : "",
-    index: number(one.superseded_by ?? one.index),
-    wanted: wanted.length ? list(wanted) : "",
-  };
-}
-
-/** The issuer's name as a question, where nobody has said whom to expect. */
-function question(job, word, one, desk) {
-  if (!RELIED_ON.has(job.verdict.verdict) || !one || expected(job).issuer && !job.confirmed) return null;
-  if (job.confirmed === "yes") {
-    return h("p", { class: "answered", dataset: { tone: "good" } }, shape("valid", 22), " ",
-      t("question.yes.done", { issuer: one.issuer }));
-  }
-  const answer = (confirmed) => {
-    Object.assign(job, { confirmed, chosen: confirmed === "yes" ? one.issuer : null });
-    if (confirmed === "yes") desk.jobs.ask(desk.app.api, [job]);
-    else desk.redraw(job);
-  };
-  const button = (name, main) => h("button", {
-    type: "button", class: `button${main ? " main" : ""}`, dataset: { focus: name },
-    "aria-pressed": job.confirmed === name ? "true" : null, onclick: () => answer(name),
-  }, t(`question.${name}`));
-  return h("div", { class: "question no-print" },
-    h("p", { class: "question-words" }, t("question.ask"), h("strong", {}, one.issuer)),
-    h("p", { class: "muted small" }, t("question.why")),
-    h("div", { class: "question-answers" }, button("yes", true), button("no", false)));
-}
-
-/** Several institutions attested the same bytes: the clerk says whose document it is to be. */
-function chooseIssuer(job, desk) {
-  const names = [...new Set(job.verdict.attestations.map((one) => one.issuer))];
-  return h("div", { class: "question no-print" },
-    h("p", { class: "question-words" }, t("question.which")),
-    h("div", { class: "question-answers" }, names.map((name) => h("button", {
-      type: "button", class: "button", onclick: () => {
-        Object.assign(job, { chosen: name, confirmed: "yes" });
-        desk.jobs.ask(desk.app.api, [job]);
-      },
-    }, name))));
-}
-
 function failure(job) {
   return h("article", { class: "card verdict open", dataset: { tone: "bad", verdict: "failed" }, "aria-label": job.name },
     h("div", { class: "verdict-head" }, shape("failed", 56),
       h("div", { class: "verdict-words" },
         h("p", { class: "verdict-file" }, job.name),
-        h("h2", { class: "verdict-title" }, t("verdict.failed.title")),
+        heading("h2", titleOf(job)),
         h("p", { class: "verdict-says" }, t("verdict.failed.says")))),
     h("div", { class: "verdict-body" }, problemBox(known(job.problem))));
 }

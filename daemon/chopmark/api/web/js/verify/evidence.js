@@ -1,20 +1,24 @@
 /** What a verdict rests on, fact by fact. */
 
-import { h } from "../dom.js";
+import { h, set } from "../dom.js";
 import { exactly, list, number, place } from "../format.js";
 import { language, t } from "../i18n/index.js";
 import { shape, tone } from "../verdicts.js";
 import { kindName } from "./expect.js";
+import { elsewhere } from "./looks.js";
 import { memberOf } from "./members.js";
 
+/** Where *existed by* is a date to rely on. */
+const DATED = new Set(["valid", "valid-as-of", "expired", "superseded"]);
+
 /** The table of facts about the attestation that decided. */
-export function evidence(job, one, desk) {
+export function evidence(job, look, one, desk) {
   const rows = h("dl", { class: "facts" });
   const add = (name, ...value) => rows.append(h("dt", {}, t(`fact.${name}`)), h("dd", {}, value));
   add("issuer", h("strong", {}, one.issuer), ` · ${place(one.jurisdiction)}`);
   if (one.kind) add("kind", kindName(one.kind), " ", h("span", { class: "code muted" }, one.kind));
   add("existed-by", one.existed_by ? time(one.existed_by) : t(one.quorum === "none" ? "fact.existed-by.none" : "fact.existed-by.missing"),
-    one.existed_by && h("p", { class: "small muted" }, t("fact.existed-by.why")));
+    one.existed_by && h("p", { class: "small muted" }, t(DATED.has(look) ? "fact.existed-by.why" : "fact.existed-by.only")));
   if (one.made_at) add("made-at", time(one.made_at), h("p", { class: "small muted" }, t("fact.made-at.why")));
   if (one.valid_until) add("valid-until", time(one.valid_until));
   if (one.revoked) add("revoked", time(one.revoked.at), ` · ${t(`reason.${one.revoked.reason}`)} · ${t("fact.entry", { index: number(one.revoked.index) })}`);
@@ -53,10 +57,19 @@ async function fillWitnesses(target, one, desk) {
     const where = member ? place(member.jurisdiction) : t("fact.witnesses.elsewhere");
     places.set(where, [...(places.get(where) ?? []), { ...witness, who: member?.institution ?? witness.name }]);
   }
-  target.replaceChildren(h("ul", { class: "witnesses" }, [...places].map(([where, some]) =>
+  set(target, h("ul", { class: "witnesses" }, [...places].map(([where, some]) =>
     h("li", {}, h("strong", {}, where), h("ul", {}, some.map((witness) =>
       h("li", {}, witness.who, " ", h("span", { class: "muted small" }, time(witness.time)))))))),
-  h("p", { class: "small muted" }, t(`fact.quorum.${one.quorum}`)));
+  h("p", { class: "small muted" }, t(`fact.quorum.${one.quorum}`)),
+  isLater(one) && h("p", { class: "small muted" }, t("fact.witnesses.later")));
+}
+
+/**
+ * Whether a time stands beside *existed by* that is later. Without a proof the cosignatures are
+ * those of the newest head over the entry, and *existed by* is of the first one.
+ */
+function isLater(one) {
+  return one.existed_by !== null && one.witnesses.some(({ time: at }) => at > one.existed_by);
 }
 
 function digests(job, one) {
@@ -70,13 +83,20 @@ function digests(job, one) {
 }
 
 /** Other attestations that were found, and those whose bodies were removed here. */
-export function otherAttestations(job, one) {
-  const others = job.verdict.attestations.filter((other) => other !== one);
+export function otherAttestations(job, look, one) {
+  const others = [...job.verdict.attestations.filter((other) => other !== one), ...elsewhere(job)];
   const { pruned } = job.verdict;
   if (others.length + pruned.length === 0) return null;
   return h("section", {}, h("h3", {}, t("others.title")), h("ul", { class: "others" },
-    others.map((other) => h("li", { dataset: { tone: tone(other.verdict) } }, shape(other.verdict, 22), " ",
-      h("strong", {}, t(`verdict.${other.verdict}.title`)), " ", other.issuer, " ",
-      h("span", { class: "code muted small" }, `${other.origin}#${other.index}`))),
+    others.map((other) => otherOne(other, look)),
     pruned.map((gone) => h("li", {}, t("others.pruned"), " ", h("span", { class: "code muted small" }, `${gone.origin}#${gone.index}`)))));
+}
+
+/** Nothing is green beside a verdict that is not. */
+function otherOne(other, look) {
+  const held = tone(other.verdict) === "good" && tone(look) !== "good";
+  const shown = held ? "undecided" : other.verdict;
+  return h("li", { dataset: { tone: tone(shown) } }, shape(shown, 22), " ",
+    h("strong", {}, t(held ? "others.attested" : `verdict.${shown}.title`)), " ", [other.issuer, other.revoked && t(`reason.${other.revoked.reason}`)].filter(Boolean).join(" · "), " ",
+    h("span", { class: "code muted small" }, `${other.origin}#${other.index}`));
 }

@@ -24,7 +24,9 @@ export function expectations({ app, jobs, members }) {
     const institutions = [...new Set(all.map((one) => one.institution))].sort();
     fill(issuer.select, institutions.map((name) => [name, name]), jobs.expect.issuer);
     fill(kind.select, kinds.map((name) => [name, kindName(name)]), jobs.expect.kind);
-  }, () => { /* the answers say what is wrong */ });
+  }, () => {
+    for (const { field } of [issuer, kind]) field.append(h("p", { class: "small", role: "alert" }, t("expect.no-list")));
+  });
   const sm3 = h("input", { type: "checkbox", id: uid("sm3"), checked: jobs.withSm3 });
   sm3.addEventListener("change", () => { jobs.withSm3 = sm3.checked; });
   return h("section", { class: "expect", "aria-label": t("expect.label") },

@@ -8,10 +8,15 @@
 import { isSlip, pair } from "./pairs.js";
 import { pool } from "../hash/pool.js";
 import { rank } from "../verdicts.js";
+import { forkedOf, matchOf, wantsSm3 } from "./answers.js";
+import { lookOf } from "./looks.js";
+import { mayCarrySlip, seek } from "./seek.js";
 
 /** Bytes of the largest proof that there is. */
 const MAX_PROOF = 128 * 1024;
-const SETTLED = new Set(["done", "failed", "cancelled"]);
+/** Codes of a proof that the gateway cannot read. */
+const UNREAD = /^malformed-/;
+export const SETTLED = new Set(["done", "failed", "cancelled"]);
 /** Documents that are taken at a time. */
 export const MAX_DOCUMENTS = 500;
 
@@ -57,7 +62,8 @@ export class Jobs extends EventTarget {
       ...one,
       id: (number += 1),
       state: "waiting", part: 0, digests: null, proofText: null, seconds: 0,
-      verdict: null, problem: null, forked: [], confirmed: null, chosen: null, open: false,
+      verdict: null, problem: null, forked: [], confirmed: null, chosen: null, answering: false, open: false,
+      match: null, sought: false, scanned: null, unread: false,
       stop: new AbortController(),
     }));
     this.#tell();
@@ -87,7 +93,7 @@ export class Jobs extends EventTarget {
 
   /** Those that are settled, the worst first, then the others. */
   get sorted() {
-    const place = (job) => (job.state === "failed" ? -1 : job.state === "done" ? rank(wordOf(job)) : 99);
+    const place = (job) => (job.state === "failed" ? -1 : job.state === "done" ? rank(lookOf(job)) : 99);
     return [...this.items].sort((a, b) => place(a) - place(b) || a.id - b.id);
   }
 
@@ -118,33 +124,67 @@ export class Jobs extends EventTarget {
   async #judge(job, api) {
     this.#change(job, { state: "asking", part: 1 });
     try {
-      const verdict = await this.#answer(job, api);
-      this.#change(job, { state: "done", verdict, forked: await forkedOf(verdict, api, job.stop.signal) });
+      const verdict = await this.#current(job, api);
+      const forked = await forkedOf(verdict, api, job.stop.signal);
+      this.#change(job, { state: "done", verdict, forked, match: await matchOf(job, verdict) });
     } catch (error) {
       this.#fail(job, error);
     }
   }
 
-  /** The verdict; a second digest is made where the gateway says that the first does not do. */
-  async #answer(job, api) {
-    try {
-      return await this.#question(job, api);
-    } catch (problem) {
-      if (problem.code !== "digest-missing" || !job.file || job.digests.sm3) throw problem;
-      await this.#hash(job, ["sm3"]);
-      this.#change(job, { state: "asking", part: 1 });
-      return this.#question(job, api);
+  /** The answer to what is expected by now: it may be something else since the gateway was asked. */
+  async #current(job, api) {
+    for (;;) {
+      const verdict = await this.#asSlip(job, await this.#answer(job, api), api);
+      const { issuer, kind } = this.#expected(job);
+      if (verdict.expected.issuer === issuer && verdict.expected.kind === kind) return verdict;
     }
+  }
+
+  /** The verdict; a second digest is made where the first does not do. */
+  async #answer(job, api) {
+    const canMore = job.file && !job.digests.sm3;
+    const verdict = await this.#question(job, api).catch((problem) => {
+      if (problem.code !== "digest-missing" || !canMore) throw problem;
+      return null;
+    });
+    if (verdict !== null && !(canMore && wantsSm3(job, verdict))) return verdict;
+    await this.#hash(job, ["sm3"]);
+    this.#change(job, { state: "asking", part: 1 });
+    return this.#question(job, api);
+  }
+
+  /**
+   * The answer about the slip in a file that nobody has attested, if there is one: a photograph of
+   * it, or its PDF by another name. From then on it is a slip without its document, and never valid.
+   */
+  async #asSlip(job, verdict, api) {
+    const nobody = verdict.verdict === "unknown" && !verdict.others?.length && verdict.pruned.length === 0;
+    if (!nobody || !job.file || job.proofText !== null || job.sought || !mayCarrySlip(job.file)) return verdict;
+    this.#change(job, { state: "scanning", part: 1, sought: true });
+    const { proof, malformed } = await seek(job.file, job.stop.signal);
+    job.unread = Boolean(malformed);
+    if (!proof) return verdict;
+    const document = { file: job.file, slip: null, proofText: null, digests: job.digests, scanned: null };
+    Object.assign(job, { file: null, slip: proof, proofText: proof, digests: null, scanned: job.digests });
+    return this.#question(job, api).catch((problem) => {
+      if (problem.name === "AbortError" || !UNREAD.test(problem.code)) throw problem;
+      Object.assign(job, document, { unread: true });
+      return verdict;
+    });
+  }
+
+  #expected(job) {
+    return { issuer: job.chosen ?? this.expect.issuer, kind: this.expect.kind };
   }
 
   #question(job, api) {
     const body = {};
     if (job.digests) body.digests = job.digests;
     if (job.proofText) body.proof = job.proofText;
-    const issuer = job.chosen ?? this.expect.issuer;
-    if (issuer) body.expect_issuer = issuer;
-    if (this.expect.kind) body.expect_kind = this.expect.kind;
-    const expected = { issuer, kind: this.expect.kind };
+    const expected = this.#expected(job);
+    if (expected.issuer) body.expect_issuer = expected.issuer;
+    if (expected.kind) body.expect_kind = expected.kind;
     return api.post("/v1/verifications", body, { signal: job.stop.signal })
       .then((verdict) => ({ ...verdict, expected }));
   }
@@ -162,28 +202,6 @@ export class Jobs extends EventTarget {
   #tell() {
     this.dispatchEvent(new CustomEvent("all"));
   }
-}
-
-/** The word that counts on the page: what the clerk says of the issuer decides too. */
-export function wordOf(job) {
-  return job.confirmed === "no" ? "mismatch" : job.verdict.verdict;
-}
-
-/** The attestation that the verdict is about; undefined if there is none. */
-export function deciding(verdict) {
-  return verdict.attestations.find((one) => one.verdict === verdict.verdict) ?? verdict.attestations[0];
-}
-
-/**
- * Origins of ledgers with two histories, where that may be why something is wrong. The message of
- * that alarm begins with the origin.
- */
-async function forkedOf(verdict, api, signal) {
-  const doubtful = verdict.attestations.filter((one) => one.problem || one.warning);
-  if (doubtful.length === 0) return [];
-  const { alarms } = await api.get("/v1/status", { signal, quiet: true }).catch(() => ({ alarms: [] }));
-  const told = alarms.filter(({ code }) => code === "fork").map(({ message }) => message.split(" ")[0]);
-  return doubtful.map((one) => one.origin).filter((origin) => told.includes(origin));
 }
 
 async function readProof(file) {

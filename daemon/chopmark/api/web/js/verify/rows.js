@@ -4,7 +4,7 @@ import { h, uid } from "../dom.js";
 import { bytes, number, percent } from "../format.js";
 import { t } from "../i18n/index.js";
 import { WORST_FIRST, shape, tone } from "../verdicts.js";
-import { wordOf } from "./jobs.js";
+import { lookOf } from "./looks.js";
 
 /** A document that is being hashed or asked about, or was cancelled. */
 export function progressRow(job, jobs) {
@@ -39,7 +39,7 @@ function word(job) {
 export function summary(jobs, { clear }) {
   const done = jobs.items.filter((job) => job.state === "done");
   const failed = jobs.items.filter((job) => job.state === "failed").length;
-  const counts = WORST_FIRST.map((one) => [one, done.filter((job) => wordOf(job) === one).length]);
+  const counts = WORST_FIRST.map((one) => [one, done.filter((job) => lookOf(job) === one).length]);
   const shown = [["failed", failed], ...counts].filter(([, count]) => count > 0);
   const settled = jobs.items.filter((job) => ["done", "failed", "cancelled"].includes(job.state)).length;
   return h("section", { class: "summary", "aria-label": t("verify.summary") },

@@ -4,8 +4,10 @@ import { proofNames, Attesting } from "../attest/jobs.js";
 import { MOST, zip } from "../attest/zip.js";
 import { h, set, uid } from "../dom.js";
 import { bytes, number, percent } from "../format.js";
+import { isolate } from "../i18n/fill.js";
 import { t } from "../i18n/index.js";
 import { problemBox } from "../problem.js";
+import { learn as whoAsks } from "../session.js";
 import { announce } from "../shell.js";
 import { shape } from "../verdicts.js";
 import { kindName } from "../verify/expect.js";
@@ -59,9 +61,11 @@ function terms(app) {
     h("div", { class: "field" }, h("label", { for: kind.id }, t("attest.kind")), kind),
     h("div", { class: "field" }, h("label", { for: until.id }, t("attest.until")), until),
     h("div", { class: "check" }, blinded, h("div", {}, h("label", { for: blinded.id }, t("attest.blinded")), why)));
-  Promise.all([learn(app.api), app.api.get("/v1/export")]).then(([{ kinds }, own]) => {
+  const known = app.session.who ?? whoAsks(app).catch(() => null);
+  Promise.all([learn(app.api), app.api.get("/v1/export"), known]).then(([{ kinds }, own, who]) => {
     const ours = own.kinds.includes("*") ? kinds : own.kinds;
-    for (const name of ours) kind.append(h("option", { value: name, selected: name === jobs.terms.kind }, kindName(name)));
+    const granted = who?.kinds ?? ["*"]; // what is not would be refused
+    for (const name of ours.filter((one) => granted.includes("*") || granted.includes(one))) kind.append(h("option", { value: name, selected: name === jobs.terms.kind }, kindName(name)));
   }, (error) => form.append(problemBox(error)));
   return form;
 }
@@ -128,10 +132,10 @@ function row(job) {
   return h("li", { class: "card attest-row", dataset: { tone: tone ?? "calm", state: job.state } },
     word ? shape(word, 28) : h("span", { class: "attest-blank" }),
     h("div", { class: "attest-words" },
-      h("p", { class: "row-name" }, job.file.name, " ", h("span", { class: "muted small" }, bytes(job.file.size))),
+      h("p", { class: "row-name" }, h("bdi", {}, job.file.name), " ", h("span", { class: "muted small" }, bytes(job.file.size))),
       h("p", { class: "small muted" }, state(job, provisional)),
       job.state === "failed" && problemBox("status" in job.problem ? job.problem : { status: 0, code: "unreadable-file", message: "" })),
-    job.state === "hashing" && h("progress", { max: 1, value: job.part, "aria-label": job.file.name }),
+    job.state === "hashing" && h("progress", { max: 1, value: job.part, "aria-label": isolate(job.file.name) }),
     job.state === "chosen" && h("button", { type: "button", class: "button small", "aria-label": t("attest.remove.of", { name: job.file.name }), onclick: () => jobs.remove(job) }, t("attest.remove")));
 }
 

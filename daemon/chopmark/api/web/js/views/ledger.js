@@ -3,6 +3,7 @@
 import { query } from "../api.js";
 import { h, set, uid } from "../dom.js";
 import { number } from "../format.js";
+import { isolate } from "../i18n/fill.js";
 import { t } from "../i18n/index.js";
 import { entryTable } from "../ledger/table.js";
 import { entryLife } from "../ledger/life.js";
@@ -52,7 +53,7 @@ function browse(root, app, members, kinds, signal) {
     }
   };
   const form = h("form", { class: "search card", role: "search", onsubmit: (event) => { event.preventDefault(); look(); } },
-    choice("id", members.map((one) => [one.id, `${one.institution} · ${one.id}`]), look),
+    choice("id", members.map((one) => [one.id, `${isolate(one.institution)} · ${one.id}`]), look),
     field("text", h("input", {
       type: "search", value: wanted.text, placeholder: t("ledger.text.example"), spellcheck: "false", autocomplete: "off",
       oninput: (event) => { wanted.text = event.target.value.trim().toLowerCase(); },

@@ -1,7 +1,7 @@
 /** Overview: whether all is well, what is not, and what the others hold of us. */
 
 import { h, set } from "../dom.js";
-import { exactly } from "../format.js";
+import { shortly, zone } from "../format.js";
 import { t } from "../i18n/index.js";
 import { alarmKey, alarmList } from "../overview/alarms.js";
 import { charts } from "../overview/charts.js";
@@ -48,7 +48,7 @@ export function mount(root, app) {
     draw("parts", partsKey(status), () => parts(status));
     draw("rates", rates, () => rates && ratesSection(rates));
     draw("mesh", meshKey(status, heads), () => meshSection(status, heads));
-    root.querySelector(".overview-when").textContent = t("overview.as-of", { when: exactly(status.clock.now) });
+    root.querySelector(".overview-when").textContent = t("overview.as-of", { when: shortly(status.clock.now), zone: zone() });
     if (said && said !== standing) announce(t(`overview.${standing}.title`));
     said = standing;
   }

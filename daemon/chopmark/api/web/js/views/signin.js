@@ -273,7 +273,7 @@ function signedIn(t, app, who, draw) {
   const known = !["password", "oidc"].includes(who.by);
   const lead = { certificate: "signin.known.certificate", loopback: "signin.known.loopback" }[who.by];
   const facts = [
-    [t("signin.who"), who.name],
+    [t("signin.who"), h("bdi", {}, who.name)],
     [t("signin.by"), t(`signin.by.${who.by}`)],
     [t("signin.roles"), h("ul", {}, who.roles.map((role) => h("li", {}, t(`signin.role.${role}`))))],
     who.left_seconds !== null && [
@@ -377,8 +377,8 @@ function say(place, text, tone = "bad") {
 }
 
 function explain(t, problem) {
-  const key = PROBLEMS.includes(problem.code) ? problem.code : "other";
-  return t(`signin.problem.${key}`, { wait: time(t, problem.wait || 1) });
+  if (!PROBLEMS.includes(problem.code)) return t(`problem.${problem.code}`, {}, t("signin.problem.other"));
+  return t(`signin.problem.${problem.code}`, { wait: time(t, problem.wait || 1) });
 }
 
 /** A length of time in words. */

@@ -5,7 +5,8 @@ import { number } from "../format.js";
 import { t } from "../i18n/index.js";
 import { card } from "../verify/card.js";
 import { expectations } from "../verify/expect.js";
-import { Jobs, MAX_DOCUMENTS, wordOf } from "../verify/jobs.js";
+import { Jobs, MAX_DOCUMENTS, SETTLED } from "../verify/jobs.js";
+import { lookOf, titleOf } from "../verify/looks.js";
 import { learn } from "../verify/members.js";
 import { dropped } from "../verify/pairs.js";
 import { progressRow, summary } from "../verify/rows.js";
@@ -19,7 +20,7 @@ export function mount(root, app) {
   const rows = new Map();
   const list = h("div", { class: "results" });
   const before = h("div", { "aria-live": "off" });
-  const desk = { app, jobs, members: learn(app.api), redraw: (job) => redraw(job) };
+  const desk = { app, jobs, members: learn(app.api), redraw, answer };
   const take = (files) => files.length && jobs.add([...files], app.api);
   const drop = dropZone(take, slipButton((proof) => jobs.addSlip(proof, t("slip.name"), app.api)));
   const wrap = h("div", { class: "verify" }, drop, expectations(desk), before, list);
@@ -27,27 +28,54 @@ export function mount(root, app) {
   set(root, h("div", { class: "head" }, h("h1", {}, t("verify.title")), h("p", {}, t("verify.lead"))), wrap);
 
   function redraw(job) {
+    if (job.answering) { // the question stays until its answer counts
+      rows.get(job.id)?.setAttribute("aria-busy", "true");
+      return;
+    }
     const row = job.state === "done" || job.state === "failed" ? card(job, desk) : progressRow(job, jobs);
     const old = rows.get(job.id);
+    row.dataset.job = job.id;
     rows.set(job.id, row);
-    if (old?.isConnected) replace(old, row);
+    if (old?.isConnected) keepFocus(() => old.replaceWith(row));
   }
 
-  /** Focus must not be lost with the element that had it. */
-  function replace(old, row) {
-    const focused = old.contains(document.activeElement) ? document.activeElement.dataset.focus : null;
-    old.replaceWith(row);
-    if (focused) row.querySelector(`[data-focus="${focused}"]`)?.focus();
+  /** Focus must not be lost with the element that had it: where that is gone the verdict gets it. */
+  function keepFocus(draw) {
+    const focused = document.activeElement;
+    const held = [...rows.keys()].find((id) => list.querySelector(`[data-job="${id}"]`)?.contains(focused));
+    const { focus: name } = focused.dataset;
+    draw();
+    if (held === undefined) return;
+    const row = rows.get(held);
+    (row?.querySelector(`[data-focus="${name}"]`) ?? row?.querySelector('[data-focus="title"]'))?.focus();
+  }
+
+  /** What the clerk says of the issuer; null takes it back. */
+  function answer(job, confirmed, chosen) {
+    if (job.answering) return;
+    const asked = job.chosen;
+    Object.assign(job, { confirmed, chosen });
+    if (chosen === asked) {
+      drawAll();
+      tell(job);
+      return;
+    }
+    job.answering = true;
+    jobs.ask(app.api, [job]);
   }
 
   function drawAll() {
+    keepFocus(drawRows);
+    drawSummary();
+  }
+
+  function drawRows() {
     rows.clear();
     const items = jobs.busy ? jobs.items : jobs.sorted;
     if (items.length === 1) items[0].open = true;
     items.forEach(redraw);
     set(list, items.map((job) => rows.get(job.id)));
     wrap.classList.toggle("has-results", items.length > 0);
-    drawSummary();
   }
 
   function drawSummary() {
@@ -60,9 +88,11 @@ export function mount(root, app) {
   const onJob = ({ detail: job }) => {
     if (!jobs.items.includes(job)) return;
     if (job.state === "hashing" && rows.get(job.id)?.moved?.(job.part)) return;
+    const { answering } = job;
+    job.answering &&= !SETTLED.has(job.state);
     if (jobs.busy) { redraw(job); drawSummary(); return; }
     drawAll();
-    if (job.state === "done" || job.state === "failed") tell();
+    if (job.state === "done" || job.state === "failed") tell(answering ? job : null);
   };
   jobs.addEventListener("all", onAll);
   jobs.addEventListener("job", onJob);
@@ -76,15 +106,14 @@ export function mount(root, app) {
   };
 }
 
-/** What a screen reader says once all are judged. */
-function tell() {
-  if (jobs.items.length === 1) {
-    const [job] = jobs.items;
-    const title = job.state === "done" ? t(`verdict.${wordOf(job)}.title`) : t("verdict.failed.title");
-    announce(`${title}. ${job.name}`);
+/** What a screen reader says once all are judged, or one whose question was answered. */
+function tell(answered = null) {
+  const one = answered ?? (jobs.items.length === 1 ? jobs.items[0] : null);
+  if (one !== null) {
+    announce(`${titleOf(one).replace(/(?<![?？])$/, ".")} ${one.name}`);
     return;
   }
-  const bad = jobs.items.filter((job) => job.state !== "done" || !wordOf(job).startsWith("valid")).length;
+  const bad = jobs.items.filter((job) => job.state !== "done" || !lookOf(job).startsWith("valid")).length;
   announce(t("verify.told", { all: number(jobs.items.length), count: bad }));
 }
 
