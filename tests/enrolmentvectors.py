@@ -20,14 +20,14 @@ PRIVATE = X25519PrivateKey.from_private_bytes(SEED)
 BOX = box_key_of("SN-0001", PRIVATE)
 HEADING = heading(BOX, 3)
 SEALED: Final = (
-    "ksJGDdY0Jijr6HP/v08R1p1KVjIT/QaomxPWJV/38AOm5s3ABNK521qlgyH2wzbbmjDTE+KgnuFUgfJKllOPzpYGAu"
-    "hn8yxypTZyOLFPikO6Ia9Y7yc/MF9DI9eZAeMmdEaRESRILmM5FX5Ti0ByFVq53beIgWkeIIrvxqCWf0uc4OhrP9oj"
-    "OjRV/f3Le0aP/y6kKPfV1qD4nXrKu/AKpSOcFlU7Pq+bTSwSb2vrfVDd9sorBmUwlEOlf8314LnqlmCRswzovb6X01"
-    "f/QVtifreowfoYWC+VlNhXPQEq6FLyvJii8W0FPWktGnWhp6jBR/sC75wHpCBCY9Mad2tPRSspw+4yFQNVmgevlFo1"
-    "P3gEFSt3mQLDQmhKJM/2Pguyu9B/CE4V6yo6YGOZDGzn4T8pjzmGdlP9FXttmrIFrFvPq6WLpXXv6R8wgyD1mS2N+F"
-    "yOsIVMk8pSfUhlUqnwdjuWqRz6iQudvVVQWsB5nirpU9REYuGpvAr4vcKFIApdYQml6qsDXTdp6TmERVCvfIq/2TuO"
-    "ckjfuRLrfVDyBOI2PvChP3Ng4/gaMgD1P/XRRPNQkkp+C/vtRXH6mcXymW0EO3el50CEj7iG3m3WoiCTkrb4IGmfgQ"
-    "893nSulQ=="
+    "Xq56JCL8PKjWH7W0NRRvauXyv4P8OsSVEmScbyq1AkWt90MhTna2wkuRxXrl6+XSwIQ3pOvOA/La6fdSC6qUDWxWKN"
+    "7RMHUgBUziBKNGvOKEy8+BOYiukGtboIzG90noCH6t1A6b6wVg5Ux3vp7eRgy0JsZGnLz3TSKU1eJfMHdUcwtrHTwM"
+    "DkMBo8PXiIjWJxYExgopfxHNew2bWOArMeQCJ+Cs9BU2VcE0FX1EN6/h8d8qZQa7obL4RVVs6ZLpla/iGIxSu1Z7u9"
+    "TLWiRuBzkoKg8rMNTT/eHJOiNuc0w3T4FINWgGmygsDMpHI0o0jScaxHzDvM+w7erU1vSstusoep36BpbpMhWcnNAi"
+    "hsTG3qUd8vGVSHjqpt2lsnXDFmuRHamPz0nxTE6oXrKu1kQn1iGZOzyJUPJcwbz8h3i44cBJMrpDS/lP1ZyHBk6ZFv"
+    "KtrbNu73Ytv7rjagIpAhzzcOiB1D2VdYCDT4hd8vWqzVzY75uchk8fRwbiN0tzDNBEoR5uPCzXZWRuabuPUEN2jFVb"
+    "sB4kRN0XEN/fVFvstXGMaicapPaoQ1L9UGB/hK8Sg86XIbSlnutZbUFfR9CA3SwE9wUBVQahJhaw5F8kepvTHlKY5A"
+    "2y5Xl2Mg=="
 )
 
 

@@ -153,7 +153,7 @@ def write_enrolment(
     issued = int(now())
     order = sorted(people, key=lambda one: one.id)
     heading = Heading(
-        parse_box_key(box),
+        parse_box_key("".join(box.split())),  # a terminal may have put it on two lines
         version,
         issued,
         issued + days * 86_400,

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from chopmark.console.command import GatewayApi
@@ -25,6 +26,7 @@ SOONEST, LATEST = 1.0, 60.0
 """Seconds between two tries while the daemon takes nothing."""
 _MOST_ABOUT: Final = 10
 _WHO: Final = 64
+_WELL: Final = ("done", "begun", "ended")
 _PREFIX: Final = "console."
 _OTHER: Final = re.compile(r"[^a-z0-9._-]+", re.ASCII)
 
@@ -51,7 +53,7 @@ class ConsoleRecorder:
         told = dict([(_name(key), _inert(text)) for key, text in about.items()][:_MOST_ABOUT])
         who = _inert(who)[:_WHO] or "unknown"
         extra = {"technician": who, "action": action, "outcome": outcome, "about": _join(told)}
-        level = logging.INFO if outcome == "done" else logging.WARNING
+        level = logging.INFO if outcome in _WELL else logging.WARNING
         LOG.log(level, "%s by %s: %s", action, who, outcome, extra=extra)
         at = format_time(max(0, int(self.now() * 1000)))
         async with self._lock:
@@ -95,6 +97,11 @@ class ConsoleRecorder:
         except (OSError, ChopmarkError) as error:
             LOG.error("%s is in the journal alone: %s", action, error)  # noqa: TRY400 - the reason says it all
         self._arrived.set()
+
+
+def open_recorder(folder: Path, port: str, gateway: GatewayApi) -> ConsoleRecorder:
+    """That of one port: each port has a process and a spool of its own; slow, it reads a file."""
+    return ConsoleRecorder(Spool(folder / f"records-{_name(port)}"), gateway)
 
 
 def _plain(one: Waiting) -> dict[str, object]:

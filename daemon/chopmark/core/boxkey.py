@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.text import encode_base64, parse_base64
 
-IDENTIFIER: Final = b"\xffchopmark/box-x25519/v1\n"
-"""What stands before the 32 bytes of the key."""
+IDENTIFIER: Final = b"chopmark/box-x25519/v1\n"
+"""What stands before the key where it is hashed; not in the line, which fits into a terminal's."""
 SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_128_GCM)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _KEY: Final = 32
@@ -34,9 +34,9 @@ class BoxKey:
 
     def encode(self) -> str:
         """The line."""
-        body = IDENTIFIER + self.public
-        short = hashlib.sha256(self.name.encode() + b"\n" + body).hexdigest()[:8]
-        return f"{self.name}+{short}+{encode_base64(body)}"
+        hashed = self.name.encode() + b"\n" + IDENTIFIER + self.public
+        short = hashlib.sha256(hashed).hexdigest()[:8]
+        return f"{self.name}+{short}+{encode_base64(self.public)}"
 
     def seal(self, secret: bytes, about: bytes) -> bytes:
         """Encrypt for this box; `about` must be known to open it. Each time something else."""
@@ -60,9 +60,8 @@ def parse_box_key(text: str) -> BoxKey:
         raise _malformed(f"not the key of a box `name+hash+key`: {text[:80]!r}")
     name, _, body = parts
     check_box_name(name)
-    blob = parse_base64(body, "the key of a box")
-    public = blob.removeprefix(IDENTIFIER)
-    if len(blob) != len(IDENTIFIER) + _KEY or len(public) != _KEY:
+    public = parse_base64(body, "the key of a box")
+    if len(public) != _KEY:
         raise _malformed(f"{name} has no X25519 key of a box")
     key = BoxKey(name, public)
     if key.encode() != text:

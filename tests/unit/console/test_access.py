@@ -278,6 +278,17 @@ async def test_commissioning_code_opens_a_new_box_once(tmp_path: Path) -> None:
         assert caught.value.code == "login-refused"
 
 
+async def test_commissioning_code_counts_no_more_once_a_file_is_in_force(tmp_path: Path) -> None:
+    """Also where the power was cut between the two, and the code's file is there still."""
+    box = Box(tmp_path / "console")
+    code = (box.folder / "commissioning").read_bytes()
+    await box.enrol()
+    assert not (box.folder / "commissioning").exists()
+    (box.folder / "commissioning").write_bytes(code)
+    with pytest.raises(ChopmarkError):
+        await box.access.judge_code(CODE)
+
+
 async def test_box_without_a_key_says_what_to_do(tmp_path: Path) -> None:
     box = Box(tmp_path / "console")
     with pytest.raises(ChopmarkError) as caught:

@@ -165,7 +165,7 @@ async def test_new_box_takes_nothing_without_its_code_or_without_a_look_at_the_k
     with pytest.raises(ChopmarkError) as caught:
         await who.log_in(at_desk("enrol", *typed))
     assert caught.value.code == code
-    assert recorder.records == [("unknown", "console.enrolment", code, {})]
+    assert recorder.records == [("commissioning", "console.enrolment", code, {})]
     assert await box.access.enrolment() is None
 
 

@@ -197,6 +197,14 @@ async def test_record_never_fails_and_nothing_in_it_is_alive(
     assert "in the journal alone" in caplog.text
 
 
+async def test_each_port_has_a_spool_of_its_own(tmp_path: Path) -> None:
+    ports = ["ttyS0", "ttyUSB1", "../x"]
+    made = [recording.open_recorder(tmp_path, port, MemoryGateway()) for port in ports]
+    await made[0].record("chan", "console.login", "done")
+    assert [len(one.spool.first(9)) for one in made] == [1, 0, 0]
+    assert len({one.spool.source for one in made}) == 3
+
+
 async def test_journal_has_fields(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         await recorder(path, Daemon()).record("chan", "console.login", "done", role="service")

@@ -48,6 +48,7 @@ class Enrolling:
                 `enrolment-not-confirmed`.
         """
         first = await self.access.enrolment() is None
+        who = COMMISSIONING if first else who
         try:
             if first:
                 await self._ask_code(desk)

@@ -52,7 +52,7 @@ class Outlook(NamedTuple):
 
 @dataclass(slots=True)
 class Access:
-    """Judges.
+    """Judges; one at a time on a box, as only one session has the seat.
 
     Attributes:
         store: what is kept; read anew each time.
