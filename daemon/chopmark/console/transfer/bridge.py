@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from chopmark.console.desk import HungUpError, InterruptedByUserError, Wire
-from chopmark.core.errors import MissingError, RefusedError, UnreachableError
+from chopmark.core.errors import ChopmarkError, MissingError, RefusedError, UnreachableError
 
 CAN: Final = b"\x18"
 CTRL_C: Final = b"\x03"
@@ -138,11 +138,12 @@ async def run(
     except HungUpError:
         raise
     except TimeoutError as error:
+        _kill(process)
         await calm(wire, stop=True)
         message = "the other side is silent, or far too slow"
         hint = "start the transfer in the terminal program, or send by `armour`"
         raise UnreachableError("transfer-silent", message, hint=hint) from error
-    except BaseException:
+    except ChopmarkError:
         _kill(process)
         await calm(wire, stop=True)
         raise
