@@ -51,6 +51,7 @@ def run() -> None:
 
 
 async def _main(settings: Settings, listener: socket.socket, *, forever: bool) -> None:
+    os.umask(0o022)  # each file has a mode of its own, and the daemon must read its configuration
     make_folder(settings.folder, 0o711)
     make_folder(settings.runtime, 0o711)
     box = Box(Programs(settings))

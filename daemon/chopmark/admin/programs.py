@@ -59,7 +59,7 @@ class Programs:
         """
         ended = await _run((*self.settings.control, *words), None, {}, b"", seconds)
         if ended.code != 0:
-            said = _last_line(ended.err)
+            said = _line(ended.err, 0)  # systemctl says the reason first
             message = f"{' '.join(words)}: exit {ended.code}{said and f': {said}'}"
             hint = "`show services` and `show log` of the console say more"
             raise InternalError("unit-failed", message, hint=hint)
@@ -76,7 +76,7 @@ class Programs:
         try:
             answer = msgspec.json.decode(ended.out, type=dict[str, Any])
         except msgspec.DecodeError:
-            message = f"{verb} ended with {ended.code}: {_last_line(ended.err)}"
+            message = f"{verb} ended with {ended.code}: {_line(ended.err, -1)}"
             raise InternalError("program-failed", message) from None
         if "error" in answer:
             error = answer["error"]
@@ -175,7 +175,7 @@ async def _read(stream: asyncio.StreamReader | None) -> bytes:
     return kept
 
 
-def _last_line(data: bytes) -> str:
+def _line(data: bytes, which: int) -> str:
     lines = data.decode("utf-8", "replace").strip().splitlines()
-    text = lines[-1] if lines else ""
+    text = lines[which] if lines else ""
     return "".join(one if one.isprintable() else "?" for one in text)[:_SHOWN]
