@@ -3,12 +3,16 @@
 import argparse
 import asyncio
 import signal
+import sys
 from pathlib import Path
 from typing import get_args
 
 import chopmark
+from chopmark.console.access.initial import run as init_access
+from chopmark.console.access.store import find_folder
+from chopmark.console.admin import DEFAULT_SOCKET
 from chopmark.console.commands import load_commands
-from chopmark.console.parts import open_parts
+from chopmark.console.parts import Parts, open_parts
 from chopmark.console.port import BAUDS, Flow, Settings, keep
 from chopmark.console.seat import DEFAULT
 from chopmark.console.session import House, serve
@@ -19,9 +23,27 @@ from chopmark.service.logs import set_up_logging
 
 def run() -> None:
     """Entry point of the program."""
+    if sys.argv[1:2] == ["init-access"]:
+        sys.exit(init_access(sys.argv[2:]))
     arguments = _parser().parse_args()
     set_up_logging()
-    asyncio.run(run_console(_settings(arguments), _house(arguments)))
+    asyncio.run(_serve(arguments))
+
+
+async def _serve(arguments: argparse.Namespace) -> None:
+    parts = open_parts(
+        find_config(arguments.config),
+        find_folder(),
+        arguments.admin,
+        Path(arguments.port).name,
+    )
+    handing_over = asyncio.create_task(parts.recorder.run())
+    try:
+        await run_console(_settings(arguments), _house(arguments, parts))
+    finally:
+        handing_over.cancel()
+        await asyncio.wait({handing_over})
+        await parts.gateway.close()
 
 
 async def run_console(settings: Settings, house: House) -> None:
@@ -39,8 +61,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     return Settings(arguments.port, arguments.baud, arguments.flow)
 
 
-def _house(arguments: argparse.Namespace) -> House:
-    parts = open_parts(find_config(arguments.config))
+def _house(arguments: argparse.Namespace, parts: Parts) -> House:
     return House(
         *(parts.login, parts.gateway, parts.admin, parts.recorder, parts.config),
         load_commands(),
@@ -70,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--plain", action="store_true", help="send only ASCII, from the start")
     seat = f"lock file that all ports of this box share ({DEFAULT})"
     parser.add_argument("--seat", type=Path, default=DEFAULT, help=seat)
+    root = f"socket of chopmark-admin ({DEFAULT_SOCKET})"
+    parser.add_argument("--admin", type=Path, default=DEFAULT_SOCKET, help=root)
     parser.add_argument("--version", action="version", version=chopmark.__version__)
     return parser
 

@@ -2,52 +2,50 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from chopmark.console.command import Admin, GatewayApi, Recorder, Role
-from chopmark.console.desk import Desk
-from chopmark.console.login import Login
-from chopmark.core.errors import ForbiddenError, UnreachableError
+from chopmark.console.access.judging import Access
+from chopmark.console.access.login import TechnicianLogin
+from chopmark.console.access.store import Store
+from chopmark.console.admin import AdminClient
+from chopmark.console.gateway import SocketApi
+from chopmark.console.recording import ConsoleRecorder
+from chopmark.console.spool import Spool
+from chopmark.core.errors import ChopmarkError
+from chopmark.service.config import load_config
+
+_SOCKET: Final = Path("/run/chopmark/api.sock")
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What sessions use; see `session.House`."""
 
-    login: Login
-    gateway: GatewayApi
-    admin: Admin
-    recorder: Recorder
+    login: TechnicianLogin
+    gateway: SocketApi
+    admin: AdminClient
+    recorder: ConsoleRecorder
     config: Path
 
 
-class _Nobody:
-    """Lets nobody in, and reaches nothing: until the real parts are put in their places here."""
+def open_parts(config: Path, folder: Path, admin: Path, port: str) -> Parts:
+    """The parts of this box's console.
 
-    async def log_in(self, desk: Desk) -> tuple[str, Role]:
-        del desk
-        raise ForbiddenError("console-no-login", "nobody can sign in at this console yet")
-
-    async def join(self, desk: Desk, who: str) -> tuple[str, Role]:
-        del who
-        return await self.log_in(desk)
-
-    async def get(self, path: str, *, seconds: float = 3.0) -> Any:
-        raise UnreachableError("gateway-unreachable", f"no {path} within {seconds:g} s")
-
-    async def post(self, path: str, body: object, *, seconds: float = 30.0) -> Any:
-        del body
-        return await self.get(path, seconds=seconds)
-
-    async def do(self, verb: str, **arguments: Any) -> dict[str, Any]:
-        del arguments
-        raise UnreachableError("admin-unreachable", f"nobody can do {verb} yet")
-
-    async def record(self, who: str, action: str, outcome: str, **about: str) -> None:
-        del who, action, outcome, about
+    Args:
+        config: the gateway's configuration; it need not be there yet.
+        folder: of the console's own state.
+        admin: the socket of `chopmark-admin`.
+        port: name of the port, whose records wait by themselves.
+    """
+    gateway = SocketApi(_find_socket(config))
+    recorder = ConsoleRecorder(Spool(folder / f"records-{port}"), gateway)
+    login = TechnicianLogin(Access(Store(folder)), recorder)
+    return Parts(login, gateway, AdminClient(admin), recorder, config)
 
 
-def open_parts(config: Path) -> Parts:
-    """The parts of this box's console."""
-    nobody = _Nobody()
-    return Parts(nobody, nobody, nobody, nobody, config)
+def _find_socket(config: Path) -> Path:
+    """Where the daemon listens; at the usual place while there is no configuration to say so."""
+    try:
+        return load_config(config).api.socket
+    except ChopmarkError:
+        return _SOCKET

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 from cyclopts import Parameter
 
 from chopmark.cli.context import Given
-from chopmark.cli.terminal import clean, say, say_json
+from chopmark.cli.terminal import say, say_json
 from chopmark.core.errors import MalformedError, RefusedError
+from chopmark.core.inert import clean
 
 if TYPE_CHECKING:
     from chopmark.core.armour import Armoured, ArmourReader
