@@ -24,10 +24,11 @@ def t(language: Language, key: str, **values: Any) -> str:
 
 def find_text(language: Language, key: str) -> str | None:
     """The text of a key as it is in the table, or None."""
-    return _texts(language).get(key)
+    return all_texts(language).get(key)
 
 
 @cache
-def _texts(language: Language) -> Mapping[str, str]:
+def all_texts(language: Language) -> Mapping[str, str]:
+    """All that the console says in a language, by key."""
     modules = [import_module(f"{__name__}.{one.name}") for one in iter_modules(__path__)]
     return ChainMap(*(getattr(module, TABLES[language], {}) for module in modules))
