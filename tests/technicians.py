@@ -117,7 +117,7 @@ class Box:
     async def enrol(self, number: int = 1, duties: dict[str, Duty] | None = None) -> bytes:
         people = PEOPLE if duties is None else [Person(*one) for one in sorted(duties.items())]
         data = signed(heading(self.key, number, people), HASH)
-        await self.access.take(data)
+        await self.access.take(data, first=True)
         return data
 
     async def _sleep(self, seconds: float) -> None:

@@ -271,6 +271,9 @@ async def test_commissioning_code_opens_a_new_box_once(tmp_path: Path) -> None:
     with pytest.raises(ChopmarkError):
         await box.access.judge_code("ABCD-EFGH-IJKL-MNOQ")
     await box.access.judge_code(CODE.lower().replace("-", " "))
+    with pytest.raises(ChopmarkError) as caught:
+        await box.access.take(signed(heading(box.key), HASH))
+    assert caught.value.code == "not-enrolled", "a transfer is no way round the code"
     await box.enrol()
     for _ in range(4):
         with pytest.raises(ChopmarkError) as caught:

@@ -1,16 +1,22 @@
 """Signing in as a technician does: what is asked and told, what is recorded, a new box, two."""
 
+import asyncio
+import re
 from collections import deque
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chopmark.console.access.judging import PAUSE
 from chopmark.console.access.login import TechnicianLogin
+from chopmark.console.access.pasting import paste
 from chopmark.console.command import Role
 from chopmark.console.commands import enrolment as commands
 from chopmark.console.words import access
 from chopmark.console.words.numbers import NUMBERS
+from chopmark.core.enrolment import open_enrolment
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.fingerprint import Fingerprint, encode_public
 from chopmark.core.note import DASH
@@ -198,6 +204,30 @@ async def test_commands_show_and_take(box: Box, monkeypatch: pytest.MonkeyPatch)
         ("chan", "console.enrolment", "done"),
         ("chan", "console.enrolment", "malformed-note"),
     ]
+
+
+def test_codes_on_the_page_have_numbers() -> None:
+    page = Path(__file__).parents[3] / "docs/operations/console-access.md"
+    table = page.read_text().partition("| code | what it means")[2].partition("\n\n")[0]
+    codes = [
+        one
+        for row in table.splitlines()[2:]
+        for one in re.findall(r"`([a-z-]+)`", row.split("|")[1])
+    ]
+    assert len(codes) > 10
+    assert set(codes) <= NUMBERS.keys()
+
+
+@given(st.lists(st.text(max_size=40), max_size=40))
+def test_whatever_is_pasted_is_taken_or_refused(lines: list[str]) -> None:
+    made = [*lines, "chopmark/enrolment/v1", *lines, "", "end end"]
+    answers = MemoryDesk(deque(one.replace("\x03", "") for one in made))
+    try:
+        data = asyncio.run(paste(answers))
+    except ChopmarkError:
+        return
+    with pytest.raises(ChopmarkError):
+        open_enrolment(data, None)
 
 
 def test_words_are_there_in_all_languages() -> None:

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chopmark.console import recording, spool
 from chopmark.console.recording import BATCH, ROUTE, ConsoleRecorder
@@ -141,6 +144,16 @@ def test_damaged_file_begins_another_source(path: Path, junk: bytes) -> None:
     made = Spool(path)
     assert len(made.source) == 32
     assert Spool(path).source == made.source
+
+
+@given(st.binary(max_size=300))
+def test_whatever_is_in_the_file_a_spool_begins(data: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "records"
+        path.write_bytes(Spool(path).source.encode() + data)
+        made = Spool(path)
+        made.add(AT, "chan", "console.login", "done", {})
+        assert Spool(path).first(9) == made.first(9)
 
 
 def test_ten_thousand_refusals_leave_room_for_what_matters(

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chopmark.core.boxkey import BoxKey, box_key_of, parse_box_key, unseal
 from chopmark.core.cbor import encode_cbor
@@ -27,6 +29,7 @@ from technicians import DAY, HASH, NOW, PEOPLE, authority, heading, office, secr
 
 PRIVATE = X25519PrivateKey.from_private_bytes(b"\x07" * 32)
 BOX = box_key_of("SN-0001", PRIVATE)
+TEXT = parse_enrolment(signed(heading(BOX), HASH))[1].text
 SECRETS = {one.id: secret(one.id, HASH) for one in PEOPLE}
 
 
@@ -209,3 +212,15 @@ def test_key_of_a_box_reads_as_it_was_written() -> None:
     ):
         with pytest.raises(ChopmarkError):
             parse_box_key(wrong)
+
+
+@given(st.text(max_size=200), st.integers(0, 900), st.integers(0, 900))
+def test_whatever_stands_in_a_signed_text_is_read_or_refused(
+    more: str, start: int, end: int
+) -> None:
+    text = TEXT[:start] + more + TEXT[end:]
+    try:
+        made = parse_enrolment(by_office(text))[0]
+    except ChopmarkError:
+        return
+    assert made.encode() == text

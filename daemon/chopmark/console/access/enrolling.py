@@ -59,12 +59,15 @@ class Enrolling:
         except ChopmarkError as error:
             await self.recorder.record(who, "console.enrolment", error.code)
             raise
-        return await self.take(desk, who, data)
+        return await self._take(desk, who, data, first=first)
 
     async def take(self, desk: Desk, who: str, data: bytes) -> Enrolment:
         """Take a file that has come, on a box that has one already; raises as `Access.take`."""
+        return await self._take(desk, who, data, first=False)
+
+    async def _take(self, desk: Desk, who: str, data: bytes, *, first: bool) -> Enrolment:
         try:
-            made = await self.access.take(data)
+            made = await self.access.take(data, first=first)
         except ChopmarkError as error:
             await self.recorder.record(who, "console.enrolment", error.code)
             raise

@@ -24,7 +24,7 @@ from chopmark.console.access.codes import Kind, find, name_of
 from chopmark.console.access.enrolled import Enrolled
 from chopmark.console.access.store import Store, Tries, find_folder, is_code
 from chopmark.core.enrolment import SECRET, Enrolment, Person, Secret
-from chopmark.core.errors import ChopmarkError, ForbiddenError
+from chopmark.core.errors import ChopmarkError, ForbiddenError, RefusedError
 from chopmark.service.kernelclock import read_kernel
 
 LOG: Final = logging.getLogger("chopmark.console.access")
@@ -97,9 +97,10 @@ class Access:
             RefusedError: `enrolment-expired`, `not-enrolled`.
         """
         async with self._lock:
-            certain = (await self._load()).certain
+            before = await self._load_for(name)
+            certain = before.certain
             made, private = await asyncio.to_thread(self._enrolled.open, certain)
-            before, tries = await self._begin(name)
+            tries = await self._count(before, name)
             secrets = await asyncio.to_thread(made.unseal, private)
             secret, kind = secrets.get(name, _NOBODY), self._kind(before, made)
             good = await self.hasher.check(secret.hash or None, pin)
@@ -120,7 +121,8 @@ class Access:
         """
         async with self._lock:
             digest = await asyncio.to_thread(self.store.read_commissioning)
-            before, tries = await self._begin(COMMISSIONING)
+            before = await self._load_for(COMMISSIONING)
+            tries = await self._count(before, COMMISSIONING)
             if await self.enrolment() is not None or not is_code(digest, code):
                 raise self._refused(tries, COMMISSIONING)
             counts = _forgiven(tries, before, COMMISSIONING)
@@ -137,10 +139,23 @@ class Access:
         tries = await asyncio.to_thread(self.store.read_tries)
         return await asyncio.to_thread(self._enrolled.check, data, tries.certain)
 
-    async def take(self, data: bytes) -> Enrolment:
-        """Put an enrolment in force; raises as `check`. To give the same again is harmless."""
+    async def take(self, data: bytes, *, first: bool = False) -> Enrolment:
+        """Put an enrolment in force; to give the same again is harmless.
+
+        Args:
+            data: the file.
+            first: somebody who had the commissioning code has seen which key has signed it.
+
+        Raises:
+            RefusedError: `not-enrolled`: it is the first one, and nobody has; else as `check`.
+        """
         async with self._lock:
             made = await self.check(data)
+            if not first and await self.enrolment() is None:
+                message = (
+                    "this box has no enrolment yet: its first one needs the commissioning code"
+                )
+                raise RefusedError("not-enrolled", message, hint="type `enrol` in place of an id")
             await asyncio.to_thread(self.store.write_enrolment, data)
             return made
 
@@ -163,16 +178,21 @@ class Access:
             await self._write(made)
         return made
 
-    async def _begin(self, name: str) -> tuple[Tries, Tries]:
-        """Count a try; gives what was before it, and what is on the disk now."""
-        before, now = await self._load(), self.up()
-        wait = waits.waiting(before.counts, name, now)
+    async def _load_for(self, name: str) -> Tries:
+        """What was tried, if this id need not wait."""
+        before = await self._load()
+        wait = waits.waiting(before.counts, name, self.up())
         if wait:
             raise waits.wait_error(wait)
-        tries = Tries(waits.fail(before.counts, name, now), before.used, before.certain)
+        return before
+
+    async def _count(self, before: Tries, name: str) -> Tries:
+        """Count a try, as one that has failed; gives what is on the disk now."""
+        counts = waits.fail(before.counts, name, self.up())
+        tries = Tries(counts, before.used, before.certain)
         if not await self._write(tries):
             await self.sleep(NO_DISK)
-        return before, tries
+        return tries
 
     async def _write(self, tries: Tries) -> bool:
         """Keep it; where the disk takes nothing, in memory until it does."""

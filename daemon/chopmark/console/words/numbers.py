@@ -301,6 +301,8 @@ NUMBERS: Final[dict[str, int]] = {
     "second-not-service": 1810,
     "console-not-made": 1811,
     "console-damaged": 1812,
+    "no-known-signature": 1813,
+    "malformed-box-key": 1814,
     # Platform: these need the appliance's image, or its root.
     "not-on-this-platform": 1900,
     "admin-unreachable": 1901,
