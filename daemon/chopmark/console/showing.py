@@ -8,7 +8,7 @@ from chopmark.console.command import Surroundings
 from chopmark.console.desk import Desk
 from chopmark.console.words import find_text, t
 from chopmark.console.words.numbers import number
-from chopmark.core.errors import ChopmarkError
+from chopmark.core.errors import ChopmarkError, RefusedError
 
 
 class Screen:
@@ -64,8 +64,13 @@ class Screen:
         """`E-1042 message`, and below it what to do."""
         lines = layout.hang(f"{number(code)} ", message, indent=7, width=self.width)
         what = self.remedy(code, hint)
-        do = f"       {self.t('show.do')} "
+        do = f"       {self.t('show.do')}"
         return lines + (layout.hang(do, what, width=self.width) if what else [])
+
+    def not_here(self, what: str) -> RefusedError:
+        """The error for something that this platform does not have."""
+        code, hint = "not-on-this-platform", self.t("do.not-on-this-platform")
+        return RefusedError(code, self.t("show.not-here", what=what), hint=hint)
 
     async def trouble(self, error: ChopmarkError) -> None:
         """An error in the midst of other things."""

@@ -10,7 +10,6 @@ from chopmark.console.box.network import Link, read_network
 from chopmark.console.box.sensors import Space, read_space, read_temperatures, read_wear
 from chopmark.console.box.units import read_units
 from chopmark.console.command import Command, Role, Surroundings
-from chopmark.console.platform import not_here
 from chopmark.console.showing import Screen, ask
 from chopmark.console.snapshot import read_config
 from chopmark.core.errors import ChopmarkError, ConfigurationError
@@ -79,7 +78,7 @@ async def disk(given: Surroundings, _: Mapping[str, str]) -> None:
         over = f"  {screen.t('show.worn')}" if max(one.tenths) >= _WORN else ""
         await screen.fields([(one.device, f"{screen.t('show.wear', life=life)}{over}")])
     if not worn:
-        await screen.trouble(not_here(screen.t("show.wear-of-flash")))
+        await screen.trouble(screen.not_here(screen.t("show.wear-of-flash")))
 
 
 def _space(space: Space) -> list[object]:
@@ -91,7 +90,7 @@ async def temperature(given: Surroundings, _: Mapping[str, str]) -> None:
     """Show what the sensors say."""
     screen, found = Screen(given.desk), await asyncio.to_thread(read_temperatures)
     if not found:
-        raise not_here(screen.t("label.temperature"))
+        raise screen.not_here(screen.t("label.temperature"))
     rows = (
         (one.name, f"{one.celsius:.1f}", "" if one.limit is None else f"{one.limit:.0f}")
         for one in found

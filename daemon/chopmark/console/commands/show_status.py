@@ -30,11 +30,16 @@ async def status(given: Surroundings, _: Mapping[str, str]) -> None:
 async def show_snapshot(screen: Screen, seen: Snapshot) -> None:
     """One screen of what was found."""
     parts = [*_gateway_parts(screen, seen), *_box_parts(screen, seen)]
-    lines = [_head(screen, seen), *_name(seen), "", *(_line(screen, part) for part in parts)]
+    lines = [
+        _head(screen, seen),
+        *_name(screen, seen),
+        "",
+        *(_line(screen, part) for part in parts),
+    ]
     if isinstance(seen.status, ChopmarkError) and seen.log:
         lines += ["", screen.t("show.last-words")]
         lines += [f"  {layout.cut(line, screen.width - 2)}" for line in seen.log]
-    problems = list(dict.fromkeys(_problems(seen)))
+    problems = list(dict.fromkeys(_problems(screen, seen)))
     title = "show.next" if problems else "show.all-well"
     lines += ["", screen.t(title), *_fit(screen, problems, LINES - len(lines) - 2)]
     await screen.say(lines)
@@ -50,10 +55,10 @@ def _head(screen: Screen, seen: Snapshot) -> str:
     return layout.pad(left, screen.width - 20) + f"{datetime.now(UTC):%Y-%m-%d %H:%M:%SZ}"
 
 
-def _name(seen: Snapshot) -> Iterator[str]:
+def _name(screen: Screen, seen: Snapshot) -> Iterator[str]:
     if isinstance(seen.status, Mapping):
         told = [seen.status.get(name) for name in ("institution", "origin", "version")]
-        yield layout.cut("  ".join(str(one) for one in told if one), layout.WIDTH)
+        yield layout.cut("  ".join(str(one) for one in told if one), screen.width)
 
 
 def _line(screen: Screen, part: Part) -> str:
@@ -77,7 +82,7 @@ def _gateway_parts(screen: Screen, seen: Snapshot) -> Iterator[Part]:
         return
     status = seen.status
     reasons = [str(one) for one in status.get("reasons") or ()]
-    yield "bad" if reasons else "ok", "gateway", reasons[0] if reasons else screen.t("show.ready")
+    yield "bad" if reasons else "ok", "gateway", screen.t(f"show.{'not-' * bool(reasons)}ready")
     yield _ledger(screen, status)
     yield _hsm(screen, status.get("hsm") or {})
     brokers = objects(status.get("brokers"))
@@ -89,7 +94,7 @@ def _gateway_parts(screen: Screen, seen: Snapshot) -> Iterator[Part]:
 def _ledger(screen: Screen, status: Mapping[str, Any]) -> Part:
     witnessed, standing = status.get("witnessed") or {}, status.get("standing") or {}
     quorum = screen.t(f"quorum.{witnessed.get('state')}", size=witnessed.get("size"))
-    text = f"{screen.t('show.entries', count=status.get('size'))}, {quorum}"
+    text = screen.t("show.entries", count=status.get("size"), quorum=quorum)
     if standing.get("state") in ("behind", "confirming"):
         return "bad", "ledger", f"{text}; {standing['state']}: {standing.get('reason')}"
     return "odd" if witnessed.get("state") == "missing" else "ok", "ledger", text
@@ -116,7 +121,7 @@ def _peers(screen: Screen, peers: list[Mapping[str, Any]]) -> Part:
     text = screen.t("show.peers", online=online, all=len(peers))
     text += f": {screen.t('show.peers-away', names=', '.join(away))}" if away else ""
     text += f"; {screen.t('show.missing', count=missing)}" if missing else ""
-    return "odd" if away or missing else "ok", "peers", text
+    return "ok" if online == len(peers) and not missing else "odd", "peers", text
 
 
 def _box_parts(screen: Screen, seen: Snapshot) -> Iterator[Part]:
@@ -161,7 +166,7 @@ def _network(screen: Screen, seen: Snapshot) -> Part:
     return "ok" if works else "bad", "network", "; ".join([*told, *([route] if route else [])])
 
 
-def _problems(seen: Snapshot) -> Iterator[Problem]:
+def _problems(screen: Screen, seen: Snapshot) -> Iterator[Problem]:
     """The gravest first: without a daemon nothing else counts."""
     if isinstance(seen.config, Exception):
         yield seen.config.code, seen.config.message, seen.config.hint
@@ -170,28 +175,38 @@ def _problems(seen: Snapshot) -> Iterator[Problem]:
     else:
         yield from _status_problems(seen.status)
     if not seen.clock.synchronised:
-        yield "clock-unsynchronised", seen.clock.reason, ""
+        yield "clock-unsynchronised", screen.t("show.unkept"), ""
 
 
 def _status_problems(status: Mapping[str, Any]) -> Iterator[Problem]:
-    hsm = status.get("hsm") or {}
+    """What the gateway itself says; why it is not ready, if nothing else explains that."""
+    found = [*_hsm_problem(status.get("hsm") or {}), *_alarms(status), *_brokers_away(status)]
+    yield from dict.fromkeys(found)
+    if not found:
+        yield from (("not-ready", str(reason), "") for reason in status.get("reasons") or ())
+
+
+def _hsm_problem(hsm: Mapping[str, Any]) -> Iterator[Problem]:
     if hsm.get("state") not in ("ready", None):
-        yield (
-            f"hsm-{hsm['state']}",
-            f"HSM {hsm['state']}: {hsm.get('reason')}",
-            str(hsm.get("hint")),
-        )
-    alarms = [
-        (str(one.get("code")), str(one.get("message")), str(one.get("hint") or ""))
-        for one in objects(status.get("alarms"))
-        if one.get("code") != f"hsm-{hsm.get('state')}"
-    ]
-    yield from alarms
-    if not any(code == "broker-fault" for code, _, _ in alarms):
-        for one in objects(status.get("brokers")):
-            if one.get("state") != "connected":
-                where = f"broker {one.get('host')}:{one.get('port')}"
-                yield "broker-away", f"{where} is away: {one.get('reason')}", ""
+        message = f"HSM {hsm['state']}: {hsm.get('reason')}"
+        yield f"hsm-{hsm['state']}", message, str(hsm.get("hint") or "")
+
+
+def _alarms(status: Mapping[str, Any]) -> Iterator[Problem]:
+    """All but that about the HSM's state, which is told at once, while an alarm waits a minute."""
+    told = f"hsm-{(status.get('hsm') or {}).get('state')}"
+    for one in objects(status.get("alarms")):
+        if one.get("code") != told:
+            yield str(one.get("code")), str(one.get("message")), str(one.get("hint") or "")
+
+
+def _brokers_away(status: Mapping[str, Any]) -> Iterator[Problem]:
+    """Those about which no alarm says more."""
+    told = [str(one.get("message")) for one in objects(status.get("alarms"))]
+    for one in objects(status.get("brokers")):
+        where = f"broker {one.get('host')}:{one.get('port')}"
+        if one.get("state") != "connected" and not any(text.startswith(where) for text in told):
+            yield "broker-away", f"{where} is away: {one.get('reason')}", ""
 
 
 def _fit(screen: Screen, problems: list[Problem], room: int) -> Iterator[str]:

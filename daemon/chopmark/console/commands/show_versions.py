@@ -10,7 +10,6 @@ from typing import Final
 import chopmark
 from chopmark.console.box.certificates import Held, read_certificates
 from chopmark.console.command import Command, Role, Surroundings
-from chopmark.console.platform import not_here
 from chopmark.console.showing import Screen, ask
 from chopmark.core.errors import ChopmarkError
 from chopmark.service.config import load_config
@@ -39,7 +38,7 @@ async def version(given: Surroundings, _: Mapping[str, str]) -> None:
         in_use = screen.t("show.in-use", version=protocol.get("in_use"))
         daemon = [("gateway", status.get("version")), ("protocol", f"{speaks}, {in_use}")]
         await screen.fields([*daemon, *own])
-    await screen.trouble(not_here(screen.t("label.slots")))
+    await screen.trouble(screen.not_here(screen.t("label.slots")))
 
 
 async def certificates(given: Surroundings, _: Mapping[str, str]) -> None:

@@ -71,7 +71,8 @@ class Tally:
         word = "test.failed" if faults else "test.passed"
         unseen = self.counts["not-looked-at"]
         counts = self.screen.t("test.counts", faults=faults, warnings=warnings, unseen=unseen)
-        await self.screen.say(["", f"{self.screen.t(word)}: {counts}"])
+        result = self.screen.t("test.result", word=self.screen.t(word), counts=counts)
+        await self.screen.say(["", result])
 
 
 async def hangs(given: Surroundings) -> bool:
