@@ -3,6 +3,7 @@
 `tests/adminvictim.py` counts the steps; another service starts on what the first one left.
 """
 
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
@@ -105,3 +106,24 @@ def test_file_that_somebody_edited_meanwhile_stays_as_it_is(box: AdminBox) -> No
     box.start()
     assert box.config.read_text() == mended
     assert not (box.own / "commit.json").exists()
+
+
+def test_service_that_its_socket_started_answers_and_ends_when_it_is_idle(box: AdminBox) -> None:
+    settings = box.folder / "admin.toml"
+    settings.write_text("idle = 0.5\n" + settings.read_text())
+    words = ("--listen", str(box.socket), sys.executable, *AdminBox.program[1:])
+    with (box.folder / "admin.log").open("ab") as log:
+        box.service = subprocess.Popen(
+            ["/usr/bin/systemd-socket-activate", *words, "--settings", str(settings)], stderr=log
+        )
+    box.wait_for(box.socket.exists, "the socket")
+    box.do("config-change", jurisdiction="MO")
+    assert box.service.wait(60) == 0
+
+
+def test_service_with_a_change_to_be_confirmed_does_not_end(box: AdminBox) -> None:
+    box.start()
+    box.do("config-change", jurisdiction="MO")
+    box.do("config-commit", seconds=600)
+    assert box.stop() == 0  # told to stop, it does, and the next one takes back
+    assert start_again(box) == BASE

@@ -37,7 +37,12 @@ def keys_in_token(box: AdminBox, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def start_gateway(box: AdminBox) -> None:
     box.do("unit-start", unit="gateway")
-    box.wait_for(box.is_up, "the daemon to answer")
+    box.wait_for(lambda: box.is_up() and is_ready(box), "the daemon to be ready")
+
+
+def is_ready(box: AdminBox) -> bool:
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(box.api)), timeout=60) as client:
+        return client.get("http://localhost/readyz").status_code == 200
 
 
 def attest(box: AdminBox, count: int) -> list[str]:

@@ -24,8 +24,6 @@ from chopmark.service.notify import notify_ready, notify_stopping
 from chopmark.service.runtime import forbid_core_files
 
 IDENTIFIER: Final = "chopmark-admin"
-IDLE: Final = 60.0
-"""Seconds without a caller, and without a change that waits, after which it ends."""
 BACKLOG: Final = 16
 
 
@@ -67,20 +65,20 @@ async def _main(settings: Settings, listener: socket.socket, *, forever: bool) -
     async with listening:
         notify_ready("waiting for the console")
         await box.go_on()
-        await _wait_idle(server, stopped, forever=forever)
+        await _wait_idle(server, stopped, None if forever else settings.idle)
         notify_stopping()
     await server.finish()
     await box.close()
 
 
-async def _wait_idle(server: Server, stopped: asyncio.Event, *, forever: bool) -> None:
-    """Return when it is to stop, or nobody has called and nothing waits for a while."""
+async def _wait_idle(server: Server, stopped: asyncio.Event, idle: float | None) -> None:
+    """Return when it is to stop, or nobody has called and nothing waits for that long."""
     while not stopped.is_set():
         before = server.served
         with suppress(TimeoutError):
-            async with asyncio.timeout(None if forever else IDLE):
+            async with asyncio.timeout(idle):
                 await stopped.wait()
-        if not forever and server.served == before and not server.open and not server.box.busy:
+        if server.served == before and not server.open and not server.box.busy:
             return
 
 

@@ -36,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
             program that takes the same words where there is no systemd.
         modules: PKCS#11 modules by the names that a caller may give.
         environment: of programs of the daemon's user, as the module needs it.
+        idle: seconds without a caller, and without anything that waits, after which a service that
+            its socket has started ends.
     """
 
     console: str = "chopmark-console"
@@ -60,6 +62,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     environment: dict[str, str] = msgspec.field(
         default_factory=lambda: {"SOFTHSM2_CONF": "/etc/chopmark/softhsm2.conf"}
     )
+    idle: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,7 @@ def check_brokers(scene: Scene) -> Iterator[Finding]:
             reason = f"a gateway may run, and {broker} would cut off either it or us"
             yield Finding.unseen(reason, "`running` says more")
         else:
-            yield from _check_port(broker) or _check_entry(broker, scene)
+            yield from check_port(broker) or _check_entry(broker, scene)
 
 
 def _is_away(broker: Broker, status: Mapping[str, Any]) -> bool:
@@ -100,7 +100,7 @@ def _check_files(scene: Scene, tls: Tls) -> Iterator[Finding]:
         yield Finding(code, finding, remedy, mark)  # type: ignore[arg-type]  # a mark is chosen
 
 
-def _check_port(broker: Broker) -> list[Finding]:
+def check_port(broker: Broker) -> list[Finding]:
     """Whether something listens."""
     found = []
     for port in dict.fromkeys((broker.port, broker.publish_port or broker.port)):
