@@ -19,6 +19,7 @@ from chopmark.console.session import House, serve
 from chopmark.console.words import TABLES
 from chopmark.service.config import DEFAULT_PATH, find_config
 from chopmark.service.logs import set_up_logging
+from chopmark.service.runtime import forbid_core_files
 
 
 def run() -> None:
@@ -27,6 +28,7 @@ def run() -> None:
         sys.exit(init_access(sys.argv[2:]))
     arguments = _parser().parse_args()
     set_up_logging()
+    forbid_core_files()  # PINs are typed here
     asyncio.run(_serve(arguments))
 
 

@@ -9,8 +9,7 @@ from chopmark.console.access.login import TechnicianLogin
 from chopmark.console.access.store import Store
 from chopmark.console.admin import AdminClient
 from chopmark.console.gateway import SocketApi
-from chopmark.console.recording import ConsoleRecorder
-from chopmark.console.spool import Spool
+from chopmark.console.recording import ConsoleRecorder, open_recorder
 from chopmark.core.errors import ChopmarkError
 from chopmark.service.config import load_config
 
@@ -38,7 +37,7 @@ def open_parts(config: Path, folder: Path, admin: Path, port: str) -> Parts:
         port: name of the port, whose records wait by themselves.
     """
     gateway = SocketApi(_find_socket(config))
-    recorder = ConsoleRecorder(Spool(folder / f"records-{port}"), gateway)
+    recorder = open_recorder(folder, port, gateway)
     login = TechnicianLogin(Access(Store(folder)), recorder)
     return Parts(login, gateway, AdminClient(admin), recorder, config)
 
