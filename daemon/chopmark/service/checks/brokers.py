@@ -46,7 +46,7 @@ def check_brokers(scene: Scene) -> Iterator[Finding]:
             continue
         if scene.status is not None:
             if _is_away(broker, scene.status):
-                yield from _check_port(broker) or _check_handshake(broker)
+                yield from check_port(broker) or _check_handshake(broker)
         elif scene.locked:
             reason = f"a gateway may run, and {broker} would cut off either it or us"
             yield Finding.unseen(reason, "`running` says more")
