@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chopmark.console.command import Argument, Command, Role, Surroundings
-from chopmark.console.commands import load_commands
+from chopmark.console.commands import terminal
 from chopmark.console.desk import Desk, Wire
 from chopmark.console.main import run_console
 from chopmark.console.port import Settings
@@ -91,6 +91,8 @@ COMMANDS = (
     ),
     Command(("transfer", "raw"), "backwards", Role.OBSERVE, _raw),
 )
+TABLE = tuple(sorted((*terminal.COMMANDS, *COMMANDS), key=lambda one: one.path))
+"""Those of the terminal, and these: tests do not depend on what else there is."""
 
 
 @dataclass
@@ -103,10 +105,9 @@ class Stand:
     recorder: MemoryRecorder = field(default_factory=MemoryRecorder)
 
     def house(self, port: str = "ttyS0", **given: Any) -> House:
-        table = tuple(sorted((*load_commands(), *COMMANDS), key=lambda one: one.path))
         return House(
             *(StandInLogin(), self.gateway, self.admin, self.recorder),
-            *(self.folder / "gateway.toml", table, port, self.folder / "seat"),
+            *(self.folder / "gateway.toml", TABLE, port, self.folder / "seat"),
             **given,
         )
 

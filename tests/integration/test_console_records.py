@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from chopmark.console.gateway import SocketApi
 from chopmark.console.recording import ROUTE, ConsoleRecorder
 from chopmark.console.spool import Spool
-from chopmark.core.errors import UnreachableError
-from rig.gateway import NO_TLS, SHENZHEN, Cluster, Gateway
+from rig.gateway import SHENZHEN, Cluster, Gateway
 
 SOURCE = "ab" * 16
 
@@ -24,25 +24,6 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         yield cluster.start()["sz-1"]
     finally:
         cluster.stop()
-
-
-class OverSocket:
-    """The daemon's API on its unix socket; STAND-IN for the console's own client."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        transport = httpx.AsyncHTTPTransport(NO_TLS, uds=str(gateway.socket))
-        self._client = httpx.AsyncClient(transport=transport, base_url="http://localhost")
-
-    async def get(self, path: str, *, seconds: float = 3.0) -> Any:
-        raise NotImplementedError
-
-    async def post(self, path: str, body: object, *, seconds: float = 30.0) -> Any:
-        try:
-            answer = await self._client.post(path, json=body, timeout=seconds)
-        except httpx.TransportError as error:
-            raise UnreachableError("gateway-unreachable", "it does not answer") from error
-        assert answer.status_code == 200, answer.text
-        return answer.json()
 
 
 def record(number: int, **other: Any) -> dict[str, Any]:
@@ -120,19 +101,21 @@ def test_it_is_for_the_unix_socket_alone(gateway: Gateway) -> None:
 async def test_records_of_an_outage_follow_in_order_over_kills_of_both(
     gateway: Gateway, tmp_path: Path
 ) -> None:
-    path, client = tmp_path / "records", OverSocket(gateway)
+    path = tmp_path / "records"
     before = len(await asyncio.to_thread(of_console, gateway))
     await asyncio.to_thread(gateway.kill)
-    first = ConsoleRecorder(Spool(path), client)
-    for number in range(70):
-        await first.record("chan", "console.step", "done", step=str(number))
-    left = ConsoleRecorder(Spool(path), client)  # the console was killed, too
-    task = asyncio.create_task(left.run())
-    await asyncio.to_thread(gateway.start)
-    async with asyncio.timeout(30):
-        while left.spool.first(1):  # noqa: ASYNC110 - the file is not ours to signal
-            await asyncio.sleep(0.05)
-    task.cancel()
+    async with SocketApi(gateway.socket) as api:
+        first = ConsoleRecorder(Spool(path), api)
+        for number in range(70):
+            await first.record("chan", "console.step", "done", step=str(number))
+        left = ConsoleRecorder(Spool(path), api)  # the console was killed, too
+        task = asyncio.create_task(left.run())
+        await asyncio.to_thread(gateway.start)
+        async with asyncio.timeout(30):
+            while left.spool.first(1):  # noqa: ASYNC110 - the file is not ours to signal
+                await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.wait({task})
     found = (await asyncio.to_thread(of_console, gateway))[before:]
     assert [one["about"]["step"] for one in found] == [str(number) for number in range(70)]
     assert (await asyncio.to_thread(gateway.cli, "audit", "check")).returncode == 0

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 from bundlevectors import OFFICE, pem
+from chopmark.console.access.initial import init_access
 from chopmark.console.commands import load_commands
 from chopmark.console.gateway import SocketApi
-from chopmark.console.layout import columns
+from chopmark.console.wire.text import columns
 from chopmark.core.errors import ChopmarkError
 from consoledesk import MemoryDesk, MemoryRecorder, surroundings
 from integration.link_party import until
@@ -90,7 +91,11 @@ async def test_status_in_chinese(gateway: Gateway, language: Any) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(name for name in TABLE if name.startswith("show ")))
-async def test_whatever_is_shown_fits_the_screen(gateway: Gateway, name: str) -> None:
+async def test_whatever_is_shown_fits_the_screen(
+    gateway: Gateway, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    init_access(tmp_path, "SN-0001")
     try:
         desk = await run(gateway, name)
     except ChopmarkError as error:
@@ -108,7 +113,7 @@ async def test_keys_ledger_and_peers_are_told_in_the_words_of_the_commands(
     assert fingerprints
     assert all(line in keys.said for line in fingerprints)
     assert "bank-hk.example/hk-1" in (await run(gateway, "show ledger")).text
-    assert "sz-1  Bank of Shen" in (await run(gateway, "show peers")).text
+    assert "sz-1  Bank of S" in (await run(gateway, "show peers")).text
 
 
 async def test_whole_self_test_passes_and_asks_each_peer(gateway: Gateway) -> None:

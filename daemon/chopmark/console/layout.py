@@ -4,10 +4,11 @@ All text is made inert here, and cut or broken by what it takes on the screen: a
 takes two columns.
 """
 
-import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
+from chopmark.console.wire.text import columns, fit
+from chopmark.console.wire.text import wrap as break_lines
 from chopmark.core.inert import clean
 
 WIDTH: Final = 79
@@ -16,12 +17,6 @@ _LEAST: Final = 20
 """Columns below which nothing is broken any further."""
 _NARROW: Final = 6
 """Columns of a column of a table that does not give way any more."""
-_WIDE: Final = frozenset("WF")
-
-
-def columns(text: str) -> int:
-    """How many columns a text takes."""
-    return sum(map(_width, text))
 
 
 def pad(text: str, width: int) -> str:
@@ -32,26 +27,12 @@ def pad(text: str, width: int) -> str:
 def cut(value: object, room: int) -> str:
     """A clean text in one line; what has no room is left out, and three dots say so."""
     text = clean(value)
-    if columns(text) <= room:
-        return text
-    kept, used = "", 3
-    for character in text:
-        used += _width(character)
-        if used > room:
-            break
-        kept += character
-    return f"{kept.rstrip()}..."
+    return text if columns(text) <= room else f"{text[: fit(text, room - 3)].rstrip()}..."
 
 
 def wrap(value: object, room: int) -> list[str]:
     """A clean text in lines of so many columns, broken between words where there are any."""
-    room, lines, line = max(room, _LEAST), [], ""
-    for word in _words(clean(value), room):
-        if line and columns(line) + columns(word.rstrip()) > room:
-            lines.append(line.rstrip())
-            line = ""
-        line += word
-    return [*lines, line.rstrip()] if line.strip() or not lines else lines
+    return break_lines(clean(value), max(room, _LEAST))
 
 
 def hang(head: str, value: object, *, indent: int | None = None, width: int = WIDTH) -> list[str]:
@@ -92,20 +73,3 @@ def table(
         ).rstrip()
         for row in cells
     ]
-
-
-def _width(character: str) -> int:
-    return 2 if unicodedata.east_asian_width(character) in _WIDE else 1
-
-
-def _words(text: str, room: int) -> Iterator[str]:
-    """Pieces between which a line may be broken, with the blanks behind them."""
-    piece = ""
-    for character in text:
-        wide = _width(character) == 2
-        ends = piece.endswith(" ") and character != " "
-        if piece and (ends or wide or columns(piece) >= room):
-            yield piece
-            piece = ""
-        piece += character
-    yield piece

@@ -9,10 +9,10 @@ from typing import get_args
 
 import chopmark
 from chopmark.console.access.initial import run as init_access
-from chopmark.console.access.store import find_folder
 from chopmark.console.admin import DEFAULT_SOCKET
 from chopmark.console.commands import load_commands
 from chopmark.console.parts import Parts, open_parts
+from chopmark.console.place import find_folder
 from chopmark.console.port import BAUDS, Flow, Settings, keep
 from chopmark.console.seat import DEFAULT
 from chopmark.console.session import House, serve

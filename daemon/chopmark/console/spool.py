@@ -9,6 +9,7 @@ What has no room is counted. Of one action at most `MOST_ALIKE` records wait, so
 wrong logins leave room for what matters.
 """
 
+import errno
 import os
 import secrets
 from collections import Counter
@@ -123,7 +124,7 @@ def _append(path: Path, line: bytes) -> None:
         size = os.fstat(descriptor).st_size
         if os.write(descriptor, line) != len(line):
             os.ftruncate(descriptor, size)
-            raise OSError("the disk is full")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -3,7 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark.console.layout import columns, cut, fields, hang, table, wrap
+from chopmark.console.layout import cut, fields, hang, table, wrap
+from chopmark.console.wire.text import columns
 
 TEXTS = st.text(max_size=400)
 

@@ -342,6 +342,7 @@ async def test_transfer_has_the_line_and_gives_it_back(stand: Stand) -> None:
 async def test_language_width_and_ascii_are_set_for_the_session(stand: Stand) -> None:
     async with console(stand) as (anna, _):
         await anna.sign_in()
+        await anna.command("terminal length 0")
         assert "仅限本次登录" in await anna.command("language zh-hans")
         assert "看" in await anna.command("help")
         await anna.command("terminal plain on")

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from chopmark.console.access.store import Store, find_folder
+from chopmark.console.access.store import Store
+from chopmark.console.place import find_folder
 from chopmark.core.boxkey import BoxKey
 from chopmark.core.errors import ChopmarkError
 

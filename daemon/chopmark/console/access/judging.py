@@ -22,7 +22,8 @@ from chopmark.api.signin.passwords import Hasher
 from chopmark.console.access import waits
 from chopmark.console.access.codes import Kind, find, name_of
 from chopmark.console.access.enrolled import Enrolled
-from chopmark.console.access.store import Store, Tries, find_folder, is_code
+from chopmark.console.access.store import Store, Tries, is_code
+from chopmark.console.place import find_folder
 from chopmark.core.enrolment import SECRET, Enrolment, Person, Secret
 from chopmark.core.errors import ChopmarkError, ForbiddenError, RefusedError
 from chopmark.service.kernelclock import read_kernel

@@ -11,7 +11,6 @@ Each is written whole or not at all, and is durable before anybody goes on.
 """
 
 import hmac
-import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -40,7 +39,6 @@ from chopmark.core.boxkey import BoxKey, box_key_of, check_box_name
 from chopmark.core.enrolment import MAX_ENROLMENT
 from chopmark.core.errors import ConfigurationError, MissingError
 
-_DEFAULT: Final = Path("/var/lib/chopmark-console")
 FOLDER_MODE: Final = 0o700
 MOST_USED: Final = 256
 """Secrets whose last code is remembered: two for each technician of two files."""
@@ -154,11 +152,6 @@ class Store:
             return read_bounded(self._path(name), limit)
         except MissingError:
             return b""
-
-
-def find_folder() -> Path:
-    """The folder that systemd gives to the unit (`StateDirectory=`), or the usual one."""
-    return Path(os.environ.get("STATE_DIRECTORY") or _DEFAULT)
 
 
 def is_code(digest: str, code: str) -> bool:

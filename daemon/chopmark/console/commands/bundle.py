@@ -15,19 +15,19 @@ from typing import Any, Final
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from chopmark.client.bundle import MAX_KEY, key_id, parse_public, seal
-from chopmark.client.files import PRIVATE_MODE, make_folder, write_new
 from chopmark.console.collecting import Collected, collect, encode
 from chopmark.console.command import Command, Role, Surroundings
 from chopmark.console.commands.testing import hangs
+from chopmark.console.place import find_files
 from chopmark.console.redaction import Redactor, read_secrets
 from chopmark.console.showing import Screen
 from chopmark.console.snapshot import read_config
+from chopmark.console.transfer.folder import Folder
 from chopmark.core.errors import MissingError
 from chopmark.service.config_model import Config
 
 KEY_NAME: Final = "support.pem"
 """Head office's public key, beside gateway.toml."""
-_STATE: Final = "/var/lib/chopmark-console"
 _CREDENTIALS: Final = Path("/etc/chopmark/credentials")
 
 
@@ -44,7 +44,7 @@ async def bundle(given: Surroundings, _: Mapping[str, str]) -> None:
         await screen.say([f"  {screen.t('bundle.part', name=name, size=len(text))}"])
     data = seal(files, key)
     name = _name(config)
-    await asyncio.to_thread(_keep, name, data)
+    await asyncio.to_thread(Folder(find_files()).add, name, data)
     digest = hashlib.sha256(data).hexdigest()
     await given.recorder.record(given.who, "console.bundle", "made", file=name, sha256=digest)
     shown = key_id(key).hex()
@@ -52,11 +52,6 @@ async def bundle(given: Surroundings, _: Mapping[str, str]) -> None:
     await screen.prose(screen.t("bundle.made", name=name, size=len(data), short=shown))
     await screen.prose(f"SHA-256 {digest}")
     await screen.prose(screen.t("bundle.next"))
-
-
-def files_folder() -> Path:
-    """Where the console's files are: `files` in the StateDirectory, which systemd names."""
-    return Path(os.environ.get("STATE_DIRECTORY", _STATE).partition(":")[0]) / "files"
 
 
 def _read_key(path: Path) -> X25519PublicKey:
@@ -94,12 +89,6 @@ def _secret_files(config: Config) -> list[Path]:
     files += [one.key for one in (api.tls, api.page) if one is not None]
     files += [] if syslog is None else [syslog.key]
     return [one for one in files if one is not None]
-
-
-def _keep(name: str, data: bytes) -> None:
-    folder = files_folder()
-    make_folder(folder, 0o700)
-    write_new(folder / name, data, PRIVATE_MODE)
 
 
 def _name(config: Config | None) -> str:

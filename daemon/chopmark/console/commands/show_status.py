@@ -8,6 +8,7 @@ from chopmark.console import layout
 from chopmark.console.command import Command, Role, Surroundings
 from chopmark.console.showing import Screen, objects
 from chopmark.console.snapshot import Snapshot, take
+from chopmark.console.wire.text import columns
 from chopmark.core.errors import ChopmarkError
 
 LINES: Final = 22
@@ -64,7 +65,7 @@ def _name(screen: Screen, seen: Snapshot) -> Iterator[str]:
 def _line(screen: Screen, part: Part) -> str:
     mark, name, text = part
     head = f"{layout.pad(screen.t(f'mark.{mark}'), 5)} {layout.pad(screen.label(name), 9)} "
-    return head + layout.cut(text, screen.width - layout.columns(head))
+    return head + layout.cut(text, screen.width - columns(head))
 
 
 def _gateway_parts(screen: Screen, seen: Snapshot) -> Iterator[Part]:

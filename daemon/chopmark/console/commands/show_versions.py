@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-import chopmark
 from chopmark.console.box.certificates import Held, read_certificates
 from chopmark.console.command import Command, Role, Surroundings
+from chopmark.console.device import read_device
 from chopmark.console.showing import Screen, ask
 from chopmark.core.errors import ChopmarkError
 from chopmark.service.config import load_config
@@ -19,11 +19,15 @@ SOON: Final = 30
 
 
 async def version(given: Surroundings, _: Mapping[str, str]) -> None:
-    """Show what runs here, and from which slot."""
+    """Show which box this is, what runs here, and from which slot."""
     screen = Screen(given.desk)
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    device = await asyncio.to_thread(read_device, given.config)
     own = [
-        ("console", chopmark.__version__),
+        ("id", device.id),
+        ("serial", device.serial),
+        ("slot", device.slot or None),
+        ("console", device.version),
         ("Python", sys.version.split()[0]),
         ("system", system),
     ]
@@ -38,7 +42,8 @@ async def version(given: Surroundings, _: Mapping[str, str]) -> None:
         in_use = screen.t("show.in-use", version=protocol.get("in_use"))
         daemon = [("gateway", status.get("version")), ("protocol", f"{speaks}, {in_use}")]
         await screen.fields([*daemon, *own])
-    await screen.trouble(screen.not_here(screen.t("label.slots")))
+    if not device.slot:
+        await screen.trouble(screen.not_here(screen.t("label.slots")))
 
 
 async def certificates(given: Surroundings, _: Mapping[str, str]) -> None:

@@ -1,11 +1,10 @@
-"""`help`, `exit`, `history`, `language`, `show version`, and the settings of the terminal."""
+"""`help`, `exit`, `history`, `language`, and the settings of the terminal."""
 
 from collections.abc import Mapping
 
 from chopmark.console.command import Argument, Command, Role, Surroundings
 from chopmark.console.commands import load_commands
 from chopmark.console.desk import Language
-from chopmark.console.device import read_device
 from chopmark.console.offers import expect
 from chopmark.console.prompt import LoggedOutError, describe
 from chopmark.console.terminal import LENGTHS, WIDTHS, Terminal
@@ -54,12 +53,6 @@ async def _plain(around: Surroundings, given: Mapping[str, str]) -> None:
     desk = _terminal(around)
     desk.plain = given["MODE"] == "on"
     await _said(desk, "plain", given["MODE"])
-
-
-async def _version(around: Surroundings, _: Mapping[str, str]) -> None:
-    device, language = read_device(around.config), around.desk.language
-    for name in ("id", "version", "slot", "serial"):
-        await around.desk.say(f"{t(language, f'version.{name}')}: {getattr(device, name) or '-'}")
 
 
 def _terminal(around: Surroundings) -> Terminal:
@@ -113,5 +106,4 @@ COMMANDS = (
         _plain,
         (Argument("MODE", "help.plain.on", ("on", "off")),),
     ),
-    Command(("show", "version"), "help.version", Role.OBSERVE, _version),
 )

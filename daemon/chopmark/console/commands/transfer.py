@@ -5,8 +5,9 @@ from hashlib import sha256
 from typing import Final
 
 from chopmark.console.command import Argument, Command, Role, Surroundings
+from chopmark.console.place import find_files
 from chopmark.console.transfer.files import IN, OUT, receive_files, send_file
-from chopmark.console.transfer.folder import MAX_FILES, MAX_TOTAL, Folder, find_folder
+from chopmark.console.transfer.folder import MAX_FILES, MAX_TOTAL, Folder
 from chopmark.console.words import t
 from chopmark.core.armour import parse_numbers
 
@@ -14,7 +15,7 @@ from chopmark.core.armour import parse_numbers
 async def send(around: Surroundings, given: Mapping[str, str]) -> None:
     """Send a file of the folder."""
     name, way, blocks = given["FILE"], given.get("WAY", ""), given.get("BLOCKS", "")
-    data = Folder(find_folder()).read(name)
+    data = Folder(find_files()).read(name)
     only = parse_numbers(blocks) if blocks else None
     await send_file(around.desk, name, data, way="armour" if blocks and not way else way, only=only)
     await _note(around, "console.file-sent", name, data)
@@ -23,7 +24,7 @@ async def send(around: Surroundings, given: Mapping[str, str]) -> None:
 
 async def receive(around: Surroundings, given: Mapping[str, str]) -> None:
     """Receive files into the folder: as many as there is room for, each whole or not at all."""
-    folder = Folder(find_folder())
+    folder = Folder(find_files())
     folder.check_room("", 0)
     for name, data in await receive_files(around.desk, way=given.get("WAY", "")):
         folder.add(name, data)
@@ -33,7 +34,7 @@ async def receive(around: Surroundings, given: Mapping[str, str]) -> None:
 
 async def show(around: Surroundings, _given: Mapping[str, str]) -> None:
     """List the files of the folder."""
-    sizes, language = Folder(find_folder()).sizes(), around.desk.language
+    sizes, language = Folder(find_files()).sizes(), around.desk.language
     lines = [f"{size:>12,}  {name}" for name, size in sizes.items()]
     total = sum(sizes.values())
     lines.append(
@@ -51,7 +52,7 @@ async def show(around: Surroundings, _given: Mapping[str, str]) -> None:
 
 async def remove(around: Surroundings, given: Mapping[str, str]) -> None:
     """Remove a file of the folder."""
-    Folder(find_folder()).remove(given["FILE"])
+    Folder(find_files()).remove(given["FILE"])
     await around.recorder.record(around.who, "console.file-removed", "done", file=given["FILE"])
     await around.desk.say(t(around.desk.language, "transfer.removed", name=given["FILE"]))
 

@@ -13,13 +13,6 @@ MAX_FILES: Final = 64
 MAX_FILE: Final = 16 * 2**20
 """Bytes of one file: at 115,200 baud it takes half an hour."""
 MAX_TOTAL: Final = 64 * 2**20
-_STATE: Final = "/var/lib/chopmark-console"
-
-
-def find_folder() -> Path:
-    """Where the files are: `files` in the service's StateDirectory, which systemd names."""
-    state = os.environ.get("STATE_DIRECTORY", _STATE).partition(":")[0]
-    return Path(state) / "files"
 
 
 @dataclass(frozen=True, slots=True)

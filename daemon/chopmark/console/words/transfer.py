@@ -57,10 +57,10 @@ ZH_HANS = {
     "transfer.total": "{count}/{most} 个文件，{total}/{room} 字节",
 }
 ZH_HANT = {
-    "transfer.help.send": "把主控台的檔案傳送到您的電腦",
+    "transfer.help.send": "把控制台的檔案傳送到您的電腦",
     "transfer.help.receive": "從您的電腦接收檔案",
-    "transfer.help.list": "列出主控台的檔案",
-    "transfer.help.remove": "刪除主控台的檔案",
+    "transfer.help.list": "列出控制台的檔案",
+    "transfer.help.remove": "刪除控制台的檔案",
     "transfer.help.file": "檔案名稱，見 transfer list",
     "transfer.help.way": "zmodem：終端機程式的檔案傳輸；armour：文字行；qr：供鏡頭讀取的二維碼",
     "transfer.help.blocks": "要重新傳送的區塊，例如 17,20-22",
