@@ -70,11 +70,11 @@ class SocketApi:
 
     def _late(self, seconds: float) -> UnreachableError:
         message = f"the daemon does not answer within {seconds:g} s"
-        hint = "is it starting? if it stays so, restart it; `show log` says more"
+        hint = "is it starting? if it stays so, `restart gateway`; `show log` says more"
         return UnreachableError("gateway-unreachable", message, hint=hint)
 
     def _away(self, error: UnreachableError) -> UnreachableError:
         reason = error.message.rpartition(": ")[2]
         message = f"the daemon does not run: {self._path}: {reason}"
-        hint = "`show services` and `show log` say more; `restart` starts it"
+        hint = "`show services` and `show log` say more; `start gateway` starts it"
         return UnreachableError("gateway-unreachable", message, hint=hint)

@@ -65,7 +65,8 @@ class Obeying:
 
     async def _call_second(self, command: Command) -> Surroundings:
         around, language = self._around, self._desk.language
-        await self._desk.say(t(language, "dual.needed", command=" ".join(command.path)))
+        name = " ".join(command.path)
+        await self._desk.say(t(language, "dual.needed", command=name, who=around.who))
         who, role = await self._login.join(self._desk, around.who)
         return replace(around, who=who, role=role)
 

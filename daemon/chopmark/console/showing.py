@@ -16,7 +16,7 @@ class Screen:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self.width = max(min(desk.width - 1, layout.WIDTH), 40)
+        self.width = max(min(desk.width - 1, layout.WIDTH), 39)
 
     def t(self, key: str, **values: Any) -> str:
         """A text in the person's language."""

@@ -84,7 +84,7 @@ class Terminal:
         *before, last = prompt.rstrip().split("\n")
         for row in before:
             await self._show(inert(row, plain=self.plain))
-        shown = wrap(inert(last, plain=self.plain), self.width - _ANSWER)
+        shown = wrap(inert(last, plain=self.plain), max(self.width - _ANSWER, self.width // 2))
         for row in shown[:-1]:
             await self.write(f"{row}\r\n")
         history = self.history if recall else ()

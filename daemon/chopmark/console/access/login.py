@@ -60,7 +60,6 @@ class TechnicianLogin:
         Raises:
             ForbiddenError: `same-technician`, `second-not-service`; else as `log_in`.
         """
-        await desk.say(t(desk.language, "access.second", who=who))
         name = await self._ask_id(desk)
         if name == who:
             message = "the second technician is another one than the first"

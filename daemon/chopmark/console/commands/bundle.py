@@ -40,8 +40,8 @@ async def bundle(given: Surroundings, _: Mapping[str, str]) -> None:
     collected = await collect(given, config, offline=await hangs(given))
     redactor = Redactor(await asyncio.to_thread(_secrets, config))
     files = await asyncio.to_thread(_redact, redactor, collected)
-    for name, text in files.items():
-        await screen.say([f"  {screen.t('bundle.part', name=name, size=len(text))}"])
+    parts = ", ".join(f"{name} {len(text):,}" for name, text in files.items())
+    await screen.prose(screen.t("bundle.parts", parts=parts))
     data = seal(files, key)
     name = _name(config)
     await asyncio.to_thread(Folder(find_files()).add, name, data)
@@ -51,7 +51,7 @@ async def bundle(given: Surroundings, _: Mapping[str, str]) -> None:
     await screen.say([screen.t("bundle.secret", count=redactor.count)])
     await screen.prose(screen.t("bundle.made", name=name, size=len(data), short=shown))
     await screen.prose(f"SHA-256 {digest}")
-    await screen.prose(screen.t("bundle.next"))
+    await screen.prose(screen.t("bundle.next", name=name))
 
 
 def _read_key(path: Path) -> X25519PublicKey:
