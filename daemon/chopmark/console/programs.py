@@ -1,7 +1,6 @@
 """Programs of this machine that the console asks: each has a deadline, and a bound on what it says.
 
-What needs the network goes through here too (`ip`, `chopmark doctor`): where the console has none,
-this is the one place to change.
+None of them has a network where the console has none: see `reaching`.
 """
 
 import asyncio
