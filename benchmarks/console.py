@@ -1,4 +1,7 @@
-"""The rows `console.status.*`: one screen of `show status`, as the technicians' console makes it.
+"""The technicians' console: how long its prompt takes, and one screen of `show status`.
+
+`console.prompt` is the program as it runs, signed in, on a line of 115,200 baud: two ptys and the
+relay that stands in for it. `console.status.*` is what the console makes, without the line.
 
 What is dead is really so: the token is moved away and the broker killed, and the slower of two is
 told: a daemon that says so, and one that hangs (SIGSTOP). The machine's own network stays.
@@ -9,22 +12,54 @@ import os
 import shutil
 import signal
 import statistics
+import sys
 import time
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any, Final, Never
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))  # where `serialline` is
 
 from bench import Bench, Figures
 from chopmark.console.command import Role, Surroundings
 from chopmark.console.commands.show_status import status
 from chopmark.console.gateway import SocketApi
 from chopmark.console.snapshot import GATEWAY_SECONDS
+from consolebox import console, enrol, plugged
 from rig.broker import Broker
 from rig.gateway import MACAO, Gateway
 from rig.token import SoftToken
 from rows import Figure
+from serialline import RATE_115200, SerialLine
 
 ROWS: Final = ("console.status.healthy", "console.status.dead")
 TIMES: Final = 7
+PRESSES: Final = 20
+
+
+def prompt(bench: Bench) -> Figures:
+    """Milliseconds from Enter to the whole next prompt, the slowest of some."""
+    folder = bench.folder / "prompt"
+    folder.mkdir()
+    try:
+        return {"console.prompt": asyncio.run(_press_enter(folder, bench.issuer.config))}
+    finally:
+        shutil.rmtree(folder)
+
+
+async def _press_enter(folder: Path, config: Path) -> Figure:
+    await enrol(folder)
+    root = folder / "nobody.sock"
+    with SerialLine(RATE_115200) as line, console(line, folder, config, root):
+        async with plugged(line) as technician:
+            await technician.sign_in()
+            taken, seen = [], ""
+            for _ in range(PRESSES):
+                start = time.perf_counter()
+                await technician.type("\r")
+                seen = await technician.prompt()
+                taken.append(time.perf_counter() - start)
+    return Figure(max(taken) * 1000, len(seen) / RATE_115200 * 1000)
 
 
 class _Sheet:

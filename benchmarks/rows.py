@@ -57,6 +57,7 @@ GOALS: Final = {
     "verify.digest": _rate(5_000),
     "verify.digest.p99": Goal("ms", 10),
     "ledger.search": Goal("ms", 100),
+    "console.prompt": Goal("ms", 100),
     "console.status.healthy": Goal("s", 1),
     "console.status.dead": Goal("s", 3),
     "page.ms": Goal("ms", 1000),

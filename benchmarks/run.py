@@ -54,6 +54,7 @@ STEPS: Final = (
     Step(("verify.proof",), verify.proof),
     Step(("verify.cli",), verify.cli),
     Step(("ledger.search",), page.search),
+    Step(("console.prompt",), console.prompt),
     Step(console.ROWS, console.both),
     Step(("page.ms",), page.visit),
     Step(("page.hash", "page.hash.whole"), page.hashing),
