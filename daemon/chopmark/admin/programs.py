@@ -20,6 +20,7 @@ import msgspec
 from chopmark.admin.settings import Person, Settings, find_person
 from chopmark.client.problem import error_from_problem
 from chopmark.core.errors import ConfigurationError, InternalError, TryAgainError
+from chopmark.core.inert import clean
 
 MAX_OUTPUT: Final = 1 << 20
 """Bytes of what a program says."""
@@ -177,5 +178,4 @@ async def _read(stream: asyncio.StreamReader | None) -> bytes:
 
 def _line(data: bytes, which: int) -> str:
     lines = data.decode("utf-8", "replace").strip().splitlines()
-    text = lines[which] if lines else ""
-    return "".join(one if one.isprintable() else "?" for one in text)[:_SHOWN]
+    return clean(lines[which] if lines else "")[:_SHOWN]

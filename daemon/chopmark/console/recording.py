@@ -17,6 +17,7 @@ from chopmark.console.command import GatewayApi
 from chopmark.console.spool import Spool, Waiting
 from chopmark.core.audit import shorten
 from chopmark.core.errors import ChopmarkError
+from chopmark.core.inert import clean
 from chopmark.core.wording import format_time
 
 LOG: Final = logging.getLogger("chopmark.console")
@@ -50,8 +51,10 @@ class ConsoleRecorder:
     async def record(self, who: str, action: str, outcome: str, **about: str) -> None:
         """Write one record; see `Recorder`. `action` gets `console.` in front if it lacks that."""
         action, outcome = _name(action, _PREFIX)[:47], _name(outcome)[:47]
-        told = dict([(_name(key), _inert(text)) for key, text in about.items()][:_MOST_ABOUT])
-        who = _inert(who)[:_WHO] or "unknown"
+        told = dict(
+            [(_name(key), shorten(clean(text))) for key, text in about.items()][:_MOST_ABOUT]
+        )
+        who = shorten(clean(who))[:_WHO] or "unknown"
         extra = {"technician": who, "action": action, "outcome": outcome, "about": _join(told)}
         level = logging.INFO if outcome in _WELL else logging.WARNING
         LOG.log(level, "%s by %s: %s", action, who, outcome, extra=extra)
@@ -112,11 +115,6 @@ def _name(text: str, prefix: str = "") -> str:
     """A code as records have them."""
     plain = _OTHER.sub("-", text.lower()).strip("-._") or "unknown"
     return plain if plain.startswith(prefix) else prefix + plain
-
-
-def _inert(text: str) -> str:
-    """Text that does nothing to whoever looks at it."""
-    return shorten("".join(one if one.isprintable() else "\ufffd" for one in str(text)))
 
 
 def _join(about: dict[str, str]) -> str:
