@@ -85,6 +85,28 @@ async def test_wrong_code_is_refused_and_in_the_audit_log(box: AdminBox, anna: P
     assert (refused["about"]["technician"], refused["outcome"]) == ("lee", "login-refused")
 
 
+async def test_pin_that_was_refused_is_replaced_unseen_and_recorded_nowhere(
+    box: AdminBox, anna: Person, tmp_path: Path
+) -> None:
+    pin = box.token.read_pin()
+    await asyncio.to_thread(box.do, "pin-put", pin="none-such")
+    await asyncio.to_thread(box.do, "unit-restart", unit="gateway")
+    await asyncio.to_thread(box.wait_for, box.is_up, "the daemon to answer")
+    await anna.sign_in("chan")
+    await anna.type("show status | include E-1043\r")
+    assert "E-1043 HSM latched: " in await anna.prompt()
+    await anna.type("hsm pin\r")
+    seen = await anna.expect("PIN of the HSM: ")
+    await anna.type(f"{pin}\r")
+    seen += await anna.expect("Type yes: ")
+    await anna.type("yes\r")
+    seen += await anna.prompt()
+    assert "HSM  ready" in seen
+    assert (box.pins / "hsm-pin").read_text() == pin
+    assert pin not in seen + (tmp_path / "console.log").read_text()
+    assert pin not in str(await records(box, 0))
+
+
 async def test_health_is_shown_on_one_screen_of_the_terminal(anna: Person) -> None:
     await anna.sign_in("chan")
     await anna.type("show status\r")

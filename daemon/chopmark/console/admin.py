@@ -78,5 +78,5 @@ def _explain(problem: Mapping[str, Any]) -> ChopmarkError:
 
 
 def _unreachable(message: str, hint: str = "") -> UnreachableError:
-    hint = hint or "on the box: `systemctl status chopmark-admin.socket`"
+    hint = hint or "`show services`; without it this console can look, and test, and no more"
     return UnreachableError("admin-unreachable", f"chopmark-admin: {message}", hint=hint)
