@@ -544,5 +544,6 @@ export default {
   "attest.state.done": "Attested:",
   "attest.state.duplicate": "Was attested before:",
   "attest.state.provisional": "Attested; the proof still lacks countersignatures and can be completed later:",
+  "attest.state.unproven": "Attested, but its proof could not be fetched. Attest it again to get it; nothing is recorded twice:",
   "attest.state.failed": "Not attested",
 };

@@ -530,5 +530,6 @@ export default {
   "attest.state.done": "已存证：",
   "attest.state.duplicate": "先前已存证：",
   "attest.state.provisional": "已存证；证明尚缺副署，可稍后补齐：",
+  "attest.state.unproven": "已存证，但未能取得证明；再次存证即可取得，不会重复记录：",
   "attest.state.failed": "未能存证",
 };

@@ -530,5 +530,6 @@ export default {
   "attest.state.done": "已存證：",
   "attest.state.duplicate": "先前已存證：",
   "attest.state.provisional": "已存證；證明尚缺副署，可稍後補齊：",
+  "attest.state.unproven": "已存證，但未能取得證明；再次存證即可取得，不會重複記錄：",
   "attest.state.failed": "未能存證",
 };
