@@ -100,7 +100,7 @@ function warnings(job, look) {
 }
 
 function slipNotes(job, desk) {
-  const note = (...words) => h("p", { class: "answered", dataset: { tone: "calm" } }, shape("attestation-only", 22), words);
+  const note = (...words) => h("p", { class: "answered note", dataset: { tone: "calm" } }, shape("attestation-only", 22), words);
   const next = desk.jobs.items.length > 1 ? "slip.next.alone" : "slip.next";
   return [
     job.scanned && note(t("slip.scanned", { name: job.name })),
