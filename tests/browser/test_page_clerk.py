@@ -217,6 +217,10 @@ def test_printed_list_names_time_entry_and_fingerprint_of_each_file(
         expect(note).to_contain_text(re.compile("Answered by this gateway on .*20[0-9]{2}"))
         entry = note.get_by_text("bank-hk.example/hk-1#")
         expect(entry).to_have_count(0 if name == "never.pdf" else 1)
+        expect(note).not_to_contain_text("Expected:")
+    page.emulate_media(media="screen")
+    expect_issuer(page, "en", SHENZHEN)
+    expect(page.locator(".on-paper", has_text=f"Expected: {SHENZHEN}")).to_have_count(3)
 
 
 def test_answer_to_what_is_expected_no_more_is_not_shown(page: Page, scene: Scene) -> None:

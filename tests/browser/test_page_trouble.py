@@ -274,6 +274,8 @@ def test_stale_replica_answers_as_of_an_earlier_time(page: Page, trouble: Troubl
             expect(page.locator(".alarms")).to_contain_text(
                 messages(language)["alarm.broker-away.do"]
             )
+            # Up to date is more than anybody knows while no broker is there.
+            expect(page.locator(".mesh")).to_contain_text(messages(language)["mesh.unheard"])
         assert gateway.peer(trouble.macao)["as_of"] == as_of
     finally:
         broker.start()

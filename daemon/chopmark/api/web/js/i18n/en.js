@@ -54,6 +54,7 @@ export default {
   "expect.kind": "Kind of document",
   "expect.kind.any": "Any kind",
   "expect.no-list": "The list could not be loaded. Load this page again.",
+  "expect.was": "Expected: {wanted}",
   "expect.sm3": "Also compute SM3 (done by itself where a document needs it)",
 
   "question.ask": "Is this the institution that the customer names? ",
@@ -381,6 +382,7 @@ export default {
   "mesh.fresh": "Known up to",
   "mesh.never": "never yet",
   "mesh.offline": "Not connected",
+  "mesh.unheard": "Nothing heard of it now",
   "mesh.state.following": "Up to date",
   "mesh.state.catching-up": "Catching up",
   "mesh.state.waiting": "Waiting",

@@ -51,6 +51,7 @@ export default {
   "expect.kind": "文件种类",
   "expect.kind.any": "任何种类",
   "expect.no-list": "未能加载列表，请重新加载此页面。",
+  "expect.was": "预期：{wanted}",
   "expect.sm3": "同时计算 SM3（文件需要时会自动计算）",
 
   "question.ask": "客户所说的机构，是这一家吗？",
@@ -372,6 +373,7 @@ export default {
   "mesh.fresh": "消息截至",
   "mesh.never": "尚无",
   "mesh.offline": "未连接",
+  "mesh.unheard": "目前没有其消息",
   "mesh.state.following": "最新",
   "mesh.state.catching-up": "正在补齐",
   "mesh.state.waiting": "等待中",

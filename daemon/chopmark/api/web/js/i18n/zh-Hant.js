@@ -51,6 +51,7 @@ export default {
   "expect.kind": "文件種類",
   "expect.kind.any": "任何種類",
   "expect.no-list": "未能載入清單，請重新載入此頁面。",
+  "expect.was": "預期：{wanted}",
   "expect.sm3": "同時計算 SM3（文件需要時會自動計算）",
 
   "question.ask": "客戶所說的機構，是這一家嗎？",
@@ -372,6 +373,7 @@ export default {
   "mesh.fresh": "訊息截至",
   "mesh.never": "尚無",
   "mesh.offline": "未連接",
+  "mesh.unheard": "目前沒有其訊息",
   "mesh.state.following": "最新",
   "mesh.state.catching-up": "正在補齊",
   "mesh.state.waiting": "等待中",

@@ -54,11 +54,13 @@ function concerned(job, one) {
   return one ? [one] : [];
 }
 
-/** In a printed list: when it was answered, by which entry, and about which bytes. */
+/** In a printed list: when it was answered, what was expected, by which entry, about which bytes. */
 function onPaper(job, one) {
   const { sha256 } = job.digests ?? job.scanned ?? {};
+  const { wanted } = values(job, one);
   const facts = [
     t("verdict.asked-at", { when: exactly(job.verdict.asked_at) }),
+    wanted && t("expect.was", { wanted }),
     ...[...concerned(job, one), ...elsewhere(job)].map((each) => [t("fact.place"), " ", h("span", { class: "code" }, `${each.origin}#${each.index}`)]),
     sha256 && ["SHA-256 ", h("span", { class: "code" }, `${sha256.slice(0, SHORT)}…`)],
   ];
