@@ -123,6 +123,8 @@ def test_nothing_is_green_until_the_clerk_has_said_whose_document_it_is(
     expect(shown).to_have_attribute("data-tone", "ask")
     assert words["verdict.valid.title"] not in shown.locator(".verdict-head").inner_text().split()
     assert words["fact.existed-by.why"] not in shown.inner_text()
+    page.get_by_text(words["path.title"]).click()
+    expect(page.locator(".path-result")).to_have_text(words["path.reaches"])
     assert not has_green(page)
     confirm(page, language)
     expect(title).to_have_text(words["verdict.valid.title"])
@@ -286,3 +288,4 @@ def test_proof_that_is_refused_as_a_whole_has_no_facts_but_its_claim(
     expect(facts).to_contain_text("is not good")
     for key in ("issuer", "existed-by", "as-of", "witnesses"):
         expect(facts).not_to_contain_text(words[f"fact.{key}"])
+    expect(page.get_by_text(words["path.title"])).to_have_count(0)

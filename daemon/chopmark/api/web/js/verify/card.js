@@ -7,7 +7,7 @@ import { problemBox } from "../problem.js";
 import { shape, tone } from "../verdicts.js";
 import { evidence, otherAttestations } from "./evidence.js";
 import { kindName } from "./expect.js";
-import { deciding, detail, elsewhere, isGrave, lookOf, revocation, takenBack, titleOf, values, wordOf } from "./looks.js";
+import { deciding, detail, elsewhere, isGrave, isRead, lookOf, revocation, takenBack, titleOf, values, wordOf } from "./looks.js";
 import { pathSection } from "./path.js";
 import { question } from "./question.js";
 
@@ -86,7 +86,7 @@ function body(job, look, one, desk) {
       h("strong", {}, t("verdict.warning")),
       job.forked.includes(one.origin) && h("p", {}, t("verdict.warning.fork", values(job, one))), ownWords(one.warning)),
     one && evidence(job, look, one, desk),
-    one && pathSection(job, one, desk),
+    one && isRead(one) && pathSection(job, one, desk),
     otherAttestations(job, look, one),
     h("details", { class: "own-words" }, h("summary", {}, t("verdict.own-words")), ownWords(job.verdict.sentence)),
     h("div", { class: "verdict-foot" },

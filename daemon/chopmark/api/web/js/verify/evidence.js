@@ -5,7 +5,7 @@ import { exactly, list, number, place } from "../format.js";
 import { language, t } from "../i18n/index.js";
 import { shape, tone } from "../verdicts.js";
 import { kindName } from "./expect.js";
-import { elsewhere } from "./looks.js";
+import { elsewhere, isRead } from "./looks.js";
 import { memberOf } from "./members.js";
 
 /** Where *existed by* is a date to rely on. */
@@ -33,9 +33,6 @@ export function evidence(job, look, one, desk) {
   const title = look === "ambiguous" ? t("evidence.title.of", { issuer: one.issuer }) : t("evidence.title");
   return h("section", { class: "evidence" }, h("h3", {}, title), rows);
 }
-
-/** Whether anything of it is known: of a proof that is refused as a whole only what it claims. */
-const isRead = (one) => one.problem === null || one.made_at !== null;
 
 /** When it was made, what has become of it since, and up to when that is known. */
 function times(add, look, one) {
