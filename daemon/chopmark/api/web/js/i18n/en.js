@@ -57,13 +57,8 @@ export default {
   "expect.was": "Expected: {wanted}",
   "expect.sm3": "Also compute SM3 (done by itself where a document needs it)",
 
-  "question.ask": "Is this the institution that the customer names? ",
-  "question.why": "Only you can tell: a genuine attestation by another institution proves nothing about this one.",
-  "question.yes": "Yes, it is",
   "question.no": "No",
-  "question.yes.done": "You have confirmed the issuer: {issuer}.",
   "question.no.done": "You have said that {issuer} is not the institution that the customer names.",
-  "question.change": "Change the answer",
   "question.which": "Whose document is it, as the customer says?",
 
   "verdict.advice": "What to do",
@@ -73,8 +68,6 @@ export default {
   "verdict.asked-at": "Answered by this gateway on {when}",
   "verdict.hashed": "read at {rate} a second",
 
-  "verdict.undecided.title": "Attested: is this the institution that you expect?",
-  "verdict.undecided.says": "{issuer} attested exactly this document. That counts only if {issuer} is the institution that the customer names.",
   "verdict.undecided.advice": "Answer the question. Until then there is no result to rely on.",
   "verdict.valid.title": "Valid",
   "verdict.valid.says": "{issuer} attested exactly this document. Not one byte has changed, and it has not been revoked, replaced or run out.",

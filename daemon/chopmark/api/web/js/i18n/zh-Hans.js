@@ -54,13 +54,8 @@ export default {
   "expect.was": "预期：{wanted}",
   "expect.sm3": "同时计算 SM3（文件需要时会自动计算）",
 
-  "question.ask": "客户所说的机构，是这一家吗？",
-  "question.why": "只有您能判断：另一家机构的真实存证，不能证明这家机构的任何事情。",
-  "question.yes": "是，正是这一家",
   "question.no": "不是",
-  "question.yes.done": "您已确认签发机构：{issuer}。",
   "question.no.done": "您表示{issuer}不是客户所说的机构。",
-  "question.change": "更改回答",
   "question.which": "据客户所说，这是哪一家机构的文件？",
 
   "verdict.advice": "应如何处理",
@@ -70,8 +65,6 @@ export default {
   "verdict.asked-at": "本网关答复于 {when}",
   "verdict.hashed": "读取速度每秒 {rate}",
 
-  "verdict.undecided.title": "已有存证：是您预期的机构吗？",
-  "verdict.undecided.says": "{issuer}存证的正是这份文件。只有{issuer}就是客户所说的机构，才能作准。",
   "verdict.undecided.advice": "请回答这个问题。在此之前，没有可采信的结果。",
   "verdict.valid.title": "有效",
   "verdict.valid.says": "{issuer}存证的正是这份文件：一个字节也没有改动，且未被撤销、取代，也未过期。",

@@ -54,13 +54,8 @@ export default {
   "expect.was": "預期：{wanted}",
   "expect.sm3": "同時計算 SM3（文件需要時會自動計算）",
 
-  "question.ask": "客戶所說的機構，是這一家嗎？",
-  "question.why": "只有您能判斷：另一家機構的真實存證，不能證明這家機構的任何事情。",
-  "question.yes": "是，正是這一家",
   "question.no": "不是",
-  "question.yes.done": "您已確認簽發機構：{issuer}。",
   "question.no.done": "您表示{issuer}不是客戶所說的機構。",
-  "question.change": "更改回答",
   "question.which": "據客戶所說，這是哪一家機構的文件？",
 
   "verdict.advice": "應如何處理",
@@ -70,8 +65,6 @@ export default {
   "verdict.asked-at": "本閘道答覆於 {when}",
   "verdict.hashed": "讀取速度每秒 {rate}",
 
-  "verdict.undecided.title": "已有存證：是您預期的機構嗎？",
-  "verdict.undecided.says": "{issuer}存證的正是這份文件。只有{issuer}就是客戶所說的機構，才能作準。",
   "verdict.undecided.advice": "請回答這個問題。在此之前，沒有可採信的結果。",
   "verdict.valid.title": "有效",
   "verdict.valid.says": "{issuer}存證的正是這份文件：一個位元組也沒有改動，且未被撤銷、取代，也未過期。",
