@@ -135,8 +135,10 @@ def test_list_that_cannot_be_loaded_is_said_where_it_would_be(
 
 
 def test_proof_that_cannot_be_fetched_leaves_its_document_attested(
-    page: Page, trouble: Trouble
+    page: Page, trouble: Trouble, tmp_path: Path
 ) -> None:
+    document = tmp_path / "ours.pdf"
+    document.write_bytes(make_statement() + b"ours")
     answers = [(500, "internal-error"), (429, "rate-limited")]
 
     def recorded(route: Route) -> None:
@@ -154,7 +156,7 @@ def test_proof_that_cannot_be_fetched_leaves_its_document_attested(
     page.route("**/v1/proofs/**", proof)
     open_page(page, trouble.shenzhen.port, "attest")
     page.get_by_label("Kind of document").select_option("bank-statement")
-    page.locator("input[type=file]").set_input_files(trouble.path("common.pdf"))
+    page.locator("input[type=file]").set_input_files(str(document))
     page.get_by_role("button", name="Attest 1 document").click()
     failed = page.locator('[data-state="failed"]')
     expect(failed).to_contain_text(messages("en")["attest.state.unproven"], timeout=DEADLINE)

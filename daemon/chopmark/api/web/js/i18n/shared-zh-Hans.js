@@ -19,7 +19,7 @@ export default {
   "question.change": "更改回答",
 
   "verdict.undecided.title": "已有存证：是您预期的机构吗？",
-  "verdict.undecided.says": "{issuer}存证的正是这份文件。只有{issuer}就是客户所说的机构，才能作准。",
+  "verdict.undecided.says": "{issuer}存证的正是这份文件。只有当{issuer}就是客户所说的机构时，才能作准。",
   "verdict.expired.title": "已过期",
   "verdict.expired.says": "{issuer}存证的正是这份文件，供使用至 {until}。该期限已过。",
   "verdict.expired.advice": "文件是真实的，说明的是当时的情况。如需了解现况，请客户提供新的文件。",

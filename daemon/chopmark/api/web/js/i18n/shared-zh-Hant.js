@@ -19,7 +19,7 @@ export default {
   "question.change": "更改回答",
 
   "verdict.undecided.title": "已有存證：是您預期的機構嗎？",
-  "verdict.undecided.says": "{issuer}存證的正是這份文件。只有{issuer}就是客戶所說的機構，才能作準。",
+  "verdict.undecided.says": "{issuer}存證的正是這份文件。只有當{issuer}就是客戶所說的機構時，才能作準。",
   "verdict.expired.title": "已過期",
   "verdict.expired.says": "{issuer}存證的正是這份文件，供使用至 {until}。該期限已過。",
   "verdict.expired.advice": "文件是真實的，說明的是當時的情況。如需瞭解現況，請客戶提供新的文件。",
