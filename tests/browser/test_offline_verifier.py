@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 import slips
 import verdictvectors as made
-from browser.pages import AXE, find_violations
+from browser.pages import AXE, find_violations, messages
 from chopmark.client.offline_page import Sealed, build_page
 from chopmark.client.slip.facts import gather_facts
 from chopmark.client.slip.page import make_page
@@ -136,7 +136,7 @@ def test_every_verdict_in_every_language_and_nothing_is_asked_for(
     assert words(page) == {name: name.partition(".")[0] for name in scenes()}
     text = str(page.locator("main").text_content())
     assert page.locator("html").get_attribute("lang") == LANGUAGES[locale]
-    assert not re.search(r"\b(verdict|state|fact|problem|seal|path)\.[a-z]", text)
+    assert not re.search(r"\b(verdict|question|state|fact|problem|seal|path)\.[a-z]", text)
     assert not errors
     assert requests == [path.as_uri()]
     context.close()
@@ -199,14 +199,38 @@ def test_proof_may_come_later_and_the_issuer_may_be_named(
     expect(card).to_have_attribute("data-word", "needs-proof")
     page.set_input_files("#files", proof)
     expect(card).to_have_attribute("data-word", "valid-as-of")
-    expect(card).to_contain_text("The date to rely on")
     page.select_option("#expectIssuer", "Bank of SZ (example)")
     expect(card).to_have_attribute("data-word", "mismatch")
     expect(card).not_to_contain_text("The date to rely on")
     page.select_option("#expectIssuer", "Bank of HK (example)")
     expect(card).to_have_attribute("data-word", "valid-as-of")
+    expect(card).to_have_attribute("data-tone", "good")
+    expect(card).to_contain_text("The date to rely on")
     page.select_option("#expectKind", "bank-statement")
     expect(card).to_have_attribute("data-word", "valid-as-of")
+
+
+@pytest.mark.parametrize("locale", LANGUAGES)
+def test_nothing_is_green_before_somebody_has_said_whose_document_it_is(
+    browser: Browser, locale: str, tmp_path: Path
+) -> None:
+    words = messages(LANGUAGES[locale])
+    context = browser.new_context(locale=locale)
+    page = open_page(context, write_page(tmp_path, founding()))
+    page.set_input_files("#files", put(tmp_path, "a", *scenes()["valid-as-of"]))
+    card = page.locator(".verdict")
+    title = card.locator(".verdict-title")
+    for _ in range(2):
+        expect(title).to_have_text(words["verdict.undecided.title"])
+        expect(page.locator('[data-tone="good"]')).to_have_count(0)
+        assert words["fact.existed-by.why"] not in card.inner_text()
+        page.get_by_role("button", name=words["question.yes"]).click()
+        expect(card).to_have_attribute("data-tone", "good")
+        expect(title).to_be_focused()
+        assert words["fact.existed-by.why"] in card.inner_text()
+        page.get_by_role("button", name=words["question.change"]).click()
+        expect(title).to_be_focused()
+    context.close()
 
 
 def slip_files(folder: Path) -> dict[str, Path]:

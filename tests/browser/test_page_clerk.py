@@ -5,7 +5,16 @@ import re
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from browser.pages import LANGUAGES, Requests, card, choose, confirm, messages, open_page
+from browser.pages import (
+    LANGUAGES,
+    Requests,
+    card,
+    choose,
+    confirm,
+    filled,
+    messages,
+    open_page,
+)
 from browser.scene import Scene, digests_of
 
 HONG_KONG = "Bank of Hong Kong (example)"
@@ -114,6 +123,8 @@ def test_nothing_is_green_until_the_clerk_has_said_whose_document_it_is(
     expect(shown).to_have_attribute("data-tone", "ask")
     assert words["verdict.valid.title"] not in shown.locator(".verdict-head").inner_text().split()
     assert words["fact.existed-by.why"] not in shown.inner_text()
+    page.get_by_text(words["path.title"]).click()
+    expect(page.locator(".path-result")).to_have_text(words["path.reaches"])
     assert not has_green(page)
     confirm(page, language)
     expect(title).to_have_text(words["verdict.valid.title"])
@@ -208,6 +219,10 @@ def test_printed_list_names_time_entry_and_fingerprint_of_each_file(
         expect(note).to_contain_text(re.compile("Answered by this gateway on .*20[0-9]{2}"))
         entry = note.get_by_text("bank-hk.example/hk-1#")
         expect(entry).to_have_count(0 if name == "never.pdf" else 1)
+        expect(note).not_to_contain_text("Expected:")
+    page.emulate_media(media="screen")
+    expect_issuer(page, "en", SHENZHEN)
+    expect(page.locator(".on-paper", has_text=f"Expected: {SHENZHEN}")).to_have_count(3)
 
 
 def test_answer_to_what_is_expected_no_more_is_not_shown(page: Page, scene: Scene) -> None:
@@ -227,3 +242,50 @@ def test_answer_to_what_is_expected_no_more_is_not_shown(page: Page, scene: Scen
     title = messages("en")["verdict.elsewhere.title"]
     expect(card(page, "unknown").locator(".verdict-title")).to_have_text(title)
     assert not has_green(page)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_facts_say_whose_they_are_where_several_institutions_attested(
+    page: Page, scene: Scene, language: str
+) -> None:
+    title = messages(language)["evidence.title.of"]
+    open_page(page, scene.shenzhen.port, language=language)
+    choose(page, *scene.paths("both.pdf"))
+    evidence = card(page, "ambiguous").locator(".evidence")
+    issuer = evidence.locator(".facts strong").first.inner_text()
+    expect(evidence.locator("h3")).to_have_text(filled(title, issuer))
+
+
+def test_revocation_later_than_all_is_known_is_said_to_be_later_news(
+    page: Page, scene: Scene
+) -> None:
+    words, as_of = messages("en"), ["2020-01-01T00:00:00.000Z", "2099-01-01T00:00:00.000Z"]
+
+    def answer(route: Route) -> None:
+        given = route.fetch()
+        found = given.json()
+        for one in found.get("attestations", []):  # of the first question, which lacks SM3, none
+            one["as_of"] = as_of[0]
+        route.fulfill(response=given, json=found)
+
+    page.route("**/v1/verifications", answer)
+    open_page(page, scene.shenzhen.port)
+    for key in ("fact.as-of.later", "fact.as-of.why"):
+        choose(page, *scene.paths("fraud.pdf"))
+        note = card(page, "revoked").locator(".facts p", has_text="All revocations up to then")
+        expect(note).to_have_text(words[key])
+        as_of.pop(0)
+
+
+def test_proof_that_is_refused_as_a_whole_has_no_facts_but_its_claim(
+    page: Page, scene: Scene
+) -> None:
+    words = messages("en")
+    open_page(page, scene.shenzhen.port)
+    choose(page, *scene.paths("untrusted.pdf", "untrusted.pdf.tlog-proof"))
+    facts = card(page, "untrusted").locator(".facts")
+    expect(facts).to_contain_text(words["fact.issuer.claimed"])
+    expect(facts).to_contain_text("is not good")
+    for key in ("issuer", "existed-by", "as-of", "witnesses"):
+        expect(facts).not_to_contain_text(words[f"fact.{key}"])
+    expect(page.get_by_text(words["path.title"])).to_have_count(0)

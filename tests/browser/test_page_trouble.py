@@ -95,8 +95,16 @@ def trouble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trouble]:
         made.cluster.stop()
 
 
-def test_list_of_institutions_is_asked_for_again_when_there_was_too_much_at_once(
-    page: Page, trouble: Trouble
+LISTS = (
+    ("verify", "**/v1/peers", "expect.issuer", 3),
+    ("attest", "**/v1/export", "attest.kind", 8),
+)
+"""View, what it asks, the choice that is filled with it, and how many there are to choose from."""
+
+
+@pytest.mark.parametrize(("view", "path", "label", "count"), LISTS)
+def test_list_is_asked_for_again_when_there_was_too_much_at_once(
+    page: Page, trouble: Trouble, view: str, path: str, label: str, count: int
 ) -> None:
     answers = [429]
 
@@ -107,21 +115,55 @@ def test_list_of_institutions_is_asked_for_again_when_there_was_too_much_at_once
         else:
             route.continue_()
 
-    page.route("**/v1/peers", answer)
-    open_page(page, trouble.shenzhen.port)
-    issuer = page.get_by_label(messages("en")["expect.issuer"])
-    expect(issuer.locator("option")).to_have_count(3, timeout=DEADLINE)
+    page.route(path, answer)
+    open_page(page, trouble.shenzhen.port, view)
+    choice = page.get_by_label(messages("en")[label])
+    expect(choice.locator("option")).to_have_count(count, timeout=DEADLINE)
     expect(page.get_by_text(messages("en")["expect.no-list"])).to_have_count(0)
 
 
+@pytest.mark.parametrize(("view", "path", "label"), [one[:3] for one in LISTS])
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_list_that_cannot_be_loaded_is_said_where_it_would_be(
-    page: Page, trouble: Trouble, language: str
+    page: Page, trouble: Trouble, language: str, view: str, path: str, label: str
 ) -> None:
-    page.route("**/v1/peers", lambda route: route.fulfill(status=503, json={"code": "overloaded"}))
-    open_page(page, trouble.shenzhen.port, "verify", language)
-    said = page.locator(".expect .field", has_text=messages(language)["expect.issuer"])
+    page.route(path, lambda route: route.fulfill(status=503, json={"code": "overloaded"}))
+    open_page(page, trouble.shenzhen.port, view, language)
+    said = page.locator(".field", has_text=messages(language)[label])
     expect(said).to_contain_text(messages(language)["expect.no-list"], timeout=DEADLINE)
+    expect(said.locator("option")).to_have_count(1)
+
+
+def test_proof_that_cannot_be_fetched_leaves_its_document_attested(
+    page: Page, trouble: Trouble, tmp_path: Path
+) -> None:
+    document = tmp_path / "ours.pdf"
+    document.write_bytes(make_statement() + b"ours")
+    answers = [(500, "internal-error"), (429, "rate-limited")]
+
+    def recorded(route: Route) -> None:
+        made = route.fetch().json()
+        route.fulfill(json={**made, "proof": None})
+
+    def proof(route: Route) -> None:
+        if answers:
+            status, code = answers.pop(0)
+            route.fulfill(status=status, json={"code": code})
+        else:
+            route.continue_()
+
+    page.route("**/v1/attestations", recorded)
+    page.route("**/v1/proofs/**", proof)
+    open_page(page, trouble.shenzhen.port, "attest")
+    page.get_by_label("Kind of document").select_option("bank-statement")
+    page.locator("input[type=file]").set_input_files(str(document))
+    page.get_by_role("button", name="Attest 1 document").click()
+    failed = page.locator('[data-state="failed"]')
+    expect(failed).to_contain_text(messages("en")["attest.state.unproven"], timeout=DEADLINE)
+    expect(failed).to_contain_text("bank-sz.example/sz-1#")
+    page.get_by_role("button", name="Attest 1 document").click()
+    expect(page.locator('[data-state="done"]')).to_be_visible(timeout=DEADLINE)
+    assert not answers
 
 
 def test_page_of_another_port_gets_nothing_of_the_api_and_links_to_the_page(
@@ -234,6 +276,8 @@ def test_stale_replica_answers_as_of_an_earlier_time(page: Page, trouble: Troubl
             expect(page.locator(".alarms")).to_contain_text(
                 messages(language)["alarm.broker-away.do"]
             )
+            # Up to date is more than anybody knows while no broker is there.
+            expect(page.locator(".mesh")).to_contain_text(messages(language)["mesh.unheard"])
         assert gateway.peer(trouble.macao)["as_of"] == as_of
     finally:
         broker.start()

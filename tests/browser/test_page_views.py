@@ -147,6 +147,21 @@ def test_page_fits_a_tablet_at_twice_the_size(browser: Browser, scene: Scene) ->
     assert all(width <= 410 for width in wide.values()), wide
 
 
+def test_tables_of_the_ledger_are_whole_on_a_tablet(browser: Browser, scene: Scene) -> None:
+    context = browser.new_context(viewport={"width": 820, "height": 1180})
+    page = open_page(context.new_page(), scene.shenzhen.port, "ledger/hk-1")
+    digest = digests_of(scene.path("both.pdf").read_bytes())["sha256"]
+    hidden = "(all) => all.map((one) => one.scrollWidth - one.clientWidth)"
+    page.locator(".entries time").first.wait_for(timeout=DEADLINE)
+    of_one = page.locator("main .scroll").evaluate_all(hidden)
+    page.get_by_label(messages("en")["ledger.text"]).fill(digest)
+    page.keyboard.press("Enter")
+    page.get_by_role("columnheader", name=messages("en")["ledger.log"]).wait_for(timeout=DEADLINE)
+    of_all = page.locator("main .scroll").evaluate_all(hidden)
+    context.close()
+    assert (of_one, of_all) == ([0], [0])
+
+
 def test_overview_shows_parts_members_and_who_countersigned(page: Page, scene: Scene) -> None:
     open_page(page, scene.shenzhen.port, "overview")
     expect(page.locator(".banner h2")).to_have_text("All is well", timeout=DEADLINE)

@@ -74,7 +74,8 @@ def _evidence(found: AttestationReport) -> Iterator[tuple[str, object]]:
     yield "revoked", _revoked(found)
     yield from _chain(found)
     yield from _witnesses(found)
-    yield "quorum", found["quorum"]
+    refused = found["problem"] is not None and found["made_at"] is None  # nothing was looked up
+    yield "quorum", None if refused else found["quorum"]
     yield "digests", ", ".join(_ALGORITHMS.get(d, d) for d in found["digests_checked"]) or None
     same = found["same_content"]
     yield "content", None if same is None else _SAME[same]

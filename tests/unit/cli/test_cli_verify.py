@@ -188,6 +188,7 @@ def test_verify_offline_log_of_another_policy_is_4(run: Run, document: Path, log
     done = run("verify", document, "--policy", "policy")
     assert done.code == 4
     assert "which the policy does not name" in done.out
+    assert "quorum" not in done.out  # none was asked for, nor looked up
 
 
 def test_verify_offline_expects_issuer_and_kind(run: Run, document: Path, log: SoftLog) -> None:

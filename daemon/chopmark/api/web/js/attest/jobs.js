@@ -96,8 +96,7 @@ export class Attesting extends EventTarget {
       try {
         return await api.post("/v1/attestations", body, { headers, signal });
       } catch (error) {
-        const later = error instanceof Problem && (error.status === 0 || error.status === 429 || error.status === 503);
-        if (!later || tries >= RETRIES) throw error;
+        if (!isForLater(error) || tries >= RETRIES) throw error;
         await pause(PATIENCE, signal);
       }
     }
@@ -108,7 +107,7 @@ export class Attesting extends EventTarget {
       try {
         return await api.text(`/v1/proofs/${encodeURIComponent(id)}/${index}`, { signal });
       } catch (error) {
-        if (error.code !== "not-signed" || looks >= LOOKS) throw error;
+        if ((error.code !== "not-signed" && !isForLater(error)) || looks >= LOOKS) throw error;
         await pause(PATIENCE, signal);
       }
     }
@@ -123,6 +122,9 @@ export class Attesting extends EventTarget {
     this.dispatchEvent(new CustomEvent("all"));
   }
 }
+
+/** Whether the gateway may answer well a little later. */
+const isForLater = (error) => error instanceof Problem && [0, 429, 503].includes(error.status);
 
 function pause(ms, signal) {
   return new Promise((resolve, reject) => {

@@ -12,6 +12,14 @@ export default {
   "kind.kyc-report": "KYC report",
   "kind.diploma": "Diploma",
 
+  "question.ask": "Is this the institution that the customer names? ",
+  "question.why": "Only you can tell: a genuine attestation by another institution proves nothing about this one.",
+  "question.yes": "Yes, it is",
+  "question.yes.done": "You have confirmed the issuer: {issuer}.",
+  "question.change": "Change the answer",
+
+  "verdict.undecided.title": "Attested: is this the institution that you expect?",
+  "verdict.undecided.says": "{issuer} attested exactly this document. That counts only if {issuer} is the institution that the customer names.",
   "verdict.expired.title": "Run out",
   "verdict.expired.says": "{issuer} attested exactly this document, for use until {until}. That time is over.",
   "verdict.expired.advice": "It was genuine and tells how things stood then. If you need how they stand now, ask the customer for a new one.",

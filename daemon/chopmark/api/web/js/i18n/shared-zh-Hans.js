@@ -12,6 +12,14 @@ export default {
   "kind.kyc-report": "客户尽职调查报告",
   "kind.diploma": "学历证书",
 
+  "question.ask": "客户所说的机构，是这一家吗？",
+  "question.why": "只有您能判断：另一家机构的真实存证，不能证明这家机构的任何事情。",
+  "question.yes": "是，正是这一家",
+  "question.yes.done": "您已确认签发机构：{issuer}。",
+  "question.change": "更改回答",
+
+  "verdict.undecided.title": "已有存证：是您预期的机构吗？",
+  "verdict.undecided.says": "{issuer}存证的正是这份文件。只有当{issuer}就是客户所说的机构时，才能作准。",
   "verdict.expired.title": "已过期",
   "verdict.expired.says": "{issuer}存证的正是这份文件，供使用至 {until}。该期限已过。",
   "verdict.expired.advice": "文件是真实的，说明的是当时的情况。如需了解现况，请客户提供新的文件。",

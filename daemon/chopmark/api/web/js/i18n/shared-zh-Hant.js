@@ -12,6 +12,14 @@ export default {
   "kind.kyc-report": "客戶盡職審查報告",
   "kind.diploma": "學歷證書",
 
+  "question.ask": "客戶所說的機構，是這一家嗎？",
+  "question.why": "只有您能判斷：另一家機構的真實存證，不能證明這家機構的任何事情。",
+  "question.yes": "是，正是這一家",
+  "question.yes.done": "您已確認簽發機構：{issuer}。",
+  "question.change": "更改回答",
+
+  "verdict.undecided.title": "已有存證：是您預期的機構嗎？",
+  "verdict.undecided.says": "{issuer}存證的正是這份文件。只有當{issuer}就是客戶所說的機構時，才能作準。",
   "verdict.expired.title": "已過期",
   "verdict.expired.says": "{issuer}存證的正是這份文件，供使用至 {until}。該期限已過。",
   "verdict.expired.advice": "文件是真實的，說明的是當時的情況。如需瞭解現況，請客戶提供新的文件。",

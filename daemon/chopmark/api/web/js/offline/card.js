@@ -9,6 +9,9 @@ import { exactly, kindName, list, number, percent, place, t } from "./words.js";
 
 const LOOKS = { "needs-proof": "unknown", unreadable: "failed", "unread-slip": "failed", failed: "failed" };
 
+/** Where *existed by* is a date to rely on. */
+const DATED = new Set(["valid-as-of", "expired"]);
+
 /** Where a result stands among others: what is under way, what failed, then the worst first. */
 export const rank = (result) => (result.state === "busy" ? -2 : WORST_FIRST.indexOf(looksOf(result)));
 
@@ -17,26 +20,28 @@ export const rank = (result) => (result.state === "busy" ? -2 : WORST_FIRST.inde
  * @param {import("./desk.js").Result} result
  * @param {import("../core/roster.js").Member[]} members
  * @param {boolean} isFolded whether what follows the sentence is shown on demand only
+ * @param {(given: object, confirmed: boolean) => void} say takes what the clerk says of the issuer
  */
-export function card(result, members, isFolded) {
+export function card(result, members, isFolded, say) {
   if (result.state === "busy") return busyCard(result);
   const looks = looksOf(result);
-  const body = result.state === "judged" ? judgedBody(result, members) : [advice(result.state, {})];
+  const body = result.state === "judged" ? judgedBody(result, members, say) : [advice(result.state, {})];
   const reason = result.given?.error ?? result.document?.error;
   const { title, says, values } = wordsOf(result);
-  return h("article", { class: "card verdict open appear", dataset: { tone: tone(looks), word: result.answer?.word ?? result.state } },
+  const shown = h("article", { class: "card verdict open appear", dataset: { tone: tone(looks), word: result.answer?.word ?? result.state } },
     h("div", { class: "verdict-head" },
       shape(looks, 72),
       h("div", { class: "verdict-words" },
         h("p", { class: "verdict-file" }, h("bdi", {}, result.name)),
-        h("h2", { class: "verdict-title" }, title),
+        h("h2", { class: "verdict-title", tabindex: -1 }, title),
         h("p", { class: "verdict-says" }, says))),
     fold(isFolded, h("div", { class: "verdict-body" },
       reason && problemBox({ code: reason.code || reason.name, message: reason.message }, values, result.given?.isSlip),
       body)));
+  return Object.assign(shown, { given: result.given });
 }
 
-const looksOf = ({ state, answer }) => LOOKS[state] ?? answer.word;
+const looksOf = ({ state, answer, issuer }) => LOOKS[state] ?? (issuer === "asked" ? "undecided" : answer.word);
 
 const fold = (isFolded, body) =>
   isFolded ? h("details", { class: "verdict-fold" }, h("summary", {}, t("details")), body) : body;
@@ -67,8 +72,9 @@ export function wordsOf(result) {
     kind: facts.entry === null ? "" : kindName(facts.entry.kind),
     until: facts.entry?.validUntil == null ? "" : exactly(facts.entry.validUntil),
   };
-  const key = `verdict.${variantOf(word, facts)}`;
-  return { title: t(`verdict.${word}.title`), says: t(`${key}.says`, values), values, key };
+  const look = looksOf(result);
+  const key = `verdict.${look === word ? variantOf(word, facts) : look}`;
+  return { title: t(`verdict.${look}.title`), says: t(`${key}.says`, values), values, key };
 }
 
 function variantOf(word, { match, quorum, problem }) {
@@ -78,10 +84,11 @@ function variantOf(word, { match, quorum, problem }) {
   return word === "untrusted" && problem?.code === "unknown-format" ? "untrusted.format" : word;
 }
 
-function judgedBody(result, members) {
+function judgedBody(result, members, say) {
   const { facts, proven } = result.answer;
   const { key, values } = wordsOf(result);
   return [
+    question(result, say),
     advice(key, values),
     facts.problem && problemBox(facts.problem, values),
     facts.notaries && warn("notaries", { names: list(facts.notaries.names), count: number(facts.notaries.threshold) }),
@@ -93,6 +100,22 @@ function judgedBody(result, members) {
     facts.entry && evidence(result, members),
     facts.entry && proven && pathSection(proven, facts.match === "all"),
   ];
+}
+
+/** Whether the issuer is the institution that the customer names; or the answer, and the way back. */
+function question({ issuer, given, answer }, say) {
+  if (!issuer) return null;
+  const name = answer.facts.issuer.institution;
+  const button = (key, confirmed, kind) =>
+    h("button", { type: "button", class: `button ${kind}`, onclick: () => say(given, confirmed) }, t(key));
+  if (issuer === "answered") {
+    return h("div", { class: "answered", dataset: { tone: "good" } }, shape("valid", 22),
+      h("p", {}, t("question.yes.done", { issuer: name })), button("question.change", false, "small no-print"));
+  }
+  return h("div", { class: "question no-print" },
+    h("p", { class: "question-words" }, t("question.ask"), h("strong", {}, h("bdi", {}, name))),
+    h("p", { class: "muted small" }, t("question.why")),
+    h("div", { class: "question-answers" }, button("question.yes", true, "main")));
 }
 
 const advice = (key, values) => {
@@ -109,12 +132,13 @@ const problemBox = ({ code, message }, values, isSlip = false) =>
 const warn = (key, values) =>
   h("div", { class: "problem", dataset: { tone: "warn" } }, h("strong", {}, t("note")), h("p", {}, t(key, values)));
 
-function evidence({ document, now, answer: { word, facts, proven } }, members) {
+function evidence(result, members) {
+  const { document, now, answer: { facts, proven } } = result;
   const { entry, issuer } = facts;
   const rows = [
-    ["issuer", [h("strong", {}, h("bdi", {}, issuer.institution)), ` (${place(issuer.jurisdiction)})`]],
+    ["issuer", [h("strong", {}, h("bdi", {}, issuer.institution)), ` · ${place(issuer.jurisdiction)}`]],
     ["kind", kindName(entry.kind)],
-    ["existed-by", existedBy(facts, word)],
+    ["existed-by", existedBy(facts, looksOf(result))],
     ["made-at", [exactly(entry.madeAt), why("made-at.why")]],
     entry.validUntil !== null && ["valid-until", exactly(entry.validUntil)],
     ["as-of", t("fact.as-of.none")],
@@ -131,9 +155,9 @@ function evidence({ document, now, answer: { word, facts, proven } }, members) {
       h("dt", {}, t(`fact.${name}`)), h("dd", {}, value)])));
 }
 
-/** Where the verdict says not to rely on anything, it is no date to rely on either. */
-function existedBy({ existedBy: time, quorum }, word) {
-  const reason = tone(word) === "bad" ? "existed-by.only" : "existed-by.why";
+/** Where there is nothing to rely on, it is no date to rely on either. */
+function existedBy({ existedBy: time, quorum }, look) {
+  const reason = DATED.has(look) ? "existed-by.why" : "existed-by.only";
   if (time !== null) return [h("strong", {}, exactly(time)), why(reason)];
   return t(`fact.existed-by.${quorum === "none" ? "none" : "missing"}`);
 }

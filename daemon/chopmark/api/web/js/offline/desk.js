@@ -19,6 +19,8 @@ import { hashFile } from "./hash.js";
  * @property {import("./files.js").Given | null} given
  * @property {import("../core/offline.js").Answer | null} answer
  * @property {bigint} [now] time (ms) as of which it was judged
+ * @property {"asked" | "answered" | null} [issuer] whether the clerk is asked, or has said, that the
+ *   issuer is the institution that the customer names; null where that is no question
  */
 
 export class Desk {
@@ -44,6 +46,16 @@ export class Desk {
   clear() {
     this.documents = [];
     this.proofs = [];
+    this.#changed();
+  }
+
+  /**
+   * What the clerk says of the issuer.
+   * @param {import("./files.js").Given} given the proof
+   * @param {boolean} confirmed that it is the institution that the customer names; false takes it back
+   */
+  confirm(given, confirmed) {
+    given.confirmed = confirmed;
     this.#changed();
   }
 
@@ -85,7 +97,13 @@ export class Desk {
     if (given.error !== null) return { ...result, state: given.isSlip ? "unread-slip" : "unreadable" };
     const question = { now: this.#now(), ...this.expected };
     const answer = verifyBySeal(document?.digests ?? null, given.proof, this.seal, question);
-    return { ...result, state: "judged", answer, now: question.now };
+    return { ...result, state: "judged", answer, now: question.now, issuer: this.#standing(answer, given) };
+  }
+
+  /** Nothing is good before somebody has said whose document it is to be. */
+  #standing({ word }, { confirmed }) {
+    if (word !== "valid-as-of" || this.expected.expectIssuer !== null) return null;
+    return confirmed ? "answered" : "asked";
   }
 
   async #hashAll() {

@@ -16,7 +16,7 @@ export function dropZone(take) {
     h("div", { class: "drop-ways" },
       files, h("label", { for: "files", class: "button main" }, t("drop.choose")),
       slips, h("label", { for: "slips", class: "button" }, t("slip.read"))),
-    h("p", { class: "small muted" }, `${t("slip.read")}: ${t("slip.says")}`));
+    h("p", { class: "small muted" }, t("slip.says", { button: t("slip.read") })));
 }
 
 function chooser(id, attributes, chosen) {

@@ -118,10 +118,16 @@ function showResults() {
     h("span", { class: "summary-tools" },
       h("button", { type: "button", class: "button small", onclick: () => print() }, t("print")),
       h("button", { type: "button", class: "button small", onclick: () => desk.clear() }, t("clear"))));
-  set(results, found.length > 0 && tools, found.map((one) => card(one, seal.members, found.length > 1)));
+  set(results, found.length > 0 && tools, found.map((one) => card(one, seal.members, found.length > 1, say)));
   const said = found.filter(({ state }) => state !== "busy").map((one) => `${isolate(one.name)}: ${wordsOf(one).title}`).join(". ");
   if (said !== lately) announcer.textContent = lately = said;
   return undefined;
+}
+
+/** The focus goes to the verdict that the answer makes. */
+function say(given, confirmed) {
+  desk.confirm(given, confirmed);
+  [...results.children].find((one) => one.given === given)?.querySelector(".verdict-title").focus();
 }
 
 function showProgress({ part, ...document }) {

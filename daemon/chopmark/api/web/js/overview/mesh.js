@@ -99,7 +99,7 @@ function toward([x, y], [tx, ty], by) {
 function toneOf(one) {
   if (one.own) return "good";
   if (one.membership === "suspended" || one.state === "failed") return "bad";
-  return one.online === false || one.state === "waiting" || one.state === "catching-up" ? "warn" : "good";
+  return !one.online || one.state === "waiting" || one.state === "catching-up" ? "warn" : "good";
 }
 
 function node(one, [x, y]) {
@@ -123,7 +123,7 @@ function peersTable({ peers }) {
 
 function stateOf(one) {
   if (one.membership !== "active") return t(`mesh.membership.${one.membership}`);
-  if (one.online === false) return t("mesh.offline");
+  if (!one.online) return t(one.online === null ? "mesh.unheard" : "mesh.offline"); // null: no broker says
   return has(`mesh.state.${one.state}`) ? t(`mesh.state.${one.state}`) : one.state;
 }
 

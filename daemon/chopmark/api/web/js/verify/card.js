@@ -7,7 +7,7 @@ import { problemBox } from "../problem.js";
 import { shape, tone } from "../verdicts.js";
 import { evidence, otherAttestations } from "./evidence.js";
 import { kindName } from "./expect.js";
-import { deciding, detail, elsewhere, isGrave, lookOf, revocation, takenBack, titleOf, values, wordOf } from "./looks.js";
+import { deciding, detail, elsewhere, isGrave, isRead, lookOf, revocation, takenBack, titleOf, values, wordOf } from "./looks.js";
 import { pathSection } from "./path.js";
 import { question } from "./question.js";
 
@@ -54,11 +54,13 @@ function concerned(job, one) {
   return one ? [one] : [];
 }
 
-/** In a printed list: when it was answered, by which entry, and about which bytes. */
+/** In a printed list: when it was answered, what was expected, by which entry, about which bytes. */
 function onPaper(job, one) {
   const { sha256 } = job.digests ?? job.scanned ?? {};
+  const { wanted } = values(job, one);
   const facts = [
     t("verdict.asked-at", { when: exactly(job.verdict.asked_at) }),
+    wanted && t("expect.was", { wanted }),
     ...[...concerned(job, one), ...elsewhere(job)].map((each) => [t("fact.place"), " ", h("span", { class: "code" }, `${each.origin}#${each.index}`)]),
     sha256 && ["SHA-256 ", h("span", { class: "code" }, `${sha256.slice(0, SHORT)}…`)],
   ];
@@ -84,7 +86,7 @@ function body(job, look, one, desk) {
       h("strong", {}, t("verdict.warning")),
       job.forked.includes(one.origin) && h("p", {}, t("verdict.warning.fork", values(job, one))), ownWords(one.warning)),
     one && evidence(job, look, one, desk),
-    one && pathSection(job, one, desk),
+    one && isRead(one) && pathSection(job, one, desk),
     otherAttestations(job, look, one),
     h("details", { class: "own-words" }, h("summary", {}, t("verdict.own-words")), ownWords(job.verdict.sentence)),
     h("div", { class: "verdict-foot" },
@@ -100,7 +102,7 @@ function warnings(job, look) {
 }
 
 function slipNotes(job, desk) {
-  const note = (...words) => h("p", { class: "answered", dataset: { tone: "calm" } }, shape("attestation-only", 22), words);
+  const note = (...words) => h("p", { class: "answered note", dataset: { tone: "calm" } }, shape("attestation-only", 22), words);
   const next = desk.jobs.items.length > 1 ? "slip.next.alone" : "slip.next";
   return [
     job.scanned && note(t("slip.scanned", { name: job.name })),

@@ -5,35 +5,50 @@ import { exactly, list, number, place } from "../format.js";
 import { language, t } from "../i18n/index.js";
 import { shape, tone } from "../verdicts.js";
 import { kindName } from "./expect.js";
-import { elsewhere } from "./looks.js";
+import { elsewhere, isRead } from "./looks.js";
 import { memberOf } from "./members.js";
 
 /** Where *existed by* is a date to rely on. */
 const DATED = new Set(["valid", "valid-as-of", "expired", "superseded"]);
 
-/** The table of facts about the attestation that decided. */
+/** The table of facts about the attestation that decided; of several institutions' it says whose. */
 export function evidence(job, look, one, desk) {
   const rows = h("dl", { class: "facts" });
-  const add = (name, ...value) => rows.append(h("dt", {}, t(`fact.${name}`)), h("dd", {}, value));
-  add("issuer", h("strong", {}, one.issuer), ` · ${place(one.jurisdiction)}`);
+  const add = (name, ...value) => {
+    const shown = h("dd", {}, value);
+    rows.append(h("dt", {}, t(`fact.${name}`)), shown);
+    return shown;
+  };
+  const read = isRead(one);
+  add(read ? "issuer" : "issuer.claimed", h("strong", {}, one.issuer), ` · ${place(one.jurisdiction)}`);
   if (one.kind) add("kind", kindName(one.kind), " ", h("span", { class: "code muted" }, one.kind));
-  add("existed-by", one.existed_by ? time(one.existed_by) : t(one.quorum === "none" ? "fact.existed-by.none" : "fact.existed-by.missing"),
-    one.existed_by && h("p", { class: "small muted" }, t(DATED.has(look) ? "fact.existed-by.why" : "fact.existed-by.only")));
-  if (one.made_at) add("made-at", time(one.made_at), h("p", { class: "small muted" }, t("fact.made-at.why")));
-  if (one.valid_until) add("valid-until", time(one.valid_until));
-  if (one.revoked) add("revoked", time(one.revoked.at), ` · ${t(`reason.${one.revoked.reason}`)} · ${t("fact.entry", { index: number(one.revoked.index) })}`);
-  if (one.superseded_by !== null) add("superseded", chain(one));
-  add("as-of", one.as_of ? time(one.as_of) : t("fact.as-of.none"));
-  const witnesses = h("dd", {}, t("loading"));
-  rows.append(h("dt", {}, t("fact.witnesses")), witnesses);
-  fillWitnesses(witnesses, one, desk);
+  if (read) times(add, look, one);
+  if (read) fillWitnesses(add("witnesses", t("loading")), one, desk);
   add("place", h("span", { class: "code" }, `${one.origin}#${one.index}`), " ",
     h("a", { class: "no-print", href: `#/ledger/${encodeURIComponent(one.id)}/${one.index}` }, t("fact.place.open")));
   add("source", t(`fact.source.${one.source}`));
   if (job.digests) add("digests", digests(job, one));
   if (one.problem) add("problem", h("span", { lang: language() === "en" ? null : "en" }, one.problem));
   if (one.successor) add("successor", h("span", { class: "code" }, one.successor));
-  return h("section", { class: "evidence" }, h("h3", {}, t("evidence.title")), rows);
+  const title = look === "ambiguous" ? t("evidence.title.of", { issuer: one.issuer }) : t("evidence.title");
+  return h("section", { class: "evidence" }, h("h3", {}, title), rows);
+}
+
+/** When it was made, what has become of it since, and up to when that is known. */
+function times(add, look, one) {
+  const note = (key) => h("p", { class: "small muted" }, t(`fact.${key}`));
+  add("existed-by", one.existed_by ? time(one.existed_by) : t(one.quorum === "none" ? "fact.existed-by.none" : "fact.existed-by.missing"),
+    one.existed_by && note(DATED.has(look) ? "existed-by.why" : "existed-by.only"));
+  if (one.made_at) add("made-at", time(one.made_at), note("made-at.why"));
+  if (one.valid_until) add("valid-until", time(one.valid_until));
+  if (one.revoked) add("revoked", time(one.revoked.at), ` · ${t(`reason.${one.revoked.reason}`)} · ${t("fact.entry", { index: number(one.revoked.index) })}`);
+  if (one.superseded_by !== null) add("superseded", chain(one));
+  add("as-of", one.as_of ? [time(one.as_of), note(hasLaterNews(one) ? "as-of.later" : "as-of.why")] : t("fact.as-of.none"));
+}
+
+/** Whether it tells of something after the time up to which nothing is missing. */
+function hasLaterNews({ as_of: asOf, revoked, supersession }) {
+  return [revoked?.at, ...supersession.map((link) => link.made_at)].some((at) => at && at > asOf);
 }
 
 const time = (text) => h("time", { datetime: text }, exactly(text));

@@ -6,6 +6,9 @@ import { has, t } from "../i18n/index.js";
 /** A kind in the reader's words, with its own name where there are none. */
 export const kindName = (kind) => (has(`kind.${kind}`) ? t(`kind.${kind}`) : kind);
 
+/** Below a choice whose list could not be loaded. */
+export const noList = () => h("p", { class: "small", role: "alert" }, t("expect.no-list"));
+
 /** Two choices and a box to tick; whatever changes, the gateway is asked again. */
 export function expectations({ app, jobs, members }) {
   const again = () => {
@@ -25,7 +28,7 @@ export function expectations({ app, jobs, members }) {
     fill(issuer.select, institutions.map((name) => [name, name]), jobs.expect.issuer);
     fill(kind.select, kinds.map((name) => [name, kindName(name)]), jobs.expect.kind);
   }, () => {
-    for (const { field } of [issuer, kind]) field.append(h("p", { class: "small", role: "alert" }, t("expect.no-list")));
+    for (const { field } of [issuer, kind]) field.append(noList());
   });
   const sm3 = h("input", { type: "checkbox", id: uid("sm3"), checked: jobs.withSm3 });
   sm3.addEventListener("change", () => { jobs.withSm3 = sm3.checked; });

@@ -13,6 +13,9 @@ export function deciding(verdict) {
   return verdict.attestations.find((one) => one.verdict === verdict.verdict) ?? verdict.attestations[0];
 }
 
+/** Whether anything of it is known: of a proof that is refused as a whole only what it claims. */
+export const isRead = (one) => one.problem === null || one.made_at !== null;
+
 /** What the clerk expected when the gateway was asked. */
 export const expected = (job) => job.verdict.expected;
 

@@ -30,7 +30,7 @@ async function ask(api) {
 }
 
 /** Asked again while there was too much at once: a whole network of guests shares one rate. */
-async function patiently(api, path, tries = TRIES) {
+export async function patiently(api, path, tries = TRIES) {
   try {
     return await api.get(path);
   } catch (error) {

@@ -66,7 +66,7 @@ function stepper(job, proof) {
   go(0);
   return [
     h("div", { class: "path-side" },
-      h("p", { class: "path-result", dataset: { tone: reaches ? "good" : "bad" } }, t(resultOf(proof))),
+      h("p", { class: "path-result", dataset: { tone: reaches ? "calm" : "bad" } }, t(resultOf(proof))),
       h("div", { class: "path-tools" }, down, up),
       h("label", { for: range.id, class: "small muted" }, t("path.step")), range, words),
     h("div", { class: "path-picture" }, picture),

@@ -10,8 +10,8 @@ import { problemBox } from "../problem.js";
 import { learn as whoAsks } from "../session.js";
 import { announce } from "../shell.js";
 import { shape } from "../verdicts.js";
-import { kindName } from "../verify/expect.js";
-import { learn } from "../verify/members.js";
+import { kindName, noList } from "../verify/expect.js";
+import { learn, patiently } from "../verify/members.js";
 import { dropped } from "../verify/pairs.js";
 
 const jobs = new Attesting();
@@ -57,16 +57,17 @@ function terms(app) {
   const blinded = h("input", { type: "checkbox", id: uid("blinded"), checked: jobs.terms.blinded, onchange: () => { jobs.terms.blinded = blinded.checked; } });
   const why = h("p", { id: uid("why"), class: "small muted" }, t("attest.blinded.why"));
   blinded.setAttribute("aria-describedby", why.id);
+  const kinds = h("div", { class: "field" }, h("label", { for: kind.id }, t("attest.kind")), kind);
   const form = h("form", { class: "card attest-terms", onsubmit: (event) => event.preventDefault() },
-    h("div", { class: "field" }, h("label", { for: kind.id }, t("attest.kind")), kind),
+    kinds,
     h("div", { class: "field" }, h("label", { for: until.id }, t("attest.until")), until),
     h("div", { class: "check" }, blinded, h("div", {}, h("label", { for: blinded.id }, t("attest.blinded")), why)));
   const known = app.session.who ?? whoAsks(app).catch(() => null);
-  Promise.all([learn(app.api), app.api.get("/v1/export"), known]).then(([{ kinds }, own, who]) => {
-    const ours = own.kinds.includes("*") ? kinds : own.kinds;
+  Promise.all([learn(app.api), patiently(app.api, "/v1/export"), known]).then(([all, own, who]) => {
+    const ours = own.kinds.includes("*") ? all.kinds : own.kinds;
     const granted = who?.kinds ?? ["*"]; // what is not would be refused
     for (const name of ours.filter((one) => granted.includes("*") || granted.includes(one))) kind.append(h("option", { value: name, selected: name === jobs.terms.kind }, kindName(name)));
-  }, (error) => form.append(problemBox(error)));
+  }, () => kinds.append(noList()));
   return form;
 }
 
@@ -141,9 +142,10 @@ function row(job) {
 
 function state(job, provisional) {
   if (job.state === "hashing") return t("verify.state.hashing", { part: percent(job.part) });
-  if (job.state !== "done") return t(`attest.state.${job.state}`);
+  const unproven = job.state === "failed" && job.answer !== null;
+  if (job.state !== "done" && !unproven) return t(`attest.state.${job.state}`);
   const { index, duplicate, origin } = job.answer;
-  const words = t(provisional ? "attest.state.provisional" : duplicate ? "attest.state.duplicate" : "attest.state.done");
+  const words = t(`attest.state.${unproven ? "unproven" : provisional ? "provisional" : duplicate ? "duplicate" : "done"}`);
   return [words, " ", h("a", { class: "code", href: `#/ledger/${encodeURIComponent(job.answer.id)}/${index}` }, `${origin}#${index}`)];
 }
 
