@@ -1,4 +1,4 @@
-"""A bare box, a technician with pyserial at the far end of its line, and head office on the telephone.
+"""A bare box, a technician at the far end of its line, and head office on the telephone.
 
 Real: the console's process, chopmark-admin, SoftHSM, Mosquitto, the daemon, another gateway. A
 STAND-IN is what `serialline` (the line) and `adminbox` (systemctl) say of themselves.
@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import httpx
 from serial import Serial
 
 from adminbox import AdminBox
@@ -33,6 +34,7 @@ PEOPLE = tuple(f"tech-{number:02}" for number in range(20))
 """A code by the clock counts once: where somebody keeps the clock, each signs in once."""
 SECONDS = 40.0
 END = "The gateway works."
+ANSWERED = True
 Answer = str | Callable[[], str]
 
 
@@ -41,7 +43,7 @@ class Technician:
     """The far end."""
 
     path: str
-    screen: Screen = field(default_factory=lambda: Screen())
+    screen: Screen = field(default_factory=Screen)
     seen: str = ""
 
     def __post_init__(self) -> None:
@@ -106,7 +108,7 @@ class Console:
         assert self.process.poll() is None, (self.box.folder / "console.log").read_text()
         folder = Path(f"/proc/{self.process.pid}/fd")
         with suppress(OSError):
-            return self.line.box in {os.readlink(one) for one in folder.iterdir()}
+            return self.line.box in {str(one.readlink()) for one in folder.iterdir()}
         return False
 
 
@@ -116,7 +118,7 @@ class Commissioning:
     def __init__(self, folder: Path, *, roster: bool) -> None:
         self.roster = roster
         self.broker = Broker(folder / "broker")
-        self.sz = Gateway(folder / "sz", SHENZHEN, self.broker, "none")
+        self.sz = Gateway(folder / "sz", SHENZHEN, self.broker, "jurisdictions")
         self.box = AdminBox(folder / "b")
         self.line = SerialLine()
         self.console = Console(self.box, self.line)
@@ -174,6 +176,13 @@ class Commissioning:
                 self.far.type(answer if isinstance(answer, str) else answer())
             if after is not None:
                 self.cut_power()
+
+    def witnessed(self) -> int:
+        """How many entries of the box's log a quorum has cosigned."""
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.box.api))) as client:
+            status = client.get("http://localhost/v1/status").json()
+        assert status["witnessed"]["state"] == "reached"
+        return int(status["witnessed"]["size"])
 
     def cut_power(self) -> None:
         """SIGKILL of console, chopmark-admin and daemon; then all that starts with a box starts."""

@@ -106,7 +106,7 @@ EN = {
     ),
     "commission.identity.known": "it is in force",
     "commission.identity.out": "head office has it",
-    "commission.identity.file": "{name} is the block that head office takes: it goes out as a file.",
+    "commission.identity.file": "{name} is what head office needs: it goes out as a file.",
     "commission.identity.given": "Head office has it, with these words? Type {word}",
     "commission.daemon.name": "daemon",
     "commission.daemon.about": "the gateway is started",
