@@ -84,7 +84,7 @@ class Console:
     def environment(self) -> dict[str, str]:
         return {**os.environ, "STATE_DIRECTORY": str(self.folder)}
 
-    def start(self) -> None:
+    def launch(self) -> None:
         where = {
             "--port": self.line.box,
             "--config": self.box.config,
@@ -95,6 +95,8 @@ class Console:
         command = [sys.executable, "-m", "chopmark.console.main", *words]
         with (self.box.folder / "console.log").open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+
+    def wait(self) -> None:
         self.box.wait_for(self._has_port, "the console to open its port")
 
     def kill(self) -> None:
@@ -126,7 +128,6 @@ class Commissioning:
         self.people = iter(PEOPLE)
         self.by_counter = Telephone(PEOPLE[0])
         self.file, self.words = b"", ""
-        self.transcript = 0
 
     def close(self) -> None:
         self.console.kill()
@@ -139,10 +140,9 @@ class Commissioning:
     def begin(self) -> None:
         """Everything runs that runs in a branch and at head office on that day; the box is bare."""
         self.sz.launch()
-        self.box.start()
         assert self.box.token.label == "hk-1"
         code = self._init_access()
-        self.console.start()
+        self._start_box()
         self.sz.wait_for(self.sz.is_ready, "to be ready")
         if self.roster:
             self._found_roster()
@@ -189,11 +189,15 @@ class Commissioning:
         self.console.kill()
         self.box.kill()
         self.box.kill_daemon()
-        self.box.start()
-        self.console.start()
+        self._start_box()
         self.far.seen = ""
         self.sign_in()
         self.far.type("commission")
+
+    def _start_box(self) -> None:
+        self.console.launch()
+        self.box.start()
+        self.console.wait()
 
     def _answers(self) -> dict[str, Answer]:
         pin = self.box.token.read_pin()

@@ -19,7 +19,7 @@ KILLS: Final = {
     "Head office has it": not ANSWERED,
     "the gateway is started": ANSWERED,
     "Its fingerprint, as head": ANSWERED,
-    "Waiting for a peer": ANSWERED,
+    "] first peers": ANSWERED,
     "Waiting for the quorum": ANSWERED,
 }
 """A place in each step that anything is done in, as it is asked, or right after it was answered."""
