@@ -90,7 +90,7 @@ class AdminBox:
         self.api = self.folder / "api.sock"
         self.socket = self.folder / "admin.sock"
         self.pins = self.folder / "credentials"
-        self.config.parent.mkdir()
+        self.config.parent.mkdir(parents=True)
         self._write_settings()
         self._write_control()
 
@@ -118,6 +118,7 @@ class AdminBox:
             "metrics": "",
             "clock": "none",
             "credentials": str(self.pins),
+            "broker": str(self.config.parent / "broker"),
             "folder": str(self.own),
             "runtime": str(self.folder / "run"),
             "python": sys.executable,
@@ -161,6 +162,13 @@ class AdminBox:
             self.service.wait(30)
             self.service = None
         self.socket.unlink(missing_ok=True)
+
+    def kill_daemon(self) -> None:
+        """SIGKILL the daemon, if it runs."""
+        with suppress(OSError, ValueError):
+            pid = int((self.folder / "daemon.pid").read_text())
+            os.kill(pid, signal.SIGKILL)
+            self.wait_for(lambda: not _runs(pid), "the daemon to end")
 
     def stop(self) -> int:
         """Stop the service in order."""

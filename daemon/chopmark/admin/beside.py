@@ -17,6 +17,7 @@ from chopmark.service import ending
 from chopmark.service.config import load_config
 from chopmark.service.config_model import Config
 from chopmark.service.credentials import PinSource
+from chopmark.service.identity import read_identity
 from chopmark.service.pin_in_place import booked
 from chopmark.service.runtime import forbid_core_files
 
@@ -33,6 +34,7 @@ VERBS: Final[Mapping[str, Callable[..., Any]]] = {
     "close-audit": ending.close_audit,
     "published": ending.is_published,
     "destroy": _destroy,
+    "identity": read_identity,
     "remove": ending.remove_state,
 }
 

@@ -14,6 +14,7 @@ import msgspec
 
 from chopmark.admin.candidate import Candidates
 from chopmark.admin.ending import Ending
+from chopmark.admin.joining import Joining
 from chopmark.admin.programs import Programs
 from chopmark.admin.requests import Broker as Asked
 from chopmark.admin.requests import Change
@@ -33,7 +34,6 @@ UNITS: Final = {
 """The units that a caller may name."""
 GATEWAY: Final = UNITS["gateway"]
 RECOVERY: Final = "chopmark-recover.service"
-BROKER_FILES: Final = Path("/etc/chopmark/broker")
 _MAX_REPORT: Final = 65_536
 
 
@@ -63,6 +63,11 @@ class Box:
     def setting_up(self) -> SettingUp:
         """What makes a gateway."""
         return SettingUp(self.programs)
+
+    @property
+    def joining(self) -> Joining:
+        """What a gateway that was set up needs to meet the others."""
+        return Joining(self.programs)
 
     @property
     def ending(self) -> Ending:
@@ -111,7 +116,7 @@ class Box:
 
     def change(self, asked: Change) -> dict[str, Any]:
         """Change the candidate."""
-        self.candidates.change(partial(_edit, asked))
+        self.candidates.change(partial(_edit, asked, self.programs.settings.broker))
         return self.config_state()
 
     async def commit(self, seconds: int) -> dict[str, Any]:
@@ -212,36 +217,36 @@ def _find_object(said: str) -> dict[str, Any] | None:
     return None
 
 
-def _edit(asked: Change, text: str) -> str:
+def _edit(asked: Change, files: Path, text: str) -> str:
     names = {"institution": asked.institution, "jurisdiction": asked.jurisdiction}
     given = {key: value for key, value in names.items() if value is not None}
     text = set_names(text, given) if given else text
+    config = parse_config(text.encode())
+    brokers = config.broker
     if asked.remove_broker is not None:
-        text = _remove_broker(text, *asked.remove_broker)
+        brokers = _without(brokers, *asked.remove_broker)
     if asked.add_broker is not None:
-        config = parse_config(text.encode())
-        text = set_brokers(text, (*config.broker, _make_broker(config, asked.add_broker)))
-    return text
+        brokers = (*brokers, _make_broker(config, asked.add_broker, files))
+    return text if brokers == config.broker else set_brokers(text, brokers)
 
 
-def _remove_broker(text: str, host: str, port: int) -> str:
-    brokers = parse_config(text.encode()).broker
-    left = [one for one in brokers if (one.host, one.port) != (host, port)]
+def _without(brokers: tuple[Broker, ...], host: str, port: int) -> tuple[Broker, ...]:
+    left = tuple(one for one in brokers if (one.host, one.port) != (host, port))
     if len(left) == len(brokers):
         message = f"no broker {host}:{port} is configured"
         raise MissingError("no-such-broker", message, hint="`show broker` lists them")
-    return set_brokers(text, left)
+    return left
 
 
-def _make_broker(config: Config, asked: Asked) -> Broker:
+def _make_broker(config: Config, asked: Asked, files: Path) -> Broker:
     """With the certificates that this gateway shows to other brokers already, if there are any."""
     if not asked.tls:
         return Broker(host=asked.host, port=asked.port)
     known = next((one.tls for one in config.broker if one.tls is not None), None)
     usual = BrokerTls(
-        ca=BROKER_FILES / "ca.pem",
-        certificate=BROKER_FILES / f"{config.gateway.id}.pem",
-        key=BROKER_FILES / f"{config.gateway.id}.key",
+        ca=files / "ca.pem",
+        certificate=files / f"{config.gateway.id}.pem",
+        key=files / f"{config.gateway.id}.key",
     )
     tls = msgspec.structs.replace(known or usual, name=asked.name)
     return Broker(host=asked.host, port=asked.port, tls=tls)

@@ -71,9 +71,17 @@ class Programs:
         Raises:
             ChopmarkError: what it said.
         """
-        settings = self.settings
-        words = ("-m", "chopmark.admin.beside", verb, str(settings.config))
-        ended = await self.as_daemon(*words, data=msgspec.json.encode(values), pin=pin)
+        words = ("chopmark.admin.beside", verb, str(self.settings.config))
+        return await self._have_said(verb, words, values, pin=pin)
+
+    async def first(self, verb: str, values: Mapping[str, Any], *, pin: bool = False) -> Any:
+        """The same before there is a configuration (`first`)."""
+        return await self._have_said(verb, ("chopmark.admin.first", verb), values, pin=pin)
+
+    async def _have_said(
+        self, verb: str, words: Sequence[str], values: Mapping[str, Any], *, pin: bool
+    ) -> Any:
+        ended = await self.as_daemon("-m", *words, data=msgspec.json.encode(values), pin=pin)
         try:
             answer = msgspec.json.decode(ended.out, type=dict[str, Any])
         except msgspec.DecodeError:

@@ -16,6 +16,15 @@ Word = Annotated[str, Meta(pattern=r"\A[a-z0-9-]{1,32}\Z")]
 Address = Annotated[str, Meta(pattern=r"\A[0-9a-fA-F.:]{2,45}(/[0-9]{1,3})?\Z")]
 Seconds = Annotated[int, Meta(ge=1, le=3600)]
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Pem = Annotated[
+    str,
+    Meta(min_length=1, max_length=6000, pattern=r"\A[A-Za-z0-9+/= :\r\n-]+\Z"),
+]
+Blocks = Annotated[
+    str,
+    Meta(min_length=1, max_length=7000, pattern=r"\A[^\x00-\x09\x0b-\x1f\x7f-\x9f]+\Z"),
+]
+Fingerprint = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z -]{1,100}\Z")]
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -95,6 +104,32 @@ class Pin(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     def __repr__(self) -> str:
         return "Pin()"
+
+
+class Token(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A token, by the name of its module and its own label."""
+
+    module: Word
+    token_label: Label
+
+
+class Certificates(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What came back for the request: the broker's CA, our certificate, or both."""
+
+    ca: Pem | None = None
+    certificate: Pem | None = None
+
+
+class Peers(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The first peers: `[[peer]]` blocks, and the fingerprint that somebody has read out.
+
+    Attributes:
+        blocks: the text.
+        fingerprint: of its bytes, in hexadecimal or in words.
+    """
+
+    blocks: Blocks
+    fingerprint: Fingerprint
 
 
 class Slot(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):

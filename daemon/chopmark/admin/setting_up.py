@@ -16,7 +16,7 @@ import msgspec
 
 from chopmark.admin.candidate import CONFIG_MODE
 from chopmark.admin.programs import PIN_NAME, Programs
-from chopmark.admin.requests import Init
+from chopmark.admin.requests import Init, Token
 from chopmark.client.files import (
     check_creatable,
     make_folder,
@@ -36,8 +36,40 @@ class SettingUp:
 
     programs: Programs
 
-    def put_pin(self, pin: str) -> None:
+    def look(self) -> dict[str, Any]:
+        """What there is already, and what there might be; nothing of it is secret."""
+        settings, folder = self.programs.settings, self.programs.settings.credentials
+        encrypted, plain = (folder / f"{PIN_NAME}.cred").exists(), (folder / PIN_NAME).exists()
+        return {
+            "configured": settings.config.exists(),
+            "pin": "encrypted" if encrypted else "plain" if plain else "missing",
+            "modules": sorted(settings.modules),
+            "clock": settings.clock,
+        }
+
+    async def look_at_token(self, asked: Token) -> Any:
+        """What a token says of itself without the PIN, and whether it has refused that.
+
+        Raises:
+            ChopmarkError: `no-hsm-module`, `no-such-token` (with those that there are), `hsm-away`.
+        """
+        return await self.programs.first("token-look", self._named(asked))
+
+    async def try_pin(self, asked: Token) -> dict[str, Any]:
+        """Have the token take the PIN in place: once, and never again if it refuses.
+
+        Raises:
+            ConfigurationError: `pin-missing`, `pin-refused`.
+        """
+        self._make_folders()
+        await self.programs.first("pin-try", self._named(asked), pin=True)
+        return {}
+
+    async def put_pin(self, pin: str) -> None:
         """Have this PIN used from the daemon's next start on.
+
+        Before there is a gateway nobody else can say that it is another one than the one that was
+        refused: it may be tried. A gateway that is there has its own way for that.
 
         Raises:
             ExistsError: `pin-encrypted`: one that only this machine can read is in place.
@@ -49,6 +81,9 @@ class SettingUp:
             raise ExistsError("pin-encrypted", message, hint=hint)
         make_folder(folder, 0o700)
         replace_file(folder / PIN_NAME, pin.encode(), 0o400)
+        settings = self.programs.settings
+        if not settings.config.exists() and settings.state.is_dir():
+            await self.programs.first("pin-allow", {"state": str(settings.state)})
 
     async def init(self, asked: Init) -> dict[str, Any]:
         """Make keys, ledger and configuration.
@@ -63,11 +98,7 @@ class SettingUp:
         made = self._folder / settings.config.name
         if made.exists():  # it was written, and we were cut off
             return self._put_in_place(made)
-        module = settings.modules.get(asked.module)
-        if module is None:
-            hint = f"one of: {', '.join(sorted(settings.modules))}"
-            message = f"there is no module {asked.module!r} here"
-            raise ConfigurationError("no-such-module", message, hint=hint)
+        module = self._find_module(asked.module)
         self._make_folders()
         options = {
             "--config": made,
@@ -89,6 +120,18 @@ class SettingUp:
         if ended.code != 0:
             raise _explain(ended.code, ended.err)
         return self._put_in_place(made)
+
+    def _find_module(self, name: str) -> Path:
+        modules = self.programs.settings.modules
+        if name not in modules:
+            hint = f"one of: {', '.join(sorted(modules))}"
+            message = f"there is no module {name!r} here"
+            raise ConfigurationError("no-such-module", message, hint=hint)
+        return modules[name]
+
+    def _named(self, asked: Token) -> dict[str, str]:
+        module, state = self._find_module(asked.module), self.programs.settings.state
+        return {"module": str(module), "label": asked.token_label, "state": str(state)}
 
     @property
     def _folder(self) -> Path:

@@ -28,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         metrics: where a gateway that is set up here serves metrics; empty for nowhere.
         clock: what a gateway that is set up here asks of the clock.
         credentials: folder with the HSM's PIN, `hsm-pin`.
+        broker: folder of what brokers are shown, of a gateway that is set up here.
         folder: what must outlive a crash: candidate, change to be confirmed, reset that has begun.
         runtime: what must not outlive a reboot: copies of the PIN for a program of the daemon's
             user.
@@ -48,6 +49,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     metrics: str = "127.0.0.1:9464"
     clock: str = "synchronised"
     credentials: Path = Path("/etc/chopmark/credentials")
+    broker: Path = Path("/etc/chopmark/broker")
     folder: Path = ADMIN_FOLDER
     runtime: Path = Path("/run/chopmark-admin")
     python: Path = Path("/opt/chopmark/bin/python")

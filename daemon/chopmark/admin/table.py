@@ -5,8 +5,12 @@
 | `config-state` | nothing |
 | `config-change`, `config-discard` | the candidate |
 | `config-commit`, `config-confirm`, `config-rollback` | the configuration |
-| `pin-put` | the HSM's PIN in place |
+| `setup-look`, `token-look`, `identity` | nothing |
+| `pin-put` | the HSM's PIN in place; before there is a gateway, that it was refused is forgotten |
+| `pin-try` | the token is asked to take the PIN in place, once |
 | `gateway-init` | makes what is not there yet: keys, ledger, configuration |
+| `transport-request`, `transport-put` | the key and certificates that brokers are shown |
+| `peers-pin` | whom the gateway believes, where that is nobody yet |
 | `unit-start`, `unit-stop`, `unit-restart` | one of three units |
 | `recover-start`, `recover-state` | `chopmark recover`, in a unit of its own |
 | `reboot` | the box starts again |
@@ -76,8 +80,24 @@ async def _discard(box: Box, _asked: ask.Nothing) -> Answer:
 
 
 async def _pin_put(box: Box, asked: ask.Pin) -> Answer:
-    box.setting_up.put_pin(asked.pin)
+    await box.setting_up.put_pin(asked.pin)
     return {}
+
+
+async def _setup_look(box: Box, _asked: ask.Nothing) -> Answer:
+    return {**box.setting_up.look(), **box.joining.look()}
+
+
+async def _transport_request(box: Box, _asked: ask.Nothing) -> Answer:
+    return {"request": box.joining.request()}
+
+
+async def _transport_put(box: Box, asked: ask.Certificates) -> Answer:
+    return box.joining.put(asked)
+
+
+async def _peers_pin(box: Box, asked: ask.Peers) -> Answer:
+    return box.joining.pin(asked)
 
 
 VERBS: Final[Mapping[str, Verb]] = {
@@ -87,8 +107,15 @@ VERBS: Final[Mapping[str, Verb]] = {
     "config-commit": Verb(ask.Commit, lambda box, asked: box.commit(asked.seconds)),
     "config-confirm": Verb(ask.Nothing, lambda box, _: box.confirm()),
     "config-rollback": Verb(ask.Nothing, lambda box, _: box.roll_back()),
+    "setup-look": Verb(ask.Nothing, _setup_look, looks=True),
+    "token-look": Verb(ask.Token, lambda box, asked: box.setting_up.look_at_token(asked)),
     "pin-put": Verb(ask.Pin, _pin_put),
+    "pin-try": Verb(ask.Token, lambda box, asked: box.setting_up.try_pin(asked)),
     "gateway-init": Verb(ask.Init, lambda box, asked: box.setting_up.init(asked)),
+    "identity": Verb(ask.Nothing, lambda box, _: box.joining.identity(), looks=True),
+    "transport-request": Verb(ask.Nothing, _transport_request),
+    "transport-put": Verb(ask.Certificates, _transport_put),
+    "peers-pin": Verb(ask.Peers, _peers_pin),
     "unit-start": Verb(ask.Unit, lambda box, asked: box.unit("start", asked.unit)),
     "unit-stop": Verb(ask.Unit, lambda box, asked: box.unit("stop", asked.unit)),
     "unit-restart": Verb(ask.Unit, lambda box, asked: box.unit("restart", asked.unit)),

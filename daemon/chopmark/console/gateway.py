@@ -5,6 +5,7 @@ deadline, and no more.
 """
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -78,3 +79,37 @@ class SocketApi:
         message = f"the daemon does not run: {self._path}: {reason}"
         hint = "`show services` and `show log` say more; `start gateway` starts it"
         return UnreachableError("gateway-unreachable", message, hint=hint)
+
+
+class FoundApi:
+    """A `GatewayApi` on the socket that the configuration names, once there is one.
+
+    Args:
+        find: the socket of the configuration; None before there is one.
+        usual: where a gateway listens otherwise.
+    """
+
+    def __init__(self, find: Callable[[], Path | None], usual: Path) -> None:
+        self._find = find
+        self._usual = SocketApi(usual)
+        self._found: SocketApi | None = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        for one in (self._usual, self._found):
+            if one is not None:
+                await one.close()
+
+    async def get(self, path: str, *, seconds: float = 3.0) -> Any:
+        """JSON of a GET; see `GatewayApi`."""
+        return await self._api.get(path, seconds=seconds)
+
+    async def post(self, path: str, body: object, *, seconds: float = 30.0) -> Any:
+        """JSON of a POST; see `GatewayApi`."""
+        return await self._api.post(path, body, seconds=seconds)
+
+    @property
+    def _api(self) -> SocketApi:
+        if self._found is None and (path := self._find()) is not None:
+            self._found = SocketApi(path)
+        return self._found or self._usual

@@ -166,6 +166,8 @@ class _Session:
         obeying = Obeying(desk, around, house.login, device.serial, house.port)
         await desk.say(t(desk.language, "session.welcome", who=who))
         while True:
+            if not device.commissioned:  # a command may have made it a gateway
+                device = await asyncio.to_thread(read_device, house.config)
             prompt = make_prompt(device, role, self._outlook)
             line = await read_command(desk, prompt, house.table, role)
             await self._attempt(_obey(obeying, line, house.table))

@@ -24,10 +24,17 @@ INIT: dict[str, Any] = {
 BROKER = {"host": "b.example", "port": 8883, "tls": True}
 NETWORK = {"method": "static", "address": "10.0.0.2/24", "seconds": 60}
 WIPE = {"origin": "bank-hk.example/hk-1", "scope": "state"}
+TOKEN = {"module": "softhsm", "token_label": "hk-1"}
+PEM = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+PEERS = {"blocks": '[[peer]]\nid = "sz-1"\n', "fingerprint": "lusab babad"}
 GOOD: dict[str, dict[str, Any]] = {
     "config-change": {"institution": "Bank", "add_broker": BROKER, "remove_broker": ["::1", 1]},
     "config-commit": {"seconds": 300},
     "pin-put": {"pin": "123456"},
+    "pin-try": TOKEN,
+    "token-look": TOKEN,
+    "transport-put": {"ca": PEM, "certificate": PEM},
+    "peers-pin": PEERS,
     "gateway-init": INIT,
     "unit-start": {"unit": "gateway"},
     "unit-stop": {"unit": "hsm"},
@@ -53,6 +60,16 @@ BAD: dict[str, list[dict[str, Any]]] = {
     ],
     "config-commit": [{}, {"seconds": 0}, {"seconds": 3601}, {"seconds": 1.5}, {"seconds": True}],
     "pin-put": [{}, {"pin": ""}, {"pin": "a\nb"}, {"pin": 123456}, {"pin": "1" * 256}],
+    "pin-try": [{}, {**TOKEN, "pin": "1"}, {**TOKEN, "module": "/tmp/x.so"}],  # noqa: S108 - as below
+    "token-look": [{}, {**TOKEN, "token_label": "--pin"}, {**TOKEN, "state": "/"}],
+    "transport-put": [{"ca": PEM * 200}, {"certificate": "\x00"}, {"key": PEM}, {"ca": "a\u00e9"}],
+    "peers-pin": [
+        {},
+        {**PEERS, "blocks": "x" * 7001},
+        {**PEERS, "blocks": "\x1b[2J"},
+        {**PEERS, "fingerprint": "../x"},
+        {**PEERS, "path": "/etc"},
+    ],
     "gateway-init": [
         {},
         {**INIT, "member": "../x"},

@@ -42,6 +42,8 @@ NUMBERS: Final[dict[str, int]] = {
     "pin-exposed": 1046,
     "pin-malformed": 1047,
     "pin-at-device": 1048,
+    "pin-last-try": 1049,
+    "pin-locked": 1050,
     "no-such-key": 1060,
     "ambiguous-key": 1061,
     "key-exists": 1062,
@@ -97,6 +99,9 @@ NUMBERS: Final[dict[str, int]] = {
     "tls-expiring": 1130,
     "syslog-away": 1131,
     "peer-protocol": 1132,
+    "no-peer-seen": 1133,
+    "no-request": 1134,
+    "no-ca": 1135,
     # Ledger, disk and audit log.
     "no-ledger": 1200,
     "ledger-exists": 1201,
@@ -158,6 +163,7 @@ NUMBERS: Final[dict[str, int]] = {
     "clock-unsynchronised": 1302,
     "peer-clock": 1303,
     "bad-time": 1304,
+    "clock-far-off": 1305,
     # The daemon and its doors.
     "gateway-unreachable": 1400,
     "gateway-timeout": 1401,
@@ -232,6 +238,7 @@ NUMBERS: Final[dict[str, int]] = {
     "officer-absent": 1620,
     "officers-missing": 1621,
     "unknown-officer": 1622,
+    "peers-there": 1623,
     "ceremony-aborted": 1640,
     "ceremony-changed": 1641,
     "ceremony-facts": 1642,
@@ -331,6 +338,9 @@ NUMBERS: Final[dict[str, int]] = {
     "reset-declined": 1942,
     "recovery-waiting": 1943,
     "origin-retired": 1944,
+    "step-open": 1950,
+    "step-declined": 1951,
+    "malformed-request": 1952,
 }
 
 
