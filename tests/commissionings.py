@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
@@ -22,7 +23,6 @@ from chopmark.client.emergency import make_emergency_key
 from chopmark.console.access.store import Store
 from chopmark.core.armour import ArmourReader, armour
 from chopmark.core.enrolment import Heading, Person
-from chopmark.core.fingerprint import Fingerprint
 from chopmark.core.roster_follow import SignedRoster, open_roster
 from consolescreen import Screen
 from rig.broker import Broker
@@ -222,6 +222,7 @@ class Commissioning:
             "Way (zmodem/armour)": "armour",
             "Paste what": self._paste,
             "Its fingerprint, as head": lambda: self.words.replace("-", " "),
+            "Its SHA-256, as head": lambda: self.words,
         }
 
     def _note_files(self, text: str) -> None:
@@ -242,7 +243,7 @@ class Commissioning:
             self.sz.pin([self.file.decode()])
             self.sz.start()
             self.file = self.sz.export().encode()
-            self.words = Fingerprint(self.file).words
+            self.words = sha256(self.file).hexdigest()
         return "yes"
 
     def _paste(self) -> str:

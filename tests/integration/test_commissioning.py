@@ -18,7 +18,7 @@ KILLS: Final = {
     "Write the words of both": not ANSWERED,
     "Head office has it": not ANSWERED,
     "the gateway is started": ANSWERED,
-    "Its fingerprint, as head": ANSWERED,
+    "Its SHA-256, as head": ANSWERED,
     "] first peers": ANSWERED,
     "Waiting for the quorum": ANSWERED,
 }

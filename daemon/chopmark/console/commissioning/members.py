@@ -64,7 +64,7 @@ async def do_members(scene: Scene) -> None:
         raise UsageError("console-value", f"not a way: {way[:32]!r}", hint=hint)
     limit = MAX_NOTE if way == "roster" else MAX_BLOCKS
     data = await receive_file(scene.around.desk, way, limit=limit)
-    words = await scene.ask("members.words")
+    words = await scene.ask("members.words" if way == "roster" else "members.sum")
     try:
         await _pin(scene, way, data.decode("utf-8", "replace"), words)
     except ChopmarkError as error:
