@@ -6,6 +6,7 @@ restarts the real daemon. It writes down what it was told, with the digest of th
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -169,6 +170,17 @@ class AdminBox:
             pid = int((self.folder / "daemon.pid").read_text())
             os.kill(pid, signal.SIGKILL)
             self.wait_for(lambda: not _runs(pid), "the daemon to end")
+
+    def programs(self) -> list[int]:
+        """Programs that the service has begun, and that outlive its SIGKILL."""
+        own = f"SOFTHSM2_CONF={self.token_environment['SOFTHSM2_CONF']}".encode()
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                begun = re.search(rb"chopmark\.(cli|admin)\.", (folder / "cmdline").read_bytes())
+                if begun and own in (folder / "environ").read_bytes():
+                    found.append(int(folder.name))
+        return found
 
     def stop(self) -> int:
         """Stop the service in order."""

@@ -6,12 +6,14 @@ STAND-IN is what `serialline` (the line) and `adminbox` (systemctl) say of thems
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
@@ -22,7 +24,6 @@ from chopmark.client.emergency import make_emergency_key
 from chopmark.console.access.store import Store
 from chopmark.core.armour import ArmourReader, armour
 from chopmark.core.enrolment import Heading, Person
-from chopmark.core.fingerprint import Fingerprint
 from chopmark.core.roster_follow import SignedRoster, open_roster
 from consolescreen import Screen
 from rig.broker import Broker
@@ -34,8 +35,21 @@ PEOPLE = tuple(f"tech-{number:02}" for number in range(16))
 """A code by the clock counts once: where somebody keeps the clock, each signs in once."""
 SECONDS = 40.0
 END = "The gateway works."
-ANSWERED = True
+ERROR = "\r\nE-1"
 Answer = str | Callable[[], str]
+
+
+@dataclass(frozen=True)
+class Kill:
+    """SIGKILL of `whom` (`all`: console, chopmark-admin and daemon) as a text is seen.
+
+    Attributes:
+        answered: what the text asks is answered first.
+    """
+
+    text: str
+    whom: str = "all"
+    answered: bool = True
 
 
 @dataclass
@@ -128,6 +142,7 @@ class Commissioning:
         self.people = iter(PEOPLE)
         self.by_counter = Telephone(PEOPLE[0])
         self.file, self.words = b"", ""
+        self.forgiven = 0
 
     def close(self) -> None:
         self.console.kill()
@@ -152,30 +167,49 @@ class Commissioning:
         self._wake()
         self._sign_in()
 
-    def commission(self, kill_at: Mapping[str, bool] | None = None) -> None:
-        """Go through the wizard.
-
-        Args:
-            kill_at: texts at which everything is killed, once each; true: after the answer.
-        """
-        left, answers = dict(kill_at or {}), self._answers()
+    def commission(self, kills: Sequence[Kill] = ()) -> None:
+        """Go through the wizard; what is killed at one text is killed once, in the order given."""
+        left, answers = list(kills), self._answers()
         self.far.type("commission")
         while True:
-            texts = tuple(dict.fromkeys((*left, *answers, END, "\r\nE-")))
+            texts = tuple(dict.fromkeys((*(one.text for one in left), *answers, END, ERROR)))
             found, before = self.far.expect(*texts)
-            if found == "\r\nE-":
-                raise AssertionError(self.far.screen.text[-3000:])
             self._note_files(before + found)
             if found == END:
                 assert not left, f"never seen: {left}"
                 self.far.expect(")>", ")[")
                 return
-            after = left.pop(found, None)
-            if found in answers and after is not False:
+            if found == ERROR:
+                self._go_on_after_error()
+                continue
+            kill = next((one for one in left if one.text == found), None)
+            if found in answers and (kill is None or kill.answered):
                 answer = answers[found]
                 self.far.type(answer if isinstance(answer, str) else answer())
-            if after is not None:
-                self.cut_power()
+            if kill is not None:
+                left.remove(kill)
+                self._kill(kill.whom)
+
+    def _kill(self, whom: str) -> None:
+        if whom == "all":
+            self.cut_power()
+            return
+        self.forgiven += 1
+        if whom == "admin":
+            self.box.kill()
+            self.box.wait_for(lambda: not self.box.programs(), "what it had begun to end")
+            self.box.start()
+        else:
+            self.box.kill_daemon()
+            self.box.do("unit-start", unit="gateway")  # as systemd does by itself
+
+    def _go_on_after_error(self) -> None:
+        """Only who has lost admin or daemon in the midst of something hears of it."""
+        self.far.expect("901: ", "400: ")
+        assert self.forgiven, self.far.screen.text[-3000:]
+        self.forgiven -= 1
+        self.far.expect(")>", ")[")
+        self.far.type("commission")
 
     def witnessed(self) -> int:
         """How many entries of the box's log a quorum has cosigned."""
@@ -189,6 +223,9 @@ class Commissioning:
         self.console.kill()
         self.box.kill()
         self.box.kill_daemon()
+        for pid in self.box.programs():
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
         self._start_box()
         self.far.seen = ""
         self.sign_in()
@@ -222,6 +259,7 @@ class Commissioning:
             "Way (zmodem/armour)": "armour",
             "Paste what": self._paste,
             "Its fingerprint, as head": lambda: self.words.replace("-", " "),
+            "Its SHA-256, as head": lambda: self.words,
         }
 
     def _note_files(self, text: str) -> None:
@@ -242,7 +280,7 @@ class Commissioning:
             self.sz.pin([self.file.decode()])
             self.sz.start()
             self.file = self.sz.export().encode()
-            self.words = Fingerprint(self.file).words
+            self.words = sha256(self.file).hexdigest()
         return "yes"
 
     def _paste(self) -> str:

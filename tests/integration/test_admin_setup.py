@@ -114,7 +114,7 @@ def test_certificate_is_taken_for_this_key_and_name_from_this_ca_only(
     assert box.refused("transport-put", ca="nothing") == "malformed-certificate"
     box.do("transport-put", ca=authority.path.read_text())
     other = authority.issue("hk-1").certificate.read_text()
-    assert box.refused("transport-put", certificate=other) == "tls-mismatch"
+    assert box.refused("transport-put", certificate=other) == "tls-key-mismatch"
     wrong = issue(authority, request, "sz-1")
     assert box.refused("transport-put", certificate=wrong) == "tls-wrong-cn"
     stranger = issue(Authority(tmp_path, "stranger"), request, "hk-1")

@@ -7,21 +7,22 @@ from typing import Final
 import pytest
 
 from chopmark.console.commissioning.plan import STEPS
-from commissionings import ANSWERED, Commissioning
+from commissionings import Commissioning, Kill
 
-KILLS: Final = {
-    "Institution:": not ANSWERED,
-    "Enter if it is right; `ch": not ANSWERED,
-    "Enter if it is right; else": ANSWERED,
-    "The PIN once more:": ANSWERED,
-    "Making keys and ledger": ANSWERED,
-    "Write the words of both": not ANSWERED,
-    "Head office has it": not ANSWERED,
-    "the gateway is started": ANSWERED,
-    "Its fingerprint, as head": ANSWERED,
-    "] first peers": ANSWERED,
-    "Waiting for the quorum": ANSWERED,
-}
+KILLS: Final = (
+    Kill("Institution:", answered=False),
+    Kill("Enter if it is right; `ch", answered=False),
+    Kill("Enter if it is right; else"),
+    Kill("The PIN once more:"),
+    Kill("Making keys and ledger", "admin"),
+    Kill("Making keys and ledger"),
+    Kill("Head office has it", answered=False),
+    Kill("the gateway is started"),
+    Kill("Its SHA-256, as head"),
+    Kill("] first peers"),
+    Kill("] first attestation", "daemon"),
+    Kill("Waiting for the quorum"),
+)
 """A place in each step that anything is done in, as it is asked, or right after it was answered."""
 
 

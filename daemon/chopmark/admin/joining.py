@@ -100,7 +100,7 @@ class Joining:
         Raises:
             MalformedError: `malformed-certificate`.
             MissingError: `no-request`, `no-ca`.
-            RefusedError: `tls-mismatch`, `tls-wrong-cn`, `tls-unknown-ca`.
+            RefusedError: `tls-key-mismatch`, `tls-wrong-cn`, `tls-unknown-ca`.
         """
         if asked.ca is not None:
             _parse(asked.ca)
@@ -157,7 +157,7 @@ class Joining:
         request = x509.load_pem_x509_csr(read_bounded(there, _MAX_PEM))
         if _public(certificate) != _public(request):
             hint = "have the newest request signed: `commission` shows it"
-            raise RefusedError("tls-mismatch", "the certificate is for another key", hint=hint)
+            raise RefusedError("tls-key-mismatch", "the certificate is for another key", hint=hint)
         names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         if [one.value for one in names] != [self._id]:
             hint = f"the CA must issue it for CN={self._id}"

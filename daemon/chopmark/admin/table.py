@@ -31,6 +31,8 @@ from chopmark.core.errors import ChopmarkError, MalformedError, UsageError
 
 Answer = Mapping[str, Any]
 _SECRET: Final = frozenset(("pin",))
+_SHOWN: Final = 500
+"""Characters of a value in the journal: blocks and certificates have thousands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,5 @@ def parse_request(line: bytes) -> tuple[str, ask.Request]:
 def describe_values(asked: ask.Request) -> dict[str, str]:
     """The values for the journal, without what is secret."""
     told = msgspec.structs.asdict(asked)
-    return {
-        key: str(value) for key, value in told.items() if key not in _SECRET and value is not None
-    }
+    shown = {key: str(value) for key, value in told.items() if value is not None}
+    return {key: value[:_SHOWN] for key, value in shown.items() if key not in _SECRET}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chopmark.console.gateway import MAX_ANSWER, SocketApi
+from chopmark.console.gateway import MAX_ANSWER, FoundApi, SocketApi
 from chopmark.core.errors import ChopmarkError, UnreachableError
 from socketgateway import Problem, SocketGateway
 
@@ -76,3 +76,19 @@ async def test_answer_that_is_no_json_is_refused(gateway: SocketGateway) -> None
         with pytest.raises(UnreachableError) as caught:
             await api.get("/v1/status")
     assert caught.value.code == "bad-answer"
+
+
+async def test_gateway_is_found_where_its_configuration_says_once_there_is_one(
+    gateway: SocketGateway, tmp_path: Path
+) -> None:
+    found: list[Path] = []
+    api = FoundApi(lambda: found[0] if found else None, tmp_path / "usual.sock")
+    try:
+        with pytest.raises(UnreachableError, match=r"usual\.sock"):
+            await api.get("/v1/status")
+        found.append(gateway.path)
+        assert (await api.get("/v1/status"))["id"] == gateway.log.id
+        gateway.keys.append({"label": "old", "fingerprint": "ab"})
+        assert await api.post("/v1/keys/destroy", {"label": "old", "fingerprint": "ab"}) == []
+    finally:
+        await api.close()

@@ -39,9 +39,19 @@ async def do_token(scene: Scene) -> None:
         if said["refused"]:
             await scene.say("token.refused", reason=said["refused"])
         await scene.admin("pin-put", pin=await _ask_pin(scene, token))
-    await scene.admin("pin-try", module=token.module, token_label=token.label)
+    await _try_pin(scene, token)
     await scene.say("token.taken")
     scene.notes.agree("token", this_start())
+
+
+async def _try_pin(scene: Scene, token: Token) -> None:
+    try:
+        await scene.admin("pin-try", module=token.module, token_label=token.label)
+    except ChopmarkError as error:
+        if error.code != "pin-refused":
+            raise
+        hint = "ask the keeper of the PIN, then `commission`: it asks for another"
+        raise RefusedError("pin-refused", error.message, hint=hint) from error
 
 
 async def _find_token(scene: Scene, there: Mapping[str, Any]) -> tuple[Token, Mapping[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from chopmark.console.commissioning.keys import show_keys
 from chopmark.console.commissioning.scene import OPEN, Scene, Seen, Step
 from chopmark.console.transfer.files import receive_file, send_file
-from chopmark.core.errors import UsageError
+from chopmark.core.errors import ChopmarkError, RefusedError, UsageError
 from chopmark.core.keys import parse_vkey
 from chopmark.core.member import Member
 from chopmark.core.note import MAX_NOTE
@@ -64,16 +64,27 @@ async def do_members(scene: Scene) -> None:
         raise UsageError("console-value", f"not a way: {way[:32]!r}", hint=hint)
     limit = MAX_NOTE if way == "roster" else MAX_BLOCKS
     data = await receive_file(scene.around.desk, way, limit=limit)
-    words = await scene.ask("members.words")
-    if way == "roster":
-        body = {"note": data.decode("utf-8", "replace"), "fingerprint": words}
-        await scene.around.gateway.post("/v1/roster/pin", body)
-    else:
-        blocks = data.decode("utf-8", "replace")
-        await scene.admin("peers-pin", blocks=blocks, fingerprint=words)
-        await scene.say("members.restart")
-        await scene.admin("unit-restart", unit="gateway")
+    words = await scene.ask("members.words" if way == "roster" else "members.sum")
+    try:
+        await _pin(scene, way, data.decode("utf-8", "replace"), words)
+    except ChopmarkError as error:
+        if error.code != "wrong-fingerprint":
+            raise
+        # The API says which words are right: whoever reads them here would not ask by telephone.
+        hint = "have them read out again; if they stay other words, never use this file"
+        message = "these are not the words of this file"
+        raise RefusedError("wrong-fingerprint", message, hint=hint) from None
     await scene.wait_for(lambda: _answers(scene), SECONDS)
+
+
+async def _pin(scene: Scene, way: str, text: str, words: str) -> None:
+    if way == "roster":
+        body = {"note": text, "fingerprint": words}
+        await scene.around.gateway.post("/v1/roster/pin", body)
+        return
+    await scene.admin("peers-pin", blocks=text, fingerprint=words)
+    await scene.say("members.restart")
+    await scene.admin("unit-restart", unit="gateway")
 
 
 async def _answers(scene: Scene) -> bool:
