@@ -62,8 +62,8 @@ simulate: ## gateways in a simulation of everything that fails [SEEDS=12345, 0-5
 	@$(BIN)/python tests/simulation/run.py $(if $(SEEDS),"$$SEEDS")
 
 lock: ## write locks/ anew, with uv [UPGRADE=1 for newer versions]
-	@$(LOCK) pyproject.toml --extra documents --extra slip -o locks/run.txt
-	@$(LOCK) pyproject.toml --extra documents --extra slip --extra dev -c locks/run.txt -o locks/dev.txt
+	@$(LOCK) pyproject.toml --extra documents --extra slip --extra console -o locks/run.txt
+	@$(LOCK) pyproject.toml --extra documents --extra slip --extra console --extra dev -c locks/run.txt -o locks/dev.txt
 	@printf '%s\n' editables hatchling setuptools wheel | $(LOCK) - -o locks/build.txt
 	@! grep -nE '://|^-' locks/*.txt || { echo 'lock: an address or option got into locks/' >&2; exit 1; }
 

@@ -11,6 +11,7 @@ packages=(
   softhsm2 mosquitto mosquitto-clients            # the emulated HSM and the broker
   python3-venv python3-dev                        # Python
   gcc libc6-dev pkg-config libsystemd-dev make    # systemd-python is compiled here
+  lrzsz                                           # files over the line of the console
 )
 [[ ${1-} == run ]] || packages+=(
   openssl                                         # officers' certificates and signatures
@@ -26,6 +27,7 @@ packages=(
   rsyslog rsyslog-gnutls                          # takes the audit log over TLS
   chromium fonts-noto-cjk                         # the page, in a browser
   poppler-utils zbar-tools                        # slips as pictures, and a second reader of them
+  picocom tmux                                    # the console, as a technician sees it
   glewlwyd dbconfig-sqlite3                       # an OpenID provider, which people sign in at
 )
 readonly packages stamp=.venv/setup-stamp

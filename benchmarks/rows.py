@@ -57,6 +57,9 @@ GOALS: Final = {
     "verify.digest": _rate(5_000),
     "verify.digest.p99": Goal("ms", 10),
     "ledger.search": Goal("ms", 100),
+    "console.prompt": Goal("ms", 100),
+    "console.status.healthy": Goal("s", 1),
+    "console.status.dead": Goal("s", 3),
     "page.ms": Goal("ms", 1000),
     "page.hash": Goal("MB/s", 180, at_least=True),
     "page.hash.whole": Goal("MB/s", 300, at_least=True),
@@ -66,6 +69,7 @@ GOALS: Final = {
     "growth.ratio": Goal("", 1.2),
     "hsm.ratio": Goal("", 0.8, at_least=True),
     "hsm.lag.p99": Goal("ms", 5),
+    "console.zmodem": Goal("s", 104.7),
 }
 """By name, in the order of the table; what each row means stands in docs/performance.md."""
 

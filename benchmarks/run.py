@@ -17,6 +17,7 @@ from typing import Final, Never
 sys.path.append(str(Path(__file__).resolve().parents[1] / "demo"))  # where `rig` is
 
 import attest
+import console
 import footprint
 import growth
 import hsm
@@ -24,6 +25,7 @@ import million
 import page
 import replica
 import secured
+import transfers
 import verify
 import witness
 from bench import Bench, Figures, Step
@@ -36,6 +38,7 @@ MIN_SCALE: Final = 1000
 STEPS: Final = (
     Step(("hsm.ratio",), hsm.ratio),
     Step(("hsm.lag.p99",), hsm.lag),
+    Step(("console.zmodem",), transfers.zmodem_out),
     Step(("attest.single.p50", "attest.single.p99"), attest.single),
     Step(("attest.clients64", "attest.clients64.p99"), attest.clients),
     Step(("witness.quorum.p50", "witness.quorum.p99"), witness.quorum),
@@ -51,6 +54,8 @@ STEPS: Final = (
     Step(("verify.proof",), verify.proof),
     Step(("verify.cli",), verify.cli),
     Step(("ledger.search",), page.search),
+    Step(("console.prompt",), console.prompt),
+    Step(console.ROWS, console.both),
     Step(("page.ms",), page.visit),
     Step(("page.hash", "page.hash.whole"), page.hashing),
     Step(("memory.rss",), footprint.memory),

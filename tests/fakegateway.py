@@ -312,6 +312,11 @@ class FakeGateway:
     def peers(self) -> list[dict[str, Any]]:
         return [{"id": "sz-1", "state": "following"}]
 
+    async def round_trip(self, member: str) -> float:
+        if member != "sz-1":
+            raise MissingError("no-such-member", f"{member!r} is no peer")
+        return 0.0042
+
     def replicas(self) -> list[dict[str, Any]]:
         return [{"id": "sz-1", "size": 0, "frozen": None}]
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import audits
 import trees
+from armourvectors import armour
+from bundlevectors import bundle
 from canonicalvectors import canonical
 from ceremonyvectors import ceremony
 from chopmark.core.audit import START, encode_record, follow
@@ -20,6 +22,7 @@ from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.mark import HeadMark
 from chopmark.core.merkle import EMPTY_ROOT
 from compactvectors import compact
+from enrolmentvectors import enrolment
 from entryvectors import entry
 from evidencevectors import evidence
 from notevectors import checkpoint, note
@@ -40,7 +43,7 @@ def make_all() -> dict[str, Vectors]:
     makers = (
         *(note, checkpoint, entry, package, compact, proof, policy, tiles),
         *(witness, evidence, head_mark, salt_key, audit, roster, release, ceremony, canonical),
-        *(verdict, slip),
+        *(verdict, slip, enrolment, armour, bundle),
     )
     return {maker.__name__.replace("_", "-"): maker() for maker in makers}
 

@@ -1,4 +1,4 @@
-"""One word for one thing in each Chinese script: page, offline verifier, slip and signing in."""
+"""One word for one thing in each Chinese script: page, offline verifier, slip, sign-in, console."""
 
 import re
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ import pytest
 
 from chopmark.api.page_files import FOLDER
 from chopmark.client.slip.wording import KINDS, WORDS, Words
+from chopmark.console import words as console_words
 
 SCRIPTS: Final = ("zh-Hant", "zh-Hans")
 _GLOSSARY: Final = Path(__file__).parents[2] / "docs/page.md"
@@ -52,6 +53,10 @@ def slip_words(script: str) -> Mapping[str, str]:
     return {name: str(value) for name, value in msgspec.to_builtins(words).items()}
 
 
+def console_texts(script: str) -> Mapping[str, str]:
+    return console_words.all_texts(next(one for one in console_words.TABLES if one == script))
+
+
 def all_texts(script: str) -> Mapping[str, str]:
     places = {
         "page": read_messages(script),
@@ -59,6 +64,7 @@ def all_texts(script: str) -> Mapping[str, str]:
         "offline": read_messages(f"offline-{script}"),
         "sign-in": read_signing_in(script),
         "slip": slip_words(script),
+        "console": console_texts(script),
     }
     assert all(len(found) > 15 for found in places.values())
     return {

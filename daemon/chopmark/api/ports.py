@@ -333,6 +333,15 @@ class Gateway(Protocol):
         """State of each replica as JSON (docs/api.md)."""
         ...
 
+    async def round_trip(self, member: str) -> float:
+        """Seconds that a question to a peer and its answer take.
+
+        Raises:
+            MissingError: `no-such-member`.
+            TryAgainError: `no-reply`, `broker-away`.
+        """
+        ...
+
     def replicas(self) -> list[dict[str, Any]]:
         """What is held of each peer's log, as JSON (docs/api.md)."""
         ...

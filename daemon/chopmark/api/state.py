@@ -4,6 +4,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import MediaType, Request, Response, get
+from litestar.params import FromPath
 
 from chopmark.api.limits import ApiLimits
 from chopmark.api.models import PolicyQuery, read_query
@@ -25,6 +26,13 @@ async def read_status(gateway: GatewayDep) -> dict[str, Any]:
 async def read_peers(gateway: GatewayDep) -> list[dict[str, Any]]:
     """State of the replica of each peer."""
     return gateway.peers()
+
+
+@get("/v1/peers/{member:str}/round-trip")
+async def read_round_trip(member: FromPath[str], gateway: GatewayDep) -> dict[str, Any]:
+    """How long a question to a peer and its answer take, over the brokers and back."""
+    seconds = await gateway.round_trip(member)
+    return {"id": member, "ms": round(seconds * 1000, 1)}
 
 
 @get("/v1/replicas")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from chopmark.cli.context import Options
 from chopmark.cli.failures import attempt
-from chopmark.cli.terminal import clean, say, say_fields, say_json, styled
+from chopmark.cli.terminal import say, say_fields, say_json, styled
 from chopmark.cli.unfinished import Unfinished, load, place_beside
 from chopmark.client.files import explain_read_error, sync_all
 from chopmark.client.keeping import ProofFiles
@@ -25,6 +25,7 @@ from chopmark.core.errors import (
     TryAgainError,
     UsageError,
 )
+from chopmark.core.inert import clean
 
 if TYPE_CHECKING:
     from chopmark.client.compact import CompactRequest

@@ -9,10 +9,11 @@ from getpass import getpass
 from pathlib import Path
 from typing import Final
 
-from chopmark.cli.terminal import clean, say, say_fields, say_prose, styled
+from chopmark.cli.terminal import say, say_fields, say_prose, styled
 from chopmark.client.files import read_bounded
 from chopmark.core.ceremony_text import check_line
 from chopmark.core.errors import ConfigurationError, MalformedError, RefusedError
+from chopmark.core.inert import clean
 from chopmark.service.ceremony_desk import AbortedError
 
 END: Final = "!abort"

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from chopmark.cli.terminal import clean, say_fields, say_prose, styled, warn
+from chopmark.cli.terminal import say_fields, say_prose, styled, warn
 from chopmark.core.errors import UsageError
+from chopmark.core.inert import clean
 
 SECOND: Final = "destroy"
 """What the second answer must be."""

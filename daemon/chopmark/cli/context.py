@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from chopmark.cli.progress import Meter
+from chopmark.cli.progress import LineMeter, Meter
 
 if TYPE_CHECKING:
     from chopmark.client.gateway import GatewayClient
@@ -35,6 +35,11 @@ class Options:
     ca: Path | None = None
     cert: Path | None = None
     key: Path | None = None
+
+    @property
+    def tells_programs(self) -> bool:
+        """Whether a program wants to know how far the work is."""
+        return self.json and bool(self.progress)
 
     def connect(self) -> "GatewayClient":
         """A client of the gateway; nothing is sent yet."""
@@ -64,7 +69,9 @@ class Options:
         return load_config(self.config_path())
 
     def meter(self, label: str, total: int, *, unit: str) -> Meter:
-        """Progress of long work, on standard error."""
+        """Progress of long work, on standard error; as lines of JSON if programs ask for it."""
+        if self.tells_programs:
+            return LineMeter(label, total, unit=unit, shown=True)
         shown = sys.stderr.isatty() if self.progress is None else self.progress
         return Meter(label, total, unit=unit, shown=shown)
 

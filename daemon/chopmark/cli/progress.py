@@ -1,5 +1,6 @@
 """Progress of long work: nothing for the first second, then a bar on standard error."""
 
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 DELAY: Final = 1.0
 """Seconds; most work is done before a bar would be seen, and rich need not be loaded for it."""
+EVERY: Final = 0.5
+"""Seconds between two lines for programs."""
 BYTES: Final = "bytes"
 """The unit that is shown as kB, MB, GB and a rate; others are counted."""
 
@@ -63,11 +66,14 @@ class Meter:
     def reach(self, done: int, total: int) -> None:
         """So much of so much is done."""
         self._done, self._total = done, total
+        self._tell()
+
+    def _tell(self) -> None:
         if not self._shown or self._clock() - self._started < DELAY:
             return
         if self._bar is None:
             self._bar = self._open()
-        self._bar.update(self._bar.task_ids[0], completed=done, total=total)
+        self._bar.update(self._bar.task_ids[0], completed=self._done, total=self._total)
 
     def _open(self) -> "Progress":
         from rich import progress
@@ -93,3 +99,23 @@ class Meter:
         bar.add_task(self._label, total=self._total)
         bar.start()
         return bar
+
+
+class LineMeter(Meter):
+    """The same for programs: a line of JSON on standard error each half second."""
+
+    def __exit__(self, *_: object) -> None:
+        self._write()
+
+    def _tell(self) -> None:
+        if self._clock() - self._started >= EVERY:
+            self._started = self._clock()
+            self._write()
+
+    def _write(self) -> None:
+        write_line({"doing": self._label, "done": self._done, "total": self._total})
+
+
+def write_line(value: object) -> None:
+    """How far the work is, as a line of JSON on standard error."""
+    print(json.dumps(value), file=sys.stderr, flush=True)

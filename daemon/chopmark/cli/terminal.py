@@ -12,6 +12,8 @@ import sys
 from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, TextIO
 
+from chopmark.core.inert import clean
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -37,11 +39,6 @@ NARROW: Final = 30
 """Columns below which lines are not broken any further."""
 PIPE_WIDTH: Final = 10_000
 """Columns of a table that does not go to a terminal: nothing is cut off."""
-
-
-def clean(value: object) -> str:
-    """Text for one line of a terminal: what does not print is shown as its escape sequence."""
-    return _UNSEEN.sub(_show, str(value))
 
 
 def styled(text: object, style: str = "", *, stream: TextIO | None = None) -> str:
@@ -161,11 +158,6 @@ def _broken(text: str, used: int) -> list[str]:
     room = os.get_terminal_size(sys.stdout.fileno()).columns - used
     # A word that is too long, such as a path, is left whole: it will be copied.
     return wrap(text, max(room, NARROW), break_long_words=False, break_on_hyphens=False) or [""]
-
-
-def _show(found: re.Match[str]) -> str:
-    character = found[0]
-    return character if character.isprintable() else ascii(character)[1:-1]
 
 
 def _escape(found: re.Match[str]) -> str:

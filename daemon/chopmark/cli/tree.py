@@ -94,6 +94,17 @@ GROUPS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
             "sign-out": "account:sign_out",
         },
     ),
+    "console": (
+        "Head office's part of the serial consoles of boxes: who signs in, what support reads.",
+        {
+            "key": "console:key",
+            "technician": "console:technician",
+            "enrol": "console:enrol",
+            "open-bundle": "console_bundle:open_bundle",
+            "armour": "armour:armour",
+            "unarmour": "armour:unarmour",
+        },
+    ),
     "witness": (
         "Cosign logs that are no member's, for anybody (C2SP tlog-witness).",
         {"init": "witness:initialise", "floor": "witness:floor"},

@@ -76,6 +76,19 @@ def write_mark(session: Session, config: HsmConfig, mark: HeadMark, after: HeadM
     _destroy(found)
 
 
+def destroy_marks(session: Session, config: HsmConfig, origin: str) -> None:
+    """Destroy the marks of a log, once nothing is signed for it any more.
+
+    Raises:
+        PKCS11Error: the token does not answer.
+    """
+    objects = find_objects(session, ObjectClass.DATA, mark_label(config))
+    found = [(one, _read(one)) for one in objects]
+    for one, mark in found:
+        if mark is not None and mark.head.origin == origin:
+            one.destroy()
+
+
 def _find(session: Session, config: HsmConfig) -> list[_Found]:
     objects = find_objects(session, ObjectClass.DATA, mark_label(config))
     # SoftHSM gives no error when its files are gone: there is then nothing of anything.

@@ -15,7 +15,7 @@ from typing import Final
 from chopmark.core.errors import ConfigurationError, ExistsError, InternalError, MissingError
 from chopmark.ledger import tables
 
-VERSION: Final = 5
+VERSION: Final = 6
 PAGE: Final = 8192
 """Bytes of a database page: a bundle and its tile are 30 kB, so that SQLite's usual 4,096 cost a
 third more processor time; larger pages would make single attestations write more."""
@@ -82,7 +82,7 @@ _TRUST: Final = "".join(
     )
 )
 _SENDING: Final = tables.SEED + tables.IDEMPOTENCY + tables.AUDIT_SENT
-_MIGRATIONS: Final = (_TABLES, _REQUESTS, _TRUST, _SENDING, tables.PLACE)
+_MIGRATIONS: Final = (_TABLES, _REQUESTS, _TRUST, _SENDING, tables.PLACE, tables.AUDIT_TAKEN)
 """Script i takes a database from version i to i + 1."""
 
 

@@ -36,6 +36,16 @@ CREATE TABLE audit_sent (
 """
 """How far the audit log was sent to a receiver of syslog; see `ledger.audit_sent`."""
 
+AUDIT_TAKEN: Final = """
+CREATE TABLE audit_taken (
+  source TEXT PRIMARY KEY,
+  number INTEGER NOT NULL,
+  at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+"""Up to which number the records of another program were taken, and the number of the audit log's
+record then; see `ledger.audit_taken`."""
+
 WITNESS: Final = """
 CREATE TABLE cosigner (
   origin TEXT NOT NULL,

@@ -124,7 +124,7 @@ def _check_retention(retention: Retention) -> None:
 def _check_syslog(syslog: Syslog) -> None:
     for key, name in (("host", syslog.host), ("name", syslog.name)):
         if name is not None:
-            _check_host(f"audit.syslog.{key}", name)
+            check_host(f"audit.syslog.{key}", name)
     if (syslog.certificate is None) != (syslog.key is None):
         raise wrong_value("audit.syslog", "a certificate goes with its key: give both, or none")
     for key, path in (("ca", syslog.ca), ("certificate", syslog.certificate), ("key", syslog.key)):
@@ -138,7 +138,7 @@ def _check_brokers(brokers: tuple[Broker, ...]) -> None:
         raise wrong_value("broker", message)
     seen: set[tuple[str, int]] = set()
     for number, broker in enumerate(brokers, 1):
-        _check_host(f"broker[{number}].host", broker.host)
+        check_host(f"broker[{number}].host", broker.host)
         ports = {broker.port, broker.publish_port or broker.port}
         addresses = {(broker.host.lower(), port) for port in ports}
         if addresses & seen:
@@ -155,10 +155,10 @@ def _check_tls(where: str, tls: BrokerTls) -> None:
     for key in ("ca", "certificate", "key"):
         check_absolute(f"{where}.{key}", getattr(tls, key))
     if tls.name is not None:
-        _check_host(f"{where}.name", tls.name)
+        check_host(f"{where}.name", tls.name)
 
 
-def _check_host(where: str, host: str) -> None:
+def check_host(where: str, host: str) -> None:
     """A label too long, or an empty one, is a UnicodeError at each look-up: it is no name."""
     if not (_HOST.fullmatch(host) or _is_ipv6(host)):
         raise wrong_value(where, "not a name or address of a machine")

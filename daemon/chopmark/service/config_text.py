@@ -85,6 +85,17 @@ def render_peer(member: Member) -> str:
     return _section("[[peer]]", peer, comments=False)
 
 
+def render_broker(broker: Broker) -> str:
+    """The `[[broker]]` block of a broker, and that of its TLS if it has one."""
+    tls = [] if broker.tls is None else [_section("[broker.tls]", broker.tls)]
+    return "\n".join([_section("[[broker]]", broker), *tls])
+
+
+def render_value(value: object) -> str:
+    """A value of a key, in TOML."""
+    return _value(value)
+
+
 def _section(title: str, section: msgspec.Struct, *, comments: bool = True) -> str:
     lines = [title]
     for field in msgspec.structs.fields(section):

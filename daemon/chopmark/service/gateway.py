@@ -58,6 +58,10 @@ class Reporter(Protocol):
         """State of each replica as JSON."""
         ...
 
+    async def round_trip(self, member: str) -> float:
+        """Seconds that a question to a peer and its answer take."""
+        ...
+
     def replicas(self) -> list[dict[str, Any]]:
         """What is held of each peer's log, as JSON."""
         ...
@@ -363,6 +367,11 @@ class GatewayService:
     def peers(self) -> list[dict[str, Any]]:
         """State of each replica."""
         return self._reporter.peers()
+
+    async def round_trip(self, member: str) -> float:
+        """Seconds that a question to a peer and its answer take; raises as the port says."""
+        self._log(member)
+        return await self._reporter.round_trip(member)
 
     def replicas(self) -> list[dict[str, Any]]:
         """What is held of each peer's log."""

@@ -17,7 +17,7 @@ from systemd.journal import send as send_to_journal
 OWN_LOGGER: Final = "chopmark"
 PREFIX: Final = "CHOPMARK_"
 IDENTIFIER: Final = "chopmarkd"
-"""As in the unit; the journal would otherwise show the interpreter's name."""
+"""Of the daemon, as in its unit; the journal would otherwise show the interpreter's name."""
 _FIELD: Final = re.compile(r"[a-z][a-z0-9_]{0,40}", re.ASCII)
 _STANDARD: Final = frozenset(
     (*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", "exc_text")
@@ -29,8 +29,11 @@ _PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNIN
 class JournalHandler(logging.Handler):
     """Sends records with our fields; systemd-python's own would send every attribute of them."""
 
-    def __init__(self, send: Callable[..., None] = send_to_journal) -> None:
+    def __init__(
+        self, send: Callable[..., None] = send_to_journal, identifier: str = IDENTIFIER
+    ) -> None:
         super().__init__()
+        self._identifier = identifier
         # The journal has level, logger and time in fields. Without a formatter of its own,
         # logging.basicConfig would give this handler one that puts them into the message too.
         self.setFormatter(logging.Formatter("%(message)s"))
@@ -41,7 +44,7 @@ class JournalHandler(logging.Handler):
         try:
             self._send(
                 self.format(record),
-                SYSLOG_IDENTIFIER=IDENTIFIER,
+                SYSLOG_IDENTIFIER=self._identifier,
                 PRIORITY=_priority(record.levelno),
                 LOGGER=record.name,
                 CODE_FILE=record.pathname,
@@ -71,9 +74,10 @@ class PlainFormatter(logging.Formatter):
         return (super().formatMessage(record) + fields).replace("\r", "\\r").replace("\n", "\\n")
 
 
-def set_up_logging(level: int = logging.INFO) -> None:
+def set_up_logging(level: int = logging.INFO, identifier: str = IDENTIFIER) -> None:
     """Send all logging of this process to the journal or to standard error, in place of before."""
-    handler: logging.Handler = JournalHandler() if _stderr_is_journal() else _stderr_handler()
+    journal = JournalHandler(identifier=identifier) if _stderr_is_journal() else None
+    handler: logging.Handler = journal or _stderr_handler()
     logging.basicConfig(level=level, handlers=[handler], force=True)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 import chopmark
 from chopmark.api.app import create_app
 from chopmark.api.audit import make_audit_routes
+from chopmark.api.console import make_console_route
 from chopmark.api.listeners import Doors
 from chopmark.api.metrics import LIMITS, create_metrics_app
 from chopmark.api.page import make_page_routes
@@ -28,6 +29,7 @@ from chopmark.service.access import TokenAccess, open_access
 from chopmark.service.audit_book import Book
 from chopmark.service.callers import Entrance, open_entrance
 from chopmark.service.config import DEFAULT_PATH, Config, find_config, load_config, read_fingerprint
+from chopmark.service.console_records import ConsoleBook
 from chopmark.service.logs import set_up_logging
 from chopmark.service.notify import feed_watchdog, notify_ready, notify_status, notify_stopping
 from chopmark.service.runtime import forbid_core_files, run_loop, settle, share_memory
@@ -174,6 +176,7 @@ async def _serve_api(config: Config, parts: Parts, doors: Doors, entrance: Entra
     more = [
         *parts.routes,
         *make_audit_routes(Book(parts.log, parts.auditing)),
+        make_console_route(ConsoleBook(parts.auditing), parts.gateway),
         *make_signin_routes(entrance.desk, parts.gateway),
     ]
     if config.api.serve_page:

@@ -1,10 +1,12 @@
 """How the gateway is, as JSON and in words (docs/api.md, `GET /v1/status`)."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import chopmark
+from chopmark.core.errors import MissingError, TryAgainError, UnreachableError
 from chopmark.core.member import Member
 from chopmark.core.ports import Clock
 from chopmark.core.text import encode_base64
@@ -120,6 +122,22 @@ class Report:
     def peers(self) -> list[dict[str, Any]]:
         """State of each replica."""
         return [self._peer(replica, self._mesh.peers[replica.peer]) for replica in self._replicas]
+
+    async def round_trip(self, member: str) -> float:
+        """Seconds that a question to a peer and its answer take.
+
+        Raises:
+            MissingError: `no-such-member`, of this gateway itself too: nobody asks himself.
+            TryAgainError: `no-reply`, `broker-away`.
+        """
+        if member not in self._mesh.peers:
+            raise MissingError("no-such-member", f"{member!r} is no peer")
+        started = time.monotonic()
+        try:
+            await self._mesh.ask_heads(member)
+        except UnreachableError as error:
+            raise TryAgainError(error.code, error.message, hint=error.hint) from error
+        return time.monotonic() - started
 
     def replicas(self) -> list[dict[str, Any]]:
         """What is held of each peer's log."""

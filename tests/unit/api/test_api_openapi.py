@@ -12,6 +12,7 @@ import pytest
 
 from chopmark.api.app import create_app
 from chopmark.api.audit import make_audit_routes
+from chopmark.api.console import make_console_route
 from chopmark.api.events import Events, make_events_route
 from chopmark.api.signin.routes import make_signin_routes
 from chopmark.api.spec.build import OPERATIONS, build
@@ -49,6 +50,7 @@ def served_routes() -> set[tuple[str, str]]:
     gateway, nothing = FakeGateway(), object()
     more = [
         *make_audit_routes(nothing),  # type: ignore[arg-type]
+        make_console_route(nothing, gateway),  # type: ignore[arg-type]
         *make_witness_routes(nothing, gateway),  # type: ignore[arg-type]
         make_events_route(Events("run", dict)),
         make_tile_route(nothing),  # type: ignore[arg-type]

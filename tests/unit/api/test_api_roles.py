@@ -10,6 +10,7 @@ import pytest
 from anybody import ANYBODY
 from chopmark.api.app import create_app
 from chopmark.api.audit import make_audit_routes
+from chopmark.api.console import make_console_route
 from chopmark.api.identity import ANY_KIND, CALLER, ROLES, Caller, Door, Role
 from chopmark.api.rates import Bucket
 from chopmark.api.roles import GRAVE, METERED, TABLE, admit, check_kind
@@ -37,8 +38,9 @@ def routes() -> set[str]:
     gateway = FakeGateway()
     witness = make_witness_routes(None, gateway)  # type: ignore[arg-type]
     audit = make_audit_routes(None)  # type: ignore[arg-type]
+    console = make_console_route(None, gateway)  # type: ignore[arg-type]
     signing = make_signin_routes(None, gateway)  # type: ignore[arg-type]
-    more = [make_tile_route(None), *witness, *audit, *signing]  # type: ignore[arg-type]
+    more = [make_tile_route(None), console, *witness, *audit, *signing]  # type: ignore[arg-type]
     return {route.path_format for route in create_app(gateway, more=more).routes.routes}
 
 

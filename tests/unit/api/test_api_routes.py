@@ -370,6 +370,9 @@ async def test_entries_refuse_a_bad_query(client: httpx.AsyncClient, query: str)
 async def test_state_routes(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/status")).json()["id"] == "hk-1"
     assert (await client.get("/v1/peers")).json() == [{"id": "sz-1", "state": "following"}]
+    trip = await client.get("/v1/peers/sz-1/round-trip")
+    assert trip.json() == {"id": "sz-1", "ms": 4.2}
+    assert (await client.get("/v1/peers/hk-9/round-trip")).status_code == 404
     assert [one["id"] for one in (await client.get("/v1/replicas")).json()] == ["sz-1"]
     policy = await client.get("/v1/policy")
     assert policy.text == f"log {WHO.log_vkey}\nquorum none\n"

@@ -13,6 +13,7 @@ import pytest
 from anybody import ANYBODY
 from chopmark.api.app import create_app
 from chopmark.api.audit import make_audit_routes
+from chopmark.api.console import make_console_route
 from chopmark.api.events import Events, make_events_route
 from chopmark.api.identity import CALLER
 from chopmark.api.models import AttestationIn, VerificationIn, read_body
@@ -28,6 +29,7 @@ SHA = "0a" * 32
 PATH = {
     "/v1/documents/{algorithm}/{digest}": f"/v1/documents/sha256/{SHA}",
     "/v1/proofs/{member}/{index}": "/v1/proofs/hk-1/0",
+    "/v1/peers/{member}/round-trip": "/v1/peers/sz-1/round-trip",
     "/v1/audit/proofs/{number}": "/v1/audit/proofs/0",
     "/witness/{origin_hash}/checkpoint": f"/witness/{SHA}/checkpoint",
     "/log": "/log/hk-1/checkpoint",
@@ -42,6 +44,7 @@ def whole() -> Iterator[httpx.AsyncClient]:
     gateway = FakeGateway()
     more = [
         *make_audit_routes(None),  # type: ignore[arg-type]
+        make_console_route(None, gateway),  # type: ignore[arg-type]
         *make_witness_routes(None, gateway),  # type: ignore[arg-type]
         make_events_route(Events("run", dict)),
         make_tile_route(None),  # type: ignore[arg-type]

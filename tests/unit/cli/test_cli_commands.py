@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chopmark.cli.commands.status import _syslog
 from chopmark.client.files import proof_path
+from chopmark.client.told.status import describe_syslog
 from chopmark.core.policy import parse_policy
 from chopmark.core.proof import parse_proof
 from commandline import Run
@@ -159,8 +159,8 @@ def test_status_shows_disk_lag_and_alarms(run: Run, gateway: SocketGateway) -> N
 
 def test_status_says_how_the_audit_log_gets_to_its_receiver() -> None:
     part = {"state": "away", "host": "siem.example", "port": 6514, "waiting": 7, "reason": "why"}
-    assert _syslog(part) == "away (siem.example:6514), 7 records wait: why"
-    assert _syslog(None) is None
+    assert describe_syslog(part) == "away (siem.example:6514), 7 records wait: why"
+    assert describe_syslog(None) is None
 
 
 @pytest.mark.usefixtures("gateway")

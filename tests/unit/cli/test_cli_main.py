@@ -17,10 +17,11 @@ import chopmark
 from chopmark.cli import main as main_module
 from chopmark.cli.arguments import parse_duration, parse_reason, parse_time
 from chopmark.cli.main import main
-from chopmark.cli.progress import Meter
-from chopmark.cli.terminal import _STYLES, clean, encode_json
+from chopmark.cli.progress import LineMeter, Meter
+from chopmark.cli.terminal import _STYLES, encode_json
 from chopmark.cli.tree import COMMANDS, GROUPS, names_in
 from chopmark.core.errors import UsageError
+from chopmark.core.inert import clean
 from commandline import Run
 from configs import BASE
 from socketgateway import SocketGateway
@@ -82,6 +83,26 @@ def test_page_names_every_option(command: str) -> None:
     options = set(re.findall(r"(--[a-z][a-z-]+)", help_of(command)))
     missing = {option for option in options if f"`{option}" not in PAGE}
     assert not missing - {"--policy"}, missing
+
+
+def test_progress_for_programs_is_lines_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    with LineMeter("checking", 10, unit="entries", shown=True, clock=lambda: now[0]) as meter:
+        meter.advance(2)
+        now[0] = 0.6
+        meter.advance(2)
+        meter.advance(2)
+    written = capsys.readouterr().err.splitlines()
+    assert [json.loads(line)["done"] for line in written] == [4, 6]
+
+
+def test_doctor_tells_programs_what_each_check_has_found(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "gateway.toml"
+    ended = run("--config", str(path), "--json", "--progress", "doctor", "--check", "hsm")
+    assert ended.code == 10
+    (told,) = map(json.loads, ended.err.splitlines())
+    assert (told["check"], told["result"]) == ("configuration", "fault")
+    assert told["findings"][0]["code"] == "config-missing"
 
 
 @pytest.mark.parametrize("command", ["evidence check", "evidence sign", "hsm ceremony check"])

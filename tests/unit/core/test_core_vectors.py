@@ -7,9 +7,11 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 import make_vectors
 import trees
+from chopmark.core.armour import ArmourReader
 from chopmark.core.audit import START, Day, encode_record, link, parse_record, salted_leaf
 from chopmark.core.audit_proof import parse_audit_proof, verify_audit_proof
 from chopmark.core.blinding import blind, extract_seed, parse_salt_key, salt_at
@@ -19,6 +21,7 @@ from chopmark.core.check import compare
 from chopmark.core.checkpoint import open_checkpoint
 from chopmark.core.compact import AnswerReader, End, Failure, Header, Unsigned, parse_header
 from chopmark.core.digest import Digests
+from chopmark.core.enrolment import open_enrolment
 from chopmark.core.entry import Attestation, parse_entry
 from chopmark.core.errors import ChopmarkError, MalformedError
 from chopmark.core.evidence import check_evidence, parse_evidence
@@ -58,6 +61,9 @@ FILES = [
     "release",
     "ceremony",
     "slip",
+    "enrolment",
+    "armour",
+    "bundle",
 ]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {
@@ -472,6 +478,9 @@ EXAMPLES = {
     "release": VECTORS["release"]["good"][0]["release"],
     "ceremony": VECTORS["ceremony"]["good"][0]["protocol"],
     "slip": VECTORS["slip"]["good"][2]["slip"],
+    "enrolment": VECTORS["enrolment"]["good"][0]["enrolment"],
+    "armour": "\n".join(VECTORS["armour"]["example"]),
+    "bundle": VECTORS["bundle"]["good"][0]["hex"],
 }
 
 
@@ -491,6 +500,8 @@ def test_page_begins_with_an_example_that_is_a_vector(name: str) -> None:
         "release",
         "ceremony",
         "slip",
+        "enrolment",
+        "armour",
     }
     shown = example if name in text else "".join(example.split())
     assert EXAMPLES[name] in shown
@@ -541,6 +552,29 @@ def test_bad_mark_vector(case: Case) -> None:
     assert code_of(read_mark, case) == case["code"]
 
 
+def read_enrolment(case: Case) -> Any:
+    return open_enrolment(case["enrolment"].encode(), parse_vkey(VECTORS["enrolment"]["authority"]))
+
+
+@pytest.mark.parametrize("case", cases("enrolment", "good"))
+def test_good_enrolment_is_taken_and_opened(case: Case) -> None:
+    made, box = read_enrolment(case), bytes.fromhex(VECTORS["enrolment"]["box_private"])
+    top = made.heading
+    assert (top.box.encode(), top.version) == (case["box"], case["version"])
+    assert (top.issued, top.expires) == (case["issued"], case["expires"])
+    opened = made.unseal(X25519PrivateKey.from_private_bytes(box))
+    for one, told in zip(top.people, case["technicians"], strict=True):
+        secret = opened[one.id]
+        assert (one.id, one.duty, secret.hash) == (told["id"], told["role"], told["hash"])
+        codes = (secret.totp.hex(), secret.hotp.hex(), secret.counter)
+        assert codes == (told["totp"], told["hotp"], told["counter"])
+
+
+@pytest.mark.parametrize("case", cases("enrolment", "bad"))
+def test_bad_enrolment_is_refused(case: Case) -> None:
+    assert code_of(read_enrolment, case) == case["code"]
+
+
 RELEASERS = [Officer(**one) for one in VECTORS["release"]["officers"]]
 
 
@@ -582,3 +616,22 @@ def test_bad_ceremony_is_refused(case: Case) -> None:
         check_file(parse_file(one["protocol"].encode()))
 
     assert code_of(read, case) == case["code"]
+
+
+@pytest.mark.parametrize("case", cases("armour", "logs"))
+def test_armour_vector(case: Case) -> None:
+    reader = ArmourReader(10_000)
+    for line in case["lines"]:
+        reader.feed(line)
+    file = VECTORS["armour"]["file"]
+    found = list(reader.files.values())
+    assert [one.missing() for one in found] == [case["missing"]][case["missing"] is None :]
+    if case["missing"] == []:
+        assert (found[0].header.name, found[0].data().hex()) == (file["name"], file["hex"])
+
+
+def test_empty_armour_vector() -> None:
+    reader = ArmourReader(0)
+    for line in VECTORS["armour"]["empty"]:
+        reader.feed(line)
+    assert [one.data() for one in reader.files.values()] == [b""]

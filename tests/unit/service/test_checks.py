@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import configs
+from chopmark.core.errors import UsageError
 from chopmark.core.keys import VerifierKey
 from chopmark.hsm.diagnosis import Line
 from chopmark.ledger.store import create_store
@@ -420,6 +421,25 @@ def test_all_checks_are_run(path: Path) -> None:
     names_of = [name for name, _ in run_checks(path, {})]
     assert names_of[0] == "configuration"
     assert len(names_of) == 14
+
+
+def test_only_what_is_named_is_looked_at(path: Path) -> None:
+    assert [name for name, _ in run_checks(path, {}, ("disk", "clock"))][1:] == ["disk", "clock"]
+    run.refuse_unknown(("disk",))
+    with pytest.raises(UsageError, match="no check 'disc'") as caught:
+        run.refuse_unknown(("disc",))
+    assert "disk" in caught.value.hint
+
+
+def test_broker_that_is_away_from_a_running_gateway_is_tried_up_to_tls(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    path = write(tmp_path, base=f"{configs.BASE}port = {port}\n")
+    (broker,) = load_config(path).broker
+    status = {"brokers": [{"host": broker.host, "port": broker.port, "state": "connected"}]}
+    assert codes(check_brokers(scene(path, status))) == []
+    status["brokers"][0]["state"] = "away"
+    assert codes(check_brokers(scene(path, status))) == ["broker-unreachable"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as somebody else")

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from chopmark.api.console import ConsoleRecordsBody, ConsoleTaken
 from chopmark.api.evidence import ReleaseBody
 from chopmark.api.hsm import MaintenanceBody, PinBody
 from chopmark.api.keys import GenerateBody, KeyBody, LeftoverBody
@@ -23,6 +24,14 @@ from chopmark.api.spec.model import (
 from chopmark.api.spec.shapes import KeyMade, KeyOut, NoteOut, ReleaseOut, RosterOut
 from chopmark.api.spec.state_shapes import HsmOut
 
+_RECORD: Final = {
+    "number": 7,
+    "at": "2026-11-22T13:00:00.000Z",
+    "technician": "chan",
+    "action": "console.login",
+    "outcome": "done",
+    "about": {"role": "service"},
+}
 _HSM: Final = Content(HsmOut)
 _KEYS: Final = Content(list[KeyOut], example=[examples.KEY])
 _ROSTER: Final = Content(RosterOut, example=examples.NOT_PINNED)
@@ -134,6 +143,15 @@ OPERATIONS: Final = (
         Content(ReleaseOut),
         Content(ReleaseBody, example={"release": "chopmark/release/v1\n…"}),
         merge(_BAD_RELEASE, NAMED, STORING),
+    ),
+    _post(
+        "/v1/console/records",
+        "recordConsole",
+        "state",
+        "Take audit records of the technicians' console",
+        Content(ConsoleTaken, example={"taken": 7}),
+        Content(ConsoleRecordsBody, example={"source": "ab" * 16, "records": [_RECORD]}),
+        merge(UNIX, {400: ("malformed-record",)}, STORING),
     ),
     _post(
         "/v1/keys/generate",

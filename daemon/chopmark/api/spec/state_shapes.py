@@ -239,6 +239,13 @@ class AuditState(Struct):
     syslog: SyslogOut | None
 
 
+class RoundTripOut(Struct):
+    """How long a peer's answer took, in milliseconds."""
+
+    id: str
+    ms: float
+
+
 class PeerOut(Struct):
     """A member, and how its log is followed."""
 

@@ -24,6 +24,7 @@ from chopmark.api.spec.state_shapes import (
     RatesOut,
     Readiness,
     ReplicaOut,
+    RoundTripOut,
     StatusOut,
 )
 
@@ -53,6 +54,15 @@ def _tile(path: str, name: str, summary: str) -> Operation:
 OPERATIONS: Final = (
     _read("/v1/status", "readStatus", "State of the gateway and of its parts", StatusOut),
     _read("/v1/peers", "readPeers", "The members, and how their logs are followed", list[PeerOut]),
+    Operation(
+        "get",
+        "/v1/peers/{id}/round-trip",
+        "readRoundTrip",
+        "state",
+        "How long a question to a peer and its answer take",
+        {200: Answer("The time", Content(RoundTripOut, example={"id": "sz-1", "ms": 4.2}))},
+        {404: ("no-such-member",), 503: ("no-reply", "broker-away")},
+    ),
     _read(
         "/v1/replicas",
         "readReplicas",

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from chopmark.cli.context import Given, Options
-from chopmark.cli.terminal import clean, say, say_json, say_table, styled
+from chopmark.cli.terminal import say, say_json, say_table, styled
 from chopmark.core.errors import MissingError, UsageError
+from chopmark.core.inert import clean
 
 _MOST = 1024
 """Bytes of a line with a password: more than any has."""

@@ -14,13 +14,14 @@ from chopmark.cli.contents import name_contents
 from chopmark.cli.context import Given, Options
 from chopmark.cli.failures import attempt, report
 from chopmark.cli.hashing import hash_files
-from chopmark.cli.terminal import PROVISIONAL, clean, say, say_json, styled
+from chopmark.cli.terminal import PROVISIONAL, say, say_json, styled
 from chopmark.client.files import check_creatable, proof_path, write_new
 from chopmark.client.messages import Attested, Outcome
 from chopmark.client.proofs import check_answer, proof_mode
 from chopmark.core.digest import Digests
 from chopmark.core.draft import Draft
 from chopmark.core.errors import ChopmarkError, UsageError
+from chopmark.core.inert import clean
 from chopmark.core.verdict import EXIT, Word
 
 if TYPE_CHECKING:

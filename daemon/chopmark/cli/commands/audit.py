@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.cli.context import Given, Options
-from chopmark.cli.terminal import clean, say, say_fields, say_json, say_table, styled
+from chopmark.cli.terminal import say, say_fields, say_json, say_table, styled
 from chopmark.core.errors import UsageError
+from chopmark.core.inert import clean
 
 if TYPE_CHECKING:
     from chopmark.core.audit_proof import ProvenRecord

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from chopmark.cli.context import Given
-from chopmark.cli.terminal import clean, say, say_fields, say_json, styled
+from chopmark.cli.terminal import say, say_fields, say_json, styled
+from chopmark.core.inert import clean
 from chopmark.service.backup import back_up
 
 

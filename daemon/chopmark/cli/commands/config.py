@@ -3,7 +3,8 @@
 import os
 
 from chopmark.cli.context import Given
-from chopmark.cli.terminal import clean, say, say_fields, say_json
+from chopmark.cli.terminal import say, say_fields, say_json
+from chopmark.core.inert import clean
 
 
 def check(*, options: Given) -> int:

@@ -4,11 +4,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from cyclopts import Parameter
 
 from chopmark.cli.commands.fsck import FINDINGS
 from chopmark.cli.context import Given, Options
 from chopmark.cli.failures import attempt
+from chopmark.cli.progress import write_line
 from chopmark.cli.terminal import say, say_hanging, say_json, styled
 from chopmark.core.errors import ChopmarkError
 
@@ -20,18 +23,38 @@ _COLOURS: Final = {"fault": "red", "warning": "yellow", _UNSEEN: "yellow"}
 """By mark, the gravest first."""
 
 
-def doctor(*, options: Given) -> int:
+def doctor(
+    *,
+    check: Annotated[tuple[str, ...], Parameter(negative="")] = (),
+    offline: Annotated[bool, Parameter(negative="")] = False,
+    options: Given,
+) -> int:
     """Look for everything that a set-up gets wrong, at disk, clock, HSM, API and brokers.
 
     Run it on the gateway's machine, as root or as the daemon's user, whether the daemon runs or
     not. It changes nothing and tries no PIN. Each finding has a code and says what to do; what
     could not be looked at is named, with the reason. The exit code is 0 if nothing that was looked
     at is wrong, warnings or not, and 10 with a fault.
-    """
-    from chopmark.service.checks.run import run_checks
 
-    results = run_checks(options.config_path(), _ask(options))
+    Args:
+        check: Look only at this, such as hsm; it may be given several times.
+        offline: Do not ask the gateway how it is, as when it hangs.
+    """
+    from chopmark.service.checks.run import refuse_unknown, run_checks
+
+    refuse_unknown(check)
+    results = run_checks(options.config_path(), None if offline else _ask(options), check)
+    if options.tells_programs:
+        results = map(_tell, results)
     return FINDINGS if (_show_json if options.json else _show)(results) else 0
+
+
+def _tell(result: "tuple[str, list[Finding]]") -> "tuple[str, list[Finding]]":
+    """Write what a check has found at once; the next may take long."""
+    name, findings = result
+    found = [asdict(one) for one in findings]
+    write_line({"check": name, "result": _judge(findings), "findings": found})
+    return result
 
 
 def _ask(options: Options) -> dict[str, Any] | None:

@@ -8,9 +8,10 @@ from cyclopts import Parameter
 
 from chopmark.cli.commands.log import describe_row
 from chopmark.cli.context import Given
-from chopmark.cli.terminal import clean, say, say_json, styled, warn
+from chopmark.cli.terminal import say, say_json, styled, warn
 from chopmark.client.following import follow as follow_log
 from chopmark.core.errors import ChopmarkError
+from chopmark.core.inert import clean
 
 
 def follow(

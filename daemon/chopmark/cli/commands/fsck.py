@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Final
 
 from chopmark.cli.context import Given
-from chopmark.cli.terminal import clean, say, say_json, say_prose, styled
+from chopmark.cli.terminal import say, say_json, say_prose, styled
 from chopmark.core.errors import UsageError
+from chopmark.core.inert import clean
 from chopmark.ledger.fsck import Finding
 from chopmark.service.backup import check_backup
 from chopmark.service.fsck import Check, plan_checks

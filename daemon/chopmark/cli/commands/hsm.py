@@ -9,8 +9,9 @@ from cyclopts import Parameter
 
 from chopmark.cli.confirm import Doomed, ask_person, confirm
 from chopmark.cli.context import Given, Options
-from chopmark.cli.keyview import Row, show_keys, title
+from chopmark.cli.keyview import show_keys
 from chopmark.cli.terminal import say, say_json, styled, warn
+from chopmark.client.told.keys import Row, title
 from chopmark.core.errors import MissingError, RefusedError, UnreachableError, UsageError
 
 Offline = Annotated[bool, Parameter(negative="")]

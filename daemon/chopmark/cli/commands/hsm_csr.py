@@ -7,8 +7,9 @@ from cyclopts import Parameter
 
 from chopmark.cli.context import Given
 from chopmark.cli.pin import pin_source
-from chopmark.cli.terminal import clean, say, say_json, styled
+from chopmark.cli.terminal import say, say_json, styled
 from chopmark.client.files import check_creatable, write_new
+from chopmark.core.inert import clean
 from chopmark.service.transport_key import request_certificate
 
 

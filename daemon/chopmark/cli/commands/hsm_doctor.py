@@ -10,8 +10,9 @@ from cyclopts import Parameter
 from chopmark.cli.commands.fsck import FINDINGS
 from chopmark.cli.context import Given, Options
 from chopmark.cli.pin import pin_source, typed_pin
-from chopmark.cli.terminal import clean, say, say_hanging, say_json, styled
+from chopmark.cli.terminal import say, say_hanging, say_json, styled
 from chopmark.core.errors import UsageError
+from chopmark.core.inert import clean
 
 if TYPE_CHECKING:
     from chopmark.hsm.diagnosis import Line

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from chopmark.cli.context import Given, Options
-from chopmark.cli.terminal import clean, say, say_fields, say_json, say_prose, styled
+from chopmark.cli.terminal import say, say_fields, say_json, say_prose, styled
+from chopmark.client.told.hsm import hsm_fields
 from chopmark.core.errors import ConfigurationError, UsageError
+from chopmark.core.inert import clean
 
 if TYPE_CHECKING:
     from chopmark.hsm.faults import Fault
@@ -145,34 +147,5 @@ def _show(state: dict[str, Any], options: Options) -> int:
         return 0
     name = state["state"]
     say(styled("HSM", "bold"), "  ", styled(name, _COLOURS.get(name, "red")))
-    fields = {
-        "reason": state.get("reason"),
-        "what to do": state.get("hint"),
-        "token": state.get("token"),
-        "module": state.get("module"),
-        "last good": _ago(state.get("last_good_seconds")),
-        "signatures": _signatures(state),
-        "sessions": state.get("sessions"),
-        "healed": _counts(state.get("healed")),
-        "errors": _counts(state.get("errors")),
-        "keys used": _counts(state.get("used")),
-        "limit": state.get("usage_limit"),
-        "warning": state.get("warning"),
-    }
-    say_fields([(name, value) for name, value in fields.items() if value not in (None, "")])
+    say_fields(hsm_fields(state))
     return 0
-
-
-def _ago(seconds: object) -> str:
-    return "never" if seconds is None else f"{seconds} s ago"
-
-
-def _signatures(state: dict[str, Any]) -> str:
-    mean = state.get("mean_ms")
-    return f"{state.get('signatures')}" + (f", {mean} ms each" if mean is not None else "")
-
-
-def _counts(counts: object) -> str:
-    if not isinstance(counts, dict):
-        return ""
-    return ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))

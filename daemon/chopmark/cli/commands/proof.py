@@ -9,10 +9,11 @@ from cyclopts import Parameter
 from chopmark.cli.context import Given, Options
 from chopmark.cli.hashing import hash_files
 from chopmark.cli.lookup import find_blinded, find_own, member_of
-from chopmark.cli.terminal import PROVISIONAL, clean, say, say_json
+from chopmark.cli.terminal import PROVISIONAL, say, say_json
 from chopmark.client.files import check_creatable, proof_path, read_proof, replace_file, write_new
 from chopmark.client.proofs import check_answer, lacks_quorum, proof_mode, read_origin, renew
 from chopmark.core.errors import ExistsError, MalformedError, UsageError
+from chopmark.core.inert import clean
 from chopmark.core.proof import Proof, parse_proof
 from chopmark.core.verdict import EXIT, Word
 

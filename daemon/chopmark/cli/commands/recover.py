@@ -9,7 +9,8 @@ from cyclopts.validators import Number
 
 from chopmark.cli.context import Given
 from chopmark.cli.pin import pin_source
-from chopmark.cli.terminal import clean, say, say_fields, say_json, say_prose, styled
+from chopmark.cli.terminal import say, say_fields, say_json, say_prose, styled
+from chopmark.core.inert import clean
 
 if TYPE_CHECKING:
     from chopmark.service.recovery import Recovered

@@ -7,9 +7,10 @@ from chopmark.cli.arguments import name_reason, parse_duration, parse_reason, pa
 from chopmark.cli.context import Given, Options
 from chopmark.cli.hashing import hash_files
 from chopmark.cli.lookup import find_blinded, find_own
-from chopmark.cli.terminal import clean, say, say_json
+from chopmark.cli.terminal import say, say_json
 from chopmark.client.files import proof_path
 from chopmark.core.errors import ExistsError, ForbiddenError, UsageError
+from chopmark.core.inert import clean
 
 if TYPE_CHECKING:
     from chopmark.client.gateway import GatewayClient

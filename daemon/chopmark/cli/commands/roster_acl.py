@@ -11,9 +11,10 @@ from chopmark.cli.arguments import read_pairs
 from chopmark.cli.commands.roster import open_unjudged
 from chopmark.cli.context import Given, Options
 from chopmark.cli.failures import attempt
-from chopmark.cli.terminal import clean, say, say_json
+from chopmark.cli.terminal import say, say_json
 from chopmark.client.files import read_bounded, replace_file
 from chopmark.core.errors import ChopmarkError, MissingError, UnreachableError, UsageError
+from chopmark.core.inert import clean
 from chopmark.core.note import MAX_NOTE
 
 if TYPE_CHECKING:

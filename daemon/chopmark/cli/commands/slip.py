@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from chopmark.cli.context import Given, Options
 from chopmark.cli.hashing import hash_files
 from chopmark.cli.judging import Judge, Terms, judge_by_gateway, judge_offline, read_policy
-from chopmark.cli.terminal import clean, say, say_json, warn
+from chopmark.cli.terminal import say, say_json, warn
 from chopmark.cli.verdicts import show_verdict
 from chopmark.client.files import check_creatable, proof_path, read_proof, write_new
 from chopmark.client.problem import bad_answer
@@ -21,6 +21,7 @@ from chopmark.client.slip.facts import Facts, Name, gather_facts
 from chopmark.client.slip.wording import Language
 from chopmark.client.verdicts import VerdictReport
 from chopmark.core.errors import ConfigurationError, MalformedError, MissingError
+from chopmark.core.inert import clean
 from chopmark.core.policy import Policy, parse_policy
 from chopmark.core.proof import Proof, parse_proof
 from chopmark.core.slip_making import make_slip

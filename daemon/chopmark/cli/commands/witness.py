@@ -5,10 +5,11 @@ from typing import Final
 
 from chopmark.cli.context import Given, Options
 from chopmark.cli.pin import pin_source
-from chopmark.cli.terminal import clean, say, say_fields, say_json, styled
+from chopmark.cli.terminal import say, say_fields, say_json, styled
 from chopmark.client.files import read_bounded
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.errors import UsageError
+from chopmark.core.inert import clean
 from chopmark.core.merkle import EMPTY_ROOT
 from chopmark.core.text import MAX_INT, encode_base64, parse_hash
 from chopmark.service.token import create_token_witness_key

@@ -1,8 +1,8 @@
 """Each broker: our certificate for it, whether something listens, TLS, and whether it lets us in.
 
-Where the gateway runs no broker is asked: a second connection would cut its own off, and
-`check_running` says what it knows. The session at the broker stays, with all that waits
-in it.
+Where the gateway runs it is not asked to let us in: a second connection would cut its own off, and
+`check_running` says what it knows. If it says that a broker is away, port and TLS are looked at.
+The session at the broker stays, with all that waits in it.
 
 Codes: those of `mesh.tls` and `mesh.words` (`tls-expired`, `tls-wrong-cn`, `broker-refused` …),
 `broker-unreachable`, `tls-expiring`, `acl-refused`, `acl-silent`, `broker-plain`.
@@ -10,11 +10,11 @@ Codes: those of `mesh.tls` and `mesh.words` (`tls-expired`, `tls-wrong-cn`, `bro
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_address
-from typing import Final
+from typing import Any, Final
 
 from chopmark.core.errors import RefusedError
 from chopmark.mesh.broker import DEFAULT_LIMITS, Broker, BrokerAwayError, Counters, Fault, Tls
@@ -42,13 +42,31 @@ def check_brokers(scene: Scene) -> Iterator[Finding]:
         looking = _check_plain(broker) if broker.tls is None else _check_files(scene, broker.tls)
         found = list(looking)
         yield from found
-        if any(one.mark != "warning" for one in found) or scene.status is not None:
+        if any(one.mark != "warning" for one in found):
             continue
-        if scene.locked:
+        if scene.status is not None:
+            if _is_away(broker, scene.status):
+                yield from check_port(broker) or _check_handshake(broker)
+        elif scene.locked:
             reason = f"a gateway may run, and {broker} would cut off either it or us"
             yield Finding.unseen(reason, "`running` says more")
         else:
-            yield from _check_port(broker) or _check_entry(broker, scene)
+            yield from check_port(broker) or _check_entry(broker, scene)
+
+
+def _is_away(broker: Broker, status: Mapping[str, Any]) -> bool:
+    """Whether the gateway that runs has no connection to it."""
+    where = (broker.host, broker.port)
+    told = [one for one in status.get("brokers") or () if isinstance(one, dict)]
+    states = [one["state"] for one in told if (one.get("host"), one.get("port")) == where]
+    return "away" in states
+
+
+def _check_handshake(broker: Broker) -> list[Finding]:
+    """What TLS says, if there is something to say."""
+    port = broker.publish_port or broker.port
+    fault = None if broker.tls is None else probe(broker, broker.tls, port, SECONDS)
+    return [] if fault is None else [_finding(fault)]
 
 
 def _check_plain(broker: Broker) -> Iterator[Finding]:
@@ -82,7 +100,7 @@ def _check_files(scene: Scene, tls: Tls) -> Iterator[Finding]:
         yield Finding(code, finding, remedy, mark)  # type: ignore[arg-type]  # a mark is chosen
 
 
-def _check_port(broker: Broker) -> list[Finding]:
+def check_port(broker: Broker) -> list[Finding]:
     """Whether something listens."""
     found = []
     for port in dict.fromkeys((broker.port, broker.publish_port or broker.port)):

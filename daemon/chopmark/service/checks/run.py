@@ -2,11 +2,11 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from chopmark.core.errors import ConfigurationError
+from chopmark.core.errors import ConfigurationError, UsageError
 from chopmark.service.checks.access import check_access
 from chopmark.service.checks.brokers import check_brokers
 from chopmark.service.checks.clock import check_clock
@@ -43,12 +43,27 @@ CHECKS: Final[Mapping[str, Check]] = {
 CONFIGURATION: Final = "configuration"
 
 
-def run_checks(path: Path, status: Mapping[str, Any] | None) -> Iterator[tuple[str, list[Finding]]]:
+def refuse_unknown(names: Collection[str]) -> None:
+    """See that there are checks of these names.
+
+    Raises:
+        UsageError: `usage`.
+    """
+    for name in names:
+        if name not in CHECKS:
+            hint = f"there are: {', '.join(CHECKS)}"
+            raise UsageError("usage", f"there is no check {name!r}", hint=hint)
+
+
+def run_checks(
+    path: Path, status: Mapping[str, Any] | None, only: Collection[str] = ()
+) -> Iterator[tuple[str, list[Finding]]]:
     """Each check's name with its findings, as soon as it is done.
 
     Args:
         path: of the configuration. If it cannot be used nothing else is looked at.
         status: of the gateway that runs, or None.
+        only: names of those to run; all if there are none.
     """
     try:
         config = load_config(path)
@@ -59,7 +74,8 @@ def run_checks(path: Path, status: Mapping[str, Any] | None) -> Iterator[tuple[s
     locked = is_locked(config.gateway.state)
     scene = Scene(path, config, time.time_ns() // 1_000_000, status, locked, os.geteuid())
     for name, check in CHECKS.items():
-        yield name, _look(check, scene)
+        if not only or name in only:
+            yield name, _look(check, scene)
 
 
 def _look(check: Check, scene: Scene) -> list[Finding]:

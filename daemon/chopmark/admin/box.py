@@ -1,0 +1,252 @@
+"""The box as the verbs see it: its parts, and the one change at a time that is made to it."""
+
+import asyncio
+import json
+import logging
+import re
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from chopmark.admin.candidate import Candidates
+from chopmark.admin.ending import Ending
+from chopmark.admin.joining import Joining
+from chopmark.admin.programs import Programs
+from chopmark.admin.requests import Broker as Asked
+from chopmark.admin.requests import Change
+from chopmark.admin.setting_up import SettingUp
+from chopmark.client.files import read_bounded
+from chopmark.core.errors import ChopmarkError, ExistsError, MissingError
+from chopmark.service.config import parse_config
+from chopmark.service.config_edit import set_brokers, set_names
+from chopmark.service.config_model import Broker, BrokerTls, Config
+
+LOG: Final = logging.getLogger("chopmark.admin")
+UNITS: Final = {
+    "gateway": "chopmark.service",
+    "hsm": "chopmark-hsm.service",
+    "broker": "mosquitto.service",
+}
+"""The units that a caller may name."""
+GATEWAY: Final = UNITS["gateway"]
+RECOVERY: Final = "chopmark-recover.service"
+_MAX_REPORT: Final = 65_536
+
+
+@dataclass(slots=True)
+class Box:
+    """The parts that change the box.
+
+    Attributes:
+        lock: held while something is changed.
+        left: seconds, of the event loop's clock, at which an unconfirmed change is taken back.
+    """
+
+    programs: Programs
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    left: float | None = None
+    _timer: asyncio.Task[None] | None = None
+    _recovery: asyncio.Task[None] | None = None
+    _starting: bool = False
+
+    @property
+    def candidates(self) -> Candidates:
+        """The candidate and the unconfirmed change."""
+        settings = self.programs.settings
+        return Candidates(settings.config, settings.folder, self._restart_gateway)
+
+    @property
+    def setting_up(self) -> SettingUp:
+        """What makes a gateway."""
+        return SettingUp(self.programs)
+
+    @property
+    def joining(self) -> Joining:
+        """What a gateway that was set up needs to meet the others."""
+        return Joining(self.programs)
+
+    @property
+    def ending(self) -> Ending:
+        """What takes everything off the box."""
+        return Ending(self.programs)
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is going on that an end of the service would break off."""
+        recovering = self._recovery is not None and not self._recovery.done()
+        return self.lock.locked() or self._timer is not None or recovering
+
+    async def start(self) -> None:
+        """Take back what a service before this one has left unconfirmed."""
+        if self.candidates.applied is None:
+            return
+        LOG.warning("an unconfirmed change is taken back", extra={"verb": "config-rollback"})
+        self._starting = True  # nothing may wait for units that wait for us
+        try:
+            await self.candidates.take_back()
+        finally:
+            self._starting = False
+
+    async def go_on(self) -> None:
+        """Go on with a reset that a service before this one has begun."""
+        async with self.lock:
+            try:
+                await self.ending.go_on()
+            except ChopmarkError as error:
+                LOG.error("a reset waits: %s", error, extra={"code": error.code})  # noqa: TRY400 - expected
+
+    async def close(self) -> None:
+        """Stop what waits; a change that is not confirmed is taken back by the next service."""
+        for task in (self._timer, self._recovery):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    def config_state(self) -> dict[str, Any]:
+        """What the candidate changes, and the seconds until an applied change is taken back."""
+        left = None
+        if self.left is not None:
+            left = max(0, round(self.left - asyncio.get_running_loop().time()))
+        return {"differences": self.candidates.differences(), "seconds_left": left}
+
+    def change(self, asked: Change) -> dict[str, Any]:
+        """Change the candidate."""
+        self.candidates.change(partial(_edit, asked, self.programs.settings.broker))
+        return self.config_state()
+
+    async def commit(self, seconds: int) -> dict[str, Any]:
+        """Apply the candidate for so many seconds."""
+        await self.candidates.apply()
+        loop = asyncio.get_running_loop()
+        self.left = loop.time() + seconds
+        self._timer = loop.create_task(self._take_back_late(seconds), name="rollback")
+        return {"seconds": seconds}
+
+    async def confirm(self) -> dict[str, Any]:
+        """Keep what was applied."""
+        self.candidates.confirm()
+        self._forget_timer()
+        return {}
+
+    async def roll_back(self) -> dict[str, Any]:
+        """Take back what was applied."""
+        await self.candidates.take_back()
+        self._forget_timer()
+        return {}
+
+    async def unit(self, action: str, name: str) -> dict[str, Any]:
+        """Start, stop or restart a unit of the list."""
+        await self.programs.control(action, UNITS[name])
+        return {}
+
+    async def reboot(self) -> dict[str, Any]:
+        """Have the box start again, after this was answered."""
+        await self.programs.control("--no-block", "reboot")
+        return {}
+
+    async def recover(self) -> dict[str, Any]:
+        """Begin to take the ledger back from the peers; the gateway is stopped for it.
+
+        Raises:
+            ExistsError: `already-running`: it is going on.
+        """
+        if self._recovery is not None and not self._recovery.done():
+            raise ExistsError("already-running", "the recovery is going on")
+        await self.programs.control("stop", GATEWAY)
+        self._report.unlink(missing_ok=True)
+        work = self._recover()
+        self._recovery = asyncio.get_running_loop().create_task(work, name="recovery")
+        return {}
+
+    async def recovered(self) -> dict[str, Any]:
+        """How far a recovery has come: `none`, `running`, or `ended` with what it said.
+
+        It said `report`, or `error` as problem details; null where it could not say anything.
+        """
+        if self._recovery is not None and not self._recovery.done():
+            return {"state": "running"}
+        try:
+            said = read_bounded(self._report, _MAX_REPORT)
+        except MissingError:
+            return {"state": "none" if self._recovery is None else "ended", "report": None}
+        return {"state": "ended", "report": _find_object(said.decode("utf-8", "replace"))}
+
+    @property
+    def _report(self) -> Path:
+        return self.programs.settings.runtime / "recover.json"
+
+    async def _recover(self) -> None:
+        try:
+            await self.programs.control("start", "--wait", RECOVERY, seconds=None)
+        except ChopmarkError as error:
+            LOG.warning("the recovery has not ended well: %s", error, extra={"code": error.code})
+
+    async def _restart_gateway(self) -> None:
+        """With another configuration, if it runs; one that does not run is not started."""
+        early = ("--no-block",) if self._starting else ()
+        await self.programs.control(*early, "try-restart", GATEWAY)
+
+    async def _take_back_late(self, seconds: int) -> None:
+        await asyncio.sleep(seconds)
+        async with self.lock:
+            self._timer = self.left = None
+            if self.candidates.applied is not None:
+                LOG.warning("not confirmed in time", extra={"verb": "config-rollback"})
+                await self.candidates.take_back()
+
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.left = None
+
+
+def _find_object(said: str) -> dict[str, Any] | None:
+    """The first object of JSON in what a program said, between lines of its log."""
+    decoder = json.JSONDecoder()
+    for line in re.finditer(r"^\{", said, re.MULTILINE):
+        try:
+            found = decoder.raw_decode(said, line.start())[0]
+        except (ValueError, RecursionError):
+            continue
+        return found if isinstance(found, dict) else None
+    return None
+
+
+def _edit(asked: Change, files: Path, text: str) -> str:
+    names = {"institution": asked.institution, "jurisdiction": asked.jurisdiction}
+    given = {key: value for key, value in names.items() if value is not None}
+    text = set_names(text, given) if given else text
+    config = parse_config(text.encode())
+    brokers = config.broker
+    if asked.remove_broker is not None:
+        brokers = _without(brokers, *asked.remove_broker)
+    if asked.add_broker is not None:
+        brokers = (*brokers, _make_broker(config, asked.add_broker, files))
+    return text if brokers == config.broker else set_brokers(text, brokers)
+
+
+def _without(brokers: tuple[Broker, ...], host: str, port: int) -> tuple[Broker, ...]:
+    left = tuple(one for one in brokers if (one.host, one.port) != (host, port))
+    if len(left) == len(brokers):
+        message = f"no broker {host}:{port} is configured"
+        raise MissingError("no-such-broker", message, hint="`show broker` lists them")
+    return left
+
+
+def _make_broker(config: Config, asked: Asked, files: Path) -> Broker:
+    """With the certificates that this gateway shows to other brokers already, if there are any."""
+    if not asked.tls:
+        return Broker(host=asked.host, port=asked.port)
+    known = next((one.tls for one in config.broker if one.tls is not None), None)
+    usual = BrokerTls(
+        ca=files / "ca.pem",
+        certificate=files / f"{config.gateway.id}.pem",
+        key=files / f"{config.gateway.id}.key",
+    )
+    tls = msgspec.structs.replace(known or usual, name=asked.name)
+    return Broker(host=asked.host, port=asked.port, tls=tls)

@@ -1,0 +1,191 @@
+"""Taking everything off the box, in an order that a crash cannot turn round.
+
+1. What would be lost is looked at: attestations that are not witnessed must have been handed out.
+2. The end is noted in the audit log, and its last day goes into the ledger, while the gateway runs.
+3. `wipe.json` says from here on that it has begun; a service that starts and finds it goes on.
+4. The gateway is stopped, and its keys are destroyed in the HSM.
+5. The state goes, then PIN, candidate and configuration, then `wipe.json`.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from chopmark.admin.programs import PIN_NAME, Programs
+from chopmark.admin.requests import Wipe
+from chopmark.client.files import make_folder, read_bounded, replace_file, sync_folder
+from chopmark.core.errors import (
+    ChopmarkError,
+    ConfigurationError,
+    MissingError,
+    RefusedError,
+    TryAgainError,
+)
+
+LOG: Final = logging.getLogger("chopmark.admin")
+PATIENCE: Final = 150.0
+"""Seconds for the last day of the audit log: the daemon looks once a minute, then peers cosign."""
+LOOK: Final = 1.0
+_GONE: Final = frozenset(("hsm-away", "no-such-token", "no-hsm-module", "pin-missing"))
+"""What a token that is not there any more is told by."""
+_MAX_KEPT: Final = 4096
+
+
+class Begun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A reset that has begun: of which log, and whether the token may be missing."""
+
+    origin: str
+    away: bool
+    keys_done: bool = False
+
+
+class HandedOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which entries of a log were handed out: those of [start, end)."""
+
+    origin: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Looks, hands out, and ends."""
+
+    programs: Programs
+    patience: float = field(default=PATIENCE)
+
+    async def look(self) -> dict[str, Any]:
+        """What would be lost (`service.ending.look`), and how much of it was handed out."""
+        there: dict[str, Any] = await self.programs.beside("look")
+        handed = self._handed_out
+        end = handed.end if handed and handed.origin == there["origin"] else 0
+        start = handed.start if handed and end else 0
+        covered = start <= there["floor"] and end >= there["last"]
+        return {**there, "handed_out": bool(covered and there["waiting"])}
+
+    async def hand_out(self, start: int) -> dict[str, Any]:
+        """A page of entries that are not witnessed; the first begins at their `floor`."""
+        there = await self.programs.beside("look")
+        page: dict[str, Any] = await self.programs.beside("waiting", start=start)
+        before = self._handed_out
+        known = before is not None and before.origin == there["origin"]
+        if before is not None and known and before.start <= start <= before.end:
+            made = HandedOut(before.origin, before.start, max(before.end, page["next"]))
+        else:
+            made = HandedOut(there["origin"], start, page["next"])
+        self._keep("exported.json", made)
+        return page
+
+    async def wipe(self, asked: Wipe) -> dict[str, Any]:
+        """Take it all off; see the module.
+
+        Raises:
+            RefusedError: `other-log`; `unwitnessed`: what is not witnessed was not handed out.
+            TryAgainError: `audit-unpublished`: the last day is not in the ledger.
+            ChopmarkError: what the token says; call it again.
+        """
+        begun, away = self._begun, asked.keys == "left"
+        if begun is None:
+            await self._check(asked)
+            if asked.audit == "published":
+                await self._publish()
+            begun = Begun(asked.origin, away)
+        self._keep("wipe.json", msgspec.structs.replace(begun, away=away))
+        return await self.go_on()
+
+    async def go_on(self) -> dict[str, Any]:
+        """Go on with a reset that has begun; nothing if none has."""
+        begun = self._begun
+        if begun is None:
+            return {}
+        await self.programs.control("stop", "chopmark.service")
+        keys: dict[str, Any] = {"keys": [], "kept": []}
+        if not begun.keys_done and self.programs.settings.config.exists():
+            keys = await self._destroy(away=begun.away)
+            begun = msgspec.structs.replace(begun, keys_done=True)
+            self._keep("wipe.json", begun)
+        await self._remove()
+        return keys
+
+    async def _check(self, asked: Wipe) -> None:
+        there = await self.look()
+        if there["origin"] != asked.origin:
+            raise RefusedError("other-log", f"the log here is {there['origin']}")
+        if there["waiting"] and not there["handed_out"]:
+            message = f"{there['waiting']} entries are not witnessed, and were not handed out"
+            hint = "wait for the quorum, or `factory export` them first"
+            raise RefusedError("unwitnessed", message, hint=hint)
+        if there["there"] and asked.audit == "published" and not there["running"]:
+            message = "the gateway does not run, so that its audit log cannot be ended"
+            hint = "start it; or say that it is impossible"
+            raise TryAgainError("audit-unpublished", message, hint=hint)
+
+    async def _publish(self) -> None:
+        """Step 2."""
+        if not (await self.programs.beside("look"))["there"]:
+            return
+        day = await self.programs.beside("close-audit", action="factory.reset")
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self.patience
+        while not await self.programs.beside("published", day=day):
+            if loop.time() > deadline:
+                message = "the last day of the audit log is not witnessed in the ledger yet"
+                hint = "try again once the gateway is `ready`; or say that it is impossible"
+                raise TryAgainError("audit-unpublished", message, hint=hint)
+            await asyncio.sleep(LOOK)
+
+    async def _destroy(self, *, away: bool) -> dict[str, Any]:
+        try:
+            done: dict[str, Any] = await self.programs.beside("destroy", pin=True)
+        except ChopmarkError as error:
+            if not (away and error.code in _GONE):
+                raise
+            LOG.warning("keys stay in a token that is away: %s", error, extra={"code": error.code})
+            return {"keys": [], "kept": ["*"]}
+        return done
+
+    async def _remove(self) -> None:
+        settings = self.programs.settings
+        if settings.config.exists():
+            await self.programs.beside("remove")
+        for path in (
+            settings.credentials / PIN_NAME,
+            settings.folder / "candidate.json",
+            settings.folder / "commit.json",
+            settings.folder / "exported.json",
+            settings.config,
+            self._path("wipe.json"),
+        ):
+            path.unlink(missing_ok=True)
+            if path.parent.is_dir():
+                sync_folder(path.parent)
+
+    @property
+    def _begun(self) -> Begun | None:
+        begun: Begun | None = self._load("wipe.json", Begun)
+        return begun
+
+    @property
+    def _handed_out(self) -> HandedOut | None:
+        handed: HandedOut | None = self._load("exported.json", HandedOut)
+        return handed
+
+    def _load(self, name: str, kind: type[Any]) -> Any:
+        try:
+            return msgspec.json.decode(read_bounded(self._path(name), _MAX_KEPT), type=kind)
+        except MissingError:
+            return None
+        except msgspec.DecodeError as error:
+            message = f"{self._path(name)} is damaged: {error}"
+            raise ConfigurationError("config-syntax", message) from error
+
+    def _keep(self, name: str, value: msgspec.Struct) -> None:
+        make_folder(self.programs.settings.folder, 0o711)
+        replace_file(self._path(name), msgspec.json.encode(value), 0o600)
+
+    def _path(self, name: str) -> Path:
+        return self.programs.settings.folder / name

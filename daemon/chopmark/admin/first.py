@@ -1,0 +1,100 @@
+"""`python -m chopmark.admin.first VERB`: the token, before there is a gateway that has it.
+
+Run as the daemon's user, as `beside` is: values as JSON on standard input, `{"done": …}` or
+`{"error": …}` on standard output. What the token says of the PIN goes into the book of the state
+folder, where `chopmark init` and the daemon look: one that was refused is never tried again.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from pkcs11.constants import TokenFlag
+
+from chopmark.admin.problems import describe_error
+from chopmark.core.errors import ChopmarkError
+from chopmark.hsm.beside import in_session
+from chopmark.hsm.errors import FAULTS, away, describe
+from chopmark.hsm.module import Module
+from chopmark.service.config_model import Broker, Config, Gateway, Hsm
+from chopmark.service.credentials import PinSource
+from chopmark.service.pin_in_place import booked
+from chopmark.service.runtime import forbid_core_files
+from chopmark.service.token import hsm_config
+from chopmark.service.token_book import open_book
+
+_MAX_INPUT: Final = 65_536
+_TRIES: Final = {
+    "locked": TokenFlag.USER_PIN_LOCKED,
+    "final": TokenFlag.USER_PIN_FINAL_TRY,
+    "low": TokenFlag.USER_PIN_COUNT_LOW,
+}
+
+
+def _look(module: str, label: str, state: str) -> dict[str, Any]:
+    """What the token says of itself; no PIN is tried."""
+    token = hsm_config(_config(module, label, state))
+    library = Module(token.module, token.init_string)
+    try:
+        found = library.find_token(token)
+        tries = next((name for name, flag in _TRIES.items() if found.flags & flag), "full")
+        named = {"maker": found.manufacturer_id, "model": found.model, "serial": found.serial}
+        told = {key: _plain(value) for key, value in named.items()}
+    except FAULTS as error:
+        raise away(describe(error), error) from error
+    finally:
+        library.close()
+    return {**told, "tries": tries, "refused": open_book(Path(state)).refused}
+
+
+def _try(module: str, label: str, state: str) -> dict[str, Any]:
+    config = _config(module, label, state)
+    pin = booked(config, PinSource(config))
+    unable = ("the token cannot be logged in to", "`show log` says more")
+    in_session(hsm_config(config), pin, lambda _session, _profile: None, unable, rw=False)
+    return {}
+
+
+def _allow(state: str) -> dict[str, Any]:
+    open_book(Path(state)).allow()
+    return {}
+
+
+def _config(module: str, label: str, state: str) -> Config:
+    """One that names the token; who the gateway will be is not asked here."""
+    return Config(
+        gateway=Gateway(
+            id="new", origin="new", institution="new", jurisdiction="XX", state=Path(state)
+        ),
+        hsm=Hsm(module=Path(module), token_label=label),
+        broker=(Broker(host="127.0.0.1"),),
+    )
+
+
+def _plain(value: object) -> str:
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return text.strip("\0 ")
+
+
+VERBS: Final[Mapping[str, Callable[..., Any]]] = {
+    "token-look": _look,
+    "pin-try": _try,
+    "pin-allow": _allow,
+}
+
+
+def run() -> None:
+    """Do one verb."""
+    forbid_core_files()
+    values = msgspec.json.decode(sys.stdin.buffer.read(_MAX_INPUT), type=dict[str, Any])
+    try:
+        answer = {"done": VERBS[sys.argv[1]](**values)}
+    except ChopmarkError as error:
+        answer = {"error": describe_error(error)}
+    sys.stdout.buffer.write(msgspec.json.encode(answer))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,137 @@
+"""`configure …`: a candidate, shown by `show differences`, applied for a time by `commit`.
+
+Root keeps the candidate, so that it is there after a log-out or a power loss. What is applied is
+taken back by itself unless `configure confirm` follows in time.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from chopmark.console.command import Argument, Command, Role, Surroundings
+from chopmark.console.words import t
+from chopmark.core.errors import UsageError
+from chopmark.core.text import parse_decimal
+
+SECONDS: Final = 300
+"""Until an applied change is taken back, if nobody says otherwise."""
+RANGE: Final = range(30, 3601)
+_PORTS: Final = range(1, 65_536)
+
+
+async def _institution(around: Surroundings, given: Mapping[str, str]) -> None:
+    await _change(around, institution=given["NAME"])
+
+
+async def _jurisdiction(around: Surroundings, given: Mapping[str, str]) -> None:
+    await _change(around, jurisdiction=given["PLACE"].upper())
+
+
+async def _add_broker(around: Surroundings, given: Mapping[str, str]) -> None:
+    broker: dict[str, Any] = {
+        "host": given["HOST"],
+        "port": _number(given["PORT"], "PORT", _PORTS),
+        "tls": given["SECURITY"] == "tls",
+    }
+    if given.get("NAME"):
+        broker["name"] = given["NAME"]
+    await _change(around, add_broker=broker)
+
+
+async def _remove_broker(around: Surroundings, given: Mapping[str, str]) -> None:
+    await _change(around, remove_broker=[given["HOST"], _number(given["PORT"], "PORT", _PORTS)])
+
+
+async def _network(around: Surroundings, given: Mapping[str, str]) -> None:
+    seconds, network = SECONDS, {"method": given["METHOD"]}
+    if given["METHOD"] == "static":
+        for key in ("address", "gateway"):
+            network[key] = await around.desk.ask(_t(around, f"configure.ask.{key}"))
+    await around.admin.do("network-apply", who=around.who, seconds=seconds, **network)
+    await _say(around, "configure.applied", seconds=seconds)
+
+
+async def _change(around: Surroundings, **values: Any) -> None:
+    state = await around.admin.do("config-change", who=around.who, **values)
+    await _show(around, state)
+    await _say(around, "configure.next")
+
+
+async def _differences(around: Surroundings, _: Mapping[str, str]) -> None:
+    await _show(around, await around.admin.do("config-state", who=around.who))
+
+
+async def _commit(around: Surroundings, given: Mapping[str, str]) -> None:
+    seconds = _number(given.get("SECONDS") or str(SECONDS), "SECONDS", RANGE)
+    await _say(around, "configure.applying")
+    await around.admin.do("config-commit", who=around.who, seconds=seconds)
+    await _say(around, "configure.applied", seconds=seconds)
+
+
+async def _confirm(around: Surroundings, _: Mapping[str, str]) -> None:
+    await around.admin.do("config-confirm", who=around.who)
+    await _say(around, "configure.confirmed")
+
+
+async def _rollback(around: Surroundings, _: Mapping[str, str]) -> None:
+    await around.admin.do("config-rollback", who=around.who)
+    await _say(around, "configure.taken-back")
+
+
+async def _discard(around: Surroundings, _: Mapping[str, str]) -> None:
+    await around.admin.do("config-discard", who=around.who)
+    await _say(around, "configure.discarded")
+
+
+async def _show(around: Surroundings, state: Mapping[str, Any]) -> None:
+    left = state["seconds_left"]
+    if left is not None:
+        await _say(around, "configure.pending", seconds=left)
+    if state["differences"]:
+        await around.desk.say(state["differences"])
+    elif left is None:
+        await _say(around, "configure.none")
+
+
+def _number(text: str, what: str, valid: range) -> int:
+    number = parse_decimal(text, what)
+    if number not in valid:
+        hint = f"type {valid.start} to {valid.stop - 1}"
+        raise UsageError("console-value", f"{what} cannot be {number}", hint=hint)
+    return number
+
+
+async def _say(around: Surroundings, key: str, **values: object) -> None:
+    await around.desk.say(_t(around, key, **values))
+
+
+def _t(around: Surroundings, key: str, **values: object) -> str:
+    return t(around.desk.language, key, **values)
+
+
+def _changing(words: str, run: Any, *arguments: Argument) -> Command:
+    path = ("configure", *words.split())
+    key = f"help.configure.{'-'.join(words.split())}"
+    return Command(path, key, Role.SERVICE, run, arguments, changes=True)
+
+
+_HOST: Final = Argument("HOST", "help.configure.host")
+_PORT: Final = Argument("PORT", "help.configure.port")
+COMMANDS: Final = (
+    Command(("show", "differences"), "help.show.differences", Role.OBSERVE, _differences),
+    _changing("institution", _institution, Argument("NAME", "help.configure.name")),
+    _changing("jurisdiction", _jurisdiction, Argument("PLACE", "help.configure.place")),
+    _changing(
+        "broker add",
+        _add_broker,
+        _HOST,
+        _PORT,
+        Argument("SECURITY", "help.configure.security", ("tls", "plain")),
+        Argument("NAME", "help.configure.tls-name", optional=True),
+    ),
+    _changing("broker remove", _remove_broker, _HOST, _PORT),
+    _changing("network", _network, Argument("METHOD", "help.configure.method", ("dhcp", "static"))),
+    _changing("commit", _commit, Argument("SECONDS", "help.configure.seconds", optional=True)),
+    _changing("confirm", _confirm),
+    _changing("rollback", _rollback),
+    _changing("discard", _discard),
+)

@@ -1,0 +1,87 @@
+"""`factory reset`, and `factory export` of what would be lost by it.
+
+Two technicians, the serial number and a word typed stand before it; root looks for itself whether
+anything that is not witnessed was not handed out, and refuses whoever asks.
+"""
+
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+from chopmark.console.command import Command, Role, Surroundings
+from chopmark.console.commands.restart import agree
+from chopmark.console.words import t
+from chopmark.core.errors import ChopmarkError, RefusedError
+
+WORD: Final = "RESET"
+_WAIVERS: Final[Mapping[str, tuple[str, str]]] = {
+    "audit-unpublished": ("audit", "impossible"),
+    "hsm-away": ("keys", "left"),
+    "no-such-token": ("keys", "left"),
+    "no-hsm-module": ("keys", "left"),
+    "pin-missing": ("keys", "left"),
+}
+"""What may be done without, by the code that says that it cannot be done: which value says so."""
+
+
+async def _reset(around: Surroundings, _: Mapping[str, str]) -> None:
+    language = around.desk.language
+    there = await around.admin.do("reset-look", who=around.who)
+    await around.desk.say(t(language, "factory.lost", **_numbers(there)))
+    if there["waiting"] and not there["handed_out"]:
+        message = f"{there['waiting']} entries are not witnessed, and were not exported"
+        hint = "wait for the quorum (`show ledger`), or `factory export`"
+        raise RefusedError("unwitnessed", message, hint=hint)
+    await agree(around, "factory.ask", WORD)
+    await around.desk.say(t(language, "factory.begun"))
+    await _wipe(around, {"origin": there["origin"], "scope": "state"})
+    await around.desk.say(t(language, "factory.done"))
+
+
+async def _wipe(around: Surroundings, asked: dict[str, str]) -> None:
+    """Ask root; for what cannot be done first, ask the technicians whether to do without it."""
+    while True:
+        try:
+            await around.admin.do("wipe", who=around.who, **asked)
+        except ChopmarkError as error:
+            name, value = _WAIVERS.get(error.code, ("", ""))
+            if not name or name in asked:
+                raise
+            await around.desk.say(error.message)
+            await agree(around, f"factory.without.{name}", value.upper())
+            asked[name] = value
+        else:
+            return
+
+
+async def _export(around: Surroundings, _: Mapping[str, str]) -> None:
+    """Lines of index and entry, and their SHA-256 at the end: a terminal's log keeps them."""
+    language = around.desk.language
+    there = await around.admin.do("reset-look", who=around.who)
+    if not there["waiting"]:
+        await around.desk.say(t(language, "factory.nothing"))
+        return
+    await around.desk.say(t(language, "factory.export", **_numbers(there)))
+    digest, at = sha256(), int(there["floor"])
+    await around.desk.say(f"-----BEGIN CHOPMARK ENTRIES {there['origin']}-----")
+    while at < there["last"]:
+        page = await around.admin.do("reset-export", who=around.who, start=at)
+        if page["next"] <= at:
+            raise ChopmarkError("program-failed", "the ledger has no more entries")
+        lines = [f"{index} {entry}" for index, entry in page["entries"]]
+        digest.update("".join(f"{one}\n" for one in lines).encode())
+        await around.desk.say("\n".join(lines))
+        at = int(page["next"])
+    await around.desk.say(f"-----END CHOPMARK ENTRIES {digest.hexdigest()}-----")
+
+
+def _numbers(there: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: there[name] for name in ("origin", "entries", "waiting")}
+
+
+COMMANDS: Final = (
+    Command(("factory", "export"), "help.factory.export", Role.SERVICE, _export, changes=True),
+    Command(
+        ("factory", "reset"), "help.factory.reset", Role.DUAL, _reset, changes=True, serial=True
+    ),
+)

@@ -1,0 +1,121 @@
+"""What technicians did: a line of the journal with fields, and a record of the audit log.
+
+The daemon keeps the audit log. Records wait for it in a spool on the disk, and are handed over in
+their order as soon as it answers; it takes each once, however often it is handed over.
+"""
+
+import asyncio
+import logging
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from chopmark.console.command import GatewayApi
+from chopmark.console.spool import Spool, Waiting
+from chopmark.core.audit import shorten
+from chopmark.core.errors import ChopmarkError
+from chopmark.core.inert import clean
+from chopmark.core.wording import format_time
+
+LOG: Final = logging.getLogger("chopmark.console")
+ROUTE: Final = "/v1/console/records"
+BATCH: Final = 64
+SOONEST, LATEST = 1.0, 60.0
+"""Seconds between two tries while the daemon takes nothing."""
+_MOST_ABOUT: Final = 10
+_WHO: Final = 64
+_WELL: Final = ("done", "begun", "ended")
+_PREFIX: Final = "console."
+_OTHER: Final = re.compile(r"[^a-z0-9._-]+", re.ASCII)
+
+
+@dataclass(slots=True)
+class ConsoleRecorder:
+    """Implements `command.Recorder`. `run` hands over, beside the sessions, as long as it runs.
+
+    Attributes:
+        spool: what waits.
+        gateway: the daemon.
+        now: seconds since the Unix epoch.
+    """
+
+    spool: Spool
+    gateway: GatewayApi
+    now: Callable[[], float] = time.time
+    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def record(self, who: str, action: str, outcome: str, **about: str) -> None:
+        """Write one record; see `Recorder`. `action` gets `console.` in front if it lacks that."""
+        action, outcome = _name(action, _PREFIX)[:47], _name(outcome)[:47]
+        told = dict(
+            [(_name(key), shorten(clean(text))) for key, text in about.items()][:_MOST_ABOUT]
+        )
+        who = shorten(clean(who))[:_WHO] or "unknown"
+        extra = {"technician": who, "action": action, "outcome": outcome, "about": _join(told)}
+        level = logging.INFO if outcome in _WELL else logging.WARNING
+        LOG.log(level, "%s by %s: %s", action, who, outcome, extra=extra)
+        at = format_time(max(0, int(self.now() * 1000)))
+        async with self._lock:
+            await self._add(at, who, action, outcome, told)
+
+    async def run(self) -> None:
+        """Hand over for ever."""
+        pause = SOONEST
+        while True:
+            await self._arrived_or_waiting()
+            try:
+                await self._hand_over()
+                pause = SOONEST
+            except ChopmarkError as error:
+                LOG.debug("records wait: %s", error)
+                await asyncio.sleep(pause)
+                pause = min(LATEST, 2 * pause)
+
+    async def _arrived_or_waiting(self) -> None:
+        if not self.spool.first(1):
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    async def _hand_over(self) -> None:
+        records = self.spool.first(BATCH)
+        body = {"source": self.spool.source, "records": [_plain(one) for one in records]}
+        answer = await self.gateway.post(ROUTE, body)
+        async with self._lock:
+            await asyncio.to_thread(self.spool.drop, int(answer["taken"]))
+            beyond = {key: str(count) for key, count in self.spool.take_beyond().items()}
+            if beyond:
+                at = format_time(max(0, int(self.now() * 1000)))
+                told = dict(list(beyond.items())[:_MOST_ABOUT])
+                await self._add(at, "gateway", "console.beyond", "done", told)
+
+    async def _add(
+        self, at: str, who: str, action: str, outcome: str, about: dict[str, str]
+    ) -> None:
+        try:
+            await asyncio.to_thread(self.spool.add, at, who, action, outcome, about)
+        except (OSError, ChopmarkError) as error:
+            LOG.error("%s is in the journal alone: %s", action, error)  # noqa: TRY400 - the reason says it all
+        self._arrived.set()
+
+
+def open_recorder(folder: Path, port: str, gateway: GatewayApi) -> ConsoleRecorder:
+    """That of one port: each port has a process and a spool of its own; slow, it reads a file."""
+    return ConsoleRecorder(Spool(folder / f"records-{_name(port)}"), gateway)
+
+
+def _plain(one: Waiting) -> dict[str, object]:
+    return {name: getattr(one, name) for name in one.__struct_fields__}
+
+
+def _name(text: str, prefix: str = "") -> str:
+    """A code as records have them."""
+    plain = _OTHER.sub("-", text.lower()).strip("-._") or "unknown"
+    return plain if plain.startswith(prefix) else prefix + plain
+
+
+def _join(about: dict[str, str]) -> str:
+    return " ".join(f"{name}={text}" for name, text in about.items())

@@ -1,0 +1,104 @@
+"""The gateway and its box at one moment: all parts are asked at once, each with its deadline.
+
+With the daemon down it says what the box itself tells: how systemd sees it, its last words, the
+disk, and what is wrong with the configuration.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from chopmark.console.box.clock import BoxClock, read_clock
+from chopmark.console.box.journal import Wanted, read_log
+from chopmark.console.box.network import Network, read_network
+from chopmark.console.box.sensors import Space, read_space
+from chopmark.console.box.units import DAEMON, Unit, read_units
+from chopmark.console.command import GatewayApi
+from chopmark.core.errors import ChopmarkError, ConfigurationError
+from chopmark.service.config import load_config
+from chopmark.service.config_model import Config
+
+GATEWAY_SECONDS: Final = 1.5
+"""A gateway that is well answers in milliseconds, with HSM and brokers away too."""
+LOG_SECONDS: Final = 1.0
+"""It is asked after the gateway has not answered; both together stay below three seconds."""
+_LINES: Final = 4
+_STATE: Final = Path("/var/lib/chopmark")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was found.
+
+    Attributes:
+        status: of the gateway (`GET /v1/status`), or why there is none.
+        config: the configuration, or what is wrong with it.
+        unit: how systemd sees the daemon; None where systemd does not tell.
+        log: its last lines, where it does not answer.
+        space: the file system of its state, if it can be looked at.
+        clock: of the system.
+        network: of the box.
+    """
+
+    status: Mapping[str, Any] | ChopmarkError
+    config: Config | ConfigurationError
+    unit: Unit | None
+    log: tuple[str, ...]
+    space: Space | None
+    clock: BoxClock
+    network: Network
+
+
+async def take(gateway: GatewayApi, path: Path) -> Snapshot:
+    """Ask all parts at once; raises nothing about any of them."""
+    config = await asyncio.to_thread(read_config, path)
+    state = config.gateway.state if isinstance(config, Config) else _STATE
+    (status, log), unit, space, clock, network = await asyncio.gather(
+        _ask_gateway(gateway),
+        _ask_unit(),
+        asyncio.to_thread(_look_at_disk, state),
+        read_clock(),
+        read_network(),
+    )
+    return Snapshot(status, config, unit, log, space, clock, network)
+
+
+def read_config(path: Path) -> Config | ConfigurationError:
+    """The configuration, or what is wrong with it."""
+    try:
+        return load_config(path)
+    except ConfigurationError as error:
+        return error
+
+
+async def _ask_gateway(
+    gateway: GatewayApi,
+) -> tuple[Mapping[str, Any] | ChopmarkError, tuple[str, ...]]:
+    try:
+        status = await gateway.get("/v1/status", seconds=GATEWAY_SECONDS)
+    except ChopmarkError as error:
+        return error, await _ask_log()
+    return status if isinstance(status, dict) else {}, ()
+
+
+async def _ask_log() -> tuple[str, ...]:
+    try:
+        return tuple(await read_log(Wanted(_LINES), LOG_SECONDS))
+    except (ChopmarkError, OSError):
+        return ()
+
+
+async def _ask_unit() -> Unit | None:
+    try:
+        return next(iter(await read_units((DAEMON,))), None)
+    except ChopmarkError:
+        return None
+
+
+def _look_at_disk(state: Path) -> Space | None:
+    try:
+        return read_space(state)
+    except OSError:
+        return None

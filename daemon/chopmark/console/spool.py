@@ -1,0 +1,130 @@
+"""Records that wait for the daemon, in one file: in order, durable, and never more than a bound.
+
+The first line says who numbers the records, the next number, and how many had no room, by action;
+each further line is one record. A record is added at the end (write, fsync). What the daemon has
+is taken out by writing the file anew (temporary file, fsync, rename, fsync of the folder). A last
+line that the power cut in two was not recorded yet: it is left out.
+
+What has no room is counted. Of one action at most `MOST_ALIKE` records wait, so that ten thousand
+wrong logins leave room for what matters.
+"""
+
+import errno
+import os
+import secrets
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from chopmark.client.files import PRIVATE_MODE, read_bounded, replace_file
+from chopmark.core.errors import ChopmarkError, MissingError
+
+MOST: Final = 2048
+MOST_ALIKE: Final = 256
+_MAX_FILE: Final = 8 * 1024 * 1024
+_SOURCE: Final = 16
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """One record, as the daemon takes it."""
+
+    number: int
+    at: str
+    technician: str
+    action: str
+    outcome: str
+    about: dict[str, str]
+
+
+class _Head(msgspec.Struct):
+    source: str
+    next: int = 0
+    beyond: dict[str, int] = {}
+
+
+class Spool:
+    """The file. All calls block; the caller sees to it that they come one after the other."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._head, self._records = self._read()
+        with suppress(ChopmarkError):  # a full disk: the first record tries again
+            self._write()
+        self._alike = Counter(one.action for one in self._records)
+
+    @property
+    def source(self) -> str:
+        """Who numbers the records, 32 hexadecimal digits: this file, as long as there is one."""
+        return self._head.source
+
+    def first(self, count: int) -> list[Waiting]:
+        """The oldest ones."""
+        return self._records[:count]
+
+    def add(self, at: str, who: str, action: str, outcome: str, about: dict[str, str]) -> None:
+        """Add a record, durably; raises OSError or ChopmarkError if the disk takes nothing."""
+        if len(self._records) >= MOST or self._alike[action] >= MOST_ALIKE:
+            self._count(action)
+            return
+        if not self._path.exists():
+            self._write()
+        one = Waiting(self._head.next, at, who, action, outcome, about)
+        _append(self._path, msgspec.json.encode(one) + b"\n")
+        self._head.next += 1
+        self._records.append(one)
+        self._alike[action] += 1
+
+    def drop(self, taken: int) -> None:
+        """Forget all up to a number; raises ChopmarkError if the disk takes nothing."""
+        self._records = [one for one in self._records if one.number > taken]
+        self._head.next = max(self._head.next, taken + 1)
+        self._alike = Counter(one.action for one in self._records)
+        self._write()
+
+    def take_beyond(self) -> dict[str, int]:
+        """How many had no room since this was last asked, by action; only once there is some."""
+        if not self._head.beyond or len(self._records) >= MOST:
+            return {}
+        found, self._head.beyond = self._head.beyond, {}
+        return found
+
+    def _count(self, action: str) -> None:
+        beyond = self._head.beyond
+        beyond[action] = beyond.get(action, 0) + 1
+        if beyond[action] == 1:  # that there were some outlasts a power cut; how many need not
+            self._write()
+
+    def _read(self) -> tuple[_Head, list[Waiting]]:
+        try:
+            data = read_bounded(self._path, _MAX_FILE)
+        except MissingError:
+            data = b""
+        lines = data[: data.rfind(b"\n") + 1].splitlines()
+        try:
+            head = msgspec.json.decode(lines[0], type=_Head)
+            records = [msgspec.json.decode(line, type=Waiting) for line in lines[1:]]
+        except (IndexError, msgspec.DecodeError, UnicodeDecodeError):
+            # Damaged, or new. Another source, so that no number is taken for an old one.
+            head, records = _Head(secrets.token_hex(_SOURCE)), []
+        if records:
+            head.next = max(head.next, records[-1].number + 1)
+        return head, records
+
+    def _write(self) -> None:
+        lines = [msgspec.json.encode(one) for one in (self._head, *self._records)]
+        replace_file(self._path, b"\n".join(lines) + b"\n", PRIVATE_MODE)
+
+
+def _append(path: Path, line: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        size = os.fstat(descriptor).st_size
+        if os.write(descriptor, line) != len(line):
+            os.ftruncate(descriptor, size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,351 @@
+"""A bare box, a technician at the far end of its line, and head office on the telephone.
+
+Real: the console's process, chopmark-admin, SoftHSM, Mosquitto, the daemon, another gateway. A
+STAND-IN is what `serialline` (the line) and `adminbox` (systemctl) say of themselves.
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import httpx
+from serial import Serial
+
+from adminbox import AdminBox
+from chopmark.client.emergency import make_emergency_key
+from chopmark.console.access.store import Store
+from chopmark.core.armour import ArmourReader, armour
+from chopmark.core.enrolment import Heading, Person
+from chopmark.core.roster_follow import SignedRoster, open_roster
+from consolescreen import Screen
+from rig.broker import Broker
+from rig.gateway import SHENZHEN, Gateway
+from serialline import SerialLine
+from technicians import HASH, PIN, Telephone, authority, signed
+
+PEOPLE = tuple(f"tech-{number:02}" for number in range(16))
+"""A code by the clock counts once: where somebody keeps the clock, each signs in once."""
+SECONDS = 40.0
+END = "The gateway works."
+ERROR = "\r\nE-1"
+Answer = str | Callable[[], str]
+
+
+@dataclass(frozen=True)
+class Kill:
+    """SIGKILL of `whom` (`all`: console, chopmark-admin and daemon) as a text is seen.
+
+    Attributes:
+        answered: what the text asks is answered first.
+    """
+
+    text: str
+    whom: str = "all"
+    answered: bool = True
+
+
+@dataclass
+class Technician:
+    """The far end."""
+
+    path: str
+    screen: Screen = field(default_factory=Screen)
+    seen: str = ""
+
+    def __post_init__(self) -> None:
+        self.serial = Serial(self.path, 115_200, timeout=0.05, write_timeout=5)
+
+    def type(self, text: str) -> None:
+        self.serial.write(f"{text}\r".encode())
+
+    def expect(self, *texts: str) -> tuple[str, str]:
+        """Which of these comes first, and all before it; what follows is for the next."""
+        deadline = time.monotonic() + SECONDS
+        pattern = re.compile("|".join(re.escape(one) for one in texts))
+        while (found := pattern.search(self.seen)) is None:
+            assert time.monotonic() < deadline, f"no {texts} after\n{self.screen.text[-3000:]}"
+            self._read()
+        before, self.seen = self.seen[: found.start()], self.seen[found.end() :]
+        return found[0], before
+
+    def _read(self) -> None:
+        data = self.serial.read(max(1, self.serial.in_waiting)).decode()
+        self.screen.feed(data)
+        self.seen += data
+
+
+@dataclass
+class Console:
+    """The console's process on a line, which can be killed and started again."""
+
+    box: AdminBox
+    line: SerialLine
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.box.folder / "console"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "STATE_DIRECTORY": str(self.folder)}
+
+    def launch(self) -> None:
+        where = {
+            "--port": self.line.box,
+            "--config": self.box.config,
+            "--admin": self.box.socket,
+            "--seat": self.box.folder / "seat",
+        }
+        words = [str(word) for pair in where.items() for word in pair]
+        command = [sys.executable, "-m", "chopmark.console.main", *words]
+        with (self.box.folder / "console.log").open("ab") as log:
+            self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
+
+    def wait(self) -> None:
+        self.box.wait_for(self._has_port, "the console to open its port")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(30)
+            self.process = None
+
+    def _has_port(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.box.folder / "console.log").read_text()
+        folder = Path(f"/proc/{self.process.pid}/fd")
+        with suppress(OSError):
+            return self.line.box in {str(one.readlink()) for one in folder.iterdir()}
+        return False
+
+
+class Commissioning:
+    """One box on its way from bare to working, with all around it."""
+
+    def __init__(self, folder: Path, *, roster: bool) -> None:
+        self.roster = roster
+        self.broker = Broker(folder / "broker")
+        self.sz = Gateway(folder / "sz", SHENZHEN, self.broker, "jurisdictions")
+        self.box = AdminBox(folder / "b")
+        self.line = SerialLine()
+        self.console = Console(self.box, self.line)
+        self.far = Technician(self.line.far)
+        self.people = iter(PEOPLE)
+        self.by_counter = Telephone(PEOPLE[0])
+        self.file, self.words = b"", ""
+        self.forgiven = 0
+
+    def close(self) -> None:
+        self.console.kill()
+        self.box.close()
+        self.sz.stop()
+        self.broker.stop()
+        self.far.serial.close()
+        self.line.close()
+
+    def begin(self) -> None:
+        """Everything runs that runs in a branch and at head office on that day; the box is bare."""
+        self.sz.launch()
+        assert self.box.token.label == "hk-1"
+        code = self._init_access()
+        self._start_box()
+        self.sz.wait_for(self.sz.is_ready, "to be ready")
+        if self.roster:
+            self._found_roster()
+        self._enrol(code)
+
+    def sign_in(self) -> None:
+        self._wake()
+        self._sign_in()
+
+    def commission(self, kills: Sequence[Kill] = ()) -> None:
+        """Go through the wizard; what is killed at one text is killed once, in the order given."""
+        left, answers = list(kills), self._answers()
+        self.far.type("commission")
+        while True:
+            texts = tuple(dict.fromkeys((*(one.text for one in left), *answers, END, ERROR)))
+            found, before = self.far.expect(*texts)
+            self._note_files(before + found)
+            if found == END:
+                assert not left, f"never seen: {left}"
+                self.far.expect(")>", ")[")
+                return
+            if found == ERROR:
+                self._go_on_after_error()
+                continue
+            kill = next((one for one in left if one.text == found), None)
+            if found in answers and (kill is None or kill.answered):
+                answer = answers[found]
+                self.far.type(answer if isinstance(answer, str) else answer())
+            if kill is not None:
+                left.remove(kill)
+                self._kill(kill.whom)
+
+    def _kill(self, whom: str) -> None:
+        if whom == "all":
+            self.cut_power()
+            return
+        self.forgiven += 1
+        if whom == "admin":
+            self.box.kill()
+            self.box.wait_for(lambda: not self.box.programs(), "what it had begun to end")
+            self.box.start()
+        else:
+            self.box.kill_daemon()
+            self.box.do("unit-start", unit="gateway")  # as systemd does by itself
+
+    def _go_on_after_error(self) -> None:
+        """Only who has lost admin or daemon in the midst of something hears of it."""
+        self.far.expect("901: ", "400: ")
+        assert self.forgiven, self.far.screen.text[-3000:]
+        self.forgiven -= 1
+        self.far.expect(")>", ")[")
+        self.far.type("commission")
+
+    def witnessed(self) -> int:
+        """How many entries of the box's log a quorum has cosigned."""
+        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.box.api))) as client:
+            status = client.get("http://localhost/v1/status").json()
+        assert status["witnessed"]["state"] == "reached"
+        return int(status["witnessed"]["size"])
+
+    def cut_power(self) -> None:
+        """SIGKILL of console, chopmark-admin and daemon; then all that starts with a box starts."""
+        self.console.kill()
+        self.box.kill()
+        self.box.kill_daemon()
+        for pid in self.box.programs():
+            with suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        self._start_box()
+        self.far.seen = ""
+        self.sign_in()
+        self.far.type("commission")
+
+    def _start_box(self) -> None:
+        self.console.launch()
+        self.box.start()
+        self.console.wait()
+
+    def _answers(self) -> dict[str, Answer]:
+        pin = self.box.token.read_pin()
+        return {
+            "Member id, such": "hk-1",
+            "Origin, such as": "bank-hk.example/hk-1",
+            "Institution:": "Bank of Hong Kong (example)",
+            "Place (ISO 3166)": "hk",
+            "Broker, HOST:PORT": f"127.0.0.1:{self.broker.port}",
+            "Letter by letter": "yes",
+            "Enter if it is right; `ch": "",
+            "Enter if it is right; else": "",
+            "Module [": "",
+            "Label of the token": "",
+            "PIN of the token:": pin,
+            "The PIN once more:": pin,
+            "Make the keys?": "yes",
+            "Write the words of both": "",
+            "Way (zmodem/armour/qr)": "armour",
+            "Head office has it": self._tell_head_office,
+            "What has head office sent": "roster" if self.roster else "peers",
+            "Way (zmodem/armour)": "armour",
+            "Paste what": self._paste,
+            "Its fingerprint, as head": lambda: self.words.replace("-", " "),
+            "Its SHA-256, as head": lambda: self.words,
+        }
+
+    def _note_files(self, text: str) -> None:
+        reader = ArmourReader(8192)
+        for line in text.split("\r\n"):
+            reader.feed(line)
+        if reader.current is not None and not reader.current.missing():
+            self.file = reader.current.data()
+
+    def _tell_head_office(self) -> str:
+        """Head office has the block: it makes a roster, or pins the peer, and sends what is due."""
+        path = self.box.folder / "hk-1.toml"
+        path.write_bytes(self.file)
+        if self.roster:
+            self.words = self._join(path)
+        else:
+            self.sz.stop()
+            self.sz.pin([self.file.decode()])
+            self.sz.start()
+            self.file = self.sz.export().encode()
+            self.words = sha256(self.file).hexdigest()
+        return "yes"
+
+    def _paste(self) -> str:
+        return "\r".join(armour("members", self.file))
+
+    def _found_roster(self) -> None:
+        block = self.sz.folder / "sz-1.toml"
+        block.write_text(self.sz.export())
+        vkey = make_emergency_key(SHENZHEN.origin, self.sz.folder / "sz-1.pem")
+        first = self.sz.folder / "roster-1"
+        joined = ("--first", "--join", str(block), "--emergency", f"sz-1={vkey}")
+        self.sz.cli("roster", "propose", str(first), *joined)
+        self.sz.cli("roster", "sign", str(first))
+        self.sz.cli("roster", "pin", str(first), _read(first).fingerprint.words)
+
+    def _join(self, block: Path) -> str:
+        vkey = make_emergency_key("bank-hk.example/hk-1", self.box.folder / "hk-1.pem")
+        text = self.sz.folder / "roster-2"
+        joined = ("--join", str(block), "--emergency", f"hk-1={vkey}")
+        self.sz.cli("roster", "propose", str(text), *joined)
+        self.sz.cli("roster", "sign", str(text))
+        self.sz.cli("roster", "publish", str(text))
+        self.file = text.read_bytes()
+        return _read(text).fingerprint.words
+
+    def _init_access(self) -> str:
+        """Where the box is staged; gives its commissioning code."""
+        command = [sys.executable, "-m", "chopmark.console.main", "init-access", "SN-0001"]
+        environment = self.console.environment
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()[1].split()[-1]
+
+    def _enrol(self, code: str) -> None:
+        box, now = Store(self.console.folder).read_box(), int(time.time())
+        people = tuple(Person(one, "service") for one in PEOPLE)
+        heading = Heading(box, 1, now, now + 86_400, authority(), people)
+        self._wake()
+        self.far.type("enrol")
+        self.far.expect("commissioning code:")
+        self.far.type(code)
+        self.far.expect("paste the enrolment")
+        self.far.type(signed(heading, HASH).decode().strip().replace("\n", "\r").replace("—", "-"))
+        self.far.expect("the same?")
+        self.far.type("yes")
+        self.far.expect("is in force")
+        self._sign_in()
+
+    def _wake(self) -> None:
+        self.far.type("")
+        self.far.expect("All that is done here is recorded")
+
+    def _sign_in(self) -> None:
+        phone = Telephone(next(self.people))
+        self.far.expect("id: ")
+        self.far.type(phone.name)
+        self.far.expect("PIN: ")
+        self.far.type(PIN)
+        kind, _ = self.far.expect("code (by the clock)", "code (by the counter")
+        self.far.type(phone.by_clock(time.time()) if "clock" in kind else phone.by_counter())
+        self.far.expect("Signed in as")
+        self.far.expect(")>", ")[")
+        self.far.type("terminal length 0")
+        self.far.expect("0")
+        self.far.expect(")>", ")[")
+
+
+def _read(path: Path) -> SignedRoster:
+    return open_roster(path.read_bytes())

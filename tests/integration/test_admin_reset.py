@@ -1,0 +1,161 @@
+"""Taking everything off a real box: what it refuses, what it hands out, and what is left."""
+
+import base64
+import hashlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from adminbox import AdminBox
+from chopmark.core.entry import Attestation, parse_entry
+from chopmark.hsm import HsmConfig
+from chopmark.hsm.listing import list_pairs
+from configs import peer_block
+
+VICTIM = Path(__file__).parents[1] / "adminvictim.py"
+ORIGIN = "bank-hk.example/hk-1"
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[AdminBox]:
+    made = AdminBox(tmp_path).start()
+    try:
+        made.init()
+        yield made
+    finally:
+        made.close()
+
+
+def keys_in_token(box: AdminBox, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    for name, value in box.token_environment.items():
+        monkeypatch.setenv(name, value)
+    return [key.label for key in list_pairs(HsmConfig(box.token.module, token_label="hk-1"))]
+
+
+def start_gateway(box: AdminBox) -> None:
+    box.do("unit-start", unit="gateway")
+    box.wait_for(lambda: box.is_up() and is_ready(box), "the daemon to be ready")
+
+
+def is_ready(box: AdminBox) -> bool:
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(box.api)), timeout=60) as client:
+        return client.get("http://localhost/readyz").status_code == 200
+
+
+def attest(box: AdminBox, count: int) -> list[str]:
+    """Have documents attested, and signed; gives their digests."""
+    digests = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(count)]
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(box.api)), timeout=60) as client:
+        for digest in digests:
+            body = {"digests": {"sha256": digest}, "until": "signed"}
+            answer = client.post("http://localhost/v1/attestations", json=body)
+            assert answer.status_code in (201, 202), answer.text
+    return digests
+
+
+def assert_nothing_is_left(box: AdminBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not box.config.exists()
+    assert list(box.state.iterdir()) == []
+    assert list(box.pins.iterdir()) == []
+    assert list(box.own.iterdir()) == []
+    assert keys_in_token(box, monkeypatch) == []
+    assert not box.is_up()
+
+
+def test_reset_publishes_the_end_destroys_the_keys_and_leaves_nothing(
+    box: AdminBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_gateway(box)
+    attest(box, 1)
+    before = keys_in_token(box, monkeypatch)
+    assert sorted(before) == ["chopmark-cosigner", "chopmark-log"]
+    assert box.refused("wipe", origin="bank-sz.example/sz-1", scope="state") == "other-log"
+    assert box.do("reset-look")["waiting"] == 0
+    done = box.do("wipe", origin=ORIGIN, scope="state")
+    assert done == {"keys": before, "kept": []} or sorted(done["keys"]) == sorted(before)
+    log = (box.folder / "daemon.log").read_text()
+    assert "audit records, root in entry" in log, "the end is not in the ledger"
+    assert_nothing_is_left(box, monkeypatch)
+    box.init()  # and the box is good for another gateway
+
+
+def test_reset_waits_for_what_is_not_witnessed_until_it_was_handed_out(
+    box: AdminBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = box.config.read_text().replace("alone = false", "alone = true")
+    box.config.write_text(text + peer_block())  # a peer that never comes
+    start_gateway(box)
+    digests = attest(box, 3)
+    there = box.do("reset-look")
+    assert (there["waiting"], there["handed_out"]) == (3, False)
+    asked = {"origin": ORIGIN, "scope": "state", "audit": "impossible"}
+    assert box.refused("wipe", **asked) == "unwitnessed"
+    page = box.do("reset-export", start=there["floor"])
+    entries = [parse_entry(base64.b64decode(data)) for _, data in page["entries"]]
+    found = [one.sha256.hex() for one in entries if isinstance(one, Attestation)]
+    assert found == digests
+    assert box.do("reset-look")["handed_out"]
+    attest(box, 4)
+    assert not box.do("reset-look")["handed_out"], "more has come since"
+    assert box.refused("wipe", **asked) == "unwitnessed"
+    box.do("unit-stop", unit="gateway")
+    box.do("reset-export", start=page["next"])
+    assert box.refused("wipe", origin=ORIGIN, scope="state") == "audit-unpublished"
+    box.do("wipe", **asked)
+    assert_nothing_is_left(box, monkeypatch)
+
+
+def test_reset_with_the_token_away_leaves_the_keys_only_if_that_was_said(box: AdminBox) -> None:
+    away = box.folder / "hsm-away"
+    (box.folder / "hsm").rename(away)
+    asked = {"origin": ORIGIN, "scope": "state", "audit": "impossible"}
+    assert box.refused("wipe", **asked) in ("hsm-away", "no-such-token")
+    assert box.config.exists()
+    assert box.do("wipe", **asked, keys="left")["kept"] == ["*"]
+    assert not box.config.exists()
+    assert list(box.state.iterdir()) == []
+    away.rename(box.folder / "hsm")
+
+
+@pytest.mark.parametrize("steps", [2, 4, 5, 6, 9])
+def test_reset_that_is_killed_is_finished_by_the_next_service(
+    box: AdminBox, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    box.stop()
+    box.program = (sys.executable, str(VICTIM), str(steps))
+    box.start()
+    asked = {"origin": ORIGIN, "scope": "state", "audit": "impossible"}
+    assert box.send_or_dead("wipe", **asked) is None
+    assert (box.own / "wipe.json").exists()
+    box.kill()
+    box.program = AdminBox.program
+    box.start()
+    box.wait_for(lambda: not (box.own / "wipe.json").exists(), "the reset to end")
+    assert_nothing_is_left(box, monkeypatch)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_initialising_that_is_killed_goes_on_with_the_same_keys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    box = AdminBox(tmp_path)
+    box.program = (sys.executable, str(VICTIM), str(steps))
+    box.start()
+    who = box.who()
+    try:
+        box.do("pin-put", pin=box.token.read_pin())
+        died = box.send_or_dead("gateway-init", **who) is None
+        made = sorted(keys_in_token(box, monkeypatch))
+        box.kill()
+        box.program = AdminBox.program
+        box.start()
+        assert died == (steps < 3)
+        if not box.config.exists():
+            box.do("gateway-init", **who)
+        assert sorted(keys_in_token(box, monkeypatch)) == made
+        start_gateway(box)
+    finally:
+        box.close()

@@ -1,0 +1,247 @@
+"""`configure`, `restart`, `reboot`, `recover`, `factory`: what root is asked for, and when not."""
+
+from collections import deque
+from hashlib import sha256
+from string import Formatter
+from typing import Any
+
+import pytest
+
+from chopmark.console.command import Command, Role
+from chopmark.console.commands import configure, factory, recover, restart
+from chopmark.console.words import admin as words
+from chopmark.console.words import find_text
+from chopmark.console.words.numbers import number
+from chopmark.core.errors import ChopmarkError, RefusedError, TryAgainError, UnreachableError
+from consoledesk import MemoryAdmin, MemoryDesk, surroundings
+
+COMMANDS = (*configure.COMMANDS, *restart.COMMANDS, *recover.COMMANDS, *factory.COMMANDS)
+IDLE = {"differences": "", "seconds_left": None}
+LOOK = {
+    "origin": "bank-hk.example/hk-1",
+    "there": True,
+    "running": True,
+    "entries": 7,
+    "floor": 4,
+    "last": 7,
+    "waiting": 0,
+    "handed_out": False,
+}
+
+
+def find(text: str) -> Command:
+    return next(one for one in COMMANDS if " ".join(one.path) == text)
+
+
+async def run(
+    text: str, admin: MemoryAdmin, *answers: str, given: dict[str, str] | None = None
+) -> MemoryDesk:
+    desk = MemoryDesk(answers=deque(answers))
+    await find(text).run(surroundings(desk, admin=admin, who="chan+lee"), given or {})
+    assert not desk.answers, "not everything was asked"
+    return desk
+
+
+def verbs(admin: MemoryAdmin) -> list[str]:
+    return [verb for verb, _ in admin.done]
+
+
+def test_every_text_is_there_in_each_language_with_the_same_values() -> None:
+    english = words.EN
+    for other in (words.ZH_HANS, words.ZH_HANT):
+        assert list(other) == list(english)
+        for key, text in other.items():
+            assert _names(text) == _names(english[key]), key
+
+
+def _names(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+def test_every_help_of_commands_and_arguments_is_in_the_table() -> None:
+    keys = {key for one in COMMANDS for key in (one.help, *(arg.help for arg in one.arguments))}
+    assert {key for key in keys if find_text("en", key) is None} == set()
+
+
+def test_what_changes_needs_service_and_what_destroys_needs_two_and_the_serial_number() -> None:
+    for one in COMMANDS:
+        assert one.role >= Role.SERVICE or not one.changes
+    assert (find("factory reset").role, find("factory reset").serial) == (Role.DUAL, True)
+
+
+async def test_configure_broker_shows_what_would_change_and_applies_nothing() -> None:
+    state = {"differences": "+port = 8883", "seconds_left": None}
+    admin = MemoryAdmin({"config-change": lambda **_: state})
+    given = {"HOST": "b.example", "PORT": "8883", "SECURITY": "tls", "NAME": "broker"}
+    desk = await run("configure broker add", admin, given=given)
+    asked = {"host": "b.example", "port": 8883, "tls": True, "name": "broker"}
+    assert admin.done == [("config-change", {"who": "chan+lee", "add_broker": asked})]
+    assert "+port = 8883" in desk.said
+    assert "configure commit" in desk.text
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "-1", "x", "8883 ", "1_0"])
+async def test_configure_broker_refuses_a_port_that_is_none(port: str) -> None:
+    admin = MemoryAdmin()
+    given = {"HOST": "b", "PORT": port, "SECURITY": "plain"}
+    with pytest.raises(ChopmarkError):
+        await run("configure broker add", admin, given=given)
+    assert admin.done == []
+
+
+async def test_configure_commit_says_how_long_and_how_to_keep_it() -> None:
+    admin = MemoryAdmin({"config-commit": lambda **_: {"seconds": 300}})
+    desk = await run("configure commit", admin)
+    assert admin.done == [("config-commit", {"who": "chan+lee", "seconds": 300})]
+    assert "300 s" in desk.text
+    assert "configure confirm" in desk.text
+
+
+@pytest.mark.parametrize("seconds", ["29", "3601", "soon"])
+async def test_configure_commit_refuses_a_time_out_of_range(seconds: str) -> None:
+    with pytest.raises(ChopmarkError):
+        await run("configure commit", MemoryAdmin(), given={"SECONDS": seconds})
+
+
+async def test_show_differences_tells_of_a_change_that_waits() -> None:
+    state = {"differences": "", "seconds_left": 42}
+    desk = await run("show differences", MemoryAdmin({"config-state": lambda **_: state}))
+    assert "42 s" in desk.text
+    none = await run("show differences", MemoryAdmin({"config-state": lambda **_: IDLE}))
+    assert "No candidate" in none.text
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "answers"),
+    [
+        ("configure network", {"METHOD": "static"}, ("192.0.2.10/24", "192.0.2.1")),
+        ("configure network", {"METHOD": "dhcp"}, ()),
+        ("firmware switch slot", {"SLOT": "b"}, ()),
+    ],
+)
+async def test_what_needs_the_image_says_so_with_its_number(
+    text: str, given: dict[str, str], answers: tuple[str, ...]
+) -> None:
+    with pytest.raises(ChopmarkError) as caught:
+        await run(text, MemoryAdmin(), *answers, given=given)
+    assert number(caught.value.code) == "E-1900"
+
+
+@pytest.mark.parametrize("action", ["restart", "start", "stop"])
+async def test_unit_is_named_and_its_end_told(action: str) -> None:
+    admin = MemoryAdmin({f"unit-{action}": lambda **_: {}})
+    desk = await run(action, admin, given={"UNIT": "gateway"})
+    assert admin.done == [(f"unit-{action}", {"who": "chan+lee", "unit": "gateway"})]
+    assert len(desk.said) == 2
+
+
+async def test_reboot_needs_a_yes() -> None:
+    admin = MemoryAdmin({"reboot": lambda **_: {}})
+    with pytest.raises(RefusedError) as caught:
+        await run("reboot", admin, "y")
+    assert (caught.value.code, admin.done) == ("reset-declined", [])
+    await run("reboot", admin, "yes")
+    assert verbs(admin) == ["reboot"]
+
+
+def recovery(report: dict[str, Any] | None, looks: int = 2) -> MemoryAdmin:
+    left = [looks]
+
+    def state(**_: Any) -> dict[str, Any]:
+        left[0] -= 1
+        return {"state": "running"} if left[0] > 0 else {"state": "ended", "report": report}
+
+    return MemoryAdmin({"recover-start": lambda **_: {}, "recover-state": state})
+
+
+async def test_recover_waits_for_the_end_and_shows_the_report(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(recover, "LOOK", 0.0)
+    report = {"result": "goes-on", "origin": "o/1", "head": {"size": 9}, "answered": ["sz-1"]}
+    desk = await run("recover", recovery(report), "yes")
+    assert "entries: 9" in desk.said
+    assert "have answered: sz-1" in desk.said
+    assert "start gateway" in desk.text
+
+
+@pytest.mark.parametrize(
+    ("report", "kind", "code"),
+    [
+        ({"result": "waiting", "silent": ["Bank"]}, TryAgainError, "recovery-waiting"),
+        ({"result": "retired"}, RefusedError, "origin-retired"),
+        ({"code": "no-reply", "status": 502, "detail": "x"}, UnreachableError, "no-reply"),
+        (None, ChopmarkError, "program-failed"),
+    ],
+)
+async def test_recovery_that_did_not_end_well_is_an_error(
+    report: dict[str, Any] | None, kind: type[ChopmarkError], code: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        await run("recover", recovery(report, looks=1), "yes")
+    assert caught.value.code == code
+
+
+async def test_factory_reset_refuses_while_something_was_not_exported() -> None:
+    admin = MemoryAdmin({"reset-look": lambda **_: {**LOOK, "waiting": 3}})
+    with pytest.raises(RefusedError) as caught:
+        await run("factory reset", admin)
+    assert caught.value.code == "unwitnessed"
+    assert "factory export" in caught.value.hint
+    assert verbs(admin) == ["reset-look"]
+
+
+async def test_factory_reset_says_what_is_lost_and_needs_the_word() -> None:
+    admin = MemoryAdmin({"reset-look": lambda **_: LOOK, "wipe": lambda **_: {}})
+    with pytest.raises(RefusedError):
+        await run("factory reset", admin, "reset")
+    assert "wipe" not in verbs(admin)
+    desk = await run("factory reset", admin, "RESET")
+    assert "bank-hk.example/hk-1 with 7 entries" in desk.text
+    asked = {"who": "chan+lee", "origin": LOOK["origin"], "scope": "state"}
+    assert admin.done[-1] == ("wipe", asked)
+
+
+async def test_factory_reset_does_without_audit_or_keys_only_if_that_is_typed() -> None:
+    def wipe(**asked: Any) -> dict[str, Any]:
+        if "audit" not in asked:
+            raise TryAgainError("audit-unpublished", "not yet")
+        if "keys" not in asked:
+            raise TryAgainError("hsm-away", "no HSM")
+        return {}
+
+    admin = MemoryAdmin({"reset-look": lambda **_: LOOK, "wipe": wipe})
+    with pytest.raises(RefusedError):
+        await run("factory reset", admin, "RESET", "no")
+    with pytest.raises(RefusedError):
+        await run("factory reset", admin, "RESET", "IMPOSSIBLE", "")
+    await run("factory reset", admin, "RESET", "IMPOSSIBLE", "LEFT")
+    assert admin.done[-1][1]["keys"] == "left"
+
+
+async def test_factory_reset_asks_for_one_thing_once() -> None:
+    def wipe(**_: Any) -> dict[str, Any]:
+        raise TryAgainError("hsm-away", "no HSM")
+
+    admin = MemoryAdmin({"reset-look": lambda **_: LOOK, "wipe": wipe})
+    with pytest.raises(TryAgainError):
+        await run("factory reset", admin, "RESET", "LEFT")
+
+
+async def test_factory_export_prints_every_entry_and_its_digest() -> None:
+    pages = {4: ([[4, "AAAA"], [5, "BBBB"]], 6), 6: ([[6, "CCCC"]], 7)}
+    admin = MemoryAdmin(
+        {
+            "reset-look": lambda **_: {**LOOK, "waiting": 3},
+            "reset-export": lambda start, **_: {
+                "entries": pages[start][0],
+                "next": pages[start][1],
+                "size": 7,
+            },
+        }
+    )
+    desk = await run("factory export", admin)
+    body = ["4 AAAA", "5 BBBB", "6 CCCC"]
+    assert desk.said[2:5] == body
+    digest = sha256("".join(f"{one}\n" for one in body).encode()).hexdigest()
+    assert desk.said[5] == f"-----END CHOPMARK ENTRIES {digest}-----"

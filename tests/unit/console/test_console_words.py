@@ -1,0 +1,103 @@
+import ast
+import builtins
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from string import Formatter
+
+import pytest
+
+import chopmark.console
+from chopmark.console import words
+from chopmark.console.commands import load_commands
+from chopmark.console.words import TABLES, find_text, t
+from chopmark.console.words.explain import explain
+from chopmark.console.words.numbers import NUMBERS, number
+from chopmark.core.errors import TryAgainError, UsageError
+
+PARTS = [one.name for one in iter_modules(words.__path__) if one.name not in ("numbers", "explain")]
+CONSOLE = Path(chopmark.console.__file__).parent
+
+
+def fields(text: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(text) if name}
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_all_languages_say_the_same_with_the_same_values(part: str) -> None:
+    module = import_module(f"chopmark.console.words.{part}")
+    english, hans, hant = module.EN, module.ZH_HANS, module.ZH_HANT
+    # errors speak English themselves
+    assert {key for key in hans if not key.startswith("error.")} <= english.keys() <= hans.keys()
+    assert hans.keys() == hant.keys()
+    for key, text in hans.items():
+        assert fields(hant[key]) == fields(english.get(key, text)) == fields(text), key
+
+
+def test_no_key_stands_in_two_parts() -> None:
+    modules = [import_module(f"chopmark.console.words.{part}") for part in PARTS]
+    keys = [key for module in modules for key in module.ZH_HANS]
+    assert len(keys) == len(set(keys))
+
+
+def test_each_command_and_each_argument_has_its_line_of_help() -> None:
+    for command in load_commands():
+        for key in (command.help, *(one.help for one in command.arguments)):
+            assert find_text("en", key), key
+
+
+def test_no_command_stands_twice() -> None:
+    paths = [one.path for one in load_commands()]
+    assert len(paths) == len(set(paths))
+
+
+def test_numbers_are_given_once() -> None:
+    assert len(set(NUMBERS.values())) == len(NUMBERS)
+    assert min(NUMBERS.values()) >= 1000
+
+
+def test_numbers_that_are_printed_somewhere_stay() -> None:
+    assert NUMBERS["pin-latched"] == 1042
+    assert NUMBERS["not-on-this-platform"] == 1900
+    assert NUMBERS["gateway-unreachable"] == 1400
+
+
+def test_each_error_of_the_console_has_a_number() -> None:
+    quiet = {"interrupted", "hung-up", "nobody-reads", "idle", "logged-out", "port-away"}
+    for path in CONSOLE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and not hasattr(builtins, node.func.id)
+            ):
+                code = node.args[0] if node.func.id.endswith("Error") and node.args else None
+                if isinstance(code, ast.Constant) and code.value not in quiet:
+                    assert code.value in NUMBERS, f"{path.name}: {code.value}"
+
+
+def test_error_is_number_message_and_what_to_do() -> None:
+    error = TryAgainError("hsm-busy", "the HSM is busy", hint="wait")
+    assert explain("en", error) == "E-1011: the HSM is busy; do: wait"
+    assert explain("zh-Hant", error) == "E-1011: the HSM is busy; 請: wait"
+
+
+def test_error_has_a_sentence_of_its_own_in_another_language() -> None:
+    error = TryAgainError("pin-latched", "the PIN is latched")
+    assert explain("zh-Hans", error).startswith("E-1042: HSM 拒绝了 PIN，")
+    assert explain("zh-Hans", error).endswith(" (the PIN is latched)")
+    assert explain("en", error) == "E-1042: the PIN is latched"
+
+
+def test_error_without_a_number_is_shown_with_its_code() -> None:
+    assert number("brand-new") == "E-1000 (brand-new)"
+    assert explain("en", UsageError("brand-new", "never seen")) == "E-1000 (brand-new): never seen"
+
+
+@pytest.mark.parametrize("language", TABLES)
+def test_text_that_is_nowhere_is_its_key(language: words.Language) -> None:
+    assert t(language, "no.such-key") == "no.such-key"
+
+
+def test_what_is_put_in_is_no_format() -> None:
+    assert "{x.__class__}" in t("en", "session.welcome", who="{x.__class__}")
