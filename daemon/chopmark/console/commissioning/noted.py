@@ -11,7 +11,8 @@ from typing import Final
 import msgspec
 
 from chopmark.client.files import PRIVATE_MODE, make_folder, read_bounded, replace_file
-from chopmark.console.access.store import FOLDER_MODE, find_folder
+from chopmark.console.access.store import FOLDER_MODE
+from chopmark.console.place import find_folder
 from chopmark.core.errors import MissingError
 
 _NAME: Final = "commissioning.json"
