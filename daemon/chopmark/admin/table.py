@@ -141,7 +141,7 @@ def parse_request(line: bytes) -> tuple[str, ask.Request]:
     """
     try:
         values = msgspec.json.decode(line, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedError("malformed-request", f"not one object of JSON: {error}") from None
     name = values.pop("verb", None)
     verb = VERBS.get(name) if isinstance(name, str) else None
