@@ -2,13 +2,15 @@
 
 1. What would be lost is looked at: attestations that are not witnessed must have been handed out.
 2. The end is noted in the audit log, and its last day goes into the ledger, while the gateway runs.
-3. `wipe.json` says from here on that it has begun; a service that starts and finds it goes on.
-4. The gateway is stopped, and its keys are destroyed in the HSM.
+3. The gateway is stopped, and what came since the first look is looked at, too.
+4. `wipe.json` says from here on that it has begun; a service that starts and finds it goes on: the
+   gateway's keys are destroyed in the HSM.
 5. The state goes, then PIN, candidate and configuration, then `wipe.json`.
 """
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -90,9 +92,11 @@ class Ending:
         """
         begun, away = self._begun, asked.keys == "left"
         if begun is None:
-            await self._check(asked)
+            running = await self._check(asked)
             if asked.audit == "published":
                 await self._publish()
+            if running:
+                await self._stop()
             begun = Begun(asked.origin, away)
         self._keep("wipe.json", msgspec.structs.replace(begun, away=away))
         return await self.go_on()
@@ -111,18 +115,26 @@ class Ending:
         await self._remove()
         return keys
 
-    async def _check(self, asked: Wipe) -> None:
+    async def _check(self, asked: Wipe) -> bool:
+        """Step 1; gives whether the gateway runs."""
         there = await self.look()
         if there["origin"] != asked.origin:
             raise RefusedError("other-log", f"the log here is {there['origin']}")
-        if there["waiting"] and not there["handed_out"]:
-            message = f"{there['waiting']} entries are not witnessed, and were not handed out"
-            hint = "wait for the quorum, or `factory export` them first"
-            raise RefusedError("unwitnessed", message, hint=hint)
+        _check_waiting(there)
         if there["there"] and asked.audit == "published" and not there["running"]:
             message = "the gateway does not run, so that its audit log cannot be ended"
             hint = "start it; or say that it is impossible"
             raise TryAgainError("audit-unpublished", message, hint=hint)
+        return bool(there["running"])
+
+    async def _stop(self) -> None:
+        """Step 3; a gateway that is not given up after all goes on."""
+        await self.programs.control("stop", "chopmark.service")
+        try:
+            _check_waiting(await self.look())
+        except ChopmarkError:
+            await self.programs.control("start", "chopmark.service")
+            raise
 
     async def _publish(self) -> None:
         """Step 2."""
@@ -189,3 +201,10 @@ class Ending:
 
     def _path(self, name: str) -> Path:
         return self.programs.settings.folder / name
+
+
+def _check_waiting(there: Mapping[str, Any]) -> None:
+    if there["waiting"] and not there["handed_out"]:
+        message = f"{there['waiting']} entries are not witnessed, and were not handed out"
+        hint = "wait for the quorum, or `factory export` them first"
+        raise RefusedError("unwitnessed", message, hint=hint)
