@@ -143,12 +143,18 @@ def test_reset_counts_what_came_until_the_gateway_was_stopped(
 
 
 def test_reset_with_the_token_away_leaves_the_keys_only_if_that_was_said(box: AdminBox) -> None:
+    box.do("transport-request")
+    shown = box.config.parent / "broker"
+    (shown / "hk-1.pem").write_text("a certificate")
+    (shown / "ca.pem").write_text("of the broker")
     away = box.folder / "hsm-away"
     (box.folder / "hsm").rename(away)
     asked = {"origin": ORIGIN, "scope": "state", "audit": "impossible"}
     assert box.refused("wipe", **asked) in ("hsm-away", "no-such-token")
     assert box.config.exists()
+    assert len(list(shown.iterdir())) == 4
     assert box.do("wipe", **asked, keys="left")["kept"] == ["*"]
+    assert [one.name for one in shown.iterdir()] == ["ca.pem"], "keys for brokers were left"
     assert not box.config.exists()
     assert list(box.state.iterdir()) == []
     away.rename(box.folder / "hsm")

@@ -5,7 +5,7 @@
 3. The gateway is stopped, and what came since the first look is looked at, too.
 4. `wipe.json` says from here on that it has begun; a service that starts and finds it goes on: the
    gateway's keys are destroyed in the HSM.
-5. The state goes, then PIN, candidate and configuration, then `wipe.json`.
+5. The state goes, then the key that brokers are shown, PIN, candidate and configuration, then `wipe.json`.
 """
 
 import asyncio
@@ -165,6 +165,7 @@ class Ending:
         if settings.config.exists():
             await self.programs.beside("remove")
         for path in (
+            *self._made_for_brokers(),
             settings.credentials / PIN_NAME,
             settings.folder / "candidate.json",
             settings.folder / "commit.json",
@@ -175,6 +176,11 @@ class Ending:
             path.unlink(missing_ok=True)
             if path.parent.is_dir():
                 sync_folder(path.parent)
+
+    def _made_for_brokers(self) -> list[Path]:
+        """Each key that was made here for brokers, its certificate, and last its request."""
+        requests = sorted(self.programs.settings.broker.glob("*.csr"))
+        return [one.with_suffix(end) for one in requests for end in (".key", ".pem", ".csr")]
 
     @property
     def _begun(self) -> Begun | None:
