@@ -97,6 +97,7 @@ async def _transport_put(box: Box, asked: ask.Certificates) -> Answer:
 
 
 async def _peers_pin(box: Box, asked: ask.Peers) -> Answer:
+    box.candidates.refuse_pending()
     return box.joining.pin(asked)
 
 
