@@ -5,7 +5,8 @@
 3. The gateway is stopped, and what came since the first look is looked at, too.
 4. `wipe.json` says from here on that it has begun; a service that starts and finds it goes on: the
    gateway's keys are destroyed in the HSM.
-5. The state goes, then the key that brokers are shown, PIN, candidate and configuration, then `wipe.json`.
+5. The state goes, then the key that brokers are shown, PIN, candidate and configuration, then
+   `wipe.json`.
 """
 
 import asyncio

@@ -16,7 +16,7 @@ from typing import Final
 from chopmark.console.command import GatewayApi
 from chopmark.console.spool import Spool, Waiting
 from chopmark.core.audit import shorten
-from chopmark.core.errors import ChopmarkError
+from chopmark.core.errors import ChopmarkError, UnreachableError
 from chopmark.core.inert import clean
 from chopmark.core.wording import format_time
 
@@ -75,7 +75,8 @@ class ConsoleRecorder:
                 await self._hand_over()
                 pause = SOONEST
             except ChopmarkError as error:
-                LOG.debug("records wait: %s", error)
+                away = isinstance(error, UnreachableError)  # else somebody must see to it
+                LOG.log(logging.DEBUG if away else logging.WARNING, "records wait: %s", error)
                 await asyncio.sleep(pause)
                 pause = min(LATEST, 2 * pause)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from chopmark.console import recording, spool
 from chopmark.console.recording import BATCH, ROUTE, ConsoleRecorder
 from chopmark.console.spool import MOST, MOST_ALIKE, Spool
-from chopmark.core.errors import InternalError, UnreachableError
+from chopmark.core.errors import ForbiddenError, InternalError, UnreachableError
 from consoledesk import MemoryGateway
 
 NOW = 1_795_305_600.123
@@ -109,6 +109,19 @@ async def test_records_wait_while_the_daemon_is_down_and_over_a_restart(
     assert recorder(path, daemon).spool.source == again.spool.source
     await again.record("chan", "console.login", "done")
     assert Spool(path).first(9)[0].number == 2, "numbers go on"
+
+
+async def test_records_that_the_daemon_refuses_wait_and_the_journal_says_why(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = ForbiddenError("role-missing", "needs the role operator")
+    made = ConsoleRecorder(Spool(path), MemoryGateway(posts={ROUTE: lambda _: refused}))
+    await made.record("chan", "login", "done")
+    async with running(made), asyncio.timeout(20):
+        while "records wait" not in caplog.text:  # noqa: ASYNC110 - the log is not ours to signal
+            await asyncio.sleep(0.01)
+    assert "needs the role operator" in caplog.text
+    assert len(made.spool.first(9)) == 1
 
 
 def test_last_line_cut_in_two_by_the_power_is_left_out(path: Path) -> None:
