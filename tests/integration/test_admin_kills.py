@@ -56,6 +56,17 @@ def start_again(box: AdminBox) -> str:
     return text
 
 
+def test_copy_of_the_pin_does_not_outlast_a_service_that_was_killed(box: AdminBox) -> None:
+    lent = box.folder / "run" / "pin-a1b2c3"  # as `Programs` lends it
+    lent.mkdir(parents=True)
+    (lent / "hsm-pin").write_text("tell-tale")
+    report = box.folder / "run" / "recover.json"
+    report.write_text("{}")
+    box.start()
+    assert not lent.exists()
+    assert report.exists()
+
+
 def digest(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 

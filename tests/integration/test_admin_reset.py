@@ -108,13 +108,53 @@ def test_reset_waits_for_what_is_not_witnessed_until_it_was_handed_out(
     assert_nothing_is_left(box, monkeypatch)
 
 
+LATE = """\
+#!{python}
+import os, sys, httpx
+if sys.argv[1:] == ["stop", "chopmark.service"] and not os.path.exists({came!r}):
+    open({came!r}, "w").close()
+    with httpx.Client(transport=httpx.HTTPTransport(uds={api!r}), timeout=60) as client:
+        body = {{"digests": {{"sha256": "ab" * 32}}, "until": "signed"}}
+        client.post("http://localhost/v1/attestations", json=body).raise_for_status()
+os.execv({real!r}, [{real!r}, *sys.argv[1:]])
+"""
+
+
+def test_reset_counts_what_came_until_the_gateway_was_stopped(
+    box: AdminBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = box.config.read_text().replace("alone = false", "alone = true")
+    box.config.write_text(text + peer_block())  # a peer that never comes
+    start_gateway(box)
+    attest(box, 1)
+    box.do("reset-export", start=box.do("reset-look")["floor"])
+    control, real = box.folder / "control", str(box.folder / "systemctl")
+    control.rename(real)
+    came = str(box.folder / "came")
+    control.write_text(LATE.format(python=sys.executable, came=came, api=str(box.api), real=real))
+    control.chmod(0o755)
+    asked = {"origin": ORIGIN, "scope": "state", "audit": "impossible"}
+    assert box.refused("wipe", **asked) == "unwitnessed"
+    assert not (box.own / "wipe.json").exists()
+    assert len(keys_in_token(box, monkeypatch)) == 2
+    box.wait_for(box.is_up, "the gateway to go on")
+    there = box.do("reset-look")
+    assert (there["waiting"], there["handed_out"]) == (2, False)
+
+
 def test_reset_with_the_token_away_leaves_the_keys_only_if_that_was_said(box: AdminBox) -> None:
+    box.do("transport-request")
+    shown = box.config.parent / "broker"
+    (shown / "hk-1.pem").write_text("a certificate")
+    (shown / "ca.pem").write_text("of the broker")
     away = box.folder / "hsm-away"
     (box.folder / "hsm").rename(away)
     asked = {"origin": ORIGIN, "scope": "state", "audit": "impossible"}
     assert box.refused("wipe", **asked) in ("hsm-away", "no-such-token")
     assert box.config.exists()
+    assert len(list(shown.iterdir())) == 4
     assert box.do("wipe", **asked, keys="left")["kept"] == ["*"]
+    assert [one.name for one in shown.iterdir()] == ["ca.pem"], "keys for brokers were left"
     assert not box.config.exists()
     assert list(box.state.iterdir()) == []
     away.rename(box.folder / "hsm")

@@ -142,6 +142,10 @@ def test_first_peers_are_pinned_by_their_fingerprint_once(box: AdminBox) -> None
     more = f"{blocks}\n[start]\nalone = true\n"
     more_words = Fingerprint(more.encode()).words
     assert box.refused("peers-pin", blocks=more, fingerprint=more_words).startswith("config-")
+    box.do("config-change", jurisdiction="MO")
+    box.do("config-commit", seconds=600)  # with the peers in the file it could not be taken back
+    assert box.refused("peers-pin", blocks=blocks, fingerprint=words) == "commit-pending"
+    box.do("config-rollback")
     assert load_config(box.config).peer == ()
     done = box.do("peers-pin", blocks=blocks, fingerprint=words.replace("-", " ").upper())
     assert done["peers"] == [one.id for one in load_config(box.config).peer]

@@ -90,7 +90,7 @@ class Candidates:
             ConfigurationError: it would not hold.
             MissingError: `no-such-file`: there is no configuration yet.
         """
-        self._refuse_pending()
+        self.refuse_pending()
         before = self.candidate or Candidate(_digest(text := self._read()), text)
         text = edit(before.text)
         parse_config(text.encode())
@@ -112,7 +112,7 @@ class Candidates:
             ConfigurationError: it does not hold.
             InternalError: `unit-failed`: the gateway does not start with it. It was taken back.
         """
-        self._refuse_pending()
+        self.refuse_pending()
         candidate, now = self.candidate, self._read()
         if candidate is None or candidate.text == now:
             hint = "`configure broker` and others make one"
@@ -160,7 +160,12 @@ class Candidates:
             LOG.error("%s was edited meanwhile: it stays as it is", self.config)
         _remove(self._applied)
 
-    def _refuse_pending(self) -> None:
+    def refuse_pending(self) -> None:
+        """Change nothing beside a change that may be taken back: with another it would stay.
+
+        Raises:
+            ExistsError: `commit-pending`.
+        """
         if self.applied is not None:
             hint = "`configure confirm` keeps it, `configure rollback` takes it back"
             raise ExistsError("commit-pending", "a change is not confirmed yet", hint=hint)

@@ -2,13 +2,16 @@
 
 1. What would be lost is looked at: attestations that are not witnessed must have been handed out.
 2. The end is noted in the audit log, and its last day goes into the ledger, while the gateway runs.
-3. `wipe.json` says from here on that it has begun; a service that starts and finds it goes on.
-4. The gateway is stopped, and its keys are destroyed in the HSM.
-5. The state goes, then PIN, candidate and configuration, then `wipe.json`.
+3. The gateway is stopped, and what came since the first look is looked at, too.
+4. `wipe.json` says from here on that it has begun; a service that starts and finds it goes on: the
+   gateway's keys are destroyed in the HSM.
+5. The state goes, then the key that brokers are shown, PIN, candidate and configuration, then
+   `wipe.json`.
 """
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -90,9 +93,11 @@ class Ending:
         """
         begun, away = self._begun, asked.keys == "left"
         if begun is None:
-            await self._check(asked)
+            running = await self._check(asked)
             if asked.audit == "published":
                 await self._publish()
+            if running:
+                await self._stop()
             begun = Begun(asked.origin, away)
         self._keep("wipe.json", msgspec.structs.replace(begun, away=away))
         return await self.go_on()
@@ -111,18 +116,26 @@ class Ending:
         await self._remove()
         return keys
 
-    async def _check(self, asked: Wipe) -> None:
+    async def _check(self, asked: Wipe) -> bool:
+        """Step 1; gives whether the gateway runs."""
         there = await self.look()
         if there["origin"] != asked.origin:
             raise RefusedError("other-log", f"the log here is {there['origin']}")
-        if there["waiting"] and not there["handed_out"]:
-            message = f"{there['waiting']} entries are not witnessed, and were not handed out"
-            hint = "wait for the quorum, or `factory export` them first"
-            raise RefusedError("unwitnessed", message, hint=hint)
+        _check_waiting(there)
         if there["there"] and asked.audit == "published" and not there["running"]:
             message = "the gateway does not run, so that its audit log cannot be ended"
             hint = "start it; or say that it is impossible"
             raise TryAgainError("audit-unpublished", message, hint=hint)
+        return bool(there["running"])
+
+    async def _stop(self) -> None:
+        """Step 3; a gateway that is not given up after all goes on."""
+        await self.programs.control("stop", "chopmark.service")
+        try:
+            _check_waiting(await self.look())
+        except ChopmarkError:
+            await self.programs.control("start", "chopmark.service")
+            raise
 
     async def _publish(self) -> None:
         """Step 2."""
@@ -153,6 +166,7 @@ class Ending:
         if settings.config.exists():
             await self.programs.beside("remove")
         for path in (
+            *self._made_for_brokers(),
             settings.credentials / PIN_NAME,
             settings.folder / "candidate.json",
             settings.folder / "commit.json",
@@ -163,6 +177,11 @@ class Ending:
             path.unlink(missing_ok=True)
             if path.parent.is_dir():
                 sync_folder(path.parent)
+
+    def _made_for_brokers(self) -> list[Path]:
+        """Each key that was made here for brokers, its certificate, and last its request."""
+        requests = sorted(self.programs.settings.broker.glob("*.csr"))
+        return [one.with_suffix(end) for one in requests for end in (".key", ".pem", ".csr")]
 
     @property
     def _begun(self) -> Begun | None:
@@ -189,3 +208,10 @@ class Ending:
 
     def _path(self, name: str) -> Path:
         return self.programs.settings.folder / name
+
+
+def _check_waiting(there: Mapping[str, Any]) -> None:
+    if there["waiting"] and not there["handed_out"]:
+        message = f"{there['waiting']} entries are not witnessed, and were not handed out"
+        hint = "wait for the quorum, or `factory export` them first"
+        raise RefusedError("unwitnessed", message, hint=hint)

@@ -52,7 +52,9 @@ async def _main(settings: Settings, listener: socket.socket, *, forever: bool) -
     os.umask(0o022)  # each file has a mode of its own, and the daemon must read its configuration
     make_folder(settings.folder, 0o711)
     make_folder(settings.runtime, 0o711)
-    box = Box(Programs(settings))
+    programs = Programs(settings)
+    programs.forget_pins()
+    box = Box(programs)
     server = Server(box, find_person(settings.console).uid)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()

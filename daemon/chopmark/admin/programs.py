@@ -29,6 +29,7 @@ UNIT_SECONDS: Final = 150.0
 CHILD_SECONDS: Final = 120.0
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PIN_NAME: Final = "hsm-pin"
+_LENT: Final = "pin-"
 _SHOWN: Final = 500
 
 
@@ -100,13 +101,18 @@ class Programs:
             command = (str(self.settings.python), *words)
             return await _run(command, self.daemon, environment, data, CHILD_SECONDS)
 
+    def forget_pins(self) -> None:
+        """Remove the copies of the PIN that a service before this one was killed over."""
+        for folder in self.settings.runtime.glob(f"{_LENT}*"):
+            shutil.rmtree(folder, ignore_errors=True)
+
     @contextmanager
     def _lent_pin(self) -> Iterator[Path]:
         """A copy of the PIN that the daemon's user may read, in memory (/run)."""
         daemon, folder = self.daemon, None
         secret = self._read_pin()
         try:
-            folder = Path(tempfile.mkdtemp(prefix="pin-", dir=self.settings.runtime))
+            folder = Path(tempfile.mkdtemp(prefix=_LENT, dir=self.settings.runtime))
             file = folder / PIN_NAME
             file.touch(mode=0o600)
             file.write_bytes(secret)

@@ -99,6 +99,7 @@ async def _transport_put(box: Box, asked: ask.Certificates) -> Answer:
 
 
 async def _peers_pin(box: Box, asked: ask.Peers) -> Answer:
+    box.candidates.refuse_pending()
     return box.joining.pin(asked)
 
 
@@ -143,7 +144,7 @@ def parse_request(line: bytes) -> tuple[str, ask.Request]:
     """
     try:
         values = msgspec.json.decode(line, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise MalformedError("malformed-request", f"not one object of JSON: {error}") from None
     name = values.pop("verb", None)
     verb = VERBS.get(name) if isinstance(name, str) else None

@@ -44,7 +44,7 @@ class Obeying:
         command = match.command
         around = await self._allow(command)
         if command.serial:
-            await self._confirm(command)
+            await self._confirm(command, around)
         self._desk.include, self._desk.pager.off = match.include, not match.paged
         try:
             await self._run(match, around)
@@ -70,11 +70,12 @@ class Obeying:
         who, role = await self._login.join(self._desk, around.who)
         return replace(around, who=who, role=role)
 
-    async def _confirm(self, command: Command) -> None:
+    async def _confirm(self, command: Command, around: Surroundings) -> None:
         language = self._desk.language
         await self._desk.say(t(language, "serial.why", command=" ".join(command.path)))
         typed = await self._desk.ask(t(language, "serial.ask"))
         if typed.casefold() != self._serial.casefold():
+            await self._record(around, command, "console-serial")
             message = "that is not the serial number of this box; nothing was done"
             hint = "read it from the label on the box, and type it as it stands there"
             raise RefusedError("console-serial", message, hint=hint)

@@ -16,7 +16,7 @@ from typing import Final
 from chopmark.console.command import GatewayApi
 from chopmark.console.spool import Spool, Waiting
 from chopmark.core.audit import shorten
-from chopmark.core.errors import ChopmarkError
+from chopmark.core.errors import ChopmarkError, UnreachableError
 from chopmark.core.inert import clean
 from chopmark.core.wording import format_time
 
@@ -47,6 +47,7 @@ class ConsoleRecorder:
     now: Callable[[], float] = time.time
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    _adding: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def record(self, who: str, action: str, outcome: str, **about: str) -> None:
         """Write one record; see `Recorder`. `action` gets `console.` in front if it lacks that."""
@@ -59,8 +60,11 @@ class ConsoleRecorder:
         level = logging.INFO if outcome in _WELL else logging.WARNING
         LOG.log(level, "%s by %s: %s", action, who, outcome, extra=extra)
         at = format_time(max(0, int(self.now() * 1000)))
-        async with self._lock:
-            await self._add(at, who, action, outcome, told)
+        # Whoever is broken off meanwhile, by Ctrl-C or a hang-up, is recorded all the same.
+        task = asyncio.create_task(self._add_in_turn(at, who, action, outcome, told))
+        self._adding.add(task)
+        task.add_done_callback(self._adding.discard)
+        await asyncio.shield(task)
 
     async def run(self) -> None:
         """Hand over for ever."""
@@ -71,7 +75,8 @@ class ConsoleRecorder:
                 await self._hand_over()
                 pause = SOONEST
             except ChopmarkError as error:
-                LOG.debug("records wait: %s", error)
+                away = isinstance(error, UnreachableError)  # else somebody must see to it
+                LOG.log(logging.DEBUG if away else logging.WARNING, "records wait: %s", error)
                 await asyncio.sleep(pause)
                 pause = min(LATEST, 2 * pause)
 
@@ -91,6 +96,12 @@ class ConsoleRecorder:
                 at = format_time(max(0, int(self.now() * 1000)))
                 told = dict(list(beyond.items())[:_MOST_ABOUT])
                 await self._add(at, "gateway", "console.beyond", "done", told)
+
+    async def _add_in_turn(
+        self, at: str, who: str, action: str, outcome: str, about: dict[str, str]
+    ) -> None:
+        async with self._lock:
+            await self._add(at, who, action, outcome, about)
 
     async def _add(
         self, at: str, who: str, action: str, outcome: str, about: dict[str, str]

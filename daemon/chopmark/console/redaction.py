@@ -107,7 +107,7 @@ class Redactor:
             return "\n".join([f"# it does not hold: {self.text(error.message)}", *outline, ""])
 
     def _field(self, key: str, value: Any) -> Any:
-        plain = key in _PLAIN_FIELDS or isinstance(value, bool | int | float | None)
+        plain = key in _PLAIN_FIELDS or isinstance(value, bool | None)
         if not plain and _SECRET_FIELD.fullmatch(key):
             self.count += 1
             return GONE

@@ -3,29 +3,33 @@
 The first line says who numbers the records, the next number, and how many had no room, by action;
 each further line is one record. A record is added at the end (write, fsync). What the daemon has
 is taken out by writing the file anew (temporary file, fsync, rename, fsync of the folder). A last
-line that the power cut in two was not recorded yet: it is left out.
+line that the power cut in two was not recorded yet: it is left out. A line that is damaged is left
+out, too, and takes none of the others with it.
 
 What has no room is counted. Of one action at most `MOST_ALIKE` records wait, so that ten thousand
 wrong logins leave room for what matters.
 """
 
 import errno
+import logging
 import os
 import secrets
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from chopmark.client.files import PRIVATE_MODE, read_bounded, replace_file
 from chopmark.core.errors import ChopmarkError, MissingError
 
+LOG: Final = logging.getLogger("chopmark.console")
 MOST: Final = 2048
 MOST_ALIKE: Final = 256
 _MAX_FILE: Final = 8 * 1024 * 1024
 _SOURCE: Final = 16
+T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -51,6 +55,7 @@ class Spool:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._head, self._records = self._read()
+        self._sound = False
         with suppress(ChopmarkError):  # a full disk: the first record tries again
             self._write()
         self._alike = Counter(one.action for one in self._records)
@@ -69,10 +74,12 @@ class Spool:
         if len(self._records) >= MOST or self._alike[action] >= MOST_ALIKE:
             self._count(action)
             return
-        if not self._path.exists():
+        if not self._sound or not self._path.exists():
             self._write()
         one = Waiting(self._head.next, at, who, action, outcome, about)
+        self._sound = False  # if this fails, nobody knows how much of the line is there
         _append(self._path, msgspec.json.encode(one) + b"\n")
+        self._sound = True
         self._head.next += 1
         self._records.append(one)
         self._alike[action] += 1
@@ -102,13 +109,16 @@ class Spool:
             data = read_bounded(self._path, _MAX_FILE)
         except MissingError:
             data = b""
-        lines = data[: data.rfind(b"\n") + 1].splitlines()
-        try:
-            head = msgspec.json.decode(lines[0], type=_Head)
-            records = [msgspec.json.decode(line, type=Waiting) for line in lines[1:]]
-        except (IndexError, msgspec.DecodeError, UnicodeDecodeError):
-            # Damaged, or new. Another source, so that no number is taken for an old one.
-            head, records = _Head(secrets.token_hex(_SOURCE)), []
+        first, *rest = data[: data.rfind(b"\n") + 1].splitlines() or [b""]
+        # Damaged, or new: another source, so that no number is taken for an old one.
+        head = _parse(first, _Head) or _Head(secrets.token_hex(_SOURCE))
+        records: list[Waiting] = []
+        for line in rest:
+            one = _parse(line, Waiting)
+            if one is None or (records and one.number <= records[-1].number):
+                LOG.error("a record that waited is damaged, and is left out")
+                continue
+            records.append(one)
         if records:
             head.next = max(head.next, records[-1].number + 1)
         return head, records
@@ -116,6 +126,15 @@ class Spool:
     def _write(self) -> None:
         lines = [msgspec.json.encode(one) for one in (self._head, *self._records)]
         replace_file(self._path, b"\n".join(lines) + b"\n", PRIVATE_MODE)
+        self._sound = True
+
+
+def _parse(line: bytes, kind: type[T]) -> T | None:
+    """None if it is damaged."""
+    try:
+        return msgspec.json.decode(line, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def _append(path: Path, line: bytes) -> None:

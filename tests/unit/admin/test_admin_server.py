@@ -113,6 +113,7 @@ async def test_process_of_another_user_is_refused(server: Server, path: Path) ->
         b"{}\n",
         b"\x00\xff\xfe" * 40 + b"\n",
         b'{"verb":"reboot","now":1}\n',
+        b'{"verb":"pin-put","pin":"\xff"}\n',
         b'{"verb":"config-state"}' + b" " * MAX_LINE + b"\n",
         b"x" * (10 * MAX_LINE),
     ],

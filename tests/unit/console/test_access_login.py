@@ -3,7 +3,9 @@
 import asyncio
 import re
 from collections import deque
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -82,6 +84,56 @@ async def test_what_is_typed_for_an_id_that_nobody_has_is_not_recorded(box: Box)
     assert recorder.records == [("unknown", "console.login", "login-refused", {})]
 
 
+@pytest.mark.parametrize(
+    ("enrolled", "typed", "record"),
+    [
+        (True, ("chan", PIN, "000000"), ("chan", "console.login", "login-refused", {})),
+        (False, ("enrol", "no code"), ("commissioning", "console.enrolment", "login-refused", {})),
+    ],
+)
+async def test_ctrl_c_in_the_pause_after_a_wrong_try_leaves_its_record(
+    tmp_path: Path, *, enrolled: bool, typed: tuple[str, ...], record: tuple[object, ...]
+) -> None:
+    box = Box(tmp_path / "console")
+    if enrolled:
+        await box.enrol()
+    reached = asyncio.Event()
+
+    async def pause(_seconds: float) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    box.access.sleep = pause
+    who, recorder = login(box)
+    await break_off(who.log_in(at_desk(*typed)), reached)
+    assert recorder.records == [record]
+
+
+async def test_ctrl_c_while_a_try_is_judged_leaves_a_record(box: Box) -> None:
+    reached = asyncio.Event()
+
+    class Slow:
+        async def check(self, _known: str | None, _pin: str) -> bool:
+            reached.set()
+            await asyncio.Event().wait()
+            return True
+
+    box.hasher = Slow()
+    box.reopened()
+    who, recorder = login(box)
+    await break_off(who.log_in(at_desk("chan", PIN, "000000")), reached)
+    assert recorder.records == [("chan", "console.login", "broken-off", {})]
+
+
+async def break_off(work: Coroutine[Any, Any, object], reached: asyncio.Event) -> None:
+    task = asyncio.create_task(work)
+    async with asyncio.timeout(20):
+        await reached.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
 async def test_whoever_must_wait_is_not_asked_for_a_pin_and_recorded_once(box: Box) -> None:
     who, recorder = login(box)
     for _ in range(5):
@@ -116,11 +168,12 @@ async def test_two_technicians_of_the_role_service_are_both(box: Box) -> None:
     ("second", "code"), [("chan", "same-technician"), ("ho", "second-not-service")]
 )
 async def test_second_is_another_one_of_the_role_service(box: Box, second: str, code: str) -> None:
-    who, _ = login(box)
+    who, recorder = login(box)
     desk = at_desk(second, PIN, Telephone(second).by_clock(box.now))
     with pytest.raises(ChopmarkError) as caught:
         await who.join(desk, "chan")
     assert caught.value.code == code
+    assert recorder.records[-1] == (second, "console.dual", code, {"first": "chan"})
 
 
 async def test_second_needs_a_code_of_his_own(box: Box) -> None:

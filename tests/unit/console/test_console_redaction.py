@@ -91,12 +91,14 @@ def test_json_keeps_its_shape_and_loses_secrets() -> None:
         f"token={TOKEN}": 1,
         "has_pin": True,
         "pin_tries": 3,
+        "user_pin": int("9" * 6),
     }
     kept = Redactor().json(value)
     text = json.dumps(kept)
     assert not [one for one in PLANTED if one in text]
     assert kept["token"] == "hk-1"
     assert kept["pin_tries"] == 3
+    assert kept["user_pin"] == GONE
     assert kept["nested"][2:] == [7, None, True]
 
 

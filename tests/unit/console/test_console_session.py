@@ -241,8 +241,8 @@ async def test_dangerous_command_takes_two_and_the_serial_number(
         await anna.type("test echo alone\r")
         await anna.expect("anna SERVICE: alone")
     done = [r for r in stand.recorder.records if r[0] == "anna+bo"]
-    assert [outcome for _, _, outcome, _ in done] == ["begun", "done"]
-    assert done[0][3] == {"command": "factory reset TEXT=x", "port": "ttyS0"}
+    assert [outcome for _, _, outcome, _ in done] == ["console-serial", "begun", "done"]
+    assert done[1][3] == {"command": "factory reset TEXT=x", "port": "ttyS0"}
 
 
 @pytest.mark.parametrize("leave", ["exit\r", "ex\r", "\x04"])

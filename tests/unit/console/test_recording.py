@@ -3,6 +3,7 @@
 import asyncio
 import json
 import tempfile
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from chopmark.console import recording, spool
 from chopmark.console.recording import BATCH, ROUTE, ConsoleRecorder
 from chopmark.console.spool import MOST, MOST_ALIKE, Spool
-from chopmark.core.errors import InternalError, UnreachableError
+from chopmark.core.errors import ForbiddenError, InternalError, UnreachableError
 from consoledesk import MemoryGateway
 
 NOW = 1_795_305_600.123
@@ -110,6 +111,19 @@ async def test_records_wait_while_the_daemon_is_down_and_over_a_restart(
     assert Spool(path).first(9)[0].number == 2, "numbers go on"
 
 
+async def test_records_that_the_daemon_refuses_wait_and_the_journal_says_why(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = ForbiddenError("role-missing", "needs the role operator")
+    made = ConsoleRecorder(Spool(path), MemoryGateway(posts={ROUTE: lambda _: refused}))
+    await made.record("chan", "login", "done")
+    async with running(made), asyncio.timeout(20):
+        while "records wait" not in caplog.text:  # noqa: ASYNC110 - the log is not ours to signal
+            await asyncio.sleep(0.01)
+    assert "needs the role operator" in caplog.text
+    assert len(made.spool.first(9)) == 1
+
+
 def test_last_line_cut_in_two_by_the_power_is_left_out(path: Path) -> None:
     made = Spool(path)
     for action in ("console.login", "console.logout"):
@@ -123,12 +137,80 @@ def test_last_line_cut_in_two_by_the_power_is_left_out(path: Path) -> None:
         assert [one.number for one in Spool(path).first(9)] == [0, 1]
 
 
+def test_half_a_line_is_gone_before_the_next_record_also_if_the_disk_was_full(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Spool(path).add(AT, "chan", "console.login", "done", {})
+    with path.open("ab") as file:
+        file.write(b'{"number":1,"at')
+    with monkeypatch.context() as context:
+        context.setattr(spool, "replace_file", full)
+        made = Spool(path)
+    made.add(AT, "chan", "console.logout", "done", {})
+    assert [one.action for one in Spool(path).first(9)] == ["console.login", "console.logout"]
+
+
+def test_line_that_is_damaged_takes_no_other_record_with_it(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = Spool(path)
+    for action in ("console.login", "console.command", "console.logout"):
+        made.add(AT, "chan", action, "done", {})
+    path.write_bytes(path.read_bytes().replace(b'{"number":1', b"\0" * 11))
+    left = Spool(path)
+    assert [one.action for one in left.first(9)] == ["console.login", "console.logout"]
+    assert left.source == made.source
+    assert "damaged" in caplog.text
+
+
+def test_record_that_the_disk_did_not_take_shares_its_number_with_none(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Spool(path)
+    with monkeypatch.context() as context:
+        context.setattr(spool.os, "fsync", fails)
+        with pytest.raises(OSError, match="broken"):
+            made.add(AT, "chan", "console.login", "done", {})
+    made.add(AT, "chan", "console.logout", "done", {})
+    assert [(one.number, one.action) for one in Spool(path).first(9)] == [(0, "console.logout")]
+
+
+def full(*_: object) -> None:
+    raise InternalError("write-failed", "no space left")
+
+
+def fails(*_: object) -> None:
+    raise OSError("broken")
+
+
+async def test_record_of_whoever_is_broken_off_is_written_before_the_next(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, may, append = threading.Event(), threading.Event(), spool._append
+
+    def slowly(*given: Any) -> None:
+        began.set()
+        assert may.wait(20)
+        append(*given)
+
+    monkeypatch.setattr(spool, "_append", slowly)
+    made = recorder(path, Daemon())
+    first = asyncio.create_task(made.record("chan", "login", "login-refused"))
+    assert await asyncio.to_thread(began.wait, 20)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    second = asyncio.create_task(made.record("chan", "login", "done"))
+    await asyncio.sleep(0)
+    may.set()
+    await second
+    found = [(one.number, one.outcome) for one in Spool(path).first(9)]
+    assert found == [(0, "login-refused"), (1, "done")]
+
+
 def test_spool_on_a_disk_that_was_full_begins_once_there_is_room(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*_: object) -> None:
-        raise InternalError("write-failed", "no space left")
-
     with monkeypatch.context() as context:
         context.setattr(spool, "replace_file", full)
         made = Spool(path)
@@ -202,10 +284,7 @@ async def test_record_never_fails_and_nothing_in_it_is_alive(
     assert len(one.about["file-name"].encode()) <= 256
     assert "\x1b" not in caplog.text
 
-    def full(*_: object) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(spool, "_append", full)
+    monkeypatch.setattr(spool, "_append", fails)
     await made.record("chan", "console.login", "done")
     assert "in the journal alone" in caplog.text
 

@@ -15,7 +15,7 @@ from chopmark.console.command import Recorder
 from chopmark.console.desk import Desk
 from chopmark.console.words import t
 from chopmark.core.enrolment import Enrolment
-from chopmark.core.errors import ChopmarkError, ForbiddenError
+from chopmark.core.errors import ChopmarkError, ForbiddenError, TryAgainError
 from chopmark.core.fingerprint import Fingerprint, encode_public
 
 _YES: Final = "yes"
@@ -58,6 +58,8 @@ class Enrolling:
                 await _confirm(desk, await self.access.check(data))
         except ChopmarkError as error:
             await self.recorder.record(who, "console.enrolment", error.code)
+            if isinstance(error, ForbiddenError | TryAgainError):  # a pause can be broken off
+                await self.access.sleep(PAUSE)
             raise
         return await self._take(desk, who, data, first=first)
 
@@ -82,14 +84,10 @@ class Enrolling:
     async def _ask_code(self, desk: Desk) -> None:
         found = await self.access.outlook(COMMISSIONING)
         if found.wait:
-            await self.access.sleep(PAUSE)
             raise wait_error(found.wait)
-        code = await desk.ask(t(desk.language, "access.commissioning"), secret=True)
-        try:
-            await self.access.judge_code(code)
-        except ForbiddenError:
-            await self.access.sleep(PAUSE)
-            raise
+        await self.access.judge_code(
+            await desk.ask(t(desk.language, "access.commissioning"), secret=True)
+        )
 
 
 async def _confirm(desk: Desk, made: Enrolment) -> None:

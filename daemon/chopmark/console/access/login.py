@@ -20,6 +20,8 @@ from chopmark.core.enrolment import Person
 from chopmark.core.errors import ChopmarkError, ForbiddenError
 
 ENROL: Final = "enrol"
+DUAL: Final = "console.dual"
+"""In the audit log."""
 _ROLES: Final = {"observe": Role.OBSERVE, "service": Role.SERVICE}
 T = TypeVar("T")
 
@@ -51,7 +53,7 @@ class TechnicianLogin:
         if name.lower() == ENROL:
             await enrolling.enrol(desk, "unknown")
             name = await self._ask_id(desk)
-        person = await self._judge(desk, name, "console.login")
+        person = await slowly(self.access, self._judge(desk, name, "console.login"))
         return person.id, _ROLES[person.duty]
 
     async def join(self, desk: Desk, who: str) -> tuple[str, Role]:
@@ -62,10 +64,12 @@ class TechnicianLogin:
         """
         name = await self._ask_id(desk)
         if name == who:
+            await self.recorder.record(who, DUAL, "same-technician", first=who)
             message = "the second technician is another one than the first"
             raise ForbiddenError("same-technician", message, hint="let the other one sign in")
-        person = await self._judge(desk, name, "console.dual", first=who)
+        person = await slowly(self.access, self._judge(desk, name, DUAL, first=who))
         if person.duty != "service":
+            await self.recorder.record(person.id, DUAL, "second-not-service", first=who)
             message = f"{person.id} has the role observe, and the second one needs service"
             raise ForbiddenError("second-not-service", message, hint="ask another technician")
         return f"{who}+{person.id}", Role.DUAL
@@ -74,17 +78,20 @@ class TechnicianLogin:
         return (await desk.ask(t(desk.language, "access.id"))).strip()
 
     async def _judge(self, desk: Desk, name: str, action: str, **about: str) -> Person:
-        """Ask for PIN and code, and record what came of it."""
+        """Ask for PIN and code, and record what came of it; also if it is broken off."""
         kind = await self._tell(desk, name)
         pin = await desk.ask(t(desk.language, "access.pin"), secret=True)
         code = await desk.ask(t(desk.language, f"access.{kind}"), secret=True)
+        whose, outcome, told = await self._whose(name), "broken-off", about
         try:
-            person = await slowly(self.access, self.access.judge(name, pin, code))
+            person = await self.access.judge(name, pin, code)
+            outcome, told = "done", {"role": person.duty, "by": kind, **about}
         except ChopmarkError as error:
-            await self.recorder.record(await self._whose(name), action, error.code, **about)
+            outcome = error.code
             raise
+        finally:
+            await self.recorder.record(whose, action, outcome, **told)
         self._said_wait = False
-        await self.recorder.record(person.id, action, "done", role=person.duty, by=kind, **about)
         return person
 
     async def _tell(self, desk: Desk, name: str) -> Kind:
