@@ -28,6 +28,8 @@ SOONEST, LATEST = 1.0, 60.0
 _MOST_ABOUT: Final = 10
 _WHO: Final = 64
 _WELL: Final = ("done", "begun", "ended")
+_NO_ANSWER: Final = (LookupError, TypeError, ValueError)
+"""What reading an answer raises that is not as it should be."""
 _PREFIX: Final = "console."
 _OTHER: Final = re.compile(r"[^a-z0-9._-]+", re.ASCII)
 
@@ -74,7 +76,7 @@ class ConsoleRecorder:
             try:
                 await self._hand_over()
                 pause = SOONEST
-            except ChopmarkError as error:
+            except (ChopmarkError, OSError, *_NO_ANSWER) as error:
                 away = isinstance(error, UnreachableError)  # else somebody must see to it
                 LOG.log(logging.DEBUG if away else logging.WARNING, "records wait: %s", error)
                 await asyncio.sleep(pause)

@@ -86,6 +86,20 @@ async def test_records_reach_the_daemon_in_order_with_the_time_when_it_happened(
     assert (first["at"], first["action"]) == ("2026-11-22T00:00:00.123Z", "console.login")
 
 
+@pytest.mark.parametrize("answer", [{}, {"taken": None}, {"taken": "many"}, None])
+async def test_answer_that_says_nothing_does_not_end_the_handing_over(
+    path: Path, answer: Any
+) -> None:
+    daemon = Daemon()
+    answers = [answer]
+    posts = {ROUTE: lambda body: answers.pop() if answers else daemon.take(body)}
+    made = ConsoleRecorder(Spool(path), MemoryGateway(posts=posts), lambda: NOW)
+    await made.record("chan", "console.login", "done")
+    async with running(made):
+        await until_empty(made)
+    assert [one["action"] for one in daemon.taken] == ["console.login"]
+
+
 @pytest.mark.parametrize("away", ["before", "after"])
 async def test_records_wait_while_the_daemon_is_down_and_over_a_restart(
     path: Path, away: str
