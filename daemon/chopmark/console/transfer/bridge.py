@@ -59,7 +59,7 @@ class Watch:
 
     Attributes:
         limits: see there.
-        sending: nothing but short answers come, so that Ctrl-C always is a person's.
+        sending: nothing but headers in hexadecimal come, so that Ctrl-C always is a person's.
         count: bytes so far.
         begun: the other side speaks ZMODEM.
     """
@@ -84,7 +84,7 @@ class Watch:
         """
         self.count += len(data)
         seen = self._last + data
-        if not data.strip(CTRL_C) and (self.sending or not self.begun or waited > QUIET):
+        if CTRL_C in data and (self.sending or self._is_alone(data, waited)):
             raise InterruptedByUserError("interrupted", "interrupted")
         if CAN * 5 in seen:
             raise RefusedError("transfer-cancelled", "the other side has ended the transfer")
@@ -93,6 +93,10 @@ class Watch:
             raise RefusedError("transfer-too-large", message, hint="send a smaller file")
         self.begun = self.begun or any(b"*" + CAN + kind in seen for kind in (b"A", b"B", b"C"))
         self._last = seen[-4:]
+
+    def _is_alone(self, data: bytes, waited: float) -> bool:
+        """Whether nothing but Ctrl-C came, and not in the midst of a file."""
+        return not data.strip(CTRL_C) and (not self.begun or waited > QUIET)
 
 
 @dataclass(frozen=True, slots=True)
