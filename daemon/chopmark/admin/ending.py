@@ -32,7 +32,7 @@ from chopmark.core.errors import (
 LOG: Final = logging.getLogger("chopmark.admin")
 PATIENCE: Final = 150.0
 """Seconds for the last day of the audit log: the daemon looks once a minute, then peers cosign."""
-LOOK: Final = 1.0
+LOOK: Final = 4.0
 _GONE: Final = frozenset(("hsm-away", "no-such-token", "no-hsm-module", "pin-missing"))
 """What a token that is not there any more is told by."""
 _MAX_KEPT: Final = 4096
