@@ -1,17 +1,15 @@
 """`chopmark account`: people who sign in at the gateway's page."""
 
-import sys
-from getpass import getpass
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from chopmark.cli.context import Given, Options
+from chopmark.cli.newsecret import ask_new
 from chopmark.cli.terminal import say, say_json, say_table, styled
 from chopmark.core.errors import MissingError, UsageError
 from chopmark.core.inert import clean
 
-_MOST = 1024
 """Bytes of a line with a password: more than any has."""
 
 
@@ -43,7 +41,7 @@ def add(
         if any(one.get("name") == name for one in gateway.accounts()):
             hint = "`chopmark account password` gives it another password"
             raise UsageError("account-exists", f"there is an account {name} already", hint=hint)
-        made = gateway.add_account(name, _new_password(name), role, kind or ["*"])
+        made = gateway.add_account(name, ask_new("password", name), role, kind or ["*"])
         return _show(made, options, name)
 
 
@@ -57,7 +55,7 @@ def password(name: str, /, *, options: Given) -> int:
         if all(one.get("name") != name for one in gateway.accounts()):
             hint = "`chopmark account list` shows those that there are"
             raise MissingError("no-such-account", f"there is no account {name!r}", hint=hint)
-        return _show(gateway.set_password(name, _new_password(name)), options, name)
+        return _show(gateway.set_password(name, ask_new("password", name)), options, name)
 
 
 def unlock(name: str, /, *, options: Given) -> int:
@@ -123,22 +121,6 @@ def sign_out(client: str, /, *, options: Given) -> int:
     else:
         say(clean(f"{named}: {found['ended']} sessions have ended"))
     return 0
-
-
-def _new_password(name: str) -> str:
-    from chopmark.service.runtime import forbid_core_files
-
-    forbid_core_files()
-    if not sys.stdin.isatty():
-        line = sys.stdin.readline(_MOST).removesuffix("\n")
-        if not line:
-            hint = "use a terminal, or hand the password over as standard input"
-            raise UsageError("password-missing", "no password was given", hint=hint)
-        return line
-    first = getpass(f"new password of {name}: ")
-    if first != getpass("again: "):
-        raise UsageError("password-differs", "the two are not the same", hint="try again")
-    return first
 
 
 def _show(found: list[dict[str, Any]], options: Options, name: str = "") -> int:

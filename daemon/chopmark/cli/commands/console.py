@@ -2,17 +2,15 @@
 
 import sys
 from contextlib import suppress
-from getpass import getpass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
 from chopmark.cli.context import Given
+from chopmark.cli.newsecret import ask_new
 from chopmark.cli.terminal import say, say_fields, say_json, say_prose
-from chopmark.core.errors import UsageError
 
-_MOST = 1024
 """Bytes of a line with a PIN: more than any has."""
 
 
@@ -62,7 +60,7 @@ def technician(
 
     check_id(name)
     check_creatable(file)
-    pin = _new_pin(name)
+    pin = ask_new("pin", name)
     check_pin(pin)
     by_clock, by_counter = make_technician(name, role, asyncio.run(Hasher().make(pin)), file)
     if options.json:
@@ -131,19 +129,3 @@ def _show(uri: str) -> None:
         import segno
 
         segno.make(uri, error="l").terminal(compact=True)
-
-
-def _new_pin(name: str) -> str:
-    from chopmark.service.runtime import forbid_core_files
-
-    forbid_core_files()
-    if not sys.stdin.isatty():
-        line = sys.stdin.readline(_MOST).removesuffix("\n")
-        if not line:
-            hint = "use a terminal, or hand the PIN over as standard input"
-            raise UsageError("pin-missing", "no PIN was given", hint=hint)
-        return line
-    first = getpass(f"new PIN of {name}: ")
-    if first != getpass("again: "):
-        raise UsageError("pin-differs", "the two are not the same", hint="try again")
-    return first
