@@ -17,6 +17,7 @@ from chopmark.admin.box import Box
 from chopmark.admin.programs import Programs
 from chopmark.admin.server import MAX_LINE, Server
 from chopmark.admin.settings import DEFAULT_PATH, Settings, find_person, load_settings
+from chopmark.api.listeners import clear_socket
 from chopmark.client.files import make_folder
 from chopmark.core.errors import ChopmarkError, ConfigurationError
 from chopmark.service.logs import set_up_logging
@@ -92,11 +93,14 @@ def _open(path: Path | None) -> tuple[socket.socket, bool]:
             hint = "its unit is chopmark-admin.socket; without systemd, give --socket"
             raise ConfigurationError("no-socket", "no socket was handed over", hint=hint)
         return socket.socket(fileno=given[0]), False
-    path.unlink(missing_ok=True)
-    made = socket.socket(socket.AF_UNIX)
-    mask = os.umask(0o111)  # whoever connects is told by the kernel, and refused by us
-    try:
+    made, mask = socket.socket(socket.AF_UNIX), os.umask(0o111)
+    try:  # whoever connects is told by the kernel, and refused by us
+        clear_socket(path)
         made.bind(str(path))
+    except OSError as error:
+        hint = "give --socket another path, in a folder that is there"
+        message = f"cannot listen on {path}: {error.strerror}"
+        raise ConfigurationError("cannot-listen", message, hint=hint) from error
     finally:
         os.umask(mask)
     return made, True

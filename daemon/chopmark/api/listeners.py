@@ -100,7 +100,7 @@ def _open_tcp(host: str, port: int, *, anywhere: bool) -> socket.socket:
 
 def _open_unix(path: Path) -> socket.socket:
     try:
-        _clear(path)
+        clear_socket(path)
         return _bind(path)
     except OSError as error:
         raise _cannot(str(path), error) from error
@@ -117,8 +117,13 @@ def _bind(path: Path) -> socket.socket:
     return listener
 
 
-def _clear(path: Path) -> None:
-    """Remove the socket of a process that is dead."""
+def clear_socket(path: Path) -> None:
+    """Remove the socket of a process that is dead.
+
+    Raises:
+        ExistsError: `socket-in-use`, or `not-a-socket` where another file stands.
+        OSError: the folder says no.
+    """
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:

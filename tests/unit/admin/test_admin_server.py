@@ -3,6 +3,7 @@
 import asyncio
 import os
 import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -239,3 +240,22 @@ async def test_programs_of_the_daemons_user_run_as_that_user(tmp_path: Path) -> 
     assert b", 0" not in ended.out
     assert ended.out.endswith(b"9876\n")
     assert not list((tmp_path / "run").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("nowhere/admin.sock", "cannot listen on"),
+        ("file", "is no socket: it is left alone"),
+    ],
+)
+def test_place_where_nobody_can_listen_is_told_and_left_alone(
+    tmp_path: Path, name: str, said: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    command = [sys.executable, "-m", "chopmark.admin.main", "--socket", str(tmp_path / name)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode in (73, 78)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "file").read_text() == "mine"
