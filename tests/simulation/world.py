@@ -18,7 +18,7 @@ import msgspec
 
 from anybody import ANYBODY
 from chopmark.api.identity import CALLER
-from chopmark.core import checkpoint, member
+from chopmark.core import checkpoint, evidence, member
 from chopmark.core import keys as core_keys
 from chopmark.core.audit import date_of
 from chopmark.core.checkpoint import parse_checkpoint
@@ -455,14 +455,15 @@ def _quiet() -> Iterator[None]:
     opened = member.open_checkpoint
     minute, auditing.MINUTE = auditing.MINUTE, 2
     core_keys._verify_ed25519 = lru_cache(maxsize=4096)(verify)
-    checkpoint.parse_note = member.parse_note = lru_cache(maxsize=1024)(parse)
+    cached = lru_cache(maxsize=1024)(parse)
+    checkpoint.parse_note = member.parse_note = evidence.parse_note = cached
     member.open_checkpoint = lru_cache(maxsize=1024)(opened)
     gc.disable()
     try:
         yield
     finally:
         core_keys._verify_ed25519, checkpoint.parse_note = verify, parse
-        member.parse_note, member.open_checkpoint = parse, opened
+        member.parse_note, evidence.parse_note, member.open_checkpoint = parse, parse, opened
         auditing.MINUTE = minute
         gc.enable()
 
