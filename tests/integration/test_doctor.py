@@ -317,10 +317,6 @@ def test_doctor_says_what_keeps_a_gateway_from_starting(gateway: Gateway) -> Non
         gateway.config.write_text(re.sub('token_label = ".*"', 'token_label = "another"', text))
         code, found = doctor(gateway)
         assert (code, found["hsm-token"]["mark"]) == (10, "fault")
-        gateway.config.write_text(text.replace("[hsm]\n", '[hsm]\nlog_label = "another"\n'))
-        code, found = doctor(gateway)
-        assert (code, found["hsm-keys"]["mark"]) == (10, "fault")
-        assert "another" in found["hsm-keys"]["finding"]
         gateway.config.write_text(text + "\n[wrong]\n")
         code, found = doctor(gateway)
         assert (code, list(found)) == (10, ["config-unknown-key"])

@@ -28,10 +28,10 @@ from chopmark.ledger import audit
 from chopmark.ledger.audit_check import check_audit
 from chopmark.ledger.cosigned_check import check_cosigned
 from chopmark.ledger.fsck import check_store
-from chopmark.ledger.store import create_store
 from chopmark.service import auditing
 from chopmark.service import config_model as model
 from chopmark.service.places import log_path, replica_path
+from ledgers import new_ledger
 from simulation.attacker import Attacker
 from simulation.bounds import Journal, check_life
 from simulation.box import PATIENCE, Box, Life
@@ -543,5 +543,5 @@ def _templates(names: tuple[str, ...]) -> Path:
         for other in names:
             path = log_path(state) if other == name else replica_path(state, other)
             path.parent.mkdir(parents=True, exist_ok=True)
-            create_store(path, _keys(other).log_key, _keys(other).cosigner_key)
+            new_ledger(path, _keys(other).log_key, _keys(other).cosigner_key)
     return root
