@@ -15,11 +15,11 @@ from chopmark.core.entry import Attestation, Revocation, encode_entry
 from chopmark.core.verdict import Question, Source, Verdict, Word
 from chopmark.ledger.forks import Stop
 from chopmark.ledger.log import Log, open_log
-from chopmark.ledger.store import Store, create_store
+from chopmark.ledger.store import Store
 from chopmark.ledger.worker import Worker
 from chopmark.service.shelf import Shelf
 from chopmark.service.verifier import Verifier
-from ledgers import NOW, member
+from ledgers import NOW, member, new_ledger
 from softkeys import SoftKey, cosigner, log_key, sign_head
 
 DAY = 86_400_000
@@ -94,7 +94,7 @@ class Library:
     async def open(self, name: str, seed: int) -> Book:
         origin = f"bank-{name[:2]}.example/{name}"
         key, second = log_key(origin, seed), cosigner(f"{origin}/cosigner", seed + 100)
-        create_store(self.folder / f"{name}.db", key.vkey, second.vkey)
+        new_ledger(self.folder / f"{name}.db", key.vkey, second.vkey)
         log = await open_log(
             self.folder / f"{name}.db", self.folder / f"{name}.index", self.reading
         )

@@ -5,8 +5,9 @@ import hashlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.columns import frame_entries
@@ -127,9 +128,22 @@ def append(store: Store, entries: Sequence[bytes]) -> Checkpoint:
     return store.append([frame_entries(entries)]).reached
 
 
+def new_ledger(path: Path, log_key: VerifierKey, cosigner_key: VerifierKey) -> None:
+    """The empty database of a log, as `create_store` makes it: made once, and copied."""
+    path.write_bytes(_empty_ledger(log_key, cosigner_key))
+
+
+@cache
+def _empty_ledger(*keys: VerifierKey) -> bytes:
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "log.db"
+        create_store(path, *keys)
+        return path.read_bytes()
+
+
 def make_store(path: Path, entries: Sequence[bytes] = ()) -> Store:
     """A new store with these entries, not signed."""
-    create_store(path, *KEYS)
+    new_ledger(path, *KEYS)
     store = Store(path)
     if entries:
         append(store, entries)
@@ -148,7 +162,7 @@ async def opened(folder: Path, name: str = "log") -> AsyncIterator[Log]:
     """A log with these names of files, made if it is not there."""
     path = folder / f"{name}.db"
     if not path.exists():
-        create_store(path, *KEYS)
+        new_ledger(path, *KEYS)
     reading = Worker("read")
     try:
         log = await open_log(path, folder / f"{name}.index", reading)

@@ -230,6 +230,19 @@ def test_manifest_with_both_digests_is_blinded(pair: Cluster, tmp_path: Path) ->
         assert found["attestations"][0]["digests_checked"] == ["sha256", "sm3"]
 
 
+def test_blinded_document_of_a_wrong_kind_is_replaced_by_itself_alone(pair: Cluster) -> None:
+    hk, document = pair["hk-1"], some_document("of a wrong kind")
+    wrong = attest(hk, document, blinded=True)["index"]
+    with hk.client() as client:
+        asked = {"kind": "diploma", "supersedes": wrong, "digests": digests_of(b"another")}
+        refused = client.post("/v1/attestations", json=asked)
+    assert (refused.status_code, refused.json()["code"]) == (422, "kind-differs")
+    assert "for 24 hours" in refused.json()["hint"]
+    plain = attest(hk, document, kind="diploma", supersedes=wrong)
+    hidden = attest(hk, document, kind="diploma", supersedes=wrong, blinded=True)
+    assert plain["index"] < hidden["index"]
+
+
 def test_chain_of_supersession_is_shown(pair: Cluster) -> None:
     hk, sz = pair["hk-1"], pair["sz-1"]
     first = attest(hk, some_document("chain 1"))

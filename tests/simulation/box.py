@@ -20,6 +20,8 @@ from chopmark.core.mark import HeadMark
 from chopmark.core.policy import Policy
 from chopmark.core.proof import parse_proof
 from chopmark.core.verdict import Issuer, Match, Question, Verdict
+from chopmark.ledger.log import Log
+from chopmark.ledger.store import LogState
 from chopmark.ledger.worker import Worker
 from chopmark.service.config_model import Config, Witness
 from chopmark.service.parts.outside import Outside
@@ -47,6 +49,7 @@ class Life:
         self._context = contextvars.copy_context()
         self._context.run(OWNER.set, self)
         self._times: dict[str, int] = {}
+        self._looked: dict[Log, LogState] = {}
         self._calls: set[asyncio.Task[Any]] = set()
         self.came: Counter[tuple[str, int]] = Counter()  # packages, by where they begin
         self.main = self._spawn(self._run())
@@ -228,7 +231,7 @@ class Life:
         """Our own log and the replicas'."""
         if self.parts is None:
             return []
-        return [self.parts.log, *(peer.log.log for peer in self.parts.mesh.peers.values())]
+        return [self.parts.log, *[peer.log.log for peer in self.parts.mesh.peers.values()]]
 
     def note_held(self, *, after: bool) -> None:
         """Tell the oracle what is held."""
@@ -245,6 +248,9 @@ class Life:
         """Rule 3, while it runs: no as-of time goes back."""
         for log in self.logs():
             state = log.state
+            if self._looked.get(log) is state:  # nothing has come: as it was when we looked last
+                continue
+            self._looked[log] = state
             origin, now = state.head.origin, state.seen_time
             before = self._times.get(origin, 0)
             if now < before:

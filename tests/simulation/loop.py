@@ -9,8 +9,9 @@ import asyncio
 import asyncio.base_events
 import heapq
 from asyncio import events
+from collections import deque
 from collections.abc import Callable, Coroutine
-from contextvars import Context, ContextVar
+from contextvars import Context, ContextVar, copy_context
 from random import Random
 from typing import Any, Protocol, Self
 
@@ -49,6 +50,33 @@ class SimTask(asyncio.Task[Any]):
         return self.number
 
 
+class SimHandle(events.Handle):
+    """A step to be made. asyncio's own asks its loop each time whether this is for debugging."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, callback: Any, args: tuple[Any, ...], loop: "SimLoop", context: Context | None
+    ) -> None:
+        self._context = copy_context() if context is None else context
+        self._loop = loop
+        self._callback = callback
+        self._args = args
+        self._cancelled = False
+        self._repr = self._source_traceback = None
+
+
+class SimTimer(SimHandle, events.TimerHandle):
+    """The same, at a time."""
+
+    __slots__ = ()
+
+    def __init__(self, when: float, *step: Any) -> None:
+        SimHandle.__init__(self, *step)
+        self._when = when
+        self._scheduled = False
+
+
 class SimLoop(asyncio.base_events.BaseEventLoop):
     """See the module. `faults` gathers what no task expected."""
 
@@ -59,7 +87,7 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         self.most = MAX_STEPS
         self.call_delay = 0.001
         self.faults: list[dict[str, Any]] = []
-        self._timers: list[tuple[float, int, events.TimerHandle]] = []
+        self._timers: list[tuple[float, int, SimTimer]] = []
         self._numbers = 0
         self._busy: dict[Any, float] = {}
         self._hook: tuple[int, Callable[[], None]] | None = None
@@ -76,20 +104,20 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
 
     def call_at(
         self, when: float, callback: Any, *args: Any, context: Context | None = None
-    ) -> events.TimerHandle:
-        timer = events.TimerHandle(when, callback, args, self, context)
+    ) -> "SimTimer":
+        timer = SimTimer(when, callback, args, self, context)
         self._numbers += 1
         heapq.heappush(self._timers, (when, self._numbers, timer))
         return timer
 
-    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> events.Handle:
-        handle = events.Handle(callback, args, self, context)
+    def call_soon(self, callback: Any, *args: Any, context: Context | None = None) -> "SimHandle":
+        handle = SimHandle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
     def call_later(
         self, delay: float, callback: Any, *args: Any, context: Context | None = None
-    ) -> events.TimerHandle:
+    ) -> "SimTimer":
         return self.call_at(self.now + delay, callback, *args, context=context)
 
     def run_in_executor(
@@ -123,30 +151,38 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
                 future.set_result(result)
 
     def _run_once(self) -> None:
-        self._wake()
-        batch = list(self._ready)
-        self._ready.clear()
-        if len(batch) == 2:
-            if self.random.random() < 0.5:
-                batch.reverse()
-        elif len(batch) > 2:
-            self.random.shuffle(batch)
-        for handle in batch:
-            if not handle._cancelled:
-                self.steps += 1
-                handle._run()
-                if self._hook is not None and self.steps >= self._hook[0]:
-                    self._hook, (_, call) = None, self._hook
-                    call()
-        if self.steps > self.most:
-            raise RuntimeError("the simulation does not come to an end")
+        """Rounds of steps, until somebody stops the loop."""
+        ready, random, shuffle = self._ready, self.random.random, self.random.shuffle
+        while not self._stopping:
+            self._wake(ready, self._timers)
+            if len(ready) == 1:
+                self._step(ready.popleft())
+            else:
+                batch = list(ready)
+                ready.clear()
+                if len(batch) > 2:
+                    shuffle(batch)
+                elif random() < 0.5:
+                    batch.reverse()
+                for handle in batch:
+                    self._step(handle)
+            if self.steps > self.most:
+                raise RuntimeError("the simulation does not come to an end")
 
-    def _wake(self) -> None:
-        timers = self._timers
+    def _step(self, handle: "SimHandle") -> None:
+        if handle._cancelled:
+            return
+        self.steps += 1
+        handle._run()
+        if self._hook is not None and self.steps >= self._hook[0]:
+            self._hook, (_, call) = None, self._hook
+            call()
+
+    def _wake(self, ready: deque["SimHandle"], timers: list[tuple[float, int, "SimTimer"]]) -> None:
         while timers and timers[0][2]._cancelled:
             heapq.heappop(timers)
         now = self.now
-        if not self._ready:
+        if not ready:
             if not timers:
                 raise RuntimeError("nothing is ready, and nothing will be")
             now = max(now, timers[0][0])
@@ -154,7 +190,7 @@ class SimLoop(asyncio.base_events.BaseEventLoop):
         # Those of one moment at a time: what comes later is not shuffled with what came before.
         if timers and (due := timers[0][0]) <= now:
             while timers and timers[0][0] == due:
-                self._ready.append(heapq.heappop(timers)[2])
+                ready.append(heapq.heappop(timers)[2])
 
     def _timer_handle_cancelled(self, handle: events.TimerHandle) -> None:
         """Cancelled timers stay in the heap until their time comes."""

@@ -76,7 +76,8 @@ class SimBroker:
     def later(self, call: Callable[..., None], *args: Any) -> None:
         """After some delay; now and then a long one."""
         slow = 30 if self.random.random() < 0.05 else 1
-        self.loop.call_later(slow * self.random.expovariate(1 / self.delay), call, *args)
+        delay = slow * self.random.expovariate(1 / self.delay)
+        self.loop.call_at(self.loop.now + delay, call, *args)
 
     def attach(self, line: "Line", filters: Sequence[str]) -> bool:
         """A client has connected and subscribed; whether its session was still there."""

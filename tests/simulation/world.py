@@ -18,7 +18,7 @@ import msgspec
 
 from anybody import ANYBODY
 from chopmark.api.identity import CALLER
-from chopmark.core import checkpoint, member
+from chopmark.core import checkpoint, evidence, member
 from chopmark.core import keys as core_keys
 from chopmark.core.audit import date_of
 from chopmark.core.checkpoint import parse_checkpoint
@@ -28,10 +28,10 @@ from chopmark.ledger import audit
 from chopmark.ledger.audit_check import check_audit
 from chopmark.ledger.cosigned_check import check_cosigned
 from chopmark.ledger.fsck import check_store
-from chopmark.ledger.store import create_store
 from chopmark.service import auditing
 from chopmark.service import config_model as model
 from chopmark.service.places import log_path, replica_path
+from ledgers import new_ledger
 from simulation.attacker import Attacker
 from simulation.bounds import Journal, check_life
 from simulation.box import PATIENCE, Box, Life
@@ -455,14 +455,15 @@ def _quiet() -> Iterator[None]:
     opened = member.open_checkpoint
     minute, auditing.MINUTE = auditing.MINUTE, 2
     core_keys._verify_ed25519 = lru_cache(maxsize=4096)(verify)
-    checkpoint.parse_note = member.parse_note = lru_cache(maxsize=1024)(parse)
+    cached = lru_cache(maxsize=1024)(parse)
+    checkpoint.parse_note = member.parse_note = evidence.parse_note = cached
     member.open_checkpoint = lru_cache(maxsize=1024)(opened)
     gc.disable()
     try:
         yield
     finally:
         core_keys._verify_ed25519, checkpoint.parse_note = verify, parse
-        member.parse_note, member.open_checkpoint = parse, opened
+        member.parse_note, evidence.parse_note, member.open_checkpoint = parse, parse, opened
         auditing.MINUTE = minute
         gc.enable()
 
@@ -542,5 +543,5 @@ def _templates(names: tuple[str, ...]) -> Path:
         for other in names:
             path = log_path(state) if other == name else replica_path(state, other)
             path.parent.mkdir(parents=True, exist_ok=True)
-            create_store(path, _keys(other).log_key, _keys(other).cosigner_key)
+            new_ledger(path, _keys(other).log_key, _keys(other).cosigner_key)
     return root

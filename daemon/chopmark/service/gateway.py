@@ -9,16 +9,14 @@ import msgspec
 
 from chopmark.api.browsed import Browsed, LedgerOut
 from chopmark.api.found import DocumentsOut
-from chopmark.api.identity import CALLER, Caller
+from chopmark.api.identity import CALLER
 from chopmark.api.ports import Asked, Awaited, Forks, Hsm, Identity, Keys, Rosters, Until
-from chopmark.api.roles import check_kind, check_salt
 from chopmark.core.catalogue import Catalogue, Terms
 from chopmark.core.compact import End, Header, Run
 from chopmark.core.draft import PLAINLY, Asking, Draft, Drafts, Earlier, Recorded
-from chopmark.core.entry import GRAVE_REASONS, REASONS, Attestation, parse_entry
+from chopmark.core.entry import REASONS
 from chopmark.core.errors import (
     ChopmarkError,
-    ExistsError,
     MissingError,
     RefusedError,
     TryAgainError,
@@ -28,20 +26,24 @@ from chopmark.core.member import Member
 from chopmark.core.ports import AuditSink, Clock, NoAudit
 from chopmark.core.proof import Proof
 from chopmark.core.verdict import Verdict
-from chopmark.ledger.clients import client_name_at
 from chopmark.ledger.duplicates import check_grave, find_named
 from chopmark.ledger.log import Log
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.requests import Claim, scope
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import LogState
-from chopmark.ledger.summary import is_attestation, is_blinded, is_revocable
 from chopmark.service.auditing import noted
 from chopmark.service.awaiting import Awaiting
 from chopmark.service.browsing import Browsing
 from chopmark.service.compact import compare, make_end, read_runs
 from chopmark.service.documents import Documents
 from chopmark.service.following import Following
+from chopmark.service.named import (
+    check_replaceable,
+    check_revocable,
+    check_salt_of,
+    revoked_before,
+)
 from chopmark.service.salts import Hidden, Salts
 from chopmark.service.signing import Signing
 from chopmark.service.verifier import Verifier
@@ -132,18 +134,8 @@ class GatewayService:
         return self._catalogue.check(draft, self._clock.now_ms())
 
     async def check_supersedes(self, index: int, draft: Draft) -> None:
-        """Refuse a supersession of anything but an earlier attestation of our log, of its kind.
-
-        The same document may be attested under another kind in place of a wrong one.
-
-        Raises:
-            RefusedError: `no-such-attestation`, `kind-differs`.
-        """
-        entry = await self._own_entry(index)
-        if not is_attestation(entry):
-            raise _no_attestation(index)
-        _check_kind_of(entry)
-        _check_same_kind(index, entry, draft)
+        """Refuse a supersession of what may not be superseded; see `service.named`."""
+        await check_replaceable(self._log(self._own.id), index, draft)
 
     async def earlier(self, key: Key) -> Earlier | None:
         """What an idempotency key stands for; see `ledger.duplicates.find_named`."""
@@ -234,30 +226,12 @@ class GatewayService:
         if not 0 <= reason < len(REASONS):
             hint = ", ".join(f"{code} {text}" for code, text in enumerate(REASONS))
             raise RefusedError("no-such-reason", f"there is no reason {reason}", hint=hint)
-        entry = await self._own_entry(index)
-        if not is_revocable(entry):
-            raise _no_attestation(index)
-        _check_kind_of(entry)
-        earlier = await self._revoked_before(index, reason)
+        log = self._log(self._own.id)
+        await check_revocable(log, index)
+        earlier = await revoked_before(log, index, reason)
         if earlier is not None:
             return Recorded(0, 0, 0, {0: earlier})
         return await self._sequencer.record([(index, reason)], seconds, asking=asking)
-
-    async def _revoked_before(self, index: int, reason: int) -> Earlier | None:
-        """The revocation that says this already; None if another one makes a difference.
-
-        Raises:
-            ExistsError: `already-revoked`: it would not count (docs/verdicts.md).
-        """
-        log = self._log(self._own.id)
-        revoked, _ = await log.read(lambda reader, state: reader.references(index, state.size))
-        if revoked is None or (reason in GRAVE_REASONS and revoked[1] not in GRAVE_REASONS):
-            return None
-        if revoked[1] == reason:
-            return Earlier(revoked[0], revoked[2])
-        message = f"entry {index} is revoked already, by entry {revoked[0]} ({REASONS[revoked[1]]})"
-        hint = "that is what counts: only error, fraud or key compromise outweigh a milder reason"
-        raise ExistsError("already-revoked", message, hint=hint)
 
     async def wait_signed(self, index: int, seconds: float) -> bool:
         """Wait until a signed head covers an index."""
@@ -297,7 +271,7 @@ class GatewayService:
 
         def read(reader: Reader, state: LogState) -> Proof:
             if own and not bare and 0 <= index < state.head.size:
-                _check_salt(caller, reader, index)
+                check_salt_of(caller, reader, index)
             return reader.proof(index, state, bare=bare)
 
         proof: Proof = await self._log(member).read(read)
@@ -403,13 +377,6 @@ class GatewayService:
             raise MissingError("no-such-member", f"no member {member!r} is known here", hint=hint)
         return log
 
-    async def _own_entry(self, index: int) -> bytes:
-        log = self._log(self._own.id)
-        if not 0 <= index < log.state.size:
-            raise _no_attestation(index)
-        entry: bytes = await log.read(lambda reader, _: reader.entry(index))
-        return entry
-
 
 def _identify(own: Member) -> Identity:
     keys = (own.log_key.encode(), own.cosigner_key.encode())
@@ -425,38 +392,3 @@ def one_of(result: Recorded | BaseException) -> Earlier | ChopmarkError:
         raise result
     known = result.known.get(0)
     return known or Earlier(result.start, result.made_at, duplicate=False)
-
-
-def _no_attestation(index: int) -> RefusedError:
-    hint = "only entries of this gateway's own log can be named"
-    return RefusedError("no-such-attestation", f"entry {index} is no attestation", hint=hint)
-
-
-def _check_salt(caller: Caller, reader: Reader, index: int) -> None:
-    """Refuse the salt of a blinded entry to whoever may not have it; see `api.roles.check_salt`."""
-    if is_blinded(reader.entry(index)):
-        check_salt(caller, index, reader.kind(index), reader.look(client_name_at, index))
-
-
-def _check_same_kind(index: int, entry: bytes, draft: Draft) -> None:
-    """Refuse to let a document take the place of one of another kind: the index must be wrong.
-
-    Whoever holds that one would hear that it does not count any more.
-    """
-    old = parse_entry(entry)
-    if not isinstance(old, Attestation) or draft.kind == old.kind or draft.sha256 == old.sha256:
-        return
-    message = f"entry {index} is of the kind {old.kind}: no {draft.kind} takes its place"
-    hint = f"give another index, or attest it as {old.kind}; entry {index} can be revoked"
-    raise RefusedError("kind-differs", message, hint=hint)
-
-
-def _check_kind_of(entry: bytes) -> None:
-    """Refuse a caller's touching an attestation of a kind that it may not have attested.
-
-    Raises:
-        ForbiddenError: `kind-not-granted`.
-    """
-    parsed = parse_entry(entry)
-    if isinstance(parsed, Attestation):
-        check_kind(parsed.kind)

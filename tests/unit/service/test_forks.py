@@ -15,12 +15,11 @@ from chopmark.core.evidence import differing_heads, encode_bulletin, parse_bulle
 from chopmark.ledger.forks import Kept, Stop, add_evidence, good_size, read_evidence
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.replica import Replica
-from chopmark.ledger.store import create_store
 from chopmark.ledger.worker import Worker
 from chopmark.mesh.topics import Topic
 from chopmark.service.forks import Forks
 from chopmark.service.own_heads import OwnHeads
-from ledgers import NOW, ORIGIN, Clock, Source, attestations, member
+from ledgers import NOW, ORIGIN, Clock, Source, attestations, member, new_ledger
 from softkeys import cosigner, log_key, sign_head
 
 OWN = "bank-hk.example/hk-1"
@@ -64,7 +63,7 @@ class Gateway:
     async def _log(self, name: str, reading: Worker, *keys: object) -> Log:
         path = self.folder / f"{name}.db"
         if not path.exists():
-            create_store(path, *keys)  # type: ignore[arg-type]
+            new_ledger(path, *keys)  # type: ignore[arg-type]
         log = await open_log(path, self.folder / f"{name}.index", reading)
         self.stack.push_async_callback(log.close)
         return log

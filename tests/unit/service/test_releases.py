@@ -18,12 +18,11 @@ from chopmark.core.proof import Extra, Proof
 from chopmark.core.release import Release, SignedRelease
 from chopmark.core.verdict import Question, Source, Verdict, Word
 from chopmark.ledger.log import Log, open_log
-from chopmark.ledger.store import create_store
 from chopmark.ledger.worker import Worker
 from chopmark.service.releases import set_aside_released
 from chopmark.service.shelf import Shelf
 from chopmark.service.verifier import Verifier
-from ledgers import NOW, ORIGIN, digest, member
+from ledgers import NOW, ORIGIN, digest, member, new_ledger
 from officers import CHAN, HO, LEE, OFFICERS, signed_by
 from softkeys import sign_head
 
@@ -52,7 +51,7 @@ class Box(Gateway):
         path = self.folder / "replica" / "sz-1.db"
         path.parent.mkdir(exist_ok=True)
         if not path.exists():
-            create_store(path, *keys)  # type: ignore[arg-type]
+            new_ledger(path, *keys)  # type: ignore[arg-type]
         (self.folder / "index").mkdir(exist_ok=True)
         log = await open_log(path, self.folder / "index" / "sz-1", reading)
         self.stack.push_async_callback(log.close)

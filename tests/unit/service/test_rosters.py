@@ -28,14 +28,13 @@ from chopmark.core.roster_text import encode_roster
 from chopmark.ledger import rosters as table
 from chopmark.ledger.log import Log, open_log
 from chopmark.ledger.rosters import lose_signed
-from chopmark.ledger.store import create_store
 from chopmark.ledger.worker import Worker
 from chopmark.mesh.topics import Topic
 from chopmark.service.config import Config
 from chopmark.service.membership import form_membership
 from chopmark.service.rosters import Rosters
 from chopmark.service.trust import policies_of
-from ledgers import Clock
+from ledgers import Clock, new_ledger
 from rosters import (
     GZ,
     HK,
@@ -110,7 +109,7 @@ class Box:
 @pytest.fixture
 async def box(tmp_path: Path) -> AsyncIterator[Box]:
     path = tmp_path / "log.db"
-    create_store(path, SZ.log.vkey, SZ.cosigner.vkey)
+    new_ledger(path, SZ.log.vkey, SZ.cosigner.vkey)
     reading = Worker("read")
     log = await open_log(path, tmp_path / "index", reading)
     made = Box(tmp_path, log)

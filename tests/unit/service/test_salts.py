@@ -370,6 +370,34 @@ async def test_salt_is_for_whoever_had_the_document_attested(
         CALLER.reset(token)
 
 
+@pytest.mark.parametrize(
+    ("who", "hours", "seen"),
+    [
+        (caller("uid 1", "issuer", kinds="*"), 0, True),
+        (caller("uid 3", "issuer", "operator", kinds="*"), 0, True),
+        (caller("uid 2", "issuer", kinds="*"), 0, False),
+        (caller("uid 1", "issuer", kinds="*"), 25, False),
+    ],
+)
+async def test_wrong_kind_of_a_blinded_document_is_put_right_by_whoever_may_have_its_salt(
+    desk: Desk, *, who: Caller, hours: int, seen: bool
+) -> None:
+    gateway = gateway_of(desk)
+    await gateway.record([Draft(digest(1), "kyc", blinded=True)], LONG, Asking("uid 1"))
+    desk.clock.now += hours * 3_600_000
+    token = CALLER.set(who)
+    try:
+        same = gateway.check_supersedes(0, Draft(digest(1), "diploma", blinded=True))
+        if seen:
+            await same
+        else:
+            assert await code_of(same, RefusedError) == "kind-differs"
+        other = gateway.check_supersedes(0, Draft(digest(2), "diploma", blinded=True))
+        assert await code_of(other, RefusedError) == "kind-differs"
+    finally:
+        CALLER.reset(token)
+
+
 async def test_salt_of_an_entry_of_nobody_s_is_for_operators(desk: Desk) -> None:
     gateway, index = gateway_of(desk), await desk.attest(1)
     token = CALLER.set(caller("", "issuer"))
