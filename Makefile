@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults check lint page bench soak simulate lock clean
+.PHONY: help setup demo test faults check lint page bench soak simulate lock clean image appliance
 
 BIN := .venv/bin
 # Files of tests at once: most of their time goes into waiting for disks, daemons and clocks.
@@ -15,6 +15,8 @@ LOCK := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header
 override DOC := $(value DOC)
 override JSON := $(value JSON)
 export DOC ONCE SCALE JSON SEEDS
+PROFILE := x86-64
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo --preserve-env=SOURCE_DATE_EPOCH)
 # Each of hundreds of programs, and each worker of pytest, would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -60,6 +62,17 @@ soak: ## long: whether memory and sessions stay flat, on each PKCS#11 module the
 simulate: ## gateways in a simulation of everything that fails [SEEDS=12345, 0-5000 or none]
 	@./setup.sh
 	@$(BIN)/python tests/simulation/run.py $(if $(SEEDS),"$$SEEDS")
+
+image: deb ## the appliance's disk, into build/image [PROFILE, FRESH=1, PINNED=1, LOCK=1]
+	@./setup.sh image
+	@$(SUDO) env PYTHONPATH=firmware-config PYTHONDONTWRITEBYTECODE=1 $(abspath $(BIN))/python -m imagebuild.main \
+		--profile $(PROFILE) --package $$(ls build/chopmark_*.deb) \
+		$(if $(FRESH),--fresh) $(if $(PINNED),--pinned) $(if $(LOCK),--lock)
+
+appliance: image ## two boxes of that image in QEMU, from new to working and beyond [CUTS=10]
+	@./setup.sh appliance
+	@$(SUDO) env CUTS=$${CUTS:-10} REPORT=$(CURDIR)/build/appliance \
+		$(abspath $(BIN))/pytest -x -v -p no:cacheprovider tests/appliance/qemu_appliance.py
 
 lock: ## write locks/ anew, with uv [UPGRADE=1 for newer versions]
 	@$(LOCK) pyproject.toml --extra documents --extra slip --extra console -o locks/run.txt
