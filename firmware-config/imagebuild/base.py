@@ -60,7 +60,6 @@ def _options(description: Description, profile: Profile) -> list[str]:
         "--variant=minbase",
         f"--architectures={profile.architecture}",
         '--aptopt=APT::Install-Recommends "false"',
-        # Its script would build an initial root that nobody uses.
         "--include=" + ",".join(packages_of(description, profile)),
         *excluded,
     ]

@@ -51,8 +51,22 @@ def make_esp(layout: Layout, profile: Profile, output: Path) -> None:
 def make_data(layout: Layout, output: Path) -> None:
     """The data partition, with nothing in it."""
     output.unlink(missing_ok=True)
-    words = ("-q", "-t", "ext4", "-L", "data", "-U", named_uuid("data"), "-m", "2")
-    journal = ("-J", "size=8", "-E", f"hash_seed={named_uuid('hash')},lazy_itable_init=0")
+    words = (
+        "-q",
+        "-t",
+        "ext4",
+        "-b",
+        "4096",
+        "-i",
+        "16384",
+        "-L",
+        "data",
+        "-U",
+        named_uuid("data"),
+        "-m",
+        "2",
+    )
+    journal = ("-J", "size=32", "-E", f"hash_seed={named_uuid('hash')},lazy_itable_init=0")
     run("mke2fs", *words, *journal, output, f"{layout.data}M")
 
 

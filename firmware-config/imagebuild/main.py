@@ -5,6 +5,7 @@
 | `….img.zst` | the disk, to be written to a box's |
 | `….system`, `….boot` | what a slot holds: an update is made of them |
 | `….cdx.json` | SBOM (CycloneDX) |
+| `….raucb`, `….note` | with `--bundle`: the update that gives a box this slot |
 | `….sha256` | of all of these, and of the disk unpacked |
 """
 
@@ -14,15 +15,19 @@ import tomllib
 from pathlib import Path
 from typing import Final
 
+from chopmark.ledger.schema import VERSION as LEDGER
 from imagebuild.base import check_versions, make_base
 from imagebuild.description import FOLDER, load_description, load_profile
 from imagebuild.disk import make_data, make_disk, make_esp
-from imagebuild.root import kernel_of, make_root, versions_of
+from imagebuild.release import ensure_keys, make_bundle, make_note
+from imagebuild.root import Parts, kernel_of, make_root, versions_of
 from imagebuild.sbom import make_sbom
 from imagebuild.slot import make_boot, make_system
 from imagebuild.tools import NEEDS, die, digest_of_file, require_tools, run, say, source_date
 
 TOP: Final = FOLDER.parent
+LEVEL: Final = 15
+"""Of zstd, for what is given away; `--quick` is for who tries things out."""
 
 
 def build(given: argparse.Namespace) -> Path:
@@ -40,11 +45,14 @@ def build(given: argparse.Namespace) -> Path:
 
     base = make_base(description, profile, cache, fresh=given.fresh)
     root = work / "root"
-    make_root(base, given.package, description, profile, root)
+    ensure_keys(given.keys)
+    make_root(Parts(base, given.package, given.keys), description, profile, root)
     _compare_versions(root, profile.name, given)
     kernel = kernel_of(base, work)
     files = {name: output / f"{stem}.{name}" for name in ("system", "boot", "cdx.json", "img")}
-    tree = make_system(root, files["system"], description.layout.system)
+    tree = make_system(
+        root, files["system"], description.layout.system, 1 if given.quick else LEVEL
+    )
     make_boot(root, kernel, tree, files["boot"], parts)
     make_esp(description.layout, profile, work / "esp.fat")
     make_data(description.layout, work / "data.ext4")
@@ -57,6 +65,12 @@ def build(given: argparse.Namespace) -> Path:
         "data": work / "data.ext4",
     }
     make_disk(description.layout, contents, files["img"])
+    if given.bundle:
+        slot = {name: files[name] for name in ("system", "boot")}
+        bundle, about = output / f"{stem}.raucb", (f"chopmark-{profile.name}", version)
+        make_bundle(slot, about, given.keys, bundle)
+        note = make_note(bundle, about, LEDGER, given.keys)
+        bundle.with_suffix(".note").write_bytes(note)
     return _pack(files, output / f"{stem}.sha256")
 
 
@@ -87,15 +101,18 @@ def main() -> None:
     parser.add_argument("--package", type=Path, required=True, help="the chopmark .deb")
     parser.add_argument("--output", type=Path, default=TOP / "build/image")
     parser.add_argument("--cache", type=Path, default=TOP / "build/cache")
+    parser.add_argument("--keys", type=Path, default=TOP / "build/keys", help="release keys")
+    parser.add_argument("--bundle", action="store_true", help="make an update, too")
     parser.add_argument("--fresh", action="store_true", help="get Debian's packages anew")
     parser.add_argument("--pinned", action="store_true", help="other versions are an error")
     parser.add_argument("--lock", action="store_true", help="write the list of versions anew")
+    parser.add_argument("--quick", action="store_true", help="larger, and sooner done")
     given = parser.parse_args()
     if os.geteuid() != 0:
         die("this needs root: owners of files are set, and packages run their scripts", "sudo")
     os.environ["SOURCE_DATE_EPOCH"] = source_date(TOP)
     os.umask(0o022)
-    require_tools(NEEDS)
+    require_tools(NEEDS | ({"rauc": "rauc"} if given.bundle else {}))
     build(given)
 
 

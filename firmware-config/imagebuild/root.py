@@ -3,14 +3,16 @@
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from imagebuild.description import FOLDER, Description, Profile
+from imagebuild.release import PUBLIC
 from imagebuild.tools import run, say, set_times
 
 FILES: Final = FOLDER / "root"
-_PROGRAMS: Final = ("data-up", "stage", "make-token", "firewall")
+_PROGRAMS: Final = ("data-up", "stage", "make-token", "firewall", "update")
 _GONE: Final = (
     *("boot", "initrd.img", "initrd.img.old", "vmlinuz", "vmlinuz.old"),
     *("var/lib/apt/lists", "var/cache/apt", "var/cache/debconf", "var/cache/ldconfig", "var/log"),
@@ -21,19 +23,27 @@ _GONE: Final = (
 """What differs from build to build, or belongs to one machine."""
 
 
-def make_root(
-    base: Path, package: Path, description: Description, profile: Profile, root: Path
-) -> None:
+@dataclass(frozen=True)
+class Parts:
+    """What a root is made of: Debian's packages, ours, and the folder of the release keys."""
+
+    base: Path
+    package: Path
+    keys: Path
+
+
+def make_root(parts: Parts, description: Description, profile: Profile, root: Path) -> None:
     """Put it together in the folder `root`, which is made anew."""
     if root.exists():
         shutil.rmtree(root)
     root.mkdir(parents=True, mode=0o755)
     say("the root file system")
-    run("tar", "-C", root, "--numeric-owner", "-xf", base)
-    # Kernel and modules are taken for the boot partition before /boot goes.
+    run("tar", "-C", root, "--numeric-owner", "-xf", parts.base)
     with _programs_of(root):
-        _install(root, package)
+        _install(root, parts.package)
         _copy_files(root, profile)
+        for name, place in PUBLIC.items():
+            _copy_one(parts.keys / name, root / place, {})
         _set_units(root, description, profile)
         _compile(root)
     _finish(root)
@@ -78,6 +88,7 @@ def _install(root: Path, package: Path) -> None:
 def _copy_files(root: Path, profile: Profile) -> None:
     said = {
         "@WATCHDOG@": str(profile.hardware.watchdog_seconds),
+        "@PROFILE@": profile.name,
         "@PORT@": next(iter(profile.consoles.technician), "chopmark-console"),
     }
     for path in sorted(FILES.rglob("*")):
@@ -93,7 +104,14 @@ def _copy_files(root: Path, profile: Profile) -> None:
     strict = {"tls_version tlsv1.2": "tls_version tlsv1.3"}
     _copy_one(broker, root / "etc/mosquitto/conf.d/chopmark.conf", strict)
     (root / "etc/chopmark-image").write_text(f"profile={profile.name}\n")
-    for folder in ("data", "etc/mosquitto/chopmark", "etc/systemd/network", "etc/chopmark", "boot"):
+    for folder in (
+        "data",
+        "esp",
+        "etc/mosquitto/chopmark",
+        "etc/systemd/network",
+        "etc/chopmark",
+        "boot",
+    ):
         (root / folder).mkdir(exist_ok=True)
 
 
@@ -130,11 +148,10 @@ def _compile(root: Path) -> None:
 
 def _finish(root: Path) -> None:
     for name in _GONE:
-        path = root / name
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        _remove(root / name)
+    for folder in ("run", "tmp", "var/tmp"):
+        for path in (root / folder).iterdir():
+            _remove(path)
     for folder in ("boot", "var/log", "var/cache/apt", "var/log/journal"):
         (root / folder).mkdir(mode=0o755, exist_ok=True)
     (root / "etc/machine-id").touch(mode=0o444)
@@ -145,3 +162,10 @@ def _finish(root: Path) -> None:
         for line in shadow.read_text().splitlines()
     ]
     shadow.write_text("\n".join(locked) + "\n")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

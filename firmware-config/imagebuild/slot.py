@@ -25,7 +25,7 @@ class Tree:
     salt: str
 
 
-def make_system(root: Path, output: Path, size: int) -> Tree:
+def make_system(root: Path, output: Path, size: int, level: int) -> Tree:
     """The squashfs of a root with its hash tree behind; at most `size` MiB."""
     output.unlink(missing_ok=True)
     say("squashfs and hash tree")
@@ -33,7 +33,7 @@ def make_system(root: Path, output: Path, size: int) -> Tree:
         "-comp",
         "zstd",
         "-Xcompression-level",
-        "15",
+        str(level),
         "-b",
         "256K",
         "-no-progress",
@@ -68,7 +68,7 @@ def make_boot(
 ) -> None:
     """The boot partition: FAT, which GRUB reads, and RAUC writes as it is."""
     description, profile = parts
-    work = output.parent / "boot"
+    work = output.parent / "work/boot-files"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     shutil.copy(kernel[0], work / "vmlinuz")
@@ -94,7 +94,7 @@ def make_fat(output: Path, size: int, name: str, folder: Path) -> None:
 
 def make_initrd(root: Path, version: str, tree: Tree, modules: list[str], output: Path) -> None:
     """The initial root: busybox, dmsetup, the modules in the order of their dependencies."""
-    folder = output.parent.parent / "initrd"
+    folder = output.parent.parent / "initrd-files"
     shutil.rmtree(folder, ignore_errors=True)
     for name in ("bin", "proc", "sys", "dev", "run", "root", "modules", _LIBRARIES, "lib64"):
         (folder / name).mkdir(parents=True)

@@ -81,7 +81,8 @@ class Technician:
 
     def stage(self) -> None:
         """The first start, at head office."""
-        self.line.expect("Type stage: ")
+        self.line.expect("Type stage: ", seconds=3 * PATIENCE)
+        self.line.shown = True
         self.line.type("stage")
         _, said = self.line.expect("An emulated token")
         self.box = _find(r"box key\s+(\S+)", said)

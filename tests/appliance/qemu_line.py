@@ -15,12 +15,17 @@ PATIENCE = 300.0
 
 @dataclass
 class Line:
-    """What comes is read into a screen as on a terminal; what goes is typed."""
+    """What comes is read into a screen as on a terminal; what goes is typed.
+
+    Attributes:
+        shown: a person looks: before the console runs, firmware and GRUB move the cursor about.
+    """
 
     path: Path
     screen: Screen = field(default_factory=Screen)
     seen: str = ""
     raw: str = ""
+    shown: bool = False
 
     def __post_init__(self) -> None:
         self.socket = socket.socket(socket.AF_UNIX)
@@ -55,7 +60,8 @@ class Line:
         """Whatever has come; a fifth of a second at most."""
         with suppress(TimeoutError, BlockingIOError, ConnectionError):
             text = self.socket.recv(65_536).decode("utf-8", "replace")
-            self.screen.feed(text)
+            if self.shown:
+                self.screen.feed(text)
             self.seen += text
             self.raw += text
 

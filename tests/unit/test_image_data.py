@@ -171,3 +171,9 @@ def test_building_is_refused_for_a_profile_that_is_data_only(tmp_path: Path) -> 
     assert (
         "data only" in done.stderr or "needs root" in done.stderr or "not installed" in done.stderr
     )
+
+
+def test_mkosi_has_the_same_packages() -> None:
+    text = (FOLDER / "mkosi/mkosi.conf").read_text()
+    listed = text.partition("Packages=\n")[2].split()
+    assert listed == packages_of(load_description(), load_profile(FOLDER / "profiles/x86-64.toml"))
