@@ -4,6 +4,7 @@
 #
 #   ./setup.sh        everything, for development and tests
 #   ./setup.sh run    only what the programs and the demo need
+#   ./setup.sh deb    only what building the Debian package needs: no .venv
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -13,7 +14,9 @@ packages=(
   gcc libc6-dev pkg-config libsystemd-dev make    # systemd-python is compiled here
   lrzsz                                           # files over the line of the console
 )
-[[ ${1-} == run ]] || packages+=(
+[[ ${1-} != deb ]] || packages=(python3-venv python3-dev gcc libc6-dev pkg-config libsystemd-dev make)
+[[ ${1-} == run ]] || packages+=(debhelper)       # the Debian package
+[[ ${1-} == run || ${1-} == deb ]] || packages+=(
   openssl                                         # officers' certificates and signatures
   opensc-pkcs11                                   # its spy counts what tests do to the HSM
   fuse3 e2fsprogs mount faketime                  # power cuts, full disks, clocks that jump
@@ -29,6 +32,7 @@ packages=(
   poppler-utils zbar-tools                        # slips as pictures, and a second reader of them
   picocom tmux                                    # the console, as a technician sees it
   glewlwyd dbconfig-sqlite3                       # an OpenID provider, which people sign in at
+  systemd-container mmdebstrap                    # two boxes that boot, in containers
 )
 readonly packages stamp=.venv/setup-stamp
 
@@ -133,9 +137,10 @@ install_npm() {
 }
 
 case ${1:-dev} in
-  dev | run) ;;
-  *) die "unknown argument: $1" "./setup.sh, or ./setup.sh run" ;;
+  dev | run | deb) ;;
+  *) die "unknown argument: $1" "./setup.sh, ./setup.sh run or ./setup.sh deb" ;;
 esac
 install_packages
+[[ ${1-} != deb ]] || exit 0
 install_python "${1:-dev}"
 [[ ${1-} == run ]] || install_npm
