@@ -1,6 +1,7 @@
 """Writes the man pages: what commands and programs say of themselves, in the form of man(7).
 
-Usage: manpages.py FOLDER, which gets man1 and man8. Run it by the Python that has chopmark; SOURCE_DATE_EPOCH dates them.
+Usage: manpages.py FOLDER, which gets man1 and man8. Run it by the Python that has
+chopmark; SOURCE_DATE_EPOCH dates them.
 """
 
 import os
@@ -89,9 +90,12 @@ def first_line(app: App, name: str) -> str:
     """What a command does, in a sentence."""
     if name in GROUPS:
         return GROUPS[name][0]
-    return (
-        parse((app.default_command and app.default_command.__doc__) or "").short_description or ""
-    )
+    return docstring(app).short_description or ""
+
+
+def docstring(app: App) -> Docstring:
+    """What a command's function says of itself."""
+    return parse((app.default_command and app.default_command.__doc__) or "")
 
 
 def program(name: str) -> Iterator[str]:
