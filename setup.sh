@@ -6,6 +6,7 @@
 #   ./setup.sh run    only what the programs and the demo need
 #   ./setup.sh image  besides, what builds the appliance's image
 #   ./setup.sh appliance  everything, and what starts that image in QEMU
+#   ./setup.sh deb    only what building the Debian package needs: no .venv
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -15,6 +16,7 @@ packages=(
   gcc libc6-dev pkg-config libsystemd-dev make    # systemd-python is compiled here
   lrzsz                                           # files over the line of the console
 )
+[[ ${1-} != deb ]] || packages=(python3-venv python3-dev gcc libc6-dev pkg-config libsystemd-dev make)
 # What `make image` and `make appliance` need, and nobody else.
 image=(
   mmdebstrap squashfs-tools mtools fdisk cpio zstd  # a Debian root, its file system, a disk of it
@@ -30,7 +32,8 @@ case ${1-} in
   image | appliance) packages+=("${image[@]}") ;;&
   appliance) packages+=("${appliance[@]}") ;;
 esac
-[[ ${1-} == run || ${1-} == image ]] || packages+=(
+[[ ${1-} == run || ${1-} == image ]] || packages+=(debhelper)       # the Debian package
+[[ ${1-} == run || ${1-} == image || ${1-} == deb ]] || packages+=(
   openssl                                         # officers' certificates and signatures
   opensc-pkcs11                                   # its spy counts what tests do to the HSM
   fuse3 e2fsprogs mount faketime                  # power cuts, full disks, clocks that jump
@@ -47,6 +50,7 @@ esac
   poppler-utils zbar-tools                        # slips as pictures, and a second reader of them
   picocom tmux                                    # the console, as a technician sees it
   glewlwyd dbconfig-sqlite3                       # an OpenID provider, which people sign in at
+  systemd-container mmdebstrap                    # two boxes that boot, in containers
 )
 readonly packages stamp=.venv/setup-stamp
 
@@ -152,9 +156,10 @@ install_npm() {
 
 case ${1:-dev} in
   dev | appliance) set=dev ;;
-  run | image) set=run ;;
-  *) die "unknown argument: $1" "./setup.sh, or ./setup.sh run, image or appliance" ;;
+  run | image | deb) set=run ;;
+  *) die "unknown argument: $1" "./setup.sh, or ./setup.sh run, deb, image or appliance" ;;
 esac
 install_packages
+[[ ${1-} != deb ]] || exit 0
 install_python "$set"
 [[ ${1:-dev} != dev ]] || install_npm

@@ -132,7 +132,7 @@ class Machine:
         image, text = f"{self.disk}@@{start}", self.folder / "slot.cfg"
         subprocess.run(["mcopy", "-n", "-i", image, "::/slot.cfg", text], check=True)
         lines = text.read_text().splitlines()
-        lines[0] = f"{lines[0].replace('quiet ', '')} {_MORE}"
+        lines[0] = f"{lines[0].replace('quiet loglevel=4', 'loglevel=6')} {_MORE}"
         text.write_text("\n".join(lines) + "\n")
         subprocess.run(["mcopy", "-o", "-i", image, text, "::/slot.cfg"], check=True)
 

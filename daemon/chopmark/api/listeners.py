@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -45,10 +46,15 @@ class Doors:
     """Sockets that stay open while one server after the other serves them.
 
     Who connects in between waits until the next one accepts.
+
+    Args:
+        passed: unix sockets that listen already, and are served beside what is asked for, or in
+            its place. Who made them removes them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, passed: Sequence[socket.socket] = ()) -> None:
         self._opened = ExitStack()
+        self.passed = tuple(self._opened.enter_context(one) for one in passed)
         self._kept: dict[object, list[socket.socket]] = {}
 
     def open(
@@ -57,12 +63,22 @@ class Doors:
         """Sockets for a server, which may close them; raises as `open_listeners`."""
         kept = self._kept.get((path, listen))
         if kept is None:
-            kept = self._kept[path, listen] = open_listeners(path, listen, anywhere=anywhere)
-            if path is not None:
-                self._opened.callback(remove_socket, path, identify(path))
-            for listener in kept:
-                self._opened.callback(listener.close)
+            passed = [] if path is None else [*self.passed]
+            missing = None if path is not None and self._is_passed(path) else path
+            kept = passed
+            if missing is not None or listen is not None or not passed:
+                opened = open_listeners(missing, listen, anywhere=anywhere)
+                kept = [*passed, *opened]
+                if missing is not None:
+                    self._opened.callback(remove_socket, missing, identify(missing))
+                for listener in opened:
+                    self._opened.callback(listener.close)
+            self._kept[path, listen] = kept
         return [listener.dup() for listener in kept]
+
+    def _is_passed(self, path: Path) -> bool:
+        names = (one.getsockname() for one in self.passed)
+        return any(Path(name).resolve() == path.resolve() for name in names)
 
     def close(self) -> None:
         """Close them, and remove the unix sockets."""

@@ -75,6 +75,10 @@ class Hsm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             examples=["/etc/chopmark/hsm-pin"],
         ),
     ] = None
+    unlock: Annotated[
+        Literal["auto", "attended"],
+        Meta(description='"attended": after a start of the box somebody gives the PIN; or "auto"'),
+    ] = "auto"
     init_string: Annotated[
         str | None,
         Meta(
@@ -89,6 +93,11 @@ class Hsm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             examples=[1_000_000_000],
         ),
     ] = None
+
+    @property
+    def is_unattended(self) -> bool:
+        """Whether the box signs after a loss of power with nobody there."""
+        return self.unlock == "auto" and self.pin in ("credential", "file")
 
 
 class ApiTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
