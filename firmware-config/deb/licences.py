@@ -16,7 +16,7 @@ def licence(metadata: Message) -> str:
 def main() -> None:
     """Entry point."""
     for one in sorted(distributions(), key=lambda one: one.metadata["Name"].lower()):
-        print(f"{one.metadata['Name']} {one.version}: {licence(cast(Message, one.metadata))}")  # noqa: T201
+        print(f"{one.metadata['Name']} {one.version}: {licence(cast(Message, one.metadata))}")
 
 
 if __name__ == "__main__":

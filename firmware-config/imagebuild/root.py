@@ -135,6 +135,7 @@ def _set_units(root: Path, description: Description, profile: Profile) -> None:
         link.symlink_to("/dev/null")
     generators = root / "etc/systemd/system-generators"
     generators.mkdir(exist_ok=True)
+    _remove(generators / "systemd-getty-generator")
     (generators / "systemd-getty-generator").symlink_to("/dev/null")
 
 
@@ -155,10 +156,11 @@ def _finish(root: Path) -> None:
     for folder in ("boot", "var/log", "var/cache/apt", "var/log/journal"):
         (root / folder).mkdir(mode=0o755, exist_ok=True)
     (root / "etc/machine-id").touch(mode=0o444)
+    _remove(root / "etc/resolv.conf")
     (root / "etc/resolv.conf").symlink_to("/run/systemd/resolve/resolv.conf")
     shadow = root / "etc/shadow"
     locked = [
-        ":".join([line.split(":")[0], "!*", "0", *line.split(":")[3:]])
+        ":".join([line.split(":")[0], "!*", "20000", *line.split(":")[3:]])
         for line in shadow.read_text().splitlines()
     ]
     shadow.write_text("\n".join(locked) + "\n")

@@ -132,7 +132,9 @@ class Machine:
         image, text = f"{self.disk}@@{start}", self.folder / "slot.cfg"
         subprocess.run(["mcopy", "-n", "-i", image, "::/slot.cfg", text], check=True)
         lines = text.read_text().splitlines()
-        lines[0] = f"{lines[0].replace('quiet loglevel=4', 'loglevel=6')} {_MORE}"
+        for quiet, told in (("quiet loglevel=4", "loglevel=6"), ("show_status=0", "show_status=1")):
+            lines[0] = lines[0].replace(quiet, told)
+        lines[0] += f" {_MORE}"
         text.write_text("\n".join(lines) + "\n")
         subprocess.run(["mcopy", "-o", "-i", image, text, "::/slot.cfg"], check=True)
 
@@ -169,7 +171,7 @@ class Machine:
             ports += ["-chardev", f"{kind},id={name},{place}", "-serial", f"chardev:{name}"]
         return [
             *("qemu-system-x86_64", "-nodefaults", "-display", "none", "-machine", "q35"),
-            *("-accel", "tcg,thread=multi", "-cpu", "Nehalem", "-smp", "1", "-m", str(MEMORY)),
+            *("-accel", "tcg,thread=multi", "-cpu", "Nehalem", "-smp", "2", "-m", str(MEMORY)),
             *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"),
             *("-drive", f"if=pflash,format=raw,unit=1,file={variables}"),
             *("-drive", f"if=virtio,format=raw,file={self.disk},cache=writeback"),
