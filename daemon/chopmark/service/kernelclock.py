@@ -44,6 +44,7 @@ TOLD: Final = Path("/run/chopmark-clock/state")
 _FRESH: Final = 10.0
 """Seconds for which that counts."""
 _PAUSE: Final = 1.0
+_FORBIDDEN: Final = "whoever should ask the kernel may not either"
 _AWAY: Final = "nobody tells (is chopmark-clock.service running?)"
 
 
@@ -64,12 +65,18 @@ class Kernel:
 
 
 def read_kernel() -> Kernel:
-    """Ask the kernel, or whoever may: a read-only call that needs no privilege."""
+    """What the kernel says, or said to whoever may ask."""
+    said = _ask()
+    return _read_told() if said is None else said
+
+
+def _ask() -> Kernel | None:
+    """Ask the kernel: a read-only call that needs no privilege. None where it is forbidden."""
     libc = ctypes.CDLL(None, use_errno=True)
     timex = _Timex()
     state = libc.adjtimex(ctypes.byref(timex))
     if state < 0 and ctypes.get_errno() in (errno.EPERM, errno.EACCES):
-        return _read_told()
+        return None
     if state < 0:
         error = os.strerror(ctypes.get_errno())
         return Kernel(synchronised=False, reason=f"the kernel does not tell: {error}")
@@ -89,7 +96,7 @@ def run() -> None:
 
 def tell(path: Path) -> None:
     """Ask once, and write it down for all to read."""
-    kernel = read_kernel()
+    kernel = _ask() or Kernel(synchronised=False, reason=_FORBIDDEN)
     told = _Told(kernel.synchronised, kernel.reason, _boottime())
     new = path.with_suffix(".new")
     new.write_bytes(msgspec.json.encode(told))

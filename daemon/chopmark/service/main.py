@@ -183,7 +183,7 @@ async def _serve_api(
     config: Config, parts: Parts, doors: Doors, entrance: Entrance, listening: asyncio.Event
 ) -> None:
     # Who connects meanwhile waits, and is not refused: parts before these, or systemd, listen.
-    if parts.standing.before is not None or doors.passed:
+    if parts.standing.before is not None or (doors.passed and parts.signer.state == "ready"):
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE):
                 await parts.standing.settled()
