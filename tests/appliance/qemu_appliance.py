@@ -18,14 +18,16 @@ from typing import Any
 import pytest
 from qemu_commission import HeadOffice, Technician
 from qemu_lab import NEEDS, Lab, find, wait_for
-from qemu_line import PATIENCE, Line
+from qemu_line import PATIENCE, Line, Shell
 from qemu_machine import Machine, stop
 from qemu_report import Report
+from qemu_updates import Stick
 
 from leftout import leave_out
 from rig.gateway import HONG_KONG, SHENZHEN
 
 IMAGE = Path(os.environ.get("IMAGE", "build/image/chopmark-0.1.0-x86_64.img")).absolute()
+KEYS = Path(os.environ.get("KEYS", "build/keys")).absolute()
 CUTS = int(os.environ.get("CUTS", "10"))
 TEXT = "A deposit certificate, printed twice."
 
@@ -257,6 +259,70 @@ def test_ledger_is_whole_after_all_of_that(boxes: Boxes) -> None:
     said = shell.run("runuser -u chopmark -- /opt/chopmark/bin/chopmark fsck")
     shell.run("systemctl start chopmark")
     boxes.report.note(f"hk-1: chopmark fsck after {CUTS} cuts", said)
+
+
+UPDATE = "/opt/chopmark/bin/python /usr/lib/chopmark/update /run/stick"
+
+
+@pytest.fixture(scope="module")
+def stick(boxes: Boxes) -> Shell:
+    """The shell of a box with updates on a stick in /run/stick."""
+    made = Stick(boxes.lab.folder / "updates", IMAGE, KEYS).make()
+    machine = boxes.sz
+    machine.plug_stick(made)
+    _until(machine, "test -b /dev/sda && echo there", "there")
+    machine.shell.run("mkdir -p /run/stick; mount -o ro /dev/sda /run/stick")
+    return machine.shell
+
+
+@pytest.mark.parametrize(
+    ("bundle", "note", "why"),
+    [
+        ("foreign", "foreign", "no-known-signature|bad-signature|not signed|signature"),
+        ("half", "half", "signature"),
+        ("good", "foreign", "signature"),
+        ("bad", "good", "not the one"),
+        ("good", "old", "ledgers up to format 1"),
+    ],
+)
+def test_update_is_refused(boxes: Boxes, stick: Shell, bundle: str, note: str, why: str) -> None:
+    code, said = stick.ask(f"{UPDATE}/{bundle}.raucb /run/stick/{note}.note")
+    boxes.report.note(f"update {bundle} with the note of {note}", said)
+    assert code != 0
+    assert any(word in said for word in why.split("|")), said
+    assert "A" in stick.run("rauc status | grep -i 'booted from'")
+
+
+def test_good_update_is_started_and_stays(boxes: Boxes, stick: Shell) -> None:
+    machine = boxes.sz
+    before = _size(machine)
+    said = stick.run(f"{UPDATE}/good.raucb /run/stick/good.note")
+    boxes.report.note("sz-1: a good update", said)
+    _restart_into(machine, "boot-b", "B")
+    assert _size(machine) >= before
+    _until(machine, "systemctl is-active chopmark-health.service", "active")
+    assert "B_TRY=0" in machine.shell.run("grub-editenv /esp/grub/grubenv list")
+
+
+def test_update_that_cannot_start_is_rolled_back_by_itself(boxes: Boxes) -> None:
+    machine = boxes.sz
+    machine.plug_stick(boxes.lab.folder / "updates/stick.img")
+    _until(machine, "test -b /dev/sda && echo there", "there")
+    machine.shell.run("mkdir -p /run/stick; mount -o ro /dev/sda /run/stick")
+    machine.shell.run(f"{UPDATE}/bad.raucb /run/stick/bad.note")
+    _restart_into(machine, None, "B", 4 * PATIENCE)
+    boxes.report.note("sz-1: after an update that cannot start", machine.shell.run("rauc status"))
+
+
+def _restart_into(machine: Machine, boot: str | None, slot: str, seconds: float = PATIENCE) -> None:
+    machine.shell.run("sync")
+    machine.power_off()
+    if boot is not None:
+        machine.add_shell(boot)
+    machine.start()
+    machine.shell.open(2 * seconds)
+    assert f"rauc.slot={slot}" in machine.shell.run("cat /proc/cmdline")
+    _wait_ready(machine)
 
 
 def _check(image: Path, option: str) -> subprocess.CompletedProcess[str]:

@@ -50,7 +50,6 @@ class Machine:
         self.folder.mkdir()
         self.disk = self.folder / "disk.img"
         self.tap = f"tap-{name}"
-        self._has_shell = shell
         self._process: subprocess.Popen[bytes] | None = None
         self._tpm: subprocess.Popen[bytes] | None = None
         subprocess.run(["cp", "--sparse=always", image, self.disk], check=True)
@@ -58,7 +57,7 @@ class Machine:
             file.truncate(1536 * MIB)
         shutil.copy(OVMF / "OVMF_VARS_4M.fd", self.folder / "vars.fd")
         if shell:
-            self._add_shell("boot-a")
+            self.add_shell("boot-a")
         lab.add_tap(self.tap)
 
     def start(self) -> None:
@@ -109,6 +108,12 @@ class Machine:
         assert "return" in answer, answer
         return answer["return"]
 
+    def plug_stick(self, image: Path) -> None:
+        """A USB stick with an image."""
+        node = {"driver": "file", "filename": str(image), "read-only": True}
+        self.qmp("blockdev-add", **{"driver": "raw", "node-name": "stick", "file": node})
+        self.qmp("device_add", driver="usb-storage", id="stick", bus="xhci.0", drive="stick")
+
     @property
     def log(self) -> str:
         """What the kernel and systemd wrote on the second serial port."""
@@ -127,7 +132,8 @@ class Machine:
                     out.seek(len(chunk), 1)
             out.truncate(size)
 
-    def _add_shell(self, name: str) -> None:
+    def add_shell(self, name: str) -> None:
+        """Have the slot of this boot partition give the harness its log and its shell."""
         start, _ = partition(self.disk, name)
         image, text = f"{self.disk}@@{start}", self.folder / "slot.cfg"
         subprocess.run(["mcopy", "-n", "-i", image, "::/slot.cfg", text], check=True)
