@@ -67,12 +67,14 @@ simulate: ## gateways in a simulation of everything that fails [SEEDS=12345, 0-5
 	@./setup.sh
 	@$(BIN)/python tests/simulation/run.py $(if $(SEEDS),"$$SEEDS")
 
-image: deb ## the appliance's disk, into build/image [PROFILE, FRESH=1, PINNED=1, LOCK=1]
+image: deb ## the appliance's disk, into build/image [BUNDLE=1, KEYS=folder, FRESH=1, PINNED=1]
 	@./setup.sh image
 	@$(SUDO) env PYTHONPATH=firmware-config PYTHONDONTWRITEBYTECODE=1 $(abspath $(BIN))/python -m imagebuild.main \
 		--profile $(PROFILE) --package $$(ls build/chopmark_*.deb) \
-		$(if $(FRESH),--fresh) $(if $(PINNED),--pinned) $(if $(LOCK),--lock)
+		$(if $(FRESH),--fresh) $(if $(PINNED),--pinned) $(if $(RELOCK),--lock) \
+		$(if $(BUNDLE),--bundle) $(if $(KEYS),--keys $(KEYS))
 
+appliance: BUNDLE := 1
 appliance: image ## two boxes of that image in QEMU, from new to working and beyond [CUTS=10]
 	@./setup.sh appliance
 	@$(SUDO) env CUTS=$${CUTS:-10} REPORT=$(CURDIR)/build/appliance \

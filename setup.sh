@@ -21,12 +21,11 @@ packages=(
 image=(
   mmdebstrap squashfs-tools mtools fdisk cpio zstd  # a Debian root, its file system, a disk of it
   cryptsetup-bin e2fsprogs                        # dm-verity's hash tree, the data partition
-  grub-common grub-efi-amd64-bin                  # the boot loader
+  grub-common grub-efi-amd64-bin rauc             # the boot loader, updates
 )
 appliance=(
   qemu-system-x86 ovmf swtpm swtpm-tools          # two boxes with UEFI and TPM, in software
   dnsmasq-base chrony                             # what a bank's network has
-  rauc                                            # updates
 )
 case ${1-} in
   image | appliance) packages+=("${image[@]}") ;;&

@@ -38,7 +38,7 @@ def check_versions(found: list[str], lock: Path, *, pinned: bool) -> None:
         return
     said = f"{len(set(found) - known)} packages are not of the versions in {lock.name}"
     if pinned:
-        hint = "a mirror of that day (snapshot.debian.org) as MIRROR, or `make image LOCK=1`"
+        hint = "a mirror of that day (snapshot.debian.org) as MIRROR, or `make image RELOCK=1`"
         die(f"{said}: {' '.join(other[:20])}", hint)
     say(f"{said}; the SBOM names those that are in the image (PINNED=1 makes this an error)")
 

@@ -16,7 +16,7 @@ _PROGRAMS: Final = ("data-up", "stage", "make-token", "firewall", "update")
 _GONE: Final = (
     *("boot", "initrd.img", "initrd.img.old", "vmlinuz", "vmlinuz.old"),
     *("var/lib/apt/lists", "var/cache/apt", "var/cache/debconf", "var/cache/ldconfig", "var/log"),
-    *("var/lib/dbus/machine-id", "var/lib/systemd/random-seed", "var/lib/systemd/catalog"),
+    *("var/lib/dbus/machine-id", "var/lib/systemd/random-seed"),
     *("etc/machine-id", "etc/resolv.conf", "etc/.pwd.lock", "etc/apt/apt.conf.d/99mmdebstrap"),
     *("etc/passwd-", "etc/group-", "etc/shadow-", "etc/gshadow-", "etc/ssl/private"),
 )
@@ -140,11 +140,12 @@ def _set_units(root: Path, description: Description, profile: Profile) -> None:
 
 
 def _compile(root: Path) -> None:
-    """Byte code that is checked against nothing: the file system cannot change."""
+    """Byte code, checked against nothing since no file can change; the journal's catalogue."""
     places = ["/opt/chopmark/lib", "/usr/lib/python3.11", "/usr/lib/python3/dist-packages"]
     there = [place for place in places if (root / place[1:]).is_dir()]
     options = ("-q", "-f", "-j1", "--invalidation-mode", "unchecked-hash")
     run("chroot", root, "/usr/bin/python3", "-m", "compileall", *options, *there)
+    run("chroot", root, "journalctl", "--update-catalog")
 
 
 def _finish(root: Path) -> None:
@@ -156,6 +157,9 @@ def _finish(root: Path) -> None:
     for folder in ("boot", "var/log", "var/cache/apt", "var/log/journal"):
         (root / folder).mkdir(mode=0o755, exist_ok=True)
     (root / "etc/machine-id").touch(mode=0o444)
+    # Nothing is to be brought up to date at the first start (systemd-update-done.service).
+    for name in ("etc/.updated", "var/.updated"):
+        (root / name).touch()
     _remove(root / "etc/resolv.conf")
     (root / "etc/resolv.conf").symlink_to("/run/systemd/resolve/resolv.conf")
     shadow = root / "etc/shadow"

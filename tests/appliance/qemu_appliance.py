@@ -26,7 +26,7 @@ from qemu_updates import Stick
 from leftout import leave_out
 from rig.gateway import HONG_KONG, SHENZHEN
 
-IMAGE = Path(os.environ.get("IMAGE", "build/image/chopmark-0.1.0-x86_64.img")).absolute()
+IMAGE = Path(os.environ.get("IMAGE", "build/image/chopmark-0.1.0-x86-64.img")).absolute()
 KEYS = Path(os.environ.get("KEYS", "build/keys")).absolute()
 CUTS = int(os.environ.get("CUTS", "10"))
 TEXT = "A deposit certificate, printed twice."
