@@ -2,9 +2,9 @@
 
 The image is the product's, bit for bit, but for the kernel's command line in the boot partition of
 the copy: the harness adds a log on the second serial port and a root shell on the third, by which
-it looks and measures; and no defences against speculation, which an emulated processor has not, and
-which make each system call many times slower there. Whoever may write to a disk without Secure Boot can do so; nobody can by a
-port.
+it looks and measures; and it leaves out defences against speculation, which an emulated processor
+does not need and pays for at each system call. Whoever may write to a disk without Secure Boot can
+change that line; nobody can by a port.
 """
 
 import json
@@ -25,7 +25,8 @@ MEMORY: Final = 1024
 MIB: Final = 1 << 20
 _SHELL: Final = '"systemd.run=/usr/bin/systemd-run -q /sbin/agetty -n -l /bin/sh ttyS2"'
 _MORE: Final = (
-    "mitigations=off console=ttyS1 systemd.wants=kernel-command-line.service systemd.unit=multi-user.target "
+    "mitigations=off console=ttyS1 systemd.unit=multi-user.target "
+    "systemd.wants=kernel-command-line.service "
     f"systemd.run_success_action=none systemd.run_failure_action=none {_SHELL}"
 )
 
