@@ -5,10 +5,14 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
 
+from chopmark.service.config import parse_config
+from configs import BASE
 from imagebuild.base import packages_of
 from imagebuild.description import FOLDER, load_description, load_profile
 from imagebuild.disk import FACTORY, partitions
@@ -81,17 +85,33 @@ def test_script_parses(name: str) -> None:
     subprocess.run(["sh", "-n", ROOT / "usr/lib/chopmark" / name], check=True)
 
 
-def test_firewall_program_compiles() -> None:
-    path = ROOT / "usr/lib/chopmark/firewall"
-    compile(path.read_text(), str(path), "exec")
+def test_firewall_lets_out_to_what_the_configuration_names() -> None:
+    loader = SourceFileLoader("firewall", str(ROOT / "usr/lib/chopmark/firewall"))
+    firewall = module_from_spec(spec_from_loader("firewall", loader) or pytest.fail("no module"))
+    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+    loader.exec_module(firewall)
+    sys.dont_write_bytecode = before
+    text = BASE.replace('"127.0.0.1"', '"192.0.2.7"\nport = 8883\npublish_port = 8884')
+    more = '[audit.syslog]\nhost = "192.0.2.9"\nca = "/ca.pem"\n'
+    ends = set(firewall.find_ends(parse_config(f"{text}\n{more}".encode())))
+    assert ends == {("192.0.2.7", 8883), ("192.0.2.7", 8884), ("192.0.2.9", 6514)}
+    lines = list(firewall.look_up("192.0.2.7", 8883))
+    assert lines[0] == "add element inet chopmark brokers { 192.0.2.7 . 8883 timeout 1h }"
+    _check_with_kernel("\n".join(lines))
 
 
 def test_packet_filter_is_taken_by_the_kernel() -> None:
+    _check_with_kernel("")
+
+
+def _check_with_kernel(more: str) -> None:
+    """The rules, and commands behind them, in a network namespace of their own."""
     program = shutil.which("nft", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None or os.geteuid() != 0:
-        leave_out("nft -c needs root, and nftables")
-    command = ["unshare", "--net", program, "--check", "--file", ROOT / "etc/nftables.conf"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+        leave_out("nft needs root, and nftables")
+    text = (ROOT / "etc/nftables.conf").read_text() + more + "\n"
+    command = ["unshare", "--net", program, "--file", "-"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 
