@@ -23,6 +23,8 @@ from technicians import HASH, PIN, Telephone, authority, signed
 PEOPLE = tuple(f"tech-{number:02}" for number in range(16))
 END = "The gateway works."
 ERROR = "\r\nE-1"
+LATE = ("133: ", "220: ")
+"""What the wizard says where the other box, as slow as this one, was not heard of in time."""
 Answer = str | Callable[[], str]
 
 
@@ -148,7 +150,7 @@ class Technician:
 
     def commission(self) -> None:
         """The wizard, from its first question to its end."""
-        answers = self._answers()
+        answers, patience = self._answers(), 5
         self.line.type("commission")
         while True:
             found, before = self.line.expect(*answers, END, ERROR, seconds=2 * PATIENCE)
@@ -156,7 +158,13 @@ class Technician:
             if found == END:
                 self.prompt()
                 return
-            assert found != ERROR, self.line.raw[-3000:]
+            if found == ERROR:
+                patience -= 1
+                number, _ = self.line.expect(*LATE, seconds=30)
+                assert patience, f"E-1{number}: {self.line.raw[-3000:]}"
+                self.prompt()
+                self.line.type("commission")
+                continue
             answer = answers[found]
             self.line.type(answer if isinstance(answer, str) else answer())
 
