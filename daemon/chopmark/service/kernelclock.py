@@ -45,7 +45,7 @@ _FRESH: Final = 10.0
 """Seconds for which that counts."""
 _PAUSE: Final = 1.0
 _FORBIDDEN: Final = "whoever should ask the kernel may not either"
-_AWAY: Final = "nobody tells (is chopmark-clock.service running?)"
+_AWAY: Final = "asking is not permitted, and nobody tells: is chopmark-clock.service running?"
 
 
 class _Told(msgspec.Struct, frozen=True):
