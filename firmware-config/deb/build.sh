@@ -2,7 +2,8 @@
 # Builds build/chopmark_VERSION_ARCH.deb from this checkout, by Debian's debhelper.
 # Same checkout, same interpreter, same bytes: the date is that of the last commit.
 #
-#   firmware-config/deb/build.sh [SUFFIX]     SUFFIX goes behind the version, as in 0.1.0+test1
+#   firmware-config/deb/build.sh [SUFFIX]     SUFFIX goes behind the version, as in 0.1.0+test1;
+#                                             LEVEL (9) is how hard zstd tries
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 SOURCE=$PWD
@@ -11,15 +12,17 @@ lock=$(cat locks/build.txt locks/run.txt | sha256sum | cut -c 1-16)
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)${1-}
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 WHEELS=$work/wheels-$lock
+OTHERS=$work/root-$lock
+LEVEL=${LEVEL:-9}
 python=/usr/bin/python3
-export SOURCE SOURCE_DATE_EPOCH WHEELS
+export SOURCE SOURCE_DATE_EPOCH OTHERS LEVEL
 export LC_ALL=C.UTF-8 TZ=UTC PYTHONHASHSEED=0 PYTHONDONTWRITEBYTECODE=1
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1 PIP_QUIET=1
 umask 022
 
 command -v dh_builddeb >/dev/null || { echo 'build: debhelper is missing: ./setup.sh' >&2; exit 1; }
 
-# Pip and the build tools, and the wheels of the lock: both once for each state of the locks.
+# Pip and the build tools, the wheels of the lock, and what they make: once for each state of it.
 tools=$work/tools-$lock
 if [[ ! -e $tools/done ]]; then
   "$python" -m venv --clear "$tools"
@@ -37,6 +40,12 @@ if [[ ! -e $WHEELS/done ]]; then
     rm "$source"
   done
   touch "$WHEELS/done"
+fi
+
+if [[ ! -e $OTHERS.done ]]; then
+  rm -rf "$OTHERS"
+  TOOLS=$tools firmware-config/deb/venv.sh "$OTHERS" "$WHEELS"/*.whl
+  touch "$OTHERS.done"
 fi
 
 tree=$work/tree

@@ -100,7 +100,7 @@ def docstring(app: App) -> Docstring:
 
 def program(name: str) -> Iterator[str]:
     """A program that is no command: its own help, as it is."""
-    run = [Path(sys.executable).with_name(name), "--help"]
+    run = [sys.executable, Path(sys.executable).with_name(name), "--help"]
     told = subprocess.run(run, check=True, capture_output=True, text=True).stdout
     yield f".SH DESCRIPTION\n.nf\n{escape(told.rstrip())}\n.fi"
 
