@@ -77,7 +77,7 @@ image: deb ## the appliance's disk, into build/image [BUNDLE=1, KEYS=folder, FRE
 appliance: BUNDLE := 1
 appliance: image ## two boxes of that image in QEMU, from new to working and beyond [CUTS=10]
 	@./setup.sh appliance
-	@$(SUDO) env CUTS=$${CUTS:-10} REPORT=$(CURDIR)/build/appliance \
+	@$(SUDO) env CUTS=$${CUTS:-10} REPORT=$(CURDIR)/build/qemu \
 		$(abspath $(BIN))/pytest -x -v -p no:cacheprovider tests/appliance/qemu_appliance.py
 
 lock: ## write locks/ anew, with uv [UPGRADE=1 for newer versions]
