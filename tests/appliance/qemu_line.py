@@ -73,18 +73,11 @@ class Shell:
         self.line = Line(path)
 
     def open(self, seconds: float = PATIENCE) -> None:
-        """Wait until it answers."""
-        deadline = time.monotonic() + seconds
-        while "@@up@@" not in self.line.seen.replace("'@@up'", ""):
-            assert time.monotonic() < deadline, f"no shell after\n{self.line.raw[-2000:]}"
-            self.line.type("stty -echo; PS1=; PS2=; printf '%s@@\\n' '@@up'")
-            until = time.monotonic() + 4
-            while time.monotonic() < until and "@@up@@" not in self.line.seen:
-                self.line.read()
-        # What was typed before it listened is answered, too.
-        while self.line.seen:
-            self.line.seen = ""
-            self.line.read()
+        """Wait for its prompt; before that nothing is read, and what is typed would pile up."""
+        self.line.expect("# ", seconds=seconds)
+        self.line.type("stty -echo; PS1=; PS2=; printf '%s@@\\n' '@@up'")
+        self.line.expect("@@up@@", seconds=seconds)
+        self.line.expect("\n")
 
     def run(self, command: str, seconds: float = PATIENCE, *, check: bool = True) -> str:
         """Run a command; gives what it says."""
