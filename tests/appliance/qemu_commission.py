@@ -84,7 +84,6 @@ class Technician:
     def stage(self) -> None:
         """The first start, at head office."""
         self.line.expect("Type stage: ", seconds=3 * PATIENCE)
-        self.line.shown = True
         self.line.type("stage")
         _, said = self.line.expect("An emulated token")
         self.box = _find(r"box key\s+(\S+)", said)
@@ -95,6 +94,8 @@ class Technician:
         self.token_pin = _find(r"PIN of the token\s+(\S+)", said)
         self.line.type("yes")
         self.line.expect("This box is staged.")
+        # From here on it is the console that writes, within the columns of a terminal.
+        self.line.shown = True
 
     def enrol(self) -> None:
         """The file of who may sign in, with the code of the envelope."""
