@@ -67,12 +67,12 @@ simulate: ## gateways in a simulation of everything that fails [SEEDS=12345, 0-5
 	@./setup.sh
 	@$(BIN)/python tests/simulation/run.py $(if $(SEEDS),"$$SEEDS")
 
-image: deb ## the appliance's disk, into build/image [BUNDLE=1, KEYS=folder, FRESH=1, PINNED=1]
+image: deb ## the appliance's disk, into build/image [TWICE=1: build again, and compare; BUNDLE=1, KEYS, FRESH=1, PINNED=1]
 	@./setup.sh image
 	@$(SUDO) env PYTHONPATH=firmware-config PYTHONDONTWRITEBYTECODE=1 $(abspath $(BIN))/python -m imagebuild.main \
 		--profile $(PROFILE) --package $$(ls build/chopmark_*.deb) \
 		$(if $(FRESH),--fresh) $(if $(PINNED),--pinned) $(if $(RELOCK),--lock) \
-		$(if $(BUNDLE),--bundle) $(if $(KEYS),--keys $(KEYS))
+		$(if $(TWICE),--twice) $(if $(BUNDLE),--bundle) $(if $(KEYS),--keys $(KEYS))
 
 appliance: BUNDLE := 1
 appliance: image ## two boxes of that image in QEMU, from new to working and beyond [CUTS=10]

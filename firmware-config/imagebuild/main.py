@@ -11,6 +11,7 @@
 
 import argparse
 import os
+import shutil
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -74,6 +75,18 @@ def build(given: argparse.Namespace) -> Path:
     return _pack(files, output / f"{stem}.sha256")
 
 
+def build_again(given: argparse.Namespace) -> None:
+    """A second build must give the same bytes, but for a bundle, whose signature is another."""
+    first = given.output
+    given.output = first / "again"
+    build(given)
+    for path in sorted((given.output).glob("*.sha256")):
+        if path.read_text() != (first / path.name).read_text():
+            die(f"the second build differs: compare {path} with the first", "diffoscope says where")
+    shutil.rmtree(given.output)
+    say("the second build gave the same bytes")
+
+
 def _compare_versions(root: Path, profile: str, given: argparse.Namespace) -> None:
     """All but our own package, whose version is the source's."""
     found = [one for one in versions_of(root) if not one.startswith("chopmark=")]
@@ -106,6 +119,7 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="get Debian's packages anew")
     parser.add_argument("--pinned", action="store_true", help="other versions are an error")
     parser.add_argument("--lock", action="store_true", help="write the list of versions anew")
+    parser.add_argument("--twice", action="store_true", help="build again, and compare")
     parser.add_argument("--quick", action="store_true", help="larger, and sooner done")
     given = parser.parse_args()
     if os.geteuid() != 0:
@@ -114,6 +128,8 @@ def main() -> None:
     os.umask(0o022)
     require_tools(NEEDS | ({"rauc": "rauc"} if given.bundle else {}))
     build(given)
+    if given.twice:
+        build_again(given)
 
 
 if __name__ == "__main__":
