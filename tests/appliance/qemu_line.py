@@ -1,5 +1,6 @@
 """The far end of a serial line of a machine in QEMU: a unix socket."""
 
+import os
 import re
 import socket
 import time
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from consolescreen import Screen
 
-PATIENCE = 300.0
+PATIENCE = float(os.environ.get("PATIENCE", "300"))
 """Seconds: everything is emulated, and two machines share two cores with whatever else runs."""
 
 
