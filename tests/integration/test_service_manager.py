@@ -218,3 +218,65 @@ def test_token_that_is_no_use_is_no_failure(gateway: Gateway, manager: Manager, 
             hidden.rename(tokens)
         else:
             (gateway.state / "hsm" / "maintenance").unlink()
+
+
+def test_box_waits_for_the_pin_once_in_each_boot(gateway: Gateway, manager: Manager) -> None:
+    """`chopmark init` wrote `attended`, and noted in what boot it was given the PIN."""
+    assert 'unlock = "attended"' in gateway.config.read_text()
+    gateway.launch()
+    assert "locked" not in status_of(manager.wait_for("READY=1"))
+    gateway.stop()
+
+    gateway.variables["CHOPMARK_BOOT"] = "the next boot"  # as the unit has it from systemd
+    gateway.launch()
+    assert "the box was started" in status_of(manager.wait_for("READY=1"))
+    assert gateway.get("/v1/hsm")["unlock"] == "attended"
+    assert gateway.get("/v1/status")["alarms"][0]["code"] == "hsm-locked"
+    assert gateway.cli("hsm", "unlatch", check=False).returncode != 0, "that is no way round it"
+    with gateway.client() as client:
+        answer = client.post("/v1/hsm/pin", json={"pin": gateway.token.read_pin()})
+    assert answer.json()["state"] == "ready"
+    gateway.wait_for(gateway.is_ready, "to issue")
+    gateway.stop()
+
+    gateway.launch()
+    assert "locked" not in status_of(manager.wait_for("READY=1")), "a restart asks nobody"
+    gateway.stop()
+
+    config = gateway.config.read_text()
+    gateway.config.write_text(config.replace('unlock = "attended"', 'unlock = "auto"'))
+    gateway.variables["CHOPMARK_BOOT"] = "yet another"
+    gateway.launch()
+    assert "locked" not in status_of(manager.wait_for("READY=1"))
+    assert gateway.get("/v1/hsm")["unlock"] == "auto"
+    gateway.config.write_text(config)
+
+
+def test_daemon_starts_without_its_pin_and_verifies(gateway: Gateway, manager: Manager) -> None:
+    pin = gateway.token.credentials / "hsm-pin"
+    kept = pin.read_bytes()
+    pin.unlink()
+    try:
+        gateway.launch()
+        assert "locked" in status_of(manager.wait_for("READY=1"))
+        digests = {"sha256": "00" * 32}
+        with gateway.client() as client:
+            assert client.post("/v1/verifications", json={"digests": digests}).status_code == 200
+            given = client.post("/v1/hsm/pin", json={"pin": kept.decode().strip()})
+        assert given.json()["state"] == "ready"
+    finally:
+        pin.write_bytes(kept)
+        pin.chmod(0o400)
+
+
+def test_health_is_good_once_the_hsm_has_signed_and_not_while_nobody_answers(
+    gateway: Gateway, manager: Manager
+) -> None:
+    assert gateway.cli("health", "--wait", "0", check=False).returncode == 10
+    gateway.launch()
+    manager.wait_for("READY=1")
+    done = gateway.cli("health", "--wait", "60")
+    assert "is wrong" in done.stdout, "a machine without systemd has no consoles to look at"
+    assert "fault" not in done.stdout
+    assert gateway.cli("fsck", "--scheduled").returncode == 0
+    assert gateway.get("/v1/status")["alarms"] == []

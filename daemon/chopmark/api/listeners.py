@@ -1,6 +1,7 @@
 """The sockets that the API listens on: a unix socket, a loopback port, and a port for TLS."""
 
 import errno
+import logging
 import socket
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -11,9 +12,16 @@ from typing import Final
 
 from chopmark.core.errors import ConfigurationError, ExistsError
 
+_log = logging.getLogger(__name__)
+
 MODE: Final = 0o660
 _BACKLOG: Final = 128
 """Connections that may wait to be accepted: the kernel's own default bound."""
+_FREEBIND: Final = {
+    socket.AF_INET: (socket.IPPROTO_IP, 15),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 78),
+}
+"""IP_FREEBIND and IPV6_FREEBIND (linux/in.h, linux/in6.h): what Python has no names for."""
 
 
 def open_listeners(
@@ -109,9 +117,29 @@ def _open_tcp(host: str, port: int, *, anywhere: bool) -> socket.socket:
         raise ConfigurationError("not-loopback", message, hint=hint)
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return _bind_tcp(host, port, family)
     except OSError as error:
         raise _cannot(f"{host}:{port}", error) from error
+
+
+def _bind_tcp(host: str, port: int, family: socket.AddressFamily) -> socket.socket:
+    """Listen, also on an address that this machine does not have yet: its cable may be out."""
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise
+    _log.warning("this machine has no address %s: it is served once it has", host)
+    with ExitStack() as opened:
+        listener = opened.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(*_FREEBIND[family], 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+        opened.pop_all()
+    return listener
 
 
 def _open_unix(path: Path) -> socket.socket:

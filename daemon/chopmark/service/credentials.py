@@ -21,6 +21,10 @@ AFTER_START: Final = (
     "the HSM is locked: the box was started, and nobody has given the PIN since"
     ' ([hsm] unlock = "attended")'
 )
+UNSEALED: Final = (
+    "the HSM is locked: systemd has found no PIN, or could not decrypt it on this machine"
+    " (systemctl status 'chopmark-pin@*'); nobody has given it since"
+)
 MAX_PIN: Final = 255
 """Bytes: more than any token takes."""
 _WORDS: Final = {"pin": "PIN", "secret": "secret"}
@@ -63,7 +67,9 @@ class PinSource:
         try:
             return read_pin(self._config)
         except ConfigurationError as error:
-            if error.code != "pin-missing" and not _is_blank(self._config):
+            if _is_blank(self._config):
+                raise PinAwaitedError(UNSEALED) from None
+            if error.code != "pin-missing":
                 raise
             message = f"the HSM is locked: nobody has given the PIN, and {error.message}"
             raise PinAwaitedError(message) from None

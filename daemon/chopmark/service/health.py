@@ -9,6 +9,7 @@ import asyncio
 import logging
 from typing import Final
 
+from chopmark.service.alarm_log import AlarmLog
 from chopmark.service.notify import notify_ready, notify_status
 from chopmark.service.reloading import Reloading
 from chopmark.service.wiring import Parts
@@ -36,6 +37,7 @@ class Health:
         self._reloading = reloading
         self._listening = listening
         self._answers = True
+        self._alarms = AlarmLog(parts.report.alarms)
 
     @property
     def good(self) -> bool:
@@ -57,6 +59,7 @@ class Health:
             except TimeoutError:
                 self._answers = False
             notify_status(self._sentence())
+            self._alarms.look()
             await asyncio.sleep(PAUSE)
 
     def _sentence(self) -> str:

@@ -36,6 +36,7 @@ from chopmark.service.logs import set_up_logging
 from chopmark.service.notify import extending_start, feed_watchdog, notify_stopping
 from chopmark.service.reloading import Reloading
 from chopmark.service.runtime import forbid_core_files, run_loop, settle, share_memory
+from chopmark.service.scheduled import Scheduled
 from chopmark.service.standing import Left
 from chopmark.service.wiring import Parts, build
 
@@ -104,12 +105,14 @@ async def _run_parts(
             parts = await build(config, stack, access)
         parts.auditing.fingerprint = reloading.fingerprint
         parts.standing.before = before
-        parts.report.more_alarms = entrance.alarms
+        scheduled = Scheduled(config, parts.clock.now_ms)
+        parts.report.more_alarms = lambda: entrance.alarms() + scheduled.alarms()
         entrance.desk.audit = parts.auditing
         settle()
         stack.enter_context(quieten(parts.refusals))
         async with asyncio.TaskGroup() as tasks:
             running = _start(config, parts, tasks, doors, entrance, reloading)
+            running["scheduled"] = tasks.create_task(scheduled.run(), name="scheduled")
             await _wait_any(stopped, parts.rosters.changed)
             if stopped.is_set():
                 notify_stopping()
@@ -180,7 +183,7 @@ async def _serve_api(
     config: Config, parts: Parts, doors: Doors, entrance: Entrance, listening: asyncio.Event
 ) -> None:
     # Who connects meanwhile waits, and is not refused: parts before these, or systemd, listen.
-    if parts.standing.before is not None or doors.passed:
+    if parts.standing.before is not None or (doors.passed and parts.signer.state == "ready"):
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE):
                 await parts.standing.settled()

@@ -35,7 +35,7 @@ class Sequencer:
 def make_health(writer: Writer, signer: object) -> Health:
     listening = asyncio.Event()
     listening.set()
-    report = SimpleNamespace(sentence=lambda: "ready")
+    report = SimpleNamespace(sentence=lambda: "ready", alarms=list)
     parts = SimpleNamespace(log=writer, signer=signer, report=report, sequencer=Sequencer())
     return Health(parts, Reloading("", ""), listening)  # type: ignore[arg-type]  # what is looked at
 
