@@ -28,7 +28,9 @@ mount -t overlay overlay -o "$1" "$2"
 umount -R /sys/fs/cgroup 2>/dev/null || true
 if mountpoint -q /sys/fs/cgroup; then mount -t tmpfs none /sys/fs/cgroup; fi
 mount -t cgroup2 none /sys/fs/cgroup
-shift 2
+mkdir -p "/sys/fs/cgroup/$3"
+echo $$ >"/sys/fs/cgroup/$3/cgroup.procs"
+shift 3
 exec systemd-nspawn --quiet --boot --register=no --keep-unit --link-journal=no --console=read-only \
     --directory="$@"
 """
@@ -67,7 +69,7 @@ class Box:
         command = ("unshare", "-m", "--propagation", "private", "sh", "-ec", BOOT, "sh")
         with (self.folder / "console.log").open("ab") as log:
             self._nspawn = subprocess.Popen(
-                [*command, options, merged, merged, *words],
+                [*command, options, merged, self._group, merged, *words],
                 env=values,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -98,6 +100,18 @@ class Box:
         except subprocess.TimeoutExpired:
             nspawn.kill()
             nspawn.wait(SECONDS)
+        self._remove_group()
+
+    @property
+    def _group(self) -> str:
+        """Its control group: each box has one of its own, in which its systemd makes more."""
+        return f"{self._space}-{self.name}"
+
+    def _remove_group(self) -> None:
+        for mounted in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
+            if (Path(mounted) / "cgroup.procs").exists():
+                for folder, _, _ in os.walk(Path(mounted) / self._group, topdown=False):
+                    Path(folder).rmdir()
 
     @property
     def leader(self) -> int:

@@ -60,8 +60,9 @@ class Visitor:
         self.ask("terminal length 0")
 
     def ask(self, line: str) -> str:
-        """Type a command; what comes until the next prompt."""
+        """Type a command; what comes between its echo and the next prompt."""
         self.far.type(line)
+        self.far.expect(line)
         return self.far.expect(*PROMPT)[1]
 
     def _wake(self) -> None:
