@@ -66,6 +66,12 @@ def test_factory_starts_slot_a_and_has_every_variable_of_the_boot_loader() -> No
     assert (FACTORY["ORDER"], FACTORY["A_OK"], FACTORY["B_OK"]) == ("A B", "1", "0")
 
 
+def test_kernel_is_given_no_word_that_switches_sysrq_on() -> None:
+    """`sysrq_always_enabled` does so whatever stands behind it, and no sysctl undoes it."""
+    line = " ".join(load_description().kernel.arguments)
+    assert "sysrq" not in line
+
+
 def test_boot_loader_lets_nobody_edit() -> None:
     text = (FOLDER / "boot/grub.cfg").read_text()
     assert 'set superusers="nobody"' in text
