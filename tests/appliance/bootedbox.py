@@ -131,7 +131,12 @@ class Box:
         return Path(f"/proc/{self.leader}/root")
 
     def run(
-        self, *words: str, user: str = "root", check: bool = True, given: str = ""
+        self,
+        *words: str,
+        user: str = "root",
+        check: bool = True,
+        given: str = "",
+        seconds: float = SECONDS,
     ) -> subprocess.CompletedProcess[str]:
         """Run a program in the box, as somebody who is signed in there."""
         enter = ("nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p")
@@ -145,7 +150,7 @@ class Box:
             capture_output=True,
             text=True,
             check=False,
-            timeout=SECONDS,
+            timeout=seconds,
         )
         if check and done.returncode != 0:
             raise AssertionError(f"{words}: {done.returncode}\n{done.stdout}{done.stderr}")
