@@ -181,6 +181,7 @@ class Technician:
             "Enter if it is right; `ch": "",
             "Enter if it is right; else": "",
             "Module [": "softhsm",
+            "Module: ": "softhsm",
             "Label of the token": who.id,
             "PIN of the token:": self.token_pin,
             "The PIN once more:": self.token_pin,
