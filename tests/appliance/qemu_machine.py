@@ -112,7 +112,7 @@ class Machine:
 
     def plug_stick(self, image: Path) -> None:
         """A USB stick with an image."""
-        node = {"driver": "file", "filename": str(image), "read-only": True}
+        node = {"driver": "file", "filename": str(image)}
         self.qmp("blockdev-add", **{"driver": "raw", "node-name": "stick", "file": node})
         self.qmp("device_add", driver="usb-storage", id="stick", bus="xhci.0", drive="stick")
 
