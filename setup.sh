@@ -4,6 +4,9 @@
 #
 #   ./setup.sh        everything, for development and tests
 #   ./setup.sh run    only what the programs and the demo need
+#   ./setup.sh image  besides, what builds the appliance's image
+#   ./setup.sh appliance  everything, and what starts that image in QEMU
+#   ./setup.sh deb    only what building the Debian package needs: no .venv
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -13,7 +16,23 @@ packages=(
   gcc libc6-dev pkg-config libsystemd-dev make    # systemd-python is compiled here
   lrzsz                                           # files over the line of the console
 )
-[[ ${1-} == run ]] || packages+=(
+[[ ${1-} != deb ]] || packages=(python3-venv python3-dev gcc libc6-dev pkg-config libsystemd-dev make)
+# What `make image` and `make appliance` need, and nobody else.
+image=(
+  mmdebstrap squashfs-tools mtools fdisk cpio zstd  # a Debian root, its file system, a disk of it
+  cryptsetup-bin e2fsprogs                        # dm-verity's hash tree, the data partition
+  grub-common grub-efi-amd64-bin rauc             # the boot loader, updates
+)
+appliance=(
+  qemu-system-x86 ovmf swtpm swtpm-tools          # two boxes with UEFI and TPM, in software
+  dnsmasq-base chrony                             # what a bank's network has
+)
+case ${1-} in
+  image | appliance) packages+=("${image[@]}") ;;&
+  appliance) packages+=("${appliance[@]}") ;;
+esac
+[[ ${1-} == run || ${1-} == image ]] || packages+=(debhelper)       # the Debian package
+[[ ${1-} == run || ${1-} == image || ${1-} == deb ]] || packages+=(
   openssl                                         # officers' certificates and signatures
   opensc-pkcs11                                   # its spy counts what tests do to the HSM
   fuse3 e2fsprogs mount faketime                  # power cuts, full disks, clocks that jump
@@ -26,9 +45,11 @@ packages=(
   prometheus                                      # reads our metrics and alert rules
   rsyslog rsyslog-gnutls                          # takes the audit log over TLS
   chromium fonts-noto-cjk                         # the page, in a browser
+  grub-common                                     # checks the boot loader's script
   poppler-utils zbar-tools                        # slips as pictures, and a second reader of them
   picocom tmux                                    # the console, as a technician sees it
   glewlwyd dbconfig-sqlite3                       # an OpenID provider, which people sign in at
+  systemd-container mmdebstrap                    # two boxes that boot, in containers
 )
 readonly packages stamp=.venv/setup-stamp
 
@@ -57,13 +78,13 @@ install_packages() {
     "${missing[@]}" >/dev/null \
     || die "apt-get could not install them" "is the network there, and are apt's sources right?"
   local service
-  for service in mosquitto ejabberd tpm2-abrmd prometheus rsyslog glewlwyd; do
+  for service in mosquitto ejabberd tpm2-abrmd prometheus rsyslog glewlwyd chrony; do
     [[ " ${missing[*]} " != *" $service "* ]] || stop_new_service "$service"
   done
 }
 
 # Debian starts brokers, on their usual ports, as soon as they are installed, Prometheus on 9090,
-# rsyslog for the whole machine, glewlwyd on 4593, and the resource manager where there is a TPM,
+# rsyslog for the whole machine, glewlwyd on 4593, chrony in place of another time daemon, and the resource manager where there is a TPM,
 # whose only user it then is. Nobody asked for that here: demo and tests start their own, on free
 # ports and a bus of their own. (dbus-daemon is the program alone, without a service.)
 stop_new_service() {
@@ -133,9 +154,11 @@ install_npm() {
 }
 
 case ${1:-dev} in
-  dev | run) ;;
-  *) die "unknown argument: $1" "./setup.sh, or ./setup.sh run" ;;
+  dev | appliance) set=dev ;;
+  run | image | deb) set=run ;;
+  *) die "unknown argument: $1" "./setup.sh, or ./setup.sh run, deb, image or appliance" ;;
 esac
 install_packages
-install_python "${1:-dev}"
-[[ ${1-} == run ]] || install_npm
+[[ ${1-} != deb ]] || exit 0
+install_python "$set"
+[[ ${1:-dev} != dev ]] || install_npm

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -76,6 +77,8 @@ class Gateway:
         self.tls_port = 0
         self.page_port = 0
         self.program: Sequence[str] = (sys.executable, "-m", "chopmark.service.main")
+        self.variables: dict[str, str] = {}  # more of its daemon's environment
+        self.listener: socket.socket | None = None  # handed to its daemon, as systemd does
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True)
         self.token = token or provision_token(folder / "hsm", who.id)
@@ -177,10 +180,12 @@ class Gateway:
 
     def launch(self) -> None:
         """Start the daemon."""
+        passed = () if self.listener is None else (self.listener.fileno(),)
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [*self.program, "--config", str(self.config)],
-                env=self.environment(),
+                [*_handing_over(passed), *self.program, "--config", str(self.config)],
+                env=self.environment() | self.variables,
+                pass_fds=passed,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -190,6 +195,10 @@ class Gateway:
     def stop(self) -> int:
         """Stop the daemon in order; gives its exit code. Harmless if it does not run."""
         return self._end(signal.SIGTERM)
+
+    def signal_reload(self) -> None:
+        """SIGHUP."""
+        os.kill(self.pid, signal.SIGHUP)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -285,6 +294,20 @@ class Gateway:
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()
+
+
+def _handing_over(passed: Sequence[int]) -> list[str]:
+    """What stands before a program that gets descriptors as sd_listen_fds(3) wants them: from 3."""
+    if not passed:
+        return []
+    code = """
+import os, sys
+for number, one in enumerate(map(int, sys.argv[1].split(",")), 3):
+    os.dup2(one, number)
+os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": str(len(sys.argv[1].split(",")))}
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+    return [sys.executable, "-c", code, ",".join(map(str, passed))]
 
 
 class Cluster:

@@ -27,7 +27,7 @@ async def serving(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     """The daemon of a gateway as a task of this test."""
     for name, value in gateway.environment().items():
         monkeypatch.setenv(name, value)
-    daemon = asyncio.create_task(main._main(load_config(gateway.config)))
+    daemon = asyncio.create_task(main._main(gateway.config, load_config(gateway.config), ""))
     while not await asyncio.to_thread(gateway.is_ready):
         assert not daemon.done(), daemon.exception()
         await asyncio.sleep(0.05)

@@ -21,6 +21,7 @@ from chopmark.hsm.book import Unkept
 from chopmark.hsm.keys import HsmKey
 from chopmark.hsm.meter import BLOCK
 from chopmark.hsm.pin import BookedPin, PinAwaitedError, PinGuard
+from chopmark.service.config_model import Hsm
 from chopmark.service.hsm_state import describe_hsm
 from chopmark.service.token_book import FileBook
 from integration.hsm_box import HEAD, ORIGIN, Box
@@ -277,7 +278,7 @@ async def test_damaged_count_stops_signing_and_no_status(box: Box, book: FileBoo
     book.reserve("key", 1)
     (book.folder / "usage.json").write_text("{")
     async with box.signer(book) as signer:
-        assert describe_hsm(signer)["used"] == {}
+        assert describe_hsm(signer, Hsm(module=Path("/module")))["used"] == {}
         with pytest.raises(TryAgainError) as caught:
             await signer.sign_checkpoint(HEAD)
         assert caught.value.code == "not-counted"

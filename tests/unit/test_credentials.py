@@ -10,8 +10,10 @@ import pytest
 
 from chopmark.core.errors import ConfigurationError, MalformedError
 from chopmark.hsm.pin import PinAwaitedError, PinPad
+from chopmark.service import unlocking
 from chopmark.service.config import parse_config
-from chopmark.service.credentials import PinSource, read_pin
+from chopmark.service.credentials import AFTER_START, PinSource, read_pin
+from chopmark.service.unlocking import BOOT_VARIABLE, Unlocked, open_unlocked
 from configs import BASE
 
 CONFIG = parse_config(BASE.encode())
@@ -138,3 +140,93 @@ def test_pin_that_is_none_is_not_taken(pin: str) -> None:
     assert "4711" not in str(caught.value)
     with pytest.raises(PinAwaitedError):
         pins()
+
+
+def attended(folder: Path, **changes: object) -> tuple[PinSource, Unlocked]:
+    hsm = msgspec.structs.replace(CONFIG.hsm, **{"unlock": "attended", **changes})
+    api = msgspec.structs.replace(CONFIG.api, socket=folder / "api.sock")
+    config = msgspec.structs.replace(CONFIG, hsm=hsm, api=api)
+    unlocked = open_unlocked(config)
+    return PinSource(config, unlocked), unlocked
+
+
+def test_pin_in_place_is_not_taken_before_one_was_given_in_this_boot(
+    pin_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pin_file.write_bytes(b"1234")
+    pins, _ = attended(tmp_path)
+    with pytest.raises(PinAwaitedError) as caught:
+        pins()
+    assert caught.value.message == AFTER_START
+    pins.take("1234")
+    assert pins.is_in_place("1234")
+    assert not pins.is_in_place("4321")
+    pins.accepted()
+    assert attended(tmp_path)[0]() == "1234", "a restart of the daemon asks nobody"
+    monkeypatch.setenv(BOOT_VARIABLE, "another boot")
+    with pytest.raises(PinAwaitedError):
+        attended(tmp_path)[0]()
+
+
+def test_pin_in_place_is_taken_where_nobody_need_be_there(pin_file: Path, tmp_path: Path) -> None:
+    pin_file.write_bytes(b"1234")
+    assert attended(tmp_path, unlock="auto")[0]() == "1234"
+    assert CONFIG.hsm.unlock == "auto", "gateways that were set up before go on as they did"
+
+
+@pytest.mark.parametrize("fault", ["others may write it", "a link", "another's", "no boot"])
+def test_note_that_somebody_else_may_have_made_does_not_count(
+    pin_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    pin_file.write_bytes(b"1234")
+    pins, unlocked = attended(tmp_path)
+    unlocked.write()
+    assert unlocked.stands
+    if fault == "others may write it":
+        unlocked.path.chmod(0o646)
+    elif fault == "a link":
+        unlocked.path.rename(tmp_path / "real")
+        unlocked.path.symlink_to(tmp_path / "real")
+    elif fault == "another's":
+        if os.geteuid() != 0:
+            pytest.skip("only root can give a file away")
+        os.chown(unlocked.path, 65534, -1)
+    else:
+        unlocked.path.write_text("")
+        monkeypatch.setattr(unlocking, "read_boot", lambda: "")
+    assert not unlocked.stands
+    with pytest.raises(PinAwaitedError):
+        pins()
+
+
+def test_note_is_removed_and_a_folder_that_takes_none_is_no_fault(tmp_path: Path) -> None:
+    _, unlocked = attended(tmp_path)
+    unlocked.write()
+    unlocked.forget()
+    assert not unlocked.stands
+    _, nowhere = attended(tmp_path / "missing")
+    nowhere.write()
+    assert not nowhere.stands
+
+
+@pytest.mark.parametrize("left", [None, b"", b"\n"])
+def test_daemon_waits_for_a_pin_that_is_missing_or_was_not_decrypted(
+    pin_file: Path, tmp_path: Path, left: bytes | None
+) -> None:
+    if left is None:
+        pin_file.unlink()
+    else:
+        pin_file.write_bytes(left)
+    pins, _ = attended(tmp_path, unlock="auto")
+    with pytest.raises(PinAwaitedError) as caught:
+        pins()
+    assert caught.value.__cause__ is None
+    assert ("decrypt" in caught.value.message) == (left is not None)
+    pins.take("1234")
+    assert pins() == "1234"
+
+
+def test_pin_that_is_wrong_in_form_is_no_pin_to_wait_for(pin_file: Path, tmp_path: Path) -> None:
+    pin_file.write_bytes(b"12\n34")
+    with pytest.raises(ConfigurationError):
+        attended(tmp_path, unlock="auto")[0]()

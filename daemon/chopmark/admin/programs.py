@@ -21,6 +21,7 @@ from chopmark.admin.settings import Person, Settings, find_person
 from chopmark.client.problem import error_from_problem
 from chopmark.core.errors import ConfigurationError, InternalError, TryAgainError
 from chopmark.core.inert import clean
+from chopmark.service.unlocking import BOOT_VARIABLE
 
 MAX_OUTPUT: Final = 1 << 20
 """Bytes of what a program says."""
@@ -28,6 +29,8 @@ UNIT_SECONDS: Final = 150.0
 """A unit may take 90 s to start, after 30 s to stop."""
 CHILD_SECONDS: Final = 120.0
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_OWN: Final = {"PATH": _PATH, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1"}
+"""Of every program's environment; `chopmark init` asks which boot this is, too."""
 PIN_NAME: Final = "hsm-pin"
 _LENT: Final = "pin-"
 _SHOWN: Final = 500
@@ -145,7 +148,7 @@ async def _run(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={"PATH": _PATH, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        env={**_OWN, BOOT_VARIABLE: os.environ.get(BOOT_VARIABLE, ""), **environment},
         cwd="/",
         start_new_session=True,
         **_identity(person),

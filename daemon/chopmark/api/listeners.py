@@ -1,7 +1,9 @@
 """The sockets that the API listens on: a unix socket, a loopback port, and a port for TLS."""
 
 import errno
+import logging
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from ipaddress import ip_address
 from pathlib import Path
@@ -10,9 +12,16 @@ from typing import Final
 
 from chopmark.core.errors import ConfigurationError, ExistsError
 
+_log = logging.getLogger(__name__)
+
 MODE: Final = 0o660
 _BACKLOG: Final = 128
 """Connections that may wait to be accepted: the kernel's own default bound."""
+_FREEBIND: Final = {
+    socket.AF_INET: (socket.IPPROTO_IP, 15),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 78),
+}
+"""IP_FREEBIND and IPV6_FREEBIND (linux/in.h, linux/in6.h): what Python has no names for."""
 
 
 def open_listeners(
@@ -45,10 +54,15 @@ class Doors:
     """Sockets that stay open while one server after the other serves them.
 
     Who connects in between waits until the next one accepts.
+
+    Args:
+        passed: unix sockets that listen already, and are served beside what is asked for, or in
+            its place. Who made them removes them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, passed: Sequence[socket.socket] = ()) -> None:
         self._opened = ExitStack()
+        self.passed = tuple(self._opened.enter_context(one) for one in passed)
         self._kept: dict[object, list[socket.socket]] = {}
 
     def open(
@@ -57,12 +71,22 @@ class Doors:
         """Sockets for a server, which may close them; raises as `open_listeners`."""
         kept = self._kept.get((path, listen))
         if kept is None:
-            kept = self._kept[path, listen] = open_listeners(path, listen, anywhere=anywhere)
-            if path is not None:
-                self._opened.callback(remove_socket, path, identify(path))
-            for listener in kept:
-                self._opened.callback(listener.close)
+            passed = [] if path is None else [*self.passed]
+            missing = None if path is not None and self._is_passed(path) else path
+            kept = passed
+            if missing is not None or listen is not None or not passed:
+                opened = open_listeners(missing, listen, anywhere=anywhere)
+                kept = [*passed, *opened]
+                if missing is not None:
+                    self._opened.callback(remove_socket, missing, identify(missing))
+                for listener in opened:
+                    self._opened.callback(listener.close)
+            self._kept[path, listen] = kept
         return [listener.dup() for listener in kept]
+
+    def _is_passed(self, path: Path) -> bool:
+        names = (one.getsockname() for one in self.passed)
+        return any(Path(name).resolve() == path.resolve() for name in names)
 
     def close(self) -> None:
         """Close them, and remove the unix sockets."""
@@ -93,9 +117,29 @@ def _open_tcp(host: str, port: int, *, anywhere: bool) -> socket.socket:
         raise ConfigurationError("not-loopback", message, hint=hint)
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+        return _bind_tcp(host, port, family)
     except OSError as error:
         raise _cannot(f"{host}:{port}", error) from error
+
+
+def _bind_tcp(host: str, port: int, family: socket.AddressFamily) -> socket.socket:
+    """Listen, also on an address that this machine does not have yet: its cable may be out."""
+    try:
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        if error.errno != errno.EADDRNOTAVAIL:
+            raise
+    _log.warning("this machine has no address %s: it is served once it has", host)
+    with ExitStack() as opened:
+        listener = opened.enter_context(socket.socket(family, socket.SOCK_STREAM))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(*_FREEBIND[family], 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+        opened.pop_all()
+    return listener
 
 
 def _open_unix(path: Path) -> socket.socket:

@@ -132,6 +132,11 @@ class Trust:
             return _lapse("certificate-revoked", f"your certificate ({certificate}) was revoked")
         return None if met.authorities <= self.material.authorities else _AGAIN
 
+    @property
+    def wrong(self) -> ConfigurationError | None:
+        """What is wrong with the newest files, which are not in force then."""
+        return self._wrong
+
     def alarms(self) -> list[dict[str, str]]:
         """What an operator must look after."""
         found: list[tuple[str, str, str]] = []

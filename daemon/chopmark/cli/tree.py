@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "revoke": "revoke:revoke",
     "status": "status:status",
     "doctor": "doctor:doctor",
+    "health": "health:health",
     "fsck": "fsck:fsck",
     "recover": "recover:recover",
     "backup": "backup:backup",

@@ -106,10 +106,14 @@ def latched(reason: str) -> TryAgainError:
     return TryAgainError("pin-latched", f"the HSM is locked to us: {reason}", hint=hint)
 
 
-def locked() -> TryAgainError:
-    """The PIN is still to be given."""
-    hint = "`chopmark hsm unlock` asks for the PIN and gives it to the daemon"
-    message = "the HSM is locked: nobody has given the PIN since the daemon started"
+def locked(reason: str | None = None) -> TryAgainError:
+    """The PIN is still to be given.
+
+    Args:
+        reason: why; by default, that nobody has since the daemon started.
+    """
+    hint = "`chopmark hsm unlock`, or `hsm pin` at the console, asks for the PIN"
+    message = reason or "the HSM is locked: nobody has given the PIN since the daemon started"
     return TryAgainError("pin-awaited", message, hint=hint)
 
 

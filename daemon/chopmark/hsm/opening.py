@@ -113,8 +113,8 @@ class Opening(Standing):
             token = self._ladder.open()
         except PinRefusedError as refused:
             self._start_without_login(self._latch(refused))
-        except PinAwaitedError:
-            self._start_without_login(self._lock())
+        except PinAwaitedError as awaited:
+            self._start_without_login(self._lock(awaited))
         except (*FAULTS, ChopmarkError) as error:
             if self._known is not None and _may_be_late(error):
                 self.state = "ready"  # so that it counts as an outage
@@ -154,7 +154,7 @@ class Opening(Standing):
             raise self._latch(refused) from refused
         except PinAwaitedError as error:
             self._token = None
-            raise self._lock() from error
+            raise self._lock(error) from error
 
     def _take(self, token: OpenToken) -> None:
         self._token, self.label, self.worked = token, token.label, True

@@ -18,7 +18,15 @@ Source = Callable[[], Pin]
 
 
 class PinAwaitedError(Exception):
-    """The PIN is still to be given through the daemon's socket."""
+    """The PIN is still to be given through the daemon's socket.
+
+    Args:
+        message: why, for status and log.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.message = message
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,6 +168,11 @@ class HsmSigner(Upkeep):
         """
         await self._watch.run(now_ms)
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a call into the HSM has taken so long that only a new process can help."""
+        return self._watch.is_stuck
+
     async def close(self) -> None:
         """Log out and end the thread, after the signatures that wait. Ends the signer.
 

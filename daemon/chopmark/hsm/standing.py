@@ -27,6 +27,7 @@ from chopmark.hsm.errors import (
 )
 from chopmark.hsm.faults import fault_of
 from chopmark.hsm.meter import Meter
+from chopmark.hsm.pin import PinAwaitedError
 
 STUCK: Final = 60.0
 """Seconds after which a call counts as one that never comes back."""
@@ -99,11 +100,11 @@ class Standing:
         self.state, self.reason, self.hint = "latched", refused.reason, error.hint
         return error
 
-    def _lock(self) -> TryAgainError:
+    def _lock(self, awaited: PinAwaitedError) -> TryAgainError:
+        error = locked(awaited.message)
         if self.state != "locked":
             self._lost_at = self._monotonic()
-            _log.warning("the HSM is locked: the PIN is to be given (chopmark hsm unlock)")
-        error = locked()
+            _log.warning("%s (%s)", error.message, error.hint)
         self.state, self.reason, self.hint = "locked", error.message, error.hint
         return error
 
@@ -122,6 +123,6 @@ class Standing:
         if self.state == "latched":
             raise latched(self.reason or "")
         if self.state == "locked":
-            raise locked()
+            raise locked(self.reason)
         if self.state == "maintenance":
             raise in_maintenance()

@@ -64,6 +64,15 @@ class Watch:
                 raise _restart("hsm-broken", broken)
             await asyncio.sleep(LOOK)
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a call has taken longer than its limit, and this process should be no more."""
+        return self._thread.stuck_for > self._limit and not self._device.typing
+
+    @property
+    def _limit(self) -> float:
+        return STUCK if self._device.worked else STUCK_BEFORE
+
     def _test_due(self) -> bool:
         last = self._device.meter.last_good
         return last is None or self._monotonic() - last >= KEEP_ALIVE
@@ -79,9 +88,9 @@ class Watch:
             self._broken_off = True
             done = "it is broken off" if broken_off else "nothing can break it off"
             _log.error("a call into the HSM has not come back for %.0f s: %s", calls.ANSWER, done)
-        limit = STUCK if self._device.worked else STUCK_BEFORE
-        if self._thread.stuck_for > limit:
-            raise _restart("hsm-stuck", f"a call into the HSM has not come back for {limit:.0f} s")
+        if self.is_stuck:
+            limit = f"{self._limit:.0f} s"
+            raise _restart("hsm-stuck", f"a call into the HSM has not come back for {limit}")
 
 
 def _restart(code: str, message: str) -> TryAgainError:

@@ -113,6 +113,20 @@ def check_store(
     return findings
 
 
+def check_notes(
+    db: sqlite3.Connection,
+    state: LogState,
+    log_key: VerifierKey,
+    cosigner_key: VerifierKey,
+    *,
+    also: tuple[VerifierKey, ...] = (),
+) -> list[Finding]:
+    """Check the signatures of the notes that are stored, alone; arguments as `check_store`."""
+    check = _Check(db, state, also)
+    _check_notes(check, log_key, cosigner_key)
+    return check.findings
+
+
 def _check_all(
     check: _Check,
     log_key: VerifierKey,

@@ -6,6 +6,7 @@ from chopmark.hsm.pin import PinGuard
 from chopmark.service.config_model import Config
 from chopmark.service.credentials import PinSource
 from chopmark.service.token_book import FileBook, open_book
+from chopmark.service.unlocking import open_unlocked
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,5 +31,5 @@ class TokenAccess:
 
 def open_access(config: Config) -> TokenAccess:
     """The access of the gateway with this configuration."""
-    pins = PinSource(config)
+    pins = PinSource(config, open_unlocked(config))
     return TokenAccess(pins, PinGuard(pins), open_book(config.gateway.state))

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from chopmark.client.files import making_new
-from chopmark.core.errors import InternalError, MissingError
+from chopmark.core.errors import ChopmarkError, InternalError, MissingError
+from chopmark.core.wording import format_time
 from chopmark.ledger.backup import Copied, copy_store
 from chopmark.ledger.cosigned_check import check_cosigned
 from chopmark.ledger.fsck import Finding, check_store
@@ -19,9 +20,12 @@ from chopmark.service.audit_local import noting
 from chopmark.service.config_model import Config
 from chopmark.service.fsck import read_listed
 from chopmark.service.places import log_path
+from chopmark.service.scheduled import note_ended
 
 MODE: Final = 0o600
 """No key is in it, but all that this institution has ever attested."""
+_PREFIX: Final = "chopmark-"
+_SUFFIX: Final = ".log.db"
 Progress = Callable[[int, int], None]
 
 
@@ -60,3 +64,32 @@ def check_backup(path: Path, progress: Progress | None = None) -> tuple[str, lis
         return "unknown", [Finding("unreadable", error.message)]
     found = check_store(path, None, *keys, progress)
     return keys[0].name, found + check_cosigned(path, read_listed(path))
+
+
+def back_up_scheduled(config: Config, now_ms: int) -> Path | None:
+    """Make the copy of the day where the configuration says, and remove those that are too many.
+
+    A copy that is too old goes only after the new one is durable. Nothing else in the folder is
+    touched.
+
+    Returns:
+        The new copy; None if the configuration has no [backup].
+
+    Raises:
+        ChopmarkError: as `back_up`; it is noted for the daemon.
+    """
+    wanted = config.backup
+    if wanted is None:
+        return None
+    state, day = config.gateway.state, format_time(now_ms).replace(":", "").replace(".", "")
+    target = wanted.folder / f"{_PREFIX}{config.gateway.id}-{day}{_SUFFIX}"
+    try:
+        made = back_up(config, target)
+        copies = sorted(wanted.folder.glob(f"{_PREFIX}{config.gateway.id}-*{_SUFFIX}"))
+        for old in copies[: -wanted.keep]:
+            old.unlink(missing_ok=True)
+    except (ChopmarkError, OSError) as error:
+        note_ended(state, "backup", now_ms, str(error), good=False)
+        raise
+    note_ended(state, "backup", now_ms, f"{made.state.size} entries in {target}", good=True)
+    return target

@@ -62,10 +62,14 @@ class Entrance:
     visitors: Visitors
     desk: Desk
 
+    @property
+    def trusts(self) -> tuple[Trust, ...]:
+        """The files of all doors."""
+        return tuple(trust for trust in (self.trust, self.page) if trust is not None)
+
     def alarms(self) -> list[dict[str, str]]:
         """What an operator must look after."""
-        trusts = [trust for trust in (self.trust, self.page) if trust is not None]
-        return [alarm for trust in trusts for alarm in trust.alarms()] + self.desk.alarms()
+        return [alarm for trust in self.trusts for alarm in trust.alarms()] + self.desk.alarms()
 
 
 def open_entrance(config: Config) -> Entrance:

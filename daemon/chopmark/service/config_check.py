@@ -63,6 +63,8 @@ def check_config(config: Config) -> None:
     _check_metrics(config.metrics, config.api.listen)
     _check_storage(config.storage)
     _check_retention(config.retention)
+    if config.backup is not None:
+        check_absolute("backup.folder", config.backup.folder)
     if config.audit.syslog is not None:
         _check_syslog(config.audit.syslog)
     _check_brokers(config.broker)

@@ -75,6 +75,10 @@ class Hsm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             examples=["/etc/chopmark/hsm-pin"],
         ),
     ] = None
+    unlock: Annotated[
+        Literal["auto", "attended"],
+        Meta(description='"attended": after a start of the box somebody gives the PIN; or "auto"'),
+    ] = "auto"
     init_string: Annotated[
         str | None,
         Meta(
@@ -89,6 +93,11 @@ class Hsm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             examples=[1_000_000_000],
         ),
     ] = None
+
+    @property
+    def is_unattended(self) -> bool:
+        """Whether the box signs after a loss of power with nobody there."""
+        return self.unlock == "auto" and self.pin in ("credential", "file")
 
 
 class ApiTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -353,6 +362,15 @@ class Start(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     ] = False
 
 
+class Backup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[backup]`: copies of the ledger that `chopmark-backup.timer` makes."""
+
+    folder: Annotated[
+        Path, Meta(description="folder of the copies, best on another disk; it must be there")
+    ]
+    keep: Annotated[int, Meta(ge=1, le=1000, description="copies that stay, the newest")] = 7
+
+
 class Syslog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[audit.syslog]`: who else gets the audit log, as syslog over TLS."""
 
@@ -496,6 +514,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     start: Start = Start()
     retention: Retention = Retention()
     audit: Audit = Audit()
+    backup: Backup | None = None
     broker: tuple[Broker, ...]
     kinds: dict[str, Kind] = {}
     peer: tuple[Peer, ...] = ()

@@ -33,6 +33,11 @@ SYSLOG_EXAMPLE: Final = """\
 # host = "siem.example"
 # ca = "/etc/chopmark/siem-ca.crt"
 """
+BACKUP_EXAMPLE: Final = """\
+# The ledger is copied once a day, if there is a table that says where to:
+# [backup]
+# folder = "/mnt/copies"
+"""
 PEERS_HINT: Final = """\
 # Each peer follows as a [[peer]] block: append what `chopmark peers export` prints there.
 """
@@ -58,6 +63,7 @@ def render_config(config: Config) -> str:
         _section("[clock]", config.clock),
         _section("[witness]", config.witness),
         _section("[start]", config.start),
+        BACKUP_EXAMPLE if config.backup is None else _section("[backup]", config.backup),
         SYSLOG_EXAMPLE
         if config.audit.syslog is None
         else _section("[audit.syslog]", config.audit.syslog),

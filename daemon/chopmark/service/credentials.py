@@ -14,8 +14,17 @@ from typing import Final
 from chopmark.core.errors import ConfigurationError, MalformedError
 from chopmark.hsm.pin import Pin, PinAwaitedError, PinPad
 from chopmark.service.config_model import Config
+from chopmark.service.unlocking import Unlocked
 
 DIRECTORY_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
+AFTER_START: Final = (
+    "the HSM is locked: the box was started, and nobody has given the PIN since"
+    ' ([hsm] unlock = "attended")'
+)
+UNSEALED: Final = (
+    "the HSM is locked: systemd has found no PIN, or could not decrypt it on this machine"
+    " (systemctl status 'chopmark-pin@*'); nobody has given it since"
+)
 MAX_PIN: Final = 255
 """Bytes: more than any token takes."""
 _WORDS: Final = {"pin": "PIN", "secret": "secret"}
@@ -26,14 +35,17 @@ class PinSource:
 
     Args:
         config: says where it is.
+        unlocked: for the daemon: whether somebody has given the PIN since the machine was started,
+            without which it may wait for that; and one that cannot be read, it waits for too.
 
     Raises (when called):
         PinAwaitedError: it is to be given, and was not yet.
         ConfigurationError: as `read_pin`.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, unlocked: Unlocked | None = None) -> None:
         self._config = config
+        self._unlocked = unlocked
         self._given: str | None = None
 
     def __repr__(self) -> str:
@@ -47,7 +59,20 @@ class PinSource:
             return PinPad()
         if self._config.hsm.pin == "socket":
             raise PinAwaitedError
-        return read_pin(self._config)
+        return read_pin(self._config) if self._unlocked is None else self._read(self._unlocked)
+
+    def _read(self, unlocked: Unlocked) -> str:
+        if self._config.hsm.unlock == "attended" and not unlocked.stands:
+            raise PinAwaitedError(AFTER_START)
+        try:
+            return read_pin(self._config)
+        except ConfigurationError as error:
+            if _is_blank(self._config):
+                raise PinAwaitedError(UNSEALED) from None
+            if error.code != "pin-missing":
+                raise
+            message = f"the HSM is locked: nobody has given the PIN, and {error.message}"
+            raise PinAwaitedError(message) from None
 
     def take(self, pin: str) -> None:
         """Use this one from now on, whatever the configuration says.
@@ -59,6 +84,20 @@ class PinSource:
             message = f"a PIN is one line of 1 to {MAX_PIN} bytes"
             raise MalformedError("malformed-pin", message)
         self._given = pin
+
+    def is_in_place(self, pin: str) -> bool:
+        """Whether this is the one that would be read, had none been given."""
+        if self._config.hsm.pin not in ("credential", "file"):
+            return False
+        try:
+            return read_pin(self._config) == pin
+        except ConfigurationError:
+            return False
+
+    def accepted(self) -> None:
+        """The token has taken the one that was given: until the next boot nobody is asked."""
+        if self._unlocked is not None:
+            self._unlocked.write()
 
     @property
     def is_given(self) -> bool:
@@ -84,6 +123,16 @@ def read_pin(config: Config) -> str:
     else:
         path, closed = _locate(hsm.pin_credential, "PIN for the HSM"), stat.S_IRWXO
     return _read_line(path, closed, "pin")
+
+
+def _is_blank(config: Config) -> bool:
+    """Whether the unit put nothing in the place of a PIN that it could not read or decrypt."""
+    if config.hsm.pin != "credential":
+        return False
+    try:
+        return not _locate(config.hsm.pin_credential, "PIN for the HSM").read_bytes()[:2].strip()
+    except (OSError, ConfigurationError):
+        return False
 
 
 def read_secret(name: str) -> str:

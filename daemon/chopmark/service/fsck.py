@@ -20,6 +20,7 @@ from chopmark.ledger.rosters import read_held
 from chopmark.ledger.rotation import list_keys
 from chopmark.ledger.schema import connect
 from chopmark.ledger.store import read_keys
+from chopmark.ledger.tail_check import check_tail
 from chopmark.service.config_model import Config
 from chopmark.service.membership import open_held, read_peers
 from chopmark.service.places import index_path, log_path, replica_path
@@ -56,6 +57,14 @@ class Check:
             self.path, self.index, log_key, cosigner_key, progress, pruned, also=also
         )
         return found if self.keys else found + self._check_beside()
+
+    def run_tail(self, count: int) -> list[Finding]:
+        """Check the signed notes and the newest entries alone; see `check_tail`."""
+        try:
+            keys = self._choose_keys()
+        except InternalError as error:
+            return [Finding("unreadable", error.message)]
+        return check_tail(self.path, keys, (*(self.keys or ()), *self.also), count)
 
     def _check_beside(self) -> list[Finding]:
         """What stands beside our own log in its database."""

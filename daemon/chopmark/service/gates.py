@@ -30,7 +30,7 @@ def hsm_gate(signer: HsmSigner) -> Gate:
         if state == "latched":
             return latched(signer.reason or "")
         if state == "locked":
-            return locked()
+            return locked(signer.reason)
         return in_maintenance() if state == "maintenance" else None
 
     return refuse

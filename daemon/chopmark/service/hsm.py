@@ -28,7 +28,7 @@ class HsmService:
 
     def describe(self) -> dict[str, Any]:
         """How it is."""
-        return describe_hsm(self.signer)
+        return describe_hsm(self.signer, self.config.hsm)
 
     async def unlock(self, pin: str) -> dict[str, Any]:
         """Give the PIN, and have it tried, once.
@@ -83,8 +83,9 @@ class HsmService:
     async def _unlock(self, pin: str) -> None:
         self.pins.take(pin)
         try:
-            await self.signer.unlatch(given=True)
+            await self.signer.unlatch(given=not self.pins.is_in_place(pin))
         except ChopmarkError as error:
             if error.code == "pin-latched":
                 self.pins.forget()
             raise
+        self.pins.accepted()

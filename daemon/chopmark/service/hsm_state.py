@@ -5,12 +5,13 @@ from typing import Any, Final
 
 from chopmark.hsm.meter import WORN
 from chopmark.hsm.signer import HsmSigner
+from chopmark.service.config_model import Hsm
 
 PATIENCE: Final = 60.0
 """Seconds without a good signature after which an HSM that is away is an alarm."""
 
 
-def describe_hsm(signer: HsmSigner) -> dict[str, Any]:
+def describe_hsm(signer: HsmSigner, config: Hsm) -> dict[str, Any]:
     """The state as JSON (docs/api.md, `hsm` of `GET /v1/status`)."""
     meter, since = signer.meter, signer.since_good
     count = meter.count
@@ -21,6 +22,7 @@ def describe_hsm(signer: HsmSigner) -> dict[str, Any]:
         "reason": signer.reason,
         "hint": signer.hint,
         "warning": signer.warning,
+        "unlock": "auto" if config.is_unattended else "attended",
         "sessions": signer.sessions,
         "last_good_seconds": None if since is None else round(since, 1),
         "signatures": count,

@@ -14,6 +14,9 @@ from typing import Final
 
 from systemd.journal import send as send_to_journal
 
+from chopmark.service.alarm_log import LOGGER
+from chopmark.service.alarms import MESSAGE_IDS
+
 OWN_LOGGER: Final = "chopmark"
 PREFIX: Final = "CHOPMARK_"
 IDENTIFIER: Final = "chopmarkd"
@@ -50,6 +53,7 @@ class JournalHandler(logging.Handler):
                 CODE_FILE=record.pathname,
                 CODE_LINE=record.lineno,
                 CODE_FUNC=record.funcName,
+                **_catalogued(record),
                 **{PREFIX + name.upper(): value for name, value in _fields(record).items()},
             )
         except Exception:  # noqa: BLE001  # a full journal must not stop the daemon
@@ -101,6 +105,12 @@ def _priority(level: int) -> int:
         if level >= limit:
             return priority
     return 6 if level >= logging.INFO else 7
+
+
+def _catalogued(record: logging.LogRecord) -> dict[str, str]:
+    """The name under which the journal's catalogue explains an alarm."""
+    number = MESSAGE_IDS.get(str(getattr(record, "alarm", "")))
+    return {} if number is None or record.name != LOGGER else {"MESSAGE_ID": number}
 
 
 def _fields(record: logging.LogRecord) -> dict[str, str]:

@@ -26,24 +26,23 @@ from chopmark.api.signin.routes import make_signin_routes
 from chopmark.api.signin.visits import Strangers
 from chopmark.core.errors import ChopmarkError
 from chopmark.service.access import TokenAccess, open_access
+from chopmark.service.activation import take_listeners
 from chopmark.service.audit_book import Book
 from chopmark.service.callers import Entrance, open_entrance
 from chopmark.service.config import DEFAULT_PATH, Config, find_config, load_config, read_fingerprint
 from chopmark.service.console_records import ConsoleBook
+from chopmark.service.health import SETTLE, Health
 from chopmark.service.logs import set_up_logging
-from chopmark.service.notify import feed_watchdog, notify_ready, notify_status, notify_stopping
+from chopmark.service.notify import extending_start, feed_watchdog, notify_stopping
+from chopmark.service.reloading import Reloading
 from chopmark.service.runtime import forbid_core_files, run_loop, settle, share_memory
+from chopmark.service.scheduled import Scheduled
 from chopmark.service.standing import Left
 from chopmark.service.wiring import Parts, build
 
 LOG: Final = logging.getLogger("chopmark")
 _PAGE: Final = "the page is served"
-SETTLE: Final = 5.0
-"""Seconds to wait at start until attesting works, before we say that we are up without it."""
-STATUS_PAUSE: Final = 5.0
-"""Seconds between two looks at how we are, for systemd's status line and watchdog."""
-ANSWER: Final = 20.0
-"""Seconds in which the ledger's writer must answer, or the watchdog is left to bite."""
+_STARTING: Final = "starting: ledger, replicas and HSM are opened and looked at"
 
 
 def run() -> None:
@@ -60,24 +59,26 @@ def run() -> None:
     exit_code = 0
     try:
         path = find_config(arguments.config)
-        run_loop(_main(load_config(path), read_fingerprint(path)))
+        run_loop(_main(path, load_config(path), read_fingerprint(path)))
     except* ChopmarkError as group:
         exit_code = _give_up(_first(group.exceptions))
     sys.exit(exit_code)
 
 
-async def _main(config: Config, fingerprint: str = "") -> None:
-    stopped = asyncio.Event()
+async def _main(path: Path, config: Config, fingerprint: str) -> None:
+    stopped, reloading = asyncio.Event(), Reloading(path, fingerprint)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    doors, access = Doors(), open_access(config)
+    loop.add_signal_handler(signal.SIGHUP, reloading.asked.set)
+    doors, access = Doors(take_listeners(config.api.socket)), open_access(config)
     entrance = await asyncio.to_thread(open_entrance, config)
+    reloading.trusts = entrance.trusts
     before: Left | None = None
     try:
         while not stopped.is_set():
             before = await _run_parts(
-                *(config, fingerprint, stopped, doors, access, entrance, before)
+                *(config, reloading, stopped, doors, access, entrance, before)
             )
     finally:
         doors.close()
@@ -86,7 +87,7 @@ async def _main(config: Config, fingerprint: str = "") -> None:
 
 async def _run_parts(
     config: Config,
-    fingerprint: str,
+    reloading: Reloading,
     stopped: asyncio.Event,
     doors: Doors,
     access: TokenAccess,
@@ -100,15 +101,18 @@ async def _run_parts(
     no peer's word for it.
     """
     async with AsyncExitStack() as stack:
-        parts = await build(config, stack, access)
-        parts.auditing.fingerprint = fingerprint
+        async with extending_start(_STARTING):
+            parts = await build(config, stack, access)
+        parts.auditing.fingerprint = reloading.fingerprint
         parts.standing.before = before
-        parts.report.more_alarms = entrance.alarms
+        scheduled = Scheduled(config, parts.clock.now_ms)
+        parts.report.more_alarms = lambda: entrance.alarms() + scheduled.alarms()
         entrance.desk.audit = parts.auditing
         settle()
         stack.enter_context(quieten(parts.refusals))
         async with asyncio.TaskGroup() as tasks:
-            running = _start(config, parts, tasks, doors, entrance)
+            running = _start(config, parts, tasks, doors, entrance, reloading)
+            running["scheduled"] = tasks.create_task(scheduled.run(), name="scheduled")
             await _wait_any(stopped, parts.rosters.changed)
             if stopped.is_set():
                 notify_stopping()
@@ -132,16 +136,22 @@ async def _wait_any(*events: asyncio.Event) -> None:
 
 
 def _start(
-    config: Config, parts: Parts, tasks: asyncio.TaskGroup, doors: Doors, entrance: Entrance
+    config: Config,
+    parts: Parts,
+    tasks: asyncio.TaskGroup,
+    doors: Doors,
+    entrance: Entrance,
+    reloading: Reloading,
 ) -> dict[str, asyncio.Task[None]]:
-    health = _Health(parts)
+    listening = asyncio.Event()
+    health = Health(parts, reloading, listening)
     jobs = {
         "standing": parts.standing.run(),
         "sequencer": parts.sequencer.run(),
         "disks": parts.watch_disks(),
         "mesh": parts.mesh.run(),
         "trust": parts.trust.run(),
-        "api": _serve_api(config, parts, doors, entrance),
+        "api": _serve_api(config, parts, doors, entrance, listening),
         "submissions": parts.submissions.run(),
         "retention": parts.retention.run(),
         "salts": parts.salts.run(),
@@ -155,6 +165,7 @@ def _start(
         "event-loop-lag": parts.lag.run(),
         "health": health.run(),
         "watchdog": feed_watchdog(lambda: health.good),
+        "reload": reloading.run(parts.report.sentence),
         "sessions": entrance.desk.watch(),
     }
     if entrance.trust is not None:
@@ -168,8 +179,11 @@ def _start(
     return {name: tasks.create_task(job, name=name) for name, job in jobs.items()}
 
 
-async def _serve_api(config: Config, parts: Parts, doors: Doors, entrance: Entrance) -> None:
-    if parts.standing.before is not None:  # who connects meanwhile waits, and is not refused
+async def _serve_api(
+    config: Config, parts: Parts, doors: Doors, entrance: Entrance, listening: asyncio.Event
+) -> None:
+    # Who connects meanwhile waits, and is not refused: parts before these, or systemd, listen.
+    if parts.standing.before is not None or (doors.passed and parts.signer.state == "ready"):
         with suppress(TimeoutError):
             async with asyncio.timeout(SETTLE):
                 await parts.standing.settled()
@@ -184,15 +198,17 @@ async def _serve_api(config: Config, parts: Parts, doors: Doors, entrance: Entra
     app, api = create_app(parts.gateway, more=more), config.api
     door = partial(serve, refusals=parts.refusals, doors=doors)
     async with asyncio.TaskGroup() as servers:
-        plain = door(app, api.socket, api.listen_address, callers=entrance.callers)
+        where, told = (api.socket, api.listen_address), lambda _: listening.set()
+        plain = door(app, *where, callers=entrance.callers, ready=told)
         servers.create_task(plain, name="api plain")
         if api.tls is not None:
-            where, known = api.tls.listen_address, entrance.callers
-            secured = door(app, None, where, callers=known, trust=entrance.trust)
+            address, known = api.tls.listen_address, entrance.callers
+            secured = door(app, None, address, callers=known, trust=entrance.trust)
             servers.create_task(secured, name="api tls")
         if api.page is not None:
-            page, where = PageDoor(app, entrance.visitors), api.page.listen_address
-            people = door(page, None, where, callers=Strangers(), trust=entrance.page, name=_PAGE)
+            page, address = PageDoor(app, entrance.visitors), api.page.listen_address
+            known, trust = Strangers(), entrance.page
+            people = door(page, None, address, callers=known, trust=trust, name=_PAGE)
             servers.create_task(people, name="api page")
 
 
@@ -210,30 +226,6 @@ async def _stop(running: dict[str, asyncio.Task[None]]) -> None:
     await asyncio.wait({running["api"]})
     for task in running.values():
         task.cancel()
-
-
-class _Health:
-    """Looks after the status line, and whether the writer still answers."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self.good = True
-
-    async def run(self) -> None:
-        """Look for ever."""
-        # A token that is away does not keep us down: verifying works without it.
-        await self._parts.sequencer.wait_first_head(SETTLE)
-        notify_ready(self._parts.report.sentence())
-        LOG.info("%s", self._parts.report.sentence())
-        while True:
-            try:
-                async with asyncio.timeout(ANSWER):  # `wait_for` may swallow a cancellation
-                    await self._parts.log.write(lambda _: None)
-                self.good = True
-            except TimeoutError:
-                self.good = False
-            notify_status(self._parts.report.sentence())
-            await asyncio.sleep(STATUS_PAUSE)
 
 
 def _first(errors: Sequence[BaseException]) -> ChopmarkError:

@@ -5,12 +5,19 @@ Outside systemd, where NOTIFY_SOCKET is not set, all of it does nothing.
 
 import asyncio
 import os
-from collections.abc import Callable
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
 
 from systemd.daemon import notify
 
 MAX_STATUS = 400
 """Characters; `systemctl status` shows one line."""
+EXTENSION: Final = 60.0
+"""Seconds that a start which takes long asks for at a time."""
+LONGEST_START: Final = 1800.0
+"""Seconds for which it asks for more, at most: a disk that hangs must not keep it for ever."""
 
 
 def notify_ready(status: str) -> None:
@@ -21,6 +28,35 @@ def notify_ready(status: str) -> None:
 def notify_status(status: str) -> None:
     """Set the line that `systemctl status` shows."""
     _notify(f"STATUS={_one_line(status)}")
+
+
+def notify_reloading(status: str) -> None:
+    """A reload has begun, and ends with `notify_ready`.
+
+    The time is what newer managers tell one reload from another by (`Type=notify-reload`).
+    """
+    now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    _notify(f"RELOADING=1\nMONOTONIC_USEC={now}\nSTATUS={_one_line(status)}")
+
+
+@asynccontextmanager
+async def extending_start(status: str) -> AsyncIterator[None]:
+    """Ask for more time to start while this block takes it and the event loop runs.
+
+    The first time at once: it must come before the unit's own time is over.
+    """
+
+    async def extend() -> None:
+        for _ in range(int(LONGEST_START / EXTENSION * 2)):
+            _notify(f"EXTEND_TIMEOUT_USEC={int(EXTENSION * 1_000_000)}\nSTATUS={_one_line(status)}")
+            await asyncio.sleep(EXTENSION / 2)
+
+    task = asyncio.create_task(extend(), name="extend-start")
+    try:
+        await asyncio.sleep(0)
+        yield
+    finally:
+        task.cancel()
 
 
 def notify_stopping(status: str = "stopping") -> None:

@@ -39,6 +39,11 @@ def accounts_path(state: Path) -> Path:
     return state / "accounts.json"
 
 
+def scheduled_path(state: Path, name: str) -> Path:
+    """How work that a timer starts has ended last: `backup`, `fsck`, `health`."""
+    return state / "scheduled" / f"{name}.json"
+
+
 def token_folder(state: Path) -> Path:
     """What is kept about the token, beside it: see `token_book`."""
     return state / "hsm"

@@ -21,6 +21,7 @@ from chopmark.mesh.peer import Peer
 from chopmark.mesh.versions import OURS, Versions, in_use
 from chopmark.service.audit_syslog import AuditSyslog
 from chopmark.service.clockguard import ClockGuard
+from chopmark.service.config_model import Hsm
 from chopmark.service.forks import Forks
 from chopmark.service.history import History
 from chopmark.service.hsm_state import describe_hsm, hsm_alarms
@@ -57,6 +58,7 @@ class Report:
         retention: Retention,
         salts: Salts,
         history: History,
+        hsm: Hsm,
         syslog: AuditSyslog | None = None,
     ) -> None:
         self._own = own
@@ -76,6 +78,7 @@ class Report:
         self._retention = retention
         self._salts = salts
         self._history = history
+        self._hsm = hsm
         self.more_alarms: Callable[[], list[dict[str, str]]] = list
         self._syslog = syslog
 
@@ -102,7 +105,7 @@ class Report:
             },
             "witnessed": self._trust.describe(state.head.size, state.witnessed_size),
             "standing": self._standing.describe(),
-            "hsm": describe_hsm(self._signer),
+            "hsm": describe_hsm(self._signer, self._hsm),
             "broker": self._broker(),
             "brokers": self._brokers(),
             "pace": self._pace(),

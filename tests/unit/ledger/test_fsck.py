@@ -15,6 +15,7 @@ from chopmark.ledger.packed import SPAN, Keys, read_batch
 from chopmark.ledger.run import Run, run_name, write_run
 from chopmark.ledger.store import Store, create_store
 from chopmark.ledger.summary import summarise
+from chopmark.ledger.tail_check import check_tail
 from ledgers import (
     COSIGNER,
     KEYS,
@@ -397,3 +398,29 @@ def test_dates_of_entries_that_do_not_parse_are_zero(tmp_path: Path) -> None:
     make_store(tmp_path / "log.db", [b"x", attestation(1, NOW), b"y"]).close()
     damage(tmp_path, "UPDATE bundle SET made_first = 0")
     assert codes(tmp_path) == {"bad-range", "bad-place"}
+
+
+def tail_codes(folder: Path, count: int = 300) -> set[str]:
+    return {found.code for found in check_tail(folder / "log.db", KEYS, (), count)}
+
+
+def test_tail_of_a_sound_ledger_has_no_findings(folder: Path, tmp_path: Path) -> None:
+    assert tail_codes(folder) == set()
+    assert tail_codes(folder, 1) == set()
+    make_store(tmp_path / "empty.db").close()
+    assert check_tail(tmp_path / "empty.db", KEYS, (), 300) == []
+
+
+def test_tail_that_changed_is_found_and_what_is_old_is_left_to_fsck(folder: Path) -> None:
+    data = blob(folder, "SELECT entries FROM bundle WHERE n = 1")
+    damage(folder, "UPDATE bundle SET entries = ? WHERE n = 1", flipped(data, 8 * len(data) - 1))
+    assert tail_codes(folder) <= {"bad-leaf", "bad-bundle"}
+    assert tail_codes(folder) != set()
+    assert tail_codes(folder, 1) == set()
+
+
+def test_tail_check_finds_another_head_and_a_lost_ledger(folder: Path) -> None:
+    damage(folder, "UPDATE log SET head_root = ?", bytes(32))
+    assert tail_codes(folder) >= {"bad-note", "bad-root"}
+    (folder / "log.db").unlink()
+    assert tail_codes(folder) == {"unreadable"}

@@ -19,7 +19,7 @@ from chopmark.core.errors import UsageError
 from chopmark.core.keys import VerifierKey
 from chopmark.hsm.diagnosis import Line
 from chopmark.ledger.store import create_store
-from chopmark.service.checks import clock, disk, hsm, names, run
+from chopmark.service.checks import clock, disk, hsm, names, run, theft
 from chopmark.service.checks.access import acting_as, check_access
 from chopmark.service.checks.brokers import check_brokers
 from chopmark.service.checks.clock import check_clock
@@ -34,6 +34,7 @@ from chopmark.service.checks.pin import check_pin
 from chopmark.service.checks.run import run_checks
 from chopmark.service.checks.running import check_running
 from chopmark.service.checks.syslog import check_syslog
+from chopmark.service.checks.theft import check_theft
 from chopmark.service.config import load_config
 from chopmark.service.kernelclock import Kernel
 from chopmark.service.locking import is_locked
@@ -420,7 +421,7 @@ def test_configuration_that_is_wrong_ends_the_looking(tmp_path: Path, path: Path
 def test_all_checks_are_run(path: Path) -> None:
     names_of = [name for name, _ in run_checks(path, {})]
     assert names_of[0] == "configuration"
-    assert len(names_of) == 14
+    assert len(names_of) == 15
 
 
 def test_only_what_is_named_is_looked_at(path: Path) -> None:
@@ -508,3 +509,22 @@ def test_page_names_every_code() -> None:
     }
     assert len(made) > 40
     assert made <= told
+
+
+def test_what_a_thief_would_have_is_told(
+    tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    monkeypatch.setattr(theft, "FOLDER", folder)
+    assert codes(check_theft(scene(path))) == ["unlock-auto"]
+    path.write_text(path.read_text().replace("[hsm]\n", '[hsm]\nunlock = "attended"\n'))
+    assert codes(check_theft(scene(path))) == []
+    (folder / "hsm-pin").write_text("1234")
+    assert codes(check_theft(scene(path))) == ["pin-plain"]
+    (folder / "hsm-pin").unlink()
+    # What systemd-creds of systemd 252 writes begins so, with --with-key=host and with a TPM.
+    (folder / "hsm-pin.cred").write_text("Whxqht+dQJax1aZeCGLxmiAAAAABAAAADAAAABAA")
+    assert codes(check_theft(scene(path))) == ["pin-host-key"]
+    (folder / "hsm-pin.cred").write_text("k6iUCUh0RJCQyvL8k8q1UyAAAAABAAAADAAAABAA")
+    assert codes(check_theft(scene(path))) == []

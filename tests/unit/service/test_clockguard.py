@@ -240,9 +240,33 @@ def test_this_machines_kernel_answers() -> None:
     assert read_boottime() > 0
 
 
-def test_unit_lets_the_daemon_ask_the_kernel() -> None:
-    unit = (Path(__file__).parents[3] / "systemd" / "chopmark.service").read_text("utf-8")
-    lines = unit.splitlines()
-    assert "SystemCallFilter=adjtimex clock_adjtime" in lines
-    assert not [line for line in lines if line.startswith("ProtectClock=")]
-    assert "CapabilityBoundingSet=" in lines, "nor may it set the clock"
+def test_confined_process_hears_from_another_what_the_kernel_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = tmp_path / "state"
+    monkeypatch.setattr(kernelclock, "TOLD", told)
+    libc = Libc(0)
+    monkeypatch.setattr(kernelclock.ctypes, "CDLL", lambda *_, **__: libc)
+    kernelclock.tell(told)
+    assert told.stat().st_mode & 0o777 == 0o644, "for all to read"
+    libc.state = -1
+    assert read_kernel().synchronised
+    monkeypatch.setattr(kernelclock, "_FRESH", -1.0)
+    assert not read_kernel().synchronised, "what was told long ago counts no more"
+    monkeypatch.undo()
+    monkeypatch.setattr(kernelclock, "TOLD", told)
+    monkeypatch.setattr(kernelclock.ctypes, "CDLL", lambda *_, **__: libc)
+    kernelclock.tell(told)
+    assert not read_kernel().synchronised, "who may not ask either must not repeat what was said"
+    told.write_text("nonsense")
+    assert "chopmark-clock.service" in read_kernel().reason
+
+
+def test_units_let_one_process_ask_the_kernel_and_nobody_set_it() -> None:
+    folder = Path(__file__).parents[3] / "systemd"
+    clock = (folder / "chopmark-clock.service").read_text("utf-8").splitlines()
+    assert "SystemCallFilter=adjtimex clock_adjtime" in clock
+    assert {"CapabilityBoundingSet=", "PrivateNetwork=yes"} <= set(clock)
+    daemon = (folder / "chopmark.service").read_text("utf-8").splitlines()
+    assert {"ProtectClock=yes", "CapabilityBoundingSet="} <= set(daemon)
+    assert not [line for line in daemon if "adjtimex" in line]

@@ -80,6 +80,7 @@ class HsmOut(Struct):
     reason: str | None
     hint: str | None
     warning: str | None
+    unlock: Literal["auto", "attended"]
     sessions: int
     last_good_seconds: float | None
     signatures: int

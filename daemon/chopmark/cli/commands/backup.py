@@ -1,14 +1,25 @@
 """`chopmark backup`: the ledger as one file, while the gateway runs."""
 
+import time
 from pathlib import Path
+from typing import Annotated
 
-from chopmark.cli.context import Given
+from cyclopts import Parameter
+
+from chopmark.cli.context import Given, Options
 from chopmark.cli.terminal import say, say_fields, say_json, styled
+from chopmark.core.errors import UsageError
 from chopmark.core.inert import clean
-from chopmark.service.backup import back_up
+from chopmark.service.backup import back_up, back_up_scheduled
 
 
-def backup(file: Path, /, *, options: Given) -> int:
+def backup(
+    file: Path | None = None,
+    /,
+    *,
+    scheduled: Annotated[bool, Parameter(negative="")] = False,
+    options: Given,
+) -> int:
     """Copy the ledger into a new file while the gateway goes on; nothing is overwritten.
 
     The copy is the ledger as it stood at one moment, and one file: this gateway's own log, and what
@@ -20,7 +31,13 @@ def backup(file: Path, /, *, options: Given) -> int:
 
     Args:
         file: Where it is to be; best on another disk.
+        scheduled: Where [backup] of the configuration says, and remove the oldest copies there; for
+            chopmark-backup.timer. The gateway has an alarm if it fails.
     """
+    if (file is None) != scheduled:
+        raise UsageError("usage", "name a file, or give --scheduled, one of the two")
+    if file is None:
+        return _back_up_scheduled(options)
     target = file.absolute()
     with options.meter("copying the ledger", 1, unit="pages") as meter:
         made = back_up(options.load_config(), target, meter.reach)
@@ -38,4 +55,15 @@ def backup(file: Path, /, *, options: Given) -> int:
             ("bytes", made.size),
         ]
     )
+    return 0
+
+
+def _back_up_scheduled(options: Options) -> int:
+    made = back_up_scheduled(options.load_config(), time.time_ns() // 1_000_000)
+    if options.json:
+        say_json({"path": made and str(made)})
+    elif made is None:
+        say("the configuration has no [backup]: nothing was copied")
+    else:
+        say(styled(clean(made), "bold"), " is a copy of the ledger")
     return 0

@@ -46,7 +46,12 @@ def doctor(
     results = run_checks(options.config_path(), None if offline else _ask(options), check)
     if options.tells_programs:
         results = map(_tell, results)
-    return FINDINGS if (_show_json if options.json else _show)(results) else 0
+    return FINDINGS if show_findings(results, options) else 0
+
+
+def show_findings(results: "Iterable[tuple[str, list[Finding]]]", options: Options) -> bool:
+    """Show what checks have found; whether a fault is among it."""
+    return (_show_json if options.json else _show)(results)
 
 
 def _tell(result: "tuple[str, list[Finding]]") -> "tuple[str, list[Finding]]":

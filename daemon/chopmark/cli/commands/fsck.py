@@ -1,8 +1,11 @@
 """`chopmark fsck`: whether everything on disk is what was signed."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
+
+from cyclopts import Parameter
 
 from chopmark.cli.context import Given
 from chopmark.cli.terminal import say, say_json, say_prose, styled
@@ -11,12 +14,19 @@ from chopmark.core.inert import clean
 from chopmark.ledger.fsck import Finding
 from chopmark.service.backup import check_backup
 from chopmark.service.fsck import Check, plan_checks
+from chopmark.service.scheduled import note_ended
 
 FINDINGS: Final = 10
 """Exit code when something is wrong."""
 
 
-def fsck(*, member: str | None = None, backup: Path | None = None, options: Given) -> int:
+def fsck(
+    *,
+    member: str | None = None,
+    backup: Path | None = None,
+    scheduled: Annotated[bool, Parameter(negative="")] = False,
+    options: Given,
+) -> int:
     """Check everything on disk: entries, trees, signatures and indices. Changes nothing.
 
     May run beside the gateway. The exit code is 0 if all is well, and 10 with findings.
@@ -25,14 +35,26 @@ def fsck(*, member: str | None = None, backup: Path | None = None, options: Give
         member: Check only the log of this member id: this gateway's own, or a replica.
         backup: Check this file that `chopmark backup` has made, and nothing else; it needs no
             configuration.
+        scheduled: Note the result where the gateway looks, which has an alarm if something is
+            wrong; for chopmark-fsck.timer.
     """
     if backup is not None:
         if member is not None:
             raise UsageError("usage", "--member and --backup exclude each other")
         return FINDINGS if _check_backup(backup, options) else 0
-    checks = plan_checks(options.load_config(), member)
-    counts = [_run(check, options) for check in checks]
-    return FINDINGS if any(counts) else 0
+    if scheduled and member is not None:
+        raise UsageError("usage", "--scheduled checks everything: it goes without --member")
+    config = options.load_config()
+    found = {check.member: _run(check, options) for check in plan_checks(config, member)}
+    if scheduled:
+        _note(config.gateway.state, {member: count for member, count in found.items() if count})
+    return FINDINGS if any(found.values()) else 0
+
+
+def _note(state: Path, found: Mapping[str, int]) -> None:
+    logs = ", ".join(f"{member} ({count})" for member, count in found.items())
+    message = f"the check of the ledgers has findings: {logs}" if found else "all is well"
+    note_ended(state, "fsck", time.time_ns() // 1_000_000, message, good=not found)
 
 
 def _run(check: Check, options: Given) -> int:

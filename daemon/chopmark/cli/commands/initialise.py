@@ -15,6 +15,7 @@ from chopmark.service.config_model import Api, Broker, Clock, Config, Gateway, H
 from chopmark.service.initialise import Initialised
 from chopmark.service.initialise import initialise as set_up
 from chopmark.service.token import create_token_keys
+from chopmark.service.unlocking import open_unlocked
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,8 @@ class NewGateway:
         module: PKCS#11 module of the HSM's maker, an absolute path.
         token_label: Label of the token; it must have been initialised by the vendor's tool.
         init_string: What the module wants to be told at its start, as NSS does.
+        unlock: After a start of the box somebody gives the PIN (attended), or it takes the one in
+            place by itself (auto): a stolen one, too.
         log_label: Label in the token of the key that signs the log.
         cosigner_label: Label in the token of the key that cosigns heads.
         cosigner_key: Type of that key; p256 is for a token that has no Ed25519.
@@ -48,6 +51,7 @@ class NewGateway:
     module: Path
     token_label: str
     init_string: str | None = None
+    unlock: Literal["attended", "auto"] = "attended"
     log_label: str = "chopmark-log"
     cosigner_label: str = "chopmark-cosigner"
     cosigner_key: Literal["ed25519", "p256"] = "ed25519"
@@ -74,6 +78,7 @@ class NewGateway:
                 module=self.module,
                 token_label=self.token_label,
                 init_string=self.init_string,
+                unlock=self.unlock,
                 log_label=self.log_label,
                 cosigner_label=self.cosigner_label,
             ),
@@ -99,6 +104,8 @@ def initialise(*, new: Annotated[NewGateway, Parameter(name="*")], options: Give
     path = options.config_path().absolute()
     pin = pin_source(config)
     made = set_up(path, config, lambda: create_token_keys(config, pin, new.cosigner_key))
+    if config.api.socket.parent.is_dir():  # the PIN was given just now: the first start asks nobody
+        open_unlocked(config).write()
     _show(made, config, options)
     return 0
 

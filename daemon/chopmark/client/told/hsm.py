@@ -1,7 +1,12 @@
 """`GET /v1/hsm` in words."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+_STARTS: Final = {
+    "auto": "signs by itself, also where the box was carried to (unlock = auto)",
+    "attended": "waits for the PIN (unlock = attended)",
+}
 
 
 def hsm_fields(state: Mapping[str, Any]) -> list[tuple[str, object]]:
@@ -9,6 +14,7 @@ def hsm_fields(state: Mapping[str, Any]) -> list[tuple[str, object]]:
     fields = {
         "reason": state.get("reason"),
         "what to do": state.get("hint"),
+        "after a start": _STARTS.get(str(state.get("unlock"))),
         "token": state.get("token"),
         "module": state.get("module"),
         "last good": _ago(state.get("last_good_seconds")),

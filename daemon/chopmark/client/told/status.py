@@ -115,7 +115,9 @@ def describe_disk(disk: Mapping[str, Any]) -> str:
 def _hsm(part: dict[str, Any]) -> str:
     """How it is, and why; `chopmark hsm status` has the rest."""
     reason = f": {part['reason']}" if part.get("reason") else ""
-    return f"{part.get('state')}{reason} (token {part.get('token')}; more by `chopmark hsm status`)"
+    unlock = f", unlock {part['unlock']}" if part.get("unlock") else ""
+    more = f"token {part.get('token')}{unlock}; more by `chopmark hsm status`"
+    return f"{part.get('state')}{reason} ({more})"
 
 
 def _describe(part: dict[str, Any]) -> str:

@@ -150,6 +150,8 @@ NUMBERS: Final[dict[str, int]] = {
     "file-forbidden": 1257,
     "write-failed": 1258,
     "read-failed": 1259,
+    "ledger-damaged": 1260,
+    "backup-failed": 1261,
     "audit-waiting": 1270,
     "audit-chain": 1271,
     "audit-day": 1272,

@@ -21,6 +21,7 @@ from chopmark.service.checks.names import check_names
 from chopmark.service.checks.pin import check_pin
 from chopmark.service.checks.running import check_running
 from chopmark.service.checks.syslog import check_syslog
+from chopmark.service.checks.theft import check_theft
 from chopmark.service.config import load_config
 from chopmark.service.locking import is_locked
 
@@ -31,6 +32,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "disk": check_disk,
     "clock": check_clock,
     "pin": check_pin,
+    "theft": check_theft,
     "hsm": check_hsm,
     "doors": check_doors,
     "entrance": check_entrance,
@@ -56,7 +58,10 @@ def refuse_unknown(names: Collection[str]) -> None:
 
 
 def run_checks(
-    path: Path, status: Mapping[str, Any] | None, only: Collection[str] = ()
+    path: Path,
+    status: Mapping[str, Any] | None,
+    only: Collection[str] = (),
+    checks: Mapping[str, Check] | None = None,
 ) -> Iterator[tuple[str, list[Finding]]]:
     """Each check's name with its findings, as soon as it is done.
 
@@ -64,6 +69,7 @@ def run_checks(
         path: of the configuration. If it cannot be used nothing else is looked at.
         status: of the gateway that runs, or None.
         only: names of those to run; all if there are none.
+        checks: others than `CHECKS`.
     """
     try:
         config = load_config(path)
@@ -73,7 +79,7 @@ def run_checks(
     yield CONFIGURATION, []
     locked = is_locked(config.gateway.state)
     scene = Scene(path, config, time.time_ns() // 1_000_000, status, locked, os.geteuid())
-    for name, check in CHECKS.items():
+    for name, check in (CHECKS if checks is None else checks).items():
         if not only or name in only:
             yield name, _look(check, scene)
 

@@ -62,6 +62,7 @@ def make_overseeing(
         answering.retention,
         issuing.salts,
         history,
+        opened.config.hsm,
         syslog,
     )
     sources = Sources(

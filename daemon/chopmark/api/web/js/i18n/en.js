@@ -453,6 +453,10 @@ export default {
   "alarm.audit-waiting.do": "Look whether its receiver is up and reachable.",
   "alarm.confirming": "This gateway waits to hear whether its ledger is the newest",
   "alarm.confirming.do": "Nothing need be done while one of the others can be reached: it goes on by itself within seconds. If it stays so, see which members are away.",
+  "alarm.ledger-damaged": "A check has found the ledger damaged",
+  "alarm.ledger-damaged.do": "Run `chopmark fsck`, and see to the disk. Do not put an old copy back: `chopmark recover` takes the ledger back from the peers.",
+  "alarm.backup-failed": "The ledger was not copied as planned",
+  "alarm.backup-failed.do": "See `journalctl -u chopmark-backup`: is there room where the copies go, and is that disk there?",
   "alarm.own-fork": "Our own key has signed two histories",
   "alarm.own-fork.do": "Stop this gateway at once, and find out who else has the key.",
 

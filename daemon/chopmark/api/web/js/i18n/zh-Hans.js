@@ -444,6 +444,10 @@ export default {
   "alarm.audit-waiting.do": "请检查接收方是否运行、能否连通。",
   "alarm.confirming": "本网关正等待查明账本是否最新",
   "alarm.confirming.do": "只要能连接任何一个其他成员，就无须处理：数秒内会自行继续。如仍然如此，请查看哪些成员未连接。",
+  "alarm.ledger-damaged": "检查发现账本已损坏",
+  "alarm.ledger-damaged.do": "请运行 `chopmark fsck`，并检查磁盘。不要放回旧副本：用 `chopmark recover` 从其他成员取回账本。",
+  "alarm.backup-failed": "账本没有按计划备份",
+  "alarm.backup-failed.do": "请查看 `journalctl -u chopmark-backup`：存放副本的磁盘是否在、是否还有空间。",
   "alarm.own-fork": "本行自己的密钥签了两个不同的历史",
   "alarm.own-fork.do": "请立即停止本网关，并查明还有谁持有该密钥。",
 

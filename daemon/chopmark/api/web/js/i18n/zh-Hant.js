@@ -444,6 +444,10 @@ export default {
   "alarm.audit-waiting.do": "請檢查接收方是否運行、能否連接。",
   "alarm.confirming": "本閘道正等待查明帳本是否最新",
   "alarm.confirming.do": "只要能連接任何一個其他成員，便無須處理：數秒內會自行繼續。如仍然如此，請查看哪些成員未連接。",
+  "alarm.ledger-damaged": "檢查發現帳本已損壞",
+  "alarm.ledger-damaged.do": "請執行 `chopmark fsck`，並檢查磁碟。不要放回舊副本：用 `chopmark recover` 從其他成員取回帳本。",
+  "alarm.backup-failed": "帳本沒有按計劃備份",
+  "alarm.backup-failed.do": "請查看 `journalctl -u chopmark-backup`：存放副本的磁碟是否在、是否還有空間。",
   "alarm.own-fork": "本行自己的密鑰簽了兩個不同的歷史",
   "alarm.own-fork.do": "請立即停止本閘道，並查明還有誰持有該密鑰。",
 

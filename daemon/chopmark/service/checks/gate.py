@@ -1,0 +1,119 @@
+"""Whether this version of the software works here as the one before it did, for an updater.
+
+What needs no network: the gateway that runs, its HSM if there was one before, the ledgers, the
+disk, the console. The checks are those of `chopmark doctor` where it has them; a warning of theirs
+is none here, nor what this user may not see. Codes of its own: `not-answering`, `other-version`,
+`hsm-lost`, `head-wrong`, `console-failed`.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import chopmark
+from chopmark.core.errors import ChopmarkError
+from chopmark.service.checks.disk import check_disk
+from chopmark.service.checks.finding import Check, Finding, Scene
+from chopmark.service.checks.hsm import check_hsm
+from chopmark.service.checks.ledger import check_ledger
+from chopmark.service.checks.run import run_checks
+from chopmark.service.fsck import plan_checks
+from chopmark.service.scheduled import read_ended
+
+TAIL: Final = 1024
+"""Newest entries of each log that are proven to lie under its signed head."""
+FRESH: Final = 90.0
+"""Seconds: the daemon has the HSM sign a self-test each minute where nothing else is signed."""
+SECONDS: Final = 10.0
+_CONSOLES: Final = "chopmark-console@*.service"
+_NEXT: Final = "the version before this one goes on; `chopmark doctor` says more"
+
+
+def check_answers(scene: Scene) -> Iterator[Finding]:
+    """The gateway answers on its socket, and is of this version."""
+    if scene.status is None:
+        finding = f"no gateway answers on {scene.config.api.socket}"
+        yield Finding("not-answering", finding, "journalctl -u chopmark says why")
+    elif scene.status.get("version") != chopmark.__version__:
+        found, wanted = scene.status.get("version"), chopmark.__version__
+        finding = f"version {found} of the gateway runs, and {wanted} is installed"
+        yield Finding("other-version", finding, "systemctl restart chopmark")
+
+
+def check_signing(scene: Scene) -> Iterator[Finding]:
+    """The HSM signs, if it did before; one that waits for an operator is there, with its keys."""
+    hsm = (scene.status or {}).get("hsm") or {}
+    state, good = hsm.get("state"), hsm.get("last_good_seconds")
+    if state == "ready" and good is not None and good <= FRESH:
+        return
+    if state in ("locked", "maintenance"):  # no update has done that, and no other version ends it
+        yield from (one for one in check_hsm(scene) if one.mark == "fault")
+        return
+    before = read_ended(scene.config.gateway.state, "health")
+    reason = f"the HSM is {state or 'not described'}: {hsm.get('reason') or 'it has not signed'}"
+    if before is not None and before.hsm:
+        yield Finding("hsm-lost", f"{reason}; before, it worked", _NEXT)
+    else:
+        yield Finding.unseen(f"{reason}; nor did it work before", "chopmark hsm doctor says more")
+
+
+def check_heads(scene: Scene) -> Iterator[Finding]:
+    """Each log's newest entries lie under its signed head, by what stands on the disk now."""
+    try:
+        planned = plan_checks(scene.config)
+    except ChopmarkError as error:
+        yield scene.judge(error, _NEXT)
+        return
+    for one in planned:
+        for found in one.run_tail(TAIL):
+            message = f"the log of {one.member}: {found.message}"
+            yield Finding("head-wrong", message, found.hint or _NEXT)
+
+
+def check_consoles(_scene: Scene) -> Iterator[Finding]:
+    """No console of the technicians has failed; a port that is not plugged in has none."""
+    program = shutil.which("systemctl")
+    if program is None:
+        yield Finding.unseen("the consoles: there is no systemctl", "look at them by hand")
+        return
+    asked = "--property=Id,ActiveState,SubState,Result"
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed words
+            (program, "show", "--no-pager", asked, _CONSOLES),
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=SECONDS,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        yield Finding.unseen(f"the consoles: {error}", "look at them by hand")
+        return
+    for block in done.stdout.split("\n\n"):
+        unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if unit.get("ActiveState") == "failed" or unit.get("SubState") == "auto-restart":
+            finding = f"{unit.get('Id')} does not stay up ({unit.get('Result')})"
+            yield Finding("console-failed", finding, f"journalctl -u {unit.get('Id')}")
+
+
+CHECKS: Final[Mapping[str, Check]] = {
+    "running": check_answers,
+    "hsm": check_signing,
+    "ledger": check_ledger,
+    "heads": check_heads,
+    "disk": check_disk,
+    "console": check_consoles,
+}
+"""By the name under which each is shown."""
+
+
+def is_hsm_good(status: Mapping[str, Any] | None) -> bool:
+    """Whether the HSM of a gateway works."""
+    hsm = (status or {}).get("hsm") or {}
+    return bool(hsm.get("state") == "ready")
+
+
+def run_gate(path: Path, status: Mapping[str, Any] | None) -> Iterator[tuple[str, list[Finding]]]:
+    """Each check's name with its findings, as soon as it is done; as `run_checks`."""
+    return run_checks(path, status, checks=CHECKS)

@@ -1,0 +1,130 @@
+"""What an image is made of: `image.toml` and a device profile, each key known and of its type."""
+
+import tomllib
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+
+FOLDER: Final = Path(__file__).parents[1]
+S = TypeVar("S", bound="Strict")
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A table whose unknown keys are errors."""
+
+
+class Image(Strict):
+    """Which Debian, and from where."""
+
+    suite: str
+    mirror: str
+    security: str
+
+
+class Layout(Strict):
+    """Sizes of the partitions, in MiB."""
+
+    esp: int
+    boot: int
+    system: int
+    data: int
+
+
+class Exclude(Strict):
+    """Paths of packages that are left out."""
+
+    paths: list[str]
+
+
+class Units(Strict):
+    """What is on, and what can never be."""
+
+    enable: list[str]
+    mask: list[str]
+
+
+class Kernel(Strict):
+    """The kernel's command line."""
+
+    arguments: list[str]
+
+
+class Description(Strict):
+    """The image, whatever the device."""
+
+    image: Image
+    layout: Layout
+    packages: dict[str, list[str]]
+    exclude: Exclude
+    units: Units
+    kernel: Kernel
+
+
+class Boot(Strict):
+    """The boot loader: its GRUB target, and where firmware looks for it on the ESP."""
+
+    loader: Literal["grub-efi"]
+    target: Literal["x86_64-efi", "arm64-efi"]
+    file: str
+
+
+class Consoles(Strict):
+    """Where the kernel writes, and the technicians' ports; never the same."""
+
+    kernel: list[str]
+    technician: list[str]
+
+
+class Initrd(Strict):
+    """Kernel modules without which there is no root file system."""
+
+    modules: list[str]
+
+
+class Hardware(Strict):
+    """What the device has."""
+
+    watchdog_seconds: int
+    tpm: Literal["none", "optional", "required"]
+
+
+class Profile(Strict):
+    """One sort of device.
+
+    Attributes:
+        built: false is data only, which nobody has ever started.
+    """
+
+    name: str
+    describes: str
+    architecture: Literal["amd64", "arm64"]
+    built: bool
+    packages: list[str]
+    boot: Boot
+    consoles: Consoles
+    initrd: Initrd
+    hardware: Hardware
+
+
+def load_description(path: Path = FOLDER / "image.toml") -> Description:
+    """Read it; raises ValueError for a key that is unknown, missing or of a wrong type."""
+    return _load(path, Description)
+
+
+def load_profile(path: Path) -> Profile:
+    """Read it; ValueError too where the kernel would write to the technicians' port."""
+    profile = _load(path, Profile)
+    if both := set(profile.consoles.kernel) & set(profile.consoles.technician):
+        raise ValueError(f"{path}: the kernel writes to the technicians' {sorted(both)}")
+    if profile.name != path.stem:
+        raise ValueError(f"{path}: is named {profile.name}")
+    return profile
+
+
+def _load(path: Path, kind: type[S]) -> S:
+    table: dict[str, Any] = tomllib.loads(path.read_text())
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{path}: {error}") from None

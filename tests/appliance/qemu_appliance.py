@@ -1,0 +1,351 @@
+"""`make appliance`: two boxes, from new to working by their serial ports; then what befalls them.
+
+One story in the order of its tests, on two machines in QEMU: run it with `-x`. Its name keeps it
+out of `make test`. STAND-IN: processor, board, TPM, watchdog, disk and lines are QEMU's and
+swtpm's; the HSM is SoftHSM. What is measured of time is of an emulated processor.
+"""
+
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from qemu_commission import HeadOffice, Technician
+from qemu_lab import NEEDS, Lab, find, wait_for
+from qemu_line import PATIENCE, Line, Shell
+from qemu_machine import Machine, stop
+from qemu_report import Report
+from qemu_updates import Stick
+
+from leftout import leave_out
+from rig.gateway import HONG_KONG, SHENZHEN
+
+IMAGE = Path(os.environ.get("IMAGE", "build/image/chopmark-0.1.0-x86-64.img")).absolute()
+KEYS = Path(os.environ.get("KEYS", "build/keys")).absolute()
+CUTS = int(os.environ.get("CUTS", "10"))
+TEXT = "A deposit certificate, printed twice."
+
+pytestmark = pytest.mark.timeout(3600)
+
+
+@dataclass
+class Boxes:
+    """Both boxes, who stands before them, and what came out."""
+
+    lab: Lab
+    hk: Machine
+    sz: Machine
+    report: Report
+    technicians: dict[str, Technician] = field(default_factory=dict)
+
+    @property
+    def both(self) -> tuple[Machine, Machine]:
+        return self.hk, self.sz
+
+
+@pytest.fixture(scope="module")
+def boxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boxes]:
+    if os.geteuid() != 0:
+        leave_out("a network namespace and TAP devices need root")
+    if missing := [program for program in NEEDS if find(program) is None]:
+        leave_out(f"not installed: {missing} (./setup.sh appliance)")
+    assert IMAGE.exists(), f"{IMAGE} is not there: make image"
+    folder = Path(os.environ.get("WORK") or tmp_path_factory.mktemp("q"))
+    lab = Lab(folder)
+    lab.start()
+    try:
+        made = [Machine(lab, name, number, IMAGE) for number, name in enumerate(("hk", "sz"), 1)]
+        yield Boxes(lab, *made, Report(Path(os.environ.get("REPORT") or folder / "report")))
+    finally:
+        for machine in made:
+            stop(machine)
+        lab.stop()
+
+
+def together(*calls: Callable[[], object]) -> None:
+    """At once; the first failure is everybody's."""
+    failures: list[BaseException] = []
+
+    def guarded(call: Callable[[], object]) -> None:
+        try:
+            call()
+        except BaseException as error:  # noqa: BLE001 - raised again below
+            failures.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def each(machines: Sequence[Machine], call: Callable[[Machine], object]) -> None:
+    together(*(lambda one=machine: call(one) for machine in machines))
+
+
+def test_both_boxes_start_from_their_image(boxes: Boxes) -> None:
+    each(boxes.both, lambda one: one.start())
+    each(boxes.both, lambda one: one.shell.open(2 * PATIENCE))
+    for machine in boxes.both:
+        assert "verity" in machine.shell.run("dmsetup table root")
+        assert machine.shell.run("findmnt -no FSTYPE,OPTIONS /").startswith("squashfs ro")
+        assert machine.shell.run("findmnt -no FSTYPE /var") == "ext4"
+        assert "rauc.slot=A" in machine.shell.run("cat /proc/cmdline")
+
+
+def test_nobody_but_the_technicians_console_has_a_port(boxes: Boxes) -> None:
+    shell = boxes.hk.shell
+    assert shell.run("systemctl list-units --no-legend '*getty*' || true", check=False) == ""
+    assert shell.ask("passwd -S root")[1].split()[1] == "L"
+    assert shell.run("cat /proc/sys/kernel/sysrq") == "0"
+
+
+def test_new_boxes_are_staged_and_commissioned_by_their_serial_ports(boxes: Boxes) -> None:
+    office = HeadOffice(boxes.lab.authority, boxes=2)
+    for machine, who in ((boxes.hk, HONG_KONG), (boxes.sz, SHENZHEN)):
+        boxes.technicians[machine.name] = Technician(machine.tech, who, office)
+
+    def go(technician: Technician) -> None:
+        technician.stage()
+        technician.enrol()
+        technician.commission()
+
+    try:
+        together(*(lambda one=one: go(one) for one in boxes.technicians.values()))
+    finally:
+        for machine in boxes.both:
+            boxes.report.keep_screen(machine.name, machine.tech.screen.text)
+
+
+def test_all_units_of_a_working_box_are_well(boxes: Boxes) -> None:
+    for machine in boxes.both:
+        assert machine.shell.run("systemctl --failed --no-legend", check=False) == ""
+        assert machine.shell.run("systemctl is-active chopmark chopmark-console@ttyS0").split() == [
+            *("active", "active")
+        ]
+
+
+def test_time_and_memory_are_measured(boxes: Boxes) -> None:
+    for machine in boxes.both:
+        said = machine.shell.run("free -m; systemctl show -p MemoryCurrent chopmark")
+        boxes.report.note(f"{machine.name}: memory", said)
+    used = int(boxes.hk.shell.run("free -m | awk '/^Mem/{print $3}'"))
+    boxes.report.row("memory of the idle box", used, "MB", 350)
+    assert used <= 350
+
+
+def test_document_of_a_box_that_is_off_is_valid_at_the_other(boxes: Boxes) -> None:
+    write = f"printf %s '{TEXT}' >/tmp/doc.txt"
+    hk, sz = boxes.hk.shell, boxes.sz.shell
+    hk.run(write)
+    boxes.report.note(
+        "hk-1: chopmark attest", hk.run("/opt/chopmark/bin/chopmark attest /tmp/doc.txt")
+    )
+    boxes.hk.cut()
+    sz.run(write)
+    code, said = sz.ask("/opt/chopmark/bin/chopmark verify /tmp/doc.txt")
+    boxes.report.note("sz-1: chopmark verify, with hk-1 off", said)
+    assert code == 0, said
+    assert "VALID" in said
+    sz.run("printf x >>/tmp/doc.txt")
+    assert sz.ask("/opt/chopmark/bin/chopmark verify /tmp/doc.txt")[0] == 2
+
+
+def test_box_whose_plug_was_pulled_comes_back_by_itself(boxes: Boxes) -> None:
+    boxes.hk.start()
+    boxes.hk.shell.open(2 * PATIENCE)
+    _wait_ready(boxes.hk)
+    said = boxes.hk.shell.run(
+        "systemd-analyze time; systemd-analyze critical-chain chopmark.service --no-pager"
+    )
+    boxes.report.note("hk-1: systemd-analyze", said)
+
+
+RUN = "/var/lib/chopmark/t"
+REFUSED = {
+    "network beyond the brokers": (
+        "import socket; socket.create_connection(('10.77.0.1', 53530), 5)",
+        "OSError|Error",
+    ),
+    "a device": ("open('/dev/vda', 'rb')", "Error"),
+    "the file system": ("open('/etc/x', 'w')", "Read-only|Permission"),
+    "its own program": ("open('/opt/chopmark/x', 'w')", "Read-only|Permission"),
+    "more memory than its share": ("bytearray(800 << 20)", "oom|MemoryError"),
+    "a program in its own folder": (
+        f"import os, shutil; shutil.copy('/bin/true', '{RUN}'); os.execv('{RUN}', ['t'])",
+        "Permission",
+    ),
+    "a raw socket": (
+        "import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)",
+        "not supported|Permission|not permitted",
+    ),
+}
+"""What a program in the daemon's place tries, and what it must hear."""
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_daemons_unit_refuses(boxes: Boxes, what: str) -> None:
+    """The daemon's unit as it is, with another program in it."""
+    command, refused = REFUSED[what]
+    shell = boxes.sz.shell
+    probe = f"{command}; print('not refused')"
+    shell.run(f"printf '%s\\n' \"{probe}\" >/run/probe.py; chmod 644 /run/probe.py")
+    program = "ExecStart=/opt/chopmark/bin/python /run/probe.py"
+    change = (f"s#^ExecStart=.*#{program}#", "s/^Type=.*/Type=oneshot/")
+    drop = ("Restart", "WatchdogSec", "RuntimeDirectory", "NotifyAccess", "Sockets")
+    edits = [*change, *(f"/^{key}/d" for key in drop)]
+    script = " ".join(f"-e '{edit}'" for edit in edits)
+    unit = "/run/systemd/system/probe.service"
+    shell.run(f"systemctl cat chopmark.service | sed {script} >{unit} && systemctl daemon-reload")
+    code, _ = shell.ask("systemctl start probe.service")
+    journal = "journalctl -q --no-pager -o cat -u probe.service -n 30"
+    said = shell.run(f"{journal}; systemctl show -p Result probe.service")
+    boxes.report.note(f"the daemon's unit refuses {what}", said)
+    shell.run(f"systemctl reset-failed probe.service; rm -f {RUN}", check=False)
+    assert code != 0, said
+    assert "not refused" not in said
+    assert any(word in said for word in refused.split("|")), said
+
+
+def test_unplugged_usb_console_is_a_sign_out(boxes: Boxes) -> None:
+    machine, office = boxes.sz, boxes.technicians["sz"].office
+    boxes.technicians["sz"].line.type("exit")
+    unit = "chopmark-console@ttyUSB0.service"
+    for number in (8, 9):
+        machine.qmp("device_add", driver="usb-serial", id="cable", bus="xhci.0", chardev="usb")
+        _until(machine, f"systemctl is-active {unit}", "active")
+        far = Technician(Line(machine.folder / "usb"), SHENZHEN, office, next_person=number)
+        far.wake()
+        far.sign_in()
+        assert far.command("show version")
+        machine.qmp("device_del", id="cable")
+        _until(machine, f"systemctl is-active {unit}", "inactive")
+        far.line.close()
+    said = machine.shell.run(f"journalctl -q --no-pager -o cat -u {unit} -n 20")
+    boxes.report.note("sz-1: the adapter is unplugged while somebody is signed in", said)
+
+
+@pytest.mark.parametrize("number", range(1, CUTS + 1))
+def test_power_is_cut_under_load_and_nothing_is_lost(boxes: Boxes, number: int) -> None:
+    machine, shell = boxes.hk, boxes.hk.shell
+    attest = "echo $i-$$ >/run/d; /opt/chopmark/bin/chopmark attest /run/d && echo ok"
+    shell.run(f"( i=0; while :; do i=$((i+1)); {attest}; done ) >/run/load.log & true")
+    wait_for(lambda: shell.run("grep -c ok /run/load.log || true") != "0", "load", PATIENCE)
+    before = _size(machine)
+    machine.cut()
+    data = machine.folder / "data.img"
+    machine.take_data(data)
+    said = [_check(data, "-p"), _check(data, "-fn")]
+    boxes.report.note(f"cut {number}: e2fsck", "".join(one.stdout for one in said))
+    assert said[0].returncode in {0, 1}
+    assert said[1].returncode == 0
+    machine.start()
+    machine.shell.open(2 * PATIENCE)
+    _wait_ready(machine)
+    assert _size(machine) >= before
+
+
+def test_ledger_is_whole_after_all_of_that(boxes: Boxes) -> None:
+    shell = boxes.hk.shell
+    shell.run("systemctl stop chopmark")
+    said = shell.run("runuser -u chopmark -- /opt/chopmark/bin/chopmark fsck")
+    shell.run("systemctl start chopmark")
+    boxes.report.note(f"hk-1: chopmark fsck after {CUTS} cuts", said)
+
+
+UPDATE = "/opt/chopmark/bin/python /usr/lib/chopmark/update /run/stick"
+
+
+@pytest.fixture(scope="module")
+def stick(boxes: Boxes) -> Shell:
+    """The shell of a box with updates on a stick in /run/stick."""
+    made = Stick(boxes.lab.folder / "updates", IMAGE, KEYS).make()
+    machine = boxes.sz
+    machine.plug_stick(made)
+    _until(machine, "test -b /dev/sda && echo there", "there")
+    machine.shell.run("mkdir -p /run/stick; mount -o ro /dev/sda /run/stick")
+    return machine.shell
+
+
+@pytest.mark.parametrize(
+    ("bundle", "note", "why"),
+    [
+        ("foreign", "foreign", "no-known-signature|bad-signature|not signed|signature"),
+        ("half", "half", "signature"),
+        ("good", "foreign", "signature"),
+        ("bad", "good", "not the one"),
+        ("good", "old", "ledgers up to format 1"),
+    ],
+)
+def test_update_is_refused(boxes: Boxes, stick: Shell, bundle: str, note: str, why: str) -> None:
+    code, said = stick.ask(f"{UPDATE}/{bundle}.raucb /run/stick/{note}.note")
+    boxes.report.note(f"update {bundle} with the note of {note}", said)
+    assert code != 0
+    assert any(word in said for word in why.split("|")), said
+    assert "A" in stick.run("rauc status | grep -i 'booted from'")
+
+
+def test_good_update_is_started_and_stays(boxes: Boxes, stick: Shell) -> None:
+    machine = boxes.sz
+    before = _size(machine)
+    said = stick.run(f"{UPDATE}/good.raucb /run/stick/good.note")
+    boxes.report.note("sz-1: a good update", said)
+    _restart_into(machine, "boot-b", "B")
+    assert _size(machine) >= before
+    _until(machine, "systemctl is-active chopmark-health.service", "active")
+    assert "B_TRY=0" in machine.shell.run("grub-editenv /esp/grub/grubenv list")
+
+
+def test_update_that_cannot_start_is_rolled_back_by_itself(boxes: Boxes) -> None:
+    machine = boxes.sz
+    machine.plug_stick(boxes.lab.folder / "updates/stick.img")
+    _until(machine, "test -b /dev/sda && echo there", "there")
+    machine.shell.run("mkdir -p /run/stick; mount -o ro /dev/sda /run/stick")
+    machine.shell.run(f"{UPDATE}/bad.raucb /run/stick/bad.note")
+    _restart_into(machine, None, "B", 4 * PATIENCE)
+    boxes.report.note("sz-1: after an update that cannot start", machine.shell.run("rauc status"))
+
+
+def _restart_into(machine: Machine, boot: str | None, slot: str, seconds: float = PATIENCE) -> None:
+    machine.shell.run("sync")
+    machine.power_off()
+    if boot is not None:
+        machine.add_shell(boot)
+    machine.start()
+    machine.shell.open(2 * seconds)
+    assert f"rauc.slot={slot}" in machine.shell.run("cat /proc/cmdline")
+    _wait_ready(machine)
+
+
+def _check(image: Path, option: str) -> subprocess.CompletedProcess[str]:
+    command = [find("e2fsck") or "e2fsck", option, str(image)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _until(machine: Machine, command: str, answer: str) -> None:
+    ask = f"{command} || true"
+    wait_for(lambda: machine.shell.run(ask) == answer, f"{command}: {answer}", PATIENCE)
+
+
+def _status(machine: Machine) -> dict[str, Any]:
+    code, said = machine.shell.ask("/opt/chopmark/bin/chopmark --json status")
+    with suppress(ValueError):
+        answer: dict[str, Any] = json.loads(said[said.index("{") :])
+        return answer
+    return {"state": f"exit {code}"}
+
+
+def _wait_ready(machine: Machine) -> None:
+    wait_for(lambda: _status(machine)["state"] == "ready", f"{machine.name} to be ready", PATIENCE)
+
+
+def _size(machine: Machine) -> int:
+    return int(_status(machine)["size"])

@@ -1,0 +1,126 @@
+"""The world around two boxes in QEMU: a network namespace with a bridge, and what a bank's LAN has.
+
+DHCP and names by dnsmasq, time by chronyd, the broker by Mosquitto with TLS: all real, all in a
+namespace of their own. Needs root.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from rig.authority import Authority
+
+BROKER: Final = "broker.example"
+HOST: Final = "10.77.0.1"
+NEEDS: Final = ("qemu-system-x86_64", "swtpm", "dnsmasq", "chronyd", "mosquitto", "mcopy", "e2fsck")
+SBIN: Final = "/usr/sbin:/sbin:/usr/local/sbin"
+
+
+def find(program: str) -> str | None:
+    """Path of a program, also of root's."""
+    return shutil.which(program, path=f"{os.environ.get('PATH', '')}:{SBIN}")
+
+
+def wait_for(truth: Callable[[], object], what: str, seconds: float) -> None:
+    """Wait until something is so; generous, since all machines share two cores."""
+    deadline = time.monotonic() + seconds
+    while not truth():
+        assert time.monotonic() < deadline, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.2)
+
+
+class Lab:
+    """The namespace, and what runs in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.name = f"chopmark-{os.getpid()}"
+        self.authority = Authority(folder)
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    def start(self) -> None:
+        """Bridge, time, names, broker."""
+        _ip("netns", "add", self.name)
+        self._ip("link", "set", "lo", "up")
+        self._ip("link", "add", "br0", "type", "bridge")
+        self._ip("addr", "add", f"{HOST}/24", "dev", "br0")
+        self._ip("link", "set", "br0", "up")
+        self._serve_time()
+        self._serve_names()
+        self._serve_broker()
+
+    def stop(self) -> None:
+        """All that was started, and the namespace."""
+        for process in reversed(self._running):
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+            process.kill()
+            process.wait()
+        with suppress(subprocess.CalledProcessError):
+            _ip("netns", "del", self.name)
+
+    def add_tap(self, name: str) -> None:
+        """A machine's port on the bridge."""
+        self._ip("tuntap", "add", "dev", name, "mode", "tap")
+        self._ip("link", "set", name, "master", "br0", "up")
+
+    def run(self, name: str, *words: str) -> subprocess.Popen[bytes]:
+        """Start a program in the namespace; its output goes to a file."""
+        program = find(words[0])
+        assert program is not None, f"{words[0]} is not installed (./setup.sh appliance)"
+        command = ("ip", "netns", "exec", self.name, program, *words[1:])
+        with (self.folder / f"{name}.log").open("ab") as log:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self._running.append(process)
+        return process
+
+    def forget(self, process: subprocess.Popen[bytes]) -> None:
+        """Power off: SIGKILL, and wait."""
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        self._running.remove(process)
+
+    def _serve_time(self) -> None:
+        """A server that says what this machine's clock says, and never sets it (-x)."""
+        conf = self.folder / "chrony.conf"
+        conf.write_text(
+            f"local stratum 3\nallow 10.77.0.0/24\nbindaddress {HOST}\ncmdport 0\n"
+            f"pidfile {self.folder}/chronyd.pid\n"
+        )
+        self.run("chronyd", "chronyd", "-d", "-x", "-u", "root", "-f", str(conf))
+
+    def _serve_names(self) -> None:
+        options = (
+            *("--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root"),
+            *("--interface=br0", "--bind-interfaces", f"--address=/{BROKER}/{HOST}"),
+            *("--dhcp-range=10.77.0.50,10.77.0.99,1h", f"--dhcp-option=option:ntp-server,{HOST}"),
+            *(f"--dhcp-leasefile={self.folder}/leases", f"--pid-file={self.folder}/dnsmasq.pid"),
+        )
+        self.run("dnsmasq", "dnsmasq", *options)
+
+    def _serve_broker(self) -> None:
+        """One listener, so that a gateway may have both its connections at one port."""
+        server = self.authority.issue("server", hosts=(BROKER,))
+        conf = self.folder / "mosquitto.conf"
+        conf.write_text(
+            f"user root\nlistener 8883 {HOST}\ncafile {self.authority.path}\n"
+            f"certfile {server.certificate}\nkeyfile {server.key}\nrequire_certificate true\n"
+            "use_identity_as_username true\nallow_anonymous false\ntls_version tlsv1.3\n"
+            "max_queued_messages 100000\nmax_inflight_messages 200\nset_tcp_nodelay true\n"
+        )
+        self.run("mosquitto", "mosquitto", "-c", str(conf))
+
+    def _ip(self, *words: str) -> None:
+        _ip("-n", self.name, *words)
+
+
+def _ip(*words: str) -> None:
+    program = find("ip") or "ip"
+    subprocess.run([program, *words], check=True, capture_output=True)

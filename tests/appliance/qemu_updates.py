@@ -1,0 +1,62 @@
+"""Updates for a box, on a stick: a good one, one that cannot start, ones that must be refused."""
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from qemu_lab import find
+
+from chopmark.ledger.schema import VERSION as LEDGER
+from imagebuild.release import ensure_keys, make_bundle, make_note
+
+ABOUT = ("chopmark-x86-64", "0.1.0+next")
+
+
+@dataclass(frozen=True)
+class Stick:
+    """Where updates are put together, and become the file system of a stick."""
+
+    folder: Path
+    image: Path
+    keys: Path
+
+    def make(self) -> Path:
+        """All updates of the tests, as an ext4 image."""
+        root = self.folder / "stick"
+        root.mkdir(parents=True)
+        slot = {name: self.image.with_suffix(f".{name}") for name in ("system", "boot")}
+        self._put(root, "good", slot, self.keys)
+        strange = self.folder / "strange-keys"
+        ensure_keys(strange)
+        # Signed by strangers: the bundle, or the note alone.
+        self._put(root, "foreign", {**slot, "system": self._small()}, strange)
+        shutil.copy(root / "foreign.raucb", root / "half.raucb")
+        note = make_note(root / "half.raucb", ABOUT, LEDGER, self.keys)
+        (root / "half.note").write_bytes(note)
+        shutil.copy(root / "good.note", root / "other.note")
+        old = make_note(root / "good.raucb", ABOUT, 1, self.keys)
+        (root / "old.note").write_bytes(old)
+        # Its kernel and its root do not belong together: it cannot start.
+        self._put(root, "bad", {**slot, "system": self._small()}, self.keys)
+        target = self.folder / "stick.img"
+        program = find("mke2fs") or "mke2fs"
+        size = f"{sum(path.stat().st_size for path in root.iterdir()) // 10**6 * 12 // 10 + 64}M"
+        command = [program, "-q", "-t", "ext4", "-d", root, target, size]
+        subprocess.run(command, check=True, capture_output=True)
+        return target
+
+    def _put(self, root: Path, name: str, slot: dict[str, Path], keys: Path) -> None:
+        bundle = root / f"{name}.raucb"
+        work = self.folder / "making" / name
+        work.mkdir(parents=True)
+        made = work / bundle.name
+        make_bundle(slot, ABOUT, keys, made)
+        made.rename(bundle)
+        shutil.rmtree(work)
+        bundle.with_suffix(".note").write_bytes(make_note(bundle, ABOUT, LEDGER, keys))
+
+    def _small(self) -> Path:
+        path = self.folder / "small.img"
+        path.write_bytes(bytes(range(256)) * 4096)
+        return path

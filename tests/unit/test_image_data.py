@@ -1,0 +1,205 @@
+"""The appliance's description and the configuration of the box: form and sense, without a box."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
+
+import pytest
+
+from chopmark.service.config import parse_config
+from configs import BASE
+from imagebuild.base import packages_of
+from imagebuild.description import FOLDER, load_description, load_profile
+from imagebuild.disk import FACTORY, partitions
+from imagebuild.sbom import python as python_components
+from leftout import leave_out
+
+ROOT = FOLDER / "root"
+PROFILES = sorted(FOLDER.glob("profiles/*.toml"))
+TOP = FOLDER.parent
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda path: path.stem)
+def test_profile_is_well_formed(path: Path) -> None:
+    profile = load_profile(path)
+    assert profile.built is (profile.name == "x86-64")
+    assert any(name.startswith("linux-image-") for name in profile.packages)
+
+
+def test_profile_with_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x86-64.toml"
+    path.write_text(PROFILES[-1].read_text() + "\nwifi = true\n")
+    with pytest.raises(ValueError, match="wifi"):
+        load_profile(path)
+
+
+def test_profile_whose_kernel_writes_to_the_technicians_port_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x86-64.toml"
+    text = (FOLDER / "profiles/x86-64.toml").read_text()
+    path.write_text(text.replace('kernel = ["tty0"]', 'kernel = ["ttyS0"]'))
+    with pytest.raises(ValueError, match="ttyS0"):
+        load_profile(path)
+
+
+def test_description_names_no_package_twice() -> None:
+    groups = [name for group in load_description().packages.values() for name in group]
+    assert sorted(groups) == sorted(set(groups))
+
+
+def test_slots_are_alike_and_the_data_partition_is_last() -> None:
+    sizes = {name: size for name, size, _ in partitions(load_description().layout)}
+    assert sizes["boot-a"] == sizes["boot-b"]
+    assert sizes["system-a"] == sizes["system-b"]
+    assert list(sizes)[-1] == "data"
+
+
+def test_factory_starts_slot_a_and_has_every_variable_of_the_boot_loader() -> None:
+    text = (FOLDER / "boot/grub.cfg").read_text()
+    saved = re.search(r"^save_env (.*)$", text, re.MULTILINE)
+    assert saved is not None
+    assert set(saved[1].split()) == set(FACTORY)
+    assert (FACTORY["ORDER"], FACTORY["A_OK"], FACTORY["B_OK"]) == ("A B", "1", "0")
+
+
+def test_kernel_is_given_no_word_that_switches_sysrq_on() -> None:
+    """`sysrq_always_enabled` does so whatever stands behind it, and no sysctl undoes it."""
+    line = " ".join(load_description().kernel.arguments)
+    assert "sysrq" not in line
+
+
+def test_boot_loader_lets_nobody_edit() -> None:
+    text = (FOLDER / "boot/grub.cfg").read_text()
+    assert 'set superusers="nobody"' in text
+    assert "password" not in text.replace("it has no password", "")
+    assert text.count("menuentry ") == text.count("--unrestricted {")
+
+
+def test_boot_loaders_configuration_parses() -> None:
+    program = shutil.which("grub-script-check")
+    if program is None:
+        leave_out("grub-script-check is not installed (./setup.sh image)")
+    subprocess.run([program, FOLDER / "boot/grub.cfg"], check=True)
+
+
+@pytest.mark.parametrize("name", ["data-up", "stage", "make-token"])
+def test_script_parses(name: str) -> None:
+    subprocess.run(["sh", "-n", ROOT / "usr/lib/chopmark" / name], check=True)
+
+
+def test_firewall_lets_out_to_what_the_configuration_names() -> None:
+    loader = SourceFileLoader("firewall", str(ROOT / "usr/lib/chopmark/firewall"))
+    firewall = module_from_spec(spec_from_loader("firewall", loader) or pytest.fail("no module"))
+    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
+    loader.exec_module(firewall)
+    sys.dont_write_bytecode = before
+    text = BASE.replace('"127.0.0.1"', '"192.0.2.7"\nport = 8883\npublish_port = 8884')
+    more = '[audit.syslog]\nhost = "192.0.2.9"\nca = "/ca.pem"\n'
+    ends = set(firewall.find_ends(parse_config(f"{text}\n{more}".encode())))
+    assert ends == {("192.0.2.7", 8883), ("192.0.2.7", 8884), ("192.0.2.9", 6514)}
+    lines = list(firewall.look_up("192.0.2.7", 8883))
+    assert lines[0] == "add element inet chopmark brokers { 192.0.2.7 . 8883 timeout 1h }"
+    _check_with_kernel("\n".join(lines))
+
+
+def test_packet_filter_is_taken_by_the_kernel() -> None:
+    _check_with_kernel("")
+
+
+def _check_with_kernel(more: str) -> None:
+    """The rules, and commands behind them, in a network namespace of their own."""
+    program = shutil.which("nft", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None or os.geteuid() != 0:
+        leave_out("nft needs root, and nftables")
+    text = (ROOT / "etc/nftables.conf").read_text() + more + "\n"
+    command = ["unshare", "--net", program, "--file", "-"]
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_packet_filter_drops_what_it_does_not_name() -> None:
+    text = (ROOT / "etc/nftables.conf").read_text()
+    for chain in ("input", "forward", "output"):
+        assert re.search(rf"hook {chain} priority filter; policy drop;", text)
+
+
+def test_sysctl_settings_are_set_once_each() -> None:
+    lines = (ROOT / "etc/sysctl.d/90-chopmark.conf").read_text().splitlines()
+    names = []
+    for line in lines:
+        if line and not line.startswith("#"):
+            match = re.fullmatch(r"([a-z0-9_.]+) = (\S.*)", line)
+            assert match is not None, line
+            names.append(match[1])
+    assert sorted(names) == sorted(set(names))
+    assert "kernel.sysrq" in names
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("etc/udev/rules.d/*")), ids=lambda path: path.name
+)
+def test_udev_rules_have_their_labels_and_only_known_keys(path: Path) -> None:
+    """`udevadm verify` came with systemd 254; where it is not, this much is looked at."""
+    text = path.read_text()
+    labels = set(re.findall(r'LABEL="(\w+)"', text))
+    assert set(re.findall(r'GOTO="(\w+)"', text)) <= labels
+    known = (
+        r"(ACTION|SUBSYSTEMS?|KERNEL|ENV\{\w+\}|ATTRS?\{\w+\}|GOTO|LABEL|GROUP|MODE|SYMLINK|TAG)"
+    )
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            for word in re.split(r",\s*", line):
+                assert re.fullmatch(rf'{known}(==|!=|\+=|=)"[^"]*"', word), word
+
+
+def test_list_of_contents_has_each_python_package_with_its_hashes() -> None:
+    lock = (TOP / "locks/run.txt").read_text()
+    found = python_components(lock)
+    assert len(found) == len(re.findall(r"^[a-z0-9][^ ]*==", lock, re.MULTILINE))
+    assert all(one["properties"][0]["value"] for one in found)
+
+
+def test_every_package_that_is_asked_for_is_in_the_list_of_versions() -> None:
+    for path in PROFILES:
+        profile = load_profile(path)
+        if profile.built:
+            lock = path.with_suffix(".lock").read_text().split()
+            names = {line.partition("=")[0] for line in lock}
+            assert set(packages_of(load_description(), profile)) <= names
+
+
+def test_units_of_the_box_are_good(tmp_path: Path) -> None:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        leave_out("systemd-analyze is not installed (apt install systemd)")
+    for path in sorted(ROOT.glob("usr/lib/systemd/system/chopmark-*")):
+        text = re.sub(r"(?m)^(Exec\w+=)\S+.*", r"\1/bin/true", path.read_text())
+        (tmp_path / path.name).write_text(text)
+    for path in sorted(tmp_path.iterdir()):
+        command = [program, "verify", "--man=no", path]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        said = done.stdout + done.stderr
+        assert [line for line in said.splitlines() if "chopmark" in line] == []
+
+
+def test_building_is_refused_for_a_profile_that_is_data_only(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "imagebuild.main", "--profile", "arm64-rockpro64"]
+    more = ["--package", tmp_path / "none.deb", "--output", tmp_path / "out"]
+    environment = {**os.environ, "PYTHONPATH": str(FOLDER)}
+    done = subprocess.run(
+        [*command, *more], capture_output=True, text=True, check=False, env=environment
+    )
+    assert done.returncode != 0
+    assert (
+        "data only" in done.stderr or "needs root" in done.stderr or "not installed" in done.stderr
+    )
+
+
+def test_mkosi_has_the_same_packages() -> None:
+    text = (FOLDER / "mkosi/mkosi.conf").read_text()
+    listed = text.partition("Packages=\n")[2].split()
+    assert listed == packages_of(load_description(), load_profile(FOLDER / "profiles/x86-64.toml"))
