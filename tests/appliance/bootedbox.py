@@ -108,9 +108,13 @@ class Box:
         return f"{self._space}-{self.name}"
 
     def _remove_group(self) -> None:
-        for mounted in ("/sys/fs/cgroup", "/sys/fs/cgroup/unified"):
-            if (Path(mounted) / "cgroup.procs").exists():
-                for folder, _, _ in os.walk(Path(mounted) / self._group, topdown=False):
+        """What is left of the box ends here, whatever became of nspawn."""
+        for mounted in (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified")):
+            group = mounted / self._group
+            if (group / "cgroup.kill").exists():
+                (group / "cgroup.kill").write_text("1")
+                self.wait_for(lambda group=group: _is_empty(group), "its processes to end")
+                for folder, _, _ in os.walk(group, topdown=False):
                     Path(folder).rmdir()
 
     @property
@@ -202,10 +206,14 @@ class Box:
 
     def _said(self) -> str:
         said = (self.folder / "console.log").read_text()[-2000:]
-        return said + (self.log() if self.leader else "")
+        return said + (self.log() if self._nspawn is not None and self.leader else "")
 
     def _has_started(self) -> bool:
         if not self.leader or not (self.root / "run/systemd/private").exists():
             return False
         state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
         return state in {"running", "degraded"}
+
+
+def _is_empty(group: Path) -> bool:
+    return "populated 0" in (group / "cgroup.events").read_text()
