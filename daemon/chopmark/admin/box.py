@@ -15,6 +15,7 @@ import msgspec
 from chopmark.admin.candidate import Candidates
 from chopmark.admin.ending import Ending
 from chopmark.admin.joining import Joining
+from chopmark.admin.looking import Looking
 from chopmark.admin.programs import Programs
 from chopmark.admin.requests import Broker as Asked
 from chopmark.admin.requests import Change
@@ -43,15 +44,20 @@ class Box:
 
     Attributes:
         lock: held while something is changed.
+        looking: what only the daemon's user sees.
         left: seconds, of the event loop's clock, at which an unconfirmed change is taken back.
     """
 
     programs: Programs
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     left: float | None = None
+    looking: Looking = field(init=False)
     _timer: asyncio.Task[None] | None = None
     _recovery: asyncio.Task[None] | None = None
     _starting: bool = False
+
+    def __post_init__(self) -> None:
+        self.looking = Looking(self.programs)
 
     @property
     def candidates(self) -> Candidates:

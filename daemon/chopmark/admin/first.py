@@ -5,8 +5,10 @@ Run as the daemon's user, as `beside` is: values as JSON on standard input, `{"d
 folder, where `chopmark init` and the daemon look: one that was refused is never tried again.
 """
 
+import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +28,7 @@ from chopmark.service.token import hsm_config
 from chopmark.service.token_book import open_book
 
 _MAX_INPUT: Final = 65_536
+_MOST_FILES: Final = 500
 _TRIES: Final = {
     "locked": TokenFlag.USER_PIN_LOCKED,
     "final": TokenFlag.USER_PIN_FINAL_TRY,
@@ -62,6 +65,24 @@ def _allow(state: str) -> dict[str, Any]:
     return {}
 
 
+def _state(state: str) -> dict[str, Any]:
+    """The disk of the state folder, and the sizes of what lies there; nothing of what is in it."""
+    folder = Path(state)
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    found = os.statvfs(there)
+    keys = ("f_frsize", "f_blocks", "f_bfree", "f_bavail")
+    files: dict[str, int] = {}
+    for path, _, names in os.walk(folder):
+        for name in sorted(names)[: _MOST_FILES - len(files)]:
+            one = Path(path) / name
+            with suppress(OSError):  # gone since
+                files[str(one.relative_to(folder))] = one.lstat().st_size
+    disk = {key: getattr(found, key) for key in keys}
+    return {"path": state, "disk": disk, "files": files}
+
+
 def _config(module: str, label: str, state: str) -> Config:
     """One that names the token; who the gateway will be is not asked here."""
     return Config(
@@ -82,6 +103,7 @@ VERBS: Final[Mapping[str, Callable[..., Any]]] = {
     "token-look": _look,
     "pin-try": _try,
     "pin-allow": _allow,
+    "state-look": _state,
 }
 
 

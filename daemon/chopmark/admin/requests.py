@@ -26,6 +26,20 @@ Blocks = Annotated[
 ]
 Fingerprint = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z -]{1,100}\Z")]
 
+Check = Literal[
+    "folders",
+    "access",
+    "ledger",
+    "disk",
+    "clock",
+    "pin",
+    "hsm",
+    "doors",
+    "entrance",
+    "running",
+]
+"""Checks of `chopmark doctor` but those that need a network."""
+
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What every request may say.
@@ -39,6 +53,18 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 class Nothing(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A verb that needs no more."""
+
+
+class Doctor(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Checks of `chopmark doctor`; all of these where none is named.
+
+    Attributes:
+        checks: their names.
+        offline: the gateway hangs, and is not asked.
+    """
+
+    checks: Annotated[tuple[Check, ...], Meta(max_length=16)] = ()
+    offline: bool = False
 
 
 class Unit(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):

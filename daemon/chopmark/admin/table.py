@@ -6,6 +6,7 @@
 | `config-change`, `config-discard` | the candidate |
 | `config-commit`, `config-confirm`, `config-rollback` | the configuration |
 | `setup-look`, `token-look`, `identity` | nothing |
+| `doctor`, `fsck`, `state-look` | nothing |
 | `pin-put` | the HSM's PIN in place; before there is a gateway, that it was refused is forgotten |
 | `pin-try` | the token is asked to take the PIN in place, once |
 | `gateway-init` | makes what is not there yet: keys, ledger, configuration |
@@ -43,11 +44,13 @@ class Verb:
         request: type of its values.
         run: does it.
         looks: it changes nothing, and so waits for no other verb.
+        tells: it takes long: `run` is given what tells of it meanwhile, and ends with its caller.
     """
 
     request: type[ask.Request]
-    run: Callable[[Box, Any], Awaitable[Answer]]
+    run: Callable[..., Awaitable[Answer]]
     looks: bool = False
+    tells: bool = False
 
 
 class NotHereError(ChopmarkError):
@@ -112,6 +115,11 @@ VERBS: Final[Mapping[str, Verb]] = {
     "config-rollback": Verb(ask.Nothing, lambda box, _: box.roll_back()),
     "setup-look": Verb(ask.Nothing, _setup_look, looks=True),
     "token-look": Verb(ask.Token, lambda box, asked: box.setting_up.look_at_token(asked)),
+    "doctor": Verb(
+        ask.Doctor, lambda box, asked, tell: box.looking.doctor(asked, tell), looks=True, tells=True
+    ),
+    "fsck": Verb(ask.Nothing, lambda box, _, tell: box.looking.fsck(tell), looks=True, tells=True),
+    "state-look": Verb(ask.Nothing, lambda box, _: box.looking.state(), looks=True),
     "pin-put": Verb(ask.Pin, _pin_put),
     "pin-try": Verb(ask.Token, lambda box, asked: box.setting_up.try_pin(asked)),
     "gateway-init": Verb(ask.Init, lambda box, asked: box.setting_up.init(asked)),

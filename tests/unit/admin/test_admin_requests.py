@@ -30,6 +30,7 @@ PEERS = {"blocks": '[[peer]]\nid = "sz-1"\n', "fingerprint": "lusab babad"}
 GOOD: dict[str, dict[str, Any]] = {
     "config-change": {"institution": "Bank", "add_broker": BROKER, "remove_broker": ["::1", 1]},
     "config-commit": {"seconds": 300},
+    "doctor": {"checks": ["pin", "hsm"], "offline": True},
     "pin-put": {"pin": "123456"},
     "pin-try": TOKEN,
     "token-look": TOKEN,
@@ -59,6 +60,13 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"path": "/etc/passwd"},
     ],
     "config-commit": [{}, {"seconds": 0}, {"seconds": 3601}, {"seconds": 1.5}, {"seconds": True}],
+    "doctor": [
+        {"checks": ["brokers"]},
+        {"checks": ["--config"]},
+        {"checks": ["pin"] * 17},
+        {"offline": "no"},
+        {"config": "/etc/passwd"},
+    ],
     "pin-put": [{}, {"pin": ""}, {"pin": "a\nb"}, {"pin": 123456}, {"pin": "1" * 256}],
     "pin-try": [{}, {**TOKEN, "pin": "1"}, {**TOKEN, "module": "/tmp/x.so"}],  # noqa: S108 - as below
     "token-look": [{}, {**TOKEN, "token_label": "--pin"}, {**TOKEN, "state": "/"}],

@@ -24,7 +24,7 @@ Problem = tuple[str, str, str]
 
 async def status(given: Surroundings, _: Mapping[str, str]) -> None:
     """Show it."""
-    seen = await take(given.gateway, given.config)
+    seen = await take(given.gateway, given.config, given.admin)
     await show_snapshot(Screen(given.desk), seen)
 
 
