@@ -28,6 +28,8 @@ from chopmark.console.box.sensors import Space, read_space, read_temperatures, r
 from chopmark.console.box.units import read_units
 from chopmark.console.command import Surroundings
 from chopmark.console.diagnosing import diagnose
+from chopmark.console.place import find_folder
+from chopmark.console.spool import ASIDE
 from chopmark.console.stateside import look_at_files, look_at_space
 from chopmark.core.errors import ChopmarkError
 from chopmark.service.config import MAX_CONFIG
@@ -67,6 +69,7 @@ def _sources(
         yield f"{name}.json", lambda name=name: given.gateway.get(f"/v1/{name}")  # type: ignore[misc]
     yield "doctor.json", lambda: _doctor(given, offline=offline)
     yield "log.txt", _log
+    yield "refused.txt", lambda: asyncio.to_thread(_refused)
     yield "units.json", lambda: _plain(read_units())
     yield "network.json", lambda: _plain(read_network())
     yield "clock.json", lambda: _plain(read_clock())
@@ -109,6 +112,12 @@ async def _doctor(given: Surroundings, *, offline: bool) -> list[Any]:
 
 async def _log() -> str:
     return "\n".join(await read_log(Wanted(MAX_LINES)))
+
+
+def _refused() -> str:
+    """Records of the console that the daemon would not take."""
+    found = sorted(find_folder().glob(f"*{ASIDE}"))
+    return "\n".join(one.read_bytes().decode("utf-8", "replace") for one in found)
 
 
 async def _plain(made: Awaitable[Any]) -> Any:

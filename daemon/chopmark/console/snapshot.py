@@ -16,6 +16,8 @@ from chopmark.console.box.network import Network, read_network
 from chopmark.console.box.sensors import Space
 from chopmark.console.box.units import DAEMON, Unit, read_units
 from chopmark.console.command import Admin, GatewayApi
+from chopmark.console.place import find_folder
+from chopmark.console.spool import count_aside
 from chopmark.console.stateside import look_at_space
 from chopmark.core.errors import ChopmarkError, ConfigurationError
 from chopmark.service.config import load_config
@@ -41,6 +43,7 @@ class Snapshot:
         space: the file system of its state, if it can be looked at and the gateway does not tell.
         clock: of the system.
         network: of the box.
+        refused: records of this console that the daemon would not take.
     """
 
     status: Mapping[str, Any] | ChopmarkError
@@ -50,6 +53,7 @@ class Snapshot:
     space: Space | None
     clock: BoxClock
     network: Network
+    refused: int = 0
 
 
 async def take(gateway: GatewayApi, path: Path, admin: Admin) -> Snapshot:
@@ -62,7 +66,8 @@ async def take(gateway: GatewayApi, path: Path, admin: Admin) -> Snapshot:
         read_clock(),
         read_network(),
     )
-    return Snapshot(status, config, unit, log, space, clock, network)
+    refused = await asyncio.to_thread(count_aside, find_folder())
+    return Snapshot(status, config, unit, log, space, clock, network, refused)
 
 
 def read_config(path: Path) -> Config | ConfigurationError:

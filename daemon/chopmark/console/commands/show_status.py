@@ -177,6 +177,9 @@ def _problems(screen: Screen, seen: Snapshot) -> Iterator[Problem]:
         yield from _status_problems(seen.status)
     if not seen.clock.synchronised:
         yield "clock-unsynchronised", screen.t("show.unkept"), ""
+    if seen.refused:
+        hint = screen.t("show.refused-do")
+        yield "records-refused", screen.t("show.refused", count=seen.refused), hint
 
 
 def _status_problems(status: Mapping[str, Any]) -> Iterator[Problem]:

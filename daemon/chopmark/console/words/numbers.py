@@ -310,6 +310,7 @@ NUMBERS: Final[dict[str, int]] = {
     "console-damaged": 1812,
     "no-known-signature": 1813,
     "malformed-box-key": 1814,
+    "records-refused": 1830,
     # Platform: these need the appliance's image, or its root.
     "not-on-this-platform": 1900,
     "admin-unreachable": 1901,
