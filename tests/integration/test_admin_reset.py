@@ -59,7 +59,7 @@ def attest(box: AdminBox, count: int) -> list[str]:
 def assert_nothing_is_left(box: AdminBox, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not box.config.exists()
     assert list(box.state.iterdir()) == []
-    assert list(box.pins.iterdir()) == []
+    assert [one for one in box.pins.rglob("*") if not one.is_dir()] == []
     assert list(box.own.iterdir()) == []
     assert keys_in_token(box, monkeypatch) == []
     assert not box.is_up()
@@ -74,11 +74,17 @@ def test_reset_publishes_the_end_destroys_the_keys_and_leaves_nothing(
     assert sorted(before) == ["chopmark-cosigner", "chopmark-log"]
     assert box.refused("wipe", origin="bank-sz.example/sz-1", scope="state") == "other-log"
     assert box.do("reset-look")["waiting"] == 0
+    (box.pins / "hsm-pin.cred").write_text("encrypted for this machine")
+    (box.pins / "more").mkdir()
+    (box.pins / "more" / "salt.cred").write_text("what somebody keeps beside it")
+    (box.config.parent / "broker").mkdir()
+    (box.config.parent / "broker" / "hk-1.key").write_text("made by hand, without a request")
     done = box.do("wipe", origin=ORIGIN, scope="state")
     assert done == {"keys": before, "kept": []} or sorted(done["keys"]) == sorted(before)
     log = (box.folder / "daemon.log").read_text()
     assert "audit records, root in entry" in log, "the end is not in the ledger"
     assert_nothing_is_left(box, monkeypatch)
+    assert list((box.config.parent / "broker").glob("*.key")) == []
     box.init()  # and the box is good for another gateway
 
 

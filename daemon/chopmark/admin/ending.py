@@ -5,8 +5,8 @@
 3. The gateway is stopped, and what came since the first look is looked at, too.
 4. `wipe.json` says from here on that it has begun; a service that starts and finds it goes on: the
    gateway's keys are destroyed in the HSM.
-5. The state goes, then the key that brokers are shown, PIN, candidate and configuration, then
-   `wipe.json`.
+5. The state goes, then the keys that brokers are shown, all credentials (the PIN, plain or
+   encrypted), candidate and configuration, then `wipe.json`.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import msgspec
 
-from chopmark.admin.programs import PIN_NAME, Programs
+from chopmark.admin.programs import Programs
 from chopmark.admin.requests import Wipe
 from chopmark.client.files import make_folder, read_bounded, replace_file, sync_folder
 from chopmark.core.errors import (
@@ -167,7 +167,7 @@ class Ending:
             await self.programs.beside("remove")
         for path in (
             *self._made_for_brokers(),
-            settings.credentials / PIN_NAME,
+            *self._credentials(),
             settings.folder / "candidate.json",
             settings.folder / "commit.json",
             settings.folder / "exported.json",
@@ -178,10 +178,16 @@ class Ending:
             if path.parent.is_dir():
                 sync_folder(path.parent)
 
+    def _credentials(self) -> list[Path]:
+        """All in the folder of the PIN: plain or encrypted, and what else somebody keeps there."""
+        found = sorted(self.programs.settings.credentials.rglob("*"))
+        return [one for one in found if one.is_symlink() or not one.is_dir()]
+
     def _made_for_brokers(self) -> list[Path]:
-        """Each key that was made here for brokers, its certificate, and last its request."""
-        requests = sorted(self.programs.settings.broker.glob("*.csr"))
-        return [one.with_suffix(end) for one in requests for end in (".key", ".pem", ".csr")]
+        """Each key that is shown to brokers, its certificate, and last its request."""
+        folder = self.programs.settings.broker
+        names = sorted({one.stem for end in ("csr", "key") for one in folder.glob(f"*.{end}")})
+        return [folder / f"{name}{end}" for name in names for end in (".key", ".pem", ".csr")]
 
     @property
     def _begun(self) -> Begun | None:
