@@ -183,6 +183,26 @@ def test_reset_that_is_killed_is_finished_by_the_next_service(
     assert_nothing_is_left(box, monkeypatch)
 
 
+@pytest.mark.parametrize("steps", [2, 3, 4])
+def test_reset_that_is_killed_before_it_has_begun_leaves_a_gateway_that_runs(
+    box: AdminBox, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    start_gateway(box)
+    box.stop()
+    box.program = (sys.executable, str(VICTIM), str(steps))
+    box.start()
+    asked = {"origin": ORIGIN, "scope": "state", "audit": "impossible"}
+    assert box.send_or_dead("wipe", **asked) is None
+    assert not (box.own / "wipe.json").exists()
+    assert box.is_up() == (steps == 2)
+    box.kill()
+    box.program = AdminBox.program
+    box.start()
+    box.wait_for(lambda: not (box.own / "stopping.json").exists(), "the gateway to go on")
+    box.wait_for(box.is_up, "the gateway to be there")
+    assert len(keys_in_token(box, monkeypatch)) == 2
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3])
 def test_initialising_that_is_killed_goes_on_with_the_same_keys(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int

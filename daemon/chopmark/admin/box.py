@@ -16,12 +16,13 @@ from chopmark.admin.candidate import Candidates
 from chopmark.admin.ending import Ending
 from chopmark.admin.joining import Joining
 from chopmark.admin.looking import Looking
+from chopmark.admin.problems import describe_error
 from chopmark.admin.programs import Programs
 from chopmark.admin.requests import Broker as Asked
 from chopmark.admin.requests import Change
 from chopmark.admin.setting_up import SettingUp
 from chopmark.client.files import read_bounded
-from chopmark.core.errors import ChopmarkError, ExistsError, MissingError
+from chopmark.core.errors import ChopmarkError, ExistsError, InternalError, MissingError
 from chopmark.service.config import parse_config
 from chopmark.service.config_edit import set_brokers, set_names
 from chopmark.service.config_model import Broker, BrokerTls, Config
@@ -36,6 +37,9 @@ UNITS: Final = {
 GATEWAY: Final = UNITS["gateway"]
 RECOVERY: Final = "chopmark-recover.service"
 _MAX_REPORT: Final = 65_536
+AGAIN: Final = 30.0
+"""Seconds until it is tried again to take a change back: a disk that was full may have room."""
+_STUCK: Final = "make room (`show disk`): it is tried again by itself; `configure confirm` keeps it"
 
 
 @dataclass(slots=True)
@@ -55,6 +59,7 @@ class Box:
     _timer: asyncio.Task[None] | None = None
     _recovery: asyncio.Task[None] | None = None
     _starting: bool = False
+    _stuck: ChopmarkError | None = None
 
     def __post_init__(self) -> None:
         self.looking = Looking(self.programs)
@@ -93,9 +98,11 @@ class Box:
         LOG.warning("an unconfirmed change is taken back", extra={"verb": "config-rollback"})
         self._starting = True  # nothing may wait for units that wait for us
         try:
-            await self.candidates.take_back()
+            done = await self._try_to_take_back()
         finally:
             self._starting = False
+        if not done:
+            self._arm(AGAIN)
 
     async def go_on(self) -> None:
         """Go on with a reset that a service before this one has begun."""
@@ -114,11 +121,20 @@ class Box:
                     await task
 
     def config_state(self) -> dict[str, Any]:
-        """What the candidate changes, and the seconds until an applied change is taken back."""
+        """What the candidate changes, and the seconds until an applied change is taken back.
+
+        `stuck` is null, or says as problem details what keeps a change from being taken back.
+        """
         left = None
         if self.left is not None:
             left = max(0, round(self.left - asyncio.get_running_loop().time()))
-        return {"differences": self.candidates.differences(), "seconds_left": left}
+        stuck = self._stuck or (_damaged() if self.candidates.damaged else None)
+        told = None if stuck is None else describe_error(stuck)
+        return {
+            "differences": self.candidates.differences(),
+            "seconds_left": left,
+            "stuck": told,
+        }
 
     def change(self, asked: Change) -> dict[str, Any]:
         """Change the candidate."""
@@ -127,10 +143,13 @@ class Box:
 
     async def commit(self, seconds: int) -> dict[str, Any]:
         """Apply the candidate for so many seconds."""
-        await self.candidates.apply()
-        loop = asyncio.get_running_loop()
-        self.left = loop.time() + seconds
-        self._timer = loop.create_task(self._take_back_late(seconds), name="rollback")
+        try:
+            await self.candidates.apply()
+        except (ChopmarkError, OSError):
+            if self.candidates.applied is not None:  # the disk has not let it be taken back either
+                self._arm(AGAIN)
+            raise
+        self._arm(seconds)
         return {"seconds": seconds}
 
     async def confirm(self) -> dict[str, Any]:
@@ -197,18 +216,46 @@ class Box:
         early = ("--no-block",) if self._starting else ()
         await self.programs.control(*early, "try-restart", GATEWAY)
 
-    async def _take_back_late(self, seconds: int) -> None:
-        await asyncio.sleep(seconds)
-        async with self.lock:
-            self._timer = self.left = None
-            if self.candidates.applied is not None:
+    def _arm(self, seconds: float) -> None:
+        """Have an unconfirmed change taken back after so many seconds, however often it takes."""
+        loop = asyncio.get_running_loop()
+        self.left = loop.time() + seconds
+        self._timer = loop.create_task(self._take_back_late(seconds), name="rollback")
+
+    async def _take_back_late(self, seconds: float) -> None:
+        done = False
+        while not done:
+            await asyncio.sleep(seconds)
+            async with self.lock:
                 LOG.warning("not confirmed in time", extra={"verb": "config-rollback"})
+                done, seconds = await self._try_to_take_back(), AGAIN
+        self._timer = self.left = None
+
+    async def _try_to_take_back(self) -> bool:
+        """Whether no change waits any more; what hinders it is told, and tried again."""
+        try:
+            if self.candidates.applied is not None:
                 await self.candidates.take_back()
+        except (ChopmarkError, OSError) as error:
+            reason = error.message if isinstance(error, ChopmarkError) else str(error)
+            LOG.error("a change is not taken back yet: %s", reason)  # noqa: TRY400 - the reason says it all
+            message = f"a change that was not confirmed is not taken back yet: {reason}"
+            self._stuck = InternalError("rollback-stuck", message, hint=_STUCK)
+            return False
+        self._stuck = None
+        return True
 
     def _forget_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self.left = None
+        self._timer = self.left = self._stuck = None
+
+
+def _damaged() -> ChopmarkError:
+    message = "what was noted of an unconfirmed change is damaged: it cannot be taken back"
+    hint = "look through institution and brokers (`show broker`), change what is wrong by"
+    hint += " `configure`; then `configure confirm`"
+    return InternalError("commit-damaged", message, hint=hint)
 
 
 def _find_object(said: str) -> dict[str, Any] | None:

@@ -2,7 +2,8 @@
 
 1. What would be lost is looked at: attestations that are not witnessed must have been handed out.
 2. The end is noted in the audit log, and its last day goes into the ledger, while the gateway runs.
-3. The gateway is stopped, and what came since the first look is looked at, too.
+3. The gateway is stopped, and what came since the first look is looked at, too. As long as
+   `stopping.json` stands alone, a service that starts has the gateway go on.
 4. `wipe.json` says from here on that it has begun; a service that starts and finds it goes on: the
    gateway's keys are destroyed in the HSM.
 5. The state goes, then the keys that brokers are shown, all credentials (the PIN, plain or
@@ -23,7 +24,6 @@ from chopmark.admin.requests import Wipe
 from chopmark.client.files import make_folder, read_bounded, replace_file, sync_folder
 from chopmark.core.errors import (
     ChopmarkError,
-    ConfigurationError,
     MissingError,
     RefusedError,
     TryAgainError,
@@ -96,9 +96,9 @@ class Ending:
             running = await self._check(asked)
             if asked.audit == "published":
                 await self._publish()
-            if running:
-                await self._stop()
             begun = Begun(asked.origin, away)
+            if running:
+                await self._stop(begun)
         self._keep("wipe.json", msgspec.structs.replace(begun, away=away))
         return await self.go_on()
 
@@ -106,6 +106,7 @@ class Ending:
         """Go on with a reset that has begun; nothing if none has."""
         begun = self._begun
         if begun is None:
+            await self._start_again()
             return {}
         await self.programs.control("stop", "chopmark.service")
         keys: dict[str, Any] = {"keys": [], "kept": []}
@@ -128,14 +129,25 @@ class Ending:
             raise TryAgainError("audit-unpublished", message, hint=hint)
         return bool(there["running"])
 
-    async def _stop(self) -> None:
+    async def _stop(self, begun: Begun) -> None:
         """Step 3; a gateway that is not given up after all goes on."""
-        await self.programs.control("stop", "chopmark.service")
+        self._keep("stopping.json", begun)
         try:
+            await self.programs.control("stop", "chopmark.service")
             _check_waiting(await self.look())
+            self._keep("wipe.json", begun)
         except ChopmarkError:
-            await self.programs.control("start", "chopmark.service")
+            await self._start_again()
             raise
+
+    async def _start_again(self) -> None:
+        """Start a gateway that was stopped for a reset that has not begun."""
+        path = self._path("stopping.json")
+        if path.exists():
+            LOG.warning("a reset was not begun: the gateway goes on", extra={"verb": "wipe"})
+            await self.programs.control("start", "chopmark.service")
+            path.unlink(missing_ok=True)
+            sync_folder(path.parent)
 
     async def _publish(self) -> None:
         """Step 2."""
@@ -170,7 +182,10 @@ class Ending:
             *self._credentials(),
             settings.folder / "candidate.json",
             settings.folder / "commit.json",
+            settings.folder / "commit.damaged",
+            settings.folder / "candidate.damaged",
             settings.folder / "exported.json",
+            settings.folder / "stopping.json",
             settings.config,
             self._path("wipe.json"),
         ):
@@ -191,22 +206,24 @@ class Ending:
 
     @property
     def _begun(self) -> Begun | None:
-        begun: Begun | None = self._load("wipe.json", Begun)
+        """One that is damaged says all the same that it has begun."""
+        begun: Begun | None = self._load("wipe.json", Begun, Begun("", away=False))
         return begun
 
     @property
     def _handed_out(self) -> HandedOut | None:
-        handed: HandedOut | None = self._load("exported.json", HandedOut)
+        """What was handed out is asked for again where that is damaged."""
+        handed: HandedOut | None = self._load("exported.json", HandedOut, None)
         return handed
 
-    def _load(self, name: str, kind: type[Any]) -> Any:
+    def _load(self, name: str, kind: type[Any], instead: Any) -> Any:
         try:
             return msgspec.json.decode(read_bounded(self._path(name), _MAX_KEPT), type=kind)
         except MissingError:
             return None
-        except msgspec.DecodeError as error:
-            message = f"{self._path(name)} is damaged: {error}"
-            raise ConfigurationError("config-syntax", message) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            LOG.error("%s is damaged: %s", self._path(name), error)  # noqa: TRY400 - the file is what tells
+            return instead
 
     def _keep(self, name: str, value: msgspec.Struct) -> None:
         make_folder(self.programs.settings.folder, 0o711)

@@ -327,6 +327,8 @@ NUMBERS: Final[dict[str, int]] = {
     "nothing-to-confirm": 1923,
     "config-shape": 1924,
     "no-such-broker": 1925,
+    "rollback-stuck": 1928,
+    "commit-damaged": 1929,
     "no-journal": 1926,
     "no-since": 1927,
     "support-key-missing": 1930,
