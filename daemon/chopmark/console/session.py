@@ -7,7 +7,8 @@ Rules:
 3. A command runs until it ends, Ctrl-C, or the line is gone. Whatever it raises is one line.
 4. What a role may not do is refused and recorded. A command for two technicians has the second
    one sign in, each time; a dangerous one has the serial number typed.
-5. Exit, Ctrl-D, a hang-up and idleness end it; the next Enter begins a new one.
+5. Exit, Ctrl-D, a hang-up and idleness end it; the next Enter begins a new one. So does the next
+   command of somebody whom a newer enrolment does not name, or names with another role.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ from chopmark.console.seat import DEFAULT, Seat, take_seat
 from chopmark.console.terminal import Terminal
 from chopmark.console.words import t
 from chopmark.console.words.explain import explain
-from chopmark.core.errors import ChopmarkError, InternalError
+from chopmark.core.errors import ChopmarkError, ForbiddenError, InternalError
 
 Result = TypeVar("Result")
 LOG: Final = logging.getLogger("chopmark.console")
@@ -170,7 +171,15 @@ class _Session:
                 device = await asyncio.to_thread(read_device, house.config)
             prompt = make_prompt(device, role, self._outlook)
             line = await read_command(desk, prompt, house.table, role)
+            await self._check(who, role)
             await self._attempt(_obey(obeying, line, house.table))
+
+    async def _check(self, who: str, role: Role) -> None:
+        try:
+            await self._house.login.check(who, role)
+        except ForbiddenError as error:
+            await self._desk.say(explain(self._desk.language, error))
+            raise LoggedOutError(error.code, error.message) from error
 
     async def _attempt(self, work: Coroutine[Any, Any, Result]) -> Result | None:
         """Do something; whatever it ends in is told in one line. The one place that catches."""

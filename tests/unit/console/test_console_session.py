@@ -283,6 +283,24 @@ async def test_idle_session_is_warned_and_ended(stand: Stand) -> None:
     assert stand.recorder.records[-1][3]["reason"] == "idle"
 
 
+@pytest.mark.parametrize("code", ["technician-removed", "technician-changed"])
+async def test_session_ends_at_the_next_command_of_one_who_is_enrolled_no_more(
+    stand: Stand, code: str
+) -> None:
+    async with console(stand) as (anna, _):
+        await anna.sign_in()
+        assert "again" in await anna.command("test echo again")
+        stand.login.removed = code
+        await anna.type("configure name\r")
+        seen = await anna.expect("Press Enter")
+        assert "E-183" in seen
+        assert "anna is not enrolled any more" in seen
+        assert "Name" not in seen
+        await anna.type("\r")
+        await anna.expect("Technician id: ")
+    assert stand.recorder.records[-1][3]["reason"] == code
+
+
 async def test_sign_in_that_nobody_ends_frees_the_seat(stand: Stand) -> None:
     async with console(stand, limits=Limits(login=0.1, step=0.01)) as (anna, _):
         await anna.type("\r")

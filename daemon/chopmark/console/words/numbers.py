@@ -311,6 +311,8 @@ NUMBERS: Final[dict[str, int]] = {
     "no-known-signature": 1813,
     "malformed-box-key": 1814,
     "records-refused": 1830,
+    "technician-removed": 1831,
+    "technician-changed": 1832,
     # Platform: these need the appliance's image, or its root.
     "not-on-this-platform": 1900,
     "admin-unreachable": 1901,
