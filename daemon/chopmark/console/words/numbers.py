@@ -295,6 +295,7 @@ NUMBERS: Final[dict[str, int]] = {
     "file-exists": 1769,
     "file-too-large": 1770,
     "folder-full": 1771,
+    "transfer-late": 1773,
     "login-refused": 1800,
     "console-wait": 1801,
     "not-enrolled": 1802,
