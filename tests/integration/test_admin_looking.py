@@ -127,6 +127,11 @@ async def test_configuration_that_does_not_hold_is_told_once(box: AdminBox, api:
     assert "FAILED" in tested
 
 
+def test_token_of_the_configuration_says_how_many_tries_are_left(box: AdminBox) -> None:
+    there = box.do("token-tries")
+    assert (there["tries"], there["refused"], there["model"]) == ("full", None, "SoftHSM v2")
+
+
 async def test_caller_that_leaves_ends_what_looks(box: AdminBox) -> None:
     sleeper = box.folder / "sleeper"
     settings = (box.folder / "admin.toml").read_text()

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from chopmark.admin.first import look_at
 from chopmark.admin.problems import describe_error
 from chopmark.core.errors import ChopmarkError
 from chopmark.service import ending
@@ -35,6 +36,7 @@ VERBS: Final[Mapping[str, Callable[..., Any]]] = {
     "published": ending.is_published,
     "destroy": _destroy,
     "identity": read_identity,
+    "tries": look_at,
     "remove": ending.remove_state,
 }
 

@@ -37,8 +37,18 @@ _TRIES: Final = {
 
 
 def _look(module: str, label: str, state: str) -> dict[str, Any]:
-    """What the token says of itself; no PIN is tried."""
-    token = hsm_config(_config(module, label, state))
+    return look_at(_config(module, label, state))
+
+
+def look_at(config: Config) -> dict[str, Any]:
+    """What the token says of itself, how many tries are left as it tells, and what was refused.
+
+    No PIN is tried.
+
+    Raises:
+        ChopmarkError: `no-hsm-module`, `no-such-token`, `hsm-away`.
+    """
+    token = hsm_config(config)
     library = Module(token.module, token.init_string)
     try:
         found = library.find_token(token)
@@ -49,7 +59,7 @@ def _look(module: str, label: str, state: str) -> dict[str, Any]:
         raise away(describe(error), error) from error
     finally:
         library.close()
-    return {**told, "tries": tries, "refused": open_book(Path(state)).refused}
+    return {**told, "tries": tries, "refused": open_book(config.gateway.state).refused}
 
 
 def _try(module: str, label: str, state: str) -> dict[str, Any]:

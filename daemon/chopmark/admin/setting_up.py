@@ -55,6 +55,10 @@ class SettingUp:
         """
         return await self.programs.first("token-look", self._named(asked))
 
+    async def look_at_tries(self) -> Any:
+        """The same of the token that the configuration names; raises as `look_at_token`."""
+        return await self.programs.beside("tries")
+
     async def try_pin(self, asked: Token) -> dict[str, Any]:
         """Have the token take the PIN in place: once, and never again if it refuses.
 

@@ -5,7 +5,7 @@
 | `config-state` | nothing |
 | `config-change`, `config-discard` | the candidate |
 | `config-commit`, `config-confirm`, `config-rollback` | the configuration |
-| `setup-look`, `token-look`, `identity` | nothing |
+| `setup-look`, `token-look`, `token-tries`, `identity` | nothing |
 | `doctor`, `fsck`, `state-look` | nothing |
 | `pin-put` | the HSM's PIN in place; before there is a gateway, that it was refused is forgotten |
 | `pin-try` | the token is asked to take the PIN in place, once |
@@ -115,6 +115,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "config-rollback": Verb(ask.Nothing, lambda box, _: box.roll_back()),
     "setup-look": Verb(ask.Nothing, _setup_look, looks=True),
     "token-look": Verb(ask.Token, lambda box, asked: box.setting_up.look_at_token(asked)),
+    "token-tries": Verb(ask.Nothing, lambda box, _: box.setting_up.look_at_tries(), looks=True),
     "doctor": Verb(
         ask.Doctor, lambda box, asked, tell: box.looking.doctor(asked, tell), looks=True, tells=True
     ),

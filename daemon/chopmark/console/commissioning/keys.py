@@ -66,7 +66,7 @@ async def _find_token(scene: Scene, there: Mapping[str, Any]) -> tuple[Token, Ma
         token = Token(module, label)
     said = await _ask_token(scene, token)
     await scene.say("token.shown", **{name: said[name] for name in ("maker", "model", "serial")})
-    _check_tries(str(said["tries"]))
+    check_tries(str(said["tries"]))
     if said["tries"] == "low":
         await scene.say("token.low")
     scene.notes.write(msgspec.structs.replace(noted, token=token))
@@ -77,7 +77,7 @@ async def _ask_token(scene: Scene, token: Token) -> Mapping[str, Any]:
     return await scene.admin("token-look", module=token.module, token_label=token.label)
 
 
-def _check_tries(tries: str) -> None:
+def check_tries(tries: str) -> None:
     """Nothing is tried that might lock the token for good.
 
     Raises:
