@@ -18,6 +18,7 @@ from chopmark.service import ending
 from chopmark.service.config import load_config
 from chopmark.service.config_model import Config
 from chopmark.service.credentials import PinSource
+from chopmark.service.first_attestation import attest_first
 from chopmark.service.identity import read_identity
 from chopmark.service.pin_in_place import booked
 from chopmark.service.runtime import forbid_core_files
@@ -37,6 +38,7 @@ VERBS: Final[Mapping[str, Callable[..., Any]]] = {
     "destroy": _destroy,
     "identity": read_identity,
     "tries": look_at,
+    "attest-first": attest_first,
     "remove": ending.remove_state,
 }
 

@@ -13,6 +13,7 @@ MemberId = Annotated[str, Meta(pattern=r"\A[a-z0-9-]{1,20}\Z")]
 Origin = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9./-]{0,63}\Z")]
 Label = Annotated[str, Meta(pattern=r"\A[^\x00-\x1f\x7f-\x9f-][^\x00-\x1f\x7f-\x9f]{0,31}\Z")]
 Word = Annotated[str, Meta(pattern=r"\A[a-z0-9-]{1,32}\Z")]
+Kind = Annotated[str, Meta(pattern=r"\A[a-z0-9.-]{1,32}\Z")]
 Address = Annotated[str, Meta(pattern=r"\A[0-9a-fA-F.:]{2,45}(/[0-9]{1,3})?\Z")]
 Seconds = Annotated[int, Meta(ge=1, le=3600)]
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
@@ -156,6 +157,12 @@ class Peers(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     blocks: Blocks
     fingerprint: Fingerprint
+
+
+class FirstAttestation(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The first attestation, of a kind that this gateway may issue; its text is fixed."""
+
+    kind: Kind
 
 
 class Slot(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -5,13 +5,14 @@
 | `config-state` | nothing |
 | `config-change`, `config-discard` | the candidate |
 | `config-commit`, `config-confirm`, `config-rollback` | the configuration |
-| `setup-look`, `token-look`, `token-tries`, `identity` | nothing |
+| `setup-look`, `tokens-look`, `token-look`, `token-tries`, `identity` | nothing |
 | `doctor`, `fsck`, `state-look` | nothing |
 | `pin-put` | the HSM's PIN in place; before there is a gateway, that it was refused is forgotten |
 | `pin-try` | the token is asked to take the PIN in place, once |
 | `gateway-init` | makes what is not there yet: keys, ledger, configuration |
 | `transport-request`, `transport-put` | the key and certificates that brokers are shown |
 | `peers-pin` | whom the gateway believes, where that is nobody yet |
+| `attest-first` | the log gets one entry more, whose text is fixed |
 | `unit-start`, `unit-stop`, `unit-restart` | one of three units |
 | `recover-start`, `recover-state` | `chopmark recover`, in a unit of its own |
 | `reboot` | the box starts again |
@@ -114,6 +115,7 @@ VERBS: Final[Mapping[str, Verb]] = {
     "config-confirm": Verb(ask.Nothing, lambda box, _: box.confirm()),
     "config-rollback": Verb(ask.Nothing, lambda box, _: box.roll_back()),
     "setup-look": Verb(ask.Nothing, _setup_look, looks=True),
+    "tokens-look": Verb(ask.Nothing, lambda box, _: box.setting_up.look_at_tokens(), looks=True),
     "token-look": Verb(ask.Token, lambda box, asked: box.setting_up.look_at_token(asked)),
     "token-tries": Verb(ask.Nothing, lambda box, _: box.setting_up.look_at_tries(), looks=True),
     "doctor": Verb(
@@ -128,6 +130,9 @@ VERBS: Final[Mapping[str, Verb]] = {
     "transport-request": Verb(ask.Nothing, _transport_request),
     "transport-put": Verb(ask.Certificates, _transport_put),
     "peers-pin": Verb(ask.Peers, _peers_pin),
+    "attest-first": Verb(
+        ask.FirstAttestation, lambda box, asked: box.joining.attest_first(asked.kind)
+    ),
     "unit-start": Verb(ask.Unit, lambda box, asked: box.unit("start", asked.unit)),
     "unit-stop": Verb(ask.Unit, lambda box, asked: box.unit("stop", asked.unit)),
     "unit-restart": Verb(ask.Unit, lambda box, asked: box.unit("restart", asked.unit)),

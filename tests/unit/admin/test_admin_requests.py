@@ -31,6 +31,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "config-change": {"institution": "Bank", "add_broker": BROKER, "remove_broker": ["::1", 1]},
     "config-commit": {"seconds": 300},
     "doctor": {"checks": ["pin", "hsm"], "offline": True},
+    "attest-first": {"kind": "bank-statement"},
     "pin-put": {"pin": "123456"},
     "pin-try": TOKEN,
     "token-look": TOKEN,
@@ -67,6 +68,7 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"offline": "no"},
         {"config": "/etc/passwd"},
     ],
+    "attest-first": [{}, {"kind": "A b"}, {"kind": "x", "text": "another"}],
     "pin-put": [{}, {"pin": ""}, {"pin": "a\nb"}, {"pin": 123456}, {"pin": "1" * 256}],
     "pin-try": [{}, {**TOKEN, "pin": "1"}, {**TOKEN, "module": "/tmp/x.so"}],  # noqa: S108 - as below
     "token-look": [{}, {**TOKEN, "token_label": "--pin"}, {**TOKEN, "state": "/"}],

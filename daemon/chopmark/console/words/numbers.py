@@ -314,6 +314,8 @@ NUMBERS: Final[dict[str, int]] = {
     "records-refused": 1830,
     "technician-removed": 1831,
     "technician-changed": 1832,
+    "console-unlimited": 1833,
+    "console-barred": 1834,
     # Platform: these need the appliance's image, or its root.
     "not-on-this-platform": 1900,
     "admin-unreachable": 1901,
