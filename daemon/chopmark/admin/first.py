@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 from pkcs11.constants import TokenFlag
+from pkcs11.types import Token
 
 from chopmark.admin.problems import describe_error
 from chopmark.core.errors import ChopmarkError
@@ -28,6 +29,7 @@ from chopmark.service.token import hsm_config
 from chopmark.service.token_book import open_book
 
 _MAX_INPUT: Final = 65_536
+_MOST_TOKENS: Final = 16
 _MOST_FILES: Final = 500
 _TRIES: Final = {
     "locked": TokenFlag.USER_PIN_LOCKED,
@@ -51,15 +53,31 @@ def look_at(config: Config) -> dict[str, Any]:
     token = hsm_config(config)
     library = Module(token.module, token.init_string)
     try:
-        found = library.find_token(token)
-        tries = next((name for name, flag in _TRIES.items() if found.flags & flag), "full")
-        named = {"maker": found.manufacturer_id, "model": found.model, "serial": found.serial}
-        told = {key: _plain(value) for key, value in named.items()}
+        told = _describe(library.find_token(token))
     except FAULTS as error:
         raise away(describe(error), error) from error
     finally:
         library.close()
-    return {**told, "tries": tries, "refused": open_book(config.gateway.state).refused}
+    return {**told, "refused": open_book(config.gateway.state).refused}
+
+
+def _tokens(module: str, state: str) -> dict[str, Any]:
+    """The tokens of a module, the first of them; no PIN is tried."""
+    token = hsm_config(_config(module, "any", state))
+    library = Module(token.module, token.init_string)
+    try:
+        found = library.list_tokens()[:_MOST_TOKENS]
+        return {"tokens": [{"label": _plain(one.label), **_describe(one)} for one in found]}
+    except FAULTS as error:
+        raise away(describe(error), error) from error
+    finally:
+        library.close()
+
+
+def _describe(token: Token) -> dict[str, str]:
+    tries = next((name for name, flag in _TRIES.items() if token.flags & flag), "full")
+    named = {"maker": token.manufacturer_id, "model": token.model, "serial": token.serial}
+    return {**{key: _plain(value) for key, value in named.items()}, "tries": tries}
 
 
 def _try(module: str, label: str, state: str) -> dict[str, Any]:
@@ -111,6 +129,7 @@ def _plain(value: object) -> str:
 
 VERBS: Final[Mapping[str, Callable[..., Any]]] = {
     "token-look": _look,
+    "tokens": _tokens,
     "pin-try": _try,
     "pin-allow": _allow,
     "state-look": _state,
