@@ -166,6 +166,40 @@ def test_reset_with_the_token_away_leaves_the_keys_only_if_that_was_said(box: Ad
     away.rename(box.folder / "hsm")
 
 
+UNSEEN = {"scope": "state", "ledger": "unreadable", "audit": "impossible"}
+
+
+def test_box_with_an_unreadable_configuration_is_reset_only_for_who_knows_it(
+    box: AdminBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert box.refused("wipe", **UNSEEN, keys="left") == "ledger-readable"
+    assert box.refused("wipe", scope="state") == "other-log"
+    box.config.write_text('[gateway]\nid = "hk-1\n')
+    there = box.do("reset-look")
+    assert there["unreadable"]["code"].startswith("config-")
+    assert box.refused("wipe", origin=ORIGIN, scope="state").startswith("config-")
+    assert box.refused("wipe", **UNSEEN) == "keys-unknown"
+    assert list(box.state.iterdir())
+    assert box.do("wipe", **UNSEEN, keys="left")["kept"] == ["*"]
+    assert not box.config.exists()
+    assert list(box.state.iterdir()) == []
+    assert [*box.pins.iterdir(), *box.own.iterdir()] == []
+    assert len(keys_in_token(box, monkeypatch)) == 2
+
+
+def test_box_with_a_damaged_ledger_is_reset_and_its_keys_destroyed_by_their_labels(
+    box: AdminBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (box.state / "log.db").write_bytes(b"no database at all" * 1000)
+    there = box.do("reset-look")
+    assert there["unreadable"]
+    assert there["origin"] == ORIGIN
+    done = box.do("wipe", **UNSEEN)
+    assert sorted(done["keys"]) == ["chopmark-cosigner", "chopmark-log"]
+    assert_nothing_is_left(box, monkeypatch)
+    box.init()
+
+
 @pytest.mark.parametrize("steps", [2, 4, 5, 6, 9])
 def test_reset_that_is_killed_is_finished_by_the_next_service(
     box: AdminBox, monkeypatch: pytest.MonkeyPatch, steps: int

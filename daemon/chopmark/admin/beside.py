@@ -30,12 +30,17 @@ def _destroy(config: Config) -> Any:
     return ending.destroy_token(config, booked(config, PinSource(config)))
 
 
+def _destroy_labelled(config: Config) -> Any:
+    return ending.destroy_labelled(config, booked(config, PinSource(config)))
+
+
 VERBS: Final[Mapping[str, Callable[..., Any]]] = {
     "look": ending.look,
     "waiting": ending.read_waiting,
     "close-audit": ending.close_audit,
     "published": ending.is_published,
     "destroy": _destroy,
+    "destroy-labelled": _destroy_labelled,
     "identity": read_identity,
     "tries": look_at,
     "attest-first": attest_first,

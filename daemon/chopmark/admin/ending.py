@@ -8,6 +8,9 @@
    gateway's keys are destroyed in the HSM.
 5. The state goes, then the keys that brokers are shown, all credentials (the PIN, plain or
    encrypted), candidate and configuration, then `wipe.json`.
+
+Where configuration or ledger cannot be read, nobody can look (steps 1 and 2). Then it is done only
+for who says that he knows. Keys are destroyed by their labels, or stay where these are unknown.
 """
 
 import asyncio
@@ -19,15 +22,18 @@ from typing import Any, Final
 
 import msgspec
 
+from chopmark.admin.problems import describe_error
 from chopmark.admin.programs import Programs
 from chopmark.admin.requests import Wipe
 from chopmark.client.files import make_folder, read_bounded, replace_file, sync_folder
 from chopmark.core.errors import (
     ChopmarkError,
+    ConfigurationError,
     MissingError,
     RefusedError,
     TryAgainError,
 )
+from chopmark.service.config import MAX_CONFIG, parse_config
 
 LOG: Final = logging.getLogger("chopmark.admin")
 PATIENCE: Final = 150.0
@@ -39,11 +45,16 @@ _MAX_KEPT: Final = 4096
 
 
 class Begun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A reset that has begun: of which log, and whether the token may be missing."""
+    """A reset that has begun: of which log, and whether the token may be missing.
+
+    Attributes:
+        blind: configuration or ledger could not be read.
+    """
 
     origin: str
     away: bool
     keys_done: bool = False
+    blind: bool = False
 
 
 class HandedOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,7 +73,17 @@ class Ending:
     patience: float = field(default=PATIENCE)
 
     async def look(self) -> dict[str, Any]:
-        """What would be lost (`service.ending.look`), and how much of it was handed out."""
+        """What would be lost (`service.ending.look`), and how much of it was handed out.
+
+        `unreadable` is null, or says as problem details why nobody can look.
+        """
+        try:
+            there = await self._look()
+        except ChopmarkError as error:
+            return {"unreadable": describe_error(error), "origin": self._origin}
+        return {**there, "unreadable": None}
+
+    async def _look(self) -> dict[str, Any]:
         there: dict[str, Any] = await self.programs.beside("look")
         handed = self._handed_out
         end = handed.end if handed and handed.origin == there["origin"] else 0
@@ -87,16 +108,19 @@ class Ending:
         """Take it all off; see the module.
 
         Raises:
-            RefusedError: `other-log`; `unwitnessed`: what is not witnessed was not handed out.
+            RefusedError: `other-log`; `unwitnessed`: what is not witnessed was not handed out;
+                `ledger-readable`: it can be looked at, and that is not left out then.
             TryAgainError: `audit-unpublished`: the last day is not in the ledger.
             ChopmarkError: what the token says; call it again.
         """
         begun, away = self._begun, asked.keys == "left"
-        if begun is None:
+        if begun is None and asked.ledger == "unreadable":
+            begun = await self._begin_blindly(away=away)
+        elif begun is None:
             running = await self._check(asked)
             if asked.audit == "published":
                 await self._publish()
-            begun = Begun(asked.origin, away)
+            begun = Begun(asked.origin or "", away)
             if running:
                 await self._stop(begun)
         self._keep("wipe.json", msgspec.structs.replace(begun, away=away))
@@ -111,15 +135,40 @@ class Ending:
         await self.programs.control("stop", "chopmark.service")
         keys: dict[str, Any] = {"keys": [], "kept": []}
         if not begun.keys_done and self.programs.settings.config.exists():
-            keys = await self._destroy(away=begun.away)
+            keys = await self._destroy(begun)
             begun = msgspec.structs.replace(begun, keys_done=True)
             self._keep("wipe.json", begun)
-        await self._remove()
+        await self._remove(blind=begun.blind)
         return keys
+
+    async def _begin_blindly(self, *, away: bool) -> Begun:
+        """The end of a gateway of which nobody knows what is lost with it."""
+        reason: ChopmarkError
+        try:
+            await self._look()
+        except ChopmarkError as error:
+            reason = error
+        else:
+            message = "configuration and ledger can be read: what would be lost is looked at"
+            raise RefusedError("ledger-readable", message, hint="`factory reset` again")
+        LOG.warning("a reset without a look: %s", reason, extra={"code": reason.code})
+        if not away and self.programs.settings.config.exists() and not self._origin:
+            raise _keys_unknown(reason)
+        return Begun(self._origin, away, blind=True)
+
+    @property
+    def _origin(self) -> str:
+        """Of the log, if the configuration can be read."""
+        try:
+            return parse_config(
+                read_bounded(self.programs.settings.config, MAX_CONFIG)
+            ).gateway.origin
+        except ChopmarkError:
+            return ""
 
     async def _check(self, asked: Wipe) -> bool:
         """Step 1; gives whether the gateway runs."""
-        there = await self.look()
+        there = await self._look()
         if there["origin"] != asked.origin:
             raise RefusedError("other-log", f"the log here is {there['origin']}")
         _check_waiting(there)
@@ -134,7 +183,7 @@ class Ending:
         self._keep("stopping.json", begun)
         try:
             await self.programs.control("stop", "chopmark.service")
-            _check_waiting(await self.look())
+            _check_waiting(await self._look())
             self._keep("wipe.json", begun)
         except ChopmarkError:
             await self._start_again()
@@ -163,20 +212,23 @@ class Ending:
                 raise TryAgainError("audit-unpublished", message, hint=hint)
             await asyncio.sleep(LOOK)
 
-    async def _destroy(self, *, away: bool) -> dict[str, Any]:
+    async def _destroy(self, begun: Begun) -> dict[str, Any]:
+        verb = "destroy-labelled" if begun.blind else "destroy"
         try:
-            done: dict[str, Any] = await self.programs.beside("destroy", pin=True)
+            done: dict[str, Any] = await self.programs.beside(verb, pin=True)
         except ChopmarkError as error:
-            if not (away and error.code in _GONE):
-                raise
+            if not (begun.away and (error.code in _GONE or begun.blind)):
+                raise (_keys_unknown(error) if begun.blind else error) from error
             LOG.warning("keys stay in a token that is away: %s", error, extra={"code": error.code})
             return {"keys": [], "kept": ["*"]}
         return done
 
-    async def _remove(self) -> None:
+    async def _remove(self, *, blind: bool) -> None:
         settings = self.programs.settings
-        if settings.config.exists():
+        if settings.config.exists() and (self._origin or not blind):
             await self.programs.beside("remove")
+        if blind and settings.state.is_dir():
+            await self.programs.first("state-empty", {"state": str(settings.state)})
         for path in (
             *self._made_for_brokers(),
             *self._credentials(),
@@ -231,6 +283,12 @@ class Ending:
 
     def _path(self, name: str) -> Path:
         return self.programs.settings.folder / name
+
+
+def _keys_unknown(error: ChopmarkError) -> ChopmarkError:
+    message = f"the keys in the HSM are not destroyed: {error.message}"
+    hint = error.hint or "they can still sign: only the roster ends them then"
+    return ConfigurationError("keys-unknown", message, hint=hint)
 
 
 def _check_waiting(there: Mapping[str, Any]) -> None:

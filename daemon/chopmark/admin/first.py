@@ -23,6 +23,7 @@ from chopmark.hsm.errors import FAULTS, away, describe
 from chopmark.hsm.module import Module
 from chopmark.service.config_model import Broker, Config, Gateway, Hsm
 from chopmark.service.credentials import PinSource
+from chopmark.service.ending import empty_folder
 from chopmark.service.pin_in_place import booked
 from chopmark.service.runtime import forbid_core_files
 from chopmark.service.token import hsm_config
@@ -111,6 +112,11 @@ def _state(state: str) -> dict[str, Any]:
     return {"path": state, "disk": disk, "files": files}
 
 
+def _empty(state: str) -> dict[str, Any]:
+    empty_folder(Path(state))
+    return {}
+
+
 def _config(module: str, label: str, state: str) -> Config:
     """One that names the token; who the gateway will be is not asked here."""
     return Config(
@@ -133,6 +139,7 @@ VERBS: Final[Mapping[str, Callable[..., Any]]] = {
     "pin-try": _try,
     "pin-allow": _allow,
     "state-look": _state,
+    "state-empty": _empty,
 }
 
 

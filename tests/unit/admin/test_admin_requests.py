@@ -100,6 +100,7 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {},
         {**WIPE, "scope": "/"},
         {**WIPE, "audit": "no"},
+        {**WIPE, "ledger": "skip"},
         {**WIPE, "keys": True},
         {**WIPE, "origin": "../../etc"},
     ],

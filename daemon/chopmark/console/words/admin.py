@@ -71,6 +71,12 @@ EN = {
         "proofs that customers have stay good, and head office retires it in the roster.\n"
         "Not witnessed: {waiting}."
     ),
+    "factory.unseen": (
+        "So nobody can look at: which attestations are not witnessed, which were not exported;\n"
+        "whether the audit log has ended; which keys there are. What is lost is lost unseen.\n"
+        "Mending it, or `recover`, keeps the log. Ask head office first."
+    ),
+    "factory.blind": "To go on without having looked, type {word}: ",
     "factory.ask": "There is no way back. Type {word}: ",
     "factory.begun": "Ending the audit log, then keys and disk. This takes minutes ...",
     "factory.done": "The box is empty. `commission` sets another gateway up.",
@@ -149,6 +155,11 @@ ZH_HANS = {
         "客户手中的证明仍然有效，由总部在名册中停用该名称。\n"
         "未获副署：{waiting}。"
     ),
+    "factory.unseen": (
+        "因此无法查看：哪些存证未获副署、哪些未导出；审计日志是否已结束；有哪些密钥。\n"
+        "丢失的内容将无从得知。修复配置或执行 `recover` 可保留账本。请先询问总部。"
+    ),
+    "factory.blind": "若未经查看仍要继续，请输入 {word}：",
     "factory.ask": "无法撤销。请输入 {word}：",
     "factory.begun": "正在将审计日志写入账本，然后销毁密钥并清除磁盘，需数分钟……",
     "factory.done": "本机已清空。`commission` 可设置新的网关。",
@@ -227,6 +238,11 @@ ZH_HANT = {
         "客戶手中的證明仍然有效，由總部在名冊中停用該名稱。\n"
         "未獲副署：{waiting}。"
     ),
+    "factory.unseen": (
+        "因此無法查看：哪些存證未獲副署、哪些未匯出；審計日誌是否已結束；有哪些密鑰。\n"
+        "遺失的內容將無從得知。修復設定或執行 `recover` 可保留帳本。請先詢問總部。"
+    ),
+    "factory.blind": "若未經查看仍要繼續，請輸入 {word}：",
     "factory.ask": "無法撤銷。請輸入 {word}：",
     "factory.begun": "正在將審計日誌寫入帳本，然後銷毀密鑰並清除磁碟，需數分鐘……",
     "factory.done": "本機已清空。`commission` 可設定新的閘道。",
