@@ -29,7 +29,8 @@ import msgspec
 
 from chopmark.admin import requests as ask
 from chopmark.admin.box import Box
-from chopmark.core.errors import ChopmarkError, MalformedError, UsageError
+from chopmark.core.errors import MalformedError, UsageError
+from chopmark.service.platform import not_here
 
 Answer = Mapping[str, Any]
 _SECRET: Final = frozenset(("pin",))
@@ -54,16 +55,8 @@ class Verb:
     tells: bool = False
 
 
-class NotHereError(ChopmarkError):
-    """It needs the appliance's image."""
-
-    status = 501
-
-
 async def _not_here(_box: Box, asked: ask.Request) -> Answer:
-    what = type(asked).__name__.lower()
-    hint = "it comes with the appliance's image"
-    raise NotHereError("not-on-this-platform", f"{what}: not on this platform", hint=hint)
+    raise not_here(type(asked).__name__.lower())
 
 
 async def _wipe(box: Box, asked: ask.Wipe) -> Answer:
