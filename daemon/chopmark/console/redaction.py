@@ -31,6 +31,7 @@ _CODES: Final = (
 """What is typed once, or opens a box once; often in groups, and often after a blank alone."""
 _GROUPS: Final = r"(?:[ -]+(?=[a-z]{0,7}\d)[a-z0-9]{1,8}(?![a-z0-9]))*"
 _BASE32: Final = r"[a-z2-7]{4}(?:[- ]?[a-z2-7]{4}){3}(?![a-z0-9])"
+_REMARK: Final = r"(?:（[^）\n]{0,20}）)?"
 _CHINESE: Final = (
     "密码|密碼|口令|验证码|驗證碼|授权码|授權碼|一次性代码|一次性代碼|动态码|動態碼|开通码|開通碼|"
     "PIN ?码|PIN ?碼|私钥|私鑰"
@@ -72,7 +73,8 @@ _PATTERNS: Final = (
     ),
     (
         re.compile(
-            rf"(?i)({_CHINESE})((?:（[^）\n]{{0,20}}）)?\s*[=:：是为為]?\s*[\"'“「]?)([^\s\"'”」，。；,;]{{3,}})"
+            rf"(?i)({_CHINESE})({_REMARK}\s*[=:：是为為]?\s*[\"'“「]?)"
+            rf"((?:{_BASE32}|[^\s\"'”」，。；,;（]{{3,}}){_GROUPS})"
         ),
         _VALUE_GONE,
     ),
@@ -102,7 +104,7 @@ _PATTERNS: Final = (
     (re.compile(r"(?i)\bAGE-SECRET-KEY-[0-9A-Z]+"), GONE),
     (re.compile(r"(?i)\botpauth://\S+"), GONE),
 )
-_SECRET_FIELD: Final = re.compile(rf"(?i)(?:{_NAMES}|{_CODES}|{_CHINESE})")
+_SECRET_FIELD: Final = re.compile(rf"(?i)(?:{_NAMES}|{_CODES}|(?:{_CHINESE}){_REMARK})")
 _PLAIN_FIELDS: Final = frozenset({"token"})
 """In answers of the API: the label of the HSM's token."""
 _MIN: Final = 4

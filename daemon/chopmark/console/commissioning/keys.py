@@ -79,9 +79,13 @@ async def _find_token(scene: Scene, there: Mapping[str, Any]) -> tuple[Token, Ma
 async def _show_tokens(scene: Scene, modules: list[str]) -> tuple[str, str] | None:
     """What there is to choose from; gives the one token, if there is just one."""
     await scene.say("token.modules", modules=", ".join(modules))
-    around = scene.around
-    found = await ask_tokens(around.admin, around.who)
-    await show_tokens(Screen(around.desk), found)
+    around, screen = scene.around, Screen(scene.around.desk)
+    try:
+        found = await ask_tokens(around.admin, around.who)
+    except ChopmarkError as error:  # it can be typed all the same
+        await screen.trouble(error)
+        return None
+    await show_tokens(screen, found)
     return find_only(found)
 
 
