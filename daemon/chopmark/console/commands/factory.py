@@ -52,7 +52,7 @@ async def _reset_blindly(around: Surroundings, there: Mapping[str, Any]) -> None
     await around.desk.say(t(language, "factory.unseen"))
     await agree(around, "factory.blind", BLIND)
     await agree(around, "factory.ask", WORD)
-    await around.desk.say(t(language, "factory.begun"))
+    await around.desk.say(t(language, "factory.blind-begun"))
     asked = {"scope": "state", "ledger": "unreadable", "audit": "impossible"}
     await _wipe(around, asked | ({"origin": there["origin"]} if there["origin"] else {}))
     await around.desk.say(t(language, "factory.done"))
