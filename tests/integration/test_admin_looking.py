@@ -154,6 +154,20 @@ async def test_caller_that_leaves_ends_what_looks(box: AdminBox) -> None:
         other.stop()
 
 
+def write_program(text: str) -> None:
+    """In place of `chopmark` in this process."""
+    Path(diagnosing.CHOPMARK[0]).write_text(text)
+
+
+async def test_program_that_is_killed_is_no_good_end(box: AdminBox, api: SocketApi) -> None:
+    assert api is not None
+    write_program('#!/bin/sh\necho \'{"id": "hk-1", "findings": []}\'\nkill -9 $$\n')
+    looking = diagnosing.check_ledgers(box.config)
+    assert isinstance(await anext(looking), diagnosing.Checked)
+    with pytest.raises(ChopmarkError, match="ended with -9"):
+        await anext(looking)
+
+
 async def test_service_that_is_away_leaves_the_console_to_look_for_itself(
     box: AdminBox, api: SocketApi
 ) -> None:

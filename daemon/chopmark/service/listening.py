@@ -8,6 +8,8 @@ from typing import Any, Final
 from chopmark.core.errors import InternalError
 
 MAX_LINE: Final = 1024 * 1024
+_ENDS: Final = (0, 10)
+"""Exit codes of `chopmark doctor` and `chopmark fsck`: nothing is wrong, or something is."""
 _WAITING: Final = 100
 """Lines that wait before the program is held up."""
 
@@ -18,14 +20,19 @@ async def listen(process: asyncio.subprocess.Process, seconds: float) -> Lines:
     """The objects that it says; None, and an end, if it says nothing for so many seconds.
 
     Raises:
-        InternalError: `doctor-failed`: its last words, where these are none.
+        InternalError: `doctor-failed`: its last words, where these are none; or it was killed, so
+            that silence is not taken for a good end.
     """
     queue: asyncio.Queue[bytes] = asyncio.Queue(maxsize=_WAITING)
     streams = (process.stdout, process.stderr)
     reading = [asyncio.create_task(_pass_on(stream, queue)) for stream in streams]
     try:
+        line: Mapping[str, Any] | None = {}
         async for line in _heard(queue, seconds, len(streams)):
             yield line
+        if line is not None and (code := await process.wait()) not in _ENDS:
+            message = f"what looks has ended with {code}, before it had said all"
+            raise InternalError("doctor-failed", message, hint="`show log` may say more")
     finally:
         for one in reading:
             one.cancel()
