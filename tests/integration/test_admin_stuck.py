@@ -14,6 +14,7 @@ import pytest
 
 from adminbox import AdminBox
 from chopmark.admin import box as box_module
+from chopmark.admin import rollback
 from chopmark.admin.box import Box
 from chopmark.admin.programs import Programs
 from chopmark.admin.requests import Change
@@ -55,7 +56,8 @@ def disk(tmp_path: Path) -> Iterator[SmallDisk]:
 async def box(
     tmp_path: Path, disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Box]:
-    monkeypatch.setattr(box_module, "AGAIN", 0.05)
+    for module in (box_module, rollback):
+        monkeypatch.setattr(module, "AGAIN", 0.05)
     me, control = str(os.geteuid()), tmp_path / "control"
     control.write_text(f'#!/bin/sh\necho "$*" >> {tmp_path}/told\n')
     control.chmod(0o755)

@@ -20,6 +20,7 @@ from chopmark.admin.problems import describe_error
 from chopmark.admin.programs import Programs
 from chopmark.admin.requests import Broker as Asked
 from chopmark.admin.requests import Change
+from chopmark.admin.rollback import AGAIN, Rollback
 from chopmark.admin.setting_up import SettingUp
 from chopmark.client.files import read_bounded
 from chopmark.core.errors import ChopmarkError, ExistsError, InternalError, MissingError
@@ -37,9 +38,6 @@ UNITS: Final = {
 GATEWAY: Final = UNITS["gateway"]
 RECOVERY: Final = "chopmark-recover.service"
 _MAX_REPORT: Final = 65_536
-AGAIN: Final = 30.0
-"""Seconds until it is tried again to take a change back: a disk that was full may have room."""
-_STUCK: Final = "make room (`show disk`): it is tried again by itself; `configure confirm` keeps it"
 
 
 @dataclass(slots=True)
@@ -49,20 +47,19 @@ class Box:
     Attributes:
         lock: held while something is changed.
         looking: what only the daemon's user sees.
-        left: seconds, of the event loop's clock, at which an unconfirmed change is taken back.
+        rollback: takes back what nobody confirms.
     """
 
     programs: Programs
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    left: float | None = None
     looking: Looking = field(init=False)
-    _timer: asyncio.Task[None] | None = None
+    rollback: Rollback = field(init=False)
     _recovery: asyncio.Task[None] | None = None
     _starting: bool = False
-    _stuck: ChopmarkError | None = None
 
     def __post_init__(self) -> None:
         self.looking = Looking(self.programs)
+        self.rollback = Rollback(lambda: self.candidates, self.lock)
 
     @property
     def candidates(self) -> Candidates:
@@ -89,7 +86,7 @@ class Box:
     def busy(self) -> bool:
         """Whether something is going on that an end of the service would break off."""
         recovering = self._recovery is not None and not self._recovery.done()
-        return self.lock.locked() or self._timer is not None or recovering
+        return self.lock.locked() or self.rollback.waits or recovering
 
     async def start(self) -> None:
         """Take back what a service before this one has left unconfirmed."""
@@ -98,11 +95,11 @@ class Box:
         LOG.warning("an unconfirmed change is taken back", extra={"verb": "config-rollback"})
         self._starting = True  # nothing may wait for units that wait for us
         try:
-            done = await self._try_to_take_back()
+            done = await self.rollback.attempt()
         finally:
             self._starting = False
         if not done:
-            self._arm(AGAIN)
+            self.rollback.arm(AGAIN)
 
     async def go_on(self) -> None:
         """Go on with a reset that a service before this one has begun."""
@@ -114,21 +111,21 @@ class Box:
 
     async def close(self) -> None:
         """Stop what waits; a change that is not confirmed is taken back by the next service."""
-        for task in (self._timer, self._recovery):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        await self.rollback.close()
+        if self._recovery is not None:
+            self._recovery.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._recovery
 
     def config_state(self) -> dict[str, Any]:
         """What the candidate changes, and the seconds until an applied change is taken back.
 
         `stuck` is null, or says as problem details what keeps a change from being taken back.
         """
-        left = None
-        if self.left is not None:
-            left = max(0, round(self.left - asyncio.get_running_loop().time()))
-        stuck = self._stuck or (_damaged() if self.candidates.damaged else None)
+        left = self.rollback.left
+        if left is not None:
+            left = max(0, round(left - asyncio.get_running_loop().time()))
+        stuck = self.rollback.stuck or (_damaged() if self.candidates.damaged else None)
         told = None if stuck is None else describe_error(stuck)
         return {
             "differences": self.candidates.differences(),
@@ -147,21 +144,21 @@ class Box:
             await self.candidates.apply()
         except (ChopmarkError, OSError):
             if self.candidates.applied is not None:  # the disk has not let it be taken back either
-                self._arm(AGAIN)
+                self.rollback.arm(AGAIN)
             raise
-        self._arm(seconds)
+        self.rollback.arm(seconds)
         return {"seconds": seconds}
 
     async def confirm(self) -> dict[str, Any]:
         """Keep what was applied."""
         self.candidates.confirm()
-        self._forget_timer()
+        self.rollback.forget()
         return {}
 
     async def roll_back(self) -> dict[str, Any]:
         """Take back what was applied."""
         await self.candidates.take_back()
-        self._forget_timer()
+        self.rollback.forget()
         return {}
 
     async def unit(self, action: str, name: str) -> dict[str, Any]:
@@ -215,40 +212,6 @@ class Box:
         """With another configuration, if it runs; one that does not run is not started."""
         early = ("--no-block",) if self._starting else ()
         await self.programs.control(*early, "try-restart", GATEWAY)
-
-    def _arm(self, seconds: float) -> None:
-        """Have an unconfirmed change taken back after so many seconds, however often it takes."""
-        loop = asyncio.get_running_loop()
-        self.left = loop.time() + seconds
-        self._timer = loop.create_task(self._take_back_late(seconds), name="rollback")
-
-    async def _take_back_late(self, seconds: float) -> None:
-        done = False
-        while not done:
-            await asyncio.sleep(seconds)
-            async with self.lock:
-                LOG.warning("not confirmed in time", extra={"verb": "config-rollback"})
-                done, seconds = await self._try_to_take_back(), AGAIN
-        self._timer = self.left = None
-
-    async def _try_to_take_back(self) -> bool:
-        """Whether no change waits any more; what hinders it is told, and tried again."""
-        try:
-            if self.candidates.applied is not None:
-                await self.candidates.take_back()
-        except (ChopmarkError, OSError) as error:
-            reason = error.message if isinstance(error, ChopmarkError) else str(error)
-            LOG.error("a change is not taken back yet: %s", reason)  # noqa: TRY400 - the reason says it all
-            message = f"a change that was not confirmed is not taken back yet: {reason}"
-            self._stuck = InternalError("rollback-stuck", message, hint=_STUCK)
-            return False
-        self._stuck = None
-        return True
-
-    def _forget_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self.left = self._stuck = None
 
 
 def _damaged() -> ChopmarkError:
