@@ -24,8 +24,20 @@ ROLES = {"anna": Role.SERVICE, "bo": Role.SERVICE, "olga": Role.OBSERVE}
 PIN = "4711"
 
 
+@dataclass
 class StandInLogin:
-    """A STAND-IN for `access`: three people, one PIN, no delay."""
+    """A STAND-IN for `access`: three people, one PIN, no delay.
+
+    Attributes:
+        removed: why the next command of whoever is signed in is refused.
+    """
+
+    removed: str = ""
+
+    async def check(self, who: str, role: Role) -> None:
+        assert role < Role.DUAL
+        if self.removed:
+            raise ForbiddenError(self.removed, f"{who} is not enrolled any more")
 
     async def log_in(self, desk: Desk) -> tuple[str, Role]:
         who = await desk.ask("Technician id")
@@ -103,10 +115,11 @@ class Stand:
     gateway: MemoryGateway = field(default_factory=MemoryGateway)
     admin: MemoryAdmin = field(default_factory=MemoryAdmin)
     recorder: MemoryRecorder = field(default_factory=MemoryRecorder)
+    login: StandInLogin = field(default_factory=StandInLogin)
 
     def house(self, port: str = "ttyS0", **given: Any) -> House:
         return House(
-            *(StandInLogin(), self.gateway, self.admin, self.recorder),
+            *(self.login, self.gateway, self.admin, self.recorder),
             *(self.folder / "gateway.toml", TABLE, port, self.folder / "seat"),
             **given,
         )

@@ -84,6 +84,9 @@ class SocketGateway:
     bodies: list[tuple[int, int]] = field(default_factory=list)
     compact: dict[bytes, tuple[tuple[object, ...], list[Run]]] = field(default_factory=dict)
     alarms: list[dict[str, str]] = field(default_factory=list)
+    storage: dict[str, Any] = field(
+        default_factory=lambda: {"used": 0.915, "free_bytes": 8_500_000_000, "days_left": 12.5}
+    )
     batches: list[int] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
     keys: list[dict[str, Any]] = field(default_factory=list)
@@ -338,7 +341,7 @@ class SocketGateway:
                 {"state": "away", "host": "far.example", "port": 8883, "reason": "refused"},
             ],
             "pace": {"slowed": True, "bound": 131_072, "lags": {"sz-1": 140_000}},
-            "storage": {"used": 0.915, "free_bytes": 8_500_000_000, "days_left": 12.5},
+            "storage": self.storage,
             "alarms": self.alarms,
             "retention": {
                 "after": 31_536_000,

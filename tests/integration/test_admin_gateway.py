@@ -1,11 +1,14 @@
 """`chopmark-admin` on a real box: `chopmark init`, SoftHSM, the daemon; what it does to them."""
 
+import os
 from collections.abc import Iterator
+from hashlib import sha256
 
 import httpx
 import pytest
 
 from adminbox import AdminBox
+from chopmark.api.identity import ROLES
 from chopmark.service.config import load_config
 
 
@@ -34,6 +37,23 @@ def test_gateway_that_was_initialised_answers_under_its_origin(box: AdminBox) ->
     assert not (box.own / "init").exists()
 
 
+def test_console_of_a_gateway_that_was_set_up_here_attests_and_revokes_nothing(
+    box: AdminBox,
+) -> None:
+    own, others = load_config(box.config).api.user
+    assert (own.user, own.roles) == (box.console, ("operator", "auditor"))
+    assert (others.group, set(others.roles)) == (str(os.getegid()), ROLES)
+
+
+def test_first_attestation_is_made_with_a_text_that_is_fixed(box: AdminBox) -> None:
+    box.wait_for(lambda: bool(ask_daemon(box, "/v1/status").json()["ready"]), "it to be ready")
+    index = box.do("attest-first", kind="document")["index"]
+    page = ask_daemon(box, f"/v1/entries?after={index - 1}").json()
+    assert page["entries"][0]["type"] == "attestation"
+    text = b"first attestation of bank-hk.example/hk-1, made at its commissioning\n"
+    assert page["entries"][0]["digests"]["sha256"] == sha256(text).hexdigest()
+
+
 def test_gateway_is_not_initialised_twice(box: AdminBox) -> None:
     before = box.config.read_bytes()
     assert box.refused("gateway-init", **box.who()) == "file-exists"
@@ -59,7 +79,7 @@ def test_change_is_applied_to_the_running_gateway_and_confirmed(box: AdminBox) -
     box.wait_for(box.is_up, "the daemon to answer")
     assert ask_daemon(box, "/v1/status").json()["institution"] == 'The "new" Bank'
     box.do("config-confirm")
-    assert box.do("config-state") == {"differences": "", "seconds_left": None}
+    assert box.do("config-state") == {"differences": "", "seconds_left": None, "stuck": None}
     assert box.config.read_text().startswith(comment)
     assert [one.port for one in load_config(box.config).broker][1:] == [1899]
 

@@ -59,7 +59,7 @@ def attest(box: AdminBox, count: int) -> list[str]:
 def assert_nothing_is_left(box: AdminBox, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not box.config.exists()
     assert list(box.state.iterdir()) == []
-    assert list(box.pins.iterdir()) == []
+    assert [one for one in box.pins.rglob("*") if not one.is_dir()] == []
     assert list(box.own.iterdir()) == []
     assert keys_in_token(box, monkeypatch) == []
     assert not box.is_up()
@@ -74,11 +74,17 @@ def test_reset_publishes_the_end_destroys_the_keys_and_leaves_nothing(
     assert sorted(before) == ["chopmark-cosigner", "chopmark-log"]
     assert box.refused("wipe", origin="bank-sz.example/sz-1", scope="state") == "other-log"
     assert box.do("reset-look")["waiting"] == 0
+    (box.pins / "hsm-pin.cred").write_text("encrypted for this machine")
+    (box.pins / "more").mkdir()
+    (box.pins / "more" / "salt.cred").write_text("what somebody keeps beside it")
+    (box.config.parent / "broker").mkdir()
+    (box.config.parent / "broker" / "hk-1.key").write_text("made by hand, without a request")
     done = box.do("wipe", origin=ORIGIN, scope="state")
     assert done == {"keys": before, "kept": []} or sorted(done["keys"]) == sorted(before)
     log = (box.folder / "daemon.log").read_text()
     assert "audit records, root in entry" in log, "the end is not in the ledger"
     assert_nothing_is_left(box, monkeypatch)
+    assert list((box.config.parent / "broker").glob("*.key")) == []
     box.init()  # and the box is good for another gateway
 
 
@@ -160,6 +166,40 @@ def test_reset_with_the_token_away_leaves_the_keys_only_if_that_was_said(box: Ad
     away.rename(box.folder / "hsm")
 
 
+UNSEEN = {"scope": "state", "ledger": "unreadable", "audit": "impossible"}
+
+
+def test_box_with_an_unreadable_configuration_is_reset_only_for_who_knows_it(
+    box: AdminBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert box.refused("wipe", **UNSEEN, keys="left") == "ledger-readable"
+    assert box.refused("wipe", scope="state") == "other-log"
+    box.config.write_text('[gateway]\nid = "hk-1\n')
+    there = box.do("reset-look")
+    assert there["unreadable"]["code"].startswith("config-")
+    assert box.refused("wipe", origin=ORIGIN, scope="state").startswith("config-")
+    assert box.refused("wipe", **UNSEEN) == "keys-unknown"
+    assert list(box.state.iterdir())
+    assert box.do("wipe", **UNSEEN, keys="left")["kept"] == ["*"]
+    assert not box.config.exists()
+    assert list(box.state.iterdir()) == []
+    assert [*box.pins.iterdir(), *box.own.iterdir()] == []
+    assert len(keys_in_token(box, monkeypatch)) == 2
+
+
+def test_box_with_a_damaged_ledger_is_reset_and_its_keys_destroyed_by_their_labels(
+    box: AdminBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (box.state / "log.db").write_bytes(b"no database at all" * 1000)
+    there = box.do("reset-look")
+    assert there["unreadable"]
+    assert there["origin"] == ORIGIN
+    done = box.do("wipe", **UNSEEN)
+    assert sorted(done["keys"]) == ["chopmark-cosigner", "chopmark-log"]
+    assert_nothing_is_left(box, monkeypatch)
+    box.init()
+
+
 @pytest.mark.parametrize("steps", [2, 4, 5, 6, 9])
 def test_reset_that_is_killed_is_finished_by_the_next_service(
     box: AdminBox, monkeypatch: pytest.MonkeyPatch, steps: int
@@ -175,6 +215,26 @@ def test_reset_that_is_killed_is_finished_by_the_next_service(
     box.start()
     box.wait_for(lambda: not (box.own / "wipe.json").exists(), "the reset to end")
     assert_nothing_is_left(box, monkeypatch)
+
+
+@pytest.mark.parametrize("steps", [2, 3, 4])
+def test_reset_that_is_killed_before_it_has_begun_leaves_a_gateway_that_runs(
+    box: AdminBox, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    start_gateway(box)
+    box.stop()
+    box.program = (sys.executable, str(VICTIM), str(steps))
+    box.start()
+    asked = {"origin": ORIGIN, "scope": "state", "audit": "impossible"}
+    assert box.send_or_dead("wipe", **asked) is None
+    assert not (box.own / "wipe.json").exists()
+    assert box.is_up() == (steps == 2)
+    box.kill()
+    box.program = AdminBox.program
+    box.start()
+    box.wait_for(lambda: not (box.own / "stopping.json").exists(), "the gateway to go on")
+    box.wait_for(box.is_up, "the gateway to be there")
+    assert len(keys_in_token(box, monkeypatch)) == 2
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])

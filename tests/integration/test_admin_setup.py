@@ -10,9 +10,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from adminbox import AdminBox
+from chopmark.console.admin import AdminClient
+from chopmark.console.commands.show_gateway import hsm as show_hsm
+from chopmark.console.tokens import find_only
 from chopmark.core.fingerprint import Fingerprint
 from chopmark.service.config import load_config
 from configs import peer_block
+from consoledesk import MemoryAdmin, MemoryDesk, surroundings
 from rig.authority import Authority
 
 TOKEN = {"module": "softhsm", "token_label": "hk-1"}
@@ -49,6 +53,37 @@ def test_bare_box_has_modules_and_nothing_else(box: AdminBox) -> None:
         "certificate": False,
     }
     assert box.refused("pin-try", **TOKEN) == "pin-missing"
+
+
+async def test_tokens_are_listed_before_there_is_a_gateway(box: AdminBox) -> None:
+    settings = (box.folder / "admin.toml").read_text()
+    found = box.do("tokens-look")["modules"]
+    assert list(found) == ["softhsm"], settings
+    (token,) = found["softhsm"]["tokens"]
+    assert (token["label"], token["model"], token["tries"]) == ("hk-1", "SoftHSM v2", "full")
+    desk = MemoryDesk()
+    around = surroundings(desk, config=box.config, admin=AdminClient(box.socket))
+    await show_hsm(around, {})
+    assert "softhsm  hk-1" in " ".join(desk.text.split("\n"))
+    assert "SoftHSM v2" in desk.text
+    assert not [line for line in desk.said if len(line) > 79]
+
+
+async def test_module_that_is_not_there_or_has_no_token_is_told() -> None:
+    away = {"code": "no-hsm-module", "status": 500, "detail": "no file", "hint": ""}
+    broken = {"code": "hsm-away", "status": 503, "detail": "CKR_DEVICE_ERROR", "hint": "plug"}
+    modules = {
+        "apart": {"tokens": [], "error": broken},
+        "softhsm": {"tokens": [], "error": None},
+        "tpm2": {"tokens": [], "error": away},
+    }
+    desk = MemoryDesk()
+    admin = MemoryAdmin({"tokens-look": lambda **_: {"modules": modules}})
+    await show_hsm(surroundings(desk, admin=admin), {})
+    assert "E-1010 CKR_DEVICE_ERROR" in desk.text
+    assert "softhsm: the module is there, and shows no token" in desk.text
+    assert "Not installed: tpm2" in desk.text
+    assert find_only(modules) is None
 
 
 def test_token_tells_of_itself_without_a_pin(box: AdminBox) -> None:

@@ -11,6 +11,7 @@ from chopmark.console.commands.transfer import COMMANDS
 from chopmark.console.desk import InterruptedByUserError
 from chopmark.console.transfer import receive_file, send_file
 from chopmark.console.transfer.folder import MAX_FILES, Folder
+from chopmark.console.transfer.lines import read_lines
 from chopmark.core.armour import END, ArmourReader, armour
 from chopmark.core.errors import ChopmarkError, RefusedError
 from consoledesk import MemoryDesk, MemoryRecorder, surroundings
@@ -141,6 +142,22 @@ async def test_pasting_ends_with_an_error(technician: Technician, typed: bytes, 
     with pytest.raises(ChopmarkError) as caught:
         await receiving
     assert caught.value.code == code
+
+
+async def test_paste_that_trickles_has_its_time(technician: Technician) -> None:
+    async def trickle() -> None:
+        while True:
+            await technician.far.write(b"x")
+            await asyncio.sleep(0.01)
+
+    typing = asyncio.create_task(trickle())
+    try:
+        async with asyncio.timeout(20), technician.desk.raw() as wire:
+            with pytest.raises(ChopmarkError) as caught:
+                await read_lines(wire, 1000, str, longest=0.2)
+    finally:
+        typing.cancel()
+    assert caught.value.code == "transfer-late"
 
 
 async def test_code_goes_out_past_the_pager(technician: Technician) -> None:

@@ -11,12 +11,14 @@ from typing import Any, Final
 
 import msgspec
 
+from chopmark.admin.first import look_at
 from chopmark.admin.problems import describe_error
 from chopmark.core.errors import ChopmarkError
 from chopmark.service import ending
 from chopmark.service.config import load_config
 from chopmark.service.config_model import Config
 from chopmark.service.credentials import PinSource
+from chopmark.service.first_attestation import attest_first
 from chopmark.service.identity import read_identity
 from chopmark.service.pin_in_place import booked
 from chopmark.service.runtime import forbid_core_files
@@ -28,13 +30,20 @@ def _destroy(config: Config) -> Any:
     return ending.destroy_token(config, booked(config, PinSource(config)))
 
 
+def _destroy_labelled(config: Config) -> Any:
+    return ending.destroy_labelled(config, booked(config, PinSource(config)))
+
+
 VERBS: Final[Mapping[str, Callable[..., Any]]] = {
     "look": ending.look,
     "waiting": ending.read_waiting,
     "close-audit": ending.close_audit,
     "published": ending.is_published,
     "destroy": _destroy,
+    "destroy-labelled": _destroy_labelled,
     "identity": read_identity,
+    "tries": look_at,
+    "attest-first": attest_first,
     "remove": ending.remove_state,
 }
 

@@ -15,12 +15,15 @@ import msgspec
 from chopmark.admin.candidate import Candidates
 from chopmark.admin.ending import Ending
 from chopmark.admin.joining import Joining
+from chopmark.admin.looking import Looking
+from chopmark.admin.problems import describe_error
 from chopmark.admin.programs import Programs
 from chopmark.admin.requests import Broker as Asked
 from chopmark.admin.requests import Change
+from chopmark.admin.rollback import AGAIN, Rollback
 from chopmark.admin.setting_up import SettingUp
 from chopmark.client.files import read_bounded
-from chopmark.core.errors import ChopmarkError, ExistsError, MissingError
+from chopmark.core.errors import ChopmarkError, ExistsError, InternalError, MissingError
 from chopmark.service.config import parse_config
 from chopmark.service.config_edit import set_brokers, set_names
 from chopmark.service.config_model import Broker, BrokerTls, Config
@@ -43,15 +46,20 @@ class Box:
 
     Attributes:
         lock: held while something is changed.
-        left: seconds, of the event loop's clock, at which an unconfirmed change is taken back.
+        looking: what only the daemon's user sees.
+        rollback: takes back what nobody confirms.
     """
 
     programs: Programs
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    left: float | None = None
-    _timer: asyncio.Task[None] | None = None
+    looking: Looking = field(init=False)
+    rollback: Rollback = field(init=False)
     _recovery: asyncio.Task[None] | None = None
     _starting: bool = False
+
+    def __post_init__(self) -> None:
+        self.looking = Looking(self.programs)
+        self.rollback = Rollback(lambda: self.candidates, self.lock)
 
     @property
     def candidates(self) -> Candidates:
@@ -78,7 +86,7 @@ class Box:
     def busy(self) -> bool:
         """Whether something is going on that an end of the service would break off."""
         recovering = self._recovery is not None and not self._recovery.done()
-        return self.lock.locked() or self._timer is not None or recovering
+        return self.lock.locked() or self.rollback.waits or recovering
 
     async def start(self) -> None:
         """Take back what a service before this one has left unconfirmed."""
@@ -87,9 +95,11 @@ class Box:
         LOG.warning("an unconfirmed change is taken back", extra={"verb": "config-rollback"})
         self._starting = True  # nothing may wait for units that wait for us
         try:
-            await self.candidates.take_back()
+            done = await self.rollback.attempt()
         finally:
             self._starting = False
+        if not done:
+            self.rollback.arm(AGAIN)
 
     async def go_on(self) -> None:
         """Go on with a reset that a service before this one has begun."""
@@ -101,18 +111,27 @@ class Box:
 
     async def close(self) -> None:
         """Stop what waits; a change that is not confirmed is taken back by the next service."""
-        for task in (self._timer, self._recovery):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+        await self.rollback.close()
+        if self._recovery is not None:
+            self._recovery.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._recovery
 
     def config_state(self) -> dict[str, Any]:
-        """What the candidate changes, and the seconds until an applied change is taken back."""
-        left = None
-        if self.left is not None:
-            left = max(0, round(self.left - asyncio.get_running_loop().time()))
-        return {"differences": self.candidates.differences(), "seconds_left": left}
+        """What the candidate changes, and the seconds until an applied change is taken back.
+
+        `stuck` is null, or says as problem details what keeps a change from being taken back.
+        """
+        left = self.rollback.left
+        if left is not None:
+            left = max(0, round(left - asyncio.get_running_loop().time()))
+        stuck = self.rollback.stuck or (_damaged() if self.candidates.damaged else None)
+        told = None if stuck is None else describe_error(stuck)
+        return {
+            "differences": self.candidates.differences(),
+            "seconds_left": left,
+            "stuck": told,
+        }
 
     def change(self, asked: Change) -> dict[str, Any]:
         """Change the candidate."""
@@ -121,22 +140,25 @@ class Box:
 
     async def commit(self, seconds: int) -> dict[str, Any]:
         """Apply the candidate for so many seconds."""
-        await self.candidates.apply()
-        loop = asyncio.get_running_loop()
-        self.left = loop.time() + seconds
-        self._timer = loop.create_task(self._take_back_late(seconds), name="rollback")
+        try:
+            await self.candidates.apply()
+        except (ChopmarkError, OSError):
+            if self.candidates.applied is not None:  # the disk has not let it be taken back either
+                self.rollback.arm(AGAIN)
+            raise
+        self.rollback.arm(seconds)
         return {"seconds": seconds}
 
     async def confirm(self) -> dict[str, Any]:
         """Keep what was applied."""
         self.candidates.confirm()
-        self._forget_timer()
+        self.rollback.forget()
         return {}
 
     async def roll_back(self) -> dict[str, Any]:
         """Take back what was applied."""
         await self.candidates.take_back()
-        self._forget_timer()
+        self.rollback.forget()
         return {}
 
     async def unit(self, action: str, name: str) -> dict[str, Any]:
@@ -191,18 +213,12 @@ class Box:
         early = ("--no-block",) if self._starting else ()
         await self.programs.control(*early, "try-restart", GATEWAY)
 
-    async def _take_back_late(self, seconds: int) -> None:
-        await asyncio.sleep(seconds)
-        async with self.lock:
-            self._timer = self.left = None
-            if self.candidates.applied is not None:
-                LOG.warning("not confirmed in time", extra={"verb": "config-rollback"})
-                await self.candidates.take_back()
 
-    def _forget_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self.left = None
+def _damaged() -> ChopmarkError:
+    message = "what was noted of an unconfirmed change is damaged: it cannot be taken back"
+    hint = "look through institution and brokers (`show broker`), change what is wrong by"
+    hint += " `configure`; then `configure confirm`"
+    return InternalError("commit-damaged", message, hint=hint)
 
 
 def _find_object(said: str) -> dict[str, Any] | None:

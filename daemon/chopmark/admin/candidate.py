@@ -10,6 +10,8 @@ Rules:
 4. A service that starts and finds `commit.json` takes back at once, whatever became of the one
    before: killed at any moment, or the box was started again. No clock is asked.
 5. Who has edited the file by hand meanwhile has confirmed or repaired it: it is left as it is.
+6. A disk that takes nothing leaves `commit.json`, and who takes back tries again until it is gone
+   (`box`). One that is damaged is set aside: the file in force stays, and somebody must look at it.
 """
 
 import difflib
@@ -124,7 +126,14 @@ class Candidates:
         parse_config(candidate.text.encode())
         kept = msgspec.json.encode(Applied(now, _digest(candidate.text)))
         replace_file(self._applied, kept, _OURS)
-        replace_file(self.config, candidate.text.encode(), CONFIG_MODE)
+        try:
+            replace_file(self.config, candidate.text.encode(), CONFIG_MODE)
+        except ChopmarkError:
+            if self._find() == now:  # nothing was changed: no restart
+                _remove(self._applied)
+            else:
+                await self.take_back()
+            raise
         try:
             await self.restart()
         except ChopmarkError:
@@ -137,6 +146,9 @@ class Candidates:
         Raises:
             MissingError: `nothing-to-confirm`.
         """
+        if self.applied is None and self.damaged:  # somebody has looked at the file in force
+            _remove(_aside(self._applied))
+            return
         self._require_pending()
         # The candidate first: one that has become the file is nothing, and goes with the next look.
         _remove(self._candidate)
@@ -149,9 +161,10 @@ class Candidates:
             MissingError: `nothing-to-confirm`.
         """
         applied = self._require_pending()
-        if _digest(self._read()) == applied.after:
+        found = self._find()
+        if found is not None and _digest(found) == applied.after:
             replace_file(self.config, applied.before.encode(), CONFIG_MODE)
-        if self._read() == applied.before:
+        if self._find() == applied.before:
             try:
                 await self.restart()
             except ChopmarkError as error:  # the file is right, and that is what we can do
@@ -170,6 +183,11 @@ class Candidates:
             hint = "`configure confirm` keeps it, `configure rollback` takes it back"
             raise ExistsError("commit-pending", "a change is not confirmed yet", hint=hint)
 
+    @property
+    def damaged(self) -> bool:
+        """Whether it is not known any more what was in force before a change."""
+        return _aside(self._applied).exists()
+
     def _require_pending(self) -> Applied:
         applied = self.applied
         if applied is None:
@@ -181,6 +199,13 @@ class Candidates:
     def _read(self) -> str:
         return read_bounded(self.config, MAX_CONFIG).decode("utf-8", "replace")
 
+    def _find(self) -> str | None:
+        """The configuration; None if somebody has removed it."""
+        try:
+            return self._read()
+        except MissingError:
+            return None
+
     @property
     def _candidate(self) -> Path:
         return self.folder / "candidate.json"
@@ -191,10 +216,20 @@ class Candidates:
 
 
 def _load(path: Path, kind: type[T]) -> T | None:
+    """What was kept; what is damaged is set aside, for whoever finds out how that came."""
     try:
         return msgspec.json.decode(read_bounded(path, _MAX_KEPT), type=kind)
     except MissingError:
         return None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        LOG.error("%s is damaged; it is kept as %s", path, _aside(path).name)  # noqa: TRY400 - the file is what tells
+        path.replace(_aside(path))
+        sync_folder(path.parent)
+        return None
+
+
+def _aside(path: Path) -> Path:
+    return path.with_suffix(".damaged")
 
 
 def _remove(path: Path) -> None:

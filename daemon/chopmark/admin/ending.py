@@ -2,11 +2,15 @@
 
 1. What would be lost is looked at: attestations that are not witnessed must have been handed out.
 2. The end is noted in the audit log, and its last day goes into the ledger, while the gateway runs.
-3. The gateway is stopped, and what came since the first look is looked at, too.
+3. The gateway is stopped, and what came since the first look is looked at, too. As long as
+   `stopping.json` stands alone, a service that starts has the gateway go on.
 4. `wipe.json` says from here on that it has begun; a service that starts and finds it goes on: the
    gateway's keys are destroyed in the HSM.
-5. The state goes, then the key that brokers are shown, PIN, candidate and configuration, then
-   `wipe.json`.
+5. The state goes, then the keys that brokers are shown, all credentials (the PIN, plain or
+   encrypted), candidate and configuration, then `wipe.json`.
+
+Where configuration or ledger cannot be read, nobody can look (steps 1 and 2). Then it is done only
+for who says that he knows. Keys are destroyed by their labels, or stay where these are unknown.
 """
 
 import asyncio
@@ -18,7 +22,8 @@ from typing import Any, Final
 
 import msgspec
 
-from chopmark.admin.programs import PIN_NAME, Programs
+from chopmark.admin.problems import describe_error
+from chopmark.admin.programs import Programs
 from chopmark.admin.requests import Wipe
 from chopmark.client.files import make_folder, read_bounded, replace_file, sync_folder
 from chopmark.core.errors import (
@@ -28,6 +33,7 @@ from chopmark.core.errors import (
     RefusedError,
     TryAgainError,
 )
+from chopmark.service.config import MAX_CONFIG, parse_config
 
 LOG: Final = logging.getLogger("chopmark.admin")
 PATIENCE: Final = 150.0
@@ -39,11 +45,16 @@ _MAX_KEPT: Final = 4096
 
 
 class Begun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A reset that has begun: of which log, and whether the token may be missing."""
+    """A reset that has begun: of which log, and whether the token may be missing.
+
+    Attributes:
+        blind: configuration or ledger could not be read.
+    """
 
     origin: str
     away: bool
     keys_done: bool = False
+    blind: bool = False
 
 
 class HandedOut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -62,7 +73,17 @@ class Ending:
     patience: float = field(default=PATIENCE)
 
     async def look(self) -> dict[str, Any]:
-        """What would be lost (`service.ending.look`), and how much of it was handed out."""
+        """What would be lost (`service.ending.look`), and how much of it was handed out.
+
+        `unreadable` is null, or says as problem details why nobody can look.
+        """
+        try:
+            there = await self._look()
+        except ChopmarkError as error:
+            return {"unreadable": describe_error(error), "origin": self._origin}
+        return {**there, "unreadable": None}
+
+    async def _look(self) -> dict[str, Any]:
         there: dict[str, Any] = await self.programs.beside("look")
         handed = self._handed_out
         end = handed.end if handed and handed.origin == there["origin"] else 0
@@ -87,18 +108,21 @@ class Ending:
         """Take it all off; see the module.
 
         Raises:
-            RefusedError: `other-log`; `unwitnessed`: what is not witnessed was not handed out.
+            RefusedError: `other-log`; `unwitnessed`: what is not witnessed was not handed out;
+                `ledger-readable`: it can be looked at, and that is not left out then.
             TryAgainError: `audit-unpublished`: the last day is not in the ledger.
             ChopmarkError: what the token says; call it again.
         """
         begun, away = self._begun, asked.keys == "left"
-        if begun is None:
+        if begun is None and asked.ledger == "unreadable":
+            begun = await self._begin_blindly(away=away)
+        elif begun is None:
             running = await self._check(asked)
             if asked.audit == "published":
                 await self._publish()
+            begun = Begun(asked.origin or "", away)
             if running:
-                await self._stop()
-            begun = Begun(asked.origin, away)
+                await self._stop(begun)
         self._keep("wipe.json", msgspec.structs.replace(begun, away=away))
         return await self.go_on()
 
@@ -106,19 +130,45 @@ class Ending:
         """Go on with a reset that has begun; nothing if none has."""
         begun = self._begun
         if begun is None:
+            await self._start_again()
             return {}
         await self.programs.control("stop", "chopmark.service")
         keys: dict[str, Any] = {"keys": [], "kept": []}
         if not begun.keys_done and self.programs.settings.config.exists():
-            keys = await self._destroy(away=begun.away)
+            keys = await self._destroy(begun)
             begun = msgspec.structs.replace(begun, keys_done=True)
             self._keep("wipe.json", begun)
-        await self._remove()
+        await self._remove(blind=begun.blind)
         return keys
+
+    async def _begin_blindly(self, *, away: bool) -> Begun:
+        """The end of a gateway of which nobody knows what is lost with it."""
+        reason: ChopmarkError
+        try:
+            await self._look()
+        except ChopmarkError as error:
+            reason = error
+        else:
+            message = "configuration and ledger can be read: what would be lost is looked at"
+            raise RefusedError("ledger-readable", message, hint="`factory reset` again")
+        LOG.warning("a reset without a look: %s", reason, extra={"code": reason.code})
+        if not away and self.programs.settings.config.exists() and not self._origin:
+            raise _keys_unknown(reason)
+        return Begun(self._origin, away, blind=True)
+
+    @property
+    def _origin(self) -> str:
+        """Of the log, if the configuration can be read."""
+        try:
+            return parse_config(
+                read_bounded(self.programs.settings.config, MAX_CONFIG)
+            ).gateway.origin
+        except ChopmarkError:
+            return ""
 
     async def _check(self, asked: Wipe) -> bool:
         """Step 1; gives whether the gateway runs."""
-        there = await self.look()
+        there = await self._look()
         if there["origin"] != asked.origin:
             raise RefusedError("other-log", f"the log here is {there['origin']}")
         _check_waiting(there)
@@ -128,14 +178,25 @@ class Ending:
             raise TryAgainError("audit-unpublished", message, hint=hint)
         return bool(there["running"])
 
-    async def _stop(self) -> None:
+    async def _stop(self, begun: Begun) -> None:
         """Step 3; a gateway that is not given up after all goes on."""
-        await self.programs.control("stop", "chopmark.service")
+        self._keep("stopping.json", begun)
         try:
-            _check_waiting(await self.look())
+            await self.programs.control("stop", "chopmark.service")
+            _check_waiting(await self._look())
+            self._keep("wipe.json", begun)
         except ChopmarkError:
-            await self.programs.control("start", "chopmark.service")
+            await self._start_again()
             raise
+
+    async def _start_again(self) -> None:
+        """Start a gateway that was stopped for a reset that has not begun."""
+        path = self._path("stopping.json")
+        if path.exists():
+            LOG.warning("a reset was not begun: the gateway goes on", extra={"verb": "wipe"})
+            await self.programs.control("start", "chopmark.service")
+            path.unlink(missing_ok=True)
+            sync_folder(path.parent)
 
     async def _publish(self) -> None:
         """Step 2."""
@@ -151,26 +212,32 @@ class Ending:
                 raise TryAgainError("audit-unpublished", message, hint=hint)
             await asyncio.sleep(LOOK)
 
-    async def _destroy(self, *, away: bool) -> dict[str, Any]:
+    async def _destroy(self, begun: Begun) -> dict[str, Any]:
+        verb = "destroy-labelled" if begun.blind else "destroy"
         try:
-            done: dict[str, Any] = await self.programs.beside("destroy", pin=True)
+            done: dict[str, Any] = await self.programs.beside(verb, pin=True)
         except ChopmarkError as error:
-            if not (away and error.code in _GONE):
-                raise
+            if not (begun.away and (error.code in _GONE or begun.blind)):
+                raise (_keys_unknown(error) if begun.blind else error) from error
             LOG.warning("keys stay in a token that is away: %s", error, extra={"code": error.code})
             return {"keys": [], "kept": ["*"]}
         return done
 
-    async def _remove(self) -> None:
+    async def _remove(self, *, blind: bool) -> None:
         settings = self.programs.settings
-        if settings.config.exists():
+        if settings.config.exists() and (self._origin or not blind):
             await self.programs.beside("remove")
+        if blind and settings.state.is_dir():
+            await self.programs.first("state-empty", {"state": str(settings.state)})
         for path in (
             *self._made_for_brokers(),
-            settings.credentials / PIN_NAME,
+            *self._credentials(),
             settings.folder / "candidate.json",
             settings.folder / "commit.json",
+            settings.folder / "commit.damaged",
+            settings.folder / "candidate.damaged",
             settings.folder / "exported.json",
+            settings.folder / "stopping.json",
             settings.config,
             self._path("wipe.json"),
         ):
@@ -178,29 +245,37 @@ class Ending:
             if path.parent.is_dir():
                 sync_folder(path.parent)
 
+    def _credentials(self) -> list[Path]:
+        """All in the folder of the PIN: plain or encrypted, and what else somebody keeps there."""
+        found = sorted(self.programs.settings.credentials.rglob("*"))
+        return [one for one in found if one.is_symlink() or not one.is_dir()]
+
     def _made_for_brokers(self) -> list[Path]:
-        """Each key that was made here for brokers, its certificate, and last its request."""
-        requests = sorted(self.programs.settings.broker.glob("*.csr"))
-        return [one.with_suffix(end) for one in requests for end in (".key", ".pem", ".csr")]
+        """Each key that is shown to brokers, its certificate, and last its request."""
+        folder = self.programs.settings.broker
+        names = sorted({one.stem for end in ("csr", "key") for one in folder.glob(f"*.{end}")})
+        return [folder / f"{name}{end}" for name in names for end in (".key", ".pem", ".csr")]
 
     @property
     def _begun(self) -> Begun | None:
-        begun: Begun | None = self._load("wipe.json", Begun)
+        """One that is damaged says all the same that it has begun."""
+        begun: Begun | None = self._load("wipe.json", Begun, Begun("", away=False))
         return begun
 
     @property
     def _handed_out(self) -> HandedOut | None:
-        handed: HandedOut | None = self._load("exported.json", HandedOut)
+        """What was handed out is asked for again where that is damaged."""
+        handed: HandedOut | None = self._load("exported.json", HandedOut, None)
         return handed
 
-    def _load(self, name: str, kind: type[Any]) -> Any:
+    def _load(self, name: str, kind: type[Any], instead: Any) -> Any:
         try:
             return msgspec.json.decode(read_bounded(self._path(name), _MAX_KEPT), type=kind)
         except MissingError:
             return None
-        except msgspec.DecodeError as error:
-            message = f"{self._path(name)} is damaged: {error}"
-            raise ConfigurationError("config-syntax", message) from error
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            LOG.error("%s is damaged: %s", self._path(name), error)  # noqa: TRY400 - the file is what tells
+            return instead
 
     def _keep(self, name: str, value: msgspec.Struct) -> None:
         make_folder(self.programs.settings.folder, 0o711)
@@ -208,6 +283,12 @@ class Ending:
 
     def _path(self, name: str) -> Path:
         return self.programs.settings.folder / name
+
+
+def _keys_unknown(error: ChopmarkError) -> ChopmarkError:
+    message = f"the keys in the HSM are not destroyed: {error.message}"
+    hint = error.hint or "they can still sign: only the roster ends them then"
+    return ConfigurationError("keys-unknown", message, hint=hint)
 
 
 def _check_waiting(there: Mapping[str, Any]) -> None:

@@ -70,6 +70,10 @@ class Joining:
         """What other gateways must know of this one; raises as `read_identity`."""
         return await self.programs.beside("identity")
 
+    async def attest_first(self, kind: str) -> Any:
+        """Have the gateway make its first attestation; raises what it says."""
+        return await self.programs.beside("attest-first", kind=kind)
+
     def request(self) -> str:
         """The request for a certificate, as PEM; rule 1.
 

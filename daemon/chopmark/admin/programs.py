@@ -9,8 +9,8 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -104,28 +104,54 @@ class Programs:
             command = (str(self.settings.python), *words)
             return await _run(command, self.daemon, environment, data, CHILD_SECONDS)
 
+    @asynccontextmanager
+    async def started_as_daemon(
+        self, *words: str, pin: bool = False
+    ) -> AsyncIterator[asyncio.subprocess.Process]:
+        """The same, while the block runs; with `pin` it finds that as far as it is in place."""
+        with self._lent_pin(needed=False) if pin else nullcontext() as folder:
+            lent = {} if folder is None else {"CREDENTIALS_DIRECTORY": str(folder)}
+            environment = {**self.settings.environment, **lent}
+            command = (str(self.settings.python), *words)
+            async with _started(command, self.daemon, environment, given=False) as process:
+                yield process
+
     def forget_pins(self) -> None:
         """Remove the copies of the PIN that a service before this one was killed over."""
         for folder in self.settings.runtime.glob(f"{_LENT}*"):
             shutil.rmtree(folder, ignore_errors=True)
 
     @contextmanager
-    def _lent_pin(self) -> Iterator[Path]:
-        """A copy of the PIN that the daemon's user may read, in memory (/run)."""
+    def _lent_pin(self, *, needed: bool = True) -> Iterator[Path | None]:
+        """A folder with a copy of the PIN that the daemon's user may read, in memory (/run).
+
+        Where it is not `needed` the folder is empty without a PIN, and there is none at all where
+        only systemd can decrypt it.
+        """
+        if not needed and (self.settings.credentials / f"{PIN_NAME}.cred").exists():
+            yield None
+            return
+        secret = self._read_pin() if needed else self._find_pin()
         daemon, folder = self.daemon, None
-        secret = self._read_pin()
         try:
             folder = Path(tempfile.mkdtemp(prefix=_LENT, dir=self.settings.runtime))
-            file = folder / PIN_NAME
-            file.touch(mode=0o600)
-            file.write_bytes(secret)
-            file.chmod(0o400)
-            for one in (file, folder):
-                os.chown(one, daemon.uid, daemon.gid)
+            if secret is not None:
+                file = folder / PIN_NAME
+                file.touch(mode=0o600)
+                file.write_bytes(secret)
+                file.chmod(0o400)
+                os.chown(file, daemon.uid, daemon.gid)
+            os.chown(folder, daemon.uid, daemon.gid)
             yield folder
         finally:
             if folder is not None:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _find_pin(self) -> bytes | None:
+        try:
+            return self._read_pin()
+        except ConfigurationError:
+            return None
 
     def _read_pin(self) -> bytes:
         try:
@@ -143,24 +169,39 @@ async def _run(
     data: bytes,
     seconds: float | None,
 ) -> Ended:
+    async with _started(command, person, environment) as process:
+        try:
+            async with asyncio.timeout(seconds):
+                parts = (_give(process, data), _read(process.stdout), _read(process.stderr))
+                _, out, err = await asyncio.gather(*parts)
+                return Ended(await process.wait(), out, err)
+        except TimeoutError:
+            message = f"{Path(command[0]).name} takes longer than {seconds:.0f} s"
+            raise TryAgainError("program-late", message, hint="try again") from None
+
+
+@asynccontextmanager
+async def _started(
+    command: Sequence[str],
+    person: Person | None,
+    environment: Mapping[str, str],
+    *,
+    given: bool = True,
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A program that runs while the block does, in a group of processes of its own."""
+    pipe, nothing = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
     process = await asyncio.create_subprocess_exec(
         *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
+        stdin=pipe if given else nothing,
+        stdout=pipe,
+        stderr=pipe,
         env={**_OWN, BOOT_VARIABLE: os.environ.get(BOOT_VARIABLE, ""), **environment},
         cwd="/",
         start_new_session=True,
         **_identity(person),
     )
     try:
-        async with asyncio.timeout(seconds):
-            parts = (_give(process, data), _read(process.stdout), _read(process.stderr))
-            _, out, err = await asyncio.gather(*parts)
-            return Ended(await process.wait(), out, err)
-    except TimeoutError:
-        message = f"{Path(command[0]).name} takes longer than {seconds:.0f} s"
-        raise TryAgainError("program-late", message, hint="try again") from None
+        yield process
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):

@@ -13,6 +13,7 @@ MemberId = Annotated[str, Meta(pattern=r"\A[a-z0-9-]{1,20}\Z")]
 Origin = Annotated[str, Meta(pattern=r"\A[a-z0-9][a-z0-9./-]{0,63}\Z")]
 Label = Annotated[str, Meta(pattern=r"\A[^\x00-\x1f\x7f-\x9f-][^\x00-\x1f\x7f-\x9f]{0,31}\Z")]
 Word = Annotated[str, Meta(pattern=r"\A[a-z0-9-]{1,32}\Z")]
+Kind = Annotated[str, Meta(pattern=r"\A[a-z0-9.-]{1,32}\Z")]
 Address = Annotated[str, Meta(pattern=r"\A[0-9a-fA-F.:]{2,45}(/[0-9]{1,3})?\Z")]
 Seconds = Annotated[int, Meta(ge=1, le=3600)]
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
@@ -25,6 +26,20 @@ Blocks = Annotated[
     Meta(min_length=1, max_length=7000, pattern=r"\A[^\x00-\x09\x0b-\x1f\x7f-\x9f]+\Z"),
 ]
 Fingerprint = Annotated[str, Meta(pattern=r"\A[0-9A-Za-z -]{1,100}\Z")]
+
+Check = Literal[
+    "folders",
+    "access",
+    "ledger",
+    "disk",
+    "clock",
+    "pin",
+    "hsm",
+    "doors",
+    "entrance",
+    "running",
+]
+"""Checks of `chopmark doctor` but those that need a network."""
 
 
 class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -39,6 +54,18 @@ class Request(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 class Nothing(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A verb that needs no more."""
+
+
+class Doctor(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Checks of `chopmark doctor`; all of these where none is named.
+
+    Attributes:
+        checks: their names.
+        offline: the gateway hangs, and is not asked.
+    """
+
+    checks: Annotated[tuple[Check, ...], Meta(max_length=16)] = ()
+    offline: bool = False
 
 
 class Unit(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -132,6 +159,12 @@ class Peers(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
     fingerprint: Fingerprint
 
 
+class FirstAttestation(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The first attestation, of a kind that this gateway may issue; its text is fixed."""
+
+    kind: Kind
+
+
 class Slot(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A slot of the firmware."""
 
@@ -148,13 +181,16 @@ class Wipe(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Take everything off the box.
 
     Attributes:
-        origin: of the log that ends; it must be the one that is here.
+        origin: of the log that ends; it must be the one that is here, unless that is unreadable.
+        ledger: whether configuration and ledger must be looked at, or are known to be unreadable:
+            nobody knows then what is lost.
         scope: the state and configuration, or the whole disk.
         audit: whether the last day of the audit log must be in the ledger, or cannot be.
         keys: whether they must be destroyed in the HSM, or may be left in one that is away.
     """
 
-    origin: Origin
+    origin: Origin | None = None
+    ledger: Literal["looked-at", "unreadable"] = "looked-at"
     scope: Literal["state", "disk"]
     audit: Literal["published", "impossible"] = "published"
     keys: Literal["destroyed", "left"] = "destroyed"

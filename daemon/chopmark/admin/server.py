@@ -6,7 +6,7 @@ Rules:
 2. A connection asks once. Its line has so many bytes and seconds; the answer is waited for no
    longer than that either. Of connections there are so many at a time; others are told to wait.
 3. Verbs that change something run one after the other, and are not broken off when their caller
-   leaves.
+   leaves. What only looks for long tells of it line by line, and ends with its caller.
 4. Every call is in the journal, with who, what and how it ended; a refusal too.
 """
 
@@ -15,12 +15,15 @@ import logging
 import socket
 import struct
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
 from chopmark.admin.box import Box
+from chopmark.admin.looking import Tell
 from chopmark.admin.problems import describe_error
 from chopmark.admin.requests import Request
 from chopmark.admin.table import VERBS, Verb, describe_values, parse_request
@@ -92,11 +95,34 @@ class Server:
         except ChopmarkError as error:
             _tell("refused", peer, error.code)
             return {"error": describe_error(error)}
-        work = self._do(name, VERBS[name], asked, peer)
+        verb = VERBS[name]
+        work = self._do(name, verb, asked, peer, partial(self._tell, writer))
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._working.add(task)
         task.add_done_callback(self._working.discard)
+        if verb.tells:
+            await self._end_with_caller(reader, task)
         return await asyncio.shield(task)
+
+    async def _end_with_caller(
+        self, reader: asyncio.StreamReader, task: asyncio.Task[Mapping[str, Any]]
+    ) -> None:
+        """Wait for the task; a caller that leaves, or asks again, has had enough."""
+        left = asyncio.get_running_loop().create_task(reader.read(1))
+        try:
+            await asyncio.wait((task, left), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            left.cancel()
+            await asyncio.wait((left,))
+        if not task.done():
+            task.cancel()
+            await asyncio.wait((task,))
+            raise ConnectionAbortedError
+
+    async def _tell(self, writer: asyncio.StreamWriter, told: Mapping[str, Any]) -> None:
+        writer.write(msgspec.json.encode({"told": told}) + b"\n")
+        async with asyncio.timeout(self.seconds):
+            await writer.drain()
 
     def _admit(self, peer: Peer) -> None:
         if peer.uid != self.uid:
@@ -114,14 +140,17 @@ class Server:
             message = f"not one line of at most {MAX_LINE} bytes"
             raise ForbiddenError("malformed-request", message) from None
 
-    async def _do(self, name: str, verb: Verb, asked: Request, peer: Peer) -> Mapping[str, Any]:
+    async def _do(
+        self, name: str, verb: Verb, asked: Request, peer: Peer, tell: Tell
+    ) -> Mapping[str, Any]:
         told = describe_values(asked)
+        values = (self.box, asked, tell) if verb.tells else (self.box, asked)
         try:
-            if verb.looks:
-                done = await verb.run(self.box, asked)
-            else:
-                async with self.box.lock:
-                    done = await verb.run(self.box, asked)
+            async with nullcontext() if verb.looks else self.box.lock:
+                done = await verb.run(*values)
+        except asyncio.CancelledError:
+            _tell(name, peer, "left", told)
+            raise
         except ChopmarkError as error:
             _tell(name, peer, error.code, told)
             return {"error": describe_error(error)}

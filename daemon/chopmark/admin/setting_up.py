@@ -5,18 +5,22 @@ in place; the daemon's user may not write in /etc. Whatever breaks off, the next
 `init` with the keys that it made, and here with the configuration that it wrote.
 """
 
+import asyncio
 import os
 import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import msgspec
 
 from chopmark.admin.candidate import CONFIG_MODE
+from chopmark.admin.problems import describe_error
 from chopmark.admin.programs import PIN_NAME, Programs
 from chopmark.admin.requests import Init, Token
+from chopmark.admin.settings import Settings, find_person
+from chopmark.api.identity import Role
 from chopmark.client.files import (
     check_creatable,
     make_folder,
@@ -26,6 +30,9 @@ from chopmark.client.files import (
 from chopmark.client.problem import error_from_problem
 from chopmark.core.errors import ChopmarkError, ConfigurationError, ExistsError, InternalError
 from chopmark.service.config import MAX_CONFIG, parse_config
+from chopmark.service.config_model import ApiUser, Config
+from chopmark.service.config_text import render_config
+from chopmark.service.console_records import CONSOLE_ROLES
 
 _PROGRAM: Final = ("-m", "chopmark.cli.main", "--json")
 
@@ -54,6 +61,27 @@ class SettingUp:
             ChopmarkError: `no-hsm-module`, `no-such-token` (with those that there are), `hsm-away`.
         """
         return await self.programs.first("token-look", self._named(asked))
+
+    async def look_at_tokens(self) -> dict[str, Any]:
+        """Each module with its tokens, or why it has none: `{"modules": {name: …}}`.
+
+        Each is asked by a process of its own, all at once: one that hangs costs the others nothing.
+        """
+        modules = sorted(self.programs.settings.modules.items())
+        asked = [self._list_tokens(path) for _, path in modules]
+        told = await asyncio.gather(*asked)
+        return {"modules": {name: one for (name, _), one in zip(modules, told, strict=True)}}
+
+    async def _list_tokens(self, module: Path) -> Any:
+        values = {"module": str(module), "state": str(self.programs.settings.state)}
+        try:
+            return {**await self.programs.first("tokens", values), "error": None}
+        except ChopmarkError as error:
+            return {"tokens": [], "error": describe_error(error)}
+
+    async def look_at_tries(self) -> Any:
+        """The same of the token that the configuration names; raises as `look_at_token`."""
+        return await self.programs.beside("tries")
 
     async def try_pin(self, asked: Token) -> dict[str, Any]:
         """Have the token take the PIN in place: once, and never again if it refuses.
@@ -153,6 +181,8 @@ class SettingUp:
         if config.gateway.state != settings.state:
             message = f"{made} names another state folder than {settings.state}"
             raise InternalError("program-failed", message)
+        if not config.api.user:
+            text = _with_users(config, settings).encode()
         make_folder(settings.config.parent, 0o755)
         write_new(settings.config, text, CONFIG_MODE)
         shutil.rmtree(self._folder)
@@ -169,6 +199,19 @@ def _read_regular(path: Path) -> bytes:
     except OSError as error:
         raise InternalError("program-failed", f"cannot read {path}: {error.strerror}") from error
     raise InternalError("program-failed", f"{path} is no regular file")
+
+
+def _with_users(config: Config, settings: Settings) -> str:
+    """The console may do what it needs, and no more; others in the daemon's group all, as ever."""
+    group = (
+        str(find_person(settings.daemon).gid) if settings.daemon.isdecimal() else settings.daemon
+    )
+    users = (
+        ApiUser(user=settings.console, roles=CONSOLE_ROLES),
+        ApiUser(group=group, roles=get_args(Role)),
+    )
+    api = msgspec.structs.replace(config.api, user=users)
+    return render_config(msgspec.structs.replace(config, api=api))
 
 
 def _address(broker: tuple[str, int]) -> str:

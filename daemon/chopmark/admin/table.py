@@ -5,12 +5,14 @@
 | `config-state` | nothing |
 | `config-change`, `config-discard` | the candidate |
 | `config-commit`, `config-confirm`, `config-rollback` | the configuration |
-| `setup-look`, `token-look`, `identity` | nothing |
+| `setup-look`, `tokens-look`, `token-look`, `token-tries`, `identity` | nothing |
+| `doctor`, `fsck`, `state-look` | nothing |
 | `pin-put` | the HSM's PIN in place; before there is a gateway, that it was refused is forgotten |
 | `pin-try` | the token is asked to take the PIN in place, once |
 | `gateway-init` | makes what is not there yet: keys, ledger, configuration |
 | `transport-request`, `transport-put` | the key and certificates that brokers are shown |
 | `peers-pin` | whom the gateway believes, where that is nobody yet |
+| `attest-first` | the log gets one entry more, whose text is fixed |
 | `unit-start`, `unit-stop`, `unit-restart` | one of three units |
 | `recover-start`, `recover-state` | `chopmark recover`, in a unit of its own |
 | `reboot` | the box starts again |
@@ -27,7 +29,8 @@ import msgspec
 
 from chopmark.admin import requests as ask
 from chopmark.admin.box import Box
-from chopmark.core.errors import ChopmarkError, MalformedError, UsageError
+from chopmark.core.errors import MalformedError, UsageError
+from chopmark.service.platform import not_here
 
 Answer = Mapping[str, Any]
 _SECRET: Final = frozenset(("pin",))
@@ -43,23 +46,17 @@ class Verb:
         request: type of its values.
         run: does it.
         looks: it changes nothing, and so waits for no other verb.
+        tells: it takes long: `run` is given what tells of it meanwhile, and ends with its caller.
     """
 
     request: type[ask.Request]
-    run: Callable[[Box, Any], Awaitable[Answer]]
+    run: Callable[..., Awaitable[Answer]]
     looks: bool = False
-
-
-class NotHereError(ChopmarkError):
-    """It needs the appliance's image."""
-
-    status = 501
+    tells: bool = False
 
 
 async def _not_here(_box: Box, asked: ask.Request) -> Answer:
-    what = type(asked).__name__.lower()
-    hint = "it comes with the appliance's image"
-    raise NotHereError("not-on-this-platform", f"{what}: not on this platform", hint=hint)
+    raise not_here(type(asked).__name__.lower())
 
 
 async def _wipe(box: Box, asked: ask.Wipe) -> Answer:
@@ -111,7 +108,14 @@ VERBS: Final[Mapping[str, Verb]] = {
     "config-confirm": Verb(ask.Nothing, lambda box, _: box.confirm()),
     "config-rollback": Verb(ask.Nothing, lambda box, _: box.roll_back()),
     "setup-look": Verb(ask.Nothing, _setup_look, looks=True),
+    "tokens-look": Verb(ask.Nothing, lambda box, _: box.setting_up.look_at_tokens(), looks=True),
     "token-look": Verb(ask.Token, lambda box, asked: box.setting_up.look_at_token(asked)),
+    "token-tries": Verb(ask.Nothing, lambda box, _: box.setting_up.look_at_tries(), looks=True),
+    "doctor": Verb(
+        ask.Doctor, lambda box, asked, tell: box.looking.doctor(asked, tell), looks=True, tells=True
+    ),
+    "fsck": Verb(ask.Nothing, lambda box, _, tell: box.looking.fsck(tell), looks=True, tells=True),
+    "state-look": Verb(ask.Nothing, lambda box, _: box.looking.state(), looks=True),
     "pin-put": Verb(ask.Pin, _pin_put),
     "pin-try": Verb(ask.Token, lambda box, asked: box.setting_up.try_pin(asked)),
     "gateway-init": Verb(ask.Init, lambda box, asked: box.setting_up.init(asked)),
@@ -119,6 +123,9 @@ VERBS: Final[Mapping[str, Verb]] = {
     "transport-request": Verb(ask.Nothing, _transport_request),
     "transport-put": Verb(ask.Certificates, _transport_put),
     "peers-pin": Verb(ask.Peers, _peers_pin),
+    "attest-first": Verb(
+        ask.FirstAttestation, lambda box, asked: box.joining.attest_first(asked.kind)
+    ),
     "unit-start": Verb(ask.Unit, lambda box, asked: box.unit("start", asked.unit)),
     "unit-stop": Verb(ask.Unit, lambda box, asked: box.unit("stop", asked.unit)),
     "unit-restart": Verb(ask.Unit, lambda box, asked: box.unit("restart", asked.unit)),

@@ -59,7 +59,8 @@ class Caller:
         door: by which way it came; empty for none.
         barred: why it may do nothing, if so.
         bucket: bounds its rate, if it is bounded.
-        open: paths that are open to it though it is barred.
+        open: paths that are open to it though it is barred, or lacks the role.
+        open_bucket: bounds its rate there; that of its network.
     """
 
     client: str
@@ -70,6 +71,7 @@ class Caller:
     barred: Barred | None = None
     bucket: Bucket | None = field(default=None, compare=False)
     open: frozenset[str] = frozenset()
+    open_bucket: Bucket | None = field(default=None, compare=False)
 
     def may_issue(self, kind: str) -> bool:
         """Whether it may have documents of this kind attested."""

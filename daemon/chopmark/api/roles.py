@@ -139,7 +139,11 @@ def admit(path: str) -> None:
         return
     needed = TABLE.get(path, _OPERATOR)
     if needed.isdisjoint(caller.roles):
-        raise _role_missing(caller, needed)
+        if path not in caller.open:
+            raise _role_missing(caller, needed)
+        if caller.open_bucket is not None:
+            caller.open_bucket.take()
+        return
     if path in GRAVE:
         _admit_named(caller, GRAVE[path])
     if caller.bucket is not None and path in METERED:

@@ -48,9 +48,14 @@ def show_verdict(report: VerdictReport, subject: str) -> None:
         say_fields(_evidence(told))
     elif report["as_of"]:
         say_fields([("as of", report["as_of"])])
+    good = LOOKS[Word(report["verdict"])] == _GOOD
     for other in found:
         if other is not told:
-            _show_other(other, "also", LOOKS[Word(other["verdict"])])
+            look = LOOKS[Word(other["verdict"])]
+            if look == _GOOD and not good:  # green stands for the whole verdict alone
+                _show_other(other, "by itself", _NEUTRAL)
+            else:
+                _show_other(other, "also", look)
     for other in report.get("others", []):
         look = LOOKS[Word(other["verdict"])]
         _show_other(other, "not as expected", _NEUTRAL if look == _GOOD else look)

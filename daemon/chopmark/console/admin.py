@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,10 @@ CONNECT_SECONDS: Final = 3.0
 SECONDS: Final = 200.0
 """Of any verb: the longest waits for a unit to stop and start again."""
 WIPE_SECONDS: Final = 900.0
+_TOLD, _END = "told", "done"
+"""What a line is called that is not the last, and the last."""
+_STRANGE: Final = "what answers is not chopmark-admin"
+_Answers = AsyncGenerator[tuple[str, Mapping[str, Any]], None]
 _LATE: Final = "what was begun goes on: look again in a while, and see `show log`"
 
 
@@ -32,6 +37,21 @@ class AdminClient:
             UnreachableError: `admin-unreachable`.
             ChopmarkError: what it said.
         """
+        async with aclosing(self._ask(verb, arguments)) as answers:
+            async for _, done in answers:
+                return done
+        raise _unreachable(_STRANGE)
+
+    async def look(self, verb: str, **arguments: Any) -> AsyncGenerator[Mapping[str, Any], None]:
+        """See `command.Admin.look`; raises as `do`."""
+        async with aclosing(self._ask(verb, arguments)) as answers:
+            async for kind, told in answers:
+                if kind == _END:
+                    return
+                yield told
+
+    async def _ask(self, verb: str, arguments: Mapping[str, Any]) -> _Answers:
+        """What it tells, and then what it has done; each in its time."""
         line = json.dumps({"verb": verb, **arguments}).encode() + b"\n"
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
@@ -39,37 +59,38 @@ class AdminClient:
         except (OSError, TimeoutError) as error:
             raise _unreachable(f"it cannot be reached: {error}") from error
         try:
-            async with asyncio.timeout(WIPE_SECONDS if verb == "wipe" else SECONDS):
-                said = await _ask(reader, writer, line)
-        except TimeoutError:
-            raise _unreachable("it has not answered in time", _LATE) from None
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            raise _unreachable("it left without an answer", _LATE) from error
+            with suppress(ConnectionError):  # it may have refused us before it read a word
+                writer.write(line)
+                await writer.drain()
+            kind = ""
+            while kind != _END:
+                kind, told = _read_answer(await _read(reader, verb))
+                yield kind, told
         finally:
             writer.close()
-        return _read_answer(said)
 
 
-async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: bytes) -> bytes:
+async def _read(reader: asyncio.StreamReader, verb: str) -> bytes:
     try:
-        writer.write(line)
-        await writer.drain()
-    except ConnectionError:
-        pass  # it may have refused us before it read a word, and said why
-    return await reader.readuntil(b"\n")
+        async with asyncio.timeout(WIPE_SECONDS if verb == "wipe" else SECONDS):
+            return await reader.readuntil(b"\n")
+    except TimeoutError:
+        raise _unreachable("it has not answered in time", _LATE) from None
+    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        raise _unreachable("it left without an answer", _LATE) from error
 
 
-def _read_answer(said: bytes) -> Mapping[str, Any]:
+def _read_answer(said: bytes) -> tuple[str, Mapping[str, Any]]:
     try:
         answer = json.loads(said)
         if "error" in answer:
             raise _explain(answer["error"])
-        done = answer["done"]
-    except (ValueError, TypeError, KeyError) as error:
-        raise _unreachable("what answers is not chopmark-admin") from error
-    if not isinstance(done, dict):
-        raise _unreachable("what answers is not chopmark-admin")
-    return done
+        ((kind, told),) = answer.items()
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _unreachable(_STRANGE) from error
+    if kind not in (_TOLD, _END) or not isinstance(told, dict):
+        raise _unreachable(_STRANGE)
+    return kind, told
 
 
 def _explain(problem: Mapping[str, Any]) -> ChopmarkError:

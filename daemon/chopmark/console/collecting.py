@@ -24,10 +24,13 @@ from chopmark.console.box.certificates import read_certificates
 from chopmark.console.box.clock import read_clock
 from chopmark.console.box.journal import MAX_LINES, Wanted, read_log
 from chopmark.console.box.network import read_network
-from chopmark.console.box.sensors import read_space, read_temperatures, read_wear
+from chopmark.console.box.sensors import Space, read_space, read_temperatures, read_wear
 from chopmark.console.box.units import read_units
 from chopmark.console.command import Surroundings
 from chopmark.console.diagnosing import diagnose
+from chopmark.console.place import find_folder
+from chopmark.console.spool import ASIDE
+from chopmark.console.stateside import look_at_files, look_at_space
 from chopmark.core.errors import ChopmarkError
 from chopmark.service.config import MAX_CONFIG
 from chopmark.service.config_model import Config
@@ -37,8 +40,6 @@ ROUTES: Final = ("status", "hsm", "keys", "peers", "replicas", "roster", "eviden
 MAX_TEXT: Final = 512 * 1024
 """Characters of one text; of a longer one the end is kept."""
 _METRICS_SECONDS: Final = 2.0
-_FILES: Final = 500
-"""Files below the state folder whose sizes are told."""
 
 Collected = dict[str, Any]
 """Texts, bytes of a configuration, and values for JSON, by name."""
@@ -66,16 +67,17 @@ def _sources(
     yield "about.json", lambda: asyncio.to_thread(_about, given.who)
     for name in ROUTES:
         yield f"{name}.json", lambda name=name: given.gateway.get(f"/v1/{name}")  # type: ignore[misc]
-    yield "doctor.json", lambda: _doctor(given.config, offline=offline)
+    yield "doctor.json", lambda: _doctor(given, offline=offline)
     yield "log.txt", _log
+    yield "refused.txt", lambda: asyncio.to_thread(_refused)
     yield "units.json", lambda: _plain(read_units())
     yield "network.json", lambda: _plain(read_network())
     yield "clock.json", lambda: _plain(read_clock())
-    yield "box.json", lambda: asyncio.to_thread(_box, config)
+    yield "box.json", lambda: _box(given, config)
     yield "config.toml", lambda: asyncio.to_thread(_read_config, given.config)
     if config is not None:
         yield "metrics.txt", lambda: _metrics(config)
-        yield "databases.json", lambda: asyncio.to_thread(_sizes, config.gateway.state)
+        yield "databases.json", lambda: look_at_files(given.admin, config.gateway.state)
         yield "certificates.json", lambda: asyncio.to_thread(_certificates, config)
 
 
@@ -102,13 +104,20 @@ def _about(who: str) -> Mapping[str, Any]:
     }
 
 
-async def _doctor(config: Path, *, offline: bool) -> list[Any]:
-    async with aclosing(diagnose(config, offline=offline)) as checks:
+async def _doctor(given: Surroundings, *, offline: bool) -> list[Any]:
+    results = diagnose(given.config, offline=offline, admin=given.admin)
+    async with aclosing(results) as checks:
         return [asdict(one) async for one in checks]
 
 
 async def _log() -> str:
     return "\n".join(await read_log(Wanted(MAX_LINES)))
+
+
+def _refused() -> str:
+    """Records of the console that the daemon would not take."""
+    found = sorted(find_folder().glob(f"*{ASIDE}"))
+    return "\n".join(one.read_bytes().decode("utf-8", "replace") for one in found)
 
 
 async def _plain(made: Awaitable[Any]) -> Any:
@@ -117,10 +126,18 @@ async def _plain(made: Awaitable[Any]) -> Any:
     return [asdict(one) for one in found] if isinstance(found, list) else asdict(found)
 
 
-def _box(config: Config | None) -> Mapping[str, Any]:
-    paths = [Path("/")] + ([] if config is None else [config.gateway.state])
+async def _box(given: Surroundings, config: Config | None) -> Mapping[str, Any]:
+    spaces: list[Space | None] = [await asyncio.to_thread(read_space, Path("/"))]
+    if config is not None:
+        spaces.append(await look_at_space(given.admin, config.gateway.state))
     return {
-        "spaces": [asdict(read_space(path)) for path in paths],
+        "spaces": [asdict(one) for one in spaces if one is not None],
+        **await asyncio.to_thread(_sensors),
+    }
+
+
+def _sensors() -> Mapping[str, Any]:
+    return {
         "temperatures": [asdict(one) for one in read_temperatures()],
         "wear": [asdict(one) for one in read_wear()],
         "load": os.getloadavg(),
@@ -137,17 +154,6 @@ async def _metrics(config: Config) -> str:
         return ""
     async with httpx.AsyncClient(timeout=_METRICS_SECONDS, trust_env=False) as client:
         return (await client.get(f"http://{config.metrics.listen}/metrics")).text
-
-
-def _sizes(state: Path) -> Mapping[str, Any]:
-    """Sizes of the files below the state folder; what is in them stays there."""
-    found: dict[str, int] = {}
-    for folder, _, names in os.walk(state):
-        for name in sorted(names):
-            path = Path(folder) / name
-            if len(found) < _FILES:
-                found[str(path.relative_to(state))] = path.lstat().st_size
-    return found
 
 
 def _certificates(config: Config) -> list[Any]:

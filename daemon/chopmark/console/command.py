@@ -1,6 +1,6 @@
 """What a command is: words, who may, and what it does. The table of all is in `commands`."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -83,6 +83,13 @@ class Admin(Protocol):
         Raises:
             UnreachableError: `admin-unreachable`.
             ChopmarkError: what it said; `not-on-this-platform` where the image is needed.
+        """
+        ...
+
+    def look(self, verb: str, **arguments: Any) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Have it look at something that takes long: what it tells, as it tells it.
+
+        Whoever closes this ends the looking. Raises as `do`.
         """
         ...
 

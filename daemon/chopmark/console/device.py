@@ -12,11 +12,13 @@ from chopmark.service.config import load_config
 
 SERIALS: Final = (
     Path("/etc/chopmark/serial"),
-    Path("/proc/device-tree/serial-number"),
+    Path("/sys/firmware/devicetree/base/serial-number"),
     Path("/sys/class/dmi/id/product_serial"),
 )
 """Where the serial number on the box's label is found, the first that can be read."""
-CMDLINE: Final = Path("/proc/cmdline")
+CMDLINES: Final = (Path("/run/chopmark-cmdline"), Path("/proc/cmdline"))
+"""What the kernel was started with. Its unit lets the console see no more of /proc than processes,
+so that systemd-tmpfiles copies it at each start of the box (tmpfiles.d/chopmark-console.conf)."""
 _SLOT: Final = re.compile(r"(?:^|\s)rauc\.slot=([A-Za-z0-9._-]{1,32})")
 _LIMIT: Final = 4096
 
@@ -46,7 +48,7 @@ def read_device(config: Path) -> Device:
         name, commissioned = load_config(config).gateway.id, True
     except ChopmarkError:
         name, commissioned = socket.gethostname(), config.exists()
-    slot = _SLOT.search(_read(CMDLINE))
+    slot = next(filter(None, (_SLOT.search(_read(path)) for path in CMDLINES)), None)
     serial = next(filter(None, map(_read, SERIALS)), name)
     return Device(name, chopmark.__version__, slot[1] if slot else "", serial, commissioned)
 

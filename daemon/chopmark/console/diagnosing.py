@@ -5,7 +5,6 @@ console has no network, they can be run elsewhere (`programs`).
 """
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -13,14 +12,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from chopmark.console import reaching
+from chopmark.console.command import Admin
 from chopmark.console.programs import CHOPMARK, started
-from chopmark.core.errors import InternalError
+from chopmark.core.errors import ChopmarkError
+from chopmark.service.listening import Lines, listen
 
 CHECK_SECONDS: Final = 45.0
 """For one check: a broker's takes up to five for each of its steps."""
 FSCK_SECONDS: Final = 60.0
 """Without progress; a whole check may take as long as it likes."""
-_MAX_LINE: Final = 1024 * 1024
+_NOBODY: Final = frozenset(("admin-unreachable", "not-the-console"))
+"""Codes by which root's service is away, or not for this process: by hand, without systemd."""
+
+Asked = tuple[str, Mapping[str, Any]]
+"""A verb of root's table, and its values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +63,11 @@ class Reached:
 
 
 async def diagnose(
-    config: Path, checks: Sequence[str] = (), *, offline: bool = False
+    config: Path,
+    checks: Sequence[str] = (),
+    *,
+    offline: bool = False,
+    admin: Admin | None = None,
 ) -> AsyncGenerator[Checked, None]:
     """Each check as soon as it is done; one that hangs ends them all, and says so.
 
@@ -66,6 +75,8 @@ async def diagnose(
         config: path of the configuration.
         checks: names of those to run; all if there are none.
         offline: do not ask the gateway, which hangs.
+        admin: has them run as the daemon's user, who sees token and ledger; where it is away, or
+            None, this process looks.
 
     What needs the network comes from where there is one, if that is not here (`reaching`).
 
@@ -73,10 +84,8 @@ async def diagnose(
         InternalError: `doctor-failed`; UnreachableError: as `reach`.
     """
     reached = await _reach(checks, offline=offline)
-    chosen = [word for name in checks for word in ("--check", name)]
-    command = _command(config, "doctor", *(["--offline"] * offline), *chosen)
-    last = ""
-    async with aclosing(_lines(command, CHECK_SECONDS)) as lines:
+    async with aclosing(_doctor(config, checks, reached, offline, admin)) as lines:
+        last = ""
         async for line in lines:
             if line is None:
                 yield Checked(last or "doctor", (_late(CHECK_SECONDS),))
@@ -87,13 +96,56 @@ async def diagnose(
                 yield Checked(last, tuple(map(_found, told)))
 
 
-async def check_ledgers(config: Path) -> AsyncGenerator[Checked | Reached, None]:
-    """How far each ledger's check is, and what it has found.
+async def _doctor(
+    config: Path,
+    checks: Sequence[str],
+    reached: Mapping[str, Any],
+    offline: bool,  # noqa: FBT001 - as `diagnose` has it
+    admin: Admin | None,
+) -> Lines:
+    """Lines of `chopmark doctor`. Root's service has no network: what needs one is found here."""
+    far = [name for name in reaching.CHECKS if not checks or name in checks]
+    near = [name for name in checks if name not in reaching.CHECKS]
+    values: dict[str, Any] = {"offline": offline, **({"checks": near} if checks else {})}
+    asks = admin if near or not checks else None
+    words, seen = _words(checks, offline=offline), set[str]()
+    async with aclosing(_lines(config, words, asks, ("doctor", values), CHECK_SECONDS)) as lines:
+        async for line in lines:
+            yield line
+            if line is None or _is_broken(line):
+                return
+            seen.add(str(line.get("check")))
+    left = [name for name in far if name not in seen]
+    for name in reached.keys() & left:
+        yield {"check": name, "findings": []}
+    if rest := [name for name in left if name not in reached]:
+        words = _words(rest, offline=offline)
+        async with aclosing(_lines(config, words, None, ("", {}), CHECK_SECONDS)) as lines:
+            async for line in lines:
+                if line is None or line.get("check") in rest:
+                    yield line
+
+
+def _words(checks: Sequence[str], *, offline: bool) -> tuple[str, ...]:
+    chosen = [word for name in checks for word in ("--check", name)]
+    return ("doctor", *(["--offline"] * offline), *chosen)
+
+
+def _is_broken(line: Mapping[str, Any]) -> bool:
+    """Whether it says that the configuration cannot be used: nothing else is looked at then."""
+    return line.get("check") == "configuration" and bool(line.get("findings"))
+
+
+async def check_ledgers(
+    config: Path, admin: Admin | None = None
+) -> AsyncGenerator[Checked | Reached, None]:
+    """How far each ledger's check is, and what it has found; `admin` as for `diagnose`.
 
     Raises:
         InternalError: `doctor-failed`.
     """
-    async with aclosing(_lines(_command(config, "fsck"), FSCK_SECONDS)) as lines:
+    asked: Asked = ("fsck", {})
+    async with aclosing(_lines(config, ("fsck",), admin, asked, FSCK_SECONDS)) as lines:
         async for line in lines:
             if line is None:
                 yield Checked("fsck", (_late(FSCK_SECONDS),))
@@ -106,17 +158,13 @@ async def check_ledgers(config: Path) -> AsyncGenerator[Checked | Reached, None]
 
 async def _reach(checks: Sequence[str], *, offline: bool) -> dict[str, list[Mapping[str, Any]]]:
     """Findings by check; whether brokers let us in is said by a gateway that answers."""
-    if checks and not reaching.CHECKS.intersection(checks):
+    if checks and not set(checks).intersection(reaching.CHECKS):
         return {}
     told = await reaching.reach(reaching.SOCKET)
     return {
         name: [one for one in line["findings"] if offline or one["mark"] != "not-looked-at"]
         for name, line in told.items()
     }
-
-
-def _command(config: Path, *words: str) -> tuple[str, ...]:
-    return (*CHOPMARK, "--json", "--progress", "--config", str(config), *words)
 
 
 def _found(one: Mapping[str, Any]) -> Found:
@@ -129,54 +177,35 @@ def _late(seconds: float) -> Found:
     return Found("program-late", message, "", "fault")
 
 
-_Lines = AsyncGenerator[Mapping[str, Any] | None, None]
-
-
-async def _lines(command: Sequence[str], seconds: float) -> _Lines:
-    """The lines of JSON that a program says on either stream; None if it says nothing for long."""
-    queue: asyncio.Queue[bytes] = asyncio.Queue(maxsize=100)
-    async with started(command) as process:
-        streams = (process.stdout, process.stderr)
-        reading = [asyncio.create_task(_pass_on(stream, queue)) for stream in streams]
+async def _lines(
+    config: Path, words: Sequence[str], admin: Admin | None, asked: Asked, seconds: float
+) -> Lines:
+    """What root's service has the daemon's user find; where it is away, what this process finds."""
+    if admin is not None:
         try:
-            async for line in _heard(queue, seconds):
-                yield line
-        finally:
-            for one in reading:
-                one.cancel()
-            await asyncio.gather(*reading, return_exceptions=True)
+            async with aclosing(_told(admin, asked, seconds)) as lines:
+                async for line in lines:
+                    yield line
+                return
+        except ChopmarkError as error:
+            if error.code not in _NOBODY:
+                raise
+    command = (*CHOPMARK, "--json", "--progress", "--config", str(config), *words)
+    async with started(command) as process, aclosing(listen(process, seconds)) as lines:
+        async for line in lines:
+            yield line
 
 
-async def _heard(queue: asyncio.Queue[bytes], seconds: float) -> _Lines:
-    """Until both streams have ended; what is no JSON is the program's last words."""
-    words, open_streams = [], 2
-    while open_streams:
-        try:
-            async with asyncio.timeout(seconds):
-                line = await queue.get()
-        except TimeoutError:
-            yield None
-            return
-        open_streams -= not line
-        try:
-            value = json.loads(line or b"null")
-        except ValueError:
-            words.append(line.decode("utf-8", "replace").strip()[:500])
-            continue
-        if isinstance(value, dict):
-            words.clear()
-            yield value
-    if words:
-        message = " ".join(words[-5:]).removeprefix("chopmark: ")
-        raise InternalError("doctor-failed", message, hint="`show log` may say more")
-
-
-async def _pass_on(stream: asyncio.StreamReader | None, queue: asyncio.Queue[bytes]) -> None:
-    assert stream is not None  # noqa: S101 - it was asked for
-    rest = b""
-    while data := await stream.read(65_536):
-        *lines, rest = (rest + data).split(b"\n")
-        rest = rest[:_MAX_LINE]
-        for line in filter(None, lines):
-            await queue.put(line)
-    await queue.put(b"")
+async def _told(admin: Admin, asked: Asked, seconds: float) -> Lines:
+    verb, values = asked
+    async with aclosing(admin.look(verb, **values)) as lines:
+        while True:
+            try:
+                async with asyncio.timeout(seconds):
+                    line = await anext(lines, None)
+            except TimeoutError:
+                yield None
+                return
+            if line is None:
+                return
+            yield line

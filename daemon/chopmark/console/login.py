@@ -20,6 +20,14 @@ class Login(Protocol):
         """
         ...
 
+    async def check(self, who: str, role: Role) -> None:
+        """See that somebody who has signed in still is who he was then: before each command.
+
+        Raises:
+            ForbiddenError: `technician-removed`, `technician-changed`.
+        """
+        ...
+
     async def join(self, desk: Desk, who: str) -> tuple[str, Role]:
         """Let a second technician sign in beside `who`: both ids, joined by `+`, and `DUAL`.
 

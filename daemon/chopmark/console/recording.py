@@ -16,7 +16,7 @@ from typing import Final
 from chopmark.console.command import GatewayApi
 from chopmark.console.spool import Spool, Waiting
 from chopmark.core.audit import shorten
-from chopmark.core.errors import ChopmarkError, UnreachableError
+from chopmark.core.errors import ChopmarkError, MalformedError, UnreachableError
 from chopmark.core.inert import clean
 from chopmark.core.wording import format_time
 
@@ -28,6 +28,8 @@ SOONEST, LATEST = 1.0, 60.0
 _MOST_ABOUT: Final = 10
 _WHO: Final = 64
 _WELL: Final = ("done", "begun", "ended")
+REFUSED: Final = "console.refused"
+"""In the audit log: a record that the daemon would not take."""
 _NO_ANSWER: Final = (LookupError, TypeError, ValueError)
 """What reading an answer raises that is not as it should be."""
 _PREFIX: Final = "console."
@@ -88,7 +90,44 @@ class ConsoleRecorder:
             await self._arrived.wait()
 
     async def _hand_over(self) -> None:
+        """Hand the oldest over, all at once; or one by one, if one among them is refused for good.
+
+        It is set aside then, or it would hold up all behind it.
+        """
         records = self.spool.first(BATCH)
+        refused = await self._refused(records)
+        if refused is None:
+            return
+        for one in records if len(records) > 1 else ():
+            if error := await self._refused([one]):
+                await self._set_aside(one, error)
+        if len(records) == 1:
+            await self._set_aside(records[0], refused)
+
+    async def _refused(self, records: list[Waiting]) -> MalformedError | None:
+        """Hand them over; gives why they never will be taken, if so."""
+        try:
+            await self._send(records)
+        except MalformedError as error:
+            if error.code.startswith("malformed-"):
+                return error
+            raise
+        return None
+
+    async def _set_aside(self, one: Waiting, error: ChopmarkError) -> None:
+        LOG.error(
+            "the daemon does not take record %d (%s), which is set aside: %s",
+            *(one.number, one.action, error),
+            extra={"technician": one.technician, "action": one.action, "outcome": error.code},
+        )
+        async with self._lock:
+            await asyncio.to_thread(self.spool.set_aside, one)
+            if one.action != REFUSED:
+                at = format_time(max(0, int(self.now() * 1000)))
+                told = {"number": str(one.number), "action": _name(one.action)}
+                await self._add(at, "gateway", REFUSED, _name(error.code)[:47], told)
+
+    async def _send(self, records: list[Waiting]) -> None:
         body = {"source": self.spool.source, "records": [_plain(one) for one in records]}
         answer = await self.gateway.post(ROUTE, body)
         async with self._lock:

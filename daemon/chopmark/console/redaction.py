@@ -17,11 +17,29 @@ from chopmark.service.config_text import render_config
 GONE: Final = "[REDACTED]"
 _VALUE_GONE: Final = rf"\1\2{GONE}"
 _NAMES: Final = (
-    r"(?:so[-_ ]?|user[-_ ]?|hsm[-_ ]?)?pin|puk|pass(?:word|wd|phrase|code)?|pwd|"
-    r"(?:[a-z0-9]{1,24}[-_]){0,4}(?:secret|token|api[-_]?key|private[-_]?key|seed|csrf|cookie|bearer)"
+    r"(?:so[-_ ]?|user[-_ ]?|hsm[-_ ]?)?pin(?:[-_ ]?code)?|puk|pass(?:word|wd|phrase|code)?|pwd|"
+    r"psk|"
+    r"(?:[a-z0-9]{1,24}[-_]){0,4}(?:secret|token|seed|csrf|cookie|bearer|mnemonic|"
+    r"(?:api|private|master|session|wrapping|encryption|shared)[-_ ]?key)"
+)
+_CODES: Final = (
+    r"(?:[a-z0-9]{1,24}[-_]){0,4}(?:[th]?otp(?:[-_ ]?(?:code|secret|token|value))?|"
+    r"one[-_ ]?time(?:[-_ ]?(?:code|password|passcode|pin|key|token))?|"
+    r"(?:commissioning|unlock|unlocking|activation|recovery|verification|security|access|auth|"
+    r"authori[sz]ation|login|pairing|setup|backup|sms|2fa|mfa)[-_ ]?(?:code|key)s?)"
+)
+"""What is typed once, or opens a box once; often in groups, and often after a blank alone."""
+_GROUPS: Final = r"(?:[ -]+(?=[a-z]{0,7}\d)[a-z0-9]{1,8}(?![a-z0-9]))*"
+_BASE32: Final = r"[a-z2-7]{4}(?:[- ]?[a-z2-7]{4}){3}(?![a-z0-9])"
+_REMARK: Final = r"(?:（[^）\n]{0,20}）)?"
+_CHINESE: Final = (
+    "密码|密碼|口令|验证码|驗證碼|授权码|授權碼|一次性代码|一次性代碼|动态码|動態碼|开通码|開通碼|"
+    "PIN ?码|PIN ?碼|私钥|私鑰"
 )
 """Repetitions are bounded here and below, so that no text takes long."""
-_VALUE: Final = r"""(?:\\"(?:[^"\\\n]|\\[^"])*\\"|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s"']+)"""
+_VALUE: Final = (
+    r"""(?:\\"(?:[^"\\\n]|\\[^"])*\\"|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s"']+|["'][^\s"']+)"""
+)
 _PLAIN: Final = r'"(?:credential|file|pad|socket)"'
 """What may stand behind `pin =` in a configuration."""
 _QUOTE: Final = r"""\\?["']?"""
@@ -29,33 +47,64 @@ _PRIVATE_BLOCK: Final = re.compile(
     r"-----BEGIN ([A-Z0-9 ]*PRIVATE KEY[A-Z ]*)-----.*?(?:-----END \1-----|\Z)", re.DOTALL
 )
 _PATTERNS: Final = (
+    # The form of a commissioning code, wherever it stands.
+    (re.compile(r"\b[A-Z2-7]{4}(?:[- ][A-Z2-7]{4}){3}\b"), GONE),
+    # otp=123456, "commissioning code 7QXK-2ZBN-R4FD-VM3A", OTP 123 456.
+    (
+        re.compile(
+            rf"(?i)(?<![a-z0-9])({_CODES})({_QUOTE}\s*[=:]\s*)((?:{_BASE32}|{_VALUE}){_GROUPS})"
+        ),
+        _VALUE_GONE,
+    ),
+    (
+        re.compile(
+            rf"(?i)(?<![a-z0-9])({_CODES})(\s+(?:(?:is|was|now|of)\s+)?[\"'(]?)"
+            rf"({_BASE32}|(?=[^\s\"')]*\d)[^\s\"',;)]{{3,}}{_GROUPS})"
+        ),
+        _VALUE_GONE,
+    ),
+    # "code 123456", as it is asked for: six to eight digits, which no error's number has.
+    (
+        re.compile(
+            r"(?i)(?<![a-z0-9])(code)(\s*(?:\([^)\n]{0,40}\))?\s*(?:[=:]|is|was)?\s*[\"'(]?)"
+            r"(\d{3}[ -]?\d{3,5})(?!\d)"
+        ),
+        _VALUE_GONE,
+    ),
+    (
+        re.compile(
+            rf"(?i)({_CHINESE})({_REMARK}\s*[=:：是为為]?\s*[\"'“「]?)"
+            rf"((?:{_BASE32}|[^\s\"'”」，。；,;（]{{3,}}){_GROUPS})"
+        ),
+        _VALUE_GONE,
+    ),
     # What people choose may have blanks: without quotes it ends with the line.
     (
         re.compile(r"(?i)\b(pass(?:word|wd|phrase|code))(\s*[=:]\s*)(?![\s\"'])[^\"\n]+"),
-        rf"\1\2{GONE}",
+        _VALUE_GONE,
     ),
     # name = value, name: value, "name": "value", in JSON within a text too.
     (
         re.compile(rf"(?i)(?<![a-z0-9])({_NAMES})({_QUOTE}\s*[=:]\s*)(?!{_PLAIN})({_VALUE})"),
-        rf"\1\2{GONE}",
+        _VALUE_GONE,
     ),
     # "the PIN 1234 was refused", "password is hunter2": only what has a digit in it.
     (
         re.compile(
-            r"(?i)(?<![a-z0-9])(pin|puk|password|passphrase|passcode|secret)"
+            r"(?i)(?<![a-z0-9])(pin(?:[-_ ]?code)?|puk|password|passphrase|passcode|secret)"
             r"(\s+(?:(?:is|was|now|code)\s+)?[\"'(]?)((?=[^\s\"')]*\d)[^\s\"',;)]{3,})"
         ),
-        rf"\1\2{GONE}",
+        _VALUE_GONE,
     ),
     (re.compile(r"(?i)\b(bearer|basic|digest)\s+[a-z0-9._~+/=-]{6,}"), rf"\1 {GONE}"),
-    (re.compile(r"(?i)(authorization|cookie|set-cookie)(\s*[=:]\s*)[^\n]+"), rf"\1\2{GONE}"),
+    (re.compile(r"(?i)(authorization|cookie|set-cookie)(\s*[=:]\s*)[^\n]+"), _VALUE_GONE),
     (re.compile(r"(?i)\b([a-z][a-z0-9+.-]{0,20}://)[^\s/@]{1,200}@"), rf"\1{GONE}@"),
     (re.compile(r"(?i)(-session|_session|sessionid)=[^\s;,\"]+"), rf"\1={GONE}"),
     (re.compile(r"(?<![\w-])eyJ[\w-]+\.[\w-]+\.[\w-]*"), GONE),
     (re.compile(r"(?i)\bAGE-SECRET-KEY-[0-9A-Z]+"), GONE),
     (re.compile(r"(?i)\botpauth://\S+"), GONE),
 )
-_SECRET_FIELD: Final = re.compile(rf"(?i)(?:{_NAMES})")
+_SECRET_FIELD: Final = re.compile(rf"(?i)(?:{_NAMES}|{_CODES}|(?:{_CHINESE}){_REMARK})")
 _PLAIN_FIELDS: Final = frozenset({"token"})
 """In answers of the API: the label of the HSM's token."""
 _MIN: Final = 4

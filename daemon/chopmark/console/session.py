@@ -3,11 +3,13 @@
 Rules:
 
 1. Enter wakes it. The banner says which box this is and how it is, and nothing secret.
-2. The session takes the one seat of the box before it asks who is there.
+2. The session takes the one seat of the box before it asks who is there. Somebody who does not sign
+   in has it for a time only, and loses it to whoever comes by another port.
 3. A command runs until it ends, Ctrl-C, or the line is gone. Whatever it raises is one line.
 4. What a role may not do is refused and recorded. A command for two technicians has the second
    one sign in, each time; a dangerous one has the serial number typed.
-5. Exit, Ctrl-D, a hang-up and idleness end it; the next Enter begins a new one.
+5. Exit, Ctrl-D, a hang-up and idleness end it; the next Enter begins a new one. So does the next
+   command of somebody whom a newer enrolment does not name, or names with another role.
 """
 
 import asyncio
@@ -29,11 +31,11 @@ from chopmark.console.login import Login
 from chopmark.console.obeying import Obeying
 from chopmark.console.outlook import Outlook
 from chopmark.console.prompt import LoggedOutError, read_command
-from chopmark.console.seat import DEFAULT, Seat, take_seat
+from chopmark.console.seat import DEFAULT, Seat, take_over
 from chopmark.console.terminal import Terminal
 from chopmark.console.words import t
 from chopmark.console.words.explain import explain
-from chopmark.core.errors import ChopmarkError, InternalError
+from chopmark.core.errors import ChopmarkError, ForbiddenError, InternalError
 
 Result = TypeVar("Result")
 LOG: Final = logging.getLogger("chopmark.console")
@@ -113,8 +115,8 @@ class _Session:
         try:
             await self._meet()
             await self._desk.say(t(self._desk.language, "session.press-enter"))
-        except IdleError:
-            await self._desk.interject(t(self._desk.language, "session.idle-out"))
+        except IdleError as error:
+            await self._desk.interject(t(self._desk.language, f"session.{error.code}-out"))
         finally:
             for task in tasks:
                 task.cancel()
@@ -133,8 +135,10 @@ class _Session:
                 await self._stay(who, role, device)
 
     async def _sit(self, stack: ExitStack) -> Seat:
-        seat = stack.enter_context(take_seat(self._house.seat))
-        seat.note("somebody who has not signed in yet", self._house.port)
+        house = self._house
+        seat = await take_over(house.seat, house.port, stack)
+        seat.note("somebody who has not signed in yet", house.port, signed_in=False)
+        self._idle.seat = seat
         return seat
 
     async def _sign_in(self) -> tuple[str, Role] | None:
@@ -170,7 +174,15 @@ class _Session:
                 device = await asyncio.to_thread(read_device, house.config)
             prompt = make_prompt(device, role, self._outlook)
             line = await read_command(desk, prompt, house.table, role)
+            await self._check(who, role)
             await self._attempt(_obey(obeying, line, house.table))
+
+    async def _check(self, who: str, role: Role) -> None:
+        try:
+            await self._house.login.check(who, role)
+        except ForbiddenError as error:
+            await self._desk.say(explain(self._desk.language, error))
+            raise LoggedOutError(error.code, error.message) from error
 
     async def _attempt(self, work: Coroutine[Any, Any, Result]) -> Result | None:
         """Do something; whatever it ends in is told in one line. The one place that catches."""

@@ -8,7 +8,8 @@ from chopmark.console.command import Surroundings
 from chopmark.console.desk import Desk
 from chopmark.console.words import find_text, t
 from chopmark.console.words.numbers import number
-from chopmark.core.errors import ChopmarkError, RefusedError
+from chopmark.core.errors import ChopmarkError
+from chopmark.service.platform import not_here
 
 
 class Screen:
@@ -67,10 +68,10 @@ class Screen:
         do = f"       {self.t('show.do')}"
         return lines + (layout.hang(do, what, width=self.width) if what else [])
 
-    def not_here(self, what: str) -> RefusedError:
+    def not_here(self, what: str) -> ChopmarkError:
         """The error for something that this platform does not have."""
-        code, hint = "not-on-this-platform", self.t("do.not-on-this-platform")
-        return RefusedError(code, self.t("show.not-here", what=what), hint=hint)
+        message = self.t("show.not-here", what=what)
+        return not_here(what, message=message, hint=self.t("do.not-on-this-platform"))
 
     async def trouble(self, error: ChopmarkError) -> None:
         """An error in the midst of other things."""

@@ -13,9 +13,12 @@ from typing import Any, Final
 from chopmark.console.box.clock import BoxClock, read_clock
 from chopmark.console.box.journal import Wanted, read_log
 from chopmark.console.box.network import Network, read_network
-from chopmark.console.box.sensors import Space, read_space
+from chopmark.console.box.sensors import Space
 from chopmark.console.box.units import DAEMON, Unit, read_units
-from chopmark.console.command import GatewayApi
+from chopmark.console.command import Admin, GatewayApi
+from chopmark.console.place import find_folder
+from chopmark.console.spool import count_aside
+from chopmark.console.stateside import look_at_space
 from chopmark.core.errors import ChopmarkError, ConfigurationError
 from chopmark.service.config import load_config
 from chopmark.service.config_model import Config
@@ -23,7 +26,7 @@ from chopmark.service.config_model import Config
 GATEWAY_SECONDS: Final = 1.5
 """A gateway that is well answers in milliseconds, with HSM and brokers away too."""
 LOG_SECONDS: Final = 1.0
-"""It is asked after the gateway has not answered; both together stay below three seconds."""
+"""For log and disk, which are asked after the gateway has not answered: together below three."""
 _LINES: Final = 4
 _STATE: Final = Path("/var/lib/chopmark")
 
@@ -37,9 +40,10 @@ class Snapshot:
         config: the configuration, or what is wrong with it.
         unit: how systemd sees the daemon; None where systemd does not tell.
         log: its last lines, where it does not answer.
-        space: the file system of its state, if it can be looked at.
+        space: the file system of its state, if it can be looked at and the gateway does not tell.
         clock: of the system.
         network: of the box.
+        refused: records of this console that the daemon would not take.
     """
 
     status: Mapping[str, Any] | ChopmarkError
@@ -49,20 +53,21 @@ class Snapshot:
     space: Space | None
     clock: BoxClock
     network: Network
+    refused: int = 0
 
 
-async def take(gateway: GatewayApi, path: Path) -> Snapshot:
+async def take(gateway: GatewayApi, path: Path, admin: Admin) -> Snapshot:
     """Ask all parts at once; raises nothing about any of them."""
     config = await asyncio.to_thread(read_config, path)
     state = config.gateway.state if isinstance(config, Config) else _STATE
-    (status, log), unit, space, clock, network = await asyncio.gather(
-        _ask_gateway(gateway),
+    (status, log, space), unit, clock, network = await asyncio.gather(
+        _ask_gateway(gateway, admin, state),
         _ask_unit(),
-        asyncio.to_thread(_look_at_disk, state),
         read_clock(),
         read_network(),
     )
-    return Snapshot(status, config, unit, log, space, clock, network)
+    refused = await asyncio.to_thread(count_aside, find_folder())
+    return Snapshot(status, config, unit, log, space, clock, network, refused)
 
 
 def read_config(path: Path) -> Config | ConfigurationError:
@@ -74,13 +79,14 @@ def read_config(path: Path) -> Config | ConfigurationError:
 
 
 async def _ask_gateway(
-    gateway: GatewayApi,
-) -> tuple[Mapping[str, Any] | ChopmarkError, tuple[str, ...]]:
+    gateway: GatewayApi, admin: Admin, state: Path
+) -> tuple[Mapping[str, Any] | ChopmarkError, tuple[str, ...], Space | None]:
+    """Its status; where there is none, its last words, and the disk that it would tell of."""
     try:
         status = await gateway.get("/v1/status", seconds=GATEWAY_SECONDS)
     except ChopmarkError as error:
-        return error, await _ask_log()
-    return status if isinstance(status, dict) else {}, ()
+        return error, *await asyncio.gather(_ask_log(), _look_at_disk(admin, state))
+    return status if isinstance(status, dict) else {}, (), None
 
 
 async def _ask_log() -> tuple[str, ...]:
@@ -97,8 +103,9 @@ async def _ask_unit() -> Unit | None:
         return None
 
 
-def _look_at_disk(state: Path) -> Space | None:
+async def _look_at_disk(admin: Admin, state: Path) -> Space | None:
     try:
-        return read_space(state)
-    except OSError:
+        async with asyncio.timeout(LOG_SECONDS):
+            return await look_at_space(admin, state)
+    except TimeoutError:
         return None

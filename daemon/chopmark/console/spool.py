@@ -6,6 +6,9 @@ is taken out by writing the file anew (temporary file, fsync, rename, fsync of t
 line that the power cut in two was not recorded yet: it is left out. A line that is damaged is left
 out, too, and takes none of the others with it.
 
+What the daemon refuses for good is set aside, so that it holds up nothing behind it: it is kept in
+a file beside this one, for whoever finds out why.
+
 What has no room is counted. Of one action at most `MOST_ALIKE` records wait, so that ten thousand
 wrong logins leave room for what matters.
 """
@@ -13,6 +16,7 @@ wrong logins leave room for what matters.
 import errno
 import logging
 import os
+import re
 import secrets
 from collections import Counter
 from contextlib import suppress
@@ -27,8 +31,12 @@ from chopmark.core.errors import ChopmarkError, MissingError
 LOG: Final = logging.getLogger("chopmark.console")
 MOST: Final = 2048
 MOST_ALIKE: Final = 256
+MOST_ASIDE: Final = 512 * 1024
+"""Bytes of what was refused."""
+ASIDE: Final = ".refused"
 _MAX_FILE: Final = 8 * 1024 * 1024
 _SOURCE: Final = 16
+_IS_SOURCE: Final = re.compile(r"[0-9a-f]{32}\Z").match
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -91,6 +99,19 @@ class Spool:
         self._alike = Counter(one.action for one in self._records)
         self._write()
 
+    def set_aside(self, one: Waiting) -> None:
+        """Keep a record in the other file; raises OSError or ChopmarkError if the disk takes none.
+
+        Beyond `MOST_ASIDE` bytes there it is only forgotten here: the journal has it.
+        """
+        line = msgspec.json.encode(one) + b"\n"
+        aside = aside_of(self._path)
+        if _size(aside) + len(line) <= MOST_ASIDE:
+            _append(aside, line, os.O_CREAT)
+        self._records = [other for other in self._records if other.number != one.number]
+        self._alike = Counter(other.action for other in self._records)
+        self._write()
+
     def take_beyond(self) -> dict[str, int]:
         """How many had no room since this was last asked, by action; only once there is some."""
         if not self._head.beyond or len(self._records) >= MOST:
@@ -111,7 +132,9 @@ class Spool:
             data = b""
         first, *rest = data[: data.rfind(b"\n") + 1].splitlines() or [b""]
         # Damaged, or new: another source, so that no number is taken for an old one.
-        head = _parse(first, _Head) or _Head(secrets.token_hex(_SOURCE))
+        head = _parse(first, _Head)
+        if head is None or not _IS_SOURCE(head.source):
+            head = _Head(secrets.token_hex(_SOURCE))
         records: list[Waiting] = []
         for line in rest:
             one = _parse(line, Waiting)
@@ -137,8 +160,29 @@ def _parse(line: bytes, kind: type[T]) -> T | None:
         return None
 
 
-def _append(path: Path, line: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+def aside_of(path: Path) -> Path:
+    """Where what was refused is kept: a line each, as in the spool."""
+    return path.with_name(f"{path.name}{ASIDE}")
+
+
+def count_aside(folder: Path) -> int:
+    """How many records were refused, at all ports of this box."""
+    try:
+        return sum(one.read_bytes().count(b"\n") for one in folder.glob(f"*{ASIDE}"))
+    except OSError:
+        return 0
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def _append(path: Path, line: bytes, more: int = 0) -> None:
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | more
+    descriptor = os.open(path, flags, PRIVATE_MODE)
     try:
         size = os.fstat(descriptor).st_size
         if os.write(descriptor, line) != len(line):

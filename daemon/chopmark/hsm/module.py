@@ -151,6 +151,17 @@ class Module:
             self._start()
         return self._library
 
+    def list_tokens(self) -> "list[Token]":
+        """All tokens that answer; raises as `find_token` if the module does not.
+
+        Raises:
+            TokenFaultError: none answers, and a slot has a fault.
+        """
+        tokens, sick = _list_tokens(self.library)
+        if sick is not None and not tokens:
+            raise TokenFaultError(f"a slot answers {describe(sick)}")
+        return tokens
+
     def find_token(self, config: HsmConfig) -> "Token":
         """The one token that the configuration names.
 

@@ -6,13 +6,19 @@ it; when it happened, by the console, is in `about`.
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from chopmark.api.console import ConsoleRecord
-from chopmark.api.identity import CALLER
+from chopmark.api.identity import CALLER, Role
 from chopmark.core.audit import SALT, Record, shorten
 from chopmark.core.errors import MalformedError
 from chopmark.ledger.audit_taken import Handed, take
 from chopmark.service.auditing import Auditing
+
+CONSOLE_USER: Final = "chopmark-console"
+"""Under whom the console's unit runs."""
+CONSOLE_ROLES: Final[tuple[Role, ...]] = ("operator", "auditor")
+"""What the console needs: it attests and revokes nothing."""
 
 
 @dataclass(frozen=True, slots=True)

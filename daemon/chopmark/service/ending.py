@@ -5,6 +5,7 @@ Each function is for a command beside the daemon, as the daemon's user.
 
 import shutil
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Final
 
 from chopmark.core.audit import AUDIT
@@ -13,7 +14,7 @@ from chopmark.core.errors import ExistsError, MalformedError
 from chopmark.core.policy import NONE
 from chopmark.core.text import encode_base64
 from chopmark.hsm.ending import destroy_all
-from chopmark.hsm.listing import list_pairs
+from chopmark.hsm.listing import list_keys, list_pairs
 from chopmark.hsm.pin import Source
 from chopmark.ledger import audit as table
 from chopmark.ledger.reader import Reader
@@ -110,9 +111,30 @@ def destroy_token(config: Config, pin: Source) -> dict[str, Any]:
     return {"keys": list(done.keys), "kept": list(done.kept)}
 
 
+def destroy_labelled(config: Config, pin: Source) -> dict[str, Any]:
+    """As `destroy_token`, of a gateway whose ledger cannot be read: all under its labels.
+
+    Raises: as `destroy_token`.
+    """
+    if is_locked(config.gateway.state):
+        raise ExistsError("already-running", "the gateway is running", hint="stop it first")
+    hsm, token, origin = config.hsm, hsm_config(config), config.gateway.origin
+    found = list_keys(token, origin)
+    keys = [(one.label, one.key) for one in (*found.log, *found.cosigner)]
+    witness = find_witness(list_pairs(token), hsm.witness_label, origin)
+    keys += [] if witness is None else [(hsm.witness_label, witness)]
+    done = destroy_all(token, origin, pin, keys)
+    return {"keys": list(done.keys), "kept": list(done.kept)}
+
+
 def remove_state(config: Config) -> None:
     """Remove all that lies in the state folder; the folder stays. Again is harmless."""
-    for one in config.gateway.state.iterdir():
+    empty_folder(config.gateway.state)
+
+
+def empty_folder(state: Path) -> None:
+    """Remove all that lies in a folder; the folder stays."""
+    for one in state.iterdir() if state.is_dir() else ():
         if one.is_dir() and not one.is_symlink():
             shutil.rmtree(one)
         else:

@@ -37,6 +37,8 @@ RETRY_AFTER: Final = 30
 MINUTE: Final = 60.0
 HOUR: Final = 3600.0
 DAY: Final = 86_400.0
+SOON: Final = 7.0
+"""Days: a disk that is full within so many, as it grows now, is nothing to be at ease about."""
 LEAST_SPAN: Final = 600.0
 """Seconds of history without which no rate of growth is told."""
 
@@ -236,6 +238,7 @@ class Storage:
             "used": round(self.space.part, 4),
             "growth_bytes_per_day": None if rate is None else round(rate),
             "days_left": None if days is None else round(days, 1),
+            "soon": days is not None and days < SOON,
             "alarm": self._alarm.threshold,
             "stop": self._stop.threshold,
         }

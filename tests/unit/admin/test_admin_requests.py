@@ -30,6 +30,8 @@ PEERS = {"blocks": '[[peer]]\nid = "sz-1"\n', "fingerprint": "lusab babad"}
 GOOD: dict[str, dict[str, Any]] = {
     "config-change": {"institution": "Bank", "add_broker": BROKER, "remove_broker": ["::1", 1]},
     "config-commit": {"seconds": 300},
+    "doctor": {"checks": ["pin", "hsm"], "offline": True},
+    "attest-first": {"kind": "bank-statement"},
     "pin-put": {"pin": "123456"},
     "pin-try": TOKEN,
     "token-look": TOKEN,
@@ -59,6 +61,14 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"path": "/etc/passwd"},
     ],
     "config-commit": [{}, {"seconds": 0}, {"seconds": 3601}, {"seconds": 1.5}, {"seconds": True}],
+    "doctor": [
+        {"checks": ["brokers"]},
+        {"checks": ["--config"]},
+        {"checks": ["pin"] * 17},
+        {"offline": "no"},
+        {"config": "/etc/passwd"},
+    ],
+    "attest-first": [{}, {"kind": "A b"}, {"kind": "x", "text": "another"}],
     "pin-put": [{}, {"pin": ""}, {"pin": "a\nb"}, {"pin": 123456}, {"pin": "1" * 256}],
     "pin-try": [{}, {**TOKEN, "pin": "1"}, {**TOKEN, "module": "/tmp/x.so"}],  # noqa: S108 - as below
     "token-look": [{}, {**TOKEN, "token_label": "--pin"}, {**TOKEN, "state": "/"}],
@@ -90,6 +100,7 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {},
         {**WIPE, "scope": "/"},
         {**WIPE, "audit": "no"},
+        {**WIPE, "ledger": "skip"},
         {**WIPE, "keys": True},
         {**WIPE, "origin": "../../etc"},
     ],

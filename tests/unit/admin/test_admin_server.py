@@ -80,7 +80,11 @@ async def wait_closed(server: Server) -> None:
 
 
 async def test_console_is_answered(server: Server, path: Path) -> None:
-    assert await AdminClient(path).do("config-state") == {"differences": "", "seconds_left": None}
+    assert await AdminClient(path).do("config-state") == {
+        "differences": "",
+        "seconds_left": None,
+        "stuck": None,
+    }
     assert server.served == 1
 
 

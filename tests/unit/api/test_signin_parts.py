@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from chopmark.api.identity import ANY_KIND, Caller
+from chopmark.api.identity import ANY_KIND, CALLER, Caller
+from chopmark.api.roles import admit
 from chopmark.api.signin import lockout, sessions
 from chopmark.api.signin.accounts import MAX_FILE, SHARED, Account, Accounts
 from chopmark.api.signin.cookies import SESSION, drop_cookie, make_cookie, read_cookie
@@ -18,7 +19,13 @@ from chopmark.api.signin.operators import AccountBody
 from chopmark.api.signin.own import CredentialsBody, PasswordBody
 from chopmark.api.signin.passwords import COST, QUEUE, Cost, Hasher, check_password
 from chopmark.api.signin.sessions import PER_PERSON, Sessions, is_token, make_token
-from chopmark.api.signin.visits import Strangers, Visit, address_group, plain_address
+from chopmark.api.signin.visits import (
+    Strangers,
+    Visit,
+    Visitors,
+    address_group,
+    plain_address,
+)
 from chopmark.core.errors import (
     ChopmarkError,
     ConfigurationError,
@@ -50,6 +57,48 @@ def wait_of(lockouts: Lockouts, keys: list[tuple[str, str]]) -> int:
         lockouts.begin(keys)
     assert caught.value.code == "locked-out"
     return caught.value.retry_after or 0
+
+
+def visit(open_to: list[str], roles: set[str], address: str, path: str) -> str:
+    """How a request of somebody who has signed in ends."""
+    held = Sessions(60, 600)
+    caller = Caller("user anna", frozenset(roles), ANY_KIND, machine=False, door="page")  # type: ignore[arg-type]
+    token = held.begin(caller, "anna", "password", address)[0]
+    cookie = f"__Host-chopmark-session={token}".encode()
+    scope: Any = {"client": (address, 1), "headers": [(b"cookie", cookie)], "path": path}
+    set_to = CALLER.set(Visitors(held, open_to, 1000).meet(scope).caller)
+    try:
+        admit(path)
+    except ChopmarkError as error:
+        return error.code
+    finally:
+        CALLER.reset(set_to)
+    return "done"
+
+
+@pytest.mark.parametrize(
+    ("roles", "address", "path", "outcome"),
+    [
+        ({"operator"}, "10.9.8.7", "/v1/verifications", "done"),
+        ({"operator"}, "10.9.9.7", "/v1/verifications", "role-missing"),
+        ({"operator"}, "10.9.8.7", "/v1/entries", "role-missing"),
+        ({"operator"}, "10.9.8.7", "/v1/attestations", "role-missing"),
+        ({"operator"}, "10.9.8.7", "/v1/hsm", "done"),
+        ({"verifier"}, "10.9.9.7", "/v1/verifications", "done"),
+    ],
+)
+def test_nobody_may_do_less_for_having_signed_in(
+    roles: set[str], address: str, path: str, outcome: str
+) -> None:
+    assert visit(["10.9.8.0/24"], roles, address, path) == outcome
+
+
+def test_what_is_open_to_the_network_has_the_networks_rate() -> None:
+    made = Visitors(Sessions(60, 600), ["10.9.8.0/24"], 7)
+    caller = Caller("user anna", frozenset(), ANY_KIND, machine=False, door="page")
+    opened = made._with_open(caller, "10.9.8.7").open_bucket
+    assert opened is not None
+    assert opened.rate == 7
 
 
 def test_cookie_is_read_from_among_others() -> None:

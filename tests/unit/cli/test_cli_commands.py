@@ -157,6 +157,12 @@ def test_status_shows_disk_lag_and_alarms(run: Run, gateway: SocketGateway) -> N
     assert run("status", "--json").lines()[0]["alarms"] == gateway.alarms
 
 
+def test_status_of_a_disk_that_is_full_soon_warns(run: Run, gateway: SocketGateway) -> None:
+    assert "WARNING" not in run("status").out
+    gateway.storage = {"used": 0.4, "free_bytes": 10**9, "days_left": 0.4, "soon": True}
+    assert "WARNING the disk is full in 0.4 days" in run("status").out
+
+
 def test_status_says_how_the_audit_log_gets_to_its_receiver() -> None:
     part = {"state": "away", "host": "siem.example", "port": 6514, "waiting": 7, "reason": "why"}
     assert describe_syslog(part) == "away (siem.example:6514), 7 records wait: why"

@@ -1,9 +1,11 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chopmark.cli.verdicts import show_verdict
 from chopmark.client.canonical.pdf_pages import digest_pdf
 from chopmark.client.files import proof_path
 from chopmark.core.canonical import PDF_PAGES
@@ -75,6 +77,33 @@ def test_verify_by_gateway_shows_other_attestations(
     done = run("verify", document)
     assert done.code == 0
     assert "also ✘ revoked" in done.out
+
+
+def test_nothing_is_green_beside_a_verdict_that_is_not_good(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    other = {
+        "origin": "o/1",
+        "index": 3,
+        "issuer": "Bank",
+        "sentence": "It is.",
+        "verdict": "valid",
+    }
+    report: Any = {
+        "verdict": "untrusted",
+        "sentence": "No.",
+        "as_of": None,
+        "attestations": [other],
+    }
+    show_verdict(report, "a.pdf")
+    bad = capsys.readouterr().out
+    show_verdict(report | {"verdict": "valid"}, "a.pdf")
+    good = capsys.readouterr().out
+    assert "by itself" in bad
+    assert "✔" not in bad
+    assert "also" in good
+    assert "✔ valid" in good
 
 
 @pytest.mark.parametrize(("reason", "look"), [(None, "– valid"), (4, "✘ revoked")])

@@ -18,7 +18,7 @@ from chopmark.console.command import Role
 from chopmark.console.commands import enrolment as commands
 from chopmark.console.words import access
 from chopmark.console.words.numbers import NUMBERS
-from chopmark.core.enrolment import open_enrolment
+from chopmark.core.enrolment import Person, open_enrolment
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.fingerprint import Fingerprint, encode_public
 from chopmark.core.note import DASH
@@ -63,6 +63,24 @@ async def test_technician_gets_the_role_of_the_enrolment(box: Box, name: str, ro
     assert [secret for _, secret in desk.asked] == [False, True, True]
     about = {"role": role.name.lower(), "by": "clock"}
     assert recorder.records == [(name, "console.login", "done", about)]
+
+
+async def test_enrolment_that_names_somebody_no_more_or_otherwise_ends_his_session(
+    box: Box,
+) -> None:
+    who, _ = login(box)
+    await who.check("chan", Role.SERVICE)
+    people = (Person("chan", "observe"), Person("lee", "service"))
+    await box.access.take(signed(heading(box.key, 2, people), HASH))
+    await who.check("lee", Role.SERVICE)
+    with pytest.raises(ChopmarkError, match="another role now: observe") as caught:
+        await who.check("chan", Role.SERVICE)
+    assert caught.value.code == "technician-changed"
+    with pytest.raises(ChopmarkError, match="ho is not enrolled any more") as caught:
+        await who.check("ho", Role.OBSERVE)
+    assert caught.value.code == "technician-removed"
+    (box.access.store.folder / "enrolment").write_bytes(b"damaged")
+    await who.check("ho", Role.OBSERVE)  # somebody must be able to mend it
 
 
 async def test_wrong_one_is_told_how_many_tries_are_left_and_recorded(box: Box) -> None:

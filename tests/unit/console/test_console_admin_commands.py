@@ -219,6 +219,27 @@ async def test_factory_reset_does_without_audit_or_keys_only_if_that_is_typed() 
     assert admin.done[-1][1]["keys"] == "left"
 
 
+async def test_factory_reset_of_what_cannot_be_looked_at_takes_another_word() -> None:
+    problem = {"code": "damaged-ledger", "status": 500, "detail": "log.db is damaged", "hint": ""}
+    admin = MemoryAdmin(
+        {
+            "reset-look": lambda **_: {"unreadable": problem, "origin": "o/1"},
+            "wipe": lambda **_: {"keys": [], "kept": []},
+        }
+    )
+    for answers in (("RESET",), ("unseen",), ("UNSEEN", "no")):
+        with pytest.raises(RefusedError):
+            await run("factory reset", admin, *answers)
+    assert set(verbs(admin)) == {"reset-look"}
+    desk = await run("factory reset", admin, "UNSEEN", "RESET")
+    assert "log.db is damaged" in desk.text
+    assert "nobody can look at" in desk.text
+    asked = {"scope": "state", "ledger": "unreadable", "audit": "impossible", "origin": "o/1"}
+    assert admin.done[-1] == ("wipe", {"who": "chan+lee", **asked})
+    with pytest.raises(ChopmarkError, match="damaged"):
+        await run("factory export", admin)
+
+
 async def test_factory_reset_asks_for_one_thing_once() -> None:
     def wipe(**_: Any) -> dict[str, Any]:
         raise TryAgainError("hsm-away", "no HSM")

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 import configs
+from chopmark.console import device
 from chopmark.console.box import journal, units
 from chopmark.console.box.certificates import Held, read_certificates
 from chopmark.console.box.journal import Wanted, follow_log, read_log
@@ -220,6 +221,29 @@ def test_space_of_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
     assert space.path == tmp_path
     assert 0 < space.free <= space.total
     assert 0 <= space.used <= 1
+
+
+def test_slot_is_known_where_the_unit_hides_proc(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, hidden = tmp_path / "chopmark-cmdline", tmp_path / "hidden"
+    monkeypatch.setattr(device, "CMDLINES", (copy, hidden))
+    assert device.read_device(tmp_path / "none").slot == ""
+    copy.write_text("root=/dev/dm-0 ro rauc.slot=B quiet\n")
+    assert device.read_device(tmp_path / "none").slot == "B"
+
+
+def test_first_place_where_the_slot_is_looked_for_is_made_at_each_start() -> None:
+    made = (Path(__file__).parents[3] / "systemd/tmpfiles.d/chopmark-console.conf").read_text()
+    assert f"C {device.CMDLINES[0]} 0444 root root - /proc/cmdline" in made.splitlines()
+
+
+def test_space_of_a_folder_that_is_closed_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may open everything
+    with pytest.raises(PermissionError):
+        read_space(tmp_path)
 
 
 def test_certificates_that_end_first_come_first(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """What is taken out of a bundle: secrets that were planted wherever text can be."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import configs
 from chopmark.console.redaction import GONE, Redactor, read_secrets
@@ -67,6 +70,12 @@ def test_secret_in_a_line_is_taken_out(line: str) -> None:
         "-----BEGIN CERTIFICATE-----",
         "https://127.0.0.1:8443 is served",
         "pinned roster version 3",
+        "E-1042: exit code 10; status code 503",
+        '{"code": "hsm-away", "status": 503}',
+        "code: hsm-away",
+        "security codes are asked for",
+        "the one-time code was not typed",
+        "log.db 123456 bytes, root key of the roster 3",
         'pin = "credential"',
         "2026-11-30T17:25:17.427Z INFO chopmark.mesh: connected to broker 127.0.0.1:17163",
     ],
@@ -75,6 +84,76 @@ def test_what_is_no_secret_stays(line: str) -> None:
     redactor = Redactor()
     assert redactor.text(line) == line
     assert redactor.count == 0
+
+
+NAMES = (
+    "otp",
+    "OTP",
+    "totp",
+    "hotp_code",
+    "user_otp",
+    "one-time code",
+    "one time password",
+    "commissioning code",
+    "Commissioning-Code",
+    "commissioning_code",
+    "unlock code",
+    "activation code",
+    "recovery key",
+    "verification code",
+    "auth code",
+    "login_code",
+    "2fa code",
+    "PIN",
+    "PIN code",
+    "so pin",
+    "password",
+    "secret",
+    "验证码",
+    "开通码",
+    "動態碼（按時間）",
+)
+digits = st.from_regex(r"\A[0-9]{6,8}\Z")
+in_threes = st.from_regex(r"\A[0-9]{3} [0-9]{3}\Z")
+groups = st.from_regex(r"\A[A-Z2-7]{4}(-[A-Z2-7]{4}){3}\Z")
+spaced = st.from_regex(r"\A[A-Z2-7]{4}( [A-Z2-7]{4}){3}\Z")
+words = st.from_regex(r"\A[a-z]{3,8}[0-9]{2,6}[a-z]{0,4}\Z")
+NOISE = st.sampled_from(("", "chan types ", "hsm: the ", "(", "x=1 ", "\n", "提示："))
+
+
+@given(
+    before=NOISE,
+    name=st.sampled_from(NAMES),
+    between=st.sampled_from(("=", ": ", " = ", ' = "', "='", " is ", " was ", " ", '": "')),
+    value=st.one_of(digits, groups, words),
+    after=st.sampled_from(("", " refused", ", again", "\nnext", '"', ")")),
+)
+def test_whatever_stands_behind_the_name_of_a_secret_goes(
+    before: str, name: str, between: str, value: str, after: str
+) -> None:
+    kept = Redactor().text(f"{before}{name}{between}{value}{after}")
+    assert value not in kept, kept
+    assert ("next" in kept) == ("next" in after), "a line more than its own is gone"
+
+
+@given(
+    name=st.sampled_from(
+        [one for one in NAMES if "code" in one or "otp" in one.lower() or not one.isascii()]
+    ),
+    between=st.sampled_from(("=", ": ", " ", " is ")),
+    value=st.one_of(in_threes, groups, spaced),
+)
+def test_no_group_of_a_code_is_left(name: str, between: str, value: str) -> None:
+    kept = Redactor().text(f"{name}{between}{value} was typed")
+    rest = kept.removeprefix(name)
+    assert not [one for one in re.split("[- ]", value) if one in rest], kept
+    assert rest.endswith("was typed")
+
+
+@given(name=st.sampled_from(NAMES), value=st.one_of(digits, in_threes, groups, spaced, words))
+def test_field_of_json_that_is_called_like_a_secret_has_no_value(name: str, value: str) -> None:
+    kept = json.dumps(Redactor().json({name: value, "reason": f"{name}={value}"}))
+    assert value not in kept
 
 
 def test_known_secret_goes_wherever_it_stands() -> None:

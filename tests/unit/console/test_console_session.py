@@ -283,6 +283,24 @@ async def test_idle_session_is_warned_and_ended(stand: Stand) -> None:
     assert stand.recorder.records[-1][3]["reason"] == "idle"
 
 
+@pytest.mark.parametrize("code", ["technician-removed", "technician-changed"])
+async def test_session_ends_at_the_next_command_of_one_who_is_enrolled_no_more(
+    stand: Stand, code: str
+) -> None:
+    async with console(stand) as (anna, _):
+        await anna.sign_in()
+        assert "again" in await anna.command("test echo again")
+        stand.login.removed = code
+        await anna.type("configure name\r")
+        seen = await anna.expect("Press Enter")
+        assert "E-183" in seen
+        assert "anna is not enrolled any more" in seen
+        assert "Name" not in seen
+        await anna.type("\r")
+        await anna.expect("Technician id: ")
+    assert stand.recorder.records[-1][3]["reason"] == code
+
+
 async def test_sign_in_that_nobody_ends_frees_the_seat(stand: Stand) -> None:
     async with console(stand, limits=Limits(login=0.1, step=0.01)) as (anna, _):
         await anna.type("\r")
@@ -306,7 +324,7 @@ async def test_second_port_is_told_who_holds_it(stand: Stand) -> None:
         await anna.type("\r")
         await anna.expect("Technician id: ")
         await bo.type("\r")
-        await bo.expect("E-1709: somebody who has not signed in yet is")
+        await bo.expect("E-1709: somebody who has not signed in yet is at ttyS0")
         await anna.type(f"anna\r{PIN}\r")
         await anna.expect(")>")
         await bo.type("\r")
@@ -314,6 +332,46 @@ async def test_second_port_is_told_who_holds_it(stand: Stand) -> None:
         await anna.type("exit\r")
         await anna.expect("Press Enter")
         await bo.sign_in("bo")
+
+
+async def test_typing_alone_keeps_nobody_at_the_sign_in(stand: Stand) -> None:
+    limits = Limits(signing=0.3, step=0.01)
+    async with console(stand, limits=limits) as (anna, _):
+        await anna.type("\r")
+        await anna.expect("Technician id: ")
+        typing = asyncio.create_task(type_on(anna))
+        await anna.expect("Nobody has signed in for ten minutes.")
+        typing.cancel()
+        with suppress(asyncio.CancelledError):
+            await typing
+
+
+async def type_on(who: Technician) -> None:
+    while True:
+        await who.type("x\b")
+        await asyncio.sleep(0.01)
+
+
+async def test_second_port_takes_the_seat_from_one_who_does_not_sign_in(stand: Stand) -> None:
+    near, other = Limits(grace=0, step=0.01), console(stand, port="ttyUSB0")
+    async with console(stand, limits=near) as (anna, _), other as (bo, _):
+        await anna.type("\r")
+        await anna.expect("Technician id: ")
+        await anna.type("ann")
+        await bo.sign_in("bo")
+        await anna.expect("Somebody at another port takes over.")
+        await anna.type("\r")
+        await anna.expect("E-1709: bo is signed in on ttyUSB0 since ")
+        assert not list(stand.folder.glob("*.wanted"))
+
+
+async def test_who_has_signed_in_keeps_the_seat(stand: Stand) -> None:
+    near, other = Limits(grace=0, step=0.01), console(stand, port="ttyUSB0")
+    async with console(stand, limits=near) as (anna, _), other as (bo, _):
+        await anna.sign_in()
+        await bo.type("\r")
+        await bo.expect("E-1709: anna is signed in on ttyS0 since ")
+        assert "again" in await anna.command("test echo again")
 
 
 async def test_seat_that_cannot_be_taken_is_told(stand: Stand) -> None:

@@ -15,8 +15,13 @@ from hypothesis import strategies as st
 
 from chopmark.console import recording, spool
 from chopmark.console.recording import BATCH, ROUTE, ConsoleRecorder
-from chopmark.console.spool import MOST, MOST_ALIKE, Spool
-from chopmark.core.errors import ForbiddenError, InternalError, UnreachableError
+from chopmark.console.spool import MOST, MOST_ALIKE, Spool, aside_of, count_aside
+from chopmark.core.errors import (
+    ForbiddenError,
+    InternalError,
+    MalformedError,
+    UnreachableError,
+)
 from consoledesk import MemoryGateway
 
 NOW = 1_795_305_600.123
@@ -70,6 +75,59 @@ async def until_empty(made: ConsoleRecorder) -> None:
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording, "SOONEST", 0.01)
+
+
+def junk(path: Path) -> None:
+    """A record in the spool that the daemon never takes: it was written by another version."""
+    one = json.loads(path.read_bytes().splitlines()[1])
+    bad = {**one, "number": one["number"], "outcome": "Not A Code"}
+    lines = path.read_bytes().splitlines()
+    lines[1] = json.dumps(bad).encode()
+    path.write_bytes(b"\n".join(lines) + b"\n")
+
+
+class StrictDaemon(Daemon):
+    """STAND-IN for the daemon's route, with its rule for outcomes."""
+
+    def take(self, body: Any) -> Any:
+        if any(" " in one["outcome"] for one in body["records"]):
+            return MalformedError("malformed-request", "records[0].outcome is not what it may be")
+        return super().take(body)
+
+
+@pytest.mark.parametrize("behind", [0, 1, 70])
+async def test_record_that_is_refused_for_good_holds_up_nothing_behind_it(
+    path: Path, caplog: pytest.LogCaptureFixture, behind: int
+) -> None:
+    daemon = StrictDaemon()
+    made = recorder(path, daemon)
+    for number in range(1 + behind):
+        await made.record("chan", f"a{number}", "done")
+    junk(path)
+    made = recorder(path, daemon)
+    async with running(made):
+        await until_empty(made)
+    assert [one["action"] for one in daemon.taken] == [
+        *(f"console.a{number + 1}" for number in range(behind)),
+        "console.refused",
+    ]
+    assert daemon.taken[-1]["about"] == {"number": "0", "action": "console.a0"}
+    (kept,) = (json.loads(line) for line in aside_of(path).read_bytes().splitlines())
+    assert (kept["action"], kept["outcome"]) == ("console.a0", "Not A Code")
+    assert count_aside(path.parent) == 1
+    assert "set aside" in caplog.text
+    assert aside_of(path).stat().st_mode & 0o777 == 0o600
+
+
+async def test_what_is_refused_for_now_waits(path: Path) -> None:
+    made = recorder(path, Daemon())
+    await made.record("chan", "a", "done")
+    forbidding = MemoryGateway(posts={ROUTE: lambda _: ForbiddenError("role-missing", "no")})
+    made = ConsoleRecorder(Spool(path), forbidding, lambda: NOW)
+    with pytest.raises(ForbiddenError):
+        await made._hand_over()
+    assert len(made.spool.first(9)) == 1
+    assert not aside_of(path).exists()
 
 
 async def test_records_reach_the_daemon_in_order_with_the_time_when_it_happened(

@@ -12,6 +12,7 @@ import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 import configs
+from chopmark.service.checks import entrance
 from chopmark.service.checks.entrance import check_entrance
 from chopmark.service.checks.finding import Scene
 from chopmark.service.config import parse_config
@@ -52,6 +53,32 @@ crl = "{self.crl}"
 def door(tmp_path: Path) -> Door:
     ca = Authority(tmp_path)
     return Door(ca, ca.issue("gateway", hosts=[HOST]), ca.path, ca.revoke())
+
+
+@pytest.mark.parametrize(
+    ("blocks", "codes"),
+    [
+        ("", ["console-unlimited"]),
+        ('user = "nobody"\nroles = ["operator", "auditor"]', []),
+        ('user = "65534"\nroles = ["issuer", "operator"]', ["console-unlimited"]),
+        ('user = "nobody"\nroles = ["auditor"]', ["console-barred"]),
+        ('group = "nogroup"\nroles = ["operator"]', []),
+        ('user = "root"\nroles = ["operator"]', ["console-barred"]),
+    ],
+)
+def test_console_has_what_it_needs_and_no_more(
+    monkeypatch: pytest.MonkeyPatch, blocks: str, codes: list[str]
+) -> None:
+    monkeypatch.setattr(entrance, "CONSOLE_USER", "nobody")
+    more = f"[[api.user]]\n{blocks}\n" if blocks else ""
+    config = parse_config(f"{configs.BASE}\n{more}".encode())
+    scene = Scene(Path("/none"), config, 0, None, locked=False, uid=os.geteuid())
+    assert [one.code for one in check_entrance(scene)] == codes
+
+
+def test_machine_without_a_console_has_nothing_to_say_of_it() -> None:
+    scene = Scene(Path("/none"), parse_config(configs.BASE.encode()), 0, None, locked=False, uid=0)
+    assert not list(check_entrance(scene))
 
 
 def test_door_whose_files_are_good_has_no_finding(door: Door) -> None:

@@ -110,6 +110,20 @@ async def test_days_left_follow_from_growth() -> None:
         await watched.look()
         assert watched.days_left == pytest.approx(0.49 / 0.01 / 48)
         assert watched.describe()["days_left"] == pytest.approx(1.0)
+        assert watched.describe()["soon"] is True
+
+
+@pytest.mark.parametrize(("growth", "soon"), [(0.0, False), (0.001, False), (0.002, True)])
+async def test_disk_that_is_full_within_a_week_is_told_long_before_its_bound(
+    growth: float,
+    soon: bool,  # noqa: FBT001 - of the table above
+) -> None:
+    disk = Disk(0.5)
+    with storage(disk) as watched:
+        await watched.look()
+        disk.now, disk.part = 1800.0, 0.5 + growth
+        await watched.look()
+        assert (watched.state, watched.describe()["soon"]) == ("ok", soon)
 
 
 @pytest.mark.parametrize(

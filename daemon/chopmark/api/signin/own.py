@@ -5,7 +5,7 @@ asks, and nobody signs in: who comes there is known, or is nobody.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -31,7 +31,7 @@ from chopmark.api.signin.cookies import (
 )
 from chopmark.api.signin.desk import Desk, Entered
 from chopmark.api.signin.sessions import Session, make_token
-from chopmark.api.signin.visits import VISIT, Visit
+from chopmark.api.signin.visits import OPENED, VISIT, Visit
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError
 
 _REFUSALS: Final = logging.getLogger(SERVER_LOG)
@@ -142,22 +142,29 @@ def _describe(desk: Desk, entered: Entered | None = None, *, gone: bool = False)
     if gone or (visit is not None and visit.session is None):
         return _describe_guest(caller, methods, gone=gone)
     if visit is not None and visit.session is not None:
-        return _describe_session(desk, visit.session, visit.token, methods)
+        return _describe_session(desk, visit.session, visit.token, methods, opened=caller.open)
     roles, kinds = sorted(caller.roles), sorted(caller.kinds)
     who = (True, caller.client, caller.client, _BY.get(caller.door))
     return SessionOut(*who, roles, kinds, None, None, None, methods, None)
 
 
 def _describe_session(
-    desk: Desk, session: Session, token: str, methods: list[Literal["password", "oidc"]]
+    desk: Desk,
+    session: Session,
+    token: str,
+    methods: list[Literal["password", "oidc"]],
+    *,
+    opened: Collection[str] = (),
 ) -> SessionOut:
+    """Who it is; where verifying is open to the network, that is among what they may do."""
     caller, sessions = session.caller, desk.sessions
+    roles = caller.roles | ({OPENED} if opened else set())
     return SessionOut(
         signed_in=True,
         client=caller.client,
         name=session.name,
         by=session.by,
-        roles=sorted(caller.roles),
+        roles=sorted(roles),
         kinds=sorted(caller.kinds),
         csrf=make_token(token),
         idle_seconds=int(sessions.idle),

@@ -7,7 +7,7 @@ proxy. The address is that of the connection; what headers say of it anybody can
 from asyncio import BaseTransport
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
@@ -25,6 +25,8 @@ BACKGROUND: Final = b"x-chopmark-background"
 """A header of requests that the page makes by itself: they keep no session alive."""
 EVENTS: Final = "/v1/events"
 """A stream that browsers take up again by themselves, and cannot give a header."""
+OPENED: Final[Role] = "verifier"
+"""What guests of an open network may do a part of."""
 NEEDED: Final = Barred(
     "sign-in-needed",
     "this asks for signing in",
@@ -87,7 +89,17 @@ class Visitors:
         session = self._sessions.find(token, person=not alone)
         if session is None:
             return Visit(self._guest(address, ENDED), address)
-        return Visit(session.caller, address, session, token)
+        caller = self._with_open(session.caller, address)
+        return Visit(caller, address, session, token)
+
+    def _with_open(self, caller: Caller, address: str) -> Caller:
+        """Nobody may do less for having signed in: what is open to a network's guests stays so."""
+        if OPENED in caller.roles:
+            return caller
+        guest = self._guest(address, NEEDED)
+        if not guest.roles:
+            return caller
+        return replace(caller, open=OPEN, open_bucket=guest.bucket)
 
     def _guest(self, address: str, why: Barred) -> Caller:
         """What somebody may do who is not signed in; of several networks the first one counts."""
@@ -135,7 +147,7 @@ def _bar(client: str, why: Barred) -> Caller:
 
 
 def _open(client: str, why: Barred, bucket: Bucket) -> Caller:
-    roles: frozenset[Role] = frozenset({"verifier"})
+    roles: frozenset[Role] = frozenset({OPENED})
     paths = SIGN_IN | OPEN
     return Caller(
         client, roles, ANY_KIND, machine=False, door="page", barred=why, bucket=bucket, open=paths

@@ -127,6 +127,7 @@ class StorageOut(Struct):
     used: float
     growth_bytes_per_day: int | None
     days_left: float | None
+    soon: bool
     alarm: float
     stop: float
 

@@ -19,6 +19,10 @@ def status(*, options: Given) -> int:
         return 0
     say(styled(state["id"], "bold"), "  ", styled(state["state"], _COLOURS.get(state["state"], "")))
     say_fields(status_fields(state))
+    disk = state.get("storage")
+    if isinstance(disk, dict) and disk.get("soon"):
+        say(styled("WARNING ", "yellow"), f"the disk is full in {disk.get('days_left')} days")
+        say("  hint: make room, or move the ledger to a larger one")
     for alarm in state.get("alarms") or []:
         say_alarm(alarm)
     peers = [peer for peer in state.get("peers") or [] if isinstance(peer, dict)]

@@ -56,6 +56,26 @@ class TechnicianLogin:
         person = await slowly(self.access, self._judge(desk, name, "console.login"))
         return person.id, _ROLES[person.duty]
 
+    async def check(self, who: str, role: Role) -> None:
+        """See that the enrolment in force still has them, with that role.
+
+        One that cannot be read now ends no session: whoever is signed in may have come for that.
+
+        Raises:
+            ForbiddenError: `technician-removed`, `technician-changed`.
+        """
+        try:
+            made = await self.access.enrolment()
+        except ChopmarkError:
+            return
+        person = None if made is None else made.find(who)
+        hint = "sign in again, or ask head office: a newer enrolment is in force"
+        if person is None:
+            raise ForbiddenError("technician-removed", f"{who} is not enrolled any more", hint=hint)
+        if _ROLES[person.duty] != role:
+            message = f"{who} has another role now: {person.duty}"
+            raise ForbiddenError("technician-changed", message, hint=hint)
+
     async def join(self, desk: Desk, who: str) -> tuple[str, Role]:
         """Let a second technician sign in beside the first one, for what takes two.
 

@@ -1,5 +1,6 @@
 """Temperatures, disks and their wear, as the kernel tells them below /sys."""
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -48,14 +49,22 @@ def read_space(path: Path) -> Space:
     """The file system on which a path lies, or is to lie.
 
     Raises:
-        OSError: it cannot be looked at.
+        OSError: it cannot be looked at; or this process may not: what systemd puts in place of a
+            folder that is closed to a unit is another file system.
     """
     while not path.exists() and path != path.parent:
         path = path.parent
+    if path.is_dir() and not os.access(path, os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     told = os.statvfs(path)
-    total, free = told.f_blocks * told.f_frsize, told.f_bavail * told.f_frsize
-    reach = total - (told.f_bfree - told.f_bavail) * told.f_frsize  # less what root keeps
-    return Space(path, total, free, 1 - free / reach if reach else 0.0)
+    return make_space(path, told.f_frsize, told.f_blocks, told.f_bfree, told.f_bavail)
+
+
+def make_space(path: Path, size: int, blocks: int, free: int, ours: int) -> Space:
+    """Of a block's size in bytes, and blocks: all, those that are free, and free for us."""
+    total, left = blocks * size, ours * size
+    reach = total - (free - ours) * size  # less what root keeps
+    return Space(path, total, left, 1 - left / reach if reach else 0.0)
 
 
 def read_wear(root: Path = _SYS) -> list[Wear]:

@@ -7,8 +7,10 @@ taken back by itself unless `configure confirm` follows in time.
 from collections.abc import Mapping
 from typing import Any, Final
 
+from chopmark.client.problem import error_from_problem
 from chopmark.console.command import Argument, Command, Role, Surroundings
 from chopmark.console.words import t
+from chopmark.console.words.explain import explain
 from chopmark.core.errors import UsageError
 from chopmark.core.text import parse_decimal
 
@@ -83,12 +85,15 @@ async def _discard(around: Surroundings, _: Mapping[str, str]) -> None:
 
 
 async def _show(around: Surroundings, state: Mapping[str, Any]) -> None:
-    left = state["seconds_left"]
-    if left is not None:
+    left, stuck = state["seconds_left"], state.get("stuck")
+    if stuck is not None:
+        error = error_from_problem(int(stuck["status"]), stuck, None)
+        await around.desk.say(explain(around.desk.language, error))
+    elif left is not None:
         await _say(around, "configure.pending", seconds=left)
     if state["differences"]:
         await around.desk.say(state["differences"])
-    elif left is None:
+    elif left is None and stuck is None:
         await _say(around, "configure.none")
 
 

@@ -8,18 +8,22 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
+from chopmark.client.problem import error_from_problem
 from chopmark.console.command import Command, Role, Surroundings
 from chopmark.console.commands.restart import agree
 from chopmark.console.words import t
+from chopmark.console.words.explain import explain
 from chopmark.core.errors import ChopmarkError, RefusedError
 
 WORD: Final = "RESET"
+BLIND: Final = "UNSEEN"
 _WAIVERS: Final[Mapping[str, tuple[str, str]]] = {
     "audit-unpublished": ("audit", "impossible"),
     "hsm-away": ("keys", "left"),
     "no-such-token": ("keys", "left"),
     "no-hsm-module": ("keys", "left"),
     "pin-missing": ("keys", "left"),
+    "keys-unknown": ("keys", "left"),
 }
 """What may be done without, by the code that says that it cannot be done: which value says so."""
 
@@ -27,6 +31,9 @@ _WAIVERS: Final[Mapping[str, tuple[str, str]]] = {
 async def _reset(around: Surroundings, _: Mapping[str, str]) -> None:
     language = around.desk.language
     there = await around.admin.do("reset-look", who=around.who)
+    if there.get("unreadable"):
+        await _reset_blindly(around, there)
+        return
     await around.desk.say(t(language, "factory.lost", **_numbers(there)))
     if there["waiting"] and not there["handed_out"]:
         message = f"{there['waiting']} entries are not witnessed, and were not exported"
@@ -36,6 +43,24 @@ async def _reset(around: Surroundings, _: Mapping[str, str]) -> None:
     await around.desk.say(t(language, "factory.begun"))
     await _wipe(around, {"origin": there["origin"], "scope": "state"})
     await around.desk.say(t(language, "factory.done"))
+
+
+async def _reset_blindly(around: Surroundings, there: Mapping[str, Any]) -> None:
+    """Of a box at which nobody can look what is lost: another word is to be typed, too."""
+    language = around.desk.language
+    await around.desk.say(explain(language, _unreadable(there)))
+    await around.desk.say(t(language, "factory.unseen"))
+    await agree(around, "factory.blind", BLIND)
+    await agree(around, "factory.ask", WORD)
+    await around.desk.say(t(language, "factory.blind-begun"))
+    asked = {"scope": "state", "ledger": "unreadable", "audit": "impossible"}
+    await _wipe(around, asked | ({"origin": there["origin"]} if there["origin"] else {}))
+    await around.desk.say(t(language, "factory.done"))
+
+
+def _unreadable(there: Mapping[str, Any]) -> ChopmarkError:
+    problem = there["unreadable"]
+    return error_from_problem(int(problem["status"]), problem, None)
 
 
 async def _wipe(around: Surroundings, asked: dict[str, str]) -> None:
@@ -58,6 +83,8 @@ async def _export(around: Surroundings, _: Mapping[str, str]) -> None:
     """Lines of index and entry, and their SHA-256 at the end: a terminal's log keeps them."""
     language = around.desk.language
     there = await around.admin.do("reset-look", who=around.who)
+    if there.get("unreadable"):
+        raise _unreadable(there)
     if not there["waiting"]:
         await around.desk.say(t(language, "factory.nothing"))
         return

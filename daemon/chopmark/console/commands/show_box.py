@@ -12,6 +12,7 @@ from chopmark.console.box.units import read_units
 from chopmark.console.command import Command, Role, Surroundings
 from chopmark.console.showing import Screen, ask
 from chopmark.console.snapshot import read_config
+from chopmark.console.stateside import look_at_space
 from chopmark.core.errors import ChopmarkError, ConfigurationError
 from chopmark.core.wording import format_time
 
@@ -67,11 +68,13 @@ def _guard(part: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 async def disk(given: Surroundings, _: Mapping[str, str]) -> None:
     """Show the file systems that matter, and how worn the flash is."""
     screen, config = Screen(given.desk), read_config(given.config)
-    paths = [Path("/")]
+    rows = [_space(await asyncio.to_thread(read_space, Path("/")))]
     if not isinstance(config, ConfigurationError):
-        paths.append(config.gateway.state)
-    spaces = [await asyncio.to_thread(read_space, path) for path in paths]
-    await screen.table(("path", "size", "free", "used"), map(_space, spaces))
+        state = config.gateway.state
+        space = await look_at_space(given.admin, state)
+        unseen = [state, "?", "?", screen.t("show.not-seen")]
+        rows.append(unseen if space is None else _space(space))
+    await screen.table(("path", "size", "free", "used"), rows)
     worn = await asyncio.to_thread(read_wear)
     for one in worn:
         life = "/".join(f"{max(0, each - 1) * 10}-{each * 10} %" for each in one.tenths)

@@ -3,6 +3,7 @@
 Names are in the person's language; what the gateway itself says is as it stands in its log too.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -17,13 +18,19 @@ from chopmark.client.told.status import (
 )
 from chopmark.console.command import Command, Role, Surroundings
 from chopmark.console.showing import Screen, ask, objects
+from chopmark.console.tokens import ask_tokens, show_tokens
 
 _REPLICA: Final = ("id", "entries", "missing", "witnessed", "as of", "state")
 
 
 async def hsm(given: Surroundings, _: Mapping[str, str]) -> None:
-    """Show how the HSM is."""
-    screen, state = Screen(given.desk), await ask(given, "/v1/hsm")
+    """Show how the HSM is; before there is a gateway, which tokens there are."""
+    screen = Screen(given.desk)
+    if not await asyncio.to_thread(given.config.exists):
+        await screen.say([screen.t("show.tokens")])
+        await show_tokens(screen, await ask_tokens(given.admin, given.who))
+        return
+    state = await ask(given, "/v1/hsm")
     await screen.say([f"HSM  {screen.state(state)}"])
     await screen.fields(hsm_fields(state))
 

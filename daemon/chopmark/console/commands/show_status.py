@@ -24,7 +24,7 @@ Problem = tuple[str, str, str]
 
 async def status(given: Surroundings, _: Mapping[str, str]) -> None:
     """Show it."""
-    seen = await take(given.gateway, given.config)
+    seen = await take(given.gateway, given.config, given.admin)
     await show_snapshot(Screen(given.desk), seen)
 
 
@@ -142,7 +142,8 @@ def _box_parts(screen: Screen, seen: Snapshot) -> Iterator[Part]:
 def _disk(screen: Screen, seen: Snapshot) -> Part:
     storage = seen.status.get("storage") if isinstance(seen.status, Mapping) else None
     if isinstance(storage, Mapping):
-        return "ok" if storage.get("state") == "ok" else "bad", "disk", _room(screen, storage)
+        mark = "bad" if storage.get("state") != "ok" else "odd" if storage.get("soon") else "ok"
+        return mark, "disk", _room(screen, storage)
     if seen.space is None:
         return "odd", "disk", screen.t("show.not-seen")
     told = {"used": seen.space.used, "free_bytes": seen.space.free}
@@ -175,8 +176,15 @@ def _problems(screen: Screen, seen: Snapshot) -> Iterator[Problem]:
         yield seen.status.code, seen.status.message, seen.status.hint
     else:
         yield from _status_problems(seen.status)
+    storage = seen.status.get("storage") if isinstance(seen.status, Mapping) else None
+    if isinstance(storage, Mapping) and storage.get("soon"):
+        hint = screen.t("show.soon-do")
+        yield "storage-soon", screen.t("show.soon", days=storage.get("days_left")), hint
     if not seen.clock.synchronised:
         yield "clock-unsynchronised", screen.t("show.unkept"), ""
+    if seen.refused:
+        hint = screen.t("show.refused-do")
+        yield "records-refused", screen.t("show.refused", count=seen.refused), hint
 
 
 def _status_problems(status: Mapping[str, Any]) -> Iterator[Problem]:

@@ -85,7 +85,8 @@ async def hangs(given: Surroundings) -> bool:
 
 
 async def _run(given: Surroundings, tally: Tally, *checks: str) -> None:
-    await tally.take(diagnose(given.config, checks, offline=await hangs(given)))
+    offline = await hangs(given)
+    await tally.take(diagnose(given.config, checks, offline=offline, admin=given.admin))
 
 
 async def hsm(given: Surroundings, _: Mapping[str, str]) -> None:
@@ -133,7 +134,7 @@ async def ledger(given: Surroundings, _: Mapping[str, str]) -> None:
     """All that is on the disk, entry by entry, with progress."""
     tally = Tally(Screen(given.desk))
     await _run(given, tally, "ledger")
-    await tally.take(check_ledgers(given.config))
+    await tally.take(check_ledgers(given.config, given.admin))
     await tally.sum_up()
 
 
@@ -149,7 +150,7 @@ async def everything(given: Surroundings, _: Mapping[str, str]) -> None:
     await _signing(given, tally)
     await _run(given, tally)
     await tally.take(check_peers(given.gateway))
-    await tally.take(check_ledgers(given.config))
+    await tally.take(check_ledgers(given.config, given.admin))
     await tally.sum_up()
 
 

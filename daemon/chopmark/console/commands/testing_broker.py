@@ -30,7 +30,8 @@ async def broker(given: Surroundings, _: Mapping[str, str]) -> None:
     """Each step; those behind one that fails were not reached."""
     tally = Tally(Screen(given.desk))
     found: list[Found] = []
-    async with aclosing(diagnose(given.config, _CHECKS, offline=await hangs(given))) as checks:
+    results = diagnose(given.config, _CHECKS, offline=await hangs(given), admin=given.admin)
+    async with aclosing(results) as checks:
         async for one in checks:
             if one.name == "configuration" and one.findings:
                 await tally.show(one)

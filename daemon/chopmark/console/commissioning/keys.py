@@ -12,6 +12,8 @@ import msgspec
 from chopmark.console.commissioning import naming
 from chopmark.console.commissioning.noted import Noted, Token, Who, this_start
 from chopmark.console.commissioning.scene import OPEN, Scene, Seen, Step
+from chopmark.console.showing import Screen
+from chopmark.console.tokens import ask_tokens, find_only, show_tokens
 from chopmark.core.errors import ChopmarkError, MissingError, RefusedError
 from chopmark.core.fingerprint import Fingerprint, encode_public
 from chopmark.core.keys import parse_vkey
@@ -59,25 +61,39 @@ async def _find_token(scene: Scene, there: Mapping[str, Any]) -> tuple[Token, Ma
     token = noted.token
     if token is None:
         modules = list(there["modules"])
-        await scene.say("token.modules", modules=", ".join(modules))
-        default = modules[0] if len(modules) == 1 else ""
+        only = await _show_tokens(scene, modules)
+        default = modules[0] if len(modules) == 1 else only[0] if only else ""
         module = await scene.ask("token.module", default=default)
-        label = await scene.ask("token.label", default=noted.who.member if noted.who else "")
+        label = only[1] if only else noted.who.member if noted.who else ""
+        label = await scene.ask("token.label", default=label)
         token = Token(module, label)
     said = await _ask_token(scene, token)
     await scene.say("token.shown", **{name: said[name] for name in ("maker", "model", "serial")})
-    _check_tries(str(said["tries"]))
+    check_tries(str(said["tries"]))
     if said["tries"] == "low":
         await scene.say("token.low")
     scene.notes.write(msgspec.structs.replace(noted, token=token))
     return token, said
 
 
+async def _show_tokens(scene: Scene, modules: list[str]) -> tuple[str, str] | None:
+    """What there is to choose from; gives the one token, if there is just one."""
+    await scene.say("token.modules", modules=", ".join(modules))
+    around, screen = scene.around, Screen(scene.around.desk)
+    try:
+        found = await ask_tokens(around.admin, around.who)
+    except ChopmarkError as error:  # it can be typed all the same
+        await screen.trouble(error)
+        return None
+    await show_tokens(screen, found)
+    return find_only(found)
+
+
 async def _ask_token(scene: Scene, token: Token) -> Mapping[str, Any]:
     return await scene.admin("token-look", module=token.module, token_label=token.label)
 
 
-def _check_tries(tries: str) -> None:
+def check_tries(tries: str) -> None:
     """Nothing is tried that might lock the token for good.
 
     Raises:

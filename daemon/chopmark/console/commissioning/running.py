@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote
 
 from chopmark.console.commissioning.scene import OPEN, Scene, Seen, Step
 from chopmark.console.showing import objects
 from chopmark.core.errors import TryAgainError
+from chopmark.service.first_attestation import first_text
 
 STARTS: Final = 90.0
 MEETS: Final = 180.0
@@ -18,7 +17,6 @@ WITNESSED: Final = 120.0
 _PAGE: Final = 100
 _PAGES: Final = 10
 _ASKED: Final = 16
-_VALID: Final = timedelta(days=1)
 
 
 async def look_daemon(scene: Scene) -> Seen:
@@ -94,23 +92,13 @@ async def do_attestation(scene: Scene) -> None:
         hint = "`show status` says more; then `commission` again"
         raise TryAgainError("not-ready", f"the gateway is not ready: {reasons}", hint=hint)
     if await _find_attestation(scene) is None:
-        origin = (await scene.need_config()).gateway.origin
-        text = f"first attestation of {origin}, made at its commissioning\n"
+        text = first_text((await scene.need_config()).gateway.origin)
         await scene.say("attestation.making", text=text.strip())
-        await scene.around.gateway.post("/v1/attestations", await _ask_for(scene, text))
+        await scene.admin("attest-first", kind=await _choose_kind(scene))
     await scene.say("attestation.waiting")
     if not await scene.wait_for(lambda: _is_done(scene, look_attestation), WITNESSED):
         hint = "`show peers`: a quorum of other institutions must be online"
         raise TryAgainError("not-witnessed", "it is signed, and not witnessed yet", hint=hint)
-
-
-async def _ask_for(scene: Scene, text: str) -> dict[str, Any]:
-    return {
-        "digests": {"sha256": sha256(text.encode()).hexdigest()},
-        "kind": await _choose_kind(scene),
-        "valid_until": f"{datetime.now(UTC) + _VALID:%Y-%m-%dT%H:%M:%SZ}",
-        "wait": 5,
-    }
 
 
 async def _choose_kind(scene: Scene) -> str:

@@ -8,10 +8,18 @@ from typing import Final
 from chopmark.console.desk import InterruptedByUserError, Wire
 from chopmark.console.transfer.bridge import CTRL_C, calm
 from chopmark.core.armour import MAX_LINE, Armoured, ArmourReader, encode_numbers
-from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UnreachableError
+from chopmark.core.errors import (
+    ChopmarkError,
+    MalformedError,
+    RefusedError,
+    TryAgainError,
+    UnreachableError,
+)
 
 SILENCE: Final = 120
 """Seconds without a byte after which pasting is given up: a person looks for a file meanwhile."""
+LONGEST: Final = 3600
+"""Seconds for all of it, however it trickles: a megabyte at 9600 baud takes 25 minutes."""
 PROGRESS: Final = 16
 """Blocks after which one dot shows that something comes."""
 _ENDS: Final = re.compile(rb"[\r\n]+")
@@ -56,7 +64,12 @@ async def _until_interrupted(wire: Wire) -> None:
 
 
 async def read_lines(
-    wire: Wire, limit: int, ask_again: Callable[[str], str], *, silence: float = SILENCE
+    wire: Wire,
+    limit: int,
+    ask_again: Callable[[str], str],
+    *,
+    silence: float = SILENCE,
+    longest: float = LONGEST,
 ) -> Armoured:
     """Take a file that is pasted, without echo; blocks that are missing at END are asked for.
 
@@ -65,14 +78,27 @@ async def read_lines(
         limit: bytes that the file may have.
         ask_again: what to say when the blocks of these numbers are missing.
         silence: seconds without a byte until it is given up.
+        longest: seconds in all until it is given up.
 
     Raises:
         InterruptedByUserError: `interrupted`, by Ctrl-C.
         MalformedError: `armour-incomplete` after Ctrl-D, `no-armour`.
         RefusedError: `file-too-large`.
-        UnreachableError: `transfer-silent`.
+        UnreachableError: `transfer-silent`; TryAgainError: `transfer-late`.
         HungUpError: see `Wire`.
     """
+    try:
+        async with asyncio.timeout(longest):
+            return await _take(wire, limit, ask_again, silence)
+    except TimeoutError as error:
+        message = f"the whole file has not come within {longest:.0f} seconds"
+        hint = "begin again; a faster speed, or ZMODEM, takes less time"
+        raise TryAgainError("transfer-late", message, hint=hint) from error
+
+
+async def _take(
+    wire: Wire, limit: int, ask_again: Callable[[str], str], silence: float
+) -> Armoured:
     reader, rest, dots = ArmourReader(limit), b"", 0
     while True:
         data = await _read(wire, silence)

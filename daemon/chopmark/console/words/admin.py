@@ -71,11 +71,18 @@ EN = {
         "proofs that customers have stay good, and head office retires it in the roster.\n"
         "Not witnessed: {waiting}."
     ),
+    "factory.unseen": (
+        "So nobody can look at: which attestations are not witnessed, which were not exported;\n"
+        "whether the audit log has ended; which keys there are. What is lost is lost unseen.\n"
+        "Mending it, or `recover`, keeps the log. Ask head office first."
+    ),
+    "factory.blind": "To go on without having looked, type {word}: ",
+    "factory.blind-begun": "Destroying what keys are known, then the disk. This takes minutes ...",
     "factory.ask": "There is no way back. Type {word}: ",
     "factory.begun": "Ending the audit log, then keys and disk. This takes minutes ...",
     "factory.done": "The box is empty. `commission` sets another gateway up.",
     "factory.without.audit": "To end without the audit log in the ledger, type {word}: ",
-    "factory.without.keys": "To leave the keys in an HSM that is away, type {word}: ",
+    "factory.without.keys": "To leave the keys in the HSM, type {word}: ",
     "factory.nothing": "Everything is witnessed: there is nothing to export.",
     "factory.export": "{waiting} entries follow. Have your terminal keep what it shows.",
 }
@@ -149,11 +156,17 @@ ZH_HANS = {
         "客户手中的证明仍然有效，由总部在名册中停用该名称。\n"
         "未获副署：{waiting}。"
     ),
+    "factory.unseen": (
+        "因此无法查看：哪些存证未获副署、哪些未导出；审计日志是否已结束；有哪些密钥。\n"
+        "丢失的内容将无从得知。修复配置或执行 `recover` 可保留账本。请先询问总部。"
+    ),
+    "factory.blind": "若未经查看仍要继续，请输入 {word}：",
+    "factory.blind-begun": "正在销毁已知的密钥并清除磁盘，需数分钟……",
     "factory.ask": "无法撤销。请输入 {word}：",
     "factory.begun": "正在将审计日志写入账本，然后销毁密钥并清除磁盘，需数分钟……",
     "factory.done": "本机已清空。`commission` 可设置新的网关。",
     "factory.without.audit": "若不将审计日志写入账本即结束，请输入 {word}：",
-    "factory.without.keys": "若将密钥留在不可用的 HSM 中，请输入 {word}：",
+    "factory.without.keys": "若将密钥留在 HSM 中，请输入 {word}：",
     "factory.nothing": "全部已获副署，无需输出。",
     "factory.export": "以下为 {waiting} 个条目。请让终端程序保存所显示的内容。",
 }
@@ -227,11 +240,17 @@ ZH_HANT = {
         "客戶手中的證明仍然有效，由總部在名冊中停用該名稱。\n"
         "未獲副署：{waiting}。"
     ),
+    "factory.unseen": (
+        "因此無法查看：哪些存證未獲副署、哪些未匯出；審計日誌是否已結束；有哪些密鑰。\n"
+        "遺失的內容將無從得知。修復設定或執行 `recover` 可保留帳本。請先詢問總部。"
+    ),
+    "factory.blind": "若未經查看仍要繼續，請輸入 {word}：",
+    "factory.blind-begun": "正在銷毀已知的密鑰並清除磁碟，需數分鐘……",
     "factory.ask": "無法撤銷。請輸入 {word}：",
     "factory.begun": "正在將審計日誌寫入帳本，然後銷毀密鑰並清除磁碟，需數分鐘……",
     "factory.done": "本機已清空。`commission` 可設定新的閘道。",
     "factory.without.audit": "若不將審計日誌寫入帳本即結束，請輸入 {word}：",
-    "factory.without.keys": "若將密鑰留在不可用的 HSM 中，請輸入 {word}：",
+    "factory.without.keys": "若將密鑰留在 HSM 中，請輸入 {word}：",
     "factory.nothing": "全部已獲副署，無需輸出。",
     "factory.export": "以下為 {waiting} 個條目。請讓終端程式儲存所顯示的內容。",
 }

@@ -32,6 +32,10 @@ ZH_HANS = {
     "error.console-value": "不能使用此值",
     "error.not-on-this-platform": "此操作需要带有专用映像的设备",
     "error.admin-unreachable": "执行 root 操作的服务没有响应",
+    "error.technician-removed": "当前登录者已不在登记名单中",
+    "error.technician-changed": "当前登录者的角色已变更",
+    "error.rollback-stuck": "未确认的更改尚未撤回；会自动重试",
+    "error.commit-damaged": "未确认更改的记录已损坏，无法撤回",
 }
 ZH_HANT = {
     "error.internal": "控制台本身出錯；可繼續使用",
@@ -61,4 +65,8 @@ ZH_HANT = {
     "error.console-value": "不能使用此值",
     "error.not-on-this-platform": "此操作需要帶有專用映像的設備",
     "error.admin-unreachable": "執行 root 操作的服務沒有回應",
+    "error.technician-removed": "目前登入者已不在登記名單中",
+    "error.technician-changed": "目前登入者的角色已變更",
+    "error.rollback-stuck": "未確認的變更尚未撤回；會自動重試",
+    "error.commit-damaged": "未確認變更的記錄已損壞，無法撤回",
 }

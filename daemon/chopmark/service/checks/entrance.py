@@ -3,9 +3,11 @@
 Codes: `config-value` (there is no such user or group); `tls-missing`, `tls-exposed`,
 `tls-malformed`, `tls-mismatch`; `tls-certificate-expired`, `tls-not-yet`, `tls-server-use`,
 `tls-name`; `tls-ca-expired`, `tls-no-ca`; `tls-crl-missing`, `tls-crl-out-of-date`; and
-`tls-certificate-expiring`, `no-clients`.
+`tls-certificate-expiring`, `no-clients`, `console-unlimited`, `console-barred`.
 """
 
+import os
+import pwd
 import socket
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -14,10 +16,12 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from chopmark.api.certificates import TlsFiles, read_chains
+from chopmark.api.identity import ROLES, Role
 from chopmark.core.errors import ConfigurationError
-from chopmark.service.callers import open_doors, page_files, tls_files
+from chopmark.service.callers import make_callers, open_doors, page_files, tls_files
 from chopmark.service.checks.finding import Finding, Scene
-from chopmark.service.config_model import ApiTls
+from chopmark.service.config_model import Api, ApiTls
+from chopmark.service.console_records import CONSOLE_ROLES, CONSOLE_USER
 
 _RENEW = "have a new one made and put it there; no restart is needed"
 
@@ -30,6 +34,7 @@ def check_entrance(scene: Scene) -> Iterator[Finding]:
     except ConfigurationError as error:
         yield scene.judge(error, "see docs/configuration.md")
         return
+    yield from _check_console(api)
     if api.tls is not None and not api.client:
         finding = "[api.tls] listens, and no [[api.client]] may come in"
         yield Finding("no-clients", finding, "name your programs: docs/api.md", "warning")
@@ -38,6 +43,35 @@ def check_entrance(scene: Scene) -> Iterator[Finding]:
     if api.page is not None and api.page.certificate is not None:  # else it is that of [api.tls]
         files = page_files(api, api.page)
         yield from _check_own(files, read_chains(files).own, _now(scene))
+
+
+def _check_console(api: Api) -> Iterator[Finding]:
+    """The technicians' console, where there is one, may do what it needs, and no more."""
+    try:
+        person = pwd.getpwnam(CONSOLE_USER)
+    except KeyError:
+        return
+    roles = ", ".join(f'"{role}"' for role in CONSOLE_ROLES)
+    block = f'[[api.user]] with user = "{CONSOLE_USER}" and roles = [{roles}]'
+    granted = _roles_of(api, person)
+    if "operator" not in granted:
+        finding = f"{CONSOLE_USER} has not the role operator: its records wait, and it sees little"
+        yield Finding("console-barred", finding, f"add {block}", "warning")
+    elif "issuer" in granted:
+        finding = f"{CONSOLE_USER} may attest and revoke: who takes it over does so, too"
+        remedy = f"add {block}; others on the unix socket need a block of theirs then"
+        yield Finding("console-unlimited", finding, remedy, "warning")
+
+
+def _roles_of(api: Api, person: pwd.struct_passwd) -> frozenset[Role]:
+    """What a user may do on the unix socket."""
+    grants = make_callers(api).grants
+    if grants.users is None:
+        return ROLES
+    groups = os.getgrouplist(person.pw_name, person.pw_gid)
+    of_group = (grant for gid, grant in grants.groups if gid in groups)
+    grant = grants.users.get(person.pw_uid) or next(of_group, None)
+    return frozenset() if grant is None else grant.roles
 
 
 def _now(scene: Scene) -> datetime:

@@ -342,6 +342,7 @@ export default {
   "ledger.intake.other": "{size} entries wait to be recorded",
   "disk.used": "{part} full",
   "disk.free": "{bytes} free",
+  "disk.left.day": "Full within a day at this rate",
   "disk.left.one": "About {days} day left at this rate",
   "disk.left.other": "About {days} days left at this rate",
   "roster.none": "None pinned",

@@ -335,6 +335,7 @@ export default {
   "ledger.intake.other": "{size} 条等待记录",
   "disk.used": "已用 {part}",
   "disk.free": "可用 {bytes}",
+  "disk.left.day": "照此速度一天之内用满",
   "disk.left.other": "照此速度约可用 {days} 天",
   "roster.none": "未固定名册",
   "roster.none.says": "成员写在配置文件中。",

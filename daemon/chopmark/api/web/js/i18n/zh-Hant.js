@@ -335,6 +335,7 @@ export default {
   "ledger.intake.other": "{size} 條等待記錄",
   "disk.used": "已用 {part}",
   "disk.free": "可用 {bytes}",
+  "disk.left.day": "照此速度一天之內用滿",
   "disk.left.other": "照此速度約可用 {days} 天",
   "roster.none": "未固定名冊",
   "roster.none.says": "成員寫在設定檔中。",

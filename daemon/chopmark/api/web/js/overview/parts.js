@@ -71,12 +71,16 @@ function ledger({ size, witnessed, standing, intake }) {
   };
 }
 
-function disk({ storage: one }) {
+export function disk({ storage: one }) {
   return {
-    name: "disk", tone: one.state === "ok" ? "good" : one.used >= one.stop ? "bad" : "warn",
+    name: "disk", tone: one.used >= one.stop ? "bad" : one.state !== "ok" || one.soon ? "warn" : "good",
     state: t("disk.used", { part: percent(one.used) }),
-    lines: [t("disk.free", { bytes: bytes(one.free_bytes) }), one.days_left !== null && t("disk.left", { days: number(Math.floor(one.days_left)), count: Math.floor(one.days_left) })],
+    lines: [t("disk.free", { bytes: bytes(one.free_bytes) }), one.days_left !== null && left(Math.floor(one.days_left))],
   };
+}
+
+function left(days) {
+  return days < 1 ? t("disk.left.day") : t("disk.left", { days: number(days), count: days });
 }
 
 function roster({ roster: one }) {
