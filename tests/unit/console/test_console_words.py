@@ -40,10 +40,16 @@ def test_no_key_stands_in_two_parts() -> None:
     assert len(keys) == len(set(keys))
 
 
-def test_each_command_and_each_argument_has_its_line_of_help() -> None:
-    for command in load_commands():
-        for key in (command.help, *(one.help for one in command.arguments)):
-            assert find_text("en", key), key
+@pytest.mark.parametrize("language", TABLES)
+def test_each_command_each_argument_and_each_group_has_its_line_of_help(
+    language: words.Language,
+) -> None:
+    table = load_commands()
+    paths = {one.path for one in table}
+    beginnings = {path[:depth] for path in paths for depth in range(1, len(path))}
+    keys = {f"group.{'-'.join(one)}" for one in beginnings - paths}
+    keys |= {one.help for one in table} | {one.help for it in table for one in it.arguments}
+    assert [key for key in sorted(keys) if not find_text(language, key)] == []
 
 
 def test_no_command_stands_twice() -> None:
