@@ -7,6 +7,7 @@ from chopmark.console import layout
 from chopmark.console.command import Surroundings
 from chopmark.console.desk import Desk
 from chopmark.console.words import find_text, t
+from chopmark.console.words.explain import find_meaning, find_remedy
 from chopmark.console.words.numbers import number
 from chopmark.core.errors import ChopmarkError, RefusedError
 
@@ -58,11 +59,14 @@ class Screen:
 
     def remedy(self, code: str, hint: str) -> str:
         """What to do about an error at this console, which has other commands than the shell."""
-        return find_text(self._desk.language, f"do.{code}") or hint
+        return find_remedy(self._desk.language, code, hint)
 
-    def problem(self, code: str, message: str, hint: str) -> list[str]:
-        """`E-1042 message`, and below it what to do."""
-        lines = layout.hang(f"{number(code)} ", message, indent=7, width=self.width)
+    def problem(self, code: str, message: str, hint: str, room: int = 0) -> list[str]:
+        """`E-1042 message`, and below it what to do; what has more columns than `room` is cut."""
+        own = find_meaning(self._desk.language, code)
+        text = f"{own} ({message})" if own and own != message else message
+        text = layout.cut(text, room) if room else text
+        lines = layout.hang(f"{number(code)} ", text, indent=7, width=self.width)
         what = self.remedy(code, hint)
         do = f"       {self.t('show.do')}"
         return lines + (layout.hang(do, what, width=self.width) if what else [])

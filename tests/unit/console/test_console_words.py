@@ -11,7 +11,7 @@ import chopmark.console
 from chopmark.console import words
 from chopmark.console.commands import load_commands
 from chopmark.console.words import TABLES, find_text, t
-from chopmark.console.words.explain import explain
+from chopmark.console.words.explain import explain, find_meaning, find_remedy
 from chopmark.console.words.numbers import NUMBERS, number
 from chopmark.core.errors import TryAgainError, UsageError
 
@@ -85,13 +85,41 @@ def test_each_error_of_the_console_has_a_number() -> None:
 def test_error_is_number_message_and_what_to_do() -> None:
     error = TryAgainError("hsm-busy", "the HSM is busy", hint="wait")
     assert explain("en", error) == "E-1011: the HSM is busy; do: wait"
-    assert explain("zh-Hant", error) == "E-1011: the HSM is busy; 請: wait"
+    assert explain("zh-Hant", error) == (
+        "E-1011: HSM 正忙。請：`show hsm` 與 `test hsm` 說明原因\n  (the HSM is busy; do: wait)"
+    )
+
+
+@pytest.mark.parametrize("language", ["zh-Hans", "zh-Hant"])
+def test_each_number_has_a_meaning_and_what_to_do_in_each_language(
+    language: words.Language,
+) -> None:
+    meanings = {code: find_meaning(language, code) for code in NUMBERS}
+    assert [code for code, text in meanings.items() if not text or text.isascii()] == []
+    english = [code for code in NUMBERS if find_remedy(language, code, "wait") == "wait"]
+    assert english == []
+
+
+@pytest.mark.parametrize("language", ["zh-Hans", "zh-Hant"])
+def test_problem_of_the_api_that_the_page_has_words_for_is_told_in_them(
+    language: words.Language,
+) -> None:
+    error = UsageError("csrf-token-wrong", "the token is another")
+    told = explain(language, error)
+    assert told.startswith("E-1000 (csrf-token-wrong): 此")
+    assert told.endswith("\n  (the token is another)")
+
+
+def test_error_that_has_no_words_in_another_language_is_told_in_english() -> None:
+    assert explain("zh-Hans", UsageError("brand-new", "never seen", hint="call")) == (
+        "E-1000 (brand-new): never seen; do: call"
+    )
 
 
 def test_error_has_a_sentence_of_its_own_in_another_language() -> None:
     error = TryAgainError("pin-latched", "the PIN is latched")
     assert explain("zh-Hans", error).startswith("E-1042: HSM 拒绝了 PIN，")
-    assert explain("zh-Hans", error).endswith(" (the PIN is latched)")
+    assert explain("zh-Hans", error).endswith("\n  (the PIN is latched)")
     assert explain("en", error) == "E-1042: the PIN is latched"
 
 

@@ -1,10 +1,33 @@
 """What errors mean, in a sentence without their details: those that a technician meets most.
 
+`error.do-12` is what to do about those whose numbers begin with 12, if nothing else is said.
+
 There is no English here: errors speak it themselves. See `explain`.
 """
 
 EN: dict[str, str] = {}
 ZH_HANS = {
+    "error.do-10": "`show log` 有详情；请把编号告诉总部",
+    "error.do-101": "`show hsm` 与 `test hsm` 说明原因",
+    "error.do-102": "`show hsm` 与 `test hsm` 说明原因",
+    "error.do-104": "`show hsm`；询问 PIN 的保管人，切勿猜测",
+    "error.do-106": "`show keys`；请致电总部",
+    "error.do-107": "`show keys`；请致电总部",
+    "error.do-11": "`test broker` 指出在哪一步；网线见 `show network`",
+    "error.do-12": "`show ledger`、`show disk` 与 `test ledger` 说明原因；请致电总部",
+    "error.do-13": "见 `show clock`；须能连到时间服务器",
+    "error.do-14": "`show services` 与 `show log` 说明原因",
+    "error.do-15": "`show log` 有详情；请把编号告诉总部",
+    "error.do-16": "请致电总部，并告知此编号",
+    "error.do-17": "按 `?` 查看此处可输入的内容",
+    "error.do-175": "再试一次，或换一种方式传输",
+    "error.do-176": "再试一次，或换一种方式传输",
+    "error.do-177": "见 `transfer list`",
+    "error.do-18": "请询问总部",
+    "error.do-19": "`show log` 有详情；再试一次",
+    "error.do-192": "见 `show differences`",
+    "error.do-194": "见 `show peers`；请致电总部",
+    "error.do-195": "`commission` 可继续",
     "error.internal": "控制台自身出错；可继续使用",
     "error.hsm-away": "HSM 没有响应",
     "error.pin-awaited": "HSM 正在等待 PIN",
@@ -34,6 +57,27 @@ ZH_HANS = {
     "error.admin-unreachable": "执行 root 操作的服务没有响应",
 }
 ZH_HANT = {
+    "error.do-10": "`show log` 有詳情；請把編號告訴總部",
+    "error.do-101": "`show hsm` 與 `test hsm` 說明原因",
+    "error.do-102": "`show hsm` 與 `test hsm` 說明原因",
+    "error.do-104": "`show hsm`；詢問 PIN 的保管人，切勿猜測",
+    "error.do-106": "`show keys`；請致電總部",
+    "error.do-107": "`show keys`；請致電總部",
+    "error.do-11": "`test broker` 指出在哪一步；網線見 `show network`",
+    "error.do-12": "`show ledger`、`show disk` 與 `test ledger` 說明原因；請致電總部",
+    "error.do-13": "見 `show clock`；須能連到時間伺服器",
+    "error.do-14": "`show services` 與 `show log` 說明原因",
+    "error.do-15": "`show log` 有詳情；請把編號告訴總部",
+    "error.do-16": "請致電總部，並告知此編號",
+    "error.do-17": "按 `?` 查看此處可輸入的內容",
+    "error.do-175": "再試一次，或換一種方式傳輸",
+    "error.do-176": "再試一次，或換一種方式傳輸",
+    "error.do-177": "見 `transfer list`",
+    "error.do-18": "請詢問總部",
+    "error.do-19": "`show log` 有詳情；再試一次",
+    "error.do-192": "見 `show differences`",
+    "error.do-194": "見 `show peers`；請致電總部",
+    "error.do-195": "`commission` 可繼續",
     "error.internal": "控制台本身出錯；可繼續使用",
     "error.hsm-away": "HSM 沒有回應",
     "error.pin-awaited": "HSM 正在等待 PIN",
