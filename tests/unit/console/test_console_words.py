@@ -10,10 +10,12 @@ import pytest
 import chopmark.console
 from chopmark.console import words
 from chopmark.console.commands import load_commands
+from chopmark.console.showing import Screen
 from chopmark.console.words import TABLES, find_text, t
 from chopmark.console.words.explain import explain, find_meaning, find_remedy
 from chopmark.console.words.numbers import NUMBERS, number
 from chopmark.core.errors import TryAgainError, UsageError
+from consoledesk import MemoryDesk
 
 PARTS = [one.name for one in iter_modules(words.__path__) if one.name not in ("numbers", "explain")]
 CONSOLE = Path(chopmark.console.__file__).parent
@@ -135,3 +137,18 @@ def test_text_that_is_nowhere_is_its_key(language: words.Language) -> None:
 
 def test_what_is_put_in_is_no_format() -> None:
     assert "{x.__class__}" in t("en", "session.welcome", who="{x.__class__}")
+
+
+def test_error_that_was_said_in_the_language_of_the_person_is_not_said_twice() -> None:
+    code, hint = "not-on-this-platform", t("zh-Hans", "do.not-on-this-platform")
+    error = UsageError(code, "温度：本平台不支持", hint=hint)
+    assert explain("zh-Hans", error) == f"E-1900: 温度：本平台不支持。请：{hint}"
+
+
+async def test_what_to_do_keeps_the_english_where_only_its_kind_is_known() -> None:
+    desk = MemoryDesk(language="zh-Hans")
+    screen = Screen(desk)
+    assert screen.remedy("hsm-token", "see `token_label`").endswith(" (see `token_label`)")
+    assert screen.remedy("hsm-away", "look") == t("zh-Hans", "do.hsm-away")
+    await screen.fields([("synchronised", False)])
+    assert desk.said == ["  已同步  否"]

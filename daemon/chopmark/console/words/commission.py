@@ -109,7 +109,7 @@ EN = {
     "commission.identity.help": (
         "Nothing of it is secret. If the words differ at the other end, nothing is to be used."
     ),
-    "commission.identity.known": "it is in force",
+    "commission.identity.known": "head office has it: the members are in",
     "commission.identity.out": "head office has it",
     "commission.identity.file": "{name} is what head office needs: it goes out as a file.",
     "commission.identity.given": "Head office has it, with these words? Type {word}",
@@ -230,7 +230,7 @@ ZH_HANS = {
     "commission.identity.name": "身份",
     "commission.identity.about": "总部须知的本网关信息",
     "commission.identity.help": "内容均非机密。若对方所见词语不同，一律不可使用。",
-    "commission.identity.known": "已生效",
+    "commission.identity.known": "总部已有：成员已就位",
     "commission.identity.out": "总部已取得",
     "commission.identity.file": "{name} 是总部所需的内容，以文件发送。",
     "commission.identity.given": "总部已取得，且词语相同？请输入 {word}",
@@ -343,7 +343,7 @@ ZH_HANT = {
     "commission.identity.name": "身分",
     "commission.identity.about": "總部須知的本閘道資訊",
     "commission.identity.help": "內容均非機密。若對方所見詞語不同，一律不可使用。",
-    "commission.identity.known": "已生效",
+    "commission.identity.known": "總部已有：成員已就位",
     "commission.identity.out": "總部已取得",
     "commission.identity.file": "{name} 是總部所需的內容，以檔案傳送。",
     "commission.identity.given": "總部已取得，且詞語相同？請輸入 {word}",

@@ -7,6 +7,12 @@ There is no English here: errors speak it themselves. See `explain`.
 
 EN: dict[str, str] = {}
 ZH_HANS = {
+    "error.do-1926": "`show log`",
+    "error.do-1927": "`show log filter TEXT`",
+    "error.do-1767": "zmodem、armour 或 qr",
+    "error.do-1768": "`transfer list` 列出文件",
+    "error.do-1769": "`transfer list` 列出文件",
+    "error.do-1771": "`transfer list` 与 `transfer remove` 可腾出空间",
     "error.do-10": "`show log` 有详情；请把编号告诉总部",
     "error.do-101": "`show hsm` 与 `test hsm` 说明原因",
     "error.do-102": "`show hsm` 与 `test hsm` 说明原因",
@@ -57,6 +63,12 @@ ZH_HANS = {
     "error.admin-unreachable": "执行 root 操作的服务没有响应",
 }
 ZH_HANT = {
+    "error.do-1926": "`show log`",
+    "error.do-1927": "`show log filter TEXT`",
+    "error.do-1767": "zmodem、armour 或 qr",
+    "error.do-1768": "`transfer list` 列出檔案",
+    "error.do-1769": "`transfer list` 列出檔案",
+    "error.do-1771": "`transfer list` 與 `transfer remove` 可騰出空間",
     "error.do-10": "`show log` 有詳情；請把編號告訴總部",
     "error.do-101": "`show hsm` 與 `test hsm` 說明原因",
     "error.do-102": "`show hsm` 與 `test hsm` 說明原因",

@@ -26,6 +26,8 @@ def explain(language: Language, error: ChopmarkError) -> str:
     own = find_meaning(language, error.code)
     if own is None:
         return f"{number(error.code)}: {english}"
+    if error.hint and error.hint == find_text(language, f"do.{error.code}"):
+        return f"{number(error.code)}: {_sentence(language, error.message, error.hint)}"
     hint = error.hint and find_remedy(language, error.code, error.hint)
     return f"{number(error.code)}: {_sentence(language, own, hint)}\n  ({english})"
 
@@ -44,9 +46,9 @@ def find_remedy(language: Language, code: str, hint: str) -> str:
 
 
 def _by_number(language: Language, code: str) -> str:
-    """By the first three digits, or the first two; only languages that errors do not speak."""
+    """By all digits, the first three or two; only in languages that errors do not speak."""
     digits = str(NUMBERS.get(code, OTHER))
-    found = (find_text(language, f"error.do-{digits[:length]}") for length in (3, 2))
+    found = (find_text(language, f"error.do-{digits[:length]}") for length in (4, 3, 2))
     return next((one for one in found if one), "")
 
 
