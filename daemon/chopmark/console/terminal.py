@@ -140,7 +140,8 @@ class Terminal:
 
 def _worded(prompt: str, default: str) -> str:
     """A question with what Enter alone answers, and a mark at its end."""
-    base, mark = prompt.rstrip(), ":"
+    base = prompt.rstrip()
+    mark = ":" if base.isascii() else "："
     if base.endswith((":", "：")):
         base, mark = base[:-1], base[-1]
     elif base.endswith(("?", "？", ">")):

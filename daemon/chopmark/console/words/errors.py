@@ -7,7 +7,8 @@ There is no English here: errors speak it themselves. See `explain`.
 
 EN: dict[str, str] = {}
 ZH_HANS = {
-    "error.do-1926": "`show log`",
+    "error.do-1926": "`show services` 说明守护进程的状态",
+    "error.do-1901": "`show services`；没有此服务，控制台只能查看与测试",
     "error.do-1927": "`show log filter TEXT`",
     "error.do-1767": "zmodem、armour 或 qr",
     "error.do-1768": "`transfer list` 列出文件",
@@ -63,7 +64,8 @@ ZH_HANS = {
     "error.admin-unreachable": "执行 root 操作的服务没有响应",
 }
 ZH_HANT = {
-    "error.do-1926": "`show log`",
+    "error.do-1926": "`show services` 說明守護程式的狀態",
+    "error.do-1901": "`show services`；沒有此服務，控制台只能檢視與測試",
     "error.do-1927": "`show log filter TEXT`",
     "error.do-1767": "zmodem、armour 或 qr",
     "error.do-1768": "`transfer list` 列出檔案",
