@@ -28,6 +28,7 @@ def tidy(shown: str, host: str, ports: tuple[int, ...], folder: str) -> str:
     for port, usual in zip(ports, (8883, 8884), strict=True):
         shown = re.sub(rf"(?<!\d){port}(?!\d)", str(usual), shown)
     shown = shown.replace(f"{host}:8883", "broker.bank-hk.example:8883")
+    shown = shown.replace("[8883]: 8884", "[8884]:")  # as it would be with the usual ports
     shown = shown.replace(f"{folder}/b/etc", "/etc/chopmark")
     text = "\n".join(_leave_out(shown.splitlines()))
     text = re.sub(rf"^{re.escape(host)}\(", "gw(", text, flags=re.MULTILINE)

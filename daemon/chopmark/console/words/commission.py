@@ -97,8 +97,8 @@ EN = {
     "commission.broker.name": "broker",
     "commission.broker.about": "the broker is taken by TLS",
     "commission.broker.ports": (
-        "{broker}: a gateway reads there, and publishes at another port of the same broker if "
-        "that ties client ids to certificates."
+        "{broker}\nA gateway reads there, and publishes at another port of the same broker if that "
+        "ties client ids to certificates."
     ),
     "commission.broker.publish": "Port to publish at, as on the paper",
     "commission.broker.help": (
@@ -223,7 +223,7 @@ ZH_HANS = {
     "commission.broker.name": "消息代理",
     "commission.broker.about": "以 TLS 连接消息代理",
     "commission.broker.ports": (
-        "{broker}：网关由此端口接收；若代理将客户端标识绑定到证书，则经同一代理的另一端口发布。"
+        "{broker}\n网关由此端口接收；若代理将客户端标识绑定到证书，则经同一代理的另一端口发布。"
     ),
     "commission.broker.publish": "发布端口（见总部单据）",
     "commission.broker.help": "网关运行后，`test broker` 可指出途中的问题。",
@@ -336,7 +336,7 @@ ZH_HANT = {
     "commission.broker.name": "訊息代理",
     "commission.broker.about": "以 TLS 連接訊息代理",
     "commission.broker.ports": (
-        "{broker}：閘道由此端口接收；若代理將用戶端識別碼綁定到證書，則經同一代理的另一端口發布。"
+        "{broker}\n閘道由此端口接收；若代理將用戶端識別碼綁定到證書，則經同一代理的另一端口發布。"
     ),
     "commission.broker.publish": "發布端口（見總部單據）",
     "commission.broker.help": "閘道執行後，`test broker` 可指出途中的問題。",
