@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
+from socket import gethostbyname, gethostname
+from typing import Final
 
 import httpx
 from serial import Serial
@@ -25,30 +27,40 @@ from chopmark.console.access.store import Store
 from chopmark.core.armour import ArmourReader, armour
 from chopmark.core.enrolment import Heading, Person
 from chopmark.core.roster_follow import SignedRoster, open_roster
+from chopmark.service.config_edit import set_brokers
+from chopmark.service.config_model import Broker as ConfiguredBroker
+from chopmark.service.config_model import BrokerTls
 from consolescreen import Screen
 from rig.broker import Broker
 from rig.gateway import SHENZHEN, Gateway
+from securebroker import Authority, SecureBroker
 from serialline import SerialLine
 from technicians import HASH, PIN, Telephone, authority, signed
+from terminalprogram import Picocom
+
+HOST: Final = gethostname()
+"""Of the broker on another machine: by this name the box does not take it for its own."""
 
 PEOPLE = tuple(f"tech-{number:02}" for number in range(16))
 """A code by the clock counts once: where somebody keeps the clock, each signs in once."""
 SECONDS = 40.0
 END = "The gateway works."
 ERROR = "\r\nE-1"
-Answer = str | Callable[[], str]
+Answer = str | Callable[[], str | None]
+"""What is typed; or what somebody does, which gives that, or None if nothing is typed."""
 
 
 @dataclass(frozen=True)
 class Kill:
-    """SIGKILL of `whom` (`all`: console, chopmark-admin and daemon) as a text is seen.
+    """SIGKILL of `whom` as a text is seen.
 
     Attributes:
+        whom: `console`, `admin`, `daemon`, or `all` of them.
         answered: what the text asks is answered first.
     """
 
     text: str
-    whom: str = "all"
+    whom: str = "console"
     answered: bool = True
 
 
@@ -62,6 +74,9 @@ class Technician:
 
     def __post_init__(self) -> None:
         self.serial = Serial(self.path, 115_200, timeout=0.05, write_timeout=5)
+
+    def close(self) -> None:
+        self.serial.close()
 
     def type(self, text: str) -> None:
         self.serial.write(f"{text}\r".encode())
@@ -129,16 +144,28 @@ class Console:
 
 
 class Commissioning:
-    """One box on its way from bare to working, with all around it."""
+    """One box on its way from bare to working, with all around it.
 
-    def __init__(self, folder: Path, *, roster: bool) -> None:
+    Args:
+        folder: for everything.
+        roster: head office sends a roster; else blocks of peers.
+        far: the broker is on another machine, as the box sees it: it wants TLS of both sides. Then
+            files go by ZMODEM, and the technician has picocom.
+    """
+
+    def __init__(self, folder: Path, *, roster: bool, far: bool = False) -> None:
         self.roster = roster
-        self.broker = Broker(folder / "broker")
+        self.authority = Authority(folder / "ca", HOST) if far else None
+        self.broker = self._start_broker(folder / "broker")
         self.sz = Gateway(folder / "sz", SHENZHEN, self.broker, "jurisdictions")
+        self.laptop = folder / "laptop"
+        self._reach_broker()
         self.box = AdminBox(folder / "b")
         self.line = SerialLine()
         self.console = Console(self.box, self.line)
-        self.far = Technician(self.line.far)
+        self.far: Technician | Picocom = (
+            Picocom(self.line.far, self.laptop) if far else Technician(self.line.far)
+        )
         self.people = iter(PEOPLE)
         self.by_counter = Telephone(PEOPLE[0])
         self.file, self.words = b"", ""
@@ -149,7 +176,7 @@ class Commissioning:
         self.box.close()
         self.sz.stop()
         self.broker.stop()
-        self.far.serial.close()
+        self.far.close()
         self.line.close()
 
     def begin(self) -> None:
@@ -185,7 +212,9 @@ class Commissioning:
             kill = next((one for one in left if one.text == found), None)
             if found in answers and (kill is None or kill.answered):
                 answer = answers[found]
-                self.far.type(answer if isinstance(answer, str) else answer())
+                typed = answer if isinstance(answer, str) else answer()
+                if typed is not None:
+                    self.far.type(typed)
             if kill is not None:
                 left.remove(kill)
                 self._kill(kill.whom)
@@ -193,6 +222,12 @@ class Commissioning:
     def _kill(self, whom: str) -> None:
         if whom == "all":
             self.cut_power()
+            return
+        if whom == "console":
+            self.console.kill()
+            self.console.launch()
+            self.console.wait()
+            self._go_on()
             return
         self.forgiven += 1
         if whom == "admin":
@@ -211,12 +246,13 @@ class Commissioning:
         self.far.expect(")>", ")[")
         self.far.type("commission")
 
-    def witnessed(self) -> int:
-        """How many entries of the box's log a quorum has cosigned."""
+    def witnessed(self) -> list[str]:
+        """The types of the entries of the box's log that a quorum has cosigned."""
         with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.box.api))) as client:
             status = client.get("http://localhost/v1/status").json()
+            page = client.get("http://localhost/v1/entries?after=-1&limit=100&wait=0").json()
         assert status["witnessed"]["state"] == "reached"
-        return int(status["witnessed"]["size"])
+        return [one["type"] for one in page["entries"][: int(status["witnessed"]["size"])]]
 
     def cut_power(self) -> None:
         """SIGKILL of console, chopmark-admin and daemon; then all that starts with a box starts."""
@@ -227,6 +263,9 @@ class Commissioning:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
         self._start_box()
+        self._go_on()
+
+    def _go_on(self) -> None:
         self.far.seen = ""
         self.sign_in()
         self.far.type("commission")
@@ -243,7 +282,7 @@ class Commissioning:
             "Origin, such as": "bank-hk.example/hk-1",
             "Institution:": "Bank of Hong Kong (example)",
             "Place (ISO 3166)": "hk",
-            "Broker, HOST:PORT": f"127.0.0.1:{self.broker.port}",
+            "Broker, HOST:PORT": f"{HOST if self.authority else '127.0.0.1'}:{self.broker.port}",
             "Letter by letter": "yes",
             "Enter if it is right; `ch": "",
             "Enter if it is right; else": "",
@@ -253,14 +292,93 @@ class Commissioning:
             "The PIN once more:": pin,
             "Make the keys?": "yes",
             "Write the words of both": "",
-            "Way (zmodem/armour/qr)": "armour",
+            **(self._by_zmodem() if self.authority else self._by_armour()),
             "Head office has it": self._tell_head_office,
             "What has head office sent": "roster" if self.roster else "peers",
-            "Way (zmodem/armour)": "armour",
-            "Paste what": self._paste,
             "Its fingerprint, as head": lambda: self.words.replace("-", " "),
             "Its SHA-256, as head": lambda: self.words,
         }
+
+    def _by_armour(self) -> dict[str, Answer]:
+        return {
+            "Way (zmodem/armour/qr)": "armour",
+            "Way (zmodem/armour)": "armour",
+            "Paste what": self._paste,
+        }
+
+    def _by_zmodem(self) -> dict[str, Answer]:
+        return {
+            "Way (zmodem/armour/qr)": "zmodem",
+            "Way (zmodem/armour)": "zmodem",
+            "Sending hk-1.csr": self._receive,
+            "Sending hk-1.toml": self._receive,
+            "Have you the certificate?": self._has_certificate,
+            "As a file, too?": "yes",
+            "Once CA and certificate": self._have_signed,
+            "Waiting for ca.pem": lambda: self._send("ca.pem", self._of_ca("ca.pem")),
+            "Waiting for hk-1.pem": lambda: self._send("hk-1.pem", self._of_ca("hk-1.pem")),
+            "Port to publish at": lambda: str(self.secure.publish_port),
+            "Waiting for roster": lambda: self._send("roster", self.file),
+        }
+
+    @property
+    def secure(self) -> SecureBroker:
+        assert isinstance(self.broker, SecureBroker)
+        return self.broker
+
+    def _receive(self) -> None:
+        """By picocom's `rz`; what came is what head office gets."""
+        assert isinstance(self.far, Picocom)
+        self.far.receive()
+        if (block := self.laptop / "hk-1.toml").exists():
+            self.file = block.read_bytes()
+
+    def _send(self, name: str, data: bytes) -> None:
+        assert isinstance(self.far, Picocom)
+        (self.laptop / name).write_bytes(data)
+        self.far.send(Path(name))
+
+    def _of_ca(self, name: str) -> bytes:
+        assert self.authority is not None
+        return (self.authority.folder / name).read_bytes()
+
+    def _has_certificate(self) -> str:
+        assert self.authority is not None
+        return "yes" if (self.authority.folder / "hk-1.pem").exists() else "no"
+
+    def _have_signed(self) -> str:
+        """The request goes to the CA as it came over the line."""
+        assert self.authority is not None
+        request = (self.laptop / "hk-1.csr").read_bytes()
+        (self.authority.folder / "hk-1.csr").write_bytes(request)
+        self.authority.sign("hk-1")
+        return ""
+
+    def _start_broker(self, folder: Path) -> Broker:
+        if self.authority is None:
+            return Broker(folder)
+        self.authority.issue("sz-1")
+        return SecureBroker(folder, self.authority, "", host=gethostbyname(HOST))
+
+    def _reach_broker(self) -> None:
+        """Shenzhen reaches the broker by TLS, too."""
+        if self.authority is None:
+            return
+        ca, pem, key = (self.authority.folder / one for one in ("ca.pem", "sz-1.pem", "sz-1.key"))
+        made = ConfiguredBroker(
+            host=HOST,
+            port=self.broker.port,
+            publish_port=self.secure.publish_port,
+            tls=BrokerTls(ca=ca, certificate=pem, key=key),
+        )
+        self.sz.config.write_text(set_brokers(self.sz.config.read_text(), (made,)))
+
+    def _allow(self, roster: Path) -> None:
+        """The broker's access list is that of a roster."""
+        if self.authority is not None:
+            self.secure.access = self.sz.cli("roster", "export-acl", str(roster)).stdout
+            self.secure.install()
+            self.secure.reload()
 
     def _note_files(self, text: str) -> None:
         reader = ArmourReader(8192)
@@ -295,6 +413,7 @@ class Commissioning:
         self.sz.cli("roster", "propose", str(first), *joined)
         self.sz.cli("roster", "sign", str(first))
         self.sz.cli("roster", "pin", str(first), _read(first).fingerprint.words)
+        self._allow(first)
 
     def _join(self, block: Path) -> str:
         vkey = make_emergency_key("bank-hk.example/hk-1", self.box.folder / "hk-1.pem")
@@ -302,6 +421,7 @@ class Commissioning:
         joined = ("--join", str(block), "--emergency", f"hk-1={vkey}")
         self.sz.cli("roster", "propose", str(text), *joined)
         self.sz.cli("roster", "sign", str(text))
+        self._allow(text)
         self.sz.cli("roster", "publish", str(text))
         self.file = text.read_bytes()
         return _read(text).fingerprint.words

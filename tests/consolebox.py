@@ -68,6 +68,19 @@ class Person(Technician):
         await self.type("none\r")
         return await self.expect("id: ")
 
+    async def try_in_vain(self, who: str, times: int) -> list[str]:
+        """A wrong PIN so often, where one is asked for; gives the answers."""
+        told = []
+        await self._wake()
+        for _ in range(times):
+            await self.type(f"{who}\r")
+            while not (await self.expect("PIN: ", "): ", "E-18")).endswith("E-18"):
+                await self.type("1\r")
+            told.append("E-18" + await self.expect("\r\n"))
+            if (await self.expect("id: ", "Enter to begin.")).endswith("begin."):
+                await self._wake()
+        return told
+
     async def prompt(self) -> str:
         """All up to the next prompt, whatever the gateway's state is."""
         seen = await self.expect(">")

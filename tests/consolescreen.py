@@ -52,6 +52,7 @@ class Screen:
     def _write(self, character: str) -> None:
         row, size = self.rows[-1], cell_len(character)
         if size == 0:
+            assert self.column > 0, "a mark that combines with nothing"
             row[self.column - 1] += character
             return
         assert self.column + size < self.width, "wrote into the last column"

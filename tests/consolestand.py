@@ -5,6 +5,7 @@ As a program it serves a port, to be looked at with a terminal program.
 
 import argparse
 import asyncio
+import re
 from codecs import getincrementaldecoder
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,15 +138,16 @@ class Technician:
     async def type(self, text: str) -> None:
         await self._wire.write(text.encode())
 
-    async def expect(self, text: str) -> str:
-        """Read until something is seen; gives all up to it, and what follows is for the next."""
+    async def expect(self, *texts: str) -> str:
+        """Read until one is seen; gives all up to it, and what follows is for the next."""
+        pattern = re.compile("|".join(map(re.escape, texts)))
         async with asyncio.timeout(20):
-            while text not in self._seen:
+            while (found := pattern.search(self._seen)) is None:
                 come = self._utf8.decode(await self._wire.read())
                 self.screen.feed(come)
                 self._seen += come
-        before, _, self._seen = self._seen.partition(text)
-        return before + text
+        before, self._seen = self._seen[: found.end()], self._seen[found.end() :]
+        return before
 
     async def sign_in(self, who: str = "anna") -> str:
         await self.type("\r")

@@ -23,8 +23,13 @@ _FILES: Final = (
 """First and last line of what is left out between them."""
 
 
-def tidy(shown: str, host: str) -> str:
-    """The screen without what is this machine's own."""
+def tidy(shown: str, host: str, ports: tuple[int, ...], folder: str) -> str:
+    """The screen without what is this machine's own: the broker is called as it would be."""
+    for port, usual in zip(ports, (8883, 8884), strict=True):
+        shown = re.sub(rf"(?<!\d){port}(?!\d)", str(usual), shown)
+    shown = shown.replace(f"{host}:8883", "broker.bank-hk.example:8883")
+    shown = shown.replace("[8883]: 8884", "[8884]:")  # as it would be with the usual ports
+    shown = shown.replace(f"{folder}/b/etc", "/etc/chopmark")
     text = "\n".join(_leave_out(shown.splitlines()))
     text = re.sub(rf"^{re.escape(host)}\(", "gw(", text, flags=re.MULTILINE)
     text = text.replace(f"gateway {host} ", "gateway gw ")
@@ -49,14 +54,15 @@ def main() -> None:
     from commissionings import Commissioning
 
     with tempfile.TemporaryDirectory(prefix="w") as folder:
-        made = Commissioning(Path(folder), roster=True)
+        made = Commissioning(Path(folder), roster=True, far=True)
         try:
             made.begin()
             made.commission()
             shown = made.far.screen.text
+            ports = (made.broker.port, made.secure.publish_port)
         finally:
             made.close()
-    OUTPUT.write_text(tidy(shown, gethostname()))
+    OUTPUT.write_text(tidy(shown, gethostname(), ports, folder))
 
 
 if __name__ == "__main__":

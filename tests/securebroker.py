@@ -36,19 +36,24 @@ def run(script: str, folder: Path) -> None:
 
 
 class Authority:
-    """A CA in a folder, and those who ask it."""
+    """A CA in a folder, and those who ask it; `host` is one more name of its broker."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "") -> None:
         self.folder = folder
         folder.mkdir(parents=True)
         self._set_up, self._request, self._issue, self._server = commands("Certificates")
-        run(self._set_up.replace(f"DNS:{NAME}", f"DNS:{NAME}, IP:127.0.0.1"), folder)
+        names = f"DNS:{NAME}, IP:127.0.0.1" + (f", DNS:{host}" if host else "")
+        run(self._set_up.replace(f"DNS:{NAME}", names), folder)
 
     def issue(self, name: str, member: str = "", *, instead: tuple[str, str] = ("", "")) -> None:
         """`name`.key and `name`.pem for a gateway; `instead` changes what the CA is told."""
         script = (self._request + self._issue).replace("CN=hk-1", f"CN={member or name}")
         script = re.sub(r"(?<!=)hk-1", name, script)
         run(script.replace(*instead) if instead[0] else script, self.folder)
+
+    def sign(self, name: str) -> None:
+        """`name`.pem for the request `name`.csr, which has come from elsewhere."""
+        run(re.sub(r"(?<!=)hk-1", name, self._issue), self.folder)
 
     def issue_server(self, *, instead: tuple[str, str] = ("", "")) -> None:
         """server.key and server.pem."""
@@ -80,6 +85,7 @@ class SecureBroker(Broker):
         acl: its access list.
         bridge: what to change in bridge.conf; without, there is no bridge.
         change: what to change in the templates.
+        host: the address that it listens at.
     """
 
     def __init__(
@@ -90,6 +96,7 @@ class SecureBroker(Broker):
         *,
         bridge: Mapping[str, str] | None = None,
         change: tuple[str, str] = ("", ""),
+        host: str = "127.0.0.1",
     ) -> None:
         self.authority = authority
         self.publish_port = free_port()
@@ -99,7 +106,7 @@ class SecureBroker(Broker):
         self._change = change
         if not (authority.folder / "server.pem").exists():
             authority.issue_server()
-        super().__init__(folder, persistence=True)
+        super().__init__(folder, persistence=True, host=host)
 
     def broker_for(self, member: str) -> Address:
         """What a member's link is given."""

@@ -66,6 +66,7 @@ class Broker:
         persistence: keep sessions and messages over a clean stop (and, every second, a kill).
         acl: lines of an access list; everything is allowed without.
         extra: more lines of configuration.
+        host: the address that it listens at.
     """
 
     prefix: Sequence[str] = ()
@@ -77,8 +78,9 @@ class Broker:
         persistence: bool = False,
         acl: Sequence[str] | None = None,
         extra: Sequence[str] = (),
+        host: str = _HOST,
     ) -> None:
-        self.host = _HOST
+        self.host = host
         self.port = free_port()
         self.folder = folder
         self.log = folder / "mosquitto.log"

@@ -79,14 +79,16 @@ async def test_certificate_that_came_another_day_is_taken_without_a_new_request(
     assert "BEGIN CERTIFICATE REQUEST" not in desk.text
 
 
-async def test_broker_is_taken_by_tls_and_that_is_confirmed(scene: Scene, box: AdminBox) -> None:
+async def test_broker_is_taken_by_tls_and_that_is_confirmed(
+    scene: Scene, desk: MemoryDesk, box: AdminBox
+) -> None:
+    desk.answers += ("888x", "")
     await transport.do_broker(scene)
+    assert "888x" in desk.text
     assert (await transport.look_broker(scene)).done
     (broker,) = load_config(box.config).broker
-    assert (broker.host, broker.port, broker.tls is not None) == (
-        *("broker.bank-hk.example", 8883),
-        True,
-    )
+    assert (broker.host, broker.port, broker.publish_port) == ("broker.bank-hk.example", 8883, 8884)
+    assert broker.tls is not None
     assert box.do("config-state")["seconds_left"] is None
 
 

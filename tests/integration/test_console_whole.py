@@ -4,6 +4,9 @@ Its program signs technicians in, has root change the box, and its records are i
 """
 
 import asyncio
+import os
+import re
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ from typing import Any
 import pytest
 
 from adminbox import AdminBox
+from chopmark.console.access.waits import FREE
 from chopmark.console.gateway import SocketApi
 from consolebox import Person, console, enrol, plugged
 from serialline import SerialLine
@@ -35,6 +39,16 @@ async def anna(box: AdminBox, tmp_path: Path) -> AsyncIterator[Person]:
     with SerialLine() as line, console(line, tmp_path, box.config, box.socket):
         async with plugged(line) as made:
             yield made
+
+
+async def how_it_is(box: AdminBox) -> list[Any]:
+    """State, readiness, alarms and HSM of the gateway."""
+    async with SocketApi(box.api) as api:
+        status = await api.get("/v1/status", seconds=30)
+    return [
+        *(status[name] for name in ("state", "ready", "reasons", "alarms")),
+        status["hsm"]["state"],
+    ]
 
 
 async def records(box: AdminBox, count: int) -> list[dict[str, Any]]:
@@ -117,3 +131,22 @@ async def test_health_is_shown_on_one_screen_of_the_terminal(anna: Person) -> No
     assert len(lines) <= 24
     assert all(len(line) < 80 for line in lines)
     assert lines[1].startswith("hk-1  ")
+
+
+async def test_wait_after_wrong_sign_ins_outlives_a_kill_and_the_gateway_does_not_notice(
+    box: AdminBox, tmp_path: Path
+) -> None:
+    await enrol(tmp_path)
+    before = await how_it_is(box)
+    with SerialLine() as line:
+        with console(line, tmp_path, box.config, box.socket) as pid:
+            async with plugged(line) as anna:
+                told = await anna.try_in_vain("lee", FREE + 1)
+            os.kill(pid, signal.SIGKILL)
+        with console(line, tmp_path, box.config, box.socket):
+            async with plugged(line) as anna:
+                told += await anna.try_in_vain("lee", 1)
+    assert ["E-1800" in one for one in told] == [True] * FREE + [False, False]
+    assert re.search(r"do: wait \d+ s", told[FREE - 1])
+    assert all(re.search(r"E-1801.*wait \d+ s", one) for one in told[FREE:])
+    assert await how_it_is(box) == before

@@ -257,7 +257,7 @@ def _without(brokers: tuple[Broker, ...], host: str, port: int) -> tuple[Broker,
 def _make_broker(config: Config, asked: Asked, files: Path) -> Broker:
     """With the certificates that this gateway shows to other brokers already, if there are any."""
     if not asked.tls:
-        return Broker(host=asked.host, port=asked.port)
+        return Broker(host=asked.host, port=asked.port, publish_port=asked.publish_port)
     known = next((one.tls for one in config.broker if one.tls is not None), None)
     usual = BrokerTls(
         ca=files / "ca.pem",
@@ -265,4 +265,4 @@ def _make_broker(config: Config, asked: Asked, files: Path) -> Broker:
         key=files / f"{config.gateway.id}.key",
     )
     tls = msgspec.structs.replace(known or usual, name=asked.name)
-    return Broker(host=asked.host, port=asked.port, tls=tls)
+    return Broker(host=asked.host, port=asked.port, publish_port=asked.publish_port, tls=tls)

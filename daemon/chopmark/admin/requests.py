@@ -79,6 +79,7 @@ class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     host: Host
     port: Port
+    publish_port: Port | None = None
     tls: bool
     name: Host | None = None
 
@@ -99,14 +100,14 @@ class Commit(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Network(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The box's network, as a candidate."""
+    """What the box's network is to have otherwise; what is not named stays, and VLAN 0 is none."""
 
-    method: Literal["dhcp", "static"]
+    method: Literal["dhcp", "static"] | None = None
     address: Address | None = None
     gateway: Address | None = None
-    vlan: Annotated[int, Meta(ge=1, le=4094)] | None = None
-    dns: Annotated[tuple[Address, ...], Meta(max_length=3)] = ()
-    ntp: Annotated[tuple[Host, ...], Meta(max_length=4)] = ()
+    vlan: Annotated[int, Meta(ge=0, le=4094)] | None = None
+    dns: Annotated[tuple[Address, ...], Meta(max_length=3)] | None = None
+    ntp: Annotated[tuple[Host, ...], Meta(max_length=4)] | None = None
     proxy: Annotated[tuple[Host, Port], Meta()] | None = None
     seconds: Seconds
 

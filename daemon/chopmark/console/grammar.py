@@ -8,6 +8,7 @@ TEXT` may stand behind any command.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Final
 
 from chopmark.console.command import Argument, Command
@@ -117,7 +118,10 @@ def _unclear(word: str, found: Sequence[str], place: Place) -> UsageError:
     if found:
         message = f"{word!r} may be {', '.join(found)}"
         return UsageError("console-ambiguous", message, hint="type more of it")
-    hint = f"one of {', '.join(place.words)}" if place.depth else "`?` lists what there is"
+    like = get_close_matches(word.casefold(), place.words, n=1)
+    nearest = f"did you mean `{like[0]}`? " if like else ""
+    known = f"one of {', '.join(place.words)}" if place.depth else "`?` lists what there is"
+    hint = nearest + known
     return UsageError("console-unknown-word", f"{word!r} is not known here", hint=hint)
 
 

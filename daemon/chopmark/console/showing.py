@@ -7,6 +7,7 @@ from chopmark.console import layout
 from chopmark.console.command import Surroundings
 from chopmark.console.desk import Desk
 from chopmark.console.words import find_text, t
+from chopmark.console.words.explain import find_meaning, find_remedy
 from chopmark.console.words.numbers import number
 from chopmark.core.errors import ChopmarkError
 from chopmark.service.platform import not_here
@@ -28,6 +29,10 @@ class Screen:
         name = str(part.get("state"))
         return find_text(self._desk.language, f"state.{name}") or name
 
+    def row(self, cells: Iterable[object]) -> list[object]:
+        """Cells of a table, of which those that are states are as the person calls them."""
+        return [find_text(self._desk.language, f"state.{cell}") or cell for cell in cells]
+
     def label(self, name: str) -> str:
         """What a field is called; as it is where it has no translation."""
         return find_text(self._desk.language, f"label.{name}") or name
@@ -38,9 +43,14 @@ class Screen:
 
     async def fields(self, pairs: Iterable[tuple[str, object]]) -> None:
         """Names and values; names are those of `label`."""
-        named = [(self.label(name), value) for name, value in pairs if value is not None]
+        named = [
+            (self.label(name), self._told(value)) for name, value in pairs if value is not None
+        ]
         if named:
             await self.say(layout.fields(named, width=self.width))
+
+    def _told(self, value: object) -> object:
+        return self.t(f"show.{'yes' if value else 'no'}") if isinstance(value, bool) else value
 
     async def table(
         self,
@@ -59,11 +69,16 @@ class Screen:
 
     def remedy(self, code: str, hint: str) -> str:
         """What to do about an error at this console, which has other commands than the shell."""
-        return find_text(self._desk.language, f"do.{code}") or hint
+        found = find_remedy(self._desk.language, code, hint)
+        known = find_text(self._desk.language, f"do.{code}")
+        return found if known or found == hint else f"{found} ({hint})"
 
-    def problem(self, code: str, message: str, hint: str) -> list[str]:
-        """`E-1042 message`, and below it what to do."""
-        lines = layout.hang(f"{number(code)} ", message, indent=7, width=self.width)
+    def problem(self, code: str, message: str, hint: str, room: int = 0) -> list[str]:
+        """`E-1042 message`, and below it what to do; what has more columns than `room` is cut."""
+        own = find_meaning(self._desk.language, code)
+        text = f"{own} ({message})" if own and own != message else message
+        text = layout.cut(text, room) if room else text
+        lines = layout.hang(f"{number(code)} ", text, indent=7, width=self.width)
         what = self.remedy(code, hint)
         do = f"       {self.t('show.do')}"
         return lines + (layout.hang(do, what, width=self.width) if what else [])

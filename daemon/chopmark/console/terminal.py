@@ -6,7 +6,7 @@ from typing import Final
 from chopmark.console.desk import InterruptedByUserError, Language, Wire
 from chopmark.console.input import Input
 from chopmark.console.wire.keys import Key, Pressed
-from chopmark.console.wire.line import LONGEST, Line
+from chopmark.console.wire.line import GIVEN_UP, LONGEST, Line
 from chopmark.console.wire.pager import ERASE, MORE, Pager
 from chopmark.console.wire.text import inert, wrap
 from chopmark.console.words import t
@@ -105,7 +105,7 @@ class Terminal:
         if key is Key.INTERRUPT or (key is Key.END_OF_INPUT and not line.text):
             self._line = None
             self.pager.begin()
-            await self.write(line.finish().removesuffix("\r\n") + "^C\r\n")
+            await self.write(line.finish(GIVEN_UP))
             return False
         await self.write(line.press(key))
         return True
@@ -140,7 +140,8 @@ class Terminal:
 
 def _worded(prompt: str, default: str) -> str:
     """A question with what Enter alone answers, and a mark at its end."""
-    base, mark = prompt.rstrip(), ":"
+    base = prompt.rstrip()
+    mark = ":" if base.isascii() else "："
     if base.endswith((":", "：")):
         base, mark = base[:-1], base[-1]
     elif base.endswith(("?", "？", ">")):

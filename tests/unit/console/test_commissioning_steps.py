@@ -111,10 +111,13 @@ async def test_what_was_seen_counts_until_the_box_starts_again(tmp_path: Path) -
 
 
 async def test_network_that_is_to_be_changed_needs_the_appliance(tmp_path: Path) -> None:
-    scene, _, _ = make_scene(tmp_path, "change")
+    scene, _, admin = make_scene(tmp_path, "change", "static", "192.0.2.10/24", "192.0.2.1")
     with pytest.raises(ChopmarkError) as caught:
         await ground.do_network(scene)
     assert caught.value.code == "not-on-this-platform"
+    asked = {"method": "static", "address": "192.0.2.10/24", "gateway": "192.0.2.1"}
+    ((verb, values),) = admin.done
+    assert (verb, values.items() >= asked.items()) == ("network-apply", True)
 
 
 def token_scene(

@@ -5,17 +5,31 @@ from hashlib import sha256
 from string import Formatter
 from typing import Any
 
+import msgspec
 import pytest
 
+from chopmark.admin.table import parse_request
 from chopmark.console.command import Command, Role
-from chopmark.console.commands import configure, factory, recover, restart
+from chopmark.console.commands import (
+    configure,
+    configure_network,
+    factory,
+    load_commands,
+    recover,
+    restart,
+)
+from chopmark.console.grammar import parse
 from chopmark.console.words import admin as words
 from chopmark.console.words import find_text
 from chopmark.console.words.numbers import number
 from chopmark.core.errors import ChopmarkError, RefusedError, TryAgainError, UnreachableError
 from consoledesk import MemoryAdmin, MemoryDesk, surroundings
 
-COMMANDS = (*configure.COMMANDS, *restart.COMMANDS, *recover.COMMANDS, *factory.COMMANDS)
+COMMANDS = tuple(
+    one
+    for part in (configure, configure_network, restart, recover, factory)
+    for one in part.COMMANDS
+)
 IDLE = {"differences": "", "seconds_left": None}
 LOOK = {
     "origin": "bank-hk.example/hk-1",
@@ -112,19 +126,68 @@ async def test_show_differences_tells_of_a_change_that_waits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "given", "answers"),
+    ("line", "asked"),
     [
-        ("configure network", {"METHOD": "static"}, ("192.0.2.10/24", "192.0.2.1")),
-        ("configure network", {"METHOD": "dhcp"}, ()),
-        ("firmware switch slot", {"SLOT": "b"}, ()),
+        ("conf net dhcp", {"method": "dhcp"}),
+        (
+            "conf net static 192.0.2.10/24 192.0.2.1",
+            {"method": "static", "address": "192.0.2.10/24", "gateway": "192.0.2.1"},
+        ),
+        (
+            "conf net static fd00::2/64 fd00::1",
+            {"method": "static", "address": "fd00::2/64", "gateway": "fd00::1"},
+        ),
+        ("conf net vlan 120", {"vlan": 120}),
+        ("conf net vlan none", {"vlan": 0}),
+        ("conf net dns 192.0.2.53 fd00::53", {"dns": ["192.0.2.53", "fd00::53"]}),
+        ("conf net ntp time.example 192.0.2.1", {"ntp": ["time.example", "192.0.2.1"]}),
+        ("conf net proxy proxy.example 3128", {"proxy": ["proxy.example", 3128]}),
+        ("conf net confirm", {}),
+        ("conf net rollback", {}),
+        ("firmware switch slot b", {"slot": "b"}),
     ],
 )
-async def test_what_needs_the_image_says_so_with_its_number(
-    text: str, given: dict[str, str], answers: tuple[str, ...]
+async def test_what_needs_the_image_is_asked_of_root_which_says_so_with_its_number(
+    line: str, asked: dict[str, Any]
 ) -> None:
+    match, admin = parse(line, load_commands()), MemoryAdmin()
+    assert match is not None
     with pytest.raises(ChopmarkError) as caught:
-        await run(text, MemoryAdmin(), *answers, given=given)
+        await run(" ".join(match.command.path), admin, given=dict(match.arguments))
     assert number(caught.value.code) == "E-1900"
+    ((verb, values),) = admin.done
+    assert values.items() >= asked.items()
+    parse_request(msgspec.json.encode({"verb": verb, **values}))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "conf net static 192.0.2.10 192.0.2.1",
+        "conf net static 192.0.2.10/24 198.51.100.1",
+        "conf net static 192.0.2.10/33 192.0.2.1",
+        "conf net vlan 0",
+        "conf net vlan 4095",
+        "conf net dns time.example",
+        "conf net ntp --x",
+        "conf net proxy proxy.example 65536",
+    ],
+)
+async def test_network_that_cannot_be_is_refused_before_root_is_asked(line: str) -> None:
+    match, admin = parse(line, load_commands()), MemoryAdmin()
+    assert match is not None
+    with pytest.raises(ChopmarkError):
+        await run(" ".join(match.command.path), admin, given=dict(match.arguments))
+    assert admin.done == []
+
+
+async def test_broker_that_publishes_at_another_port_is_told_so_to_root() -> None:
+    admin = MemoryAdmin({"config-change": lambda **_: IDLE})
+    given = {"HOST": "b.example", "PORT": "8883/8884", "SECURITY": "tls"}
+    await run("configure broker add", admin, given=given)
+    ((_, values),) = admin.done
+    asked = {"host": "b.example", "port": 8883, "publish_port": 8884, "tls": True}
+    assert values["add_broker"] == asked
 
 
 @pytest.mark.parametrize("action", ["restart", "start", "stop"])

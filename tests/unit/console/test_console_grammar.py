@@ -70,6 +70,8 @@ def test_line_is_understood(line: str, path: str, arguments: dict[str, str]) -> 
         ("lang zh", "console-choice", "zh-Hans, zh-Hant"),
         ("sho what", "console-unknown-word", "hsm, log, logins"),
         ("nonsense", "console-unknown-word", "`?`"),
+        ("shwo hsm", "console-unknown-word", "did you mean `show`?"),
+        ("show hms", "console-unknown-word", "did you mean `hsm`? one of hsm"),
         ("show", "console-missing-word", "hsm, log, logins"),
         ("transfer send", "console-missing-argument", "FILE"),
         ("transfer send a b", "console-extra-word", "'b'"),

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from chopmark.console.wire.keys import Key, Pressed
-from chopmark.console.wire.line import LONGEST, Line
+from chopmark.console.wire.line import GIVEN_UP, LONGEST, Line
 from consolescreen import Screen
 
 PROMPT = "gw-a1(service)> "
@@ -122,3 +122,12 @@ def test_row_always_shows_the_line_and_its_cursor(
     if cell_len(line.text) < width - len(PROMPT) - 1 and not plain:
         assert "".join(screen.rows[-1]).rstrip() == (PROMPT + line.text).rstrip()
         assert column == len(PROMPT) + cell_len(line.text[: line.cursor])
+
+
+@pytest.mark.parametrize("text", ["x" * 100, "\U0001f600" * 50, "a" + "中" * 50])
+def test_line_that_is_longer_than_its_row_leaves_room_for_the_mark_that_gives_it_up(
+    text: str,
+) -> None:
+    line, screen = typed(*text)
+    screen.feed(line.finish(GIVEN_UP))
+    assert screen.text.endswith("^C\n")

@@ -98,3 +98,8 @@ def test_pager_of_length_zero_never_stops() -> None:
     for _ in range(1000):
         pager.count()
     assert not pager.is_full()
+
+
+def test_mark_that_combines_is_never_the_first_of_a_line() -> None:
+    assert wrap("\u0301a", 10) == [" \u0301a"]
+    assert wrap("needs \u0301 here", 5) == ["needs", " \u0301", "here"]

@@ -10,10 +10,12 @@ import pytest
 import chopmark.console
 from chopmark.console import words
 from chopmark.console.commands import load_commands
+from chopmark.console.showing import Screen
 from chopmark.console.words import TABLES, find_text, t
-from chopmark.console.words.explain import explain
+from chopmark.console.words.explain import explain, find_meaning, find_remedy
 from chopmark.console.words.numbers import NUMBERS, number
 from chopmark.core.errors import TryAgainError, UsageError
+from consoledesk import MemoryDesk
 
 PARTS = [one.name for one in iter_modules(words.__path__) if one.name not in ("numbers", "explain")]
 CONSOLE = Path(chopmark.console.__file__).parent
@@ -40,10 +42,16 @@ def test_no_key_stands_in_two_parts() -> None:
     assert len(keys) == len(set(keys))
 
 
-def test_each_command_and_each_argument_has_its_line_of_help() -> None:
-    for command in load_commands():
-        for key in (command.help, *(one.help for one in command.arguments)):
-            assert find_text("en", key), key
+@pytest.mark.parametrize("language", TABLES)
+def test_each_command_each_argument_and_each_group_has_its_line_of_help(
+    language: words.Language,
+) -> None:
+    table = load_commands()
+    paths = {one.path for one in table}
+    beginnings = {path[:depth] for path in paths for depth in range(1, len(path))}
+    keys = {f"group.{'-'.join(one)}" for one in beginnings - paths}
+    keys |= {one.help for one in table} | {one.help for it in table for one in it.arguments}
+    assert [key for key in sorted(keys) if not find_text(language, key)] == []
 
 
 def test_no_command_stands_twice() -> None:
@@ -80,13 +88,41 @@ def test_each_error_of_the_console_has_a_number() -> None:
 def test_error_is_number_message_and_what_to_do() -> None:
     error = TryAgainError("hsm-busy", "the HSM is busy", hint="wait")
     assert explain("en", error) == "E-1011: the HSM is busy; do: wait"
-    assert explain("zh-Hant", error) == "E-1011: the HSM is busy; 請: wait"
+    assert explain("zh-Hant", error) == (
+        "E-1011: HSM 正忙。請：`show hsm` 與 `test hsm` 說明原因\n  (the HSM is busy; do: wait)"
+    )
+
+
+@pytest.mark.parametrize("language", ["zh-Hans", "zh-Hant"])
+def test_each_number_has_a_meaning_and_what_to_do_in_each_language(
+    language: words.Language,
+) -> None:
+    meanings = {code: find_meaning(language, code) for code in NUMBERS}
+    assert [code for code, text in meanings.items() if not text or text.isascii()] == []
+    english = [code for code in NUMBERS if find_remedy(language, code, "wait") == "wait"]
+    assert english == []
+
+
+@pytest.mark.parametrize("language", ["zh-Hans", "zh-Hant"])
+def test_problem_of_the_api_that_the_page_has_words_for_is_told_in_them(
+    language: words.Language,
+) -> None:
+    error = UsageError("csrf-token-wrong", "the token is another")
+    told = explain(language, error)
+    assert told.startswith("E-1000 (csrf-token-wrong): 此")
+    assert told.endswith("\n  (the token is another)")
+
+
+def test_error_that_has_no_words_in_another_language_is_told_in_english() -> None:
+    assert explain("zh-Hans", UsageError("brand-new", "never seen", hint="call")) == (
+        "E-1000 (brand-new): never seen; do: call"
+    )
 
 
 def test_error_has_a_sentence_of_its_own_in_another_language() -> None:
     error = TryAgainError("pin-latched", "the PIN is latched")
     assert explain("zh-Hans", error).startswith("E-1042: HSM 拒绝了 PIN，")
-    assert explain("zh-Hans", error).endswith(" (the PIN is latched)")
+    assert explain("zh-Hans", error).endswith("\n  (the PIN is latched)")
     assert explain("en", error) == "E-1042: the PIN is latched"
 
 
@@ -102,3 +138,18 @@ def test_text_that_is_nowhere_is_its_key(language: words.Language) -> None:
 
 def test_what_is_put_in_is_no_format() -> None:
     assert "{x.__class__}" in t("en", "session.welcome", who="{x.__class__}")
+
+
+def test_error_that_was_said_in_the_language_of_the_person_is_not_said_twice() -> None:
+    code, hint = "not-on-this-platform", t("zh-Hans", "do.not-on-this-platform")
+    error = UsageError(code, "温度：本平台不支持", hint=hint)
+    assert explain("zh-Hans", error) == f"E-1900: 温度：本平台不支持。请：{hint}"
+
+
+async def test_what_to_do_keeps_the_english_where_only_its_kind_is_known() -> None:
+    desk = MemoryDesk(language="zh-Hans")
+    screen = Screen(desk)
+    assert screen.remedy("hsm-token", "see `token_label`").endswith(" (see `token_label`)")
+    assert screen.remedy("hsm-away", "look") == t("zh-Hans", "do.hsm-away")
+    await screen.fields([("synchronised", False)])
+    assert desk.said == ["  已同步  否"]

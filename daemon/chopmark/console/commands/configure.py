@@ -29,11 +29,14 @@ async def _jurisdiction(around: Surroundings, given: Mapping[str, str]) -> None:
 
 
 async def _add_broker(around: Surroundings, given: Mapping[str, str]) -> None:
+    port, mark, publish = given["PORT"].partition("/")
     broker: dict[str, Any] = {
         "host": given["HOST"],
-        "port": _number(given["PORT"], "PORT", _PORTS),
+        "port": _number(port, "PORT", _PORTS),
         "tls": given["SECURITY"] == "tls",
     }
+    if mark:
+        broker["publish_port"] = _number(publish, "PORT", _PORTS)
     if given.get("NAME"):
         broker["name"] = given["NAME"]
     await _change(around, add_broker=broker)
@@ -41,15 +44,6 @@ async def _add_broker(around: Surroundings, given: Mapping[str, str]) -> None:
 
 async def _remove_broker(around: Surroundings, given: Mapping[str, str]) -> None:
     await _change(around, remove_broker=[given["HOST"], _number(given["PORT"], "PORT", _PORTS)])
-
-
-async def _network(around: Surroundings, given: Mapping[str, str]) -> None:
-    seconds, network = SECONDS, {"method": given["METHOD"]}
-    if given["METHOD"] == "static":
-        for key in ("address", "gateway"):
-            network[key] = await around.desk.ask(_t(around, f"configure.ask.{key}"))
-    await around.admin.do("network-apply", who=around.who, seconds=seconds, **network)
-    await _say(around, "configure.applied", seconds=seconds)
 
 
 async def _change(around: Surroundings, **values: Any) -> None:
@@ -129,12 +123,11 @@ COMMANDS: Final = (
         "broker add",
         _add_broker,
         _HOST,
-        _PORT,
+        Argument("PORT", "help.configure.ports"),
         Argument("SECURITY", "help.configure.security", ("tls", "plain")),
         Argument("NAME", "help.configure.tls-name", optional=True),
     ),
     _changing("broker remove", _remove_broker, _HOST, _PORT),
-    _changing("network", _network, Argument("METHOD", "help.configure.method", ("dhcp", "static"))),
     _changing("commit", _commit, Argument("SECONDS", "help.configure.seconds", optional=True)),
     _changing("confirm", _confirm),
     _changing("rollback", _rollback),

@@ -51,16 +51,16 @@ async def ledger(given: Surroundings, _: Mapping[str, str]) -> None:
     """Show our own log, and the replicas."""
     screen, status = Screen(given.desk), await ask(given, "/v1/status")
     replicas = objects(await ask(given, "/v1/replicas"))
-    await screen.fields(_ledger(status))
+    await screen.fields(_ledger(screen, status))
     if replicas:
         await screen.say()
-        await screen.table(_REPLICA, map(_replica, replicas))
+        await screen.table(_REPLICA, (screen.row(_replica(one)) for one in replicas))
     for one in replicas:
         if one.get("frozen"):
             await screen.prose(f"{one.get('id')}: {one['frozen'].get('reason')}")
 
 
-def _ledger(status: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+def _ledger(screen: Screen, status: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     head, standing = status.get("head") or {}, status.get("standing") or {}
     yield "log", status.get("origin")
     yield "entries", status.get("size")
@@ -68,10 +68,10 @@ def _ledger(status: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "root", head.get("root")
     yield "witnessed", describe_witnessed(status.get("witnessed") or {})
     reason = f": {standing['reason']}" if standing.get("reason") else ""
-    yield "standing", f"{standing.get('state')}{reason}"
+    yield "standing", f"{screen.state(standing)}{reason}"
     for member, index in (status.get("index") or {}).items():
         where = f"{index.get('position')} / {index.get('size')}"
-        yield f"index {member}", f"{index.get('state')}, {where}"
+        yield f"index {member}", f"{screen.state(index)}, {where}"
     roster = status.get("roster") or {}
     yield "roster", roster.get("version")
     yield "syslog", describe_syslog((status.get("audit") or {}).get("syslog"))
@@ -90,7 +90,8 @@ async def peers(given: Surroundings, _: Mapping[str, str]) -> None:
     if not found:
         await screen.say([screen.t("show.no-peers")])
         return
-    await screen.table(PEER_HEADINGS, map(peer_row, found), ("id", "replica", "as of"))
+    rows = (screen.row(peer_row(one)) for one in found)
+    await screen.table(PEER_HEADINGS, rows, ("id", "replica", "as of"))
     for note in (note for peer in found for note in peer_notes(peer)):
         await screen.prose(note)
 

@@ -221,7 +221,7 @@ def _brokers_away(status: Mapping[str, Any]) -> Iterator[Problem]:
 def _fit(screen: Screen, problems: list[Problem], room: int) -> Iterator[str]:
     """As many as there is room for, and how many more there are."""
     for at, (code, message, hint) in enumerate(problems):
-        lines = screen.problem(code, layout.cut(message, 2 * screen.width - 20), hint)
+        lines = screen.problem(code, message, hint, room=2 * screen.width - 20)
         rest = len(problems) - at - 1
         if len(lines) + (rest > 0) > room and at:
             yield screen.t("show.more", count=rest + 1)

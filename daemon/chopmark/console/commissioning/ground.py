@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from chopmark.console.box.clock import read_clock
+from chopmark.console.commands.configure_network import change as change_network
 from chopmark.console.commands.show_box import network as show_network
 from chopmark.console.commissioning.noted import this_start
 from chopmark.console.commissioning.scene import OPEN, Scene, Seen, Step
@@ -24,7 +25,7 @@ async def do_network(scene: Scene) -> None:
     """Show it; a change is root's, where the image has that."""
     await show_network(scene.around, {})
     if (await scene.ask("network.right")).lower().startswith("c"):
-        await scene.admin("network-apply", method="dhcp", seconds=300)
+        await change_network(scene.around)
     scene.notes.agree("network", this_start())
 
 

@@ -53,12 +53,21 @@ def read_broker(text: str) -> tuple[str, int]:
         UsageError: `console-value`.
     """
     host, _, port = text.rpartition(":")
-    number = parse_decimal(port, "PORT") if host else 0
-    if number not in _PORTS:
+    if not host:
         hint = f"type it as HOST:PORT, such as {_BROKER}"
         raise UsageError("console-value", f"no broker: {text!r}", hint=hint)
+    number = read_port(port)
     check_host("broker", host)
     return host.strip("[]"), number
+
+
+def read_port(text: str) -> int:
+    """A TCP port; raises as `read_broker`, and `malformed-number`."""
+    number = parse_decimal(text, "PORT")
+    if number not in _PORTS:
+        hint = f"type {_PORTS.start} to {_PORTS.stop - 1}"
+        raise UsageError("console-value", f"no port: {text!r}", hint=hint)
+    return number
 
 
 async def _ask(scene: Scene, key: str, check: Callable[[str], object], default: str = "") -> str:

@@ -3,11 +3,16 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from chopmark.console.commissioning.naming import read_port
 from chopmark.console.commissioning.scene import OPEN, Scene, Seen, Step
 from chopmark.console.transfer.files import receive_file, send_file
+from chopmark.core.errors import ChopmarkError
 from chopmark.service.config_doors import is_loopback
 from chopmark.service.config_model import Broker, Config
 
+_READS: Final = 8883
+_PUBLISHES: Final = 8884
+"""Ports of a broker that ties the client id to the certificate (docs/operations/brokers.md)."""
 LIMIT: Final = 6000
 """Bytes of a certificate with those above it."""
 SECONDS: Final = 300
@@ -30,7 +35,7 @@ async def do_certificate(scene: Scene) -> None:
     name = (await scene.need_config()).gateway.id
     if not (there["request"] and await _wants(scene, "certificate.again")):
         request = str((await scene.admin("transport-request"))["request"])
-        await desk.say(request)
+        await desk.say(request.rstrip())
         await scene.say("certificate.request", name=name)
         if await _wants(scene, "certificate.as-file"):
             await send_file(desk, f"{name}.csr", request.encode())
@@ -68,8 +73,23 @@ async def do_broker(scene: Scene) -> None:
 
 async def _change(scene: Scene, broker: Broker) -> Mapping[str, Any]:
     tls = {"host": broker.host, "port": broker.port, "tls": True}
+    publish = await _ask_publish_port(scene, broker)
+    if publish != broker.port:
+        tls["publish_port"] = publish
     remove = [broker.host, broker.port]
     return await scene.admin("config-change", remove_broker=remove, add_broker=tls)
+
+
+async def _ask_publish_port(scene: Scene, broker: Broker) -> int:
+    """Without it the two connections of a gateway would throw each other out for ever."""
+    await scene.say("broker.ports", broker=f"{broker.host}:{broker.port}")
+    usual = _PUBLISHES if broker.port == _READS else broker.port
+    while True:
+        answer = await scene.ask("broker.publish", default=str(broker.publish_port or usual))
+        try:
+            return read_port(answer)
+        except ChopmarkError as error:
+            await scene.say("again", problem=error.message)
 
 
 async def _wants(scene: Scene, key: str) -> bool:

@@ -152,8 +152,7 @@ async def run(
         await calm(wire, stop=True)
         raise
     finally:
-        _kill(process)
-        await process.communicate(b"")  # closes the pipes, too
+        await _end(process)
     await calm(wire, stop=ended.code != 0)
     return ended
 
@@ -210,6 +209,8 @@ async def _take(wire: Wire, process: Process, watch: Watch, check: Callable[[], 
         check()
         if process.stdin is None:
             raise RuntimeError("started without a pipe")
+        if process.stdin.is_closing():
+            continue  # it reads no more; asyncio would log each piece that is written
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             process.stdin.write(data)
             await process.stdin.drain()
@@ -243,6 +244,14 @@ async def _listen(process: Process) -> bytes:
     while process.stderr is not None and (data := await process.stderr.read(PIECE)):
         said = (said + data)[:_SAID]
     return said
+
+
+async def _end(process: Process) -> None:
+    _kill(process)
+    await process.communicate(b"")  # closes the pipes, too
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            await process.stdin.wait_closed()  # else asyncio logs that nobody asked why it broke
 
 
 def _kill(process: Process) -> None:

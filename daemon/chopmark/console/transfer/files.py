@@ -81,7 +81,9 @@ async def receive_files(
     if chosen == "zmodem":
         await desk.say(t(desk.language, "transfer.send-now", name=name or "FILE"))
         async with desk.raw() as wire:
-            return await zmodem.receive(wire, limit)
+            found = await zmodem.receive(wire, limit)
+        await desk.say()  # the row has what a terminal shows of the beginning
+        return found
     if chosen == "armour":
         return [await _receive_armour(desk, name, limit)]
     raise _no_way(chosen, IN)
@@ -91,6 +93,7 @@ async def _send_zmodem(desk: Desk, name: str, data: bytes) -> None:
     await desk.say(t(desk.language, "transfer.receive-now", name=name, size=len(data)))
     async with desk.raw() as wire:
         await zmodem.send(wire, name, data)
+    await desk.say()
 
 
 async def _send_armour(desk: Desk, name: str, data: bytes, only: Iterable[int] | None) -> None:

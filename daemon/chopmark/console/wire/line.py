@@ -12,6 +12,8 @@ from chopmark.console.wire.text import columns, fit, inert, shared
 
 LONGEST: Final = 1024
 """Characters of a line; what is pasted beyond makes it one that cannot be used."""
+GIVEN_UP: Final = "^C"
+"""Behind a line that is given up; there is always room for it."""
 
 
 class Line:
@@ -35,7 +37,7 @@ class Line:
         plain: bool = False,
     ) -> None:
         self._prompt = prompt
-        self._room = max(8, width - columns(prompt) - 1)
+        self._room = max(8, width - columns(prompt) - 1 - len(GIVEN_UP))
         self._secret = secret
         self._history = () if secret else history
         self._plain = plain
@@ -58,10 +60,10 @@ class Line:
         self.cursor = min(len(head), LONGEST)
         return self._repaint()
 
-    def finish(self) -> str:
+    def finish(self, mark: str = "") -> str:
         """What ends its row, wherever the cursor is."""
         self.cursor = len(self.text)
-        return self._repaint() + "\r\n"
+        return f"{self._repaint()}{mark}\r\n"
 
     def press(self, key: Pressed) -> str:
         """Change the line by a key, and give what shows it; keys that edit nothing do nothing."""

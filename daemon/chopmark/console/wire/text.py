@@ -63,11 +63,11 @@ def wrap(text: str, width: int) -> list[str]:
     as its beginning is. A line that has room stays as it is, blanks and all.
     """
     indent = " " * min(len(text) - len(text.lstrip()), width // 2)
-    lines = []
+    lines, text = [], _borne(text)
     while columns(text) > width:
         end = _break(text, width, len(indent))
         lines.append(text[:end].rstrip())
-        text = indent + text[end:].lstrip()
+        text = indent + _borne(text[end:].lstrip())
     return [*lines, text]
 
 
@@ -93,6 +93,11 @@ def fit(text: str, room: int) -> int:
         if used > room:
             return place
     return len(text)
+
+
+def _borne(text: str) -> str:
+    """A mark that combines with what is before it has a blank there, and not the line before."""
+    return f" {text}" if text and columns(text[0]) == 0 else text
 
 
 def _break(text: str, width: int, indent: int) -> int:

@@ -96,6 +96,11 @@ EN = {
     "commission.certificate.own": "Now the certificate of this gateway.",
     "commission.broker.name": "broker",
     "commission.broker.about": "the broker is taken by TLS",
+    "commission.broker.ports": (
+        "{broker}\nA gateway reads there, and publishes at another port of the same broker if that "
+        "ties client ids to certificates."
+    ),
+    "commission.broker.publish": "Port to publish at, as on the paper",
     "commission.broker.help": (
         "`test broker` tells what is wrong on the way, once the gateway runs."
     ),
@@ -104,7 +109,7 @@ EN = {
     "commission.identity.help": (
         "Nothing of it is secret. If the words differ at the other end, nothing is to be used."
     ),
-    "commission.identity.known": "it is in force",
+    "commission.identity.known": "head office has it: the members are in",
     "commission.identity.out": "head office has it",
     "commission.identity.file": "{name} is what head office needs: it goes out as a file.",
     "commission.identity.given": "Head office has it, with these words? Type {word}",
@@ -217,11 +222,15 @@ ZH_HANS = {
     "commission.certificate.own": "现在传本网关的证书。",
     "commission.broker.name": "消息代理",
     "commission.broker.about": "以 TLS 连接消息代理",
+    "commission.broker.ports": (
+        "{broker}\n网关由此端口接收；若代理将客户端标识绑定到证书，则经同一代理的另一端口发布。"
+    ),
+    "commission.broker.publish": "发布端口（见总部单据）",
     "commission.broker.help": "网关运行后，`test broker` 可指出途中的问题。",
     "commission.identity.name": "身份",
     "commission.identity.about": "总部须知的本网关信息",
     "commission.identity.help": "内容均非机密。若对方所见词语不同，一律不可使用。",
-    "commission.identity.known": "已生效",
+    "commission.identity.known": "总部已有：成员已就位",
     "commission.identity.out": "总部已取得",
     "commission.identity.file": "{name} 是总部所需的内容，以文件发送。",
     "commission.identity.given": "总部已取得，且词语相同？请输入 {word}",
@@ -326,11 +335,15 @@ ZH_HANT = {
     "commission.certificate.own": "現在傳本閘道的證書。",
     "commission.broker.name": "訊息代理",
     "commission.broker.about": "以 TLS 連接訊息代理",
+    "commission.broker.ports": (
+        "{broker}\n閘道由此端口接收；若代理將用戶端識別碼綁定到證書，則經同一代理的另一端口發布。"
+    ),
+    "commission.broker.publish": "發布端口（見總部單據）",
     "commission.broker.help": "閘道執行後，`test broker` 可指出途中的問題。",
     "commission.identity.name": "身分",
     "commission.identity.about": "總部須知的本閘道資訊",
     "commission.identity.help": "內容均非機密。若對方所見詞語不同，一律不可使用。",
-    "commission.identity.known": "已生效",
+    "commission.identity.known": "總部已有：成員已就位",
     "commission.identity.out": "總部已取得",
     "commission.identity.file": "{name} 是總部所需的內容，以檔案傳送。",
     "commission.identity.given": "總部已取得，且詞語相同？請輸入 {word}",

@@ -275,6 +275,11 @@ NUMBERS: Final[dict[str, int]] = {
     "console-no-login": 1713,
     "console-same-person": 1714,
     "console-busy": 1715,
+    "malformed-number": 1716,
+    "malformed-member-id": 1717,
+    "malformed-origin": 1718,
+    "malformed-institution": 1719,
+    "malformed-jurisdiction": 1720,
     # Files over the console's line.
     "interrupted": 1750,
     "transfer-silent": 1751,

@@ -1,6 +1,8 @@
 """Words of `show`, `test` and `diagnose`."""
 
 EN = {
+    "show.yes": "yes",
+    "show.no": "no",
     "show.do": "do: ",
     "show.next": "What to do next",
     "show.all-well": "Nothing needs to be done.",
@@ -205,6 +207,8 @@ EN = {
 }
 
 ZH_HANS = {
+    "show.yes": "是",
+    "show.no": "否",
     "show.do": "处理：",
     "show.next": "下一步",
     "show.all-well": "一切正常，无需处理。",
@@ -409,6 +413,8 @@ ZH_HANS = {
 }
 
 ZH_HANT = {
+    "show.yes": "是",
+    "show.no": "否",
     "show.do": "處理：",
     "show.next": "下一步",
     "show.all-well": "一切正常，無需處理。",

@@ -28,8 +28,8 @@ EN = {
     "help.no-more": "show all of it without stopping, for a capture",
     "help.include": "show only lines with this text",
     "help.keys": (
-        "Any word may be shortened: `sh ver`. Keys: Tab completes, ? lists what may follow,\n"
-        "arrows recall and move, Ctrl-A/Ctrl-E go to either end, Ctrl-W/Ctrl-U/Ctrl-K erase,\n"
+        "Any word may be shortened: `sh ver`. Keys: Tab completes, ? lists what may follow, "
+        "arrows recall and move, Ctrl-A/Ctrl-E go to either end, Ctrl-W/Ctrl-U/Ctrl-K erase, "
         "Ctrl-C cancels, Ctrl-D leaves. At --more--: space, Enter for one line, q to stop."
     ),
     "help.help": "list of commands and keys",
@@ -52,6 +52,7 @@ EN = {
     "group.recover": "mend something",
     "group.restart": "start something anew",
     "group.firmware": "firmware and its slots",
+    "group.firmware-switch": "run from the other slot",
     "group.factory": "make it a bare box again",
     "group.terminal": "settings of this terminal, for this session",
     "terminal.set": "{what} is {value} now, for this session.",
@@ -85,8 +86,8 @@ ZH_HANS = {
     "help.no-more": "全部显示而不停顿，便于记录",
     "help.include": "只显示含有此文字的行",
     "help.keys": (
-        "每个词都可缩写：`sh ver`。按键：Tab 补全，? 列出可接的内容，方向键调出与移动，\n"
-        "Ctrl-A/Ctrl-E 到行首或行尾，Ctrl-W/Ctrl-U/Ctrl-K 删除，Ctrl-C 取消，Ctrl-D 退出。\n"
+        "每个词都可缩写：`sh ver`。按键：Tab 补全，? 列出可接的内容，方向键调出与移动，"
+        "Ctrl-A/Ctrl-E 到行首或行尾，Ctrl-W/Ctrl-U/Ctrl-K 删除，Ctrl-C 取消，Ctrl-D 退出。"
         "在 --more-- 处：空格翻页，回车前进一行，q 停止。"
     ),
     "help.help": "命令与按键一览",
@@ -109,6 +110,7 @@ ZH_HANS = {
     "group.recover": "修复",
     "group.restart": "重新启动某项",
     "group.firmware": "固件及其分区",
+    "group.firmware-switch": "改用另一固件分区",
     "group.factory": "恢复为空机",
     "group.terminal": "本终端的设置，仅限本次登录",
     "terminal.set": "{what} 现为 {value}，仅限本次登录。",
@@ -142,8 +144,8 @@ ZH_HANT = {
     "help.no-more": "全部顯示而不停頓，便於記錄",
     "help.include": "只顯示含有此文字的行",
     "help.keys": (
-        "每個詞都可縮寫：`sh ver`。按鍵：Tab 補全，? 列出可接的內容，方向鍵調出與移動，\n"
-        "Ctrl-A/Ctrl-E 到行首或行尾，Ctrl-W/Ctrl-U/Ctrl-K 刪除，Ctrl-C 取消，Ctrl-D 登出。\n"
+        "每個詞都可縮寫：`sh ver`。按鍵：Tab 補全，? 列出可接的內容，方向鍵調出與移動，"
+        "Ctrl-A/Ctrl-E 到行首或行尾，Ctrl-W/Ctrl-U/Ctrl-K 刪除，Ctrl-C 取消，Ctrl-D 登出。"
         "在 --more-- 處：空白鍵翻頁，Enter 前進一行，q 停止。"
     ),
     "help.help": "指令與按鍵一覽",
@@ -166,6 +168,7 @@ ZH_HANT = {
     "group.recover": "修復",
     "group.restart": "重新啟動某項",
     "group.firmware": "韌體及其分區",
+    "group.firmware-switch": "改用另一韌體分區",
     "group.factory": "恢復為空機",
     "group.terminal": "本終端機的設定，僅限本次登入",
     "terminal.set": "{what} 現為 {value}，僅限本次登入。",
