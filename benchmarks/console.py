@@ -14,13 +14,16 @@ import signal
 import statistics
 import sys
 import time
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Never
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))  # where `serialline` is
 
+from adminbox import AdminBox
 from bench import Bench, Figures
+from chopmark.console.admin import AdminClient
 from chopmark.console.command import Role, Surroundings
 from chopmark.console.commands.show_status import status
 from chopmark.console.gateway import SocketApi
@@ -83,10 +86,7 @@ class _Sheet:
 
 
 class _Nobody:
-    """Root and recorder, of whom nothing is wanted."""
-
-    async def do(self, *_: object, **_arguments: object) -> Never:
-        raise NotImplementedError
+    """A recorder, of whom nothing is wanted."""
 
     async def record(self, *_: object, **_about: str) -> None:
         raise NotImplementedError
@@ -94,7 +94,8 @@ class _Nobody:
 
 def both(bench: Bench) -> Figures:
     """Seconds of a screen, of a gateway that is well, and with all dead."""
-    healthy, bare = asyncio.run(_measure(bench.issuer, "ready"))
+    with _root(bench.folder / "root", bench.issuer) as root:
+        healthy, bare = asyncio.run(_measure(bench.issuer, root, "ready"))
     return {
         ROWS[0]: Figure(healthy, bare),
         ROWS[1]: Figure(_measure_dead(bench), GATEWAY_SECONDS),
@@ -111,14 +112,26 @@ def _measure_dead(bench: Bench) -> float:
         gateway.wait_for(gateway.is_answering, "to answer")
         broker.kill()
         gateway.wait_for(lambda: gateway.get("/v1/status")["broker"]["state"] == "away", "to see")
-        away, _ = asyncio.run(_measure(gateway, "DEGRADED"))
-        os.kill(gateway.pid, signal.SIGSTOP)
-        hung, _ = asyncio.run(_measure(gateway, "DOWN"))
-        os.kill(gateway.pid, signal.SIGCONT)
+        with _root(folder / "root", gateway) as root:
+            away, _ = asyncio.run(_measure(gateway, root, "DEGRADED"))
+            os.kill(gateway.pid, signal.SIGSTOP)
+            hung, _ = asyncio.run(_measure(gateway, root, "DOWN"))
+            os.kill(gateway.pid, signal.SIGCONT)
         return max(away, hung)
     finally:
         gateway.kill()
         broker.stop()
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def _root(folder: Path, gateway: Gateway) -> Iterator[AdminClient]:
+    """`chopmark-admin`, which looks at the disk where the daemon does not tell."""
+    box = AdminBox(folder).adopt(gateway.config, gateway.state).start()
+    try:
+        yield AdminClient(box.socket)
+    finally:
+        box.stop()
         shutil.rmtree(folder)
 
 
@@ -128,13 +141,13 @@ def _take_away(gateway: Gateway) -> None:
     shutil.move(token.tokens, f"{token.tokens}-away")
 
 
-async def _measure(gateway: Gateway, state: str) -> tuple[float, float]:
+async def _measure(gateway: Gateway, root: AdminClient, state: str) -> tuple[float, float]:
     """The median of a screen, and of the gateway's answer alone."""
     screens, answers = [], []
     async with SocketApi(gateway.socket) as api:
         for _ in range(TIMES):
             sheet, nobody = _Sheet(), _Nobody()
-            around = Surroundings(sheet, "bench", Role.OBSERVE, api, nobody, nobody, gateway.config)
+            around = Surroundings(sheet, "bench", Role.OBSERVE, api, root, nobody, gateway.config)
             start = time.perf_counter()
             await status(around, {})
             screens.append(time.perf_counter() - start)

@@ -142,6 +142,12 @@ class AdminBox:
         path.write_text(text)
         path.chmod(0o755)
 
+    def adopt(self, config: Path, state: Path) -> Self:
+        """Look after a gateway that somebody else runs."""
+        self.config, self.state = config, state
+        self._write_settings()
+        return self
+
     def start(self) -> Self:
         """Start the service, and wait until it answers."""
         settings = ("--settings", str(self.folder / "admin.toml"), "--socket", str(self.socket))

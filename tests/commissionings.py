@@ -30,6 +30,7 @@ from chopmark.core.roster_follow import SignedRoster, open_roster
 from chopmark.service.config_edit import set_brokers
 from chopmark.service.config_model import Broker as ConfiguredBroker
 from chopmark.service.config_model import BrokerTls
+from consolebox import times_begun
 from consolescreen import Screen
 from rig.broker import Broker
 from rig.gateway import SHENZHEN, Gateway
@@ -104,6 +105,11 @@ class Console:
     box: AdminBox
     line: SerialLine
     process: subprocess.Popen[bytes] | None = None
+    begun: int = 0
+
+    @property
+    def log(self) -> Path:
+        return self.box.folder / "console.log"
 
     @property
     def folder(self) -> Path:
@@ -122,7 +128,8 @@ class Console:
         }
         words = [str(word) for pair in where.items() for word in pair]
         command = [sys.executable, "-m", "chopmark.console.main", *words]
-        with (self.box.folder / "console.log").open("ab") as log:
+        self.begun = times_begun(self.log)
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=log)
 
     def wait(self) -> None:
@@ -136,11 +143,8 @@ class Console:
 
     def _has_port(self) -> bool:
         assert self.process is not None
-        assert self.process.poll() is None, (self.box.folder / "console.log").read_text()
-        folder = Path(f"/proc/{self.process.pid}/fd")
-        with suppress(OSError):
-            return self.line.box in {str(one.readlink()) for one in folder.iterdir()}
-        return False
+        assert self.process.poll() is None, self.log.read_text()
+        return times_begun(self.log) > self.begun
 
 
 class Commissioning:

@@ -35,7 +35,9 @@ def console(line: SerialLine, folder: Path, config: Path, admin: Path) -> Iterat
     """Run the program as its unit does; gives its process id."""
     words = {"port": line.box, "config": config, "admin": admin, "seat": folder / "seat"}
     options = [str(one) for name, value in words.items() for one in (f"--{name}", value)]
-    with (folder / "console.log").open("ab") as log:
+    path = folder / "console.log"
+    begun = times_begun(path)
+    with path.open("ab") as log:
         process = subprocess.Popen(
             (sys.executable, "-m", "chopmark.console.main", *options),
             env={**os.environ, "STATE_DIRECTORY": str(folder)},
@@ -44,10 +46,20 @@ def console(line: SerialLine, folder: Path, config: Path, admin: Path) -> Iterat
             stderr=log,
         )
     try:
+        deadline = time.monotonic() + 60
+        while times_begun(path) == begun:
+            assert process.poll() is None, path.read_text()
+            assert time.monotonic() < deadline, f"no port after a minute: {path.read_text()}"
+            time.sleep(0.02)
         yield process.pid
     finally:
         process.terminate()
         process.wait(30)
+
+
+def times_begun(log: Path) -> int:
+    """How often a console has opened its port, which drops what was typed before."""
+    return log.read_text().count("the console is at") if log.exists() else 0
 
 
 class Person(Technician):

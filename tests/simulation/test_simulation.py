@@ -10,7 +10,7 @@ import pytest
 
 from simulation.run import explain, run_all
 
-SEEDS = 2000
+SEEDS = 500
 CHUNK = 250
 RUN = Path(__file__).with_name("run.py")
 

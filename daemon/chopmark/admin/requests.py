@@ -38,6 +38,7 @@ Check = Literal[
     "doors",
     "entrance",
     "running",
+    "theft",
 ]
 """Checks of `chopmark doctor` but those that need a network."""
 

@@ -272,7 +272,7 @@ ZH_HANT = {
     "error.records-refused": "閘道拒收了控制台的記錄",
     "error.console-unlimited": "控制台的使用者權限過大，可以簽發和撤銷存證",
     "error.console-barred": "控制台的使用者沒有所需的角色",
-    "error.keys-unknown": "不知道權杖中有哪些金鑰",
+    "error.keys-unknown": "不知道權杖中有哪些密鑰",
     "error.ledger-readable": "帳本現在可以讀取",
     "error.no-journal": "沒有系統日誌",
     "error.no-since": "起始時間的寫法不對",
