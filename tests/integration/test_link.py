@@ -239,10 +239,8 @@ async def test_burst_to_a_slow_receiver_is_bounded_and_loses_nothing(rig: Rig) -
         await until(lambda: rest.payloads[-1:] == sent[-1:])
     assert rest.sessions == [True]
     # Closing a socket with unread bytes may cost the last acknowledgements: those come again.
-    again = len(receiver.got) + len(rest.got) - count
-    assert again >= 0
     assert receiver.payloads == sent[: len(receiver.got)]
-    assert rest.payloads == sent[len(receiver.got) - again :]
+    assert list(dict.fromkeys(receiver.payloads + rest.payloads)) == sent
 
 
 async def test_messages_of_one_sender_arrive_in_order(rig: Rig) -> None:
