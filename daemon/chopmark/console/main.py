@@ -2,10 +2,11 @@
 
 import argparse
 import asyncio
+import logging
 import signal
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 
 import chopmark
 from chopmark.console.access.initial import run as init_access
@@ -20,6 +21,8 @@ from chopmark.console.words import TABLES
 from chopmark.service.config import DEFAULT_PATH, find_config
 from chopmark.service.logs import set_up_logging
 from chopmark.service.runtime import forbid_core_files
+
+LOG: Final = logging.getLogger("chopmark.console")
 
 
 def run() -> None:
@@ -57,6 +60,7 @@ async def run_console(settings: Settings, house: House) -> None:
     await asyncio.wait({task})
     if not task.cancelled():
         task.result()
+    LOG.info("stopped by a signal")
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
