@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from chopmark.api.browsed import Browsed, LedgerOut
+from chopmark.api.dealings import Dealings
 from chopmark.api.found import DocumentsOut
 from chopmark.api.identity import CALLER
 from chopmark.api.ports import Asked, Awaited, Forks, Hsm, Identity, Keys, Rosters, Until
@@ -94,6 +95,7 @@ class GatewayService:
         rotation: Keys,
         hsm: Hsm,
         forks: Forks,
+        dealings: Dealings,
         witnessing: Awaiting | None = None,
         catalogue: Catalogue | None = None,
     ) -> None:
@@ -101,6 +103,7 @@ class GatewayService:
         self.rosters = rosters
         self.rotation = rotation
         self.hsm = hsm
+        self.dealings = dealings
         self._own = own
         self._witnessing = witnessing
         self._sequencer = sequencer
