@@ -4,6 +4,7 @@
 else: not recorded. Salt and body are in the answer, and nowhere else for good.
 """
 
+from contextlib import suppress
 from typing import Annotated
 
 import msgspec
@@ -18,8 +19,9 @@ from chopmark.api.posts import Answer
 from chopmark.api.recording import wait_for_proof
 from chopmark.api.times import Deadline, parse_time
 from chopmark.api.verifications import parse_reference
-from chopmark.core.consent import MAX_RECORDS, Consent, Use, seal
-from chopmark.core.proof import MAX_PROOF, parse_proof
+from chopmark.core.consent import MAX_RECORDS, Consent, Use, add_records, seal, show
+from chopmark.core.errors import MalformedError
+from chopmark.core.proof import MAX_PROOF, Proof, parse_proof
 from chopmark.core.text import encode_base64
 from chopmark.core.wording import format_time
 
@@ -35,6 +37,7 @@ class ConsentIn(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     purpose: Kind
     valid_until: str
     scenario: Kind | None = None
+    proof: ProofText | None = None
     wait: Wait = DEFAULT_WAIT
     until: Until = "witnessed"
 
@@ -57,7 +60,8 @@ class DealingOut(msgspec.Struct, omit_defaults=True):
     """A consent or use that is recorded.
 
     `attestation` names what it is about, `receiver` the origin of who may use it, or has. `salt`
-    and `body` open the entry; `proof` has them in it, once it is signed.
+    and `body` open the entry; `proof` has them in it, once it is signed. `document_proof` is the
+    document's proof that was given, with that in it.
     """
 
     id: str
@@ -75,6 +79,7 @@ class DealingOut(msgspec.Struct, omit_defaults=True):
     scenario: str | None = None
     valid_until: str | None = None
     consent: int | None = None
+    document_proof: str | None = None
 
 
 async def consent(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
@@ -84,8 +89,9 @@ async def consent(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
     until = parse_time(asked.valid_until, "valid_until")
     wish = ConsentAsked(asked.index, asked.receiver, asked.purpose, until, asked.scenario)
     seconds = max(asked.wait, limits.least_record)
+    carrier = read_carrier(asked.proof)
     made = await gateway.dealings.consent(wish, seconds, ask(asked, again=True))
-    return await _answer(gateway, made, asked.until, deadline)
+    return await _answer(gateway, made, carrier, asked.until, deadline)
 
 
 async def use(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
@@ -102,16 +108,41 @@ async def use(body: bytes, gateway: Gateway, limits: ApiLimits) -> Answer:
         asked.scenario,
     )
     seconds = max(asked.wait, limits.least_record)
+    carrier = read_carrier(asked.proof)
     made = await gateway.dealings.use(wish, seconds, ask(asked, again=True))
-    return await _answer(gateway, made, asked.until, deadline)
+    return await _answer(gateway, made, carrier, asked.until, deadline)
 
 
-async def _answer(gateway: Gateway, made: Made, until: Until, deadline: Deadline) -> Answer:
+def read_carrier(proof: str | None) -> Proof | None:
+    """The document's proof, before anything is recorded.
+
+    Raises:
+        MalformedError: what `parse_proof` raises.
+    """
+    return None if proof is None else parse_proof(proof.encode())
+
+
+def _carry(carrier: Proof | None, proof: Proof) -> str | None:
+    """The document's proof with one more consent or use in it.
+
+    None where it is of another attestation, or full: what was recorded is in its own proof.
+    """
+    if carrier is None:
+        return None
+    with suppress(MalformedError):
+        return add_records(carrier, [show(proof)]).encode().decode()
+    return None
+
+
+async def _answer(
+    gateway: Gateway, made: Made, carrier: Proof | None, until: Until, deadline: Deadline
+) -> Answer:
     entry, body = made.entry, made.body
     awaited = await wait_for_proof(gateway, entry.index, until, deadline.left(), "")
-    proof = None
+    proof, carrying = None, None
     if awaited.proof is not None:
-        proof = seal(parse_proof(awaited.proof), made.salt, body).encode().decode()
+        sealed = seal(parse_proof(awaited.proof), made.salt, body)
+        proof, carrying = sealed.encode().decode(), _carry(carrier, sealed)
     who = gateway.identity()
     until_ms = body.until if isinstance(body, Consent) else None
     rests_on = body.consent if isinstance(body, Use) else None
@@ -131,6 +162,7 @@ async def _answer(gateway: Gateway, made: Made, until: Until, deadline: Deadline
         body.scenario,
         None if until_ms is None else format_time(until_ms),
         None if rests_on is None else rests_on[0],
+        carrying,
     )
     short = proof is None or (awaited.provisional and until == "witnessed")
     return Answer(202 if short else 201, content, f"/v1/proofs/{who.id}/{entry.index}")

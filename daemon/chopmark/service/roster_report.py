@@ -56,14 +56,18 @@ def _kind(kind: CatalogueKind) -> dict[str, Any]:
 
 
 def _scenario(scenario: Scenario, roster: Roster) -> dict[str, Any]:
-    """A scenario, with the active members that may issue and receive; times in seconds."""
+    """A scenario, with the active members that may issue and receive; times in seconds.
+
+    Parties are names of institutions, or codes of jurisdictions.
+    """
     of, active = Scenarios(roster), [one for one in roster.members() if one.is_active]
+    names = {one.id: one.name for one in roster.institution}
     return {
         "name": scenario.name,
         "title": scenario.title,
         "kinds": list(scenario.kinds),
-        "issuers": list(scenario.issuers),
-        "receivers": list(scenario.receivers),
+        "issuers": [names.get(one, one) for one in scenario.issuers],
+        "receivers": [names.get(one, one) for one in scenario.receivers],
         "purposes": list(scenario.purposes),
         "consent": scenario.consent,
         "validity": scenario.validity,

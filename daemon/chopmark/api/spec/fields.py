@@ -46,6 +46,7 @@ ABOUT: Final[Mapping[str, str]] = {
     "CompactQuery.until": _UNTIL,
     "CompactQuery.wait": f"{_WAIT}, from the last run on",
     "ConsentIn.index": "Of the attestation in this gateway's log",
+    "ConsentIn.proof": "Text of the document's `.tlog-proof`, to have the consent put into it",
     "ConsentIn.purpose": _PURPOSE,
     "ConsentIn.receiver": "Who may use the document: member id, origin or institution",
     "ConsentIn.scenario": _SCENARIO,

@@ -143,7 +143,11 @@ class CatalogueKindOut(Struct):
 
 
 class ScenarioOut(Struct):
-    """What documents may go from whom to whom, and for what; `issuing` and `receiving` members."""
+    """What documents may go from whom to whom, and for what.
+
+    `issuers` and `receivers` are names of institutions, or codes of jurisdictions; `issuing` and
+    `receiving` the ids of their active members.
+    """
 
     name: str
     title: str | None

@@ -180,7 +180,7 @@ OPERATIONS: Final = (
             ),
         },
         merge(
-            *(BODY, KEYED, RATED, _NO_TARGET, _SCENARIO, ISSUING),
+            *(BODY, KEYED, RATED, _NO_TARGET, _SCENARIO, PROOF, ISSUING),
             {
                 400: ("malformed-time",),
                 422: (
