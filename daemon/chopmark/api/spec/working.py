@@ -42,10 +42,10 @@ from chopmark.api.spec.model import (
     merge,
 )
 from chopmark.api.spec.shapes import ErrorLine, EventOut, RecordedLine
+from chopmark.api.spec.trace_shapes import TraceOut
 from chopmark.api.spec.verdict_shapes import VerdictOut
 from chopmark.api.trace import TraceIn
 from chopmark.core.compact import MEDIA_TYPE
-from chopmark.core.trace import Report
 
 _ATTESTED: Final = "where the proof is, or will be"
 _KEY: Final = {
@@ -224,7 +224,7 @@ OPERATIONS: Final = (
         "trace",
         "verifications",
         "The life of a document over all logs, each step with its proof",
-        {200: Answer("The report", Content(Report, example=examples.TRACE))},
+        {200: Answer("The report", Content(TraceOut, example=examples.TRACE))},
         merge(
             *(BODY, RATED, _SHOWN, LOOKUP),
             {

@@ -42,11 +42,11 @@ def trace(
     target: str | None = None,
     /,
     *,
-    records: Annotated[tuple[Path, ...], Parameter(name="--with")] = (),
+    records: Annotated[tuple[Path, ...], Parameter(name="--with", negative="")] = (),
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
     pdf: Path | None = None,
     check: Path | None = None,
-    policy: tuple[Path, ...] = (),
+    policy: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     options: Given,
 ) -> int:
     """Show the life of a document: attested, witnessed, superseded, revoked, consented to, used.

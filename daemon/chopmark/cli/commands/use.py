@@ -25,7 +25,7 @@ def use(
     *,
     purpose: str,
     proof: Path | None = None,
-    consent: tuple[Path, ...] = (),
+    consent: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
     scenario: str | None = None,
     expect_issuer: str | None = None,
     output: Annotated[Path | None, Parameter(alias="-o")] = None,
