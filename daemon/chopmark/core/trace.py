@@ -20,7 +20,6 @@ from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.merkle import leaf_hash
 from chopmark.core.policy import NONE, Policy
 from chopmark.core.proof import Proof, Proven, parse_proof, verify_proof
-from chopmark.core.verdict import Match
 from chopmark.core.wording import format_time
 
 FORMAT: Final = "chopmark/trace/v1"
@@ -178,9 +177,11 @@ class Teller:
         self._leaves[step.about] = leaf_hash(proven.extra.entry)
         if step.name == "attested":
             until = None if entry.valid_until is None else format_time(entry.valid_until)
-            hidden = match is Match.BLINDED or entry.blinded
             return out(
-                time=format_time(entry.made_at), kind=entry.kind, blinded=hidden, valid_until=until
+                time=format_time(entry.made_at),
+                kind=entry.kind,
+                blinded=entry.blinded,
+                valid_until=until,
             )
         full = policy.for_kind(entry.kind)
         times = {one.key: one.time for one in proven.head.verified if one.time}

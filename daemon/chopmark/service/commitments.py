@@ -7,6 +7,8 @@
 
 import asyncio
 import hmac
+from collections.abc import Iterable
+from typing import NoReturn
 
 from chopmark.api.dealings import Made
 from chopmark.core.blinding import salt_at
@@ -33,8 +35,8 @@ class Commitments:
         self._salts = salts
         self._clock = clock
 
-    async def find(self, asking: Asking, body: Body) -> Made | None:
-        """What an idempotency key stands for already, if it is given, and known.
+    async def find(self, asking: Asking, bodies: Iterable[Body]) -> Made | None:
+        """What an idempotency key stands for already, if it is one of these; None if not.
 
         Raises:
             RefusedError: `key-reused`.
@@ -46,7 +48,7 @@ class Commitments:
         found: Earlier | None = await self._log.read(
             lambda reader, state: find_named(reader, key, state.size, now)
         )
-        return None if found is None else await self._open(found, body)
+        return None if found is None else await self._open(found, bodies)
 
     async def record(self, body: Body, seconds: float, asking: Asking) -> Made:
         """Append the commitment to a body; it is durable once this returns.
@@ -67,8 +69,8 @@ class Commitments:
         known = recorded.known.get(0)
         if isinstance(known, ChopmarkError):
             raise known
-        if known is not None:  # the same request came twice at once
-            return await self._open(known, body)
+        if known is not None:  # the same request came twice at once, or says something else now
+            return await self._open(known, [body]) or _changed(known.index)
         entry = Earlier(recorded.start, recorded.made_at, duplicate=False)
         return Made(entry, body, salt)
 
@@ -83,8 +85,8 @@ class Commitments:
             raise TryAgainError("not-recorded", message, hint=hint, retry_after=1) from None
         return hidden.seed, hidden.sealed
 
-    async def _open(self, entry: Earlier, body: Body) -> Made:
-        """An entry that was recorded before, with its salt."""
+    async def _open(self, entry: Earlier, bodies: Iterable[Body]) -> Made | None:
+        """An entry that was recorded before, with its salt and the body that it is of."""
 
         def read(reader: Reader, _: LogState) -> tuple[bytes, bytes]:
             return reader.entry(entry.index), reader.salt(entry.index)
@@ -92,8 +94,12 @@ class Commitments:
         data, salt = await self._log.read(read)
         held = parse_entry(data)
         value = held.value if isinstance(held, Commitment) else b""
-        if not hmac.compare_digest(commit(salt, body.encode()), value):
-            message = f"what entry {entry.index} says follows no more from the request"
-            hint = "the roster has changed since: record it anew, with another idempotency key"
-            raise MissingError("salt-gone", message, hint=hint)
-        return Made(entry, body, salt)
+        fitting = (one for one in bodies if hmac.compare_digest(commit(salt, one.encode()), value))
+        body = next(fitting, None)
+        return None if body is None else Made(entry, body, salt)
+
+
+def _changed(index: int) -> NoReturn:
+    message = f"what entry {index} says follows no more from the request"
+    hint = "the roster has changed since: record it anew, with another idempotency key"
+    raise MissingError("salt-gone", message, hint=hint)

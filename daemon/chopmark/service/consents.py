@@ -66,7 +66,7 @@ class Consents:
             *(self.own.origin, asked.index, leaf, receiver.origin, asked.purpose, asked.until),
             scenario=None if scenario is None else scenario.name,
         )
-        earlier = await self.commitments.find(asking, body)
+        earlier = await self.commitments.find(asking, [body])
         if earlier is not None:
             return earlier
         now = self.now()

@@ -81,6 +81,9 @@ class Reporter(Protocol):
 class GatewayService:
     """Implements `api.ports.Gateway`."""
 
+    dealings: Dealings
+    """Set by who brings the parts together."""
+
     def __init__(
         self,
         own: Member,
@@ -95,7 +98,6 @@ class GatewayService:
         rotation: Keys,
         hsm: Hsm,
         forks: Forks,
-        dealings: Dealings,
         witnessing: Awaiting | None = None,
         catalogue: Catalogue | None = None,
     ) -> None:
@@ -103,7 +105,6 @@ class GatewayService:
         self.rosters = rosters
         self.rotation = rotation
         self.hsm = hsm
-        self.dealings = dealings
         self._own = own
         self._witnessing = witnessing
         self._sequencer = sequencer

@@ -5,15 +5,18 @@
    uses can be found by anybody.
 3. Each proof is the newest one that can be made here, under a witnessed head; the document's own
    stays if it is complete, for it tells of an earlier time.
+4. Of a document that was attested ever so often a bounded number of attestations is shown, so that
+   verifications on the same thread go on between traces.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from chopmark.api.dealings import TraceAsked
+from chopmark.api.slots import Slots
 from chopmark.core.check import compare, read_attestation
 from chopmark.core.consent import Consent, Shown, seal
 from chopmark.core.digest import Digests
@@ -27,6 +30,11 @@ from chopmark.ledger.worker import Worker
 from chopmark.service.shelf import Shelf, contradicted
 from chopmark.service.uses import read_shown
 from chopmark.service.verifier import Verifier
+
+MAX_SUBJECTS: Final = 32
+"""Attestations of a document that are told of: each takes some milliseconds."""
+MAX_TRACING: Final = 4
+"""Traces that are made, or wait, at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +51,7 @@ class Traces:
     verifier: Verifier
     reading: Worker
     now: Callable[[], int]
+    slots: Slots = field(default_factory=lambda: Slots(MAX_TRACING, "traces", retry_after=1))
 
     async def trace(self, asked: TraceAsked) -> dict[str, Any]:
         """The report, as JSON.
@@ -51,8 +60,10 @@ class Traces:
             MalformedError: a proof cannot be read.
             RefusedError: `document-differs`, `bad-commitment`, and what `verify_proof` raises.
             MissingError: `no-such-member`.
+            TryAgainError: `overloaded`.
         """
-        report: dict[str, Any] = await self.reading.run(lambda: self._trace(asked))
+        with self.slots.taken():
+            report: dict[str, Any] = await self.reading.run(lambda: self._trace(asked))
         return report
 
     def _trace(self, asked: TraceAsked) -> dict[str, Any]:
@@ -95,6 +106,7 @@ class _Telling:
     steps: list[Step] = field(default_factory=list)
     subjects: set[Place] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
+    cut: bool = False
 
     def add_proof(self, proof: Proof) -> None:
         """Whose proof it is."""
@@ -175,6 +187,11 @@ class _Telling:
         origin, index = place
         shelf = self.of.shelf(origin)
         if place in self.subjects:
+            return
+        if len(self.subjects) >= MAX_SUBJECTS:
+            if not self.cut:
+                self.warnings.append(f"more than {MAX_SUBJECTS} attestations: not all are shown")
+            self.cut = True
             return
         if index >= shelf.log.signed_size and proof is None:
             self.warnings.append(f"{origin}#{index} has not come in here")

@@ -1,16 +1,16 @@
 """Uses: recorded by the receiver, once it has verified a document for a purpose (docs/consent.md).
 
 Rules, in this order:
-1. The document's verdict here is valid, of just one issuer.
-2. The roster has a scenario that fits, if it has any.
-3. Where that demands consent, and where the roster has no scenarios, one of the consents that were
+1. What an idempotency key stands for is given again: a consent may have been withdrawn since.
+2. The document's verdict here is valid, of just one issuer.
+3. The roster has a scenario that fits, if it has any.
+4. Where that demands consent, and where the roster has no scenarios, one of the consents that were
    shown holds: see `Grounds`. Where it demands none, one that holds is named all the same.
-4. What an idempotency key stands for is given again: after all checks, for a use is a use only of
-   what may be used now.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from chopmark.api.dealings import Made, UseAsked
 from chopmark.api.ports import Asked
@@ -55,6 +55,9 @@ class Uses:
             ChopmarkError: what verifying raises, and `Commitments.record`.
         """
         shown = [one for one in read_shown(asked.proof, asked.consents) if _is_consent(one)]
+        earlier = await self.commitments.find(asking, self._guess(asked, shown))
+        if earlier is not None:
+            return earlier
         question = Question(self.now(), asked.expect_issuer)
         verdict = await self.verifier.verify(
             Asked(asked.digests, asked.proof, asked.reference, question)
@@ -62,8 +65,15 @@ class Uses:
         facts = _choose(verdict, shown)
         shelf = self.shelves[facts.issuer.origin]
         use = await shelf.log.read(lambda _r, _s: self._rest(asked, facts, shelf, shown))
-        earlier = await self.commitments.find(asking, use)
+        earlier = await self.commitments.find(asking, [use])
         return earlier or await self.commitments.record(use, seconds, asking)
+
+    def _guess(self, asked: UseAsked, shown: Sequence[Shown]) -> Iterator[Use]:
+        """What may have been recorded when this was asked for before, under these consents."""
+        names = dict.fromkeys((asked.scenario, None, *(one.name for one in self.scenarios.all)))
+        for one, name in product(shown, names):
+            of, rests = one.body, (one.proof.index, leaf_hash(one.entry))
+            yield Use(of.origin, of.index, of.leaf, self.own.origin, asked.purpose, name, rests)
 
     def _rest(self, asked: UseAsked, facts: Facts, shelf: Shelf, shown: Sequence[Shown]) -> Use:
         """The use, with the consent on which it rests. On the readers' thread."""

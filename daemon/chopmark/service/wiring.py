@@ -247,10 +247,10 @@ def _make_gateway(
         *(NotedRosters(rosters, auditing), NotedKeys(rotation, auditing)),
         HsmService(opened.config, opened.signer, pins, auditing, opened.clock),
         NotedForks(meeting.forks, auditing),
-        _make_dealings(opened, issuing, answering, auditing),
         answering.witnessing,
         opened.members.catalogue,
     )
     gateway.audit = auditing
     gateway.salts = issuing.salts
+    gateway.dealings = _make_dealings(opened, issuing, answering, auditing)
     return gateway

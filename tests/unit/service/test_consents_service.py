@@ -83,10 +83,12 @@ class Bank:
         consents = Consents(self.own.shelf.member, self.own.log, *self.parts())
         return await consents.give(asked, LONG, asking)
 
-    async def use(self, name: str, *proofs: bytes, purpose: str = "sme-loan") -> Made:
+    async def use(
+        self, name: str, *proofs: bytes, purpose: str = "sme-loan", asking: Asking = PLAINLY
+    ) -> Made:
         asked = UseAsked(Digests(sha(name)), purpose, consents=proofs)
         uses = Uses(self.own.shelf.member, self.shelves, self.verifier(), *self.parts())
-        return await uses.record(asked, LONG, PLAINLY)
+        return await uses.record(asked, LONG, asking)
 
     def verifier(self) -> Verifier:
         return Verifier(self.shelves.values(), self.library.reading, lambda _: 86_400)
@@ -214,6 +216,19 @@ async def test_use_without_grounds_is_refused_and_leaves_no_trace(bank: Bank) ->
     assert await code_of(bank.use("a", consent, purpose="mortgage")) == "consent-other-purpose"
     assert await code_of(bank.use("never attested", consent)) == "document-not-valid"
     assert bank.own.log.state.size == size
+
+
+async def test_use_is_given_again_by_its_key_though_the_consent_was_withdrawn(bank: Bank) -> None:
+    consent = await bank.shown(await bank.consent(receiver="sz-1"))
+    asking = Asking("anna", keys={0: make_key("anna", "k", b"1")})
+    first = await bank.use("a", consent, asking=asking)
+    await bank.own.add(revoke(show(parse_proof(consent)).proof.index, 3))
+    again = await bank.use("a", consent, asking=asking)
+    assert (again.entry.index, again.salt, again.body) == (
+        *(first.entry.index, first.salt),
+        first.body,
+    )
+    assert await code_of(bank.use("a", consent)) == "consent-withdrawn"
 
 
 async def test_use_where_the_scenario_demands_no_consent_needs_none(bank: Bank) -> None:
