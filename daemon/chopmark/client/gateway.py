@@ -202,6 +202,12 @@ class GatewayClient:
         """The gateway's verdict, from its own log and its replicas."""
         return read_verdict(self._http.post_json("/v1/verifications", query.encode()))
 
+    def documents(self, sha256: bytes) -> list[Json]:
+        """Attestations of a digest in all logs that the gateway holds, the first page of them."""
+        answer = self._http.get_json(f"/v1/documents/sha256/{sha256.hex()}")
+        found = read_objects(read_object(answer).get("attestations"))
+        return [read_object(one, "origin", "state") for one in found]
+
     def proof(self, member: str, index: int, *, bare: bool = False) -> bytes:
         """The newest proof of an entry of the gateway's own log or of a replica.
 

@@ -15,7 +15,6 @@ from chopmark.cli.terminal import say, say_json, warn
 from chopmark.client.files import PROOF_SUFFIX, check_creatable, proof_path, read_proof
 from chopmark.client.proofs import check_answer
 from chopmark.core.consent import Consent, Shown
-from chopmark.core.digest import Digests
 from chopmark.core.errors import ForbiddenError, MissingError, UsageError
 from chopmark.core.inert import clean
 from chopmark.core.proof import Proof, parse_proof
@@ -126,14 +125,27 @@ def _find(gateway: "GatewayClient", target: str, options: Options) -> Found:
     if Path(target).exists():
         return _find_by_document(gateway, Path(target), options)
     if len(target) == 64 and _HEX.issuperset(target):
-        own = find_own(gateway, Digests(bytes.fromhex(target)))
-        return Found(own[0]["origin"], own[0]["index"], None)
+        return _find_by_digest(gateway, bytes.fromhex(target))
     if "#" not in target:
         hint = "name the document, its SHA-256, or ORIGIN#INDEX"
         raise UsageError("bad-reference", f"no such file, and no reference: {target}", hint=hint)
     origin, index = parse_reference(target)
     _check_own(gateway, origin)
     return Found(origin, index, None)
+
+
+def _find_by_digest(gateway: "GatewayClient", sha256: bytes) -> Found:
+    """The newest that stands; the whole verdict would take the SM3 digest as well."""
+    own = gateway.export()["origin"]
+    found = [one for one in gateway.documents(sha256) if one["origin"] == own]
+    standing = [one for one in found if one["state"] == "live"]
+    if not standing:
+        message = f"{own} has no attestation of this digest that stands"
+        hint = (
+            "a blinded one is named by its document, with the proof beside it, or by ORIGIN#INDEX"
+        )
+        raise MissingError("no-such-attestation", message, hint=hint)
+    return Found(own, max(int(one["index"]) for one in standing), None)
 
 
 def _find_by_document(gateway: "GatewayClient", file: Path, options: Options) -> Found:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 from cyclopts import Parameter
+from msgspec import structs, to_builtins
 
 from chopmark.cli.context import Given, Options
 from chopmark.cli.hashing import hash_files
@@ -118,7 +119,8 @@ def _check(check: Path, target: str | None, paths: Sequence[Path], options: Opti
     if options.json:
         say_json({"report": str(check), "steps": len(told), "good": True})
         return 0
-    _show_steps(report)
+    # What the report says beside its steps nobody has proven: names are those in the proofs.
+    _show_steps(structs.replace(report, parties={}, warnings=[]))
     say(f"✔ all {len(told)} steps follow from their proofs")
     if report.digests is None and target is None:
         warn("no document was compared: name it to see that the report is of it")
@@ -134,7 +136,7 @@ def _compare(report: Report, digests: Digests) -> None:
 
 def _show(report: Report, files: Sequence[Path], options: Options) -> None:
     if options.json:
-        say_json({**_without_proofs(report), "files": [str(path) for path in files]})
+        say_json({**_as_values(report), "files": [str(path) for path in files]})
         return
     _show_steps(report)
     if not report.steps:
@@ -144,10 +146,8 @@ def _show(report: Report, files: Sequence[Path], options: Options) -> None:
         say(clean(f"  written to {path}"))
 
 
-def _without_proofs(report: Report) -> dict[str, object]:
-    import msgspec
-
-    values: dict[str, object] = msgspec.to_builtins(report)
+def _as_values(report: Report) -> dict[str, object]:
+    values: dict[str, object] = to_builtins(report)
     return values
 
 
