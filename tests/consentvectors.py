@@ -157,6 +157,7 @@ def _bad_bodies() -> dict[str, tuple[object, str]]:
         "index as a text": (good | {3: "3"}, "malformed-body"),
         "end as a flag": (good | {8: True}, "malformed-body"),
         "purpose of two words": (good | {6: "sme loan"}, "malformed-purpose"),
+        "purpose as a number": (good | {6: 1}, "malformed-body"),
         "no purpose": (good | {6: ""}, "malformed-purpose"),
         "scenario with capitals": (good | {7: "SME"}, "malformed-purpose"),
         "receiver that is no origin": (good | {5: "Bank of SZ"}, "malformed-origin"),

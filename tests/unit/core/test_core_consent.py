@@ -51,6 +51,7 @@ def test_consent_proof_vector(case: Case) -> None:
     shown = show(proof)
     assert verify_proof(proof, POLICY).quorum
     assert shown.place == (proof.checkpoint().origin, case["index"])
+    assert shown.entry == parse_extra(proof.extra).entry
 
 
 @pytest.mark.parametrize("case", cases("consent", "bad"))
@@ -76,6 +77,14 @@ def test_document_proof_vector_that_carries_consent_and_use() -> None:
 @pytest.mark.parametrize("case", cases("consent", "bad carrying"))
 def test_bad_list_of_consents_vector(case: Case) -> None:
     assert code_of(lambda bad: read_records(bytes.fromhex(bad["hex"])), case) == case["code"]
+
+
+def test_body_has_one_spelling() -> None:
+    longer = GIVEN.encode().replace(b"\x03\x03", b"\x03\x18\x03", 1)  # 3 in two bytes
+    assert longer != GIVEN.encode()
+    with pytest.raises(MalformedError) as caught:
+        parse_body(longer)
+    assert caught.value.code == "malformed-cbor"
 
 
 @pytest.mark.parametrize("body", [GIVEN, used()], ids=["consent", "use"])

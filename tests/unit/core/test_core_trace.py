@@ -12,6 +12,7 @@ from chopmark.core.entry import Attestation, Revocation, encode_entry
 from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.policy import parse_policy
 from chopmark.core.trace import (
+    MAX_STEPS,
     Party,
     Report,
     Step,
@@ -203,6 +204,13 @@ def test_what_is_no_report_is_refused(data: bytes) -> None:
     with pytest.raises(MalformedError) as caught:
         read_report(data)
     assert caught.value.code == "malformed-report"
+
+
+def test_report_of_too_many_steps_is_refused() -> None:
+    made = report(ATTESTED)
+    long = msgspec.structs.replace(made, steps=made.steps * (MAX_STEPS + 1))
+    with pytest.raises(MalformedError, match="too large"):
+        read_report(msgspec.json.encode(long))
 
 
 @pytest.mark.parametrize(
