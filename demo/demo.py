@@ -162,7 +162,6 @@ class Demo:
             "which Shenzhen records in its own ledger:",
         )
         hong_kong.start()
-        hong_kong.wait_for(hong_kong.is_ready, "to be ready again")
         carried = str(self.counter / "with-proof" / self.document.name)
         self._show(shenzhen, 0, "use", carried, "--purpose", "sme-loan")
         self._say("For a mortgage it may not be used:")
