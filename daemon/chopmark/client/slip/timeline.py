@@ -48,6 +48,8 @@ FEET: Final[dict[Language, str]] = {
 _LEFT, _RIGHT, _TOP, _BOTTOM = 18.0, 192.0, 16.0, 276.0
 _TEXT: Final = 66.0
 """Where what happened begins, in millimetres from the left, as all here."""
+_OTHER: Final = 26.0
+"""From a step's name to the Chinese one."""
 
 
 def make_timeline(report: Report, language: Language | None = None) -> bytes:
@@ -94,7 +96,7 @@ class _Timeline:
 
     def _head(self) -> None:
         self._line(_LEFT, TITLE, 18, bold=True)
-        self._line(_RIGHT, TITLES[self.language], 18, bold=True, right=True)
+        self._line(_RIGHT, TITLES[self.language], 18, right=True)  # bold has a slip's words only
         self.y += 10
         self.pdf.set_line_width(0.5)
         self.pdf.line(_LEFT, self.y, _RIGHT, self.y)
@@ -109,17 +111,18 @@ class _Timeline:
         lines = describe_step(self.report, step)
         self._room(12)
         self._line(_LEFT, (step.seen_by or step.time)[:19].replace("T", " ") + " UTC", 9)
-        other = STEPS[self.language][step.step]
-        self._block(_TEXT, f"{step.step}  {other}", 10, bold=True)
+        self._line(_TEXT, step.step, 10, bold=True)
+        self._line(_TEXT + _OTHER, STEPS[self.language][step.step], 10)
+        self.y += _height(10)
         for line in lines:
             self._block(_TEXT, line, 9)
         self.y += 3
 
-    def _block(self, x: float, text: str, size: float, *, bold: bool = False) -> None:
-        self.pdf.set_font(FAMILY, "B" if bold else "", size)
+    def _block(self, x: float, text: str, size: float) -> None:
+        self.pdf.set_font(FAMILY, "", size)
         for line in break_lines(printable(self.pdf, text), _RIGHT - x, self._width):
             self._room(_height(size))
-            self._line(x, line, size, bold=bold)
+            self._line(x, line, size)
             self.y += _height(size)
 
     def _room(self, height: float) -> None:
