@@ -50,14 +50,17 @@ class Uses:
         """Record one.
 
         Raises:
-            RefusedError: `document-not-valid`, what `Scenarios.find` raises, and what
-                `Grounds.find` raises.
+            RefusedError: `kind-not-allowed` at a notary's, `document-not-valid`, what
+                `Scenarios.find` raises, and what `Grounds.find` raises.
             ChopmarkError: what verifying raises, and `Commitments.record`.
         """
         shown = [one for one in read_shown(asked.proof, asked.consents) if _is_consent(one)]
         earlier = await self.commitments.find(asking, self._guess(asked, shown))
         if earlier is not None:
             return earlier
+        if self.own.is_notary:
+            hint = "a notary countersigns what others attest and use"
+            raise RefusedError("kind-not-allowed", "a notary's gateway uses nothing", hint=hint)
         question = Question(self.now(), asked.expect_issuer)
         verdict = await self.verifier.verify(
             Asked(asked.digests, asked.proof, asked.reference, question)

@@ -83,12 +83,15 @@ class Bank:
         consents = Consents(self.own.shelf.member, self.own.log, *self.parts())
         return await consents.give(asked, LONG, asking)
 
+    def uses(self, **changes: object) -> Uses:
+        own = replace(self.own.shelf.member, **changes)
+        return Uses(own, self.shelves, self.verifier(), *self.parts())
+
     async def use(
         self, name: str, *proofs: bytes, purpose: str = "sme-loan", asking: Asking = PLAINLY
     ) -> Made:
         asked = UseAsked(Digests(sha(name)), purpose, consents=proofs)
-        uses = Uses(self.own.shelf.member, self.shelves, self.verifier(), *self.parts())
-        return await uses.record(asked, LONG, asking)
+        return await self.uses().record(asked, LONG, asking)
 
     def verifier(self) -> Verifier:
         return Verifier(self.shelves.values(), self.library.reading, lambda _: 86_400)
@@ -229,6 +232,13 @@ async def test_use_is_given_again_by_its_key_though_the_consent_was_withdrawn(ba
         first.body,
     )
     assert await code_of(bank.use("a", consent)) == "consent-withdrawn"
+
+
+async def test_notary_uses_nothing(bank: Bank) -> None:
+    consent = await bank.shown(await bank.consent(receiver="sz-1"))
+    asked = UseAsked(Digests(sha("a")), "sme-loan", consents=(consent,))
+    notary = bank.uses(role="notary")
+    assert await code_of(notary.record(asked, LONG, PLAINLY)) == "kind-not-allowed"
 
 
 async def test_use_where_the_scenario_demands_no_consent_needs_none(bank: Bank) -> None:

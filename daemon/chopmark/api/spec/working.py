@@ -68,7 +68,8 @@ _SHOWN: Final[Problems] = merge(
 )
 _NO_CONSENT: Final[Problems] = {
     422: (
-        *("document-not-valid", "consent-missing", "consent-other-document"),
+        *("kind-not-allowed", "document-not-valid", "consent-missing"),
+        "consent-other-document",
         *("consent-other-receiver", "consent-other-purpose", "consent-other-scenario"),
         *("consent-expired", "consent-too-long", "consent-not-in-ledger", "consent-untrusted"),
         "consent-withdrawn",
