@@ -150,8 +150,10 @@ const attested = (file, origin, index) => h("p", {}, h("bdi", {}, file.name), " 
 
 /** For whom, for what, until when. */
 function consenting(scenario, scene, found, step, last) {
-  const { app, members, signal } = scene;
-  const receivers = members.filter((one) => scenario.receiving.includes(one.id));
+  const { app, own, members, signal } = scene;
+  const all = members.filter((one) => scenario.receiving.includes(one.id));
+  const others = all.filter((one) => one.institution !== own.institution);
+  const receivers = others.length > 0 ? others : all;
   const receiver = choice(t("deal.receiver"), receivers.map((one) => [one.id, one.institution]));
   const purpose = choice(t("deal.purpose"), scenario.purposes.map((one) => [one, purposeName(one)]));
   const latest = scenario.validity === null ? null : new Date(Date.now() + scenario.validity * 1000 - DAY);
