@@ -56,6 +56,7 @@ GOALS: Final = {
     "verify.cli": Goal("ms", 300),
     "verify.digest": _rate(5_000),
     "verify.digest.p99": Goal("ms", 10),
+    "trace.ms": Goal("ms", 200),
     "ledger.search": Goal("ms", 100),
     "console.prompt": Goal("ms", 100),
     "console.status.healthy": Goal("s", 1),

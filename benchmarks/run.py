@@ -25,6 +25,7 @@ import million
 import page
 import replica
 import secured
+import tracing
 import transfers
 import verify
 import witness
@@ -53,6 +54,7 @@ STEPS: Final = (
     Step(("verify.digest", "verify.digest.p99"), verify.digest),
     Step(("verify.proof",), verify.proof),
     Step(("verify.cli",), verify.cli),
+    Step(("trace.ms",), tracing.trace),
     Step(("ledger.search",), page.search),
     Step(("console.prompt",), console.prompt),
     Step(console.ROWS, console.both),

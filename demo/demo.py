@@ -12,6 +12,7 @@ import sys
 import tempfile
 import textwrap
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Never
 
@@ -20,7 +21,7 @@ from sample import make_statement
 
 WIDTH: Final = 75
 """Columns of a command's output: with the bar in front of it 80, as a terminal has."""
-MAX_SHOWN: Final = 16
+MAX_SHOWN: Final = 24
 """Lines of a command's output that are shown."""
 
 
@@ -51,10 +52,13 @@ class Demo:
         self._start()
         hong_kong, shenzhen = self._gateway("hk-1"), self._gateway("sz-1")
         self._attest(hong_kong, shenzhen)
+        self._consent(hong_kong, shenzhen)
         self._switch_off(hong_kong)
         self._verify(shenzhen)
         self._verify_offline(shenzhen)
         self._change_one_byte(shenzhen)
+        self._use(hong_kong, shenzhen)
+        self._withdraw(hong_kong, shenzhen)
         self._revoke(hong_kong, shenzhen)
 
     def show_addresses(self) -> None:
@@ -105,6 +109,16 @@ class Demo:
         vouched = "to have a signed time after the attestation"
         shenzhen.wait_for(lambda: (shenzhen.peer(hong_kong)["as_of"] or "") > made_at, vouched)
 
+    def _consent(self, hong_kong: Gateway, shenzhen: Gateway) -> None:
+        self._say(
+            "The customer lets the bank in Shenzhen use it for a loan, and for nothing else.",
+            "Its proof file carries that; the ledger does not say for whom or for what:",
+        )
+        until = (datetime.now(UTC) + timedelta(days=30)).date().isoformat()
+        terms = ("--receiver", "sz-1", "--purpose", "sme-loan", "--until", until)
+        self._show(hong_kong, 0, "consent", str(self.document), *terms)
+        shenzhen.wait_for_head(hong_kong, 2)
+
     def _switch_off(self, hong_kong: Gateway) -> None:
         self._say("Now the gateway in Hong Kong is switched off.")
         if hong_kong.stop() != 0:
@@ -142,11 +156,37 @@ class Demo:
         changed = self._carry("changed-alone", bytes(data), proof=False)
         self._show(shenzhen, 2, "verify", str(changed))
 
-    def _revoke(self, hong_kong: Gateway, shenzhen: Gateway) -> None:
-        self._say("Hong Kong is switched on again, and the bank revokes the document.")
+    def _use(self, hong_kong: Gateway, shenzhen: Gateway) -> None:
+        self._say(
+            "Hong Kong is switched on again. In Shenzhen the document is used for the loan,",
+            "which Shenzhen records in its own ledger:",
+        )
         hong_kong.start()
+        carried = str(self.counter / "with-proof" / self.document.name)
+        self._show(shenzhen, 0, "use", carried, "--purpose", "sme-loan")
+        self._say("For a mortgage it may not be used:")
+        self._show(shenzhen, 65, "use", carried, "--purpose", "mortgage")
+
+    def _withdraw(self, hong_kong: Gateway, shenzhen: Gateway) -> None:
+        self._say("The customer withdraws the consent, and Shenzhen may not use it any more:")
+        self._show(hong_kong, 0, "withdraw", str(self.document))
+        shenzhen.wait_for_head(hong_kong, 3)
+        carried = str(self.counter / "with-proof" / self.document.name)
+        self._show(shenzhen, 65, "use", carried, "--purpose", "sme-loan")
+        self._say("Whoever holds the proof file can trace all of it, with a proof of each step:")
+        report = str(self.counter / "trace.json")
+        self._show(shenzhen, 0, "trace", carried, "-o", report)
+        policies: list[str] = []
+        for name in ("hk-1", "sz-1"):
+            policy = self.counter / f"trace-{name}.policy"
+            policy.write_text(shenzhen.cli("peers", "policy", name).stdout)
+            policies += ["--policy", str(policy)]
+        self._show(shenzhen, 0, "trace", "--check", report, carried, *policies)
+
+    def _revoke(self, hong_kong: Gateway, shenzhen: Gateway) -> None:
+        self._say("The bank in Hong Kong revokes the document.")
         self._show(hong_kong, 0, "revoke", f"{hong_kong.who.origin}#0", "--reason", "fraud")
-        shenzhen.wait_for_head(hong_kong, 2)
+        shenzhen.wait_for_head(hong_kong, 4)
         self._say("A moment later, in Shenzhen:")
         self._show(shenzhen, 1, "verify", str(self.counter / "file-alone" / self.document.name))
 

@@ -9,7 +9,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import msgspec
+
 from chopmark.api.browsed import Browsed, LedgerOut
+from chopmark.api.dealings import ConsentAsked, Made, TraceAsked, UseAsked
 from chopmark.api.found import DocumentsOut, FoundOut, SearchedOut
 from chopmark.api.leaves import describe_entry
 from chopmark.api.ports import Asked, Awaited, Identity, Until
@@ -22,6 +25,7 @@ from chopmark.core.entry import Attestation, Revocation, encode_entry, parse_ent
 from chopmark.core.errors import ChopmarkError, MissingError, RefusedError
 from chopmark.core.idempotency import Key, key_reused
 from chopmark.core.judge import decide
+from chopmark.core.trace import Report
 from chopmark.core.verdict import Facts, Issuer, Match, Source, Verdict
 
 NOW = 1_795_352_400_000
@@ -42,6 +46,33 @@ WHO = Identity(
     "HK",
     ("*",),
 )
+
+
+class FakeDealings:
+    """Has no attestation to consent to, no valid document to use, and nothing to trace."""
+
+    async def consent(self, asked: ConsentAsked, seconds: float, asking: Asking) -> Made:
+        assert seconds >= 0
+        assert asking.again
+        raise RefusedError("no-such-attestation", f"entry {asked.index} is no attestation")
+
+    async def use(self, asked: UseAsked, seconds: float, asking: Asking) -> Made:
+        assert seconds >= 0
+        assert asking.again
+        raise RefusedError("document-not-valid", f"for {asked.purpose}: it is unknown")
+
+    async def trace(self, asked: TraceAsked) -> dict[str, Any]:
+        assert asked.digests or asked.proof or asked.records
+        report = Report(
+            asked_at="2026-11-22T13:00:00.000Z",
+            as_of=None,
+            digests=None,
+            parties={},
+            policies={},
+            steps=[],
+        )
+        values: dict[str, Any] = msgspec.to_builtins(report)
+        return values
 
 
 @dataclass
@@ -85,6 +116,8 @@ class FakeGateway:
     looked: list[Key] = field(default_factory=list)
     keys: dict[bytes, tuple[bytes, Earlier]] = field(default_factory=dict)
     known: Callable[[Sequence[bytes]], Mapping[int, Earlier | ChopmarkError]] = lambda _: {}
+
+    dealings: FakeDealings = field(default_factory=FakeDealings)
 
     def __post_init__(self) -> None:
         self.gate.set()

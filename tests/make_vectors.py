@@ -22,6 +22,7 @@ from chopmark.core.checkpoint import Checkpoint
 from chopmark.core.mark import HeadMark
 from chopmark.core.merkle import EMPTY_ROOT
 from compactvectors import compact
+from consentvectors import consent
 from enrolmentvectors import enrolment
 from entryvectors import entry
 from evidencevectors import evidence
@@ -43,7 +44,7 @@ def make_all() -> dict[str, Vectors]:
     makers = (
         *(note, checkpoint, entry, package, compact, proof, policy, tiles),
         *(witness, evidence, head_mark, salt_key, audit, roster, release, ceremony, canonical),
-        *(verdict, slip, enrolment, armour, bundle),
+        *(verdict, slip, enrolment, armour, bundle, consent),
     )
     return {maker.__name__.replace("_", "-"): maker() for maker in makers}
 

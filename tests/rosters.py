@@ -15,6 +15,7 @@ from chopmark.core.roster import (
     NotaryGroup,
     Officer,
     Roster,
+    Scenario,
     Witness,
     WitnessGroup,
 )
@@ -24,6 +25,17 @@ from chopmark.core.suspension import Suspension
 from softkeys import SoftKey, cosigner, ed25519_key, log_key
 
 ISSUED = datetime(2026, 11, 22, 13, tzinfo=UTC)
+
+
+SME_LOAN = Scenario(
+    name="sme-loan-sz-hk",
+    title="Corporate credit report, Shenzhen → Hong Kong, SME loan",
+    kinds=("kyc-report",),
+    issuers=("bank-sz",),
+    receivers=("HK",),
+    purposes=("sme-loan",),
+    validity=7_776_000,
+)
 
 
 @dataclass(frozen=True)
@@ -115,6 +127,17 @@ def rich() -> Roster:
                 notary=NotaryGroup(institutions=("bank-sz", "bank-hk"), threshold=1),
             ),
         ),
+        scenario=(
+            SME_LOAN,
+            Scenario(
+                name="job",
+                kinds=("diploma",),
+                issuers=("CN", "bank-hk"),
+                receivers=("HK",),
+                purposes=("employment", "study"),
+                consent=False,
+            ),
+        ),
         officer=(Officer(name="Chan Tai Man", institution="bank-hk", certificate="ab" * 32),),
     )
 
@@ -144,4 +167,11 @@ def with_member(roster: Roster, member: str, **changes: object) -> tuple[ListedM
     return tuple(
         msgspec.structs.replace(one, **changes) if one.id == member else one
         for one in roster.member
+    )
+
+
+def with_notary(roster: Roster, member: str) -> Roster:
+    """A roster, of which one member is a notary's."""
+    return msgspec.structs.replace(
+        roster, member=with_member(roster, member, role="notary", kinds=())
     )

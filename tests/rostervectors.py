@@ -8,7 +8,18 @@ from chopmark.core.note import Note
 from chopmark.core.roster import Fingerprint, ListedKey, Roster, Witness, WitnessGroup
 from chopmark.core.roster_text import encode_roster
 from chopmark.core.text import encode_base64
-from rosters import HK, SZ, Keys, following, founding, rich, signed, with_member
+from rosters import (
+    HK,
+    SME_LOAN,
+    SZ,
+    Keys,
+    following,
+    founding,
+    rich,
+    signed,
+    with_member,
+    with_notary,
+)
 from softkeys import log_key
 
 
@@ -21,6 +32,7 @@ def roster() -> dict[str, Any]:
         "second version": (second, first),
         "four members": (rich(), None),
         "successor": (succeeded(second), first),
+        "notary": (with_notary(rich(), "hk-1"), None),
     }
     text = encode_roster(second)
     bad = {
@@ -39,6 +51,21 @@ def roster() -> dict[str, Any]:
             "bad-roster",
         ),
         "threshold of 4": (resigned(text.replace("threshold = 2", "threshold = 4")), "bad-roster"),
+        "notary that may issue": (
+            resigned(
+                encode_roster(with_notary(second, "mo-1")).replace("kinds = []", 'kinds = ["*"]')
+            ),
+            "bad-roster",
+        ),
+        "member without kinds": (
+            resigned(text.replace('kinds = ["*"]', "kinds = []", 1)),
+            "bad-roster",
+        ),
+        "another role": (
+            resigned(text.replace('kinds = ["*"]', 'role = "guest"\nkinds = []', 1)),
+            "malformed-roster",
+        ),
+        **bad_scenarios(),
         "signed by one institution": (signed(second, (SZ,)).decode(), "roster-unsigned"),
         "signed by nobody that is known": (
             Note(text, (HK.emergency.sign(text),)).encode().decode(),
@@ -60,6 +87,28 @@ def roster() -> dict[str, Any]:
         ],
         "bad": [{"name": name, "note": note, "code": code} for name, (note, code) in bad.items()],
         "suspension": HK.suspend().decode(),
+    }
+
+
+def bad_scenarios() -> dict[str, tuple[str, str]]:
+    """Version 2 with a scenario that breaks a rule."""
+    wrong: dict[str, dict[str, object]] = {
+        "scenario with a name of capitals": {"name": "SME"},
+        "scenario without a kind": {"kinds": ()},
+        "scenario of a kind that there is not": {"kinds": ("deed",)},
+        "scenario of an issuer that there is not": {"issuers": ("bank-gz",)},
+        "scenario of a place without a bank": {"receivers": ("SG",)},
+        "scenario with a purpose twice": {"purposes": ("loan", "loan")},
+        "scenario with a purpose of two words": {"purposes": ("sme loan",)},
+        "scenario with a title of two lines": {"title": "a\nb"},
+        "scenario of 0 seconds": {"validity": 0},
+    }
+    one = replace(SME_LOAN, kinds=("bank-statement",))
+    made = {name: (replace(one, **some),) for name, some in wrong.items()}
+    made["scenario twice"] = (one, one)
+    return {
+        name: (resigned(encode_roster(following(founding(), scenario=some))), "bad-roster")
+        for name, some in made.items()
     }
 
 

@@ -29,6 +29,7 @@ FILES = [
     "enrolment",
     "armour",
     "bundle",
+    "consent",
 ]
 PAGES = make_vectors.FOLDER.parent
 VECTORS = {

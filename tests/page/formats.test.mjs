@@ -136,3 +136,14 @@ for (const { good, bad } of [readVectors("roster")]) {
     test(`bad roster: ${one.name}`, () => assertRefused(() => openRoster(bytes(one.note)), one.code));
   }
 }
+
+for (const { policy, good, carrying } of [readVectors("consent")]) {
+  const trusted = parsePolicy(bytes(policy));
+  for (const [name, text] of [...good.map((one) => [one.name, one.proof]), ["document that carries them", carrying.proof]]) {
+    test(`proof of a consent or use: ${name}`, () => {
+      const { extra, quorum } = verifyProof(parseProof(bytes(text)), trusted);
+      assert.ok(quorum);
+      assert.ok(extra.bodies.length > 0);
+    });
+  }
+}

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { messages } from "../../daemon/chopmark/api/web/js/deal/words.js";
 import en from "../../daemon/chopmark/api/web/js/i18n/offline-en.js";
 import hans from "../../daemon/chopmark/api/web/js/i18n/offline-zh-Hans.js";
 import hant from "../../daemon/chopmark/api/web/js/i18n/offline-zh-Hant.js";
@@ -19,6 +20,17 @@ for (const [tag, table, english] of cases) {
     for (const [key, text] of Object.entries(table)) {
       assert.deepEqual(valuesIn(text), valuesIn(english[key]), key);
       assert.match(text, /\p{Script=Han}/u, key);
+    }
+  });
+}
+
+for (const tag of ["zh-Hant", "zh-Hans"]) {
+  test(`messages of scenarios and traces in ${tag}`, () => {
+    const english = Object.entries(messages.en).filter(([key]) => !key.endsWith(".one"));
+    assert.deepEqual(Object.keys(messages[tag]), english.map(([key]) => key));
+    for (const [key, text] of english) {
+      assert.deepEqual(valuesIn(messages[tag][key]), valuesIn(text), key);
+      assert.match(messages[tag][key], /\p{Script=Han}/u, key);
     }
   });
 }

@@ -48,6 +48,12 @@ def read_signing_in(script: str) -> Mapping[str, str]:
     return dict(_MESSAGE.findall(block))
 
 
+def read_dealings(script: str) -> Mapping[str, str]:
+    text = (FOLDER / "js/deal/words.js").read_text()
+    block = text.partition(f'\n  "{script}": {{\n')[2].partition("\n  },")[0] + "\n"
+    return dict(_MESSAGE.findall(block))
+
+
 def slip_words(script: str) -> Mapping[str, str]:
     words: Words = WORDS[script]  # type: ignore[index]
     return {name: str(value) for name, value in msgspec.to_builtins(words).items()}
@@ -63,6 +69,7 @@ def all_texts(script: str) -> Mapping[str, str]:
         "shared": read_messages(f"shared-{script}"),
         "offline": read_messages(f"offline-{script}"),
         "sign-in": read_signing_in(script),
+        "dealings": read_dealings(script),
         "slip": slip_words(script),
         "console": console_texts(script),
     }

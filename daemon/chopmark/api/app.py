@@ -11,6 +11,7 @@ from litestar.types import Receive, Scope, Send
 from chopmark.api.attestations import attest
 from chopmark.api.batch import make_batch_route
 from chopmark.api.compact import make_compact_route
+from chopmark.api.consents import consent, use
 from chopmark.api.documents import read_document
 from chopmark.api.entries import read_entries
 from chopmark.api.evidence import read_evidence, release_fork
@@ -42,6 +43,7 @@ from chopmark.api.state import (
     tell_readiness,
 )
 from chopmark.api.stopping import AnswerStop
+from chopmark.api.trace import trace
 from chopmark.api.verification_batch import make_verification_batch_route
 from chopmark.api.verifications import verify
 from chopmark.api.wiring import GatewayDep
@@ -91,6 +93,9 @@ def create_app(
         route_handlers=[
             post_json("/v1/attestations", attest, gateway, bounds),
             post_json("/v1/revocations", revoke, gateway, bounds),
+            post_json("/v1/consents", consent, gateway, bounds),
+            post_json("/v1/uses", use, gateway, bounds),
+            post_json("/v1/trace", trace, gateway, bounds),
             post_json("/v1/verifications", verify, gateway, bounds),
             make_batch_route(gateway, bounds),
             make_compact_route(gateway, bounds),

@@ -12,7 +12,6 @@ from typing import Any, Final
 import msgspec
 
 from chopmark.api.identity import client_identity
-from chopmark.api.models import AttestationIn, RevocationIn
 from chopmark.api.ports import Gateway
 from chopmark.core.draft import Asking, Earlier, Recorded
 from chopmark.core.errors import ChopmarkError, MalformedError
@@ -31,7 +30,7 @@ def find_key(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
     return b", ".join(values) if values else None
 
 
-def ask(asked: AttestationIn | RevocationIn, *, again: bool) -> Asking:
+def ask(asked: msgspec.Struct, *, again: bool) -> Asking:
     """How one entry is asked for.
 
     Raises:

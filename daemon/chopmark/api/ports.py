@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, Self
 
 from chopmark.api.browsed import Browsed, LedgerOut
+from chopmark.api.dealings import Dealings
 from chopmark.api.found import DocumentsOut
 from chopmark.core.catalogue import Terms
 from chopmark.core.compact import End, Header, Run
@@ -158,6 +159,11 @@ class Gateway(Protocol):
     @property
     def forks(self) -> Forks:
         """The evidence of forks."""
+        ...
+
+    @property
+    def dealings(self) -> Dealings:
+        """Consents, uses and traces."""
         ...
 
     @property

@@ -114,6 +114,9 @@ METERED: Final = frozenset(
     {
         "/v1/attestations",
         "/v1/revocations",
+        "/v1/consents",
+        "/v1/uses",
+        "/v1/trace",
         "/v1/verifications",
         "/v1/documents/{algorithm}/{digest}",
     }

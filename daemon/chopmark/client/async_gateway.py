@@ -21,6 +21,7 @@ from chopmark.client.plans import (
     Step,
     Wish,
     attest,
+    deal,
     decode,
     make_key,
     revoke,
@@ -101,6 +102,22 @@ class AsyncGatewayClient:
         """Revoke an attestation of the gateway's own log; gives the revocation's JSON."""
         plan = revoke(index, reason, wait, key or make_key(), self._new_patience())
         return await self._do(plan)
+
+    async def consent(
+        self, body: Json, wait: float = WAIT_SECONDS, *, key: str | None = None
+    ) -> Json:
+        """Record a consent to an attestation of the gateway's own log (docs/api.md)."""
+        made = key or make_key()
+        return await self._do(deal("/v1/consents", body, wait, made, self._new_patience()))
+
+    async def use(self, body: Json, wait: float = WAIT_SECONDS, *, key: str | None = None) -> Json:
+        """Have a document verified for a purpose, and its use recorded."""
+        made = key or make_key()
+        return await self._do(deal("/v1/uses", body, wait, made, self._new_patience()))
+
+    async def trace(self, body: Json) -> bytes:
+        """The life of a document as a report (docs/formats/trace.md)."""
+        return await self._http.perform(Call("POST", "/v1/trace", body=body))
 
     async def verify(self, query: Query) -> VerdictReport:
         """The gateway's verdict, from its own log and its replicas."""

@@ -26,6 +26,7 @@ from chopmark.client.plans import (
     Wish,
     attest,
     attest_many,
+    deal,
     make_key,
     revoke,
 )
@@ -180,9 +181,32 @@ class GatewayClient:
         plan = revoke(index, reason, wait, key or make_key(), self._new_patience())
         return self.carry_out(plan)
 
+    def consent(self, body: Json, wait: float = WAIT_SECONDS, *, key: str | None = None) -> Json:
+        """Record a consent to an attestation of the gateway's own log (docs/api.md).
+
+        The answer has its proof, with what opens it; `key` is as for `attest`.
+        """
+        made = key or make_key()
+        return self.carry_out(deal("/v1/consents", body, wait, made, self._new_patience()))
+
+    def use(self, body: Json, wait: float = WAIT_SECONDS, *, key: str | None = None) -> Json:
+        """Have a document verified for a purpose, and its use recorded; as `consent`."""
+        made = key or make_key()
+        return self.carry_out(deal("/v1/uses", body, wait, made, self._new_patience()))
+
+    def trace(self, body: Json) -> bytes:
+        """The life of a document as a report (docs/formats/trace.md): `core.trace` reads it."""
+        return self._http.perform(Call("POST", "/v1/trace", body=body))
+
     def verify(self, query: Query) -> VerdictReport:
         """The gateway's verdict, from its own log and its replicas."""
         return read_verdict(self._http.post_json("/v1/verifications", query.encode()))
+
+    def documents(self, sha256: bytes) -> list[Json]:
+        """Attestations of a digest in all logs that the gateway holds, the first page of them."""
+        answer = self._http.get_json(f"/v1/documents/sha256/{sha256.hex()}")
+        found = read_objects(read_object(answer).get("attestations"))
+        return [read_object(one, "origin", "state") for one in found]
 
     def proof(self, member: str, index: int, *, bare: bool = False) -> bytes:
         """The newest proof of an entry of the gateway's own log or of a replica.

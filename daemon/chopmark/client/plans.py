@@ -180,6 +180,12 @@ def revoke(index: int, reason: int, wait: float, key: str, patience: Patience) -
     return read_object(decode(answer), "origin", "made_at", "state")
 
 
+def deal(path: str, body: Json, wait: float, key: str, patience: Patience) -> Plan[Json]:
+    """Record a consent or a use, once; see `attest`."""
+    answer = yield from insist(_post(path, body | {"wait": wait}, key, wait), patience)
+    return read_object(decode(answer), "origin", "made_at", "state", "salt", "body")
+
+
 def _post(path: str, body: Json, key: str, wait: float) -> Call:
     return Call("POST", path, body=body, headers={KEY: f'"{key}"'}, wait=wait)
 

@@ -56,13 +56,28 @@ def renew(old: Proof, data: bytes) -> Proof:
     return replace(new, extra=kept.encode())
 
 
+def keep_records(old: bytes, new: Proof) -> Proof:
+    """A newer proof with the consents and uses that an older one of the same entry carries.
+
+    Raises:
+        MalformedError: the older one cannot be read.
+    """
+    bodies = parse_extra(parse_proof(old).extra).bodies
+    return new if bodies is None else replace(new, extra=_with_bodies(new, bodies))
+
+
+def _with_bodies(proof: Proof, bodies: bytes) -> bytes:
+    return replace(parse_extra(proof.extra), bodies=bodies).encode()
+
+
 def proof_mode(proof: Proof) -> int:
-    """Mode of the file of a proof: with a salt it tells what was blinded, to its owner alone.
+    """Mode of the file of a proof: what a salt opens, and consents, are for its owner alone.
 
     Raises:
         MalformedError: `malformed-proof`.
     """
-    return PUBLIC_MODE if parse_extra(proof.extra).salt is None else PRIVATE_MODE
+    extra = parse_extra(proof.extra)
+    return PUBLIC_MODE if extra.salt is None and extra.bodies is None else PRIVATE_MODE
 
 
 def names_document(proof: Proof, digests: Digests) -> bool:

@@ -66,6 +66,9 @@ class Catalogue:
 
     def _find(self, name: str) -> CatalogueKind | None:
         """What the catalogue says of a kind that we may issue; None if there is no catalogue."""
+        if self._own.is_notary:
+            hint = "a notary countersigns what others attest; the roster says who is one"
+            raise RefusedError("kind-not-allowed", "a notary's gateway attests nothing", hint=hint)
         if not self._own.may_issue(name):
             message = f"this gateway may not attest the kind {name}"
             raise RefusedError("kind-not-allowed", message, hint=self._allowed())

@@ -13,6 +13,8 @@ from chopmark.core.note import parse_note
 ANY_KIND: Final = "*"
 """In a list of kinds: entitled to every kind."""
 
+NOTARY: Final = "notary"
+"""The role of a member that attests nothing of its own."""
 MAX_INSTITUTION: Final = 128
 _MEMBER_ID: Final = re.compile(r"[a-z0-9-]{1,20}", re.ASCII)
 _JURISDICTION: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?", re.ASCII)
@@ -50,6 +52,7 @@ class Member:
         past_cosigner_keys: cosigner keys that have retired, and when (seconds since the epoch).
         stolen_cosigner_keys: cosigner keys of which nothing counts, not even what they once said.
         successor: origin of the log in which its institution goes on, once this one has ended.
+        role: `gateway`, or `notary`, which attests nothing of its own.
     """
 
     id: str
@@ -66,6 +69,12 @@ class Member:
     past_cosigner_keys: tuple[tuple[VerifierKey, int], ...] = ()
     stolen_cosigner_keys: tuple[VerifierKey, ...] = ()
     successor: str | None = None
+    role: str = "gateway"
+
+    @property
+    def is_notary(self) -> bool:
+        """Whether it cosigns only."""
+        return self.role == NOTARY
 
     @property
     def is_active(self) -> bool:

@@ -26,6 +26,7 @@ WARN_DAYS: Final = 30
 KeyState = Literal["active", "retired", "compromised"]
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 MemberState = Literal["active", "suspended", "left"]
+Role = Literal["gateway", "notary"]
 
 
 class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -60,6 +61,7 @@ class ListedMember(_Part, frozen=True, kw_only=True):
 
     Attributes:
         institution: id of the institution that owns it.
+        role: a notary cosigns as any member does, and attests nothing of its own.
         successor: of one that has left: id of the member in whose log its institution goes on.
         tls: SHA-256 of the public key of its TLS identity, 64 lower-case hexadecimal digits.
         chain: its account on a chain, such as `0x…`.
@@ -69,6 +71,7 @@ class ListedMember(_Part, frozen=True, kw_only=True):
     id: str
     origin: str
     institution: str
+    role: Role = "gateway"
     state: MemberState = "active"
     successor: str | None = None
     kinds: tuple[str, ...]
@@ -124,6 +127,29 @@ class CatalogueKind(_Part, frozen=True, kw_only=True):
     notary: NotaryGroup | None = None
 
 
+class Scenario(_Part, frozen=True, kw_only=True):
+    """What documents may go from whom to whom, and for what.
+
+    Attributes:
+        title: for people, in whatever languages.
+        kinds: of the documents.
+        issuers: institutions, by id, or all of a jurisdiction, by its code.
+        receivers: likewise.
+        purposes: for which receivers may use them, `[a-z0-9.-]`.
+        consent: whether a use needs the customer's consent.
+        validity: seconds for which a consent may hold at most, if there is a bound.
+    """
+
+    name: str
+    title: str | None = None
+    kinds: tuple[str, ...]
+    issuers: tuple[str, ...]
+    receivers: tuple[str, ...]
+    purposes: tuple[str, ...]
+    consent: bool = True
+    validity: int | None = None
+
+
 class WitnessGroup(_Part, frozen=True, kw_only=True):
     """Institutions of these jurisdictions, of which so many must have cosigned."""
 
@@ -166,6 +192,7 @@ class Roster(_Part, frozen=True, kw_only=True):
     threshold: int
     witness: Witness | None = None
     kind: tuple[CatalogueKind, ...] = ()
+    scenario: tuple[Scenario, ...] = ()
     officer: tuple[Officer, ...] = ()
     institution: tuple[Institution, ...]
     member: tuple[ListedMember, ...]
@@ -237,6 +264,7 @@ def make_member(listed: ListedMember, institution: Institution) -> Member:
         institution=institution.name,
         jurisdiction=institution.jurisdiction,
         kinds=frozenset(listed.kinds),
+        role=listed.role,
         state=listed.state,
         more_log_keys=tuple(logs[1:]),
         more_cosigner_keys=tuple(cosigners[1:]),

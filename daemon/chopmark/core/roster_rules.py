@@ -14,11 +14,14 @@
    institution; nobody is a successor of itself, by however many steps.
 7. A kind's notaries are institutions of the roster; as many as are needed are active, the
    institution of each active member that may issue the kind left out.
-8. Of the witness groups each jurisdiction is in one at most, and in whatever institution's log:
+8. A notary may issue no kind.
+9. Scenarios differ in their names. Kinds are such as the catalogue has, if there is one; issuers
+   and receivers are institutions of the roster, or jurisdictions of some; purposes are words.
+10. Of the witness groups each jurisdiction is in one at most, and in whatever institution's log:
    each group can be satisfied, and one of them needs more than half of its institutions.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import chain
 from typing import Final, TypeVar
 
@@ -29,6 +32,7 @@ from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.keys import ECDSA_P256, ED25519, VerifierKey, parse_vkey
 from chopmark.core.member import (
     ANY_KIND,
+    NOTARY,
     check_institution,
     check_jurisdiction,
     check_kind,
@@ -45,6 +49,7 @@ from chopmark.core.roster import (
     ListedMember,
     Officer,
     Roster,
+    Scenario,
 )
 from chopmark.core.text import MAX_INT, parse_hash
 
@@ -53,12 +58,14 @@ T = TypeVar("T")
 MAX_VERSION: Final = 10**6
 MAX_ACTIVE: Final = 2
 """Active keys of one sort: the old one and the new one, while one takes over."""
+MAX_LISTED: Final = 64
+"""Names in a list of a scenario."""
 MAX_SECONDS: Final = 100 * 366 * 86_400
 _HEX: Final = frozenset("0123456789abcdef")
 
 
 def check_roster(roster: Roster) -> None:
-    """Rules 1 to 8.
+    """Rules 1 to 10.
 
     Raises:
         RefusedError: `bad-roster`, saying what and where.
@@ -69,6 +76,9 @@ def check_roster(roster: Roster) -> None:
         _check_kind(kind)
         _check_notaries(kind, roster)
     _check_unique("kind", (kind.name for kind in roster.kind))
+    for scenario in roster.scenario:
+        _check_scenario(scenario, roster)
+    _check_unique("scenario", (one.name for one in roster.scenario))
     for officer in roster.officer:
         _check_officer(officer, roster)
     for member in roster.member:
@@ -142,6 +152,31 @@ def _check_notaries(kind: CatalogueKind, roster: Roster) -> None:
             demand(enough, f"{where}: {member.id} may issue it, and has {len(left)} notaries")
 
 
+def _check_scenario(scenario: Scenario, roster: Roster) -> None:
+    where = f"scenario {scenario.name[:40]!r}"
+    _apply(where, check_kind, scenario.name)
+    if scenario.title is not None:
+        _apply(f"{where}: title", check_institution, scenario.title)
+    places = {one.jurisdiction for one in roster.institution}
+    parties = {one.id for one in roster.institution} | places
+    catalogue = {one.name for one in roster.kind}
+    _check_names(f"{where}: issuers", scenario.issuers, parties)
+    _check_names(f"{where}: receivers", scenario.receivers, parties)
+    _check_names(f"{where}: kinds", scenario.kinds, catalogue)
+    _check_names(f"{where}: purposes", scenario.purposes)
+    for name in (*scenario.kinds, *scenario.purposes):
+        _apply(where, check_kind, name)
+    seconds = scenario.validity
+    demand(seconds is None or 1 <= seconds <= MAX_SECONDS, f"{where}: validity: seconds from 1 on")
+
+
+def _check_names(where: str, names: tuple[str, ...], known: Collection[str] = ()) -> None:
+    demand(0 < len(names) <= MAX_LISTED, f"{where}: 1 to {MAX_LISTED} names")
+    demand(len(set(names)) == len(names), f"{where}: a name occurs twice")
+    for name in names:
+        demand(not known or name in known, f"{where}: there is no {name[:40]!r}")
+
+
 def _check_officer(officer: Officer, roster: Roster) -> None:
     where = f"officer {officer.name[:40]!r}"
     _apply(where, check_institution, officer.name)
@@ -154,7 +189,10 @@ def _check_member(member: ListedMember, roster: Roster) -> None:
     where = f"member {member.id[:40]!r}"
     _apply(where, check_member_id, member.id)
     _apply(where, check_origin, member.origin)
-    _apply(where, check_kinds, member.kinds)
+    if member.role == NOTARY:
+        demand(member.kinds == (), f"{where}: kinds: a notary may issue none")
+    else:
+        _apply(where, check_kinds, member.kinds)
     known = {one.id for one in roster.institution}
     demand(member.institution in known, f"{where}: no such institution")
     if member.tls is not None:

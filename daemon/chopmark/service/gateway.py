@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from chopmark.api.browsed import Browsed, LedgerOut
+from chopmark.api.dealings import Dealings
 from chopmark.api.found import DocumentsOut
 from chopmark.api.identity import CALLER
 from chopmark.api.ports import Asked, Awaited, Forks, Hsm, Identity, Keys, Rosters, Until
@@ -79,6 +80,9 @@ class Reporter(Protocol):
 
 class GatewayService:
     """Implements `api.ports.Gateway`."""
+
+    dealings: Dealings
+    """Set by who brings the parts together."""
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ from chopmark.core.note import parse_note
 from chopmark.core.roster import ListedMember, Roster
 from chopmark.core.roster_follow import SignedRoster
 from chopmark.core.roster_text import parse_roster
+from chopmark.core.scenarios import Scenarios
 from chopmark.ledger.rosters import Held, read_held
 from chopmark.ledger.schema import connect
 from chopmark.ledger.store import read_keys
@@ -55,6 +56,11 @@ class Membership:
     def catalogue(self) -> Catalogue:
         """What we may attest, by the catalogue of the roster in force."""
         return Catalogue(self.own, () if self.signed is None else self.signed.roster.kind)
+
+    @property
+    def scenarios(self) -> Scenarios:
+        """What documents may be used for, by the roster in force."""
+        return Scenarios(None if self.signed is None else self.signed.roster)
 
     @property
     def blinded_kinds(self) -> frozenset[str]:

@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from chopmark.core.member import Member
-from chopmark.core.roster import WARN_DAYS, CatalogueKind
+from chopmark.core.member import NOTARY, Member
+from chopmark.core.roster import WARN_DAYS, CatalogueKind, Roster, Scenario
 from chopmark.core.roster_follow import SignedRoster, needed
+from chopmark.core.scenarios import Scenarios
 from chopmark.core.wording import format_time
 from chopmark.ledger.rosters import Held
 from chopmark.service.membership import find_own, suspended
@@ -34,6 +35,8 @@ def show(
         "suspended": sorted(suspended(roster, held)),
         "stale": any(alarm["code"] == "roster-stale" for alarm in alarms),
         "kinds": [_kind(kind) for kind in roster.kind],
+        "scenarios": [_scenario(one, roster) for one in roster.scenario],
+        "notaries": [one.id for one in roster.member if one.role == NOTARY],
         "conflict": held.conflict,
         "rivals": [digest.hex() for digest in held.rivals],
         "alarms": alarms,
@@ -49,6 +52,27 @@ def _kind(kind: CatalogueKind) -> dict[str, Any]:
         "validity": kind.validity,
         "blinded": kind.blinded,
         "digests": list(kind.digests),
+    }
+
+
+def _scenario(scenario: Scenario, roster: Roster) -> dict[str, Any]:
+    """A scenario, with the active members that may issue and receive; times in seconds.
+
+    Parties are names of institutions, or codes of jurisdictions.
+    """
+    of, active = Scenarios(roster), [one for one in roster.members() if one.is_active]
+    names = {one.id: one.name for one in roster.institution}
+    return {
+        "name": scenario.name,
+        "title": scenario.title,
+        "kinds": list(scenario.kinds),
+        "issuers": [names.get(one, one) for one in scenario.issuers],
+        "receivers": [names.get(one, one) for one in scenario.receivers],
+        "purposes": list(scenario.purposes),
+        "consent": scenario.consent,
+        "validity": scenario.validity,
+        "issuing": [one.id for one in active if of.has_party(scenario.issuers, one)],
+        "receiving": [one.id for one in active if of.has_party(scenario.receivers, one)],
     }
 
 

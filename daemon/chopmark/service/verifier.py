@@ -13,6 +13,7 @@ from chopmark.core.check import (
     lacks_notaries,
     read_attestation,
 )
+from chopmark.core.digest import Digests
 from chopmark.core.errors import MalformedError, MissingError, TryAgainError
 from chopmark.core.judge import decide, with_pruned
 from chopmark.core.keys import VerifierKey
@@ -279,6 +280,14 @@ class Verifier:
         kind = "" if facts.entry is None else facts.entry.kind
         facts = replace(self._doubt(shelf, facts, witnessed), max_age=self._max_age(kind))
         return with_references(shelf, facts, now)
+
+    def look(
+        self, origin: str, index: int, data: bytes, digests: Digests | None, now: int
+    ) -> Facts:
+        """What is known of one entry of a log that is held. On the readers' thread."""
+        shelf = self._shelves[origin]
+        asked = Asked(digests, None, None, Question(now))
+        return self._facts(shelf, index, data, asked, {origin: shelf.as_of(now)})
 
     def _facts(self, shelf: Shelf, index: int, data: bytes, asked: Asked, times: Times) -> Facts:
         entry, problem = read_attestation(data)

@@ -15,7 +15,7 @@ from chopmark.api.refusals import Refusals
 from chopmark.api.submissions import make_witness_routes
 from chopmark.api.tiles import make_tile_route
 from chopmark.core.errors import MissingError
-from chopmark.core.ports import Clock
+from chopmark.core.ports import AuditSink, Clock
 from chopmark.hsm.signer import HsmSigner
 from chopmark.hsm.start import open_signer
 from chopmark.ledger.log import Log
@@ -27,8 +27,11 @@ from chopmark.service.access import TokenAccess
 from chopmark.service.audit_syslog import AuditSyslog
 from chopmark.service.auditing import Auditing
 from chopmark.service.clockguard import ClockGuard
+from chopmark.service.commitments import Commitments
 from chopmark.service.config import Config
+from chopmark.service.consents import Consents
 from chopmark.service.credentials import PinSource
+from chopmark.service.dealings import Dealings
 from chopmark.service.documents import Documents
 from chopmark.service.floors import tell_lost
 from chopmark.service.forks import Forks
@@ -41,6 +44,7 @@ from chopmark.service.looplag import LoopLag
 from chopmark.service.metrics import Metrics
 from chopmark.service.noted import NotedForks, NotedKeys, NotedRosters
 from chopmark.service.own_ledger import check_origin
+from chopmark.service.parties import Parties
 from chopmark.service.parts.answering import Answering, make_answering
 from chopmark.service.parts.issuing import Issuing, make_issuing
 from chopmark.service.parts.meeting import Meeting, make_meeting
@@ -58,7 +62,9 @@ from chopmark.service.storage import Storage
 from chopmark.service.submissions import Submissions
 from chopmark.service.tiles import TileService
 from chopmark.service.token import hsm_config
+from chopmark.service.traces import Traces
 from chopmark.service.trust import Trust
+from chopmark.service.uses import Uses
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +213,22 @@ def _make_documents(opened: Opened) -> Documents:
     return Documents({own.id: (own, opened.log)} | logs, opened.clock, own.id)
 
 
+def _make_dealings(
+    opened: Opened, issuing: Issuing, answering: Answering, audit: AuditSink
+) -> Dealings:
+    """Who records consents and uses, and traces documents."""
+    own, now, shelves = opened.own, opened.clock.now_ms, answering.shelves
+    commitments = Commitments(opened.log, issuing.sequencer, issuing.salts, opened.clock)
+    parties = Parties((own, *opened.members.peers))
+    scenarios, verifier = opened.members.scenarios, answering.verifier
+    return Dealings(
+        Consents(own, opened.log, commitments, parties, scenarios, now),
+        Uses(own, shelves, verifier, commitments, parties, scenarios, now),
+        Traces(shelves, verifier, opened.reading, now),
+        audit,
+    )
+
+
 def _make_gateway(
     opened: Opened,
     issuing: Issuing,
@@ -230,4 +252,5 @@ def _make_gateway(
     )
     gateway.audit = auditing
     gateway.salts = issuing.salts
+    gateway.dealings = _make_dealings(opened, issuing, answering, auditing)
     return gateway

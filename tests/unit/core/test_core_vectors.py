@@ -202,6 +202,7 @@ EXAMPLES = {
     "enrolment": VECTORS["enrolment"]["good"][0]["enrolment"],
     "armour": "\n".join(VECTORS["armour"]["example"]),
     "bundle": VECTORS["bundle"]["good"][0]["hex"],
+    "consent": VECTORS["consent"]["bodies"][0]["hex"],
 }
 
 

@@ -34,6 +34,65 @@ REVOKED: Final = PLACE | {
     "made_at": AT,
     "state": "signed",
 }
+CONSENT: Final = {
+    "index": 42,
+    "receiver": "sz-1",
+    "purpose": "sme-loan",
+    "valid_until": "2026-12-31T23:59:59.999Z",
+}
+CONSENT_RECORDED: Final = PLACE | {
+    "index": 45,
+    "made_at": AT,
+    "state": "recorded",
+    "attestation": "bank-hk.example/hk-1#42",
+    "receiver": "bank-sz.example/sz-1",
+    "purpose": "sme-loan",
+    "salt": ROOT,
+    "body": "qQABAQMC…",
+    "valid_until": "2026-12-31T23:59:59.999Z",
+}
+CONSENTED: Final = CONSENT_RECORDED | {"state": "witnessed", "proof": PROOF}
+USE: Final = {"digests": DIGESTS, "purpose": "sme-loan", "proof": PROOF}
+USED: Final = {
+    "id": "sz-1",
+    "origin": "bank-sz.example/sz-1",
+    "index": 7,
+    "made_at": AT,
+    "state": "witnessed",
+    "attestation": "bank-hk.example/hk-1#42",
+    "receiver": "bank-sz.example/sz-1",
+    "purpose": "sme-loan",
+    "salt": ROOT,
+    "body": "qgABAQQC…",
+    "proof": PROOF,
+    "consent": 45,
+}
+TRACE: Final = {
+    "format": "chopmark/trace/v1",
+    "asked_at": AT,
+    "as_of": AT,
+    "digests": DIGESTS,
+    "parties": {
+        "bank-hk.example/hk-1": {
+            "id": "hk-1",
+            "institution": "Bank of Hong Kong (example)",
+            "jurisdiction": "HK",
+        }
+    },
+    "policies": {"bank-hk.example/hk-1": f"log {VKEY}\nquorum none\n"},
+    "warnings": [],
+    "steps": [
+        {
+            "step": "attested",
+            "time": AT,
+            "about": "bank-hk.example/hk-1#42",
+            "origin": "bank-hk.example/hk-1",
+            "index": 42,
+            "proof": PROOF,
+            "kind": "bank-statement",
+        }
+    ],
+}
 BAD_LINE: Final = {
     "error": {
         "code": "malformed-line",

@@ -18,6 +18,8 @@ _SUPERSEDES: Final = "Index of the attestation in this gateway's log that this o
 _BLINDED: Final = "Hide the digests from all who do not have the proof"
 _CANONICAL: Final = "Digest of what the document says (docs/formats/canonical.md)"
 _DUPLICATES: Final = "`first`: what this client had attested before is given again; or `again`"
+_PURPOSE: Final = "1 to 32 of a-z, 0-9, dot and hyphen, as the roster's scenarios name purposes"
+_SCENARIO: Final = "Scenario of the roster; if not given, the one that fits"
 _NOTE: Final = "A signed note, as text"
 
 ABOUT: Final[Mapping[str, str]] = {
@@ -43,6 +45,14 @@ ABOUT: Final[Mapping[str, str]] = {
     "ClientBody.client": "As `GET /v1/sessions` names it",
     "CompactQuery.until": _UNTIL,
     "CompactQuery.wait": f"{_WAIT}, from the last run on",
+    "ConsentIn.index": "Of the attestation in this gateway's log",
+    "ConsentIn.proof": "Text of the document's `.tlog-proof`, to have the consent put into it",
+    "ConsentIn.purpose": _PURPOSE,
+    "ConsentIn.receiver": "Who may use the document: member id, origin or institution",
+    "ConsentIn.scenario": _SCENARIO,
+    "ConsentIn.until": _UNTIL,
+    "ConsentIn.valid_until": "End of the consent, in the future: RFC 3339 in UTC",
+    "ConsentIn.wait": _WAIT,
     "ConsoleRecord.about": "What it was about, at most 12 short texts by name",
     "ConsoleRecord.action": "What was done, such as `console.login`",
     "ConsoleRecord.at": "When, by the console's clock: RFC 3339 in UTC with milliseconds",
@@ -103,6 +113,18 @@ ABOUT: Final[Mapping[str, str]] = {
     "RosterPinBody.note": _NOTE,
     "SignBody.confirm_lost": "No other text of this version was signed, though the record is lost",
     "SignBody.note": "A text of the roster, or a note with signatures",
+    "TraceIn.digests": "Of the document",
+    "TraceIn.proof": "Text of its `.tlog-proof`, with the consents and uses in it",
+    "TraceIn.records": "Proofs of consents and uses besides",
+    "UseIn.consents": "Proofs of consents besides those in `proof`",
+    "UseIn.digests": "Of the document at hand",
+    "UseIn.expect_issuer": "Institution, member id or origin",
+    "UseIn.proof": "Text of its `.tlog-proof`, with the consent in it",
+    "UseIn.purpose": _PURPOSE,
+    "UseIn.reference": "`origin#index` of the attestation that is meant",
+    "UseIn.scenario": _SCENARIO,
+    "UseIn.until": _UNTIL,
+    "UseIn.wait": _WAIT,
     "VerificationIn.digests": "Of the document at hand",
     "VerificationIn.expect_issuer": "Institution, member id or origin",
     "VerificationIn.expect_kind": _KIND,
@@ -117,6 +139,7 @@ ABOUT: Final[Mapping[str, str]] = {
 
 DEMANDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "AttestationIn.valid_until": _TIME,
+    "ConsentIn.valid_until": _TIME,
     "Line.json-jcs/1": _HEX,
     "Line.key": {"pattern": r"^[!#-\[\]-~]{1,64}$"},
     "Line.pdf-pages/1": _HEX,

@@ -142,6 +142,25 @@ class CatalogueKindOut(Struct):
     digests: list[str]
 
 
+class ScenarioOut(Struct):
+    """What documents may go from whom to whom, and for what.
+
+    `issuers` and `receivers` are names of institutions, or codes of jurisdictions; `issuing` and
+    `receiving` the ids of their active members.
+    """
+
+    name: str
+    title: str | None
+    kinds: list[str]
+    issuers: list[str]
+    receivers: list[str]
+    purposes: list[str]
+    consent: bool
+    validity: int | None
+    issuing: list[str]
+    receiving: list[str]
+
+
 class RosterSummary(Struct):
     """The roster in force; before one is pinned, `pinned` is false and little else is there."""
 
@@ -154,6 +173,8 @@ class RosterSummary(Struct):
     expires: str | UnsetType = UNSET
     needed: int | UnsetType = UNSET
     kinds: list[CatalogueKindOut] | UnsetType = UNSET
+    scenarios: list[ScenarioOut] | UnsetType = UNSET
+    notaries: list[str] | UnsetType = UNSET
     member: Literal["active", "suspended", "left"] | UnsetType | None = UNSET
     suspended: list[str] | UnsetType = UNSET
     stale: bool | UnsetType = UNSET

@@ -4,6 +4,7 @@ from typing import Final
 
 from chopmark.api.attestations import AttestationOut
 from chopmark.api.browsed import LedgerOut
+from chopmark.api.consents import ConsentIn, DealingOut, UseIn
 from chopmark.api.entries import EntriesOut
 from chopmark.api.found import DocumentsOut
 from chopmark.api.lines import Line
@@ -41,7 +42,9 @@ from chopmark.api.spec.model import (
     merge,
 )
 from chopmark.api.spec.shapes import ErrorLine, EventOut, RecordedLine
+from chopmark.api.spec.trace_shapes import TraceOut
 from chopmark.api.spec.verdict_shapes import VerdictOut
+from chopmark.api.trace import TraceIn
 from chopmark.core.compact import MEDIA_TYPE
 
 _ATTESTED: Final = "where the proof is, or will be"
@@ -56,6 +59,24 @@ _QUESTION: Final[Problems] = {
     422: ("unknown-issuer", "unknown-kind", "digest-missing"),
     503: ("pruned",),
 }
+_SCENARIO: Final[Problems] = {
+    404: ("no-such-member", "no-such-scenario", "salt-gone"),
+    422: ("scenario-differs", "no-scenario", "purpose-not-allowed", "ambiguous-scenario"),
+}
+_SHOWN: Final[Problems] = merge(
+    PROOF, {400: ("malformed-body", "malformed-purpose"), 422: ("bad-commitment",)}
+)
+_NO_CONSENT: Final[Problems] = {
+    422: (
+        *("kind-not-allowed", "document-not-valid", "consent-missing"),
+        "consent-other-document",
+        *("consent-other-receiver", "consent-other-purpose", "consent-other-scenario"),
+        *("consent-expired", "consent-too-long", "consent-not-in-ledger", "consent-untrusted"),
+        "consent-withdrawn",
+    ),
+    503: ("consent-not-here", "consent-unwitnessed"),
+}
+_DEALT: Final = "where the proof without salt and body is, or will be"
 _STREAM: Final[Problems] = {503: ("batch-idle",)}
 _COMPACT: Final[Problems] = {
     400: ("malformed-compact", "malformed-cbor"),
@@ -140,6 +161,80 @@ OPERATIONS: Final = (
         merge(BODY, KEYED, _NO_TARGET, {409: ("already-revoked",)}, ISSUING),
         body=Content(RevocationIn, example={"index": 42, "reason": 1}),
         headers=_KEY,
+    ),
+    Operation(
+        "post",
+        "/v1/consents",
+        "consent",
+        "consents",
+        "Record that a customer lets one receiver use a document for one purpose",
+        {
+            201: Answer(
+                "Durable, and as far as `until` asked for",
+                Content(DealingOut, example=examples.CONSENTED),
+                {"Location": _DEALT},
+            ),
+            202: Answer(
+                "Durable, but not so far yet",
+                Content(DealingOut, example=examples.CONSENT_RECORDED),
+                {"Location": _DEALT},
+            ),
+        },
+        merge(
+            *(BODY, KEYED, RATED, _NO_TARGET, _SCENARIO, PROOF, ISSUING),
+            {
+                400: ("malformed-time",),
+                422: (
+                    *("attestation-over", "already-expired", "consent-too-long"),
+                    "receiver-not-active",
+                ),
+            },
+        ),
+        body=Content(ConsentIn, example=examples.CONSENT),
+        headers=_KEY,
+        about="The ledger gets a commitment only. Withdraw by `POST /v1/revocations`, reason 3.",
+    ),
+    Operation(
+        "post",
+        "/v1/uses",
+        "use",
+        "consents",
+        "Verify a document for a purpose under a consent, and record its use",
+        {
+            201: Answer(
+                "Durable, and as far as `until` asked for",
+                Content(DealingOut, example=examples.USED),
+                {"Location": _DEALT},
+            ),
+            202: Answer(
+                "Durable, but not so far yet",
+                Content(DealingOut, example=examples.USED | {"state": "signed"}),
+                {"Location": _DEALT},
+            ),
+        },
+        merge(
+            *(BODY, KEYED, RATED, _QUESTION, _SHOWN, _SCENARIO, _NO_CONSENT, LOOKUP),
+            ISSUING,
+        ),
+        body=Content(UseIn, example=examples.USE),
+        headers=_KEY,
+    ),
+    Operation(
+        "post",
+        "/v1/trace",
+        "trace",
+        "verifications",
+        "The life of a document over all logs, each step with its proof",
+        {200: Answer("The report", Content(TraceOut, example=examples.TRACE))},
+        merge(
+            *(BODY, RATED, _SHOWN, LOOKUP),
+            {
+                404: ("no-such-member", "not-signed"),
+                410: ("pruned",),
+                422: ("document-differs", "consent-not-in-ledger", "bad-step"),
+            },
+        ),
+        body=Content(TraceIn, example={"digests": examples.DIGESTS}),
     ),
     Operation(
         "post",

@@ -11,7 +11,14 @@ from chopmark.cli.hashing import hash_files
 from chopmark.cli.lookup import find_blinded, find_own, member_of
 from chopmark.cli.terminal import PROVISIONAL, say, say_json
 from chopmark.client.files import check_creatable, proof_path, read_proof, replace_file, write_new
-from chopmark.client.proofs import check_answer, lacks_quorum, proof_mode, read_origin, renew
+from chopmark.client.proofs import (
+    check_answer,
+    keep_records,
+    lacks_quorum,
+    proof_mode,
+    read_origin,
+    renew,
+)
 from chopmark.core.errors import ExistsError, MalformedError, UsageError
 from chopmark.core.inert import clean
 from chopmark.core.proof import Proof, parse_proof
@@ -69,7 +76,9 @@ def _complete(gateway: "GatewayClient", file: Path, output: Path | None, options
     data = gateway.proof(current["id"], index)
     proof = check_answer(data, origin, index, digests)
     provisional = lacks_quorum(proof, gateway.policy(current["id"]))
-    replace_file(path, data, proof_mode(proof))
+    if old is not None:  # what the customer has consented to goes on with the document
+        proof = keep_records(read_proof(path), proof)
+    replace_file(path, proof.encode(), proof_mode(proof))
     _show(origin, index, path, options, provisional=provisional)
     return EXIT[Word.UNWITNESSED] if provisional else 0
 

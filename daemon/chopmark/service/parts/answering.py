@@ -1,6 +1,6 @@
 """What answers callers: verdicts, those who wait for signatures and quorums, and cosigning."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chopmark.core.proof import Proof
@@ -31,6 +31,7 @@ class Answering:
         witnessing: those who wait for a quorum; None where our policy demands none.
         submissions: cosigns heads that are handed in by HTTP.
         logs: by member id, every log that is held.
+        shelves: by origin, the same with what is said of each.
     """
 
     verifier: Verifier
@@ -39,11 +40,16 @@ class Answering:
     witnessing: Awaiting | None
     submissions: Submissions
     logs: Mapping[str, Log]
+    shelves: Mapping[str, Shelf]
 
 
 def make_answering(opened: Opened, issuing: Issuing, meeting: Meeting) -> Answering:
     """Bring them together."""
-    verifier, retention = _make_verifier(opened, meeting)
+    shelves = [
+        _shelve_own(opened, meeting),
+        *(_shelve(one, opened, meeting) for one in opened.replicas),
+    ]
+    verifier, retention = _make_verifier(shelves, opened, meeting)
     signing = Signing(opened.log, opened.reading)
     sequencer, mesh = issuing.sequencer, meeting.mesh
 
@@ -54,15 +60,14 @@ def make_answering(opened: Opened, issuing: Issuing, meeting: Meeting) -> Answer
     sequencer.on_head, sequencer.room = head_moved, mesh.room
     logs = {opened.own.id: opened.log} | {one.peer: one.log for one in opened.replicas}
     witnessing, submissions = _make_witnessing(opened), _make_submissions(opened, meeting)
-    return Answering(verifier, retention, signing, witnessing, submissions, logs)
+    by_origin = {shelf.member.origin: shelf for shelf in shelves}
+    return Answering(verifier, retention, signing, witnessing, submissions, logs, by_origin)
 
 
-def _make_verifier(opened: Opened, meeting: Meeting) -> tuple[Verifier, Retention]:
+def _make_verifier(
+    shelves: Sequence[Shelf], opened: Opened, meeting: Meeting
+) -> tuple[Verifier, Retention]:
     """What is asked for and was removed comes back, so that these two go together."""
-    shelves = [
-        _shelve_own(opened, meeting),
-        *(_shelve(one, opened, meeting) for one in opened.replicas),
-    ]
     past = PastPolicies(opened.members).of
     members = opened.members
     verifier = Verifier(

@@ -12,6 +12,8 @@ const VIEWS = {
   overview: () => import("./views/overview.js"),
   ledger: () => import("./views/ledger.js"),
   attest: () => import("./views/attest.js"),
+  scenario: () => import("./views/scenario.js"),
+  trace: () => import("./views/trace.js"),
   signin: () => import("./views/signin.js"),
 };
 /** Who is not signed in, or not any more, is shown where to. */

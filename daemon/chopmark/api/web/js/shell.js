@@ -13,6 +13,8 @@ export function announce(text) {
 /** Views that the frame names, with the roles of which any will do. */
 const WAYS = {
   verify: ["verifier"],
+  scenario: ["issuer"],
+  trace: ["verifier"],
   overview: ["verifier", "issuer", "auditor", "operator"],
   ledger: ["verifier", "auditor"],
   attest: ["issuer"],

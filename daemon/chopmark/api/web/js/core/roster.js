@@ -30,6 +30,7 @@ const MEMBER = [
   ["id", text],
   ["origin", text],
   ["institution", text],
+  ["role", oneOf("gateway", "notary"), "gateway"],
   ["state", oneOf("active", "suspended", "left"), "active"],
   ["successor", text, null],
   ["kinds", texts],
@@ -47,6 +48,16 @@ const KIND = [
   ["digests", texts, ["sha256"]],
   ["notary", table([["institutions", texts], ["threshold", integer]]), null],
 ];
+const SCENARIO = [
+  ["name", text],
+  ["title", text, null],
+  ["kinds", texts],
+  ["issuers", texts],
+  ["receivers", texts],
+  ["purposes", texts],
+  ["consent", flag, true],
+  ["validity", integer, null],
+];
 const GROUP = [["jurisdictions", texts], ["threshold", integerOr("majority")]];
 const ROSTER = [
   ["version", integer],
@@ -56,6 +67,7 @@ const ROSTER = [
   ["threshold", integer],
   ["witness", table([["group", tables(GROUP)]]), null],
   ["kind", tables(KIND), []],
+  ["scenario", tables(SCENARIO), []],
   ["officer", tables([["name", text], ["institution", text], ["certificate", text]]), []],
   ["institution", tables([["id", text], ["name", text], ["jurisdiction", text]])],
   ["member", tables(MEMBER)],

@@ -1,0 +1,49 @@
+"""The steps of a trace for people, in English."""
+
+from chopmark.core.entry import REASONS
+from chopmark.core.trace import Report, StepOut
+
+_QUORUM = {
+    "reached": "countersigned by the quorum",
+    "missing": "countersigned, and the quorum is not there yet",
+    "none": "countersigned; no quorum is demanded",
+}
+
+
+def describe_step(report: Report, step: StepOut) -> list[str]:
+    """What a step says, for people, in English: a sentence, and where it stands."""
+    if step.step == "witnessed":
+        names = ", ".join(f"{one.name} at {one.time}" for one in step.by)
+        return [_QUORUM[step.quorum or "none"], names]
+    return [_describe(report, step), f"{step.origin}#{step.index}"]
+
+
+def _describe(report: Report, step: StepOut) -> str:
+    who = _name(report, step.origin)
+    match step.step:
+        case "attested":
+            until = f", valid until {step.valid_until}" if step.valid_until else ""
+            return f"{who} attested it as {step.kind}{until}"
+        case "superseded":
+            return f"{who} put another attestation in its place"
+        case "revoked":
+            return f"{who} revoked it: {_reason(step.reason)}"
+        case "consented":
+            purpose = f"{step.purpose} ({step.scenario})" if step.scenario else step.purpose
+            receiver = _name(report, step.receiver or "")
+            return f"the customer lets {receiver} use it for {purpose}, until {step.valid_until}"
+        case "withdrawn":
+            return f"the consent in entry {step.consent} was withdrawn"
+        case _:
+            under = "" if step.consent is None else f" under the consent in entry {step.consent}"
+            return f"{who} used it for {step.purpose}{under}"
+
+
+def _name(report: Report, origin: str) -> str:
+    party = report.parties.get(origin)
+    return origin if party is None else f"{party.institution} ({party.jurisdiction})"
+
+
+def _reason(number: int | None) -> str:
+    known = number is not None and number < len(REASONS)
+    return REASONS[number] if known and number is not None else f"reason {number}"
