@@ -161,6 +161,7 @@ class Desk:
     chain: Chain
     shelf: Shelf
     account: str
+    clock: "Clock"
 
     def rows(self) -> list[tuple[int, int, str]]:
         """Number, size and word of each anchor that was read, of all logs."""
@@ -183,25 +184,24 @@ async def desk(
     chain.known = store.first_hash
     account = SoftwareAccount(key or make_key(), shelf.origin)
     known = {(account.account, origin_hash(shelf.origin)): shelf.origin, **(accounts or {})}
-    clock = _Clock()
+    clock = Clock()
     follower = Follower(chain, store, shelf, lambda: known, clock.now_ms)
     anchorer = Anchorer(chain, store, account, shelf, clock.now_ms, every=0.0)
     try:
-        yield Desk(store, follower, anchorer, chain, shelf, account.account)
+        yield Desk(store, follower, anchorer, chain, shelf, account.account, clock)
     finally:
         store.close()
         await chain.close()
 
 
-class _Clock:
-    """Always a second later: nothing is done at the same time."""
+@dataclass
+class Clock:
+    """A clock that a test moves."""
 
-    def __init__(self) -> None:
-        self._now = 1_800_000_000_000
+    now: int = 1_800_000_000_000
 
     def now_ms(self) -> int:
-        self._now += 1000
-        return self._now
+        return self.now
 
 
 def random_note(origin: str, size: int) -> bytes:

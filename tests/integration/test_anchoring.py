@@ -97,7 +97,7 @@ def test_commands_show_it_and_the_counters_agree(scene: Scene) -> None:
 
 
 def test_doctor_looks_at_chain_and_curve(scene: Scene) -> None:
-    told = scene.hong_kong.cli("--json", "doctor", "--only", "chain", check=False).stdout
+    told = scene.hong_kong.cli("--json", "doctor", "--check", "chain", check=False).stdout
     assert "anchor-unlisted" in told, "without a roster nobody lists our own account"
     told = scene.hong_kong.cli("hsm", "doctor", "--sign", check=False).stdout
     assert "the key of a chain account can be kept in it" in told

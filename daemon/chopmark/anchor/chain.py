@@ -223,17 +223,20 @@ class Chain:
             raise self._away()
         try:
             yield view
-        except RpcError:
-            raise  # it answers
+        except RpcError:  # it answers, and perhaps another one does what is asked
+            self._next()
+            raise
         except (UnreachableError, MalformedError) as error:
             self._fail(endpoint, error)
             self._next()
             raise
         self.since, endpoint.failures = None, 0
 
-    def skip(self, reason: str) -> None:
-        """Leave the node that is used alone for a while: what it tells is not complete."""
-        self._fail(self.endpoints[self._turn], RefusedError("incomplete", reason))
+    def skip(self, view: View, reason: str) -> None:
+        """Leave a node alone for a while: what it tells is not complete."""
+        for endpoint in self.endpoints:
+            if endpoint.node.url == view.url:
+                self._fail(endpoint, RefusedError("incomplete", reason))
         self._next()
 
     def describe(self) -> list[dict[str, Any]]:

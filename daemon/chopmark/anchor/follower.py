@@ -104,21 +104,23 @@ class Follower:
             self.gaps[key] = Gap(followed[key], read, latest.number)
             message = f"it tells of {read} of {latest.number} anchors of {followed[key]}"
             LOG.error("%s: %s", view.url, message, extra={"code": "anchor-gap"})
-            self.chain.skip(message)
+            self.chain.skip(view, message)
 
     async def _search(self, view: View, key: Key, followed: Followed, latest: Latest) -> None:
-        """Read the blocks again in which the missing ones can be, each by itself.
+        """Read the blocks again in which the missing ones can be.
 
-        A node that looks at fewer blocks than we think hides nothing so. This is also how the past
-        of a log is read that is new here.
+        At first as ever: this is how the past of a log is read that is new here. Then each block by
+        itself: a node that looks at fewer blocks than we think hides nothing so.
         """
-        first = max(self._seen(key).block, self.chain.place.first_block)
-        last = min(latest.block, self.store.cursor)
-        only = {key: followed[key]}
-        LOG.info("anchors of %s are looked for in blocks %d to %d", followed[key], first, last)
-        for start in range(first, last + 1, BATCH):
-            found = await view.each_block(start, min(start + BATCH - 1, last), [key[0]])
-            await self._take(found, only, self.store.cursor)
+        last, only = min(latest.block, self.store.cursor), {key: followed[key]}
+        for look, width in ((view.events, STEP * BATCH), (view.each_block, BATCH)):
+            first = max(self._seen(key).block, self.chain.place.first_block)
+            if self._seen(key).number >= latest.number:
+                return
+            LOG.info("anchors of %s are looked for in blocks %d to %d", followed[key], first, last)
+            for start in range(first, last + 1, width):
+                found = await look(start, min(start + width - 1, last), [key[0]])
+                await self._take(found, only, self.store.cursor)
 
     async def _take(self, events: Sequence[Event], followed: Followed, cursor: int) -> None:
         """Compare and store what is next of each log; the rest is known, or comes again."""

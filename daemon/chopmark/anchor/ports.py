@@ -37,6 +37,11 @@ class Account(Protocol):
         """`0x…`; None while its key is not there."""
         ...
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether its key is known not to be there."""
+        ...
+
     async def sign(self, anchor: Anchor) -> bytes:
         """The transaction's bytes.
 

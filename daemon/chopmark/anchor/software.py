@@ -54,6 +54,11 @@ class SoftwareAccount:
         """`0x…`."""
         return account_of(self._point)
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether its key is known not to be there: it was read from its file."""
+        return False
+
     async def sign(self, anchor: Anchor) -> bytes:
         """The transaction's bytes."""
         transaction = to_transaction(anchor, self._origin)

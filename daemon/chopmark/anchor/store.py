@@ -147,7 +147,7 @@ class Store:
             sqlite3.Error, OSError: the disk refuses.
         """
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="anchor")
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._db = _connect(path)
         self._reading, self._turn = _connect(path), threading.Lock()
         self._db.executescript(_TABLES)

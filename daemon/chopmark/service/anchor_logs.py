@@ -33,6 +33,11 @@ class HsmAccount:
         """`0x…`; None while the token has not shown its key."""
         return self.signer.account
 
+    @property
+    def is_missing(self) -> bool:
+        """Whether a token that answers has no such key."""
+        return self.signer.state == "ready" and self.account is None
+
     async def sign(self, anchor: Anchor) -> bytes:
         """The transaction's bytes; see `HsmSigner.sign_anchor`."""
         return await self.signer.sign_anchor(anchor)

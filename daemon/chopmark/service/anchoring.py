@@ -145,12 +145,13 @@ class Anchoring:
     def _describe_logs(self) -> list[dict[str, Any]]:
         found, counts = [], self._store.counts
         for member in self._members:
-            seen = self._store.seen.get((member.chain or "", origin_hash(member.origin)), Seen())
+            account = self._account_of(member)
+            seen = self._store.seen.get((account or "", origin_hash(member.origin)), Seen())
             words = ("ahead", "fork", "bad")
             found.append(
                 {
                     "id": member.id,
-                    "account": member.chain,
+                    "account": account,
                     "number": seen.number,
                     "size": seen.size,
                     "block": seen.block or None,
@@ -158,6 +159,11 @@ class Anchoring:
                 }
             )
         return found
+
+    def _account_of(self, member: Member) -> str | None:
+        """The account that is followed; of ours the one that we have, listed or not."""
+        own = None if self._anchorer is None else self._anchorer.account.account
+        return own if own is not None and member is self._members[0] else member.chain
 
     def _away(self) -> list[dict[str, str]]:
         since = self._chain.since
@@ -172,7 +178,7 @@ class Anchoring:
         one = self._anchorer
         if one is None:
             return []
-        if one.account.account is None:
+        if one.account.is_missing:
             message = "our log is not anchored: the token has no key for the chain"
             hint = "`chopmark anchor init` makes one; then start the gateway again"
             return [{"code": "anchor-late", "message": message, "hint": hint}]
@@ -241,7 +247,7 @@ async def open_anchoring(
         hint = "`chopmark anchor forget` removes what was read of the chain: it is read again"
         message = f"what was read of the chain cannot be opened: {error}"
         raise InternalError("anchor-storage", message, hint=hint) from error
-    stack.callback(store.close)
+    stack.push_async_callback(asyncio.to_thread, store.close)
     chain.known = store.first_hash
     account = await _open_account(anchor, signer, own.origin)
     anchorer = None
