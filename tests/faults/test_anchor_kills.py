@@ -4,7 +4,7 @@ Two gateways anchor and follow through two stand-ins for FISCO BCOS, each a proc
 is killed as a node may be. The EVM node behind them keeps its chain in memory, which no node of
 FISCO BCOS does: it is ended in order, so that it forgets no block that it has shown.
 
-KILLS (10, or what the environment says) is how often. In the end the contract's counter, the events
+KILLS (6, or what the environment says) is how often. In the end the contract's counter, the events
 on the chain and what each gateway has read must be the same: no gap, and no duplicate.
 """
 
@@ -36,7 +36,7 @@ from rig.broker import free_port
 from rig.chain import PACKAGES, Anvil
 from rig.gateway import HONG_KONG, MACAO, Cluster, Gateway
 
-KILLS: Final = int(os.environ.get("KILLS") or "10")
+KILLS: Final = int(os.environ.get("KILLS") or "6")
 SEED: Final = os.environ.get("SEED") or str(random.SystemRandom().randrange(10**6))
 _DEMO: Final = Path(__file__).parents[2] / "demo"
 

@@ -27,6 +27,7 @@ from chopmark.anchor.store import Row, Seen, Store, make_row
 from chopmark.core.checkpoint import parse_checkpoint
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.note import parse_note
+from chopmark.core.text import MAX_INT
 
 LOG: Final = logging.getLogger("chopmark.anchor")
 CHUNK: Final = 64
@@ -161,8 +162,9 @@ class Follower:
 
     async def _look_again(self) -> None:
         """Compare what lay ahead, once the replica has come so far; after a start all of it."""
-        below = self.histories.size if self._begun else None
-        rows = await self.store.ahead(CHUNK, below)
+        origins = set(self.followed().values())
+        sizes = {one: self.histories.size(one) if self._begun else MAX_INT for one in origins}
+        rows = await self.store.ahead(sizes, CHUNK)
         if rows:
             known = [(row.note or b"", row.origin, None) for row in rows]
             findings = await self._compare(known)

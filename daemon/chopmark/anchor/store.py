@@ -12,7 +12,7 @@ import asyncio
 import sqlite3
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -198,22 +198,19 @@ class Store:
         self.counts.update((row.origin, row.word) for row in rows)
         self.bad.extend(row for row in rows if row.word == "bad")
 
-    async def ahead(self, limit: int, below: Callable[[str], int] | None = None) -> list[Row]:
-        """Anchors that lie ahead of what was held, the smallest of each log first.
+    async def ahead(self, sizes: Mapping[str, int], limit: int) -> list[Row]:
+        """Anchors that lay ahead of what was held, the smallest of each log first.
 
         Args:
+            sizes: by origin, up to which size they are asked for.
             limit: so many of each log at most.
-            below: size up to which a log is held by now; None for whatever lies ahead.
         """
+        asked = "SELECT * FROM anchor WHERE word = 'ahead' AND origin = ? AND size <= ?"
+        asked += " ORDER BY size LIMIT ?"
 
         def look(db: sqlite3.Connection) -> list[Row]:
-            where = "FROM anchor WHERE word = 'ahead'"
-            found: list[Row] = []
-            for (origin,) in db.execute(f"SELECT DISTINCT origin {where}").fetchall():
-                top = 2**63 - 1 if below is None else below(origin)
-                asked = f"SELECT * {where} AND origin = ? AND size <= ? ORDER BY size LIMIT ?"
-                found += [Row(*row) for row in db.execute(asked, (origin, top, limit))]
-            return found
+            found = [db.execute(asked, (*one, limit)).fetchall() for one in sizes.items()]
+            return [Row(*row) for rows in found for row in rows]
 
         return await self._run(look)
 
