@@ -84,7 +84,6 @@ class StandIn:
         self.hide: set[int] = set()
         self.asked: dict[str, int] = {}
         self._upstream = urlsplit(upstream)
-        self._local = threading.local()
         self.port = free_port() if port is None else port
         self.url = f"http://127.0.0.1:{self.port}"
         self._server: ThreadingHTTPServer | None = None
@@ -115,7 +114,11 @@ class StandIn:
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *_: object) -> None:
+                """Say nothing of clients that were killed."""
+
+        self._server = Server(("127.0.0.1", self.port), Handler)
         self._server.daemon_threads = True
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return self
@@ -208,22 +211,13 @@ class StandIn:
 
     def _ask(self, method: str, params: list[Any]) -> dict[str, Any]:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        for last in (False, True):
-            connection = getattr(self._local, "connection", None)
-            if connection is None:
-                connection = http.client.HTTPConnection(self._upstream.netloc, timeout=30)
-                self._local.connection = connection
-            try:
-                connection.request("POST", "/", body, {"Content-Type": "application/json"})
-                answer: dict[str, Any] = json.loads(connection.getresponse().read())
-            except (OSError, http.client.HTTPException):
-                connection.close()
-                self._local.connection = None
-                if last:
-                    raise
-            else:
-                return answer
-        raise OSError("the node does not answer")
+        connection = http.client.HTTPConnection(self._upstream.netloc, timeout=30)
+        try:
+            connection.request("POST", "/", body, {"Content-Type": "application/json"})
+            answer: dict[str, Any] = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        return answer
 
 
 def _block(value: str, newest: int) -> int:
