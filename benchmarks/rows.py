@@ -64,6 +64,8 @@ GOALS: Final = {
     "page.ms": Goal("ms", 1000),
     "page.hash": Goal("MB/s", 180, at_least=True),
     "page.hash.whole": Goal("MB/s", 300, at_least=True),
+    "anchor.follow": _rate(500),
+    "anchor.cost": Goal("", 0.95, at_least=True),
     "disk.bytes": Goal("B", 200),
     "memory.rss": Goal("MB", 150),
     "start.seconds": Goal("s", 2),

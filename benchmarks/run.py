@@ -16,6 +16,7 @@ from typing import Final, Never
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "demo"))  # where `rig` is
 
+import anchor
 import attest
 import console
 import footprint
@@ -60,6 +61,7 @@ STEPS: Final = (
     Step(console.ROWS, console.both),
     Step(("page.ms",), page.visit),
     Step(("page.hash", "page.hash.whole"), page.hashing),
+    Step(anchor.ROWS, anchor.both),
     Step(("memory.rss",), footprint.memory),
     Step(("disk.bytes",), footprint.disk),
     Step(("start.seconds",), footprint.start),

@@ -16,7 +16,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Never
 
+from rig.anchored import join_chain
+from rig.chain import Anvil
 from rig.gateway import Cluster, Gateway
+from rig.standin import StandIn
 from sample import make_statement
 
 WIDTH: Final = 75
@@ -39,8 +42,11 @@ class Demo:
     }
     """What the page says in the end of what the customer brought, by folder."""
 
-    def __init__(self, folder: Path, document: Path | None) -> None:
+    def __init__(self, folder: Path, document: Path | None, *, anchor: bool = False) -> None:
         self.folder = folder
+        self.anchor = anchor
+        self.node: Anvil | None = None
+        self.standin: StandIn | None = None
         self.step_number = 0
         self.counter = folder / "customer"
         self.counter.mkdir()
@@ -53,6 +59,8 @@ class Demo:
         hong_kong, shenzhen = self._gateway("hk-1"), self._gateway("sz-1")
         self._attest(hong_kong, shenzhen)
         self._consent(hong_kong, shenzhen)
+        if self.anchor:
+            self._see_anchor(hong_kong, shenzhen)
         self._switch_off(hong_kong)
         self._verify(shenzhen)
         self._verify_offline(shenzhen)
@@ -82,6 +90,10 @@ class Demo:
         """Stop what runs."""
         if self.cluster is not None:
             self.cluster.stop()
+        if self.standin is not None:
+            self.standin.stop()
+        if self.node is not None:
+            self.node.stop()
 
     def _start(self) -> None:
         self._say(
@@ -89,9 +101,39 @@ class Demo:
             "Each has its own emulated HSM with its own keys; they meet at an MQTT broker.",
         )
         self.cluster = Cluster(self.folder / "gateways", rule="jurisdictions", alone=False)
+        if self.anchor:
+            self._join_chain()
         self.cluster.start()
         for gateway in self._all():
             print(f"   {gateway.who.institution:30} http://127.0.0.1:{gateway.port}")
+
+    def _join_chain(self) -> None:
+        """A real EVM node, and before it what makes it answer as FISCO BCOS does."""
+        self.node = Anvil(self.folder / "chain").start()
+        self.standin = StandIn(self.node.url).start()
+        print(
+            "   They also join a chain: an EVM node (anvil) behind a STAND-IN for FISCO BCOS, which"
+        )
+        print(
+            "   imposes what is peculiar to it (docs/operations/anchor.md says what was not tried)."
+        )
+        made = join_chain(self._all(), [self.standin.url])
+        print(f"   The contract is at {made['contract']}; each account's key is in its HSM.")
+
+    def _see_anchor(self, hong_kong: Gateway, shenzhen: Gateway) -> None:
+        self._say(
+            "Hong Kong has put its countersigned head onto the chain. Shenzhen reads all anchors,",
+            "compares each with its own replica, and has the contract's counter prove that none",
+            "is missing:",
+        )
+
+        def is_read() -> bool:
+            logs = shenzhen.get("/v1/status")["anchor"]["logs"]
+            return any(one["id"] == hong_kong.who.id and one["size"] > 0 for one in logs)
+
+        shenzhen.wait_for(is_read, "to read the anchor")
+        self._show(shenzhen, 0, "anchor", "list", hong_kong.who.id)
+        self._show(shenzhen, 0, "anchor", "check")
 
     def _attest(self, hong_kong: Gateway, shenzhen: Gateway) -> None:
         self._say(
@@ -245,6 +287,7 @@ def main() -> int:
     """Entry point; the exit code says whether every step showed what it should."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--document", type=Path, help="the document to attest")
+    parser.add_argument("--anchor", action="store_true", help="anchor heads on a chain, too")
     parser.add_argument("--once", action="store_true", help="end after the last step")
     arguments = parser.parse_args()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # steps as they happen
@@ -252,7 +295,8 @@ def main() -> int:
         signal.signal(number, _interrupt)
     folder = Path(tempfile.mkdtemp(prefix="chopmark-demo-"))
     try:
-        return _tell(folder, arguments.document, keep=None if arguments.once else signal.pause)
+        keep = None if arguments.once else signal.pause
+        return _tell(folder, arguments.document, keep=keep, anchor=arguments.anchor)
     except KeyboardInterrupt:
         print("\nThe demo was ended.")
         return 0 if not arguments.once else 130
@@ -260,9 +304,11 @@ def main() -> int:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _tell(folder: Path, document: Path | None, keep: Callable[[], None] | None) -> int:
+def _tell(
+    folder: Path, document: Path | None, keep: Callable[[], None] | None, *, anchor: bool
+) -> int:
     try:
-        demo = Demo(folder, document)
+        demo = Demo(folder, document, anchor=anchor)
     except (DemoFailedError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 66

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from rig.chain import PACKAGES
+
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "demo" / "demo.py"
 README = ROOT / "README.md"
@@ -46,6 +48,19 @@ def test_demo_shows_every_verdict_and_leaves_nothing_behind(
     assert list(folder.iterdir()) == []
     shown = {plain(line) for line in done.stdout.splitlines()}
     assert [line for line in read_readme() if plain(line) not in shown] == []
+
+
+@pytest.mark.skipif(not PACKAGES.is_dir(), reason="no npm packages here: `./setup.sh`")
+def test_demo_with_a_chain_shows_the_anchor_and_names_the_stand_in(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("d")
+    done = run_demo(folder, "--anchor")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "STAND-IN for FISCO BCOS" in done.stdout
+    assert re.search(r"│ 1 +[0-9]+ +[0-9]+ +good", done.stdout)
+    assert "│ complete" in done.stdout
+    assert list(folder.iterdir()) == []
 
 
 def test_demo_without_the_document_says_so(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from chopmark.service.config import parse_config
 from chopmark.service.config_model import (
+    Anchor,
     Api,
     ApiClient,
     ApiOidc,
@@ -35,6 +36,7 @@ from configs import BASE
 PAGE = (Path(__file__).parents[2] / "docs/configuration.md").read_text(encoding="utf-8")
 SECTIONS = {
     "[gateway]": Gateway,
+    "[anchor]": Anchor,
     "[hsm]": Hsm,
     "[api]": Api,
     "[api.tls]": ApiTls,

@@ -182,3 +182,33 @@ def test_several_tokens_need_a_name() -> None:
 def test_module_that_does_not_load_is_the_only_line() -> None:
     (line,) = diagnose(Facts(failures=[Failure("module", "no such file", "see there")]), Need())
     assert (line.section, line.mark, line.hint) == ("module", "fault", "see there")
+
+
+def test_curve_of_chain_accounts_is_told_where_it_was_tried() -> None:
+    facts = make_facts()
+    assert not [line for line in diagnose(facts, NEED) if line.name == "secp256k1"]
+    facts.chain_curve = "made"
+    told = next(line for line in diagnose(facts, NEED) if line.name == "secp256k1")
+    assert (told.mark, told.section) == ("ok", "mechanisms")
+
+
+def test_token_without_the_curve_is_a_fault_only_where_the_account_is_to_be_in_it() -> None:
+    facts = make_facts()
+    facts.chain_curve = "CurveNotSupported"
+    told = next(line for line in diagnose(facts, NEED) if line.name == "secp256k1")
+    assert told.mark == "ok"
+    assert "one in software" in told.text
+    wanted = replace(NEED, labels=(*NEED.labels, ("chain", "chopmark-chain")))
+    lines = diagnose(facts, wanted)
+    assert next(line for line in lines if line.name == "secp256k1").mark == "fault"
+    missing = next(line for line in lines if line.name == "chopmark-chain")
+    assert missing.mark == "warning"
+
+
+def test_key_of_the_chain_account_is_no_fault_for_its_curve() -> None:
+    facts = make_facts()
+    facts.keys = (*(facts.keys or ()), TokenKey("chopmark-chain", None, 1, FLAGS, chain=True))
+    wanted = replace(NEED, labels=(*NEED.labels, ("chain", "chopmark-chain")))
+    told = next(line for line in diagnose(facts, wanted) if line.name == "chopmark-chain")
+    assert told.mark == "ok"
+    assert "secp256k1" in told.text

@@ -11,12 +11,12 @@ def served(turns: Turns[str]) -> list[str]:
     return [turns.take() for _ in range(len(turns))]
 
 
-def test_turns_serve_the_most_urgent_first_and_refreshes_last() -> None:
+def test_turns_serve_the_most_urgent_first_and_anchors_last() -> None:
     turns: Turns[str] = Turns()
     for turn in reversed(Turn):
         turns.put(turn, turn.name)
 
-    assert served(turns) == ["UPKEEP", "HEARTBEAT", "OWN", "OTHER", "REFRESH", "CLOSE"]
+    assert served(turns) == ["UPKEEP", "HEARTBEAT", "OWN", "OTHER", "REFRESH", "ANCHOR", "CLOSE"]
     assert len(turns) == 0
 
 

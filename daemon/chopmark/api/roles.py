@@ -46,6 +46,7 @@ TABLE: Final[Mapping[str, _Roles]] = {
     "/log": _READERS,
     "/v1/audit": _AUDITOR,
     "/v1/audit/proofs/{number}": _AUDITOR,
+    "/v1/anchors": ROLES,
     "/v1/evidence": _AUDITOR | _OPERATOR,
     "/v1/evidence/releases": _OPERATOR,
     "/v1/hsm": _OPERATOR,

@@ -115,6 +115,17 @@ GROUPS: Final[Mapping[str, tuple[str, Mapping[str, str]]]] = {
         "Cosign logs that are no member's, for anybody (C2SP tlog-witness).",
         {"init": "witness:initialise", "floor": "witness:floor"},
     ),
+    "anchor": (
+        "Heads on a FISCO BCOS chain: this gateway's account, and what all members anchor.",
+        {
+            "status": "anchor:status",
+            "list": "anchor:list_anchors",
+            "check": "anchor:check",
+            "init": "anchor:initialise",
+            "deploy": "anchor:deploy",
+            "forget": "anchor:forget",
+        },
+    ),
     "log": ("Look into a ledger.", {"show": "log:show", "follow": "follow:follow"}),
     "config": ("Look at the configuration.", {"check": "config:check"}),
 }

@@ -80,6 +80,9 @@ def _evidence(found: AttestationReport) -> Iterator[tuple[str, object]]:
     yield from _chain(found)
     yield from _witnesses(found)
     refused = found["problem"] is not None and found["made_at"] is None  # nothing was looked up
+    if (anchored := found.get("anchored")) is not None:
+        where = f"block {anchored['block']} of chain {anchored['chain_id']}"
+        yield "anchored in", f"{where}, by a head of size {anchored['size']}"
     yield "quorum", None if refused else found["quorum"]
     yield "digests", ", ".join(_ALGORITHMS.get(d, d) for d in found["digests_checked"]) or None
     same = found["same_content"]

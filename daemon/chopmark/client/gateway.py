@@ -249,6 +249,11 @@ class GatewayClient:
         """Evidence of forks that the gateway holds (docs/api.md)."""
         return read_objects(self._http.get_json("/v1/evidence"))
 
+    def anchors(self, member: str, after: int = 0, limit: int = 100) -> list[Json]:
+        """Anchors of a member's log that the gateway has read of the chain (docs/api.md)."""
+        query = f"id={quote(member)}&after={after}&limit={limit}"
+        return read_objects(self._http.get_json(f"/v1/anchors?{query}"))
+
     def release(self, data: bytes) -> Json:
         """Have a forked log followed again, as two officers have signed (docs/api.md)."""
         answer = self._http.post_json("/v1/evidence/releases", {"release": _text(data)})

@@ -31,6 +31,15 @@ class LinkReport(TypedDict):
     standing: str
 
 
+class AnchoredReport(TypedDict):
+    """The first anchor on a chain over an attestation."""
+
+    chain_id: int
+    block: int
+    size: int
+    transaction: str
+
+
 class AttestationReport(TypedDict):
     """The verdict about one attestation; see `core.verdict.Facts` for what the fields mean."""
 
@@ -59,6 +68,7 @@ class AttestationReport(TypedDict):
     digests_checked: list[str]
     canonical: list[str]
     same_content: bool | None
+    anchored: NotRequired[AnchoredReport]
 
 
 class VerdictReport(TypedDict):

@@ -16,6 +16,7 @@ ANY_KIND: Final = "*"
 NOTARY: Final = "notary"
 """The role of a member that attests nothing of its own."""
 MAX_INSTITUTION: Final = 128
+_ACCOUNT: Final = re.compile(r"0x[0-9a-f]{40}", re.ASCII)
 _MEMBER_ID: Final = re.compile(r"[a-z0-9-]{1,20}", re.ASCII)
 _JURISDICTION: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,3})?", re.ASCII)
 
@@ -51,6 +52,7 @@ class Member:
         past_log_keys: keys that signed its checkpoints once.
         past_cosigner_keys: cosigner keys that have retired, and when (seconds since the epoch).
         stolen_cosigner_keys: cosigner keys of which nothing counts, not even what they once said.
+        chain: its account on a chain, `0x…` in lower case, or None.
         successor: origin of the log in which its institution goes on, once this one has ended.
         role: `gateway`, or `notary`, which attests nothing of its own.
     """
@@ -69,6 +71,7 @@ class Member:
     past_cosigner_keys: tuple[tuple[VerifierKey, int], ...] = ()
     stolen_cosigner_keys: tuple[VerifierKey, ...] = ()
     successor: str | None = None
+    chain: str | None = None
     role: str = "gateway"
 
     @property
@@ -275,3 +278,20 @@ def check_jurisdiction(text: str) -> None:
         message = f"not a jurisdiction: {text[:40]!r}"
         hint = "an ISO 3166 code such as HK or CN-GD"
         raise MalformedError("malformed-jurisdiction", message, hint=hint)
+
+
+def is_account(text: str) -> bool:
+    """Whether this is an account on a chain; a roster may hold other texts in its place."""
+    return bool(_ACCOUNT.fullmatch(text))
+
+
+def check_account(text: str) -> None:
+    """Refuse what is no account on a chain: `0x` and 40 lower-case hexadecimal digits.
+
+    Raises:
+        MalformedError: `malformed-account`.
+    """
+    if not is_account(text):
+        hint = "0x and 40 of 0-9 and a-f, as `chopmark anchor status` shows it"
+        message = f"not an account on a chain: {text[:60]!r}"
+        raise MalformedError("malformed-account", message, hint=hint)

@@ -4,7 +4,7 @@ from typing import Any
 
 from chopmark.core.digest import Digests
 from chopmark.core.entry import REASONS
-from chopmark.core.verdict import Facts, Judgement, Match, Revoked, Verdict
+from chopmark.core.verdict import Anchored, Facts, Judgement, Match, Revoked, Verdict
 from chopmark.core.wording import format_time
 
 
@@ -62,7 +62,16 @@ def _judgement(judgement: Judgement, digests: Digests | None) -> dict[str, Any]:
         "digests_checked": _checked(facts, digests),
         "canonical": [name for name, _ in entry.canonical] if entry else [],
         "same_content": _same_content(facts, digests),
+        **_anchored(facts.anchored),
     }
+
+
+def _anchored(anchored: Anchored | None) -> dict[str, Any]:
+    """Said only where chains are followed."""
+    if anchored is None:
+        return {}
+    said = {name: getattr(anchored, name) for name in ("chain_id", "block", "size", "transaction")}
+    return {"anchored": said}
 
 
 def _checked(facts: Facts, digests: Digests | None) -> list[str]:

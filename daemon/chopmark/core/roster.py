@@ -266,6 +266,7 @@ def make_member(listed: ListedMember, institution: Institution) -> Member:
         kinds=frozenset(listed.kinds),
         role=listed.role,
         state=listed.state,
+        chain=None if listed.chain is None else listed.chain.lower(),
         more_log_keys=tuple(logs[1:]),
         more_cosigner_keys=tuple(cosigners[1:]),
         past_log_keys=tuple(_past(one) for one in listed.log_key if one.state != "active"),

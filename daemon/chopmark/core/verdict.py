@@ -144,6 +144,23 @@ class Pruned:
 
 
 @dataclass(frozen=True, slots=True)
+class Anchored:
+    """The first anchor on a chain over an attestation.
+
+    Attributes:
+        chain_id: of the chain.
+        size: entries under the head that was anchored.
+        block: the block in which it was.
+        transaction: hash of the transaction.
+    """
+
+    chain_id: int
+    size: int
+    block: int
+    transaction: str
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """All that is known about one attestation; times in ms since the Unix epoch.
 
@@ -164,6 +181,7 @@ class Facts:
         dropped: groups of the policy that leaving out the issuer has emptied.
         as_of: time up to which revocation was checked; None without a replica.
         max_age: seconds for which an answer about this kind is fresh.
+        anchored: the first anchor over it on a chain, if there is one that is followed.
     """
 
     issuer: Issuer
@@ -185,6 +203,7 @@ class Facts:
     notaries: str | None = None
     chain: tuple[Link, ...] = ()
     chain_cut: bool = False
+    anchored: Anchored | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ _NO_QUORUM = (
     " No independent institution has to countersign here (quorum none): the date is the issuer's."
 )
 
+_RELIED_ON: Final = (Word.VALID, Word.VALID_AS_OF, Word.REVOKED, Word.EXPIRED, Word.SUPERSEDED)
+"""Of these it matters since when the attestation cannot have been changed."""
+
 
 def format_time(ms: int) -> str:
     """RFC 3339 in UTC with milliseconds; years beyond 9999 are shown as that year's end."""
@@ -33,6 +36,8 @@ def explain(word: Word, facts: Facts, question: Question) -> str:
     sentence = _SENTENCES[word](facts, question)
     if facts.issuer.successor is not None:
         sentence += f" This ledger has ended; {facts.issuer.successor} is its successor."
+    if (anchored := facts.anchored) is not None and word in _RELIED_ON:
+        sentence += f" Anchored in block {anchored.block} of chain {anchored.chain_id}."
     return sentence if facts.warning is None else f"{sentence} Warning: {facts.warning}."
 
 

@@ -16,7 +16,7 @@ from chopmark.core.errors import ConfigurationError
 from chopmark.core.fingerprint import Fingerprint, encode_public
 from chopmark.core.keys import VerifierKey
 from chopmark.hsm.demands import KEPT, USED, kept, marks_local
-from chopmark.hsm.keys import read_verifier
+from chopmark.hsm.keys import SECP256K1_PARAMS, read_verifier
 
 SHOWN: Final = ("SIGN_RECOVER", "MODIFIABLE", "ALWAYS_AUTHENTICATE")
 """What is worth knowing, and no fault either way: no mechanism of ours signs with recovery."""
@@ -38,6 +38,7 @@ class TokenKey:
         mechanisms: what CKA_ALLOWED_MECHANISMS binds the private half to; None if not told, and
             empty if to nothing in particular.
         marks_local: whether LOCAL means anything in this token.
+        chain: whether the public half is on secp256k1, the curve of chain accounts.
     """
 
     label: str
@@ -46,6 +47,7 @@ class TokenKey:
     flags: Mapping[str, bool | None]
     mechanisms: tuple[str, ...] | None = None
     marks_local: bool = True
+    chain: bool = False
 
     @property
     def spki(self) -> bytes | None:
@@ -59,7 +61,9 @@ class TokenKey:
 
     @property
     def type(self) -> str:
-        """`p256`, `ed25519`, or `other`."""
+        """`p256`, `ed25519`, `secp256k1`, or `other`."""
+        if self.chain:
+            return "secp256k1"
         if self.public is None:
             return "other"
         return "p256" if self.public.is_p256 else "ed25519"
@@ -72,7 +76,7 @@ class TokenKey:
 
 def find_faults(key: TokenKey) -> Iterable[str]:
     """What is wrong with a key pair, as far as it was looked at."""
-    if key.public is None:
+    if key.public is None and not key.chain:
         yield "no public half that is P-256 or Ed25519"
     if key.private == 0:
         yield "no private half"
@@ -123,16 +127,17 @@ def _read_pair(
     label: str, public: Object | None, privates: list[tuple[str, Object]] | None
 ) -> TokenKey:
     key = _read_public(public) if public is not None else None
+    chain = public is not None and _read(public, Attribute.EC_PARAMS) == SECP256K1_PARAMS
     if privates is None:
-        return TokenKey(label, key, None, {})
+        return TokenKey(label, key, None, {}, chain=chain)
     # Every one counts, whatever its CKA_ID: a label is how halves are found when it matters.
     halves = [one for its, one in privates if its == label]
     if len(halves) != 1:
-        return TokenKey(label, key, len(halves), {})
+        return TokenKey(label, key, len(halves), {}, chain=chain)
     names = (*KEPT, *USED, *SHOWN)
     flags = {name: _read_flag(halves[0], Attribute[name]) for name in names}
     mechanisms, local = _read_mechanisms(halves[0]), marks_local(halves[0].session)
-    return TokenKey(label, key, 1, flags, mechanisms, local)
+    return TokenKey(label, key, 1, flags, mechanisms, local, chain)
 
 
 def _read_public(public: Object) -> VerifierKey | None:

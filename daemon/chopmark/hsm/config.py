@@ -19,6 +19,7 @@ class HsmConfig:
         cosigner_name: name of the cosigner key, if it is not the origin and `/cosigner`.
         first_label: label of the first log key, if another has taken over: what belongs to the
             log, and not to one of its keys, is named after it.
+        chain_label: CKA_LABEL of the key of the account on a chain; None if none is used.
         init_string: what the module wants to be told at its start, as NSS does, or None.
         usage_limit: signatures after which a key makes no more, or None.
 
@@ -36,6 +37,7 @@ class HsmConfig:
     first_label: str | None = None
     init_string: str | None = None
     usage_limit: int | None = None
+    chain_label: str | None = None
 
     def __post_init__(self) -> None:
         if not self.module.startswith("/"):
@@ -49,6 +51,8 @@ class HsmConfig:
             raise _malformed(
                 "two of the log key, the cosigner key and the witness key have one label"
             )
+        if self.chain_label in labels or self.chain_label == "":
+            raise _malformed("the key of the chain account has the label of another key, or none")
 
     @property
     def token_name(self) -> str:

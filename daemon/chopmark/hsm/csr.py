@@ -117,6 +117,7 @@ def refuse_label(config: HsmConfig, label: str) -> None:
         RefusedError: `not-a-transport-key`.
     """
     bases = [config.log_label, config.cosigner_label, config.witness_label, config.first_label]
+    bases += [config.chain_label]
     for base in bases:
         # A later key's label is its first one's with a number; the base may be such a one itself.
         stem = re.sub(r"-[0-9]+$", "", base or "")
@@ -142,6 +143,7 @@ def _make_and_sign(
 def _read_ours(session: Session, config: HsmConfig) -> frozenset[bytes]:
     """Public halves under the labels that keys of ours have, as the token has them now."""
     labels = {config.log_label, config.cosigner_label, config.witness_label, config.first_label}
+    labels.add(config.chain_label)
     found = [
         public
         for label in labels

@@ -9,10 +9,12 @@ from typing import Final, Literal
 from pkcs11.mechanisms import KeyType, Mechanism
 
 from chopmark.core.blinding import SaltKey
+from chopmark.core.errors import MissingError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.mark import HeadMark
 from chopmark.hsm.attributes import TokenKey, read_pairs
 from chopmark.hsm.ceremony import destroy_key, generate_key, is_free
+from chopmark.hsm.chain_key import ChainKey
 from chopmark.hsm.errors import TokenFaultError
 from chopmark.hsm.healing import Healing
 from chopmark.hsm.keys import HsmKey
@@ -41,6 +43,10 @@ class Device(Healing):
                 `key-worn-out`.
         """
         return self._use(lambda token: self._sign(getattr(token.keys, role), message))
+
+    def sign_chain(self, digest: bytes) -> bytes:
+        """The raw 64-byte signature by the key of the chain account; raises as `sign`."""
+        return self._use(lambda token: self._sign_chain(token.keys.chain, digest))
 
     def read_mark(self) -> HeadMark | None:
         """The head mark, or None if the token has none.
@@ -133,7 +139,8 @@ class Device(Healing):
             ValueError: it is in use.
         """
         config = self._config
-        if label in (config.log_label, config.cosigner_label, config.witness_label):
+        used = (config.log_label, config.cosigner_label, config.witness_label, config.chain_label)
+        if label in used:
             raise ValueError(f"the key {label} is in use")
         self._use_once(lambda token: destroy_key(token.session, label, key))
 
@@ -199,6 +206,14 @@ class Device(Healing):
         signature = _sign(key, message)
         self.meter.signed(self._monotonic() - began)
         return signature
+
+    def _sign_chain(self, key: ChainKey | None, digest: bytes) -> bytes:
+        if key is None:  # no fault of the token: all other keys work
+            message = "the key of the chain account is not there any more"
+            raise MissingError("no-chain-key", message, hint="`chopmark anchor init` makes one")
+        if self.usage.limit is not None:
+            self.usage.take(key.account)
+        return key.sign(digest)
 
 
 def _sign(key: HsmKey, message: bytes) -> bytes:

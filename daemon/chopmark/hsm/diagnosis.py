@@ -20,6 +20,7 @@ P256_BITS: Final = 256
 ED25519_BITS: Final = (255, 256)
 """Both are in use: bits of the field, or of the key."""
 KEPT: Final = "kept"
+MADE: Final = "made"
 SLOW: Final = 1.0
 """Signatures a second below which a gateway falls behind its peers' heartbeats."""
 LITTLE_ROOM: Final = 4096
@@ -199,6 +200,23 @@ def _judge_mechanisms(facts: Facts, need: Need) -> Iterator[Line]:
             text = f"{problem}: no witness for logs of others"
             yield Line("mechanisms", "warning", one.name, text, hint)
     yield from _judge_data(facts)
+    yield from _judge_curve(facts, need)
+
+
+def _judge_curve(facts: Facts, need: Need) -> Iterator[Line]:
+    """The curve of chain accounts: some modules have it, and those of TPMs have not."""
+    found = facts.chain_curve
+    if found is None:
+        return
+    if found == MADE:
+        yield Line("mechanisms", "ok", "secp256k1", "the key of a chain account can be kept in it")
+        return
+    text = f"not offered ({found}): the key of a chain account must be one in software"
+    if any(role == "chain" for role, _ in need.labels):
+        hint = 'set key = "file" in [anchor], and `chopmark anchor init`'
+        yield Line("mechanisms", "fault", "secp256k1", text, hint)
+    else:
+        yield Line("mechanisms", "ok", "secp256k1", text)
 
 
 def _judge_data(facts: Facts) -> Iterator[Line]:
@@ -240,7 +258,10 @@ def _judge_keys(facts: Facts, need: Need) -> Iterator[Line]:
         yield _judge_key(key, roles.get(key.label), logged_in=facts.logged_in)
     there = [key.label for key in facts.keys]
     for label, role in roles.items():
-        if label not in there and role != "witness":
+        if label not in there and role == "chain":
+            hint = "nothing is anchored: `chopmark anchor init` makes it"
+            yield Line("keys", "warning", label, "the key of the chain account is not there", hint)
+        elif label not in there and role != "witness":
             hint = "is this the right token? a lost key is replaced through the roster"
             yield Line("keys", "fault", label, f"the {role} key is not there", hint)
         if there.count(label) > 1:

@@ -133,5 +133,7 @@ class Facts:
     probes: tuple[Probe, ...] | None = None
     no_probes: str | None = None
     """Why there is no throw-away key to try things on."""
+    chain_curve: str | None = None
+    """`made`, or why the token makes no key on the curve of chain accounts; None if not tried."""
     speed: Speed | None = None
     failures: list[Failure] = field(default_factory=list)

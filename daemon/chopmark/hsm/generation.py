@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pkcs11.constants import DEFAULT, Attribute, MechanismFlag
@@ -70,12 +70,23 @@ _KINDS: Final = {
 
 
 def generate(
-    session: Session, label: str, key_type: KeyType, profile: Profile
+    session: Session,
+    label: str,
+    key_type: KeyType,
+    profile: Profile,
+    curve: bytes | None = None,
 ) -> tuple[Object, Object]:
-    """Make a key pair (P-256 or Ed25519) that stays in the token and does nothing but sign.
+    """Make a key pair that stays in the token and does nothing but sign.
 
     It is bound to its one mechanism where the module can do that (CKA_ALLOWED_MECHANISMS). What
     does not read back as it was asked for is destroyed again.
+
+    Args:
+        session: one with a login.
+        label: of both halves.
+        key_type: ECDSA or EdDSA.
+        profile: how to treat the module.
+        curve: CKA_EC_PARAMS, if it is to be another curve than P-256 or Ed25519.
 
     Raises:
         ConfigurationError: `key-refused`: the token makes no such key; `key-not-protected`,
@@ -83,13 +94,15 @@ def generate(
         PKCS11Error: the token does not answer, or has no such mechanism.
     """
     asked: dict[Attribute, Any] = dict(_PRIVATE)
+    kind = _KINDS[key_type]
+    kind = kind if curve is None else replace(kind, params=curve)
     if profile.binds:
-        asked[Attribute.ALLOWED_MECHANISMS] = (_KINDS[key_type].signs,)
+        asked[Attribute.ALLOWED_MECHANISMS] = (kind.signs,)
     try:
-        made = _generate(session, label, key_type, profile, asked)
+        made = _generate(session, label, (key_type, kind), profile, asked)
     except _REFUSALS as error:
         _log.info("%s: the module binds keys to no mechanism (%s)", label, describe(error))
-        made = _generate_unbound(session, label, key_type, profile)
+        made = _generate_unbound(session, label, (key_type, kind), profile)
         asked = dict(_PRIVATE)
     try:
         _read_back(made[1], label, asked)
@@ -109,10 +122,10 @@ def destroy(made: list[Object]) -> None:
 
 
 def _generate_unbound(
-    session: Session, label: str, key_type: KeyType, profile: Profile
+    session: Session, label: str, sort: tuple[KeyType, _Kind], profile: Profile
 ) -> tuple[Object, Object]:
     try:
-        return _generate(session, label, key_type, profile, _PRIVATE)
+        return _generate(session, label, sort, profile, _PRIVATE)
     except _REFUSALS as error:
         message = f"the token makes no key that is kept in it and only signs ({describe(error)})"
         hint = "see docs/operations/hsm-modules.md: its module may need a profile"
@@ -122,11 +135,11 @@ def _generate_unbound(
 def _generate(
     session: Session,
     label: str,
-    key_type: KeyType,
+    sort: tuple[KeyType, _Kind],
     profile: Profile,
     private: Mapping[Attribute, Any],
 ) -> tuple[Object, Object]:
-    kind = _KINDS[key_type]
+    key_type, kind = sort
     public = {name: value for name, value in _PUBLIC.items() if name not in profile.unsaid}
     unsaid = dict.fromkeys(profile.unsaid.intersection(_LIBRARY_SAYS), DEFAULT)
     domain = session.create_domain_parameters(

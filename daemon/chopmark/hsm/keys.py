@@ -23,6 +23,8 @@ from chopmark.hsm.demands import check_protected, unfit
 
 P256_PARAMS: Final = bytes.fromhex("06082a8648ce3d030107")
 """OBJECT IDENTIFIER 1.2.840.10045.3.1.7 (RFC 5480 §2.1.1.1)."""
+SECP256K1_PARAMS: Final = bytes.fromhex("06052b8104000a")
+"""OBJECT IDENTIFIER 1.3.132.0.10 (SEC 2 §A.2.1)."""
 ED25519_PARAMS: Final = bytes.fromhex("06032b6570")
 """OBJECT IDENTIFIER 1.3.101.112 (RFC 8410 §3)."""
 ED25519_NAME: Final = b"\x13\x0cedwards25519"
@@ -131,11 +133,11 @@ def read_verifier(public: Object, name: str) -> VerifierKey:
     params, point = public[Attribute.EC_PARAMS], public[Attribute.EC_POINT]
     try:
         if params == P256_PARAMS:
-            encoded = _strip_octet_string(point, 65)
+            encoded = strip_octet_string(point, 65)
             key = EllipticCurvePublicKey.from_encoded_point(SECP256R1(), encoded)
             return VerifierKey(name, ECDSA_P256, encode_spki(key))
         if params in (ED25519_PARAMS, ED25519_NAME):
-            return VerifierKey(name, ED25519, _strip_octet_string(point, 32))
+            return VerifierKey(name, ED25519, strip_octet_string(point, 32))
     except ValueError as error:
         raise unfit(name, "its public point is malformed") from error
     raise unfit(name, "it is neither a P-256 nor an Ed25519 key")
@@ -152,8 +154,12 @@ def _find(session: Session, kind: ObjectClass, label: str) -> Object:
     return found[0]
 
 
-def _strip_octet_string(point: bytes, length: int) -> bytes:
-    # PKCS#11 wraps the point into a DER OCTET STRING; some modules give it bare.
+def strip_octet_string(point: bytes, length: int) -> bytes:
+    """A public point: PKCS#11 wraps it into a DER OCTET STRING, and some modules give it bare.
+
+    Raises:
+        ValueError: it has another length.
+    """
     if len(point) == length + 2 and point[:2] == bytes([0x04, length]):
         return point[2:]
     if len(point) == length:

@@ -71,6 +71,7 @@ class Opening(Standing):
         self.failure: ChopmarkError | None = None
         self.label = config.token_label or ""
         self.witness_key: VerifierKey | None = None
+        self.chain_point: bytes | None = None
         self.warning: str | None = None
         self.usage = Usage(config.usage_limit, self._book)
         if known is not None:
@@ -160,7 +161,10 @@ class Opening(Standing):
         self._token, self.label, self.worked = token, token.label, True
         witness = token.keys.witness
         self.witness_key = witness.verifier if witness is not None else None
-        self.usage.look(key.verifier.encode() for key in token.keys if key is not None)
+        chain = token.keys.chain
+        self.chain_point = chain.point if chain is not None else None
+        used = [key.verifier.encode() for key in token.keys[:3] if key is not None]
+        self.usage.look([*used, chain.account] if chain is not None else used)
         if self._ladder.module is not None:
             self.warning = warn_of(self._ladder.module)
 

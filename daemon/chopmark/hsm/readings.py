@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 from chopmark.core.keys import VerifierKey
+from chopmark.core.secp256k1 import account_of
 from chopmark.hsm.calls import SILENT, is_silent
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.device import Device
@@ -41,6 +42,7 @@ class Readings:
             "rosters": 0,
             "self_tests": 0,
             "ceremonies": 0,
+            "anchors": 0,
             "bad_signatures": 0,
         }
 
@@ -53,6 +55,12 @@ class Readings:
     def cosigner_key(self) -> VerifierKey:
         """The key that cosigns checkpoints."""
         return self._device.cosigner_key
+
+    @property
+    def account(self) -> str | None:
+        """The account whose key is in the token; None if there is none, or it was not seen yet."""
+        point = self._device.chain_point
+        return None if point is None else account_of(point)
 
     @property
     def state(self) -> State:

@@ -1,10 +1,11 @@
 """The signer of a gateway: typed objects in, verified signatures out.
 
 Nothing else in this system makes a signature, and it signs nothing but checkpoints, cosignatures
-of checkpoints, rosters, protocols of ceremonies and self-tests: there is no way to hand it bytes
-(design: what a key may sign).
+of checkpoints, rosters, protocols of ceremonies, self-tests, and anchors of our own log: there is
+no way to hand it bytes (design: what a key may sign).
 """
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -20,8 +21,10 @@ from chopmark.core.errors import MissingError, TryAgainError
 from chopmark.core.keys import VerifierKey, cosigned_message
 from chopmark.core.note import Signature
 from chopmark.core.roster import Roster
+from chopmark.core.secp256k1 import complete as recover
 from chopmark.core.selftest import SelfTest
 from chopmark.core.text import MAX_INT
+from chopmark.core.transaction import Anchor, to_transaction
 from chopmark.hsm.calls import call, is_silent
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.der import encode_ecdsa
@@ -155,6 +158,32 @@ class HsmSigner(Upkeep):
         )
         self._counts["foreign_cosignatures"] += 1
         return _to_signature(key, payload)
+
+    async def sign_anchor(self, anchor: Anchor) -> bytes:
+        """Sign the transaction that anchors a head of our own log; gives its bytes.
+
+        It waits for all other signatures.
+
+        Raises:
+            MissingError: `no-chain-key`.
+            TryAgainError: `hsm-away`, `pin-latched`, `hsm-busy`: nothing was signed.
+            ValueError: it is a head of another log, or does not read back.
+        """
+        transaction = to_transaction(anchor, self.log_key.name)
+        point = self._device.chain_point
+        if point is None:
+            hint = "make one with `chopmark anchor init`, and start the gateway again"
+            raise MissingError("no-chain-key", "the token has no key for a chain", hint=hint)
+        # Beside the HSM's threads: other signatures must not wait for what takes 10 ms in Python.
+        digest = await asyncio.to_thread(transaction.digest)
+        for _ in range(_TRIES):
+            raw = await call(self._thread, self._device.sign_chain, digest, turn=Turn.ANCHOR)
+            complete = await asyncio.to_thread(recover, point, digest, raw)
+            if complete is not None:
+                self._counts["anchors"] += 1
+                return transaction.signed(*complete)
+            self._counts["bad_signatures"] += 1
+        raise away("its signatures for the chain do not verify")
 
     async def watch(self, now_ms: Callable[[], int]) -> None:
         """See for ever that the HSM works, and what became of a call that does not come back.

@@ -18,6 +18,7 @@ from pkcs11.types import Session, Token
 
 from chopmark.core.keys import VerifierKey
 from chopmark.hsm.book import TokenBook, Unkept
+from chopmark.hsm.chain_key import ChainKey, find_chain
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.errors import LoggedOutError, PinRefusedError, describe, is_pin_error
 from chopmark.hsm.keys import (
@@ -43,6 +44,7 @@ class Keys(NamedTuple):
     log: HsmKey
     cosigner: HsmKey
     witness: HsmKey | None = None
+    chain: ChainKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +213,7 @@ def _find_keys(session: Session, config: HsmConfig, origin: str) -> Keys:
     cosigner_key = find_private(session, config.cosigner_label, cosigner)
     witness = find_witness(session, config, origin)
     witness_key = find_private(session, config.witness_label, witness) if witness else None
-    return Keys(log_key, cosigner_key, witness_key)
+    return Keys(log_key, cosigner_key, witness_key, find_chain(session, config))
 
 
 def _open_session(token: Token) -> Session:

@@ -25,6 +25,7 @@ from chopmark.hsm.facts import Facts, Failure, Probe, Speed
 from chopmark.hsm.generation import destroy, generate
 from chopmark.hsm.keys import (
     P256_PARAMS,
+    SECP256K1_PARAMS,
     HsmKey,
     find_objects,
     find_private,
@@ -40,6 +41,7 @@ SECONDS: Final = 2.0
 """...or as many as fit into this, but never fewer than `FEWEST`: a TPM may take a second each."""
 FEWEST: Final = 5
 KEPT: Final = "kept"
+MADE: Final = "made"
 LABEL: Final = "chopmark-doctor"
 """Of what is made to try things out."""
 NOWHERE: Final = "chopmark.invalid/trial"
@@ -75,6 +77,7 @@ def try_out(
         PKCS11Error: the token does not answer.
     """
     facts.keeps_data = _try_data(session, config)
+    facts.chain_curve = _try_curve(facts, session)
     with _throw_away(facts, session) as trial:
         if trial is not None:
             facts.probes = tuple(_probe(session, trial))
@@ -183,14 +186,14 @@ def _make_in_token(facts: Facts, session: Session, before: PKCS11Error) -> tuple
     return made
 
 
-def _make_for_session(session: Session) -> tuple[Object, Object]:
-    """A P-256 key pair that vanishes with the session."""
+def _make_for_session(session: Session, curve: bytes = P256_PARAMS) -> tuple[Object, Object]:
+    """A key pair for ECDSA that vanishes with the session."""
     template = {
         Attribute.PRIVATE: True,
         Attribute.SENSITIVE: True,
         Attribute.EXTRACTABLE: False,
     }
-    params = {Attribute.EC_PARAMS: P256_PARAMS}
+    params = {Attribute.EC_PARAMS: curve}
     domain = session.create_domain_parameters(KeyType.EC, params, local=True)
     return domain.generate_keypair(
         label=LABEL,
@@ -200,6 +203,33 @@ def _make_for_session(session: Session) -> tuple[Object, Object]:
         capabilities=MechanismFlag.SIGN | MechanismFlag.VERIFY,
         private_template=template,
     )
+
+
+def _try_curve(facts: Facts, session: Session) -> str:
+    """Whether the token makes keys on the curve of chain accounts, and signs with them."""
+    made: tuple[Object, ...] = ()
+    try:
+        try:
+            made = _make_for_session(session, SECP256K1_PARAMS)
+        except PKCS11Error as error:
+            if not session.rw:
+                return describe(error)
+            check_absent(session, LABEL)
+            profile = find_profile(facts.library.manufacturer if facts.library else "")
+            made = generate(session, LABEL, KeyType.EC, profile, SECP256K1_PARAMS)
+        digest = hashlib.sha256(LABEL.encode()).digest()
+        key = made[1]
+        good = isinstance(key, SignMixin) and _signs(key, digest)
+    except (PKCS11Error, ChopmarkError) as error:
+        return describe(error)
+    else:
+        return MADE if good else "it makes one, and does not sign with it"
+    finally:
+        destroy(list(made))
+
+
+def _signs(key: SignMixin, digest: bytes) -> bool:
+    return len(key.sign(digest, mechanism=Mechanism.ECDSA)) == 64
 
 
 def _probe(session: Session, key: HsmKey) -> list[Probe]:

@@ -2,9 +2,9 @@
 
 Upkeep of the token comes first, for nothing is signed without it; then our own heartbeat, which
 peers' answers live on; then our own heads and those of others, by turns while both wait, so that a
-busy gateway leaves half of its signatures to its peers; then refreshes of what is cosigned already.
-Closing comes last, after all that waits. Within each the order is that of arrival: each log has one
-head in it at most, so that all logs have their turn.
+busy gateway leaves half of its signatures to its peers; then refreshes of what is cosigned already;
+then anchors, which no document waits for. Closing comes last, after all that waits. Within each the
+order is that of arrival: each log has one head in it at most, so that all logs have their turn.
 """
 
 from collections import deque
@@ -22,7 +22,8 @@ class Turn(IntEnum):
     OWN = 2
     OTHER = 3
     REFRESH = 4
-    CLOSE = 5
+    ANCHOR = 5
+    CLOSE = 6
 
 
 _TURNS: Final = tuple(Turn)  # to go through an enumeration is slow, and take() is called often

@@ -39,6 +39,10 @@ MESSAGE_IDS: Final[Mapping[str, str]] = {
     "sign-in-locked": "468326da4acf4a14a91f8258f073b915",
     "broker-fault": "bd848ead7709463ebf67f587dbc110c2",
     "audit-waiting": "0e64e4c3d15e4ff1bc8f3e657fd1f6e1",
+    "anchor-away": "a854eeb2603a497a8a6940fb5367e03d",
+    "anchor-late": "84e2ea1f6aee48bc8974d458548c8e78",
+    "anchor-gap": "d5de1360d9044b69b9fddaddff3e6fb6",
+    "anchor-contradiction": "5944f0550e504ba9866f20b3cb69f804",
     "ledger-damaged": "185b5767ca31483bb2ad28cba4a8f079",
     "backup-failed": "31e1a76cca0c462b82be44ea46c8d4fc",
 }

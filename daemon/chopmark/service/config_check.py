@@ -9,7 +9,7 @@
 6. What is over is kept for a day at least. There are 1 to 8 brokers, each once; the files of their
    TLS have absolute paths. A receiver of syslog has a name, and our certificate for it a key.
 7. The tables under `kinds` are named by kinds.
-8. Who may do what keeps the rules of `config_api`.
+8. `[anchor]` keeps the rules of `config_anchor`. Who may do what keeps the rules of `config_api`.
 9. This gateway and its peers keep the rules of `config_peers`, logs of others those of
    `config_witness`.
 """
@@ -19,6 +19,7 @@ import re
 from typing import Final
 
 from chopmark.core.member import check_kind
+from chopmark.service.config_anchor import check_anchor
 from chopmark.service.config_api import check_api
 from chopmark.service.config_doors import check_absolute, is_loopback
 from chopmark.service.config_model import (
@@ -65,6 +66,8 @@ def check_config(config: Config) -> None:
     _check_retention(config.retention)
     if config.backup is not None:
         check_absolute("backup.folder", config.backup.folder)
+    if config.anchor is not None:
+        check_anchor(config.anchor, config.hsm)
     if config.audit.syslog is not None:
         _check_syslog(config.audit.syslog)
     _check_brokers(config.broker)

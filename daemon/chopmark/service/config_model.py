@@ -404,6 +404,48 @@ class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     syslog: Syslog | None = None
 
 
+class Anchor(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[anchor]`: anchoring heads on a FISCO BCOS chain, and following what others anchor there."""
+
+    endpoints: Annotated[
+        tuple[str, ...],
+        Meta(description="Web3 JSON-RPC of nodes of the chain; the next one serves if one fails"),
+    ]
+    contract: Annotated[str, Meta(description="address of the contract, as all members have it")]
+    chain_id: Annotated[int, Meta(ge=1, le=2**32, description="number of the chain")] = 20_200
+    first_block: Annotated[
+        int, Meta(ge=0, description="block of the contract: `chopmark anchor deploy` tells it")
+    ] = 0
+    publish: Annotated[
+        bool, Meta(description="whether our own heads are anchored; others' are followed anyway")
+    ] = True
+    every: Annotated[
+        int, Meta(ge=1, le=86_400, description="seconds between two anchors of our own log")
+    ] = 600
+    poll: Annotated[
+        float, Meta(ge=0.1, le=3_600, description="seconds between two looks for new anchors")
+    ] = 10.0
+    key: Annotated[
+        Literal["hsm", "file"],
+        Meta(description='where the key of our account is: in the token, or in a "file"'),
+    ] = "hsm"
+    key_label: Annotated[str, Meta(description="its CKA_LABEL in the token")] = "chopmark-chain"
+    key_file: Annotated[
+        Path | None,
+        Meta(
+            description='the file, for key = "file"; its owner alone may open it',
+            examples=["/etc/chopmark/chain.pem"],
+        ),
+    ] = None
+    ca: Annotated[
+        Path | None,
+        Meta(
+            description="PEM file: CAs of the nodes' certificates; none: those of the system",
+            examples=["/etc/chopmark/chain-ca.pem"],
+        ),
+    ] = None
+
+
 class Retention(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[retention]`: how long replicas keep what is over."""
 
@@ -489,6 +531,10 @@ class Peer(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     institution: Annotated[str, Meta(description="the institution that owns it")]
     jurisdiction: Annotated[str, Meta(description="ISO 3166 code of its place")]
     kinds: Annotated[Kinds, Meta(description="kinds of document that it may attest")]
+    chain: Annotated[
+        str | None,
+        Meta(description="its account on the chain, where its heads are anchored"),
+    ] = None
 
     def member(self) -> Member:
         """The peer with its keys parsed, for a checked configuration."""
@@ -515,6 +561,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     retention: Retention = Retention()
     audit: Audit = Audit()
     backup: Backup | None = None
+    anchor: Anchor | None = None
     broker: tuple[Broker, ...]
     kinds: dict[str, Kind] = {}
     peer: tuple[Peer, ...] = ()
@@ -554,4 +601,5 @@ def make_member(section: Gateway | Peer, log: VerifierKey, cosigner: VerifierKey
         institution=section.institution,
         jurisdiction=section.jurisdiction,
         kinds=frozenset(section.kinds),
+        chain=section.chain if isinstance(section, Peer) else None,
     )

@@ -14,6 +14,7 @@ from chopmark.core.errors import MalformedError
 from chopmark.core.keys import ECDSA_P256, ED25519, VerifierKey, parse_vkey
 from chopmark.core.member import (
     Member,
+    check_account,
     check_institution,
     check_jurisdiction,
     check_kinds,
@@ -38,6 +39,8 @@ def check_names(where: str, section: Gateway | Peer) -> None:
     apply_check(f"{where}.institution", check_institution, section.institution)
     apply_check(f"{where}.jurisdiction", check_jurisdiction, section.jurisdiction)
     apply_check(f"{where}.kinds", check_kinds, section.kinds)
+    if isinstance(section, Peer) and section.chain is not None:
+        apply_check(f"{where}.chain", check_account, section.chain)
 
 
 def check_peers(peers: Sequence[Peer]) -> list[NamedMember]:

@@ -33,6 +33,12 @@ SYSLOG_EXAMPLE: Final = """\
 # host = "siem.example"
 # ca = "/etc/chopmark/siem-ca.crt"
 """
+ANCHOR_EXAMPLE: Final = """\
+# Heads are anchored on a FISCO BCOS chain, if there is a table for it:
+# [anchor]
+# endpoints = ["http://127.0.0.1:8545"]
+# contract = "0x0000000000000000000000000000000000000000"
+"""
 BACKUP_EXAMPLE: Final = """\
 # The ledger is copied once a day, if there is a table that says where to:
 # [backup]
@@ -63,6 +69,7 @@ def render_config(config: Config) -> str:
         _section("[clock]", config.clock),
         _section("[witness]", config.witness),
         _section("[start]", config.start),
+        ANCHOR_EXAMPLE if config.anchor is None else _section("[anchor]", config.anchor),
         BACKUP_EXAMPLE if config.backup is None else _section("[backup]", config.backup),
         SYSLOG_EXAMPLE
         if config.audit.syslog is None
@@ -87,6 +94,7 @@ def render_peer(member: Member) -> str:
         institution=member.institution,
         jurisdiction=member.jurisdiction,
         kinds=tuple(sorted(member.kinds)),
+        chain=member.chain,
     )
     return _section("[[peer]]", peer, comments=False)
 

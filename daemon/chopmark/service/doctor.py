@@ -28,11 +28,13 @@ def examine_gateway(config: Config, pin: Source | None) -> tuple[Facts, tuple[Li
         pin=pin,
         clocks=_clocks(),
     )
-    labels = (
+    labels: tuple[tuple[str, str], ...] = (
         ("log", hsm.log_label),
         ("cosigner", hsm.cosigner_label),
         ("witness", hsm.witness_label),
     )
+    if hsm.chain_label is not None:
+        labels += (("chain", hsm.chain_label),)
     return facts, diagnose(facts, Need(labels, _uses_ed25519(config)))
 
 

@@ -172,6 +172,8 @@ def _start(
         jobs["tls-files"] = entrance.trust.watch()
     if entrance.page is not None:
         jobs["page-files"] = entrance.page.watch()
+    if parts.anchoring is not None:
+        jobs["anchor"] = parts.anchoring.run()
     if parts.syslog is not None:
         jobs["audit-syslog"] = parts.syslog.run()
     if config.metrics.listen_address is not None:

@@ -103,6 +103,7 @@ class GatewayCollector(Collector):
         yield from tell_roster(status["roster"])
         yield from tell_retention(status["retention"])
         yield from _audit(parts.syslog)
+        yield from _anchor(status["anchor"])
 
     def _alarms(self, status: Mapping[str, Any]) -> Iterator[Metric]:
         standing = {alarm["code"] for alarm in status["alarms"]}
@@ -187,3 +188,19 @@ def _audit(syslog: AuditSyslog | None) -> Iterator[Metric]:
     yield gauge("audit_syslog_lag_seconds", about, syslog.lag)
     about = "Audit records given to the receiver, those sent again too"
     yield counter("audit_syslog_sent_records", about, syslog.total)
+
+
+def _anchor(anchor: Mapping[str, Any] | None) -> Iterator[Metric]:
+    """How the chain is followed, and our log anchored; nothing where none is."""
+    if anchor is None:
+        return
+    about = "Blocks of the chain that were not read yet"
+    yield gauge("anchor_lag_blocks", about, anchor["lag"] or 0)
+    about = "Anchors that the contract counts and its nodes do not tell of"
+    yield gauge("anchor_missing", about, anchor["missing"])
+    yield counter("anchor_read", "Anchors read and compared", anchor["read"])
+    sizes = {(one["id"],): one["size"] for one in anchor["logs"]}
+    about = "Entries under the newest anchor of a member's log"
+    yield gauges("anchor_entries", about, ("member",), sizes)
+    if (own := anchor["own"]) is not None:
+        yield counter("anchor_transactions", "Transactions made to anchor our log", own["sent"])

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 import chopmark
 from chopmark.core.errors import MissingError, TryAgainError, UnreachableError
@@ -34,6 +34,18 @@ from chopmark.service.salts import Salts
 from chopmark.service.standing import Standing
 from chopmark.service.storage import Storage
 from chopmark.service.trust import Trust
+
+
+class Anchors(Protocol):
+    """Anchoring, where there is any."""
+
+    def describe(self) -> dict[str, Any]:
+        """How it is, as JSON."""
+        ...
+
+    def alarms(self) -> list[dict[str, str]]:
+        """What an operator must look after."""
+        ...
 
 
 class Report:
@@ -81,6 +93,7 @@ class Report:
         self._hsm = hsm
         self.more_alarms: Callable[[], list[dict[str, str]]] = list
         self._syslog = syslog
+        self.anchoring: Anchors | None = None
 
     def status(self) -> dict[str, Any]:
         """State of the gateway."""
@@ -115,6 +128,7 @@ class Report:
             "roster": self._rosters.describe(),
             "retention": self._retention.describe(),
             "audit": {"syslog": None if self._syslog is None else self._syslog.describe()},
+            "anchor": None if self.anchoring is None else self.anchoring.describe(),
             "event_loop": {"lag_ms_max_minute": round(self._lag.worst() * 1000, 1)},
             "intake": {"entries": self._sequencer.waiting},
             "clock": self._guard.describe(),
@@ -173,6 +187,8 @@ class Report:
         own += self._salts.alarms() + self._faults()
         waiting = [] if self._syslog is None else self._syslog.alarms()
         others = unwitnessed + forks + clock + self._rosters.alarms() + self._protocols()
+        if self.anchoring is not None:
+            waiting = waiting + self.anchoring.alarms()
         return own + others + waiting + self.more_alarms()
 
     def not_ready(self) -> list[str]:

@@ -27,6 +27,7 @@ from chopmark.service.keylist import (
 )
 from chopmark.service.leftover import find_leftover, refuse_listed, refuse_ours
 from chopmark.service.rosters import Rosters
+from chopmark.service.token import chain_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +114,9 @@ class Rotation:
             TryAgainError: `hsm-away`.
         """
         hsm = self.config.hsm
+        chain = [one] if (one := chain_label(self.config)) is not None else []
         public = find_leftover(await self.signer.read_keys(), label, fingerprint)
-        labels = (hsm.log_label, hsm.cosigner_label, hsm.witness_label)
+        labels = (hsm.log_label, hsm.cosigner_label, hsm.witness_label, *chain)
         refuse_ours(label, public, labels, await self._known())
         membership, current = self.rosters.membership, self.rosters.current
         versions = [*membership.chain, *([current] if current is not None else [])]

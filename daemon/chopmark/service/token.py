@@ -1,10 +1,11 @@
 """The gateway's token: which it is, and making its keys there."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Literal
 
-from chopmark.core.errors import ChopmarkError
+from chopmark.core.errors import ChopmarkError, ConfigurationError
 from chopmark.core.keys import VerifierKey
 from chopmark.hsm.config import HsmConfig
 from chopmark.hsm.pin import Source
@@ -37,7 +38,15 @@ def hsm_config(
         first_label=hsm.log_label,
         init_string=hsm.init_string,
         usage_limit=hsm.usage_limit,
+        chain_label=chain_label(config),
     )
+
+
+def chain_label(config: Config) -> str | None:
+    """Label of the key of the account on a chain; None where the token is to have none."""
+    anchor = config.anchor
+    wanted = anchor is not None and anchor.publish and anchor.key == "hsm"
+    return anchor.key_label if anchor is not None and wanted else None
 
 
 def present_hsm_config(config: Config) -> HsmConfig:
@@ -77,3 +86,31 @@ def create_token_witness_key(config: Config, pin: Source) -> VerifierKey:
         key = create_witness_key(present_hsm_config(config), config.gateway.origin, pin)
         about["vkey"] = key.encode()
     return key
+
+
+def create_chain_account(config: Config, pin: Callable[[], Source]) -> str:
+    """Make the key of the gateway's account, in the token or in a file; gives the account.
+
+    Args:
+        config: with `[anchor]`.
+        pin: gives where the PIN comes from; not called for a key in a file.
+
+    Raises:
+        ConfigurationError: `no-anchor`, and what `create_chain_key` raises.
+        ExistsError: `key-exists`.
+    """
+    from chopmark.anchor.software import create_key_file  # noqa: PLC0415 - loads more than it seems
+    from chopmark.hsm.chain_making import create_chain_key  # noqa: PLC0415 - as above
+
+    anchor = config.anchor
+    if anchor is None:
+        hint = "add [anchor] with endpoints and contract: docs/operations/anchor.md"
+        raise ConfigurationError("no-anchor", "the configuration has no [anchor]", hint=hint)
+    with noting(log_path(config.gateway.state), "key.generated", role="chain") as about:
+        if anchor.key_file is not None:
+            account = create_key_file(anchor.key_file)
+        else:
+            hsm = replace(present_hsm_config(config), chain_label=anchor.key_label)
+            account = create_chain_key(hsm, pin())
+        about["account"] = account
+    return account

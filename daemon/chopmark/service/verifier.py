@@ -22,6 +22,7 @@ from chopmark.core.policy import NONE, Policy
 from chopmark.core.proof import Proof, parse_proof
 from chopmark.core.quorum import Generated
 from chopmark.core.verdict import (
+    Anchored,
     Facts,
     Issuer,
     Match,
@@ -83,6 +84,7 @@ class Verifier:
         self._kinds = kinds
         self._cosigners = lru_cache(maxsize=64)(_read_cosigners)
         self.on_pruned: Callable[[str, int], None] = lambda _origin, _index: None
+        self.anchored: Callable[[str, int], Anchored | None] = lambda _origin, _index: None
         self.counts: Counter[Word] = Counter()
 
     def policy(self, origin: str) -> Policy:
@@ -217,8 +219,11 @@ class Verifier:
         return list(unique.values())
 
     def _warn(self, facts: Facts) -> Facts:
-        """Add what every verdict about this log says."""
-        shelf = self._shelves.get(facts.issuer.origin)
+        """Add its anchor, and what every verdict about this log says."""
+        origin = facts.issuer.origin
+        shelf = self._shelves.get(origin)
+        if facts.entry is not None and facts.problem is None:
+            facts = replace(facts, anchored=self.anchored(origin, facts.index))
         return add_warning(facts, shelf.warning() if shelf is not None else None)
 
     def _from_reference(

@@ -7,9 +7,11 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from litestar.handlers import BaseRouteHandler
 
+from chopmark.api.anchors import make_anchors_route
 from chopmark.api.events import make_events_route
 from chopmark.api.refusals import Refusals
 from chopmark.api.submissions import make_witness_routes
@@ -66,6 +68,9 @@ from chopmark.service.traces import Traces
 from chopmark.service.trust import Trust
 from chopmark.service.uses import Uses
 
+if TYPE_CHECKING:
+    from chopmark.service.anchoring import Anchoring
+
 
 @dataclass(frozen=True, slots=True)
 class Parts:
@@ -95,6 +100,7 @@ class Parts:
     live: Live
     salts: Salts
     history: History
+    anchoring: "Anchoring | None"
     logs: Sequence[Log]
     """Ours, and what the replicas keep."""
 
@@ -160,11 +166,27 @@ async def open_parts(
     meeting = make_meeting(opened, issuing)
     answering = make_answering(opened, issuing, meeting)
     overseeing = make_overseeing(opened, issuing, meeting, answering)
+    anchoring = await _open_anchoring(opened, meeting, stack)
+    if anchoring is not None:
+        answering.verifier.anchored = anchoring.covering
+        overseeing.report.anchoring = anchoring
     await meeting.forks.start()
     await tell_lost(opened.log, config.witness.log)
     pins = pins or PinSource(config)
     gateway = _make_gateway(opened, issuing, meeting, answering, overseeing, pins)
-    return _assemble(gateway, opened, issuing, meeting, answering, overseeing)
+    return _assemble(gateway, opened, issuing, meeting, answering, overseeing, anchoring)
+
+
+async def _open_anchoring(
+    opened: Opened, meeting: Meeting, stack: AsyncExitStack
+) -> "Anchoring | None":
+    if opened.config.anchor is None:
+        return None
+    from chopmark.service.anchoring import open_anchoring  # noqa: PLC0415 - of few gateways
+
+    quorum = opened.trust.quorum is not None
+    held = (opened.own, opened.log, opened.replicas, opened.signer, meeting.observe_own)
+    return await open_anchoring(opened.config, *held, opened.clock, stack, quorum=quorum)
 
 
 def _assemble(
@@ -174,6 +196,7 @@ def _assemble(
     meeting: Meeting,
     answering: Answering,
     overseeing: Overseeing,
+    anchoring: "Anchoring | None",
 ) -> Parts:
     tiles = make_tile_route(TileService(answering.logs))
     events = make_events_route(overseeing.live.events)
@@ -193,7 +216,11 @@ def _assemble(
         standing=issuing.standing,
         signer=opened.signer,
         clock=opened.clock,
-        routes=[tiles, events, *make_witness_routes(answering.submissions, gateway)],
+        routes=[
+            *(tiles, events, make_anchors_route(anchoring)),
+            *make_witness_routes(answering.submissions, gateway),
+        ],
+        anchoring=anchoring,
         submissions=answering.submissions,
         retention=answering.retention,
         auditing=overseeing.auditing,

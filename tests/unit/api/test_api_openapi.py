@@ -10,6 +10,7 @@ import httpx
 import jsonschema_rs
 import pytest
 
+from chopmark.api.anchors import make_anchors_route
 from chopmark.api.app import create_app
 from chopmark.api.audit import make_audit_routes
 from chopmark.api.console import make_console_route
@@ -49,6 +50,7 @@ def served_routes() -> set[tuple[str, str]]:
     """Method and path of all that a gateway serves, with parameters without names."""
     gateway, nothing = FakeGateway(), object()
     more = [
+        make_anchors_route(None),
         *make_audit_routes(nothing),  # type: ignore[arg-type]
         make_console_route(nothing, gateway),  # type: ignore[arg-type]
         *make_witness_routes(nothing, gateway),  # type: ignore[arg-type]

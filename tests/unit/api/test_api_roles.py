@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from anybody import ANYBODY
+from chopmark.api.anchors import make_anchors_route
 from chopmark.api.app import create_app
 from chopmark.api.audit import make_audit_routes
 from chopmark.api.console import make_console_route
@@ -40,7 +41,8 @@ def routes() -> set[str]:
     audit = make_audit_routes(None)  # type: ignore[arg-type]
     console = make_console_route(None, gateway)  # type: ignore[arg-type]
     signing = make_signin_routes(None, gateway)  # type: ignore[arg-type]
-    more = [make_tile_route(None), console, *witness, *audit, *signing]  # type: ignore[arg-type]
+    own = [make_tile_route(None), make_anchors_route(None), console]  # type: ignore[arg-type]
+    more = [*own, *witness, *audit, *signing]
     return {route.path_format for route in create_app(gateway, more=more).routes.routes}
 
 

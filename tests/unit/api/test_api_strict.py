@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from anybody import ANYBODY
+from chopmark.api.anchors import make_anchors_route
 from chopmark.api.app import create_app
 from chopmark.api.audit import make_audit_routes
 from chopmark.api.console import make_console_route
@@ -43,6 +44,7 @@ def whole() -> Iterator[httpx.AsyncClient]:
     """The API with all that the daemon serves beside it."""
     gateway = FakeGateway()
     more = [
+        make_anchors_route(None),
         *make_audit_routes(None),  # type: ignore[arg-type]
         make_console_route(None, gateway),  # type: ignore[arg-type]
         *make_witness_routes(None, gateway),  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import pytest
 from chopmark.core.entry import REASONS
 from chopmark.core.judge import decide, judge, lacked_digests, with_pruned
 from chopmark.core.verdict import (
+    Anchored,
     Facts,
     Link,
     Match,
@@ -260,3 +261,10 @@ def test_others_are_told_of_only_where_nothing_expected_was_found() -> None:
     here = replace(GOOD, issuer=SZ)
     verdict = decide([FRAUD, here], replace(ASK, expect_issuer="sz-1"), NOW)
     assert (verdict.word, verdict.others) == (Word.VALID, ())
+
+
+@pytest.mark.parametrize("word", [Word.VALID, Word.REVOKED, Word.UNTRUSTED, Word.MISMATCH])
+def test_anchor_is_told_where_the_attestation_counts(word: Word) -> None:
+    facts = replace(changed(word), anchored=Anchored(20_200, 9, 123, "0x12"))
+    told = "Anchored in block 123 of chain 20200." in judge(facts, ASK).sentence
+    assert told == (word in (Word.VALID, Word.REVOKED))

@@ -11,11 +11,13 @@ from chopmark.core.keys import COSIGNATURE, ED25519, VerifierKey
 from chopmark.core.member import (
     Member,
     PastKey,
+    check_account,
     check_institution,
     check_jurisdiction,
     check_kind,
     check_kinds,
     check_member_id,
+    is_account,
 )
 from chopmark.core.note import Note
 from softkeys import cosigner, log_key, sign_head
@@ -195,3 +197,18 @@ def test_note_is_by_ended_keys_only_unless_a_present_one_has_signed_it_too() -> 
     assert member.only_ended_signed(sign_head(HEAD, OLD))
     assert not member.only_ended_signed(sign_head(HEAD, NOW))
     assert not member.only_ended_signed(Note(text, (OLD.sign(text), NEXT.sign(text))).encode())
+
+
+def test_account_on_a_chain_has_one_spelling() -> None:
+    account = "0x" + "ab" * 20
+    check_account(account)
+    assert is_account(account)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0x", "0x" + "AB" * 20, "0x" + "ab" * 21, "ab" * 20, "0x" + "ab" * 20 + "\n"]
+)
+def test_other_texts_are_no_accounts(text: str) -> None:
+    assert not is_account(text)
+    with pytest.raises(MalformedError, match="not an account"):
+        check_account(text)

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -6,7 +7,7 @@ from chopmark.core.digest import Digests
 from chopmark.core.entry import Attestation
 from chopmark.core.judge import decide
 from chopmark.core.report import describe
-from chopmark.core.verdict import Facts, Issuer, Match, Question, Revoked, Source
+from chopmark.core.verdict import Anchored, Facts, Issuer, Match, Question, Revoked, Source
 
 NOW = 1_795_352_400_000
 ISSUER = Issuer("hk-1", "bank-hk.example/hk-1", "Bank of Hong Kong (example)", "HK")
@@ -109,3 +110,10 @@ def test_report_names_the_digests_that_were_compared(
 ) -> None:
     facts = Facts(ISSUER, 7, BOTH, Source.PROOF, match, referred=True)
     assert report(facts, digests)["digests_checked"] == checked
+
+
+def test_report_tells_of_an_anchor_only_where_there_is_one() -> None:
+    facts = Facts(ISSUER, 7, BOTH, Source.REPLICA, Match.ALL, as_of=NOW)
+    assert "anchored" not in report(facts)
+    told = report(replace(facts, anchored=Anchored(20_200, 9, 123, "0x12")))
+    assert told["anchored"] == {"chain_id": 20_200, "block": 123, "size": 9, "transaction": "0x12"}

@@ -537,3 +537,9 @@ def test_notaries_of_a_kind_are_in_the_policies() -> None:
 def test_notary_that_may_not_issue_the_kind_needs_no_other() -> None:
     made = notaries(("bank-sz",))
     check_roster(replace(made, member=with_member(made, "sz-1", kinds=("letter",))))
+
+
+def test_account_of_a_member_is_known_in_lower_case() -> None:
+    members = {one.id: one for one in hk(chain="0xAB12").members()}
+    assert members["hk-1"].chain == "0xab12"
+    assert members["sz-1"].chain is None

@@ -35,6 +35,7 @@ def config(tmp_path: Path) -> Config:
             init_string=None,
             usage_limit=None,
         ),
+        anchor=None,
     )
 
 

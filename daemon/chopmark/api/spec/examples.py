@@ -142,6 +142,16 @@ RATES: Final = {
     "verified": [4, 7],
     "replicated": [310, 288],
 }
+ANCHOR: Final = {
+    "number": 3,
+    "size": 45,
+    "block": 1207,
+    "transaction": "0x" + "5c" * 32,
+    "account": "0x" + "a1" * 20,
+    "state": "good",
+    "reason": None,
+    "found_at": AT,
+}
 QUESTION: Final = {"digests": DIGESTS, "expect_issuer": "hk-1"}
 FOUND: Final = {
     "attestations": [

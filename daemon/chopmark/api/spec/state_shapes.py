@@ -321,6 +321,57 @@ class ReplicaOut(Struct):
     removed: Removed
 
 
+class NodeOut(Struct):
+    """A node of the chain."""
+
+    url: str
+    state: Literal["ready", "away", "unused"]
+    reason: str | None
+
+
+class OwnAnchors(Struct):
+    """How our own log is anchored; `listed`: whether the members know our account."""
+
+    account: str | None
+    key: Literal["hsm", "software"]
+    listed: bool
+    number: int | None
+    size: int | None
+    block: int | None
+    waiting: bool
+    sent: int
+    refused: str | None
+
+
+class LogAnchors(Struct):
+    """The newest anchor of a member's log, and how many are what."""
+
+    id: str
+    account: str | None
+    number: int
+    size: int
+    block: int | None
+    ahead: int
+    fork: int
+    bad: int
+
+
+class AnchorState(Struct):
+    """How the chain is followed."""
+
+    chain_id: int
+    contract: str
+    endpoints: list[NodeOut]
+    block: int
+    height: int | None
+    lag: int | None
+    problem: str | None
+    read: int
+    missing: int
+    own: OwnAnchors | None
+    logs: list[LogAnchors]
+
+
 class StatusOut(Struct):
     """State of the gateway and of its parts."""
 
@@ -347,6 +398,7 @@ class StatusOut(Struct):
     alarms: list[Alarm]
     roster: RosterSummary
     retention: RetentionOut
+    anchor: AnchorState | None
     event_loop: LoopLagOut
     intake: Intake
     clock: ClockOut

@@ -44,6 +44,15 @@ Word = Literal[
 ]
 
 
+class Anchored(Struct):
+    """The first anchor on a chain over an attestation; only where chains are followed."""
+
+    chain_id: int
+    block: int
+    size: int
+    transaction: str
+
+
 class Judged(Struct):
     """The verdict about one attestation (docs/verdicts.md)."""
 
@@ -72,6 +81,7 @@ class Judged(Struct):
     digests_checked: list[str]
     canonical: list[str]
     same_content: bool | None
+    anchored: Anchored | UnsetType = UNSET
 
 
 class Place(Struct):

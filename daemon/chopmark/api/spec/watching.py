@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from chopmark.api.anchors import AnchorOut, AnchorsQuery
 from chopmark.api.audit import AuditOut
 from chopmark.api.models import AuditQuery, PolicyQuery
 from chopmark.api.ports import Identity
@@ -77,6 +78,16 @@ OPERATIONS: Final = (
     _read("/v1/hsm", "readHsm", "How the HSM is", HsmOut),
     _read("/v1/keys", "readKeys", "The keys in the token", list[KeyOut], [examples.KEY]),
     _read("/v1/openapi.json", "readOpenApi", "This document", Document, {"openapi": "3.1.0"}),
+    Operation(
+        "get",
+        "/v1/anchors",
+        "readAnchors",
+        "state",
+        "Anchors of a member's log on the chain",
+        {200: Answer("A page", Content(list[AnchorOut], example=[examples.ANCHOR]))},
+        merge(KNOWN, {404: ("no-anchor", "no-such-member"), 503: ("anchor-storage",)}),
+        AnchorsQuery,
+    ),
     Operation(
         "get",
         "/v1/policy",

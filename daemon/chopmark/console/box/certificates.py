@@ -56,6 +56,8 @@ def _named(config: Config) -> Iterator[tuple[str, Path]]:
         yield "api.page.certificate", api.page.certificate
     if api.oidc is not None and api.oidc.ca is not None:
         yield "api.oidc.ca", api.oidc.ca
+    if config.anchor is not None and config.anchor.ca is not None:
+        yield "anchor.ca", config.anchor.ca
     if syslog is not None:
         pairs = (("audit.syslog.ca", syslog.ca), ("audit.syslog.certificate", syslog.certificate))
         yield from ((use, path) for use, path in pairs if path is not None)

@@ -88,6 +88,7 @@ def _secret_files(config: Config) -> list[Path]:
     files = [config.hsm.pin_file, *(one.tls.key for one in config.broker if one.tls)]
     files += [one.key for one in (api.tls, api.page) if one is not None]
     files += [] if syslog is None else [syslog.key]
+    files += [] if config.anchor is None else [config.anchor.key_file]
     return [one for one in files if one is not None]
 
 

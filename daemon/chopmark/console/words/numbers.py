@@ -160,6 +160,10 @@ NUMBERS: Final[dict[str, int]] = {
     "no-such-record": 1274,
     "record-pruned": 1275,
     "day-not-logged": 1276,
+    "anchor-away": 1280,
+    "anchor-late": 1281,
+    "anchor-gap": 1282,
+    "anchor-contradiction": 1283,
     # Clock.
     "clock-wrong": 1300,
     "clock-absurd": 1301,

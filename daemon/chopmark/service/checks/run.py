@@ -9,6 +9,7 @@ from typing import Any, Final
 from chopmark.core.errors import ConfigurationError, UsageError
 from chopmark.service.checks.access import check_access
 from chopmark.service.checks.brokers import check_brokers
+from chopmark.service.checks.chain import check_chain
 from chopmark.service.checks.clock import check_clock
 from chopmark.service.checks.disk import check_disk
 from chopmark.service.checks.doors import check_doors
@@ -39,6 +40,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "names": check_names,
     "brokers": check_brokers,
     "syslog": check_syslog,
+    "chain": check_chain,
     "running": check_running,
 }
 """By the name under which each is shown."""

@@ -43,6 +43,10 @@ function times(add, look, one) {
   if (one.valid_until) add("valid-until", time(one.valid_until));
   if (one.revoked) add("revoked", time(one.revoked.at), ` · ${t(`reason.${one.revoked.reason}`)} · ${t("fact.entry", { index: number(one.revoked.index) })}`);
   if (one.superseded_by !== null) add("superseded", chain(one));
+  if (one.anchored) {
+    const { block, chain_id: chain } = one.anchored;
+    add("anchored", t("fact.anchored.in", { block: number(block), chain }), note("anchored.why"));
+  }
   add("as-of", one.as_of ? [time(one.as_of), note(hasLaterNews(one) ? "as-of.later" : "as-of.why")] : t("fact.as-of.none"));
 }
 

@@ -1,0 +1,109 @@
+"""A real EVM node on loopback: anvil, of the npm packages of `anchor/`.
+
+It is no FISCO BCOS node: see `rig.standin` for what is imposed on it, and docs/operations/anchor.md
+for what was never tried on the chain itself.
+"""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Final, Self
+
+import httpx
+
+from rig.broker import free_port
+
+CHAIN_ID: Final = 20_200
+PACKAGES: Final = Path(__file__).parents[2] / "anchor" / "node_modules"
+START: Final = 1_767_225_600_000
+"""Time of the first block, in milliseconds: within contracts FISCO BCOS counts in these, unless it
+was told otherwise."""
+_DEADLINE: Final = 30.0
+
+
+class ChainFailedError(RuntimeError):
+    """The node did not do what it was started for; the message ends with its log."""
+
+
+def find_anvil() -> Path:
+    """The program.
+
+    Raises:
+        ChainFailedError: it is not installed.
+    """
+    found = sorted((PACKAGES / "@foundry-rs").glob("anvil-*/bin/anvil"))
+    if not found:
+        raise ChainFailedError(f"no anvil in {PACKAGES}: `./setup.sh` installs it")
+    return found[0]
+
+
+class Anvil:
+    """A node under `folder`. All methods block.
+
+    What is on its chain outlives it: it is written down at a stop in order and each second. `time`
+    is seconds between blocks; without it each transaction makes one at once.
+    """
+
+    def __init__(self, folder: Path, time: float | None = None, chain_id: int = CHAIN_ID) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "anvil.log"
+        self._state = folder / "chain.json"
+        self._time = time
+        self._chain_id = chain_id
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def start(self) -> Self:
+        """Start it, and wait until it answers."""
+        command = [
+            *(str(find_anvil()), "--host", "127.0.0.1", "--port", str(self.port)),
+            *("--chain-id", str(self._chain_id), "--gas-price", "0", "--base-fee", "0"),
+            *("--timestamp", str(START), "--state", str(self._state), "--state-interval", "1"),
+            *("--gas-limit", "3000000000", "--preserve-historical-states", "--silent"),
+            *([] if self._time is None else ["--block-time", str(self._time)]),
+        ]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + _DEADLINE
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise ChainFailedError(f"anvil did not start\n{self.log.read_text()[-2000:]}")
+            time.sleep(0.05)
+        return self
+
+    def call(self, method: str, *params: object) -> Any:
+        """One call; gives its result."""
+        asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        answer = httpx.post(self.url, json=asked, timeout=30, trust_env=False).json()
+        if "error" in answer:
+            raise ChainFailedError(json.dumps(answer["error"]))
+        return answer["result"]
+
+    def mine(self, count: int) -> None:
+        """Make empty blocks."""
+        self.call("anvil_mine", hex(count))
+
+    def stop(self) -> None:
+        """End it in order, so that its chain is written down. Harmless if it does not run."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(_DEADLINE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.call("eth_chainId"))
+        except httpx.HTTPError:
+            return False
