@@ -44,6 +44,28 @@ class Boxes:
     report: Report
     technicians: dict[str, Technician] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        office = HeadOffice(self.lab.authority, boxes=2)
+        for machine, who in ((self.hk, HONG_KONG), (self.sz, SHENZHEN)):
+            self.technicians[machine.name] = Technician(machine, who, office)
+        if self._notes.exists():
+            for name, pin in json.loads(self._notes.read_text()).items():
+                self.technicians[name].token_pin = pin
+
+    @property
+    def commissioned(self) -> bool:
+        """In an earlier run whose folder this is."""
+        return self._notes.exists()
+
+    def note_commissioned(self) -> None:
+        """For later runs with the same folder."""
+        pins = {name: one.token_pin for name, one in self.technicians.items()}
+        self._notes.write_text(json.dumps(pins))
+
+    @property
+    def _notes(self) -> Path:
+        return self.lab.folder / "commissioned.json"
+
     @property
     def both(self) -> tuple[Machine, Machine]:
         return self.hk, self.sz
@@ -87,6 +109,14 @@ def together(*calls: Callable[[], object]) -> None:
         raise failures[0]
 
 
+def unlock(boxes: Boxes, machine: Machine) -> None:
+    """Give the PIN that a box waits for since it was started, and wait until it works."""
+    pin = boxes.technicians[machine.name].token_pin
+    unlock = f"printf '%s\\n' {pin} | /opt/chopmark/bin/chopmark hsm unlock"
+    wait_for(lambda: machine.shell.ask(unlock)[0] == 0, "its PIN to be taken", PATIENCE)
+    _wait_ready(machine)
+
+
 def each(machines: Sequence[Machine], call: Callable[[Machine], object]) -> None:
     together(*(lambda one=machine: call(one) for machine in machines))
 
@@ -109,9 +139,9 @@ def test_nobody_but_the_technicians_console_has_a_port(boxes: Boxes) -> None:
 
 
 def test_new_boxes_are_staged_and_commissioned_by_their_serial_ports(boxes: Boxes) -> None:
-    office = HeadOffice(boxes.lab.authority, boxes=2)
-    for machine, who in ((boxes.hk, HONG_KONG), (boxes.sz, SHENZHEN)):
-        boxes.technicians[machine.name] = Technician(machine.tech, who, office)
+    if boxes.commissioned:
+        each(boxes.both, lambda one: unlock(boxes, one))
+        return
 
     def go(technician: Technician) -> None:
         technician.stage()
@@ -123,6 +153,7 @@ def test_new_boxes_are_staged_and_commissioned_by_their_serial_ports(boxes: Boxe
     finally:
         for machine in boxes.both:
             boxes.report.keep_screen(machine.name, machine.tech.screen.text)
+    boxes.note_commissioned()
 
 
 def test_all_units_of_a_working_box_are_well(boxes: Boxes) -> None:
@@ -162,6 +193,7 @@ def test_document_of_a_box_that_is_off_is_valid_at_the_other(boxes: Boxes) -> No
 def test_box_whose_plug_was_pulled_comes_back_by_itself(boxes: Boxes) -> None:
     boxes.hk.start()
     boxes.hk.shell.open(2 * PATIENCE)
+    boxes.technicians["hk"].unlock()
     _wait_ready(boxes.hk)
     said = boxes.hk.shell.run(
         "systemd-analyze time; systemd-analyze critical-chain chopmark.service --no-pager"
@@ -222,13 +254,14 @@ def test_unplugged_usb_console_is_a_sign_out(boxes: Boxes) -> None:
     for number in (8, 9):
         machine.qmp("device_add", driver="usb-serial", id="cable", bus="xhci.0", chardev="usb")
         _until(machine, f"systemctl is-active {unit}", "active")
-        far = Technician(Line(machine.folder / "usb"), SHENZHEN, office, next_person=number)
+        far = Technician(machine, SHENZHEN, office, next_person=number)
+        far.plugged = Line(machine.folder / "usb")
         far.wake()
         far.sign_in()
         assert far.command("show version")
         machine.qmp("device_del", id="cable")
         _until(machine, f"systemctl is-active {unit}", "inactive")
-        far.line.close()
+        far.plugged.close()
     said = machine.shell.run(f"journalctl -q --no-pager -o cat -u {unit} -n 20")
     boxes.report.note("sz-1: the adapter is unplugged while somebody is signed in", said)
 
@@ -249,7 +282,7 @@ def test_power_is_cut_under_load_and_nothing_is_lost(boxes: Boxes, number: int) 
     assert said[1].returncode == 0
     machine.start()
     machine.shell.open(2 * PATIENCE)
-    _wait_ready(machine)
+    unlock(boxes, machine)
     assert _size(machine) >= before
 
 
@@ -298,7 +331,7 @@ def test_good_update_is_started_and_stays(boxes: Boxes, stick: Shell) -> None:
     before = _size(machine)
     said = stick.run(f"{UPDATE}/good.raucb /run/stick/good.note")
     boxes.report.note("sz-1: a good update", said)
-    _restart_into(machine, "boot-b", "B")
+    _restart_into(boxes, machine, "boot-b", "B")
     assert _size(machine) >= before
     _until(machine, "systemctl is-active chopmark-health.service", "active")
     assert "B_TRY=0" in machine.shell.run("grub-editenv /esp/grub/grubenv list")
@@ -310,11 +343,13 @@ def test_update_that_cannot_start_is_rolled_back_by_itself(boxes: Boxes) -> None
     _until(machine, "test -b /dev/sda && echo there", "there")
     machine.shell.run("mkdir -p /run/stick; mount -o ro /dev/sda /run/stick")
     machine.shell.run(f"{UPDATE}/bad.raucb /run/stick/bad.note")
-    _restart_into(machine, None, "B", 4 * PATIENCE)
+    _restart_into(boxes, machine, None, "B", 4 * PATIENCE)
     boxes.report.note("sz-1: after an update that cannot start", machine.shell.run("rauc status"))
 
 
-def _restart_into(machine: Machine, boot: str | None, slot: str, seconds: float = PATIENCE) -> None:
+def _restart_into(
+    boxes: Boxes, machine: Machine, boot: str | None, slot: str, seconds: float = PATIENCE
+) -> None:
     machine.shell.run("sync")
     machine.power_off()
     if boot is not None:
@@ -322,7 +357,7 @@ def _restart_into(machine: Machine, boot: str | None, slot: str, seconds: float 
     machine.start()
     machine.shell.open(2 * seconds)
     assert f"rauc.slot={slot}" in machine.shell.run("cat /proc/cmdline")
-    _wait_ready(machine)
+    unlock(boxes, machine)
 
 
 def _check(image: Path, option: str) -> subprocess.CompletedProcess[str]:

@@ -10,8 +10,9 @@ from hashlib import sha256
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
-from qemu_lab import BROKER
+from qemu_lab import BROKER, PUBLISHING
 from qemu_line import PATIENCE, Line
+from qemu_machine import Machine
 
 from chopmark.core.armour import ArmourReader, armour
 from chopmark.core.boxkey import parse_box_key
@@ -69,17 +70,23 @@ class HeadOffice:
 class Technician:
     """One who stands before a box with a laptop."""
 
-    line: Line
+    machine: Machine
     who: Who
     office: HeadOffice
     box: str = ""
     code: str = ""
     token_pin: str = ""
     next_person: int = 0
+    plugged: Line | None = None
     phones: dict[str, Telephone] = field(default_factory=dict)
     pasted: list[tuple[str, bytes]] = field(default_factory=list)
     request: bytes = b""
     block: bytes = b""
+
+    @property
+    def line(self) -> Line:
+        """The port, since the box was started last."""
+        return self.plugged or self.machine.tech
 
     def stage(self) -> None:
         """The first start, at head office."""
@@ -127,7 +134,7 @@ class Technician:
 
     def sign_in(self) -> None:
         """Id, PIN and code; each person once, since a code by the clock counts once."""
-        phone = Telephone(PEOPLE[self.next_person])
+        phone = Telephone(PEOPLE[self.next_person % len(PEOPLE)])
         self.next_person += 1
         self.line.expect("id: ")
         self.line.type(phone.name)
@@ -138,6 +145,18 @@ class Technician:
         self.line.expect("Signed in as")
         self.prompt()
         self.command("terminal length 0")
+
+    def unlock(self) -> None:
+        """After a start of the box its HSM waits for the PIN; it stays in place as it is."""
+        self.wake()
+        self.sign_in()
+        answers = {"PIN of the HSM": self.token_pin, "Type TRY": "TRY", "Type yes": "no"}
+        self.line.type("hsm pin")
+        while True:
+            found, _ = self.line.expect(*answers, ")>", "]>")
+            if found not in answers:
+                return
+            self.line.type(answers[found])
 
     def command(self, text: str) -> str:
         """One command; gives what it shows."""
@@ -183,6 +202,7 @@ class Technician:
             "Module [": "softhsm",
             "Module: ": "softhsm",
             "Label of the token": who.id,
+            "Port to publish at": str(PUBLISHING),
             "PIN of the token:": self.token_pin,
             "The PIN once more:": self.token_pin,
             "Make the keys?": "yes",

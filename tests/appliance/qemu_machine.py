@@ -49,18 +49,22 @@ class Machine:
     ) -> None:
         self.lab, self.name, self.number = lab, name, number
         self.folder = lab.folder / name
-        self.folder.mkdir()
         self.disk = self.folder / "disk.img"
         self.tap = f"tap-{name}"
         self._process: subprocess.Popen[bytes] | None = None
         self._tpm: subprocess.Popen[bytes] | None = None
+        if not self.folder.exists():
+            self._make(image, shell=shell)
+        lab.add_tap(self.tap)
+
+    def _make(self, image: Path, *, shell: bool) -> None:
+        self.folder.mkdir()
         subprocess.run(["cp", "--sparse=always", image, self.disk], check=True)
         with self.disk.open("r+b") as file:
             file.truncate(1536 * MIB)
         shutil.copy(OVMF / "OVMF_VARS_4M.fd", self.folder / "vars.fd")
         if shell:
             self.add_shell("boot-a")
-        lab.add_tap(self.tap)
 
     def start(self) -> None:
         """Power on; gives lines that are connected from the first byte on."""

@@ -5,7 +5,7 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import Final, get_args
 
 import chopmark
 from chopmark.console.access.initial import run as init_access
@@ -21,13 +21,16 @@ from chopmark.service.config import DEFAULT_PATH, find_config
 from chopmark.service.logs import set_up_logging
 from chopmark.service.runtime import forbid_core_files
 
+IDENTIFIER: Final = "chopmark-console"
+"""In the journal, as in its unit."""
+
 
 def run() -> None:
     """Entry point of the program."""
     if sys.argv[1:2] == ["init-access"]:
         sys.exit(init_access(sys.argv[2:]))
     arguments = _parser().parse_args()
-    set_up_logging()
+    set_up_logging(identifier=IDENTIFIER)
     forbid_core_files()  # PINs are typed here
     asyncio.run(_serve(arguments))
 
