@@ -12,7 +12,7 @@ from imagebuild.release import PUBLIC
 from imagebuild.tools import run, say, set_times
 
 FILES: Final = FOLDER / "root"
-_PROGRAMS: Final = ("data-up", "stage", "make-token", "firewall", "update")
+_PROGRAMS: Final = ("data-up", "data-key", "stage", "make-token", "firewall", "update")
 _GONE: Final = (
     *("boot", "initrd.img", "initrd.img.old", "vmlinuz", "vmlinuz.old"),
     *("var/lib/apt/lists", "var/cache/apt", "var/cache/debconf", "var/cache/ldconfig", "var/log"),

@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -148,15 +148,32 @@ class Technician:
 
     def unlock(self) -> None:
         """After a start of the box its HSM waits for the PIN; it stays in place as it is."""
-        self.wake()
-        self.sign_in()
         answers = {"PIN of the HSM": self.token_pin, "Type TRY": "TRY", "Type yes": "no"}
-        self.line.type("hsm pin")
+        self.talk("hsm pin", answers)
+
+    def talk(self, text: str, answers: Mapping[str, Answer], seconds: float = 2 * PATIENCE) -> str:
+        """A command that asks: each question with its answer, up to the next prompt."""
+        said = ""
+        self.line.type(text)
+        self.line.expect("\r\n")
         while True:
-            found, _ = self.line.expect(*answers, ")>", "]>")
+            found, before = self.line.expect(*answers, ")>", "]>", seconds=seconds)
+            said += before
             if found not in answers:
-                return
-            self.line.type(answers[found])
+                return said
+            answer = answers[found]
+            self.line.type(answer if isinstance(answer, str) else answer())
+
+    def second(self) -> dict[str, Answer]:
+        """What another technician types who signs in beside this one."""
+        phone = Telephone(PEOPLE[self.next_person % len(PEOPLE)])
+        self.next_person += 1
+        return {
+            "id: ": phone.name,
+            "PIN: ": PIN,
+            "code (by the clock)": lambda: phone.by_clock(time.time()),
+            "code (by the counter": phone.by_counter,
+        }
 
     def command(self, text: str) -> str:
         """One command; gives what it shows."""

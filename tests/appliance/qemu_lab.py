@@ -22,6 +22,8 @@ HOST: Final = "10.77.0.1"
 PUBLISHING: Final = 8884
 """Port at which gateways publish, as the template has it."""
 NEEDS: Final = ("qemu-system-x86_64", "swtpm", "dnsmasq", "chronyd", "mosquitto", "mcopy", "e2fsck")
+STRANGER: Final = 53_530
+"""Port of a server that the boxes have no business with."""
 TEMPLATE: Final = FOLDER / "mosquitto/chopmark.conf"
 SBIN: Final = "/usr/sbin:/sbin:/usr/local/sbin"
 
@@ -58,6 +60,7 @@ class Lab:
         self._serve_time()
         self._serve_names()
         self._serve_broker()
+        self._serve_stranger()
 
     def stop(self) -> None:
         """All that was started, and the namespace."""
@@ -99,6 +102,11 @@ class Lab:
             f"pidfile {self.folder}/chronyd.pid\n"
         )
         self.run("chronyd", "chronyd", "-d", "-x", "-u", "root", "-f", str(conf))
+
+    def _serve_stranger(self) -> None:
+        """What no configuration names: a box that reached it would hear an answer."""
+        words = ("python3", "-m", "http.server", str(STRANGER), "--bind", HOST)
+        self.run("stranger", *words, "--directory", str(self.folder / "nothing"))
 
     def _serve_names(self) -> None:
         options = (

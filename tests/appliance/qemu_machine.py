@@ -120,23 +120,22 @@ class Machine:
         self.qmp("blockdev-add", **{"driver": "raw", "node-name": "stick", "file": node})
         self.qmp("device_add", driver="usb-storage", id="stick", bus="xhci.0", drive="stick")
 
+    def unplug_stick(self) -> None:
+        """Pull it out."""
+        self.qmp("device_del", id="stick")
+
+        def gone() -> bool:
+            with suppress(AssertionError):
+                self.qmp("blockdev-del", **{"node-name": "stick"})
+                return True
+            return False
+
+        wait_for(gone, "the stick to be out", PATIENCE)
+
     @property
     def log(self) -> str:
         """What the kernel and systemd wrote on the second serial port."""
         return (self.folder / "kernel.log").read_text(errors="replace")
-
-    def take_data(self, target: Path) -> None:
-        """Copy the data partition of a box that is off."""
-        start, size = partition(self.disk, "data")
-        with self.disk.open("rb") as disk, target.open("wb") as out:
-            disk.seek(start)
-            for _ in range(size // MIB):
-                chunk = disk.read(MIB)
-                if chunk.strip(b"\0"):
-                    out.write(chunk)
-                else:
-                    out.seek(len(chunk), 1)
-            out.truncate(size)
 
     def add_shell(self, name: str) -> None:
         """Have the slot of this boot partition give the harness its log and its shell."""
@@ -183,7 +182,7 @@ class Machine:
             ports += ["-chardev", f"{kind},id={name},{place}", "-serial", f"chardev:{name}"]
         return [
             *("qemu-system-x86_64", "-nodefaults", "-display", "none", "-machine", "q35"),
-            *("-accel", "tcg,thread=multi", "-cpu", "Nehalem", "-smp", "1", "-m", str(MEMORY)),
+            *("-accel", "tcg,thread=multi", "-cpu", "Nehalem,+aes", "-smp", "1", "-m", str(MEMORY)),
             *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"),
             *("-drive", f"if=pflash,format=raw,unit=1,file={variables}"),
             *("-drive", f"if=virtio,format=raw,file={self.disk},cache=writeback"),

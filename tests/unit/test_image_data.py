@@ -86,7 +86,7 @@ def test_boot_loaders_configuration_parses() -> None:
     subprocess.run([program, FOLDER / "boot/grub.cfg"], check=True)
 
 
-@pytest.mark.parametrize("name", ["data-up", "stage", "make-token"])
+@pytest.mark.parametrize("name", ["data-up", "data-key", "stage", "make-token"])
 def test_script_parses(name: str) -> None:
     subprocess.run(["sh", "-n", ROOT / "usr/lib/chopmark" / name], check=True)
 

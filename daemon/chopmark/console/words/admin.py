@@ -76,7 +76,7 @@ EN = {
         "The update on the USB stick goes into the slot that does not run, once both signatures\n"
         "are right. What runs stays as it is; ledger and configuration stay."
     ),
-    "firmware.ask": "Write it now? Type {word}",
+    "firmware.ask": "Write it now? Type {word}: ",
     "firmware.begun": "Checking and writing. It takes some minutes; Ctrl-C leaves it going on.",
     "firmware.done": (
         "Release {version} is in slot {slot}, and starts next: `reboot`. If it does not work, the\n"
@@ -199,7 +199,7 @@ ZH_HANS = {
         "USB 存储设备上的更新，两个签名都正确后写入未运行的分区。\n"
         "正在运行的分区、账本与配置保持不变。"
     ),
-    "firmware.ask": "现在写入？请输入 {word}",
+    "firmware.ask": "现在写入？请输入 {word}：",
     "firmware.begun": "正在检查并写入，需数分钟；按 Ctrl-C 后仍继续进行。",
     "firmware.done": (
         "版本 {version} 已在分区 {slot}，下次启动使用：`reboot`。"
@@ -320,7 +320,7 @@ ZH_HANT = {
         "USB 儲存裝置上的更新，兩個簽章都正確後寫入未執行的分區。\n"
         "正在執行的分區、帳本與設定保持不變。"
     ),
-    "firmware.ask": "現在寫入？請輸入 {word}",
+    "firmware.ask": "現在寫入？請輸入 {word}：",
     "firmware.begun": "正在檢查並寫入，需數分鐘；按 Ctrl-C 後仍繼續進行。",
     "firmware.done": (
         "版本 {version} 已在分區 {slot}，下次啟動使用：`reboot`。"
