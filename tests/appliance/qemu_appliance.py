@@ -223,6 +223,7 @@ def _measure_start(boxes: Boxes, machine: Machine) -> None:
 def test_console_shows_the_network_and_changes_it_for_a_time(boxes: Boxes) -> None:
     """A change that nobody confirmed is gone when the plug was pulled; one that was stays."""
     machine, technician = boxes.sz, boxes.technicians["sz"]
+    technician.arrive()
     said = technician.command("show network")
     boxes.report.note("sz-1: show network", said)
     assert "10.77.0." in said
@@ -238,8 +239,6 @@ def test_console_shows_the_network_and_changes_it_for_a_time(boxes: Boxes) -> No
     _until(machine, "ls /var/lib/chopmark-admin/network.before 2>/dev/null | wc -l", "0")
     assert machine.shell.run(f"ip -4 -brief address | grep -c {FIXED} || true") == "0"
     assert f"NTP={HOST}" in machine.shell.run("cat /etc/systemd/network/10-chopmark.network")
-    technician.wake()
-    technician.sign_in()
     technician.unlock()
     _wait_ready(machine)
 
@@ -293,6 +292,7 @@ def test_daemons_unit_refuses(boxes: Boxes, what: str) -> None:
 
 def test_unplugged_usb_console_is_a_sign_out(boxes: Boxes) -> None:
     machine, office = boxes.sz, boxes.technicians["sz"].office
+    boxes.technicians["sz"].arrive()
     boxes.technicians["sz"].line.type("exit")
     unit = "chopmark-console@ttyUSB0.service"
     for number in (8, 9):
@@ -375,8 +375,7 @@ def test_good_update_is_installed_at_the_console_and_stays(boxes: Boxes, stick: 
     _until(machine, "test -b /dev/sda || echo gone", "gone")
     machine.plug_stick(boxes.lab.folder / "updates/good.img")
     _until(machine, "test -b /dev/sda && echo there", "there")
-    technician.wake()
-    technician.sign_in()
+    technician.arrive()
     said = technician.talk("firmware install", {"Type yes: ": "yes"}, 6 * PATIENCE)
     boxes.report.note("sz-1: firmware install", said)
     assert "is in slot B" in said
@@ -399,8 +398,7 @@ def test_update_that_cannot_start_is_rolled_back_by_itself(boxes: Boxes) -> None
 
 def test_console_does_not_switch_to_a_slot_that_did_not_come_up(boxes: Boxes) -> None:
     technician = boxes.technicians["sz"]
-    technician.wake()
-    technician.sign_in()
+    technician.arrive()
     said = technician.command("show firmware") + technician.command("firmware switch slot a")
     boxes.report.note("sz-1: after the bad update", said)
     assert "E-1910" in said
@@ -410,6 +408,7 @@ def test_console_does_not_switch_to_a_slot_that_did_not_come_up(boxes: Boxes) ->
 def test_factory_reset_ends_in_a_box_that_can_be_commissioned_again(boxes: Boxes) -> None:
     machine, technician = boxes.sz, boxes.technicians["sz"]
     serial = machine.shell.run("cat /etc/chopmark/serial")
+    technician.arrive()
     answers: dict[str, Answer] = {
         **technician.second(),
         "serial number": serial,

@@ -22,6 +22,8 @@ from rig.gateway import Who
 from technicians import HASH, PIN, Telephone, authority, signed
 
 PEOPLE = tuple(f"tech-{number:02}" for number in range(16))
+RECORDED = "All that is done here is recorded"
+PROMPTS = (")>", "]>")
 END = "The gateway works."
 ERROR = "\r\nE-1"
 LATE = ("133: ", "220: ")
@@ -124,13 +126,29 @@ class Technician:
     def wake(self) -> None:
         """Enter, until somebody answers."""
         deadline = time.monotonic() + PATIENCE
-        while "All that is done here is recorded" not in self.line.seen:
+        while RECORDED not in self.line.seen:
             assert time.monotonic() < deadline, self.line.raw[-3000:]
             self.line.type("")
             until = time.monotonic() + 5
-            while time.monotonic() < until and "is recorded" not in self.line.seen:
+            while time.monotonic() < until and RECORDED not in self.line.seen:
                 self.line.read()
-        self.line.expect("All that is done here is recorded")
+        self.line.expect(RECORDED)
+
+    def arrive(self) -> None:
+        """Be signed in, whether the session of before is still there or not."""
+        deadline = time.monotonic() + PATIENCE
+        self.line.read()
+        self.line.seen = ""
+        while not any(mark in self.line.seen for mark in (RECORDED, *PROMPTS)):
+            assert time.monotonic() < deadline, self.line.raw[-3000:]
+            self.line.type("")
+            until = time.monotonic() + 5
+            while time.monotonic() < until and RECORDED not in self.line.seen:
+                self.line.read()
+        if RECORDED in self.line.seen:
+            self.line.expect(RECORDED)
+            self.sign_in()
+        self.line.seen = ""
 
     def sign_in(self) -> None:
         """Id, PIN and code; each person once, since a code by the clock counts once."""
@@ -148,6 +166,7 @@ class Technician:
 
     def unlock(self) -> None:
         """After a start of the box its HSM waits for the PIN; it stays in place as it is."""
+        self.arrive()
         answers = {"PIN of the HSM": self.token_pin, "Type TRY": "TRY", "Type yes": "no"}
         self.talk("hsm pin", answers)
 
@@ -157,7 +176,7 @@ class Technician:
         self.line.type(text)
         self.line.expect("\r\n")
         while True:
-            found, before = self.line.expect(*answers, ")>", "]>", seconds=seconds)
+            found, before = self.line.expect(*answers, *PROMPTS, seconds=seconds)
             said += before
             if found not in answers:
                 return said
@@ -183,7 +202,7 @@ class Technician:
 
     def prompt(self) -> str:
         """All up to the next prompt."""
-        return self.line.expect(")>", "]>")[1]
+        return self.line.expect(*PROMPTS)[1]
 
     def commission(self) -> None:
         """The wizard, from its first question to its end."""

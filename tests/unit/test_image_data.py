@@ -178,7 +178,7 @@ def test_units_of_the_box_are_good(tmp_path: Path) -> None:
         leave_out("systemd-analyze is not installed (apt install systemd)")
     for path in sorted(ROOT.glob("usr/lib/systemd/system/chopmark-*")):
         text = re.sub(r"(?m)^(Exec\w+=)\S+.*", r"\1/bin/true", path.read_text())
-        (tmp_path / path.name).write_text(text)
+        (tmp_path / path.name.replace("@.", "@look.")).write_text(text)
     for path in sorted(tmp_path.iterdir()):
         command = [program, "verify", "--man=no", path]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

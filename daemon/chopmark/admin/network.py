@@ -9,6 +9,7 @@ Rules, as of the configuration (`candidate`):
 4. A service that starts and finds `network.before` takes back at once.
 """
 
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,10 @@ import msgspec
 from chopmark.admin.netfiles import NAMES, Chosen, render
 from chopmark.admin.requests import Network as Asked
 from chopmark.client.files import make_folder, read_bounded, replace_file, sync_folder
-from chopmark.core.errors import ExistsError, MissingError, RefusedError
+from chopmark.core.errors import ExistsError, MissingError
 from chopmark.service.platform import not_here
 
+LOG: Final = logging.getLogger("chopmark.admin")
 NETWORKD: Final = "systemd-networkd.service"
 _CLASS: Final = Path("/sys/class/net")
 _MAX: Final = 4096
@@ -128,13 +130,16 @@ class Networks:
         replace_file(path, msgspec.json.encode(chosen), 0o600)
 
     def _load(self, path: Path) -> Chosen | None:
+        """What was kept; what is damaged is set aside, and the network stays as it is."""
         try:
             return msgspec.json.decode(read_bounded(path, _MAX), type=Chosen)
         except MissingError:
             return None
         except (msgspec.DecodeError, UnicodeDecodeError):
-            message = f"{path} is damaged: what the network was like is not known"
-            raise RefusedError("commit-damaged", message) from None
+            LOG.error("%s is damaged; it is set aside", path)  # noqa: TRY400 - the file is what tells
+            path.replace(path.with_suffix(".damaged"))
+            sync_folder(path.parent)
+            return None
 
     @property
     def _now(self) -> Path:

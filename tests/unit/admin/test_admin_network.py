@@ -162,3 +162,12 @@ async def test_box_without_an_interface_changes_nothing(tmp_path: Path) -> None:
         await lonely.apply(STATIC)
     assert caught.value.code == "no-such-link"
     assert networks.applied is None
+
+
+async def test_damaged_note_of_a_change_keeps_nobody_from_starting(tmp_path: Path) -> None:
+    networks = make(tmp_path)
+    await networks.apply(STATIC)
+    note = networks.folder / "network.before"
+    note.write_bytes(note.read_bytes()[:10])
+    assert networks.applied is None
+    assert (networks.folder / "network.damaged").exists()
