@@ -17,6 +17,7 @@ from imagebuild.base import packages_of
 from imagebuild.description import FOLDER, load_description, load_profile
 from imagebuild.disk import FACTORY, partitions
 from imagebuild.sbom import python as python_components
+from imagebuild.tools import remove_tree
 from leftout import leave_out
 
 ROOT = FOLDER / "root"
@@ -203,3 +204,25 @@ def test_mkosi_has_the_same_packages() -> None:
     text = (FOLDER / "mkosi/mkosi.conf").read_text()
     listed = text.partition("Packages=\n")[2].split()
     assert listed == packages_of(load_description(), load_profile(FOLDER / "profiles/x86-64.toml"))
+
+
+def test_nothing_is_removed_through_what_is_mounted_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A build that was killed could leave this machine's own /dev mounted in its folder."""
+    if os.geteuid() != 0:
+        leave_out("mounting needs root")
+    folder, other = tmp_path / "root", tmp_path / "other"
+    for one in (folder / "dev", other):
+        one.mkdir(parents=True)
+    (other / "precious").touch()
+    subprocess.run(["mount", "--bind", other, folder / "dev"], check=True)
+    try:
+        with pytest.raises(SystemExit):
+            remove_tree(folder)
+    finally:
+        subprocess.run(["umount", folder / "dev"], check=True)
+    assert (other / "precious").exists()
+    assert f"mounted in {folder}" in capsys.readouterr().err
+    remove_tree(folder)
+    assert not folder.exists()
