@@ -296,14 +296,14 @@ def test_unplugged_usb_console_is_a_sign_out(boxes: Boxes) -> None:
     boxes.technicians["sz"].line.type("exit")
     unit = "chopmark-console@ttyUSB0.service"
     for number in (8, 9):
-        machine.qmp("device_add", driver="usb-serial", id="cable", bus="xhci.0", chardev="usb")
+        machine.plug_cable()
         _until(machine, f"systemctl is-active {unit}", "active")
         far = Technician(machine, SHENZHEN, office, next_person=number)
         far.plugged = Line(machine.folder / "usb")
         far.wake()
         far.sign_in()
         assert far.command("show version")
-        machine.qmp("device_del", id="cable")
+        machine.unplug_cable()
         _until(machine, f"systemctl is-active {unit}", "inactive")
         far.plugged.close()
     said = machine.shell.run(f"journalctl -q --no-pager -o cat -u {unit} -n 20")

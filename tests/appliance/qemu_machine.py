@@ -114,6 +114,16 @@ class Machine:
         assert "return" in answer, answer
         return answer["return"]
 
+    def plug_cable(self) -> None:
+        """A USB serial adapter (FTDI), with its other end at `usb`."""
+        cable = {"driver": "usb-serial", "id": "cable", "bus": "xhci.0", "chardev": "usb"}
+        # Otherwise it would be there only as long as somebody is connected at the other end.
+        self.qmp("device_add", **cable, **{"always-plugged": True})
+
+    def unplug_cable(self) -> None:
+        """Pull it out."""
+        self.qmp("device_del", id="cable")
+
     def plug_stick(self, image: Path) -> None:
         """A USB stick with an image."""
         node = {"driver": "file", "filename": str(image)}
