@@ -196,7 +196,7 @@ ZH_HANS = {
     "firmware.running": "正在运行",
     "firmware.next": "下次启动",
     "firmware.about": (
-        "USB 存储设备上的更新，两个签名都正确后写入未运行的分区。\n"
+        "USB 存储设备上的更新，两个签署都正确后写入未运行的分区。\n"
         "正在运行的分区、账本与配置保持不变。"
     ),
     "firmware.ask": "现在写入？请输入 {word}：",
@@ -317,7 +317,7 @@ ZH_HANT = {
     "firmware.running": "正在執行",
     "firmware.next": "下次啟動",
     "firmware.about": (
-        "USB 儲存裝置上的更新，兩個簽章都正確後寫入未執行的分區。\n"
+        "USB 儲存裝置上的更新，兩個簽署都正確後寫入未執行的分區。\n"
         "正在執行的分區、帳本與設定保持不變。"
     ),
     "firmware.ask": "現在寫入？請輸入 {word}：",
