@@ -26,8 +26,8 @@ RECORDED = "All that is done here is recorded"
 PROMPTS = (")>", "]>")
 END = "The gateway works."
 ERROR = "\r\nE-1"
-LATE = ("133: ", "220: ")
-"""What the wizard says where the other box, as slow as this one, was not heard of in time."""
+LATE = ("133: ", "220: ", "400: ", "408: ", "410: ", "906: ", "950: ")
+"""What the wizard says where this box, or the other, is too slow to be heard of in time."""
 Answer = str | Callable[[], str]
 
 
