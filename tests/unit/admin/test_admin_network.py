@@ -30,7 +30,8 @@ def make(folder: Path, restart: Callable[[], Awaitable[None]] | None = None) -> 
     (folder / "files").mkdir(exist_ok=True)
 
     async def nothing() -> None:
-        (folder / "restarts").open("a").write("x")
+        with (folder / "restarts").open("a") as file:
+            file.write("x")
 
     return Networks(folder / "files", folder / "own", restart or nothing, folder / "net")
 
