@@ -11,7 +11,6 @@
 
 import argparse
 import os
-import shutil
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -24,7 +23,17 @@ from imagebuild.release import ensure_keys, make_bundle, make_note
 from imagebuild.root import Parts, kernel_of, make_root, versions_of
 from imagebuild.sbom import make_sbom
 from imagebuild.slot import make_boot, make_system
-from imagebuild.tools import NEEDS, die, digest_of_file, require_tools, run, say, source_date
+from imagebuild.tools import (
+    NEEDS,
+    die,
+    digest_of_file,
+    remove_tree,
+    require_tools,
+    run,
+    say,
+    source_date,
+    stay_alone,
+)
 
 TOP: Final = FOLDER.parent
 LEVEL: Final = 15
@@ -83,7 +92,7 @@ def build_again(given: argparse.Namespace) -> None:
     for path in sorted((given.output).glob("*.sha256")):
         if path.read_text() != (first / path.name).read_text():
             die(f"the second build differs: compare {path} with the first", "diffoscope says where")
-    shutil.rmtree(given.output)
+    remove_tree(given.output)
     say("the second build gave the same bytes")
 
 
@@ -127,6 +136,7 @@ def main() -> None:
     os.environ["SOURCE_DATE_EPOCH"] = source_date(TOP)
     os.umask(0o022)
     require_tools(NEEDS | ({"rauc": "rauc"} if given.bundle else {}))
+    stay_alone()
     build(given)
     if given.twice:
         build_again(given)

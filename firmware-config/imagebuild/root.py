@@ -9,10 +9,10 @@ from typing import Final
 
 from imagebuild.description import FOLDER, Description, Profile
 from imagebuild.release import PUBLIC
-from imagebuild.tools import run, say, set_times
+from imagebuild.tools import remove_tree, run, say, set_times
 
 FILES: Final = FOLDER / "root"
-_PROGRAMS: Final = ("data-up", "stage", "make-token", "firewall", "update")
+_PROGRAMS: Final = ("data-up", "data-key", "stage", "make-token", "firewall", "update")
 _GONE: Final = (
     *("boot", "initrd.img", "initrd.img.old", "vmlinuz", "vmlinuz.old"),
     *("var/lib/apt/lists", "var/cache/apt", "var/cache/debconf", "var/cache/ldconfig", "var/log"),
@@ -34,8 +34,7 @@ class Parts:
 
 def make_root(parts: Parts, description: Description, profile: Profile, root: Path) -> None:
     """Put it together in the folder `root`, which is made anew."""
-    if root.exists():
-        shutil.rmtree(root)
+    remove_tree(root)
     root.mkdir(parents=True, mode=0o755)
     say("the root file system")
     run("tar", "-C", root, "--numeric-owner", "-xf", parts.base)

@@ -11,6 +11,7 @@ from typing import Any, Final, NoReturn
 from uuid import UUID, uuid5
 
 _SPACE: Final = UUID("5bd1a3f6-5f0c-4b0a-9d0e-6d6f706d6172")
+_ALONE: Final = "IMAGEBUILD_ALONE"
 NEEDS: Final = {
     "mmdebstrap": "mmdebstrap",
     "mksquashfs": "squashfs-tools",
@@ -45,6 +46,23 @@ def run(*words: str | Path, **given: Any) -> str:
         sys.stderr.write(done.stdout[-3000:] + done.stderr[-3000:])
         die(f"{command[0]} failed with {done.returncode}", " ".join(command)[:500])
     return done.stdout
+
+
+def stay_alone() -> None:
+    """Go on in mounts of our own: however we end, nothing that we mount stays behind."""
+    if os.environ.get(_ALONE):
+        return
+    command = ("unshare", "--mount", "--propagation", "private", *sys.orig_argv)
+    os.execvpe(command[0], command, os.environ | {_ALONE: "1"})  # noqa: S606 - ourselves again
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder; never through something that is mounted in it, such as our own /dev."""
+    places = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    if mounted := [one for one in places if Path(one).is_relative_to(folder.absolute())]:
+        die(f"mounted in {folder}: {' '.join(mounted)}", f"umount {' '.join(reversed(mounted))}")
+    if folder.exists():
+        shutil.rmtree(folder)
 
 
 def environment() -> dict[str, str]:

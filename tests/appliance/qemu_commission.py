@@ -3,15 +3,16 @@
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
-from qemu_lab import BROKER
+from qemu_lab import BROKER, PUBLISHING
 from qemu_line import PATIENCE, Line
+from qemu_machine import Machine
 
 from chopmark.core.armour import ArmourReader, armour
 from chopmark.core.boxkey import parse_box_key
@@ -21,10 +22,12 @@ from rig.gateway import Who
 from technicians import HASH, PIN, Telephone, authority, signed
 
 PEOPLE = tuple(f"tech-{number:02}" for number in range(16))
+RECORDED = "All that is done here is recorded"
+PROMPTS = (")>", "]>")
 END = "The gateway works."
 ERROR = "\r\nE-1"
-LATE = ("133: ", "220: ")
-"""What the wizard says where the other box, as slow as this one, was not heard of in time."""
+LATE = ("133: ", "220: ", "400: ", "408: ", "410: ", "906: ", "950: ")
+"""What the wizard says where this box, or the other, is too slow to be heard of in time."""
 Answer = str | Callable[[], str]
 
 
@@ -69,17 +72,23 @@ class HeadOffice:
 class Technician:
     """One who stands before a box with a laptop."""
 
-    line: Line
+    machine: Machine
     who: Who
     office: HeadOffice
     box: str = ""
     code: str = ""
     token_pin: str = ""
     next_person: int = 0
+    plugged: Line | None = None
     phones: dict[str, Telephone] = field(default_factory=dict)
     pasted: list[tuple[str, bytes]] = field(default_factory=list)
     request: bytes = b""
     block: bytes = b""
+
+    @property
+    def line(self) -> Line:
+        """The port, since the box was started last."""
+        return self.plugged or self.machine.tech
 
     def stage(self) -> None:
         """The first start, at head office."""
@@ -117,17 +126,33 @@ class Technician:
     def wake(self) -> None:
         """Enter, until somebody answers."""
         deadline = time.monotonic() + PATIENCE
-        while "All that is done here is recorded" not in self.line.seen:
+        while RECORDED not in self.line.seen:
             assert time.monotonic() < deadline, self.line.raw[-3000:]
             self.line.type("")
             until = time.monotonic() + 5
-            while time.monotonic() < until and "is recorded" not in self.line.seen:
+            while time.monotonic() < until and RECORDED not in self.line.seen:
                 self.line.read()
-        self.line.expect("All that is done here is recorded")
+        self.line.expect(RECORDED)
+
+    def arrive(self) -> None:
+        """Be signed in, whether the session of before is still there or not."""
+        deadline = time.monotonic() + PATIENCE
+        self.line.read()
+        self.line.seen = ""
+        while not any(mark in self.line.seen for mark in (RECORDED, *PROMPTS)):
+            assert time.monotonic() < deadline, self.line.raw[-3000:]
+            self.line.type("")
+            until = time.monotonic() + 5
+            while time.monotonic() < until and RECORDED not in self.line.seen:
+                self.line.read()
+        if RECORDED in self.line.seen:
+            self.line.expect(RECORDED)
+            self.sign_in()
+        self.line.seen = ""
 
     def sign_in(self) -> None:
         """Id, PIN and code; each person once, since a code by the clock counts once."""
-        phone = Telephone(PEOPLE[self.next_person])
+        phone = Telephone(PEOPLE[self.next_person % len(PEOPLE)])
         self.next_person += 1
         self.line.expect("id: ")
         self.line.type(phone.name)
@@ -139,6 +164,36 @@ class Technician:
         self.prompt()
         self.command("terminal length 0")
 
+    def unlock(self) -> None:
+        """After a start of the box its HSM waits for the PIN; it stays in place as it is."""
+        self.arrive()
+        answers = {"PIN of the HSM": self.token_pin, "Type TRY": "TRY", "Type yes": "no"}
+        self.talk("hsm pin", answers)
+
+    def talk(self, text: str, answers: Mapping[str, Answer], seconds: float = 2 * PATIENCE) -> str:
+        """A command that asks: each question with its answer, up to the next prompt."""
+        said = ""
+        self.line.type(text)
+        self.line.expect("\r\n")
+        while True:
+            found, before = self.line.expect(*answers, *PROMPTS, seconds=seconds)
+            said += before
+            if found not in answers:
+                return said
+            answer = answers[found]
+            self.line.type(answer if isinstance(answer, str) else answer())
+
+    def second(self) -> dict[str, Answer]:
+        """What another technician types who signs in beside this one."""
+        phone = Telephone(PEOPLE[self.next_person % len(PEOPLE)])
+        self.next_person += 1
+        return {
+            "id: ": phone.name,
+            "PIN: ": PIN,
+            "code (by the clock)": lambda: phone.by_clock(time.time()),
+            "code (by the counter": phone.by_counter,
+        }
+
     def command(self, text: str) -> str:
         """One command; gives what it shows."""
         self.line.type(text)
@@ -147,7 +202,7 @@ class Technician:
 
     def prompt(self) -> str:
         """All up to the next prompt."""
-        return self.line.expect(")>", "]>")[1]
+        return self.line.expect(*PROMPTS)[1]
 
     def commission(self) -> None:
         """The wizard, from its first question to its end."""
@@ -183,6 +238,7 @@ class Technician:
             "Module [": "softhsm",
             "Module: ": "softhsm",
             "Label of the token": who.id,
+            "Port to publish at": str(PUBLISHING),
             "PIN of the token:": self.token_pin,
             "The PIN once more:": self.token_pin,
             "Make the keys?": "yes",

@@ -14,11 +14,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from imagebuild.description import FOLDER
 from rig.authority import Authority
 
 BROKER: Final = "broker.example"
 HOST: Final = "10.77.0.1"
+PUBLISHING: Final = 8884
+"""Port at which gateways publish, as the template has it."""
 NEEDS: Final = ("qemu-system-x86_64", "swtpm", "dnsmasq", "chronyd", "mosquitto", "mcopy", "e2fsck")
+STRANGER: Final = 53_530
+"""Port of a server that the boxes have no business with."""
+TEMPLATE: Final = FOLDER / "mosquitto/chopmark.conf"
 SBIN: Final = "/usr/sbin:/sbin:/usr/local/sbin"
 
 
@@ -54,6 +60,7 @@ class Lab:
         self._serve_time()
         self._serve_names()
         self._serve_broker()
+        self._serve_stranger()
 
     def stop(self) -> None:
         """All that was started, and the namespace."""
@@ -96,6 +103,11 @@ class Lab:
         )
         self.run("chronyd", "chronyd", "-d", "-x", "-u", "root", "-f", str(conf))
 
+    def _serve_stranger(self) -> None:
+        """What no configuration names: a box that reached it would hear an answer."""
+        words = ("python3", "-m", "http.server", str(STRANGER), "--bind", HOST)
+        self.run("stranger", *words, "--directory", str(self.folder / "nothing"))
+
     def _serve_names(self) -> None:
         options = (
             *("--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root"),
@@ -106,16 +118,28 @@ class Lab:
         self.run("dnsmasq", "dnsmasq", *options)
 
     def _serve_broker(self) -> None:
-        """One listener, so that a gateway may have both its connections at one port."""
-        server = self.authority.issue("server", hosts=(BROKER,))
+        """The one of `firmware-config/mosquitto`, with two ports; who may do what is left open."""
         conf = self.folder / "mosquitto.conf"
-        conf.write_text(
-            f"user root\nlistener 8883 {HOST}\ncafile {self.authority.path}\n"
-            f"certfile {server.certificate}\nkeyfile {server.key}\nrequire_certificate true\n"
-            "use_identity_as_username true\nallow_anonymous false\ntls_version tlsv1.3\n"
-            "max_queued_messages 100000\nmax_inflight_messages 200\nset_tcp_nodelay true\n"
-        )
+        if not conf.exists():
+            self._write_broker(conf)
         self.run("mosquitto", "mosquitto", "-c", str(conf))
+
+    def _write_broker(self, conf: Path) -> None:
+        server = self.authority.issue("server", hosts=(BROKER,))
+        access = self.folder / "acl"
+        access.write_text("pattern readwrite #\n")
+        places = {
+            "ca.pem": self.authority.path,
+            "crl.pem": self.authority.revoke(),
+            "server.pem": server.certificate,
+            "server.key": server.key,
+            "acl": access,
+        }
+        text = TEMPLATE.read_text().replace("persistence true", "persistence false")
+        for name, path in places.items():
+            text = text.replace(f"/etc/mosquitto/chopmark/{name}\n", f"{path}\n")
+        text = text.replace("tls_version tlsv1.2", "tls_version tlsv1.3")
+        conf.write_text(f"user root\n{text}")
 
     def _ip(self, *words: str) -> None:
         _ip("-n", self.name, *words)

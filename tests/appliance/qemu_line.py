@@ -72,6 +72,7 @@ class Shell:
 
     def __init__(self, path: Path) -> None:
         self.line = Line(path)
+        self.opened, self.uptime = 0.0, "0"
 
     def open(self, seconds: float = PATIENCE) -> None:
         """Wait for its prompt; before that nothing is read, and what is typed would pile up."""
@@ -79,6 +80,8 @@ class Shell:
         self.line.type("stty -echo; PS1=; PS2=; printf '%s@@\\n' '@@up'")
         self.line.expect("@@up@@", seconds=seconds)
         self.line.expect("\n")
+        self.opened = time.monotonic()
+        self.uptime = self.run("cut -d ' ' -f 1 /proc/uptime")
 
     def run(self, command: str, seconds: float = PATIENCE, *, check: bool = True) -> str:
         """Run a command; gives what it says."""

@@ -49,18 +49,22 @@ class Machine:
     ) -> None:
         self.lab, self.name, self.number = lab, name, number
         self.folder = lab.folder / name
-        self.folder.mkdir()
         self.disk = self.folder / "disk.img"
         self.tap = f"tap-{name}"
         self._process: subprocess.Popen[bytes] | None = None
         self._tpm: subprocess.Popen[bytes] | None = None
+        if not self.folder.exists():
+            self._make(image, shell=shell)
+        lab.add_tap(self.tap)
+
+    def _make(self, image: Path, *, shell: bool) -> None:
+        self.folder.mkdir()
         subprocess.run(["cp", "--sparse=always", image, self.disk], check=True)
         with self.disk.open("r+b") as file:
             file.truncate(1536 * MIB)
         shutil.copy(OVMF / "OVMF_VARS_4M.fd", self.folder / "vars.fd")
         if shell:
             self.add_shell("boot-a")
-        lab.add_tap(self.tap)
 
     def start(self) -> None:
         """Power on; gives lines that are connected from the first byte on."""
@@ -110,29 +114,38 @@ class Machine:
         assert "return" in answer, answer
         return answer["return"]
 
+    def plug_cable(self) -> None:
+        """A USB serial adapter (FTDI), with its other end at `usb`."""
+        cable = {"driver": "usb-serial", "id": "cable", "bus": "xhci.0", "chardev": "usb"}
+        # Otherwise it would be there only as long as somebody is connected at the other end.
+        self.qmp("device_add", **cable, **{"always-plugged": True})
+
+    def unplug_cable(self) -> None:
+        """Pull it out."""
+        self.qmp("device_del", id="cable")
+
     def plug_stick(self, image: Path) -> None:
         """A USB stick with an image."""
         node = {"driver": "file", "filename": str(image)}
         self.qmp("blockdev-add", **{"driver": "raw", "node-name": "stick", "file": node})
         self.qmp("device_add", driver="usb-storage", id="stick", bus="xhci.0", drive="stick")
 
+    def unplug_stick(self) -> None:
+        """Pull it out."""
+        self.qmp("device_del", id="stick")
+
+        def gone() -> bool:
+            with suppress(AssertionError):
+                self.qmp("blockdev-del", **{"node-name": "stick"})
+                return True
+            return False
+
+        wait_for(gone, "the stick to be out", PATIENCE)
+
     @property
     def log(self) -> str:
         """What the kernel and systemd wrote on the second serial port."""
         return (self.folder / "kernel.log").read_text(errors="replace")
-
-    def take_data(self, target: Path) -> None:
-        """Copy the data partition of a box that is off."""
-        start, size = partition(self.disk, "data")
-        with self.disk.open("rb") as disk, target.open("wb") as out:
-            disk.seek(start)
-            for _ in range(size // MIB):
-                chunk = disk.read(MIB)
-                if chunk.strip(b"\0"):
-                    out.write(chunk)
-                else:
-                    out.seek(len(chunk), 1)
-            out.truncate(size)
 
     def add_shell(self, name: str) -> None:
         """Have the slot of this boot partition give the harness its log and its shell."""
@@ -179,7 +192,7 @@ class Machine:
             ports += ["-chardev", f"{kind},id={name},{place}", "-serial", f"chardev:{name}"]
         return [
             *("qemu-system-x86_64", "-nodefaults", "-display", "none", "-machine", "q35"),
-            *("-accel", "tcg,thread=multi", "-cpu", "Nehalem", "-smp", "1", "-m", str(MEMORY)),
+            *("-accel", "tcg,thread=multi", "-cpu", "Nehalem,+aes", "-smp", "1", "-m", str(MEMORY)),
             *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"),
             *("-drive", f"if=pflash,format=raw,unit=1,file={variables}"),
             *("-drive", f"if=virtio,format=raw,file={self.disk},cache=writeback"),

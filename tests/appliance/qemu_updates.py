@@ -39,7 +39,14 @@ class Stick:
         (root / "old.note").write_bytes(old)
         # Its kernel and its root do not belong together: it cannot start.
         self._put(root, "bad", {**slot, "system": self._small()}, self.keys)
-        target = self.folder / "stick.img"
+        alone = self.folder / "alone"
+        alone.mkdir()
+        for end in ("raucb", "note"):
+            (alone / f"good.{end}").hardlink_to(root / f"good.{end}")
+        self._write(alone, self.folder / "good.img")
+        return self._write(root, self.folder / "stick.img")
+
+    def _write(self, root: Path, target: Path) -> Path:
         program = find("mke2fs") or "mke2fs"
         size = f"{sum(path.stat().st_size for path in root.iterdir()) // 10**6 * 12 // 10 + 64}M"
         command = [program, "-q", "-t", "ext4", "-d", root, target, size]

@@ -14,12 +14,14 @@ import msgspec
 
 from chopmark.admin.candidate import Candidates
 from chopmark.admin.ending import Ending
+from chopmark.admin.firmware import Firmware
 from chopmark.admin.joining import Joining
 from chopmark.admin.looking import Looking
+from chopmark.admin.network import NETWORKD, Networks
 from chopmark.admin.problems import describe_error
 from chopmark.admin.programs import Programs
 from chopmark.admin.requests import Broker as Asked
-from chopmark.admin.requests import Change
+from chopmark.admin.requests import Change, Network
 from chopmark.admin.rollback import AGAIN, Rollback
 from chopmark.admin.setting_up import SettingUp
 from chopmark.client.files import read_bounded
@@ -27,6 +29,7 @@ from chopmark.core.errors import ChopmarkError, ExistsError, InternalError, Miss
 from chopmark.service.config import parse_config
 from chopmark.service.config_edit import set_brokers, set_names
 from chopmark.service.config_model import Broker, BrokerTls, Config
+from chopmark.service.platform import not_here
 
 LOG: Final = logging.getLogger("chopmark.admin")
 UNITS: Final = {
@@ -47,25 +50,39 @@ class Box:
     Attributes:
         lock: held while something is changed.
         looking: what only the daemon's user sees.
-        rollback: takes back what nobody confirms.
+        rollback: takes back a configuration that nobody confirms.
+        network_rollback: the same of the box's network.
+        firmware: the slots.
     """
 
     programs: Programs
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     looking: Looking = field(init=False)
     rollback: Rollback = field(init=False)
+    network_rollback: Rollback = field(init=False)
+    firmware: Firmware = field(init=False)
     _recovery: asyncio.Task[None] | None = None
     _starting: bool = False
 
     def __post_init__(self) -> None:
         self.looking = Looking(self.programs)
         self.rollback = Rollback(lambda: self.candidates, self.lock)
+        self.network_rollback = Rollback(lambda: self.networks, self.lock)
+        self.firmware = Firmware(self.programs)
 
     @property
     def candidates(self) -> Candidates:
         """The candidate and the unconfirmed change."""
         settings = self.programs.settings
         return Candidates(settings.config, settings.folder, self._restart_gateway)
+
+    @property
+    def networks(self) -> Networks:
+        """The network in force and the one before it; raises `not-on-this-platform`."""
+        settings = self.programs.settings
+        if not settings.image.exists():
+            raise not_here("network")
+        return Networks(settings.network, settings.folder, self._restart_network)
 
     @property
     def setting_up(self) -> SettingUp:
@@ -86,20 +103,19 @@ class Box:
     def busy(self) -> bool:
         """Whether something is going on that an end of the service would break off."""
         recovering = self._recovery is not None and not self._recovery.done()
-        return self.lock.locked() or self.rollback.waits or recovering
+        waits = self.rollback.waits or self.network_rollback.waits
+        return self.lock.locked() or waits or recovering or self.firmware.busy
 
     async def start(self) -> None:
         """Take back what a service before this one has left unconfirmed."""
-        if self.candidates.applied is None:
-            return
-        LOG.warning("an unconfirmed change is taken back", extra={"verb": "config-rollback"})
         self._starting = True  # nothing may wait for units that wait for us
         try:
-            done = await self.rollback.attempt()
+            if self.candidates.applied is not None:
+                await _take_back(self.rollback, "config-rollback")
+            if self.programs.settings.image.exists() and self.networks.applied is not None:
+                await _take_back(self.network_rollback, "network-rollback")
         finally:
             self._starting = False
-        if not done:
-            self.rollback.arm(AGAIN)
 
     async def go_on(self) -> None:
         """Go on with a reset that a service before this one has begun."""
@@ -112,6 +128,8 @@ class Box:
     async def close(self) -> None:
         """Stop what waits; a change that is not confirmed is taken back by the next service."""
         await self.rollback.close()
+        await self.network_rollback.close()
+        await self.firmware.close()
         if self._recovery is not None:
             self._recovery.cancel()
             with suppress(asyncio.CancelledError):
@@ -161,6 +179,24 @@ class Box:
         self.rollback.forget()
         return {}
 
+    async def apply_network(self, asked: Network) -> dict[str, Any]:
+        """Change the box's network for so many seconds."""
+        await self.networks.apply(asked)
+        self.network_rollback.arm(asked.seconds)
+        return {"seconds": asked.seconds}
+
+    async def confirm_network(self) -> dict[str, Any]:
+        """Keep the network as it was applied."""
+        self.networks.confirm()
+        self.network_rollback.forget()
+        return {}
+
+    async def roll_back_network(self) -> dict[str, Any]:
+        """Have the network as it was before."""
+        await self.networks.take_back()
+        self.network_rollback.forget()
+        return {}
+
     async def unit(self, action: str, name: str) -> dict[str, Any]:
         """Start, stop or restart a unit of the list."""
         await self.programs.control(action, UNITS[name])
@@ -208,10 +244,20 @@ class Box:
         except ChopmarkError as error:
             LOG.warning("the recovery has not ended well: %s", error, extra={"code": error.code})
 
+    async def _restart_network(self) -> None:
+        early = ("--no-block",) if self._starting else ()
+        await self.programs.control(*early, "restart", NETWORKD)
+
     async def _restart_gateway(self) -> None:
         """With another configuration, if it runs; one that does not run is not started."""
         early = ("--no-block",) if self._starting else ()
         await self.programs.control(*early, "try-restart", GATEWAY)
+
+
+async def _take_back(rollback: Rollback, verb: str) -> None:
+    LOG.warning("an unconfirmed change is taken back", extra={"verb": verb})
+    if not await rollback.attempt():
+        rollback.arm(AGAIN)
 
 
 def _damaged() -> ChopmarkError:

@@ -1,4 +1,4 @@
-"""Takes a change back that nobody confirms in time, however often it must be tried.
+"""Takes a change back that nobody confirms in time, however often it must be tried: one timer each.
 
 A disk that takes nothing keeps the change in force; it is told, and tried again until it is gone.
 """
@@ -8,9 +8,8 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Protocol
 
-from chopmark.admin.candidate import Candidates
 from chopmark.core.errors import ChopmarkError, InternalError
 
 LOG: Final = logging.getLogger("chopmark.admin")
@@ -19,18 +18,31 @@ AGAIN: Final = 30.0
 _HINT: Final = "make room (`show disk`): it is tried again by itself; `configure confirm` keeps it"
 
 
+class Change(Protocol):
+    """What was put in force for a time."""
+
+    @property
+    def applied(self) -> Any:
+        """Something, as long as it is not confirmed."""
+        ...
+
+    async def take_back(self) -> None:
+        """Have it as it was before."""
+        ...
+
+
 @dataclass(slots=True)
 class Rollback:
-    """The one timer of a box.
+    """The timer of one sort of change.
 
     Attributes:
-        candidates: gives the candidate and the unconfirmed change.
+        change: gives the change, as it is on the disk now.
         lock: held while something is changed.
         left: seconds, of the event loop's clock, at which an unconfirmed change is taken back.
         stuck: why one that should be taken back is not yet.
     """
 
-    candidates: Callable[[], Candidates]
+    change: Callable[[], Change]
     lock: asyncio.Lock
     left: float | None = None
     stuck: ChopmarkError | None = None
@@ -50,8 +62,8 @@ class Rollback:
     async def attempt(self) -> bool:
         """Take it back now; whether no change waits any more. What hinders it is told."""
         try:
-            if self.candidates().applied is not None:
-                await self.candidates().take_back()
+            if self.change().applied is not None:
+                await self.change().take_back()
         except (ChopmarkError, OSError) as error:
             reason = error.message if isinstance(error, ChopmarkError) else str(error)
             LOG.error("a change is not taken back yet: %s", reason)  # noqa: TRY400 - the reason says it all

@@ -36,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         control: does `start UNIT`, `stop UNIT`, `try-restart UNIT`, `reboot`: systemctl, or a
             program that takes the same words where there is no systemd.
         modules: PKCS#11 modules by the names that a caller may give.
+        image: is there where this is the appliance's image, which has slots and its own network.
+        network: folder of networkd's files, of that image.
         environment: of programs of the daemon's user, as the module needs it.
         idle: seconds without a caller, and without anything that waits, after which a service that
             its socket has started ends.
@@ -64,6 +66,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     environment: dict[str, str] = msgspec.field(
         default_factory=lambda: {"SOFTHSM2_CONF": "/etc/chopmark/softhsm2.conf"}
     )
+    image: Path = Path("/etc/chopmark-image")
+    network: Path = Path("/etc/systemd/network")
     idle: float = 60.0
 
 

@@ -18,7 +18,11 @@
 | `reboot` | the box starts again |
 | `reset-look`, `reset-export` | nothing; which entries were handed out is noted |
 | `wipe` | everything goes |
-| `network-apply`, `network-confirm`, `network-rollback`, `slot-switch` | not on this platform |
+| `network-state` | nothing |
+| `network-apply`, `network-confirm`, `network-rollback` | files of networkd, on the image only |
+| `firmware-look`, `firmware-state` | nothing |
+| `firmware-install` | the slot that does not run, on the image only |
+| `slot-switch` | which slot is started next, on the image only |
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -55,14 +59,14 @@ class Verb:
     tells: bool = False
 
 
-async def _not_here(_box: Box, asked: ask.Request) -> Answer:
-    raise not_here(type(asked).__name__.lower())
-
-
 async def _wipe(box: Box, asked: ask.Wipe) -> Answer:
     if asked.scope == "disk":
-        return await _not_here(box, asked)
+        raise not_here("wipe of the whole disk", hint="write the image again, by a PC")
     return await box.ending.wipe(asked)
+
+
+async def _network_state(box: Box, _asked: ask.Nothing) -> Answer:
+    return box.networks.state()
 
 
 async def _config_state(box: Box, _asked: ask.Nothing) -> Answer:
@@ -135,10 +139,14 @@ VERBS: Final[Mapping[str, Verb]] = {
     "reset-look": Verb(ask.Nothing, lambda box, _: box.ending.look(), looks=True),
     "reset-export": Verb(ask.Unwitnessed, lambda box, asked: box.ending.hand_out(asked.start)),
     "wipe": Verb(ask.Wipe, _wipe),
-    "network-apply": Verb(ask.Network, _not_here),
-    "network-confirm": Verb(ask.Nothing, _not_here),
-    "network-rollback": Verb(ask.Nothing, _not_here),
-    "slot-switch": Verb(ask.Slot, _not_here),
+    "network-state": Verb(ask.Nothing, _network_state, looks=True),
+    "network-apply": Verb(ask.Network, lambda box, asked: box.apply_network(asked)),
+    "network-confirm": Verb(ask.Nothing, lambda box, _: box.confirm_network()),
+    "network-rollback": Verb(ask.Nothing, lambda box, _: box.roll_back_network()),
+    "firmware-look": Verb(ask.Nothing, lambda box, _: box.firmware.look()),
+    "firmware-install": Verb(ask.Nothing, lambda box, _: box.firmware.install()),
+    "firmware-state": Verb(ask.Nothing, lambda box, _: box.firmware.state(), looks=True),
+    "slot-switch": Verb(ask.Slot, lambda box, asked: box.firmware.switch(asked.slot)),
 }
 
 

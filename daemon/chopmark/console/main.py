@@ -23,6 +23,8 @@ from chopmark.service.logs import set_up_logging
 from chopmark.service.runtime import forbid_core_files
 
 LOG: Final = logging.getLogger("chopmark.console")
+IDENTIFIER: Final = "chopmark-console"
+"""In the journal, as in its unit."""
 
 
 def run() -> None:
@@ -30,7 +32,7 @@ def run() -> None:
     if sys.argv[1:2] == ["init-access"]:
         sys.exit(init_access(sys.argv[2:]))
     arguments = _parser().parse_args()
-    set_up_logging()
+    set_up_logging(identifier=IDENTIFIER)
     forbid_core_files()  # PINs are typed here
     asyncio.run(_serve(arguments))
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import deque
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -118,6 +119,20 @@ async def test_network_that_is_to_be_changed_needs_the_appliance(tmp_path: Path)
     asked = {"method": "static", "address": "192.0.2.10/24", "gateway": "192.0.2.1"}
     ((verb, values),) = admin.done
     assert (verb, values.items() >= asked.items()) == ("network-apply", True)
+
+
+@pytest.mark.parametrize(("answer", "verb"), [("", "network-confirm"), ("no", "network-rollback")])
+async def test_network_that_was_changed_is_kept_or_taken_back(
+    tmp_path: Path, answer: str, verb: str
+) -> None:
+    """Left alone, it would be taken back behind the technician's back after five minutes."""
+    scene, _, admin = make_scene(tmp_path, "change", "dhcp", answer)
+    for name in ("network-apply", "network-confirm", "network-rollback"):
+        admin.verbs[name] = lambda **_: {}
+    with nullcontext() if not answer else pytest.raises(RefusedError, match="as it was"):
+        await ground.do_network(scene)
+    assert [name for name, _ in admin.done] == ["network-apply", verb]
+    assert (await ground.look_network(scene)).done is (not answer)
 
 
 def token_scene(

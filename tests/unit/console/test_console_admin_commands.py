@@ -14,6 +14,7 @@ from chopmark.console.commands import (
     configure,
     configure_network,
     factory,
+    firmware,
     load_commands,
     recover,
     restart,
@@ -27,7 +28,7 @@ from consoledesk import MemoryAdmin, MemoryDesk, surroundings
 
 COMMANDS = tuple(
     one
-    for part in (configure, configure_network, restart, recover, factory)
+    for part in (configure, configure_network, firmware, restart, recover, factory)
     for one in part.COMMANDS
 )
 IDLE = {"differences": "", "seconds_left": None}
@@ -123,6 +124,57 @@ async def test_show_differences_tells_of_a_change_that_waits() -> None:
     assert "42 s" in desk.text
     none = await run("show differences", MemoryAdmin({"config-state": lambda **_: IDLE}))
     assert "No candidate" in none.text
+
+
+SLOTS = {
+    "running": "A",
+    "next": "B",
+    "slots": {
+        "A": {"version": "0.1.0", "ledger": 6, "good": True, "tries": 0},
+        "B": {"version": "0.2.0", "ledger": 6, "good": True, "tries": 1},
+    },
+}
+
+
+async def test_show_firmware_tells_which_slot_runs_and_which_is_next() -> None:
+    desk = await run("show firmware", MemoryAdmin({"firmware-look": lambda **_: SLOTS}))
+    first, second = (line for line in desk.text.splitlines() if line.lstrip()[:1] in ("A", "B"))
+    assert "runs" in first
+    assert "0.2.0" in second
+    assert "next" in second
+
+
+def updater(report: dict[str, Any] | None) -> MemoryAdmin:
+    """Root, who has written an update as soon as he is asked."""
+    ended = {"state": "ended", "report": report}
+    return MemoryAdmin({"firmware-install": lambda **_: {}, "firmware-state": lambda **_: ended})
+
+
+async def test_update_is_installed_once_yes_is_typed() -> None:
+    admin = updater({"version": "0.2.0", "slot": "B"})
+    desk = await run("firmware install", admin, "yes")
+    assert verbs(admin) == ["firmware-install", "firmware-state"]
+    assert "Release 0.2.0 is in slot B" in desk.text
+    admin = updater(None)
+    with pytest.raises(RefusedError):
+        await run("firmware install", admin, "y")
+    assert verbs(admin) == []
+
+
+@pytest.mark.parametrize(
+    ("report", "code"),
+    [
+        ({"code": "firmware-refused", "detail": "RAUC: no", "status": 409}, "E-1910"),
+        ({"code": "no-stick", "detail": "there is no USB stick", "status": 404}, "E-1912"),
+        (None, "E-1905"),
+    ],
+)
+async def test_update_that_was_refused_is_told_with_its_number(
+    report: dict[str, Any] | None, code: str
+) -> None:
+    with pytest.raises(ChopmarkError) as caught:
+        await run("firmware install", updater(report), "yes")
+    assert number(caught.value.code) == code
 
 
 @pytest.mark.parametrize(

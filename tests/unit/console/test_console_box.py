@@ -4,6 +4,7 @@ There is no systemd where tests run; what its programs print is written out here
 """
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from chopmark.console import device
 from chopmark.console.box import journal, units
 from chopmark.console.box.certificates import Held, read_certificates
 from chopmark.console.box.journal import Wanted, follow_log, read_log
-from chopmark.console.box.network import read_network
+from chopmark.console.box.network import parse_networkd, read_network
 from chopmark.console.box.sensors import read_space, read_temperatures, read_wear
 from chopmark.console.box.units import read_units
 from chopmark.console.programs import run, started
@@ -184,6 +185,31 @@ async def test_network_without_ip_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     seen = await read_network()
     assert "cannot run ip" in seen.problem
     assert seen.links
+
+
+async def test_network_that_only_networkd_may_see_is_asked_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in the console's unit, where `ip` may open no netlink socket."""
+    told = {"Index": 2, "Name": "enp1s0"}
+    address = {"Family": 2, "Address": [10, 77, 0, 50], "PrefixLength": 24}
+    routes = [
+        {"Destination": [0, 0, 0, 0], "DestinationPrefixLength": 0, "Gateway": [10, 77, 0, 1]},
+        {"Destination": [10, 77, 0, 0], "DestinationPrefixLength": 24},
+        {"Destination": [10, 77, 0, 50], "DestinationPrefixLength": 32, "TypeString": "local"},
+    ]
+    answer = {"Interfaces": [{"Name": "lo"}, {**told, "Addresses": [address], "Routes": routes}]}
+    for name, text in (("ip", "exit 1"), ("networkctl", f"echo '{json.dumps(answer)}'")):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\n{text}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    seen = await read_network()
+    assert (seen.problem, seen.routes) == (
+        "",
+        ("default via 10.77.0.1 dev enp1s0", "10.77.0.0/24 dev enp1s0"),
+    )
+    assert parse_networkd(answer)[0]["enp1s0"] == ["10.77.0.50/24"]
 
 
 def put(root: Path, **files: str) -> None:

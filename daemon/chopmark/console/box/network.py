@@ -1,14 +1,19 @@
-"""Interfaces, addresses, routes and name servers of this machine."""
+"""Interfaces, addresses, routes and name servers of this machine.
+
+Its unit lets the console have no network, and no way to ask the kernel of one (`ip`). Where it may
+not, systemd-networkd is asked, which tells over a unix socket.
+"""
 
 import ipaddress
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from chopmark.console.programs import run
-from chopmark.core.errors import ChopmarkError
+from chopmark.core.errors import ChopmarkError, MissingError
 
 SECONDS: Final = 1.5
 _CLASS: Final = Path("/sys/class/net")
@@ -59,19 +64,67 @@ async def read_network(seconds: float = SECONDS) -> Network:
     addresses: dict[str, list[str]] = {}
     routes: list[str] = []
     try:
-        addresses = _addresses(await _ask("address", seconds))
-        for family in ("-4", "-6"):
-            routes += _routes(await _ask("route", seconds, family))
+        addresses, routes = await _look(seconds)
     except (ChopmarkError, ValueError, LookupError, TypeError) as error:
         problem = str(error)
     links = tuple(_link(path, addresses.get(path.name, [])) for path in _paths())
     return Network(links, tuple(routes[:_MAX]), servers, problem)
 
 
+async def _look(seconds: float) -> tuple[dict[str, list[str]], list[str]]:
+    """Of the kernel; of systemd-networkd where that may not be. Raises what hinders the first."""
+    routes: list[str] = []
+    try:
+        addresses = _addresses(await _ask("address", seconds))
+        for family in ("-4", "-6"):
+            routes += _routes(await _ask("route", seconds, family))
+    except ChopmarkError:
+        with suppress(ChopmarkError, ValueError, LookupError, TypeError):
+            return parse_networkd(await _ask_networkd(seconds))
+        raise
+    return addresses, routes
+
+
 async def _ask(what: str, seconds: float, family: str = "-0") -> Any:
     options = () if family == "-0" else (family,)
     said = await run(("ip", "-j", *options, what, "show"), seconds)
+    if said.code != 0:
+        raise MissingError("program-failed", f"ip: {said.errors.strip()[:200]}")
     return json.loads(said.output or "[]")
+
+
+async def _ask_networkd(seconds: float) -> Any:
+    said = await run(("networkctl", "--json=short", "list"), seconds)
+    if said.code != 0:
+        raise MissingError("program-failed", f"networkctl: {said.errors.strip()[:200]}")
+    return json.loads(said.output)
+
+
+def parse_networkd(answer: Any) -> tuple[dict[str, list[str]], list[str]]:
+    """Addresses by interface, and routes, of what systemd-networkd says of itself (Describe)."""
+    addresses: dict[str, list[str]] = {}
+    routes: list[str] = []
+    for link in answer["Interfaces"]:
+        name = str(link["Name"])
+        addresses[name] = [
+            f"{_address(one['Address'])}/{one['PrefixLength']}" for one in link.get("Addresses", [])
+        ]
+        for one in link.get("Routes", []):
+            if one.get("TypeString", "unicast") == "unicast":
+                routes += _route(one, name)
+    return addresses, routes
+
+
+def _route(one: Any, name: str) -> Iterator[str]:
+    size, target = one["DestinationPrefixLength"], _address(one["Destination"])
+    if size and target.startswith(("fe80:", "ff00:")):
+        return
+    via = f" via {_address(one['Gateway'])}" if one.get("Gateway") else ""
+    yield f"{f'{target}/{size}' if size else 'default'}{via} dev {name}"
+
+
+def _address(octets: list[int]) -> str:
+    return str(ipaddress.ip_address(bytes(octets)))
 
 
 def _addresses(answer: Any) -> dict[str, list[str]]:

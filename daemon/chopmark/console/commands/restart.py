@@ -1,4 +1,4 @@
-"""`restart`, `start`, `stop` of a unit; `reboot`; `firmware switch slot`."""
+"""`restart`, `start`, `stop` of a unit; `reboot`."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -47,19 +47,10 @@ async def _reboot(around: Surroundings, _: Mapping[str, str]) -> None:
     await around.desk.say(t(around.desk.language, "reboot.done"))
 
 
-async def _switch(around: Surroundings, given: Mapping[str, str]) -> None:
-    await around.admin.do("slot-switch", who=around.who, slot=given["SLOT"])
-    await around.desk.say(t(around.desk.language, "slot.done", slot=given["SLOT"]))
-
-
 _UNIT: Final = (Argument("UNIT", "help.unit", UNITS),)
-_SLOT: Final = (Argument("SLOT", "help.slot", ("a", "b")),)
 COMMANDS: Final = (
     Command(("restart",), "help.restart", Role.SERVICE, _restart, _UNIT, changes=True),
     Command(("start",), "help.start", Role.SERVICE, _start, _UNIT, changes=True),
     Command(("stop",), "help.stop", Role.SERVICE, _stop, _UNIT, changes=True),
     Command(("reboot",), "help.reboot", Role.SERVICE, _reboot, changes=True),
-    Command(
-        ("firmware", "switch", "slot"), "help.switch", Role.SERVICE, _switch, _SLOT, changes=True
-    ),
 )

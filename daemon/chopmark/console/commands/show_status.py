@@ -164,6 +164,8 @@ def _network(screen: Screen, seen: Snapshot) -> Part:
     told = [f"{one.name} {one.state} {' '.join(one.addresses[:1])}".rstrip() for one in links]
     route = next((one for one in seen.network.routes if one.startswith("default")), "")
     route = route.rpartition(" dev ")[0]
+    if seen.network.problem:  # what was not seen is no fault of the network
+        return "odd", "network", "; ".join([*told, seen.network.problem])
     works = any(one.addresses and one.carrier is not False for one in links)
     return "ok" if works else "bad", "network", "; ".join([*told, *([route] if route else [])])
 

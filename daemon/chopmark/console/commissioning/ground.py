@@ -22,10 +22,20 @@ async def look_network(scene: Scene) -> Seen:
 
 
 async def do_network(scene: Scene) -> None:
-    """Show it; a change is root's, where the image has that."""
+    """Show it; a change is root's, where the image has that, and is kept or taken back here.
+
+    Raises:
+        RefusedError: `step-declined`: the change is not what was wanted.
+    """
     await show_network(scene.around, {})
     if (await scene.ask("network.right")).lower().startswith("c"):
         await change_network(scene.around)
+        await show_network(scene.around, {})
+        if (await scene.ask("network.keep")).lower().startswith("n"):
+            await scene.admin("network-rollback")
+            hint = "`commission` asks again; `configure network` has VLAN and servers, too"
+            raise RefusedError("step-declined", "the network is as it was", hint=hint)
+        await scene.admin("network-confirm")
     scene.notes.agree("network", this_start())
 
 

@@ -66,6 +66,22 @@ EN = {
     "reboot.ask": "The box starts again. Type {word}: ",
     "reboot.done": "It goes down now. Stay on the line: the banner comes back.",
     "slot.done": "The next start is from slot {slot}.",
+    "help.show.firmware": "both slots: what is in them, which runs, which is due next",
+    "help.firmware.install": "write the update on the USB stick into the slot that does not run",
+    "firmware.good": "good",
+    "firmware.not-good": "not good",
+    "firmware.running": "runs",
+    "firmware.next": "next",
+    "firmware.about": (
+        "The update on the USB stick goes into the slot that does not run, once both signatures\n"
+        "are right. What runs stays as it is; ledger and configuration stay."
+    ),
+    "firmware.ask": "Write it now? Type {word}: ",
+    "firmware.begun": "Checking and writing. It takes some minutes; Ctrl-C leaves it going on.",
+    "firmware.done": (
+        "Release {version} is in slot {slot}, and starts next: `reboot`. If it does not work, the\n"
+        "box comes back to this one by itself."
+    ),
     "help.recover": "take the ledger back from the peers, after its disk was lost",
     "help.show.recovery": "how far a recovery has come",
     "recover.about": (
@@ -173,6 +189,22 @@ ZH_HANS = {
     "reboot.ask": "本机将重新启动。请输入 {word}：",
     "reboot.done": "即将重新启动。请保持连接，稍后会再次显示欢迎信息。",
     "slot.done": "下次从分区 {slot} 启动。",
+    "help.show.firmware": "两个固件分区：内容、当前运行、下次启动",
+    "help.firmware.install": "把 USB 存储设备上的更新写入未运行的分区",
+    "firmware.good": "正常",
+    "firmware.not-good": "未确认正常",
+    "firmware.running": "正在运行",
+    "firmware.next": "下次启动",
+    "firmware.about": (
+        "USB 存储设备上的更新，两个签署都正确后写入未运行的分区。\n"
+        "正在运行的分区、账本与配置保持不变。"
+    ),
+    "firmware.ask": "现在写入？请输入 {word}：",
+    "firmware.begun": "正在检查并写入，需数分钟；按 Ctrl-C 后仍继续进行。",
+    "firmware.done": (
+        "版本 {version} 已在分区 {slot}，下次启动使用：`reboot`。"
+        "如不能工作，设备会自动回到当前版本。"
+    ),
     "help.recover": "磁盘丢失后，从其他成员取回账本",
     "help.show.recovery": "恢复的进度",
     "recover.about": (
@@ -278,6 +310,22 @@ ZH_HANT = {
     "reboot.ask": "本機將重新啟動。請輸入 {word}：",
     "reboot.done": "即將重新啟動。請保持連線，稍後會再次顯示歡迎訊息。",
     "slot.done": "下次從分區 {slot} 啟動。",
+    "help.show.firmware": "兩個韌體分區：內容、目前執行、下次啟動",
+    "help.firmware.install": "把 USB 儲存裝置上的更新寫入未執行的分區",
+    "firmware.good": "正常",
+    "firmware.not-good": "未確認正常",
+    "firmware.running": "正在執行",
+    "firmware.next": "下次啟動",
+    "firmware.about": (
+        "USB 儲存裝置上的更新，兩個簽署都正確後寫入未執行的分區。\n"
+        "正在執行的分區、帳本與設定保持不變。"
+    ),
+    "firmware.ask": "現在寫入？請輸入 {word}：",
+    "firmware.begun": "正在檢查並寫入，需數分鐘；按 Ctrl-C 後仍繼續進行。",
+    "firmware.done": (
+        "版本 {version} 已在分區 {slot}，下次啟動使用：`reboot`。"
+        "如不能運作，設備會自動回到目前版本。"
+    ),
     "help.recover": "磁碟遺失後，從其他成員取回帳本",
     "help.show.recovery": "復原的進度",
     "recover.about": (

@@ -37,6 +37,7 @@ EN = {
         "No cable, or a wrong address? Mend it now: brokers are reached by it."
     ),
     "commission.network.right": "Enter if it is right; `change` to have another",
+    "commission.network.keep": "It is in force. Enter keeps it; `no` takes it back",
     "commission.clock.name": "clock",
     "commission.clock.about": "the time that attestations will say",
     "commission.clock.help": (
@@ -175,6 +176,7 @@ ZH_HANS = {
     "commission.network.about": "本机的地址与路由",
     "commission.network.help": "未接网线或地址有误？请先修正：连接消息代理需要网络。",
     "commission.network.right": "正确请按 Enter；需要更改请输入 `change`",
+    "commission.network.keep": "已生效。按 Enter 保留；输入 `no` 撤回",
     "commission.clock.name": "时钟",
     "commission.clock.about": "存证记录所载的时间",
     "commission.clock.help": (
@@ -288,6 +290,7 @@ ZH_HANT = {
     "commission.network.about": "本機的位址與路由",
     "commission.network.help": "未接網絡線或位址有誤？請先修正：連接訊息代理需要網絡。",
     "commission.network.right": "正確請按 Enter；需要變更請輸入 `change`",
+    "commission.network.keep": "已生效。按 Enter 保留；輸入 `no` 撤回",
     "commission.clock.name": "時鐘",
     "commission.clock.about": "存證記錄所載的時間",
     "commission.clock.help": (

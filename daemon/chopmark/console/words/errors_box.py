@@ -2,6 +2,10 @@
 
 EN: dict[str, str] = {}
 ZH_HANS = {
+    "error.firmware-refused": "更新被拒绝，没有任何更改",
+    "error.no-update": "存储设备上没有唯一的更新",
+    "error.no-stick": "没有可读取的 USB 存储设备",
+    "error.no-such-link": "本机没有有线网络接口",
     "error.gateway-timeout": "网关未及时应答",
     "error.gateway-forbidden": "无权连接网关",
     "error.gateway-not-trusted": "网关的证书不可信",
@@ -148,6 +152,10 @@ ZH_HANS = {
     "error.malformed-jurisdiction": "所在地的格式不对",
 }
 ZH_HANT = {
+    "error.firmware-refused": "更新被拒絕，沒有任何變更",
+    "error.no-update": "儲存裝置上沒有唯一的更新",
+    "error.no-stick": "沒有可讀取的 USB 儲存裝置",
+    "error.no-such-link": "本機沒有有線網絡介面",
     "error.gateway-timeout": "閘道未及時回應",
     "error.gateway-forbidden": "無權連接閘道",
     "error.gateway-not-trusted": "閘道的證書不可信",
