@@ -51,7 +51,7 @@ async def rotation(log: Log, token: Token, ended: VerifierKey, made: VerifierKey
     past = (PastKey(ended, 0, bytes(32)),)
     own = replace(member(), log_key=token.log_key, past_log_keys=past)
     labels = {"log_label": "log", "cosigner_label": "cosigner", "witness_label": "witness"}
-    config = SimpleNamespace(hsm=SimpleNamespace(**labels))
+    config = SimpleNamespace(hsm=SimpleNamespace(**labels), anchor=None)
     membership = SimpleNamespace(own=own, peers=(), chain=())
     rosters = SimpleNamespace(current=None, membership=membership, changed=asyncio.Event())
     text = made.encode()
