@@ -87,7 +87,7 @@ def test_good_broker_is_good_as_far_as_can_be_seen_without_our_key(
 ) -> None:
     with listening(server_context(authority, version)) as port:
         found = codes(write_config(tmp_path, port, authority.path))
-    assert found == {"names": [], "brokers": ["not-looked-at"], "syslog": []}
+    assert found == {"names": [], "brokers": ["not-looked-at"], "syslog": [], "chain": []}
 
 
 def test_broker_with_another_name_another_authority_or_no_tls_is_found(
@@ -118,7 +118,7 @@ def test_program_writes_a_line_for_each_check(tmp_path: Path) -> None:
     environment = {**os.environ, "CHOPMARK_CONFIG": str(path)}
     done = subprocess.run(command, env=environment, capture_output=True, check=True)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [one["check"] for one in lines] == ["names", "brokers", "syslog"]
+    assert [one["check"] for one in lines] == ["names", "brokers", "syslog", "chain"]
     assert [one["result"] for one in lines] == ["ok", "fault", "ok"]
     path.unlink()
     done = subprocess.run(command, env=environment, capture_output=True, check=True)

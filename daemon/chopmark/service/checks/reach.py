@@ -15,6 +15,7 @@ from chopmark.mesh.broker import Broker, Tls
 from chopmark.mesh.tls import explain
 from chopmark.service.brokers import make_brokers
 from chopmark.service.checks.brokers import SECONDS, check_port
+from chopmark.service.checks.chain import check_chain
 from chopmark.service.checks.finding import UNSEEN, Finding, Scene
 from chopmark.service.checks.names import check_names
 from chopmark.service.config import load_config
@@ -40,6 +41,7 @@ def check_reach(path: Path) -> Iterator[dict[str, Any]]:
         "names": check_names,
         "brokers": _check_brokers,
         "syslog": _check_syslog,
+        "chain": check_chain,
     }
     for name, check in checks.items():
         yield _told(name, list(check(scene)))
