@@ -192,7 +192,7 @@ class Machine:
             ports += ["-chardev", f"{kind},id={name},{place}", "-serial", f"chardev:{name}"]
         return [
             *("qemu-system-x86_64", "-nodefaults", "-display", "none", "-machine", "q35"),
-            *("-accel", "tcg,thread=multi", "-cpu", "Nehalem,+aes", "-smp", "1", "-m", str(MEMORY)),
+            *("-accel", "tcg,thread=multi", "-cpu", "Westmere", "-smp", "1", "-m", str(MEMORY)),
             *("-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"),
             *("-drive", f"if=pflash,format=raw,unit=1,file={variables}"),
             *("-drive", f"if=virtio,format=raw,file={self.disk},cache=writeback"),
