@@ -34,7 +34,7 @@ _PATIENCE: Final = 120.0
 def both(bench: Bench) -> Figures:
     """Measure them."""
     folder = bench.folder / "anchor"
-    node = Anvil(folder / "chain").start()
+    node = Anvil(folder / "chain", last=False).start()
     standin = StandIn(node.url).start()
     try:
         count = min(ANCHORS, bench.scale // 10)
