@@ -34,7 +34,7 @@ _PATIENCE: Final = 120.0
 def both(bench: Bench) -> Figures:
     """Measure them."""
     folder = bench.folder / "anchor"
-    node = Anvil(folder / "chain").start()
+    node = Anvil(folder / "chain", last=False).start()
     standin = StandIn(node.url).start()
     try:
         count = min(ANCHORS, bench.scale // 10)
@@ -120,7 +120,7 @@ def _check_rate(issuer: Gateway, notes: list[bytes]) -> float:
 
 
 def _cost(bench: Bench, folder: Path, standin: StandIn) -> Figure:
-    """Attestations a second with a chain / without, by turns; anchored each second."""
+    """Attestations a second with a chain / without, by turns."""
     with _pair(bench, folder, standin) as (plain, anchoring):
         ratios = []
         count = min(REQUESTS, bench.scale // 10)
@@ -137,7 +137,8 @@ def _cost(bench: Bench, folder: Path, standin: StandIn) -> Figure:
 def _pair(bench: Bench, folder: Path, standin: StandIn) -> Iterator[tuple[Gateway, Gateway]]:
     plain = Gateway(folder / "plain" / SHENZHEN.id, SHENZHEN, bench.cluster.broker)
     anchoring = Gateway(folder / "with" / HONG_KONG.id, HONG_KONG, bench.cluster.broker)
-    follow_chain(anchoring, [standin.url], deploy(anchoring, standin.url))
+    contract = deploy(anchoring, standin.url)
+    follow_chain(anchoring, [standin.url], contract, every=10, poll=1.0)
     try:
         yield plain.start(), anchoring.start()
     finally:

@@ -5,6 +5,7 @@ for what was never tried on the chain itself.
 """
 
 import json
+import ssl
 import subprocess
 import time
 from pathlib import Path
@@ -15,6 +16,8 @@ import httpx
 from rig.broker import free_port
 
 CHAIN_ID: Final = 20_200
+NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""httpx would read all authorities for each call."""
 PACKAGES: Final = Path(__file__).parents[2] / "anchor" / "node_modules"
 START: Final = 1_767_225_600_000
 """Time of the first block, in milliseconds: within contracts FISCO BCOS counts in these, unless it
@@ -41,17 +44,16 @@ def find_anvil() -> Path:
 class Anvil:
     """A node under `folder`. All methods block.
 
-    What is on its chain outlives it: it is written down at a stop in order and each second. `time`
-    is seconds between blocks; without it each transaction makes one at once.
+    What is on its chain outlives it, unless it is not to `last`: it is written down at a stop in
+    order and each second, which takes long once there are thousands of blocks.
     """
 
-    def __init__(self, folder: Path, time: float | None = None, chain_id: int = CHAIN_ID) -> None:
+    def __init__(self, folder: Path, *, last: bool = True) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "anvil.log"
         self._state = folder / "chain.json"
-        self._time = time
-        self._chain_id = chain_id
+        self._last = last
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -59,10 +61,9 @@ class Anvil:
         """Start it, and wait until it answers."""
         command = [
             *(str(find_anvil()), "--host", "127.0.0.1", "--port", str(self.port)),
-            *("--chain-id", str(self._chain_id), "--gas-price", "0", "--base-fee", "0"),
-            *("--timestamp", str(START), "--state", str(self._state), "--state-interval", "1"),
-            *("--gas-limit", "3000000000", "--preserve-historical-states", "--silent"),
-            *([] if self._time is None else ["--block-time", str(self._time)]),
+            *("--chain-id", str(CHAIN_ID), "--gas-price", "0", "--base-fee", "0"),
+            *("--timestamp", str(START), "--gas-limit", "3000000000", "--silent"),
+            *(self._lasting() if self._last else ()),
         ]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -82,7 +83,7 @@ class Anvil:
     def call(self, method: str, *params: object) -> Any:
         """One call; gives its result."""
         asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        answer = httpx.post(self.url, json=asked, timeout=30, trust_env=False).json()
+        answer = httpx.post(self.url, json=asked, timeout=30, verify=NO_TLS).json()
         if "error" in answer:
             raise ChainFailedError(json.dumps(answer["error"]))
         return answer["result"]
@@ -101,6 +102,10 @@ class Anvil:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def _lasting(self) -> tuple[str, ...]:
+        kept = ("--state", str(self._state), "--state-interval", "1")
+        return (*kept, "--preserve-historical-states")
 
     def _answers(self) -> bool:
         try:

@@ -8,6 +8,7 @@ Rules, of which some are FISCO BCOS's own (docs/operations/anchor.md):
 """
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,6 +26,7 @@ MAX_ANSWER: Final = 32 * 1024 * 1024
 TIMEOUT: Final = 20.0
 """Seconds: a node that makes blocks may be slow, and one that is away must not hold us up."""
 Call = tuple[str, Sequence[Any]]
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of each request, every few seconds
 
 
 class RpcError(ChopmarkError):
