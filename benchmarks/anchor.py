@@ -93,8 +93,9 @@ def _anchor(node: Anvil, contract: str, account: str, note: bytes, number: int) 
 
 
 def _watch(reader: Gateway, count: int) -> float:
-    """From the first that were read on."""
+    """From the first that were read on; where the first look shows all, from the start on."""
     first: tuple[int, float] | None = None
+    started = time.perf_counter()
     deadline = time.monotonic() + _PATIENCE
     while time.monotonic() < deadline:
         state: dict[str, Any] = reader.get("/v1/status")["anchor"]
@@ -104,7 +105,9 @@ def _watch(reader: Gateway, count: int) -> float:
         if read >= count and first is not None:
             if any(one["ahead"] or one["fork"] or one["bad"] for one in state["logs"]):
                 raise LoadFailedError("an anchor does not agree with the replica")
-            return (read - first[0]) / max(now - first[1], 1e-9)
+            if first[0] == read:
+                first = 0, started
+            return (read - first[0]) / (now - first[1])
         time.sleep(0.01)
     raise LoadFailedError("the anchors are not read")
 

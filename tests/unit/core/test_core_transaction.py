@@ -122,6 +122,12 @@ def test_transaction_is_encoded_as_eip155_says() -> None:
     assert raw.hex() == f"{0xC0 + len(items) // 2:02x}{items}"
 
 
+def test_what_is_signed_names_the_chain() -> None:
+    items = "09" + "80" + "825208" + "94" + "35" * 20 + "80" + "80" + "01" + "80" + "80"
+    unsigned = bytes.fromhex(f"{0xC0 + len(items) // 2:02x}{items}")
+    assert Transaction(1, 9, 21_000, b"\x35" * 20, b"").digest() == keccak_256(unsigned)
+
+
 @pytest.mark.parametrize("size", [0, 1, 55, 56, 255, 256, 70_000])
 def test_lengths_of_data_are_prefixed_as_rlp_says(size: int) -> None:
     raw = Transaction(20_200, 0, 0, b"", b"\xaa" * size).signed(1, 1, 1)
