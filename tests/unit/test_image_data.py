@@ -226,3 +226,12 @@ def test_nothing_is_removed_through_what_is_mounted_there(
     assert f"mounted in {folder}" in capsys.readouterr().err
     remove_tree(folder)
     assert not folder.exists()
+
+
+def test_console_starts_with_its_port_however_late_that_comes() -> None:
+    """A start so slow that systemd had given the port up left the box without a console."""
+    rules = (ROOT / "etc/udev/rules.d/70-chopmark-console.rules").read_text()
+    own = next(line for line in rules.splitlines() if line.startswith('KERNEL=="@PORT@"'))
+    assert 'ENV{SYSTEMD_WANTS}+="chopmark-console@$kernel.service"' in own
+    assert 'TAG+="systemd"' in own
+    assert rules.index(own) < rules.index('KERNEL!="ttyUSB*"')

@@ -199,7 +199,8 @@ async def test_network_that_only_networkd_may_see_is_asked_of_it(
         {"Destination": [10, 77, 0, 50], "DestinationPrefixLength": 32, "TypeString": "local"},
     ]
     answer = {"Interfaces": [{"Name": "lo"}, {**told, "Addresses": [address], "Routes": routes}]}
-    for name, text in (("ip", "exit 1"), ("networkctl", f"echo '{json.dumps(answer)}'")):
+    said = {"type": "s", "data": [json.dumps(answer)]}
+    for name, text in (("ip", "exit 1"), ("busctl", f"echo '{json.dumps(said)}'")):
         program = tmp_path / name
         program.write_text(f"#!/bin/sh\n{text}\n")
         program.chmod(0o755)

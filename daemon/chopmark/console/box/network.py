@@ -17,6 +17,11 @@ from chopmark.core.errors import ChopmarkError, MissingError
 
 SECONDS: Final = 1.5
 _CLASS: Final = Path("/sys/class/net")
+_NETWORKD: Final = "org.freedesktop.network1"
+_DESCRIBE: Final = (
+    *("busctl", "--json=short", "call", _NETWORKD, "/org/freedesktop/network1"),
+    *(f"{_NETWORKD}.Manager", "Describe"),
+)
 _RESOLV: Final = Path("/etc/resolv.conf")
 _MAX: Final = 64
 """Of each sort that are looked at."""
@@ -94,10 +99,11 @@ async def _ask(what: str, seconds: float, family: str = "-0") -> Any:
 
 
 async def _ask_networkd(seconds: float) -> Any:
-    said = await run(("networkctl", "--json=short", "list"), seconds)
+    """By D-Bus: `networkctl` refuses whoever has another network than systemd-networkd."""
+    said = await run(_DESCRIBE, seconds)
     if said.code != 0:
-        raise MissingError("program-failed", f"networkctl: {said.errors.strip()[:200]}")
-    return json.loads(said.output)
+        raise MissingError("program-failed", f"busctl: {said.errors.strip()[:200]}")
+    return json.loads(json.loads(said.output)["data"][0])
 
 
 def parse_networkd(answer: Any) -> tuple[dict[str, list[str]], list[str]]:
