@@ -26,7 +26,7 @@ import million
 import page
 import replica
 import secured
-import tracing
+import timelines
 import transfers
 import verify
 import witness
@@ -55,7 +55,7 @@ STEPS: Final = (
     Step(("verify.digest", "verify.digest.p99"), verify.digest),
     Step(("verify.proof",), verify.proof),
     Step(("verify.cli",), verify.cli),
-    Step(("trace.ms",), tracing.trace),
+    Step(("trace.ms",), timelines.trace),
     Step(("ledger.search",), page.search),
     Step(("console.prompt",), console.prompt),
     Step(console.ROWS, console.both),
