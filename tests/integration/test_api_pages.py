@@ -76,7 +76,10 @@ def test_examples_are_answered_as_the_page_says(
 def test_answers_hold_nothing_that_the_document_lacks(gateway: Gateway) -> None:
     document = gateway.get("/v1/openapi.json")
     for path, methods in document["paths"].items():
-        content = methods.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        asked = methods.get("get", {})
+        content = asked.get("responses", {}).get("200", {}).get("content", {})
+        if any(one.get("required") for one in asked.get("parameters", ())):
+            continue
         if "{" in path or "application/json" not in content or path == "/v1/openapi.json":
             continue
         known = content["application/json"]["schema"]

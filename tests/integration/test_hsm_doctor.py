@@ -181,7 +181,7 @@ def test_key_that_is_bound_to_a_mechanism_says_so(box: Box) -> None:
 def test_trial_key_is_made_in_a_token_that_has_none_for_a_session_and_destroyed(
     box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: object) -> None:
+    def refuse(*_: object) -> None:
         raise AttributeValueInvalid  # as tpm2-pkcs11 does
 
     monkeypatch.setattr("chopmark.hsm.trial._make_for_session", refuse)

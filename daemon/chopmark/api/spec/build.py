@@ -173,9 +173,13 @@ def _path(one: Operation) -> Iterator[_Json]:
 
 
 def _query(one: Operation, schemas: _Schemas) -> Iterator[_Json]:
-    for name, schema in schemas.fields(one.query).items() if one.query else ():
+    if one.query is None:
+        return
+    needed = {field.encode_name for field in msgspec.structs.fields(one.query) if field.required}
+    for name, schema in schemas.fields(one.query).items():
         about, bare = schema["description"], _not_null(schema)
-        yield {"name": name, "in": "query", "description": about, "schema": bare}
+        must = {"required": True} if name in needed else {}
+        yield {"name": name, "in": "query", **must, "description": about, "schema": bare}
 
 
 def _headers(one: Operation) -> Iterator[_Json]:
