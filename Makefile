@@ -40,7 +40,7 @@ test: setup lint ## everything: linters, types, layers, all tests, core coverage
 faults: setup ## long: kills, failing calls and networks, power cuts, full disks, clocks [KILLS=500, SEED]
 	@KILLS=$${KILLS:-500} FAULTS=long $(BIN)/pytest -s tests/faults
 
-check: setup lint ## in less than a minute: linters, types, unit tests
+check: setup lint ## the quick ones: linters, types, unit tests
 	@$(BIN)/pytest -q -n auto tests/unit
 
 lint:

@@ -110,6 +110,12 @@ def test_who_lacks_the_role_of_a_view_reads_which_and_whom_to_ask(
         expect(shown.locator("code")).to_have_text("issuer")
         expect(shown).to_contain_text(table["denied.ask"].partition("{name}")[2])
         expect(page.locator("main :is(form, input, select)")).to_have_count(0)
+        # On an open network whoever signs in may do what a guest may.
+        page.goto(f"https://localhost:{gateway.page_port}/#/verify")
+        expect(page.locator("h1")).to_have_text(table["verify.title"])
+        expect(page.locator(".denied")).to_have_count(0)
+        page.goto(f"https://localhost:{gateway.page_port}/#/attest")
+        expect(shown.locator("code")).to_have_text("issuer")
     page.reload()
     expect(page.locator(".denied")).to_be_visible(timeout=DEADLINE)
     page.goto(f"https://localhost:{gateway.page_port}/#/ledger")

@@ -106,6 +106,8 @@ def test_doctor_looks_at_chain_and_curve(scene: Scene) -> None:
 
 def test_metrics_tell_of_it(scene: Scene) -> None:
     text = scene.macao.metrics()
+    for name in ("read_total", "transactions_total", "entries", "lag_blocks", "missing"):
+        assert f"\nchopmark_anchor_{name}" in text
     assert 'chopmark_anchor_entries{member="hk-1"}' in text
     assert "chopmark_anchor_missing 0.0" in text
 

@@ -10,8 +10,8 @@ import pytest
 
 from simulation.run import explain, run_all
 
-SEEDS = 500
-CHUNK = 250
+SEEDS = 2000
+CHUNK = 100
 RUN = Path(__file__).with_name("run.py")
 
 
