@@ -40,8 +40,8 @@ def make_chain(anchor: Anchor) -> Chain:
     return Chain(place_of(anchor), [Endpoint(Node(url, ca)) for url in anchor.endpoints])
 
 
-def compare_counts(config: Config, logs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What was read of each log that has an account, and what the contract counts. Blocks.
+def count_anchors(config: Config, logs: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many anchors the contract counts of each log that has an account, by member. Blocks.
 
     Args:
         config: of the gateway.
@@ -58,10 +58,7 @@ def compare_counts(config: Config, logs: Sequence[Mapping[str, Any]]) -> list[di
     counted = asyncio.run(
         _count(anchor_of(config), [(one["account"], member) for member, one in pairs])
     )
-    return [
-        {"id": member.id, "read": one["number"], "counted": number}
-        for (member, one), number in zip(pairs, counted, strict=True)
-    ]
+    return {member.id: number for (member, _), number in zip(pairs, counted, strict=True)}
 
 
 async def _count(anchor: Anchor, asked: Sequence[tuple[str, Member]]) -> list[int]:

@@ -1,16 +1,22 @@
 """`chopmark anchor`: heads on a FISCO BCOS chain."""
 
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.cli.context import Given
 from chopmark.cli.terminal import say, say_fields, say_json, say_prose, say_table, styled
 from chopmark.core.errors import MissingError
 
+if TYPE_CHECKING:
+    from chopmark.client.gateway import GatewayClient
+
 _WORDS: Final = ("ahead", "fork", "bad")
 FOUND: Final = 10
 """Exit code where the chain and what was read of it differ."""
+_PAUSE: Final = 0.5
+"""Seconds between two looks at the gateway."""
 
 
 def initialise(*, options: Given) -> int:
@@ -115,19 +121,22 @@ def list_anchors(member: str, /, *, after: int = 0, limit: int = 100, options: G
     return 0
 
 
-def check(*, options: Given) -> int:
+def check(*, wait: int = 30, options: Given) -> int:
     """Compare what this gateway has read with what the contract counts, asking the chain directly.
 
-    The exit code is 10 if they differ: the gateway's nodes hide something, or it is still reading.
+    What was anchored just now, the gateway may read a moment later. The exit code is 10 if it has
+    read less than was counted even then: its nodes hide something, or it is far behind.
+
+    Args:
+        wait: Seconds in which the gateway must have read what was counted.
     """
-    from chopmark.service.anchor_check import compare_counts
+    from chopmark.service.anchor_check import count_anchors
 
     with options.connect() as gateway:
-        state = gateway.status().get("anchor")
-    if state is None:
-        raise _no_anchor()
-    rows = compare_counts(options.load_config(), state["logs"])
-    good = all(one["read"] == one["counted"] for one in rows)
+        counted = count_anchors(options.load_config(), _logs(gateway))
+        read = _read_on(gateway, counted, wait)
+    rows = [{"id": one, "read": read.get(one, 0), "counted": counted[one]} for one in counted]
+    good = not _behind(read, counted)
     if options.json:
         say_json({"complete": good, "logs": rows})
     else:
@@ -135,6 +144,28 @@ def check(*, options: Given) -> int:
         say_table(names, [[one[name] for name in names] for one in rows])
         say(styled("complete", "green") if good else styled("not complete", "red"))
     return 0 if good else FOUND
+
+
+def _logs(gateway: "GatewayClient") -> list[dict[str, Any]]:
+    state = gateway.status().get("anchor")
+    if state is None:
+        raise _no_anchor()
+    logs: list[dict[str, Any]] = state["logs"]
+    return logs
+
+
+def _read_on(gateway: "GatewayClient", counted: Mapping[str, int], seconds: int) -> dict[str, int]:
+    """What the gateway has read of each log, as soon as that is enough; or whatever it is then."""
+    deadline = time.monotonic() + seconds
+    while True:
+        read = {one["id"]: one["number"] for one in _logs(gateway)}
+        if not _behind(read, counted) or time.monotonic() >= deadline:
+            return read
+        time.sleep(_PAUSE)
+
+
+def _behind(read: Mapping[str, int], counted: Mapping[str, int]) -> bool:
+    return any(read.get(one, 0) < number for one, number in counted.items())
 
 
 def forget(*, options: Given) -> int:
