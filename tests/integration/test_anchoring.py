@@ -96,6 +96,25 @@ def test_commands_show_it_and_the_counters_agree(scene: Scene) -> None:
     assert "good" in scene.macao.cli("anchor", "list", "hk-1").stdout
 
 
+def test_check_says_that_a_node_hides_an_anchor_and_then_that_it_was_found(scene: Scene) -> None:
+    height = int(scene.node.call("eth_blockNumber"), 16)
+    scene.standin.hide = set(range(height + 1, height + 1000))
+    try:
+        made = attest(scene.hong_kong, some_document("hidden"))
+        scene.macao.wait_for(lambda: "anchor-gap" in alarms(scene.macao), "to miss an anchor", 60)
+        done = scene.macao.cli("--json", "anchor", "check", "--wait", "0", check=False)
+        assert done.returncode == 10
+        told = json.loads(done.stdout)
+        assert not told["complete"]
+        row = next(one for one in told["logs"] if one["id"] == "hk-1")
+        assert row["read"] < row["counted"]
+    finally:
+        scene.standin.hide = set()
+    wait_for_anchor(scene.macao, "hk-1", made["index"] + 1)
+    assert json.loads(scene.macao.cli("--json", "anchor", "check").stdout)["complete"]
+    scene.macao.wait_for(lambda: "anchor-gap" not in alarms(scene.macao), "to miss nothing", 60)
+
+
 def test_doctor_looks_at_chain_and_curve(scene: Scene) -> None:
     told = scene.hong_kong.cli("--json", "doctor", "--check", "chain", check=False).stdout
     assert "anchor-unlisted" in told, "without a roster nobody lists our own account"
