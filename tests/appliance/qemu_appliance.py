@@ -79,6 +79,7 @@ def boxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boxes]:
         leave_out(f"not installed: {missing} (./setup.sh appliance)")
     assert IMAGE.exists(), f"{IMAGE} is not there: make image"
     folder = Path(os.environ.get("WORK") or tmp_path_factory.mktemp("q"))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lab = Lab(folder)
     lab.start()
     try:
