@@ -135,7 +135,10 @@ def test_both_boxes_start_from_their_image(boxes: Boxes) -> None:
 
 def test_nobody_but_the_technicians_console_has_a_port(boxes: Boxes) -> None:
     shell = boxes.hk.shell
-    assert shell.run("systemctl list-units --type=service --no-legend '*getty*' || true", check=False) == ""
+    assert (
+        shell.run("systemctl list-units --type=service --no-legend '*getty*' || true", check=False)
+        == ""
+    )
     assert shell.ask("passwd -S root")[1].split()[1] == "L"
     assert shell.run("cat /proc/sys/kernel/sysrq") == "0"
 
