@@ -86,6 +86,20 @@ async def test_module_that_is_not_there_or_has_no_token_is_told() -> None:
     assert find_only(modules) is None
 
 
+async def test_module_without_a_token_beside_one_that_has_one_takes_a_line() -> None:
+    broken = {"code": "hsm-away", "status": 503, "detail": "CKR_DEVICE_ERROR", "hint": "plug"}
+    token = {"label": "hk-1", "maker": "m", "model": "SoftHSM v2", "serial": "1"}
+    modules = {
+        "apart": {"tokens": [], "error": broken},
+        "softhsm": {"tokens": [token], "error": None},
+    }
+    desk = MemoryDesk()
+    admin = MemoryAdmin({"tokens-look": lambda **_: {"modules": modules}})
+    await show_hsm(surroundings(desk, admin=admin), {})
+    assert "apart: no token to be seen (E-1010)" in desk.said
+    assert "CKR_DEVICE_ERROR" not in desk.text
+
+
 def test_token_tells_of_itself_without_a_pin(box: AdminBox) -> None:
     told = box.do("token-look", **TOKEN)
     assert (told["model"], told["tries"], told["refused"]) == ("SoftHSM v2", "full", None)
