@@ -150,6 +150,11 @@ class Technician:
             self.sign_in()
         self.line.seen = ""
 
+    def leave(self) -> None:
+        """Be signed out."""
+        self.arrive()
+        self.line.type("exit")
+
     def sign_in(self) -> None:
         """Id, PIN and code; each person once, since a code by the clock counts once."""
         phone = Telephone(PEOPLE[self.next_person % len(PEOPLE)])
