@@ -44,6 +44,11 @@ BACKUP_EXAMPLE: Final = """\
 # [backup]
 # folder = "/mnt/copies"
 """
+FIRMWARE_EXAMPLE: Final = """\
+# On the appliance `firmware fetch` gets a release, if there is a table that says where from:
+# [firmware]
+# source = "https://updates.example/chopmark/"
+"""
 PEERS_HINT: Final = """\
 # Each peer follows as a [[peer]] block: append what `chopmark peers export` prints there.
 """
@@ -74,6 +79,7 @@ def render_config(config: Config) -> str:
         SYSLOG_EXAMPLE
         if config.audit.syslog is None
         else _section("[audit.syslog]", config.audit.syslog),
+        FIRMWARE_EXAMPLE if config.firmware is None else _section("[firmware]", config.firmware),
         *(part for broker in config.broker for part in _broker(broker)),
         *([] if config.kinds else [KINDS_EXAMPLE]),
         *(_section(f"[kinds.{_key(name)}]", kind) for name, kind in config.kinds.items()),
