@@ -1,7 +1,9 @@
 """The image's program for the two slots: what it finds, what it refuses, without a box."""
 
 import json
+import os
 import sys
+from hashlib import sha256
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -9,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from chopmark.console.words.numbers import number
 from chopmark.core.errors import ChopmarkError
 from chopmark.ledger.schema import VERSION
 from imagebuild.description import FOLDER
+from releaseserver import SORT, Signer
 
 GOOD = "ORDER=A B\nA_OK=1\nA_TRY=0\nB_OK=1\nB_TRY=0\n"
 
@@ -33,6 +37,13 @@ class Box:
         monkeypatch.setattr(self.update, "NOTED", folder / "rauc")
         monkeypatch.setattr(self.update, "LEDGER", folder / "log.db")
         monkeypatch.setattr(self.firmware, "BLOCKS", folder / "block")
+        (folder / "block").mkdir()
+        self.signer, self.fetched = Signer(), folder / "fetched"
+        (folder / "note.vkey").write_text(self.signer.verifier.encode() + "\n")
+        (folder / "system.conf").write_text(f"[system]\ncompatible={SORT}\n")
+        monkeypatch.setattr(self.update, "KEY", folder / "note.vkey")
+        monkeypatch.setattr(self.update, "SYSTEM", folder / "system.conf")
+        monkeypatch.setattr(self.firmware, "FETCHED", self.fetched)
         known = dict(line.split("=", 1) for line in grub.splitlines())
         monkeypatch.setattr(self.firmware, "environment", lambda: known)
         self.ran: list[list[str]] = []
@@ -40,11 +51,21 @@ class Box:
 
     def _run(self, command: list[str], **_: object) -> Any:
         self.ran.append(command)
+        if command[1:2] == ["install"]:
+            self.installed = Path(command[2])
+            self.seen = self.installed.read_bytes(), self.installed.parent.stat().st_mode & 0o777
 
         class Done:
             returncode, stdout, stderr = 0, "", ""
 
         return Done
+
+    def fetch(self, data: bytes = b"bundle", version: str = "9.0", note: bytes = b"") -> None:
+        """As chopmark-fetch.service leaves it."""
+        self.fetched.mkdir()
+        (self.fetched / "release.raucb").write_bytes(data)
+        made = note or self.signer.note(sha256(b"bundle").hexdigest(), version)
+        (self.fetched / "release.note").write_bytes(made)
 
     def note(self, slot: str, **about: object) -> None:
         (self.folder / "rauc").mkdir(exist_ok=True)
@@ -116,7 +137,6 @@ def put(box: Box, name: str, where: str, told: str = "") -> None:
     device = box.folder / "devices" / where / name
     device.mkdir(parents=True)
     (device / "uevent").write_text(told)
-    (box.folder / "block").mkdir(exist_ok=True)
     (box.folder / "block" / name).symlink_to(device)
 
 
@@ -133,7 +153,83 @@ def test_partition_of_a_box_that_starts_from_usb_is_no_stick(box: Box) -> None:
 
 
 def test_box_without_a_stick_says_so(box: Box) -> None:
-    (box.folder / "block").mkdir()
     with pytest.raises(ChopmarkError) as caught:
         box.firmware.install()
     assert caught.value.code == "no-stick"
+
+
+def test_release_that_was_fetched_is_installed_from_a_copy_of_roots(box: Box) -> None:
+    box.fetch()
+    assert box.firmware.look()["fetched"] == "9.0"
+    assert box.firmware.install() == {"version": "9.0", "slot": "B"}
+    assert box.seen == (b"bundle", 0o700)
+    assert box.fetched not in box.installed.parents
+    assert not box.installed.exists(), "the copy goes"
+    assert list(box.fetched.iterdir()) == [], "what was fetched goes, once it is installed"
+    assert box.firmware.look()["fetched"] is None
+
+
+def test_bundle_that_is_changed_while_it_is_installed_changes_nothing(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.fetch()
+    check = box.update.check
+
+    def swapped(bundle: Path, note: Path) -> Any:
+        found = check(bundle, note)
+        (box.fetched / "release.raucb").write_bytes(b"another")
+        return found
+
+    monkeypatch.setattr(box.update, "check", swapped)
+    box.firmware.install()
+    assert box.seen[0] == b"bundle"
+
+
+def test_stick_comes_before_what_was_fetched(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    box.fetch()
+    put(box, "sdb", "pci0/usb2/2-1/block")
+    monkeypatch.setattr(box.firmware, "STICK", box.folder / "stick")
+    with pytest.raises(ChopmarkError, match="0 updates are on the stick"):
+        box.firmware.install()
+
+
+@pytest.mark.parametrize(
+    ("about", "code"),
+    [
+        ({"data": b"another"}, "firmware-refused"),
+        ({"version": "0.0.1"}, "firmware-older"),
+        ({"note": Signer().note(sha256(b"bundle").hexdigest(), "9.0")}, "firmware-refused"),
+    ],
+    ids=["another bundle", "an older release", "a forged note"],
+)
+def test_release_that_was_fetched_is_checked_again_by_root(
+    box: Box, about: dict[str, Any], code: str
+) -> None:
+    box.fetch(**about)
+    with pytest.raises(ChopmarkError) as caught:
+        box.firmware.install()
+    assert caught.value.code == code
+    assert box.ran == []
+    assert not (box.folder / "rauc/fetched").exists()
+
+
+def test_what_was_fetched_and_is_no_plain_file_is_not_opened(box: Box) -> None:
+    box.fetch()
+    (box.fetched / "release.raucb").unlink()
+    (box.fetched / "release.raucb").symlink_to(box.folder / "note.vkey")
+    with pytest.raises(OSError, match="symbolic links"):
+        box.firmware.install()
+    (box.fetched / "release.raucb").unlink()
+    os.mkfifo(box.fetched / "release.raucb")
+    with pytest.raises(ChopmarkError, match="no plain file"):
+        box.firmware.install()
+    assert box.ran == []
+    assert not (box.folder / "rauc/fetched").exists()
+
+
+def test_note_of_another_key_is_refused_with_the_number_of_the_page(box: Box) -> None:
+    note = box.folder / "RELEASE.note"
+    note.write_bytes(Signer().note("0" * 64))
+    with pytest.raises(ChopmarkError) as caught:
+        box.update.check(box.folder / "RELEASE.raucb", note)
+    assert (number(caught.value.code), "signature" in caught.value.message) == ("E-1910", True)

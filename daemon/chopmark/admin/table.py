@@ -20,7 +20,8 @@
 | `wipe` | everything goes |
 | `network-state` | nothing |
 | `network-apply`, `network-confirm`, `network-rollback` | files of networkd, on the image only |
-| `firmware-look`, `firmware-state` | nothing |
+| `firmware-look`, `firmware-state`, `fetch-state` | nothing |
+| `fetch-start`, `fetch-stop` | the release that waits to be installed, on the image only |
 | `firmware-install` | the slot that does not run, on the image only |
 | `slot-switch` | which slot is started next, on the image only |
 """
@@ -146,6 +147,9 @@ VERBS: Final[Mapping[str, Verb]] = {
     "firmware-look": Verb(ask.Nothing, lambda box, _: box.firmware.look()),
     "firmware-install": Verb(ask.Nothing, lambda box, _: box.firmware.install()),
     "firmware-state": Verb(ask.Nothing, lambda box, _: box.firmware.state(), looks=True),
+    "fetch-start": Verb(ask.Nothing, lambda box, _: box.firmware.fetch()),
+    "fetch-stop": Verb(ask.Nothing, lambda box, _: box.firmware.stop_fetching()),
+    "fetch-state": Verb(ask.Nothing, lambda box, _: box.firmware.fetched(), looks=True),
     "slot-switch": Verb(ask.Slot, lambda box, asked: box.firmware.switch(asked.slot)),
 }
 
