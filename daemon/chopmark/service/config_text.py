@@ -9,7 +9,7 @@ from typing import Final, get_args
 import msgspec
 
 from chopmark.core.member import Member
-from chopmark.service.config_model import ApiOidc, Broker, Config, Peer
+from chopmark.service.config_model import ApiOidc, Broker, Config, Firmware, Peer
 
 HEADER: Final = """\
 # Configuration of one chopmark gateway; docs/configuration.md says more about each key.
@@ -109,6 +109,11 @@ def render_broker(broker: Broker) -> str:
     """The `[[broker]]` block of a broker, and that of its TLS if it has one."""
     tls = [] if broker.tls is None else [_section("[broker.tls]", broker.tls)]
     return "\n".join([_section("[[broker]]", broker), *tls])
+
+
+def render_firmware(firmware: Firmware) -> str:
+    """The `[firmware]` table, without comments."""
+    return _section("[firmware]", firmware, comments=False)
 
 
 def render_value(value: object) -> str:

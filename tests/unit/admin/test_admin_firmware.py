@@ -10,9 +10,11 @@ import pytest
 from chopmark.admin.box import Box
 from chopmark.admin.job import Job
 from chopmark.admin.programs import Programs
+from chopmark.admin.requests import Change, Source
 from chopmark.admin.settings import Settings
 from chopmark.core.errors import ChopmarkError
 from configs import BASE
+from rig.authority import Authority
 
 CONTROL = """#!{python}
 import pathlib, sys
@@ -122,3 +124,27 @@ async def test_nothing_is_fetched_where_there_is_no_image(box: Box, tmp_path: Pa
         await box.firmware.fetch()
     assert caught.value.code == "not-on-this-platform"
     assert not (tmp_path / "did").exists()
+
+
+def test_source_of_releases_is_set_with_the_ca_in_place(box: Box, tmp_path: Path) -> None:
+    asked = Change(firmware=Source(url="https://updates.example/", proxy=("::1", 3128)))
+    (tmp_path / "ca").mkdir()
+    box.put_firmware_ca(Authority(tmp_path / "ca").path.read_text())
+    differences = box.change(asked)["differences"]
+    assert '+source = "https://updates.example/"' in differences
+    assert f'+ca = "{tmp_path / "firmware-ca.pem"}"' in differences
+    assert '+proxy = "[::1]:3128"' in differences
+    assert box.change(Change(firmware="none"))["differences"] == ""
+
+
+def test_source_that_is_none_is_refused_by_root(box: Box) -> None:
+    with pytest.raises(ChopmarkError) as caught:
+        box.change(Change(firmware=Source(url="https://user@updates.example/")))
+    assert caught.value.code == "config-value"
+
+
+def test_ca_that_is_none_is_not_put_in_place(box: Box, tmp_path: Path) -> None:
+    with pytest.raises(ChopmarkError) as caught:
+        box.put_firmware_ca("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    assert caught.value.code == "malformed-certificate"
+    assert not (tmp_path / "firmware-ca.pem").exists()

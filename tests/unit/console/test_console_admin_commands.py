@@ -312,6 +312,30 @@ async def test_broker_that_publishes_at_another_port_is_told_so_to_root() -> Non
     assert values["add_broker"] == asked
 
 
+@pytest.mark.parametrize(
+    ("line", "asked"),
+    [
+        ("conf firm source https://u.example/", {"url": "https://u.example/"}),
+        (
+            "conf firm source https://u.example/ p.example:3128",
+            {"url": "https://u.example/", "proxy": ["p.example", 3128]},
+        ),
+        (
+            "conf firm source https://u.example/ [::1]:3128",
+            {"url": "https://u.example/", "proxy": ["::1", 3128]},
+        ),
+        ("conf firm none", "none"),
+    ],
+)
+async def test_source_of_releases_is_told_to_root(line: str, asked: object) -> None:
+    match, admin = parse(line, load_commands()), MemoryAdmin({"config-change": lambda **_: IDLE})
+    assert match is not None
+    await run(" ".join(match.command.path), admin, given=dict(match.arguments))
+    ((verb, values),) = admin.done
+    assert values["firmware"] == asked
+    parse_request(msgspec.json.encode({"verb": verb, **values}))
+
+
 @pytest.mark.parametrize("action", ["restart", "start", "stop"])
 async def test_unit_is_named_and_its_end_told(action: str) -> None:
     admin = MemoryAdmin({f"unit-{action}": lambda **_: {}})
