@@ -172,10 +172,11 @@ def fetched(box: Box) -> dict[str, Any]:
 def test_release_is_fetched_by_a_unit_that_has_nothing_else(pair: Pair, tmp_path: Path) -> None:
     """From a server of ours on the box itself; there is no image, and so nothing is installed."""
     box, signer, authority = pair.hk, Signer(), Authority(tmp_path, "ca")
-    server = authority.issue("server")
+    server = authority.issue("server", hosts=("updates.example",))
     note = signer.note(sha256(BUNDLE.encode()).hexdigest(), "9.0")
     box.run("mkdir", "-p", "/etc/rauc", "/srv/updates")
     for path, text in (
+        ("/etc/hosts", "127.0.0.1 localhost updates.example\n"),
         ("/etc/chopmark-image", "profile=x86-64\n"),
         ("/etc/rauc/note.vkey", signer.verifier.encode()),
         ("/etc/rauc/system.conf", f"[system]\ncompatible={SORT}\n"),
@@ -190,7 +191,7 @@ def test_release_is_fetched_by_a_unit_that_has_nothing_else(pair: Pair, tmp_path
     box.run("systemd-run", "--quiet", "--unit=updates", PYTHON, "/srv/serve.py")
     try:
         assert fetched(box)["code"] == "no-firmware-source"
-        lines = 'source = "https://localhost:8444/"\nca = "/etc/chopmark/firmware-ca.pem"\n'
+        lines = 'source = "https://updates.example:8444/"\nca = "/etc/chopmark/firmware-ca.pem"\n'
         box.run("tee", "-a", CONFIG, given=f"\n[firmware]\n{lines}")
         assert fetched(box) == {"version": "9.0", "size": len(BUNDLE), "done": True}
         there = "/var/lib/private/chopmark-fetch"

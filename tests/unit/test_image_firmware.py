@@ -210,7 +210,8 @@ def test_release_that_was_fetched_is_checked_again_by_root(
         box.firmware.install()
     assert caught.value.code == code
     assert box.ran == []
-    assert not (box.folder / "rauc/fetched").exists()
+    assert not (box.folder / "rauc/copies").exists()
+    assert list(box.fetched.iterdir()) == [], "it would be refused again: fetch it anew"
 
 
 def test_what_was_fetched_and_is_no_plain_file_is_not_opened(box: Box) -> None:
@@ -219,12 +220,24 @@ def test_what_was_fetched_and_is_no_plain_file_is_not_opened(box: Box) -> None:
     (box.fetched / "release.raucb").symlink_to(box.folder / "note.vkey")
     with pytest.raises(OSError, match="symbolic links"):
         box.firmware.install()
+    box.fetched.rmdir()
+    box.fetch()
     (box.fetched / "release.raucb").unlink()
     os.mkfifo(box.fetched / "release.raucb")
     with pytest.raises(ChopmarkError, match="no plain file"):
         box.firmware.install()
     assert box.ran == []
-    assert not (box.folder / "rauc/fetched").exists()
+    assert not (box.folder / "rauc/copies").exists()
+    assert (box.folder / "note.vkey").exists()
+
+
+def test_folder_that_is_a_link_is_not_followed(box: Box) -> None:
+    box.fetch()
+    box.fetched.rename(box.folder / "elsewhere")
+    box.fetched.symlink_to(box.folder / "elsewhere")
+    with pytest.raises(OSError, match=r"symbolic links|Not a directory"):
+        box.firmware.install()
+    assert len(list((box.folder / "elsewhere").iterdir())) == 2
 
 
 def test_note_of_another_key_is_refused_with_the_number_of_the_page(box: Box) -> None:
