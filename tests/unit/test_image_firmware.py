@@ -44,6 +44,8 @@ class Box:
         monkeypatch.setattr(self.update, "KEY", folder / "note.vkey")
         monkeypatch.setattr(self.update, "SYSTEM", folder / "system.conf")
         monkeypatch.setattr(self.firmware, "FETCHED", self.fetched)
+        self.received = folder / "received"
+        monkeypatch.setattr(self.firmware, "RECEIVED", self.received)
         known = dict(line.split("=", 1) for line in grub.splitlines())
         monkeypatch.setattr(self.firmware, "environment", lambda: known)
         self.ran: list[list[str]] = []
@@ -62,10 +64,15 @@ class Box:
 
     def fetch(self, data: bytes = b"bundle", version: str = "9.0", note: bytes = b"") -> None:
         """As chopmark-fetch.service leaves it."""
-        self.fetched.mkdir()
-        (self.fetched / "release.raucb").write_bytes(data)
+        self.put_release(self.fetched, data, version, note)
+
+    def put_release(
+        self, folder: Path, data: bytes = b"bundle", version: str = "9.0", note: bytes = b""
+    ) -> None:
+        folder.mkdir()
+        (folder / "release.raucb").write_bytes(data)
         made = note or self.signer.note(sha256(b"bundle").hexdigest(), version)
-        (self.fetched / "release.note").write_bytes(made)
+        (folder / "release.note").write_bytes(made)
 
     def note(self, slot: str, **about: object) -> None:
         (self.folder / "rauc").mkdir(exist_ok=True)
@@ -246,3 +253,21 @@ def test_note_of_another_key_is_refused_with_the_number_of_the_page(box: Box) ->
     with pytest.raises(ChopmarkError) as caught:
         box.update.check(box.folder / "RELEASE.raucb", note)
     assert (number(caught.value.code), "signature" in caught.value.message) == ("E-1910", True)
+
+
+def test_release_that_came_over_the_line_is_installed_before_one_that_was_fetched(box: Box) -> None:
+    box.fetch()
+    box.put_release(box.received, version="0.0.1")  # somebody has brought it: it may be older
+    assert box.firmware.look()["fetched"] == "0.0.1"
+    assert box.firmware.install()["version"] == "0.0.1"
+    assert list(box.received.iterdir()) == []
+    assert box.firmware.install()["version"] == "9.0"
+
+
+def test_half_of_a_release_that_came_over_the_line_is_passed_over(box: Box) -> None:
+    box.put_release(box.received)
+    (box.received / "release.raucb").unlink()
+    with pytest.raises(ChopmarkError) as caught:
+        box.firmware.install()
+    assert caught.value.code == "no-stick"
+    assert (box.received / "release.note").exists()

@@ -244,7 +244,7 @@ async def test_fetch_that_was_refused_is_told_with_its_number(code: str, shown: 
 async def test_show_firmware_tells_of_a_release_that_waits() -> None:
     there = {**SLOTS, "fetched": "0.3.0"}
     desk = await run("show firmware", MemoryAdmin({"firmware-look": lambda **_: there}))
-    assert "Release 0.3.0 was fetched" in desk.text
+    assert "Release 0.3.0 is here" in desk.text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Of `firmware fetch`, `firmware cancel`, `configure firmware`: a release by the network."""
+"""Of a release by network or line: `firmware fetch`, `receive`, `cancel`, `configure firmware`."""
 
 EN = {
     "group.configure-firmware": "where releases come from by the network, in the candidate",
@@ -21,7 +21,18 @@ EN = {
         "Release {version}, {size} MB, is here, as its note says: `firmware install`."
     ),
     "firmware.fetch.stopped": "It has stopped. `firmware fetch` goes on where it was.",
-    "firmware.fetch.waits": "Release {version} was fetched, and is not installed.",
+    "firmware.fetch.waits": "Release {version} is here, and is not installed.",
+    "help.firmware.receive": "take an update over this line by ZMODEM, where the line is quick",
+    "firmware.receive.takes": (
+        "At {speed} baud {size} MB take {hours} h {minutes} min. At a USB port the figure does\n"
+        "not count, and it is quicker."
+    ),
+    "firmware.receive.about": (
+        "Send both files of the release, ….note and ….raucb ({size} MB), in your terminal program\n"
+        "now. What breaks off is gone on with: give the command again. Ctrl-C cancels."
+    ),
+    "firmware.receive.done": "Note and bundle are here: `firmware install` checks and writes them.",
+    "firmware.receive.half": "The other file of the release is still to come: `firmware receive`.",
 }
 ZH_HANS = {
     "group.configure-firmware": "通过网络获取版本的来源（写入候选配置）",
@@ -42,7 +53,17 @@ ZH_HANS = {
     ),
     "firmware.fetch.done": "版本 {version}（{size} MB）已下载，与其签署相符：`firmware install`。",
     "firmware.fetch.stopped": "已停止。`firmware fetch` 可从中断处继续。",
-    "firmware.fetch.waits": "版本 {version} 已下载，尚未安装。",
+    "firmware.fetch.waits": "版本 {version} 已到达，尚未安装。",
+    "help.firmware.receive": "用 ZMODEM 经本线路接收更新（适用于快速线路）",
+    "firmware.receive.takes": (
+        "以 {speed} 波特，{size} MB 需 {hours} 小时 {minutes} 分钟；USB 端口不受此限，会更快。"
+    ),
+    "firmware.receive.about": (
+        "请现在在终端程序中发送版本的两个文件：….note 与 ….raucb（{size} MB）。\n"
+        "中断后再次输入此命令即可继续。Ctrl-C 取消。"
+    ),
+    "firmware.receive.done": "签署与更新文件均已到达：`firmware install` 会检查并写入。",
+    "firmware.receive.half": "还缺版本的另一个文件：`firmware receive`。",
 }
 ZH_HANT = {
     "group.configure-firmware": "經網絡取得版本的來源（寫入候選設定）",
@@ -63,5 +84,15 @@ ZH_HANT = {
     ),
     "firmware.fetch.done": "版本 {version}（{size} MB）已下載，與其簽署相符：`firmware install`。",
     "firmware.fetch.stopped": "已停止。`firmware fetch` 可從中斷處繼續。",
-    "firmware.fetch.waits": "版本 {version} 已下載，尚未安裝。",
+    "firmware.fetch.waits": "版本 {version} 已到達，尚未安裝。",
+    "help.firmware.receive": "用 ZMODEM 經本線路接收更新（適用於快速線路）",
+    "firmware.receive.takes": (
+        "以 {speed} 鮑，{size} MB 需 {hours} 小時 {minutes} 分鐘；USB 連接埠不受此限，會更快。"
+    ),
+    "firmware.receive.about": (
+        "請現在在終端機程式中傳送版本的兩個檔案：….note 與 ….raucb（{size} MB）。\n"
+        "中斷後再次輸入此命令即可繼續。Ctrl-C 取消。"
+    ),
+    "firmware.receive.done": "簽署與更新檔案均已到達：`firmware install` 會檢查並寫入。",
+    "firmware.receive.half": "還缺版本的另一個檔案：`firmware receive`。",
 }
