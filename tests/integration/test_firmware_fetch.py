@@ -8,7 +8,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256, shake_128
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -21,6 +24,7 @@ from chopmark.core.errors import ChopmarkError
 from chopmark.service.config import parse_config
 from chopmark.service.storage import Space
 from configs import BASE
+from imagebuild.description import FOLDER
 from releaseserver import SORT, ReleaseServer, Signer, proxying, serving
 from rig.authority import Authority
 
@@ -354,6 +358,41 @@ def test_certificate_without_its_key_is_told(scene: tuple[Box, Authority]) -> No
     box, authority = scene
     box.lines.append(f'certificate = "{authority.issue("hk-1").certificate}"')
     assert box.refused().code == "tls-files-wrong"
+
+
+def test_what_was_fetched_is_what_root_installs(
+    box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The image's own program, from the folder that was fetched into; RAUC is a STAND-IN."""
+    box.fetch()
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader = SourceFileLoader("firmware", str(FOLDER / "root/usr/lib/chopmark/firmware"))
+    program: Any = module_from_spec(
+        spec_from_loader("firmware", loader) or pytest.fail("no module")
+    )
+    loader.exec_module(program)
+    (tmp_path / "cmdline").write_text("rauc.slot=A\n")
+    (tmp_path / "block").mkdir()
+    for name, value in (("FETCHED", box.folder), ("BLOCKS", tmp_path / "block")):
+        monkeypatch.setattr(program, name, value)
+    for name, value in (
+        ("KEY", box.place.key),
+        ("SYSTEM", box.place.system),
+        ("CMDLINE", tmp_path / "cmdline"),
+        ("NOTED", tmp_path / "rauc"),
+        ("LEDGER", tmp_path / "log.db"),
+    ):
+        monkeypatch.setattr(program.update, name, value)
+    seen: list[bytes] = []
+
+    def rauc(command: list[str], **_: object) -> Any:
+        seen.append(Path(command[-1]).read_bytes())
+        return SimpleNamespace(returncode=0, stdout="", stderr="")
+
+    monkeypatch.setattr(program.subprocess, "run", rauc)
+    assert program.install() == {"version": "0.2.0", "slot": "B"}
+    assert seen == [DATA]
+    assert box.names == []
 
 
 def test_program_ends_with_what_came_of_it(box: Box, tmp_path: Path) -> None:
