@@ -115,6 +115,28 @@ async def test_line_that_breaks_is_gone_on_with(
     assert counted < (len(DATA) - had) * 1.2 + 65_536
 
 
+async def test_break_behind_the_note_needs_no_more_than_both_again(
+    technician: Technician, tmp_path: Path
+) -> None:
+    slow = Technician(tmp_path, 1_000_000)
+    try:
+        assert await slow.send(NOTE, NAME, stop=MIB) == -1
+    finally:
+        slow.close()
+    assert await technician.send(NOTE, NAME) == 0
+    assert (technician.there / "release.raucb").read_bytes() == DATA
+    assert (technician.there / "release.note").read_bytes() == b"a note\n"
+    assert "`firmware install`" in technician.desk.text
+
+
+async def test_two_releases_at_once_are_refused(technician: Technician) -> None:
+    (technician.here / "other.raucb").write_bytes(b"other")
+    with pytest.raises(ChopmarkError) as caught:
+        await technician.send(NAME, "other.raucb")
+    assert caught.value.code == "too-many-files"
+    assert list(technician.there.rglob("*.raucb")) == []
+
+
 async def test_file_that_is_no_part_of_an_update_goes(technician: Technician) -> None:
     (technician.here / "notes.txt").write_bytes(b"x")
     with pytest.raises(ChopmarkError) as caught:

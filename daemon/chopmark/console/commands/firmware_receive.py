@@ -76,7 +76,7 @@ def _find_arrived(incoming: Path, before: Mapping[str, int]) -> list[Path]:
     """What is whole now and was not before; what can be no part of an update goes.
 
     Raises:
-        RefusedError: `transfer-nothing`.
+        RefusedError: `transfer-nothing`, `too-many-files`.
     """
     changed = [name for name, when in _times(incoming).items() if before.get(name) != when]
     arrived = [incoming / name for name in sorted(changed)]
@@ -86,6 +86,11 @@ def _find_arrived(incoming: Path, before: Mapping[str, int]) -> list[Path]:
     if strange or not arrived:
         hint = "send the two files of the release: ….raucb and ….note, without a folder"
         raise RefusedError("transfer-nothing", "no part of an update has arrived", hint=hint)
+    if len({path.suffix for path in arrived}) < len(arrived):
+        for path in arrived:
+            path.unlink()
+        hint = "send one note and one bundle"
+        raise RefusedError("too-many-files", "more than one release has arrived", hint=hint)
     return arrived
 
 
