@@ -257,9 +257,9 @@ def test_note_of_another_key_is_refused_with_the_number_of_the_page(box: Box) ->
 
 def test_release_that_came_over_the_line_is_installed_before_one_that_was_fetched(box: Box) -> None:
     box.fetch()
-    box.put_release(box.received, version="0.0.1")  # somebody has brought it: it may be older
-    assert box.firmware.look()["fetched"] == "0.0.1"
-    assert box.firmware.install()["version"] == "0.0.1"
+    box.put_release(box.received, version="8.0")
+    assert box.firmware.look()["fetched"] == "8.0"
+    assert box.firmware.install()["version"] == "8.0"
     assert list(box.received.iterdir()) == []
     assert box.firmware.install()["version"] == "9.0"
 
@@ -271,3 +271,13 @@ def test_half_of_a_release_that_came_over_the_line_is_passed_over(box: Box) -> N
         box.firmware.install()
     assert caught.value.code == "no-stick"
     assert (box.received / "release.note").exists()
+
+
+def test_older_release_that_came_over_the_line_is_refused_and_goes(box: Box) -> None:
+    """Who has taken over the console could bring one that was well signed once."""
+    box.put_release(box.received, version="0.0.1")
+    with pytest.raises(ChopmarkError) as caught:
+        box.firmware.install()
+    assert caught.value.code == "firmware-older"
+    assert box.ran == []
+    assert list(box.received.iterdir()) == []
