@@ -63,6 +63,7 @@ class MemoryDesk:
     language: Language = "en"
     plain: bool = False
     width: int = 80
+    speed: int | None = 115_200
     said: list[str] = field(default_factory=list)
     asked: list[tuple[str, bool]] = field(default_factory=list)
     wire: QueueWire = field(default_factory=QueueWire)

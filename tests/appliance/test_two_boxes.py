@@ -2,12 +2,18 @@
 
 import json
 import re
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 import pytest
 from bootedbox import Box
-from pair import PIN, Pair, admin, cli, is_ready, status
+from pair import CONFIG, PIN, PYTHON, Pair, admin, cli, is_ready, status
 from rootfs import package
 from visitor import Visitor
+
+from releaseserver import SORT, Signer
+from rig.authority import Authority
 
 pytestmark = pytest.mark.timeout(900)
 UNPACKING = 400.0
@@ -141,6 +147,62 @@ def test_console_on_the_serial_port(pair: Pair) -> None:
         box.wait_for(lambda: not box.is_active(unit), "the console to end with its port")
     finally:
         visitor.close()
+    assert box.failed() == []
+
+
+SERVE = """
+import functools, http.server, ssl
+handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory="/srv/updates")
+server = http.server.HTTPServer(("127.0.0.1", 8444), handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("/srv/server.pem", "/srv/server.key")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
+BUNDLE = "a bundle\n" * 100_000
+
+
+def fetched(box: Box) -> dict[str, Any]:
+    """What comes of a fetch that the console asks for."""
+    admin(box, "fetch-start")
+    box.wait_for(lambda: admin(box, "fetch-state")["state"] == "ended", "the fetch to end")
+    return dict(admin(box, "fetch-state")["report"])
+
+
+def test_release_is_fetched_by_a_unit_that_has_nothing_else(pair: Pair, tmp_path: Path) -> None:
+    """From a server of ours on the box itself; there is no image, and so nothing is installed."""
+    box, signer, authority = pair.hk, Signer(), Authority(tmp_path, "ca")
+    server = authority.issue("server", hosts=("updates.example",))
+    note = signer.note(sha256(BUNDLE.encode()).hexdigest(), "9.0")
+    box.run("mkdir", "-p", "/etc/rauc", "/srv/updates")
+    for path, text in (
+        ("/etc/hosts", "127.0.0.1 localhost updates.example\n"),
+        ("/etc/chopmark-image", "profile=x86-64\n"),
+        ("/etc/rauc/note.vkey", signer.verifier.encode()),
+        ("/etc/rauc/system.conf", f"[system]\ncompatible={SORT}\n"),
+        ("/etc/chopmark/firmware-ca.pem", authority.path.read_text()),
+        ("/srv/server.pem", server.certificate.read_text()),
+        ("/srv/server.key", server.key.read_text()),
+        ("/srv/serve.py", SERVE),
+        (f"/srv/updates/{SORT}.note", note.decode()),
+        (f"/srv/updates/{SORT}.raucb", BUNDLE),
+    ):
+        box.write(path, text)
+    box.run("systemd-run", "--quiet", "--unit=updates", PYTHON, "/srv/serve.py")
+    try:
+        assert fetched(box)["code"] == "no-firmware-source"
+        lines = 'source = "https://updates.example:8444/"\nca = "/etc/chopmark/firmware-ca.pem"\n'
+        box.run("tee", "-a", CONFIG, given=f"\n[firmware]\n{lines}")
+        assert fetched(box) == {"version": "9.0", "size": len(BUNDLE), "done": True}
+        there = "/var/lib/private/chopmark-fetch"
+        assert box.run("cat", f"{there}/release.raucb").stdout == BUNDLE
+        assert box.run("stat", "-c", "%a", there, "/var/lib/private").stdout == "700\n700\n"
+        box.write("/etc/chopmark/firmware-ca.pem", Authority(tmp_path, "other").path.read_text())
+        assert fetched(box)["code"] == "firmware-source-wrong"
+    finally:
+        box.systemctl("stop", "updates")
+        box.run("rm", "/etc/chopmark-image")
+        box.run("sed", "-i", "/^.firmware.$/,$d", CONFIG)
     assert box.failed() == []
 
 

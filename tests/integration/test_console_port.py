@@ -14,6 +14,7 @@ from chopmark.console import port
 from chopmark.console.desk import HungUpError
 from chopmark.console.port import Port, Settings, keep
 from chopmark.console.session import serve
+from chopmark.console.terminal import Terminal
 from chopmark.core.errors import UnreachableError
 from consolestand import Stand, Technician
 from serialline import SerialLine
@@ -269,6 +270,7 @@ async def test_speed_is_found_by_pressing_enter() -> None:
         far.write(b"\r")
         await waiting
         assert near._serial.baudrate == 9600
+        assert Terminal(near).speed == 9600, "as the person is told of a long transfer"
         near.close()
 
 

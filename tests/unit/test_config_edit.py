@@ -1,5 +1,7 @@
 """Changing values in a configuration's text: comments stay, and what cannot be done is refused."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -7,8 +9,8 @@ from hypothesis import strategies as st
 
 from chopmark.core.errors import ConfigurationError
 from chopmark.service.config import parse_config
-from chopmark.service.config_edit import set_brokers, set_names
-from chopmark.service.config_model import Broker
+from chopmark.service.config_edit import set_brokers, set_firmware, set_names
+from chopmark.service.config_model import Broker, Firmware
 from chopmark.service.config_text import render_config
 from configs import BASE, TLS, peer_block
 
@@ -132,3 +134,24 @@ def test_set_names_writes_any_text_as_it_is_or_refuses_it(name: str) -> None:
     except (ConfigurationError, UnicodeEncodeError):
         return
     assert parse_config(changed.encode()).gateway.institution == name
+
+
+@pytest.mark.parametrize("text", [BASE, COMMENTED, BASE + TLS + peer_block()])
+def test_source_of_releases_comes_changes_and_goes_again(text: str) -> None:
+    before = parse_config(text.encode())
+    for firmware in (
+        Firmware(source="https://updates.example/", proxy="proxy.example:3128"),
+        Firmware(source="https://other.example/", ca=Path("/ca.pem")),
+        None,
+    ):
+        text = set_firmware(text, firmware)
+        wanted = msgspec.structs.replace(before, firmware=firmware)
+        assert parse_config(text.encode()) == wanted
+        assert text.count("[firmware]") == (firmware is not None)
+
+
+def test_source_of_releases_in_another_form_is_refused() -> None:
+    text = 'firmware = { source = "https://updates.example/" }\n' + BASE
+    with pytest.raises(ConfigurationError) as caught:
+        set_firmware(text, None)
+    assert caught.value.code == "config-shape"

@@ -100,8 +100,13 @@ def test_firewall_lets_out_to_what_the_configuration_names() -> None:
     sys.dont_write_bytecode = before
     text = BASE.replace('"127.0.0.1"', '"192.0.2.7"\nport = 8883\npublish_port = 8884')
     more = '[audit.syslog]\nhost = "192.0.2.9"\nca = "/ca.pem"\n'
+    more += '[firmware]\nsource = "https://192.0.2.11/chopmark/"\n'
     ends = set(firewall.find_ends(parse_config(f"{text}\n{more}".encode())))
-    assert ends == {("192.0.2.7", 8883), ("192.0.2.7", 8884), ("192.0.2.9", 6514)}
+    named = {("192.0.2.7", 8883), ("192.0.2.7", 8884), ("192.0.2.9", 6514)}
+    assert ends == named | {("192.0.2.11", 443)}
+    more += 'proxy = "192.0.2.13:3128"\n'
+    ends = set(firewall.find_ends(parse_config(f"{text}\n{more}".encode())))
+    assert ends == named | {("192.0.2.13", 3128)}
     lines = list(firewall.look_up("192.0.2.7", 8883))
     assert lines[0] == "add element inet chopmark brokers { 192.0.2.7 . 8883 timeout 1h }"
     _check_with_kernel("\n".join(lines))

@@ -1,7 +1,9 @@
 """The image's program for the two slots: what it finds, what it refuses, without a box."""
 
 import json
+import os
 import sys
+from hashlib import sha256
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -9,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from chopmark.console.words.numbers import number
 from chopmark.core.errors import ChopmarkError
 from chopmark.ledger.schema import VERSION
 from imagebuild.description import FOLDER
+from releaseserver import SORT, Signer
 
 GOOD = "ORDER=A B\nA_OK=1\nA_TRY=0\nB_OK=1\nB_TRY=0\n"
 
@@ -33,6 +37,15 @@ class Box:
         monkeypatch.setattr(self.update, "NOTED", folder / "rauc")
         monkeypatch.setattr(self.update, "LEDGER", folder / "log.db")
         monkeypatch.setattr(self.firmware, "BLOCKS", folder / "block")
+        (folder / "block").mkdir()
+        self.signer, self.fetched = Signer(), folder / "fetched"
+        (folder / "note.vkey").write_text(self.signer.verifier.encode() + "\n")
+        (folder / "system.conf").write_text(f"[system]\ncompatible={SORT}\n")
+        monkeypatch.setattr(self.update, "KEY", folder / "note.vkey")
+        monkeypatch.setattr(self.update, "SYSTEM", folder / "system.conf")
+        monkeypatch.setattr(self.firmware, "FETCHED", self.fetched)
+        self.received = folder / "received"
+        monkeypatch.setattr(self.firmware, "RECEIVED", self.received)
         known = dict(line.split("=", 1) for line in grub.splitlines())
         monkeypatch.setattr(self.firmware, "environment", lambda: known)
         self.ran: list[list[str]] = []
@@ -40,11 +53,26 @@ class Box:
 
     def _run(self, command: list[str], **_: object) -> Any:
         self.ran.append(command)
+        if command[1:2] == ["install"]:
+            self.installed = Path(command[2])
+            self.seen = self.installed.read_bytes(), self.installed.parent.stat().st_mode & 0o777
 
         class Done:
             returncode, stdout, stderr = 0, "", ""
 
         return Done
+
+    def fetch(self, data: bytes = b"bundle", version: str = "9.0", note: bytes = b"") -> None:
+        """As chopmark-fetch.service leaves it."""
+        self.put_release(self.fetched, data, version, note)
+
+    def put_release(
+        self, folder: Path, data: bytes = b"bundle", version: str = "9.0", note: bytes = b""
+    ) -> None:
+        folder.mkdir()
+        (folder / "release.raucb").write_bytes(data)
+        made = note or self.signer.note(sha256(b"bundle").hexdigest(), version)
+        (folder / "release.note").write_bytes(made)
 
     def note(self, slot: str, **about: object) -> None:
         (self.folder / "rauc").mkdir(exist_ok=True)
@@ -116,7 +144,6 @@ def put(box: Box, name: str, where: str, told: str = "") -> None:
     device = box.folder / "devices" / where / name
     device.mkdir(parents=True)
     (device / "uevent").write_text(told)
-    (box.folder / "block").mkdir(exist_ok=True)
     (box.folder / "block" / name).symlink_to(device)
 
 
@@ -133,7 +160,124 @@ def test_partition_of_a_box_that_starts_from_usb_is_no_stick(box: Box) -> None:
 
 
 def test_box_without_a_stick_says_so(box: Box) -> None:
-    (box.folder / "block").mkdir()
     with pytest.raises(ChopmarkError) as caught:
         box.firmware.install()
     assert caught.value.code == "no-stick"
+
+
+def test_release_that_was_fetched_is_installed_from_a_copy_of_roots(box: Box) -> None:
+    box.fetch()
+    assert box.firmware.look()["fetched"] == "9.0"
+    assert box.firmware.install() == {"version": "9.0", "slot": "B"}
+    assert box.seen == (b"bundle", 0o700)
+    assert box.fetched not in box.installed.parents
+    assert not box.installed.exists(), "the copy goes"
+    assert list(box.fetched.iterdir()) == [], "what was fetched goes, once it is installed"
+    assert box.firmware.look()["fetched"] is None
+
+
+def test_bundle_that_is_changed_while_it_is_installed_changes_nothing(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.fetch()
+    check = box.update.check
+
+    def swapped(bundle: Path, note: Path) -> Any:
+        found = check(bundle, note)
+        (box.fetched / "release.raucb").write_bytes(b"another")
+        return found
+
+    monkeypatch.setattr(box.update, "check", swapped)
+    box.firmware.install()
+    assert box.seen[0] == b"bundle"
+
+
+def test_stick_comes_before_what_was_fetched(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+    box.fetch()
+    put(box, "sdb", "pci0/usb2/2-1/block")
+    monkeypatch.setattr(box.firmware, "STICK", box.folder / "stick")
+    with pytest.raises(ChopmarkError, match="0 updates are on the stick"):
+        box.firmware.install()
+
+
+@pytest.mark.parametrize(
+    ("about", "code"),
+    [
+        ({"data": b"another"}, "firmware-refused"),
+        ({"version": "0.0.1"}, "firmware-older"),
+        ({"note": Signer().note(sha256(b"bundle").hexdigest(), "9.0")}, "firmware-refused"),
+    ],
+    ids=["another bundle", "an older release", "a forged note"],
+)
+def test_release_that_was_fetched_is_checked_again_by_root(
+    box: Box, about: dict[str, Any], code: str
+) -> None:
+    box.fetch(**about)
+    with pytest.raises(ChopmarkError) as caught:
+        box.firmware.install()
+    assert caught.value.code == code
+    assert box.ran == []
+    assert not (box.folder / "rauc/copies").exists()
+    assert list(box.fetched.iterdir()) == [], "it would be refused again: fetch it anew"
+
+
+def test_what_was_fetched_and_is_no_plain_file_is_not_opened(box: Box) -> None:
+    box.fetch()
+    (box.fetched / "release.raucb").unlink()
+    (box.fetched / "release.raucb").symlink_to(box.folder / "note.vkey")
+    with pytest.raises(OSError, match="symbolic links"):
+        box.firmware.install()
+    box.fetched.rmdir()
+    box.fetch()
+    (box.fetched / "release.raucb").unlink()
+    os.mkfifo(box.fetched / "release.raucb")
+    with pytest.raises(ChopmarkError, match="no plain file"):
+        box.firmware.install()
+    assert box.ran == []
+    assert not (box.folder / "rauc/copies").exists()
+    assert (box.folder / "note.vkey").exists()
+
+
+def test_folder_that_is_a_link_is_not_followed(box: Box) -> None:
+    box.fetch()
+    box.fetched.rename(box.folder / "elsewhere")
+    box.fetched.symlink_to(box.folder / "elsewhere")
+    with pytest.raises(OSError, match=r"symbolic links|Not a directory"):
+        box.firmware.install()
+    assert len(list((box.folder / "elsewhere").iterdir())) == 2
+
+
+def test_note_of_another_key_is_refused_with_the_number_of_the_page(box: Box) -> None:
+    note = box.folder / "RELEASE.note"
+    note.write_bytes(Signer().note("0" * 64))
+    with pytest.raises(ChopmarkError) as caught:
+        box.update.check(box.folder / "RELEASE.raucb", note)
+    assert (number(caught.value.code), "signature" in caught.value.message) == ("E-1910", True)
+
+
+def test_release_that_came_over_the_line_is_installed_before_one_that_was_fetched(box: Box) -> None:
+    box.fetch()
+    box.put_release(box.received, version="8.0")
+    assert box.firmware.look()["fetched"] == "8.0"
+    assert box.firmware.install()["version"] == "8.0"
+    assert list(box.received.iterdir()) == []
+    assert box.firmware.install()["version"] == "9.0"
+
+
+def test_half_of_a_release_that_came_over_the_line_is_passed_over(box: Box) -> None:
+    box.put_release(box.received)
+    (box.received / "release.raucb").unlink()
+    with pytest.raises(ChopmarkError) as caught:
+        box.firmware.install()
+    assert caught.value.code == "no-stick"
+    assert (box.received / "release.note").exists()
+
+
+def test_older_release_that_came_over_the_line_is_refused_and_goes(box: Box) -> None:
+    """Who has taken over the console could bring one that was well signed once."""
+    box.put_release(box.received, version="0.0.1")
+    with pytest.raises(ChopmarkError) as caught:
+        box.firmware.install()
+    assert caught.value.code == "firmware-older"
+    assert box.ran == []
+    assert list(box.received.iterdir()) == []

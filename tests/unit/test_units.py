@@ -20,6 +20,7 @@ MOST = {
     "chopmark-backup.service": 0.5,
     "chopmark-clock.service": 0.6,
     "chopmark-diagnose@.service": 1.3,
+    "chopmark-fetch.service": 1.2,
     "chopmark-fsck.service": 0.5,
     "chopmark-health.service": 0.5,
     "chopmark-hsm.service": 0.7,
@@ -137,5 +138,16 @@ def test_console_has_no_network_and_what_has_it_has_no_secrets() -> None:
     assert {"PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX"} <= set(console.splitlines())
     tests = (FOLDER / "chopmark-diagnose@.service").read_text()
     assert "LoadCredential" not in tests
+    fetch = (FOLDER / "chopmark-fetch.service").read_text()
+    assert re.findall(r"^LoadCredential\w*=(\S+?):", fetch, re.MULTILINE) == ["firmware-key"]
     for secret in ("/var/lib/chopmark", "/etc/chopmark/credentials", "/run/chopmark-hsm"):
         assert f"-{secret}" in tests
+        assert f"-{secret}" in fetch
+
+
+def test_nothing_is_fetched_but_when_somebody_asks() -> None:
+    """No timer, no path and no target starts it."""
+    assert "[Install]" not in (FOLDER / "chopmark-fetch.service").read_text()
+    others = [path for path in FOLDER.rglob("*") if path.is_file() and path.suffix != ".md"]
+    others.remove(FOLDER / "chopmark-fetch.service")
+    assert not [path for path in others if b"chopmark-fetch" in path.read_bytes()]

@@ -12,23 +12,24 @@ from typing import Any, Final
 
 import msgspec
 
-from chopmark.admin.candidate import Candidates
+from chopmark.admin.candidate import CONFIG_MODE, Candidates
 from chopmark.admin.ending import Ending
 from chopmark.admin.firmware import Firmware
-from chopmark.admin.joining import Joining
+from chopmark.admin.joining import Joining, parse_certificates
 from chopmark.admin.looking import Looking
 from chopmark.admin.network import NETWORKD, Networks
 from chopmark.admin.problems import describe_error
 from chopmark.admin.programs import Programs
 from chopmark.admin.requests import Broker as Asked
-from chopmark.admin.requests import Change, Network
+from chopmark.admin.requests import Change, Network, Source
 from chopmark.admin.rollback import AGAIN, Rollback
 from chopmark.admin.setting_up import SettingUp
-from chopmark.client.files import read_bounded
+from chopmark.client.files import read_bounded, replace_file
 from chopmark.core.errors import ChopmarkError, ExistsError, InternalError, MissingError
 from chopmark.service.config import parse_config
-from chopmark.service.config_edit import set_brokers, set_names
+from chopmark.service.config_edit import set_brokers, set_firmware, set_names
 from chopmark.service.config_model import Broker, BrokerTls, Config
+from chopmark.service.config_model import Firmware as FirmwareSource
 from chopmark.service.platform import not_here
 
 LOG: Final = logging.getLogger("chopmark.admin")
@@ -153,8 +154,19 @@ class Box:
 
     def change(self, asked: Change) -> dict[str, Any]:
         """Change the candidate."""
-        self.candidates.change(partial(_edit, asked, self.programs.settings.broker))
+        settings = self.programs.settings
+        self.candidates.change(partial(_edit, asked, settings.broker, self._firmware_ca))
         return self.config_state()
+
+    def put_firmware_ca(self, pem: str) -> dict[str, Any]:
+        """Put the CA of the source of releases in place, for a source that is named after that.
+
+        Raises:
+            MalformedError: `malformed-certificate`.
+        """
+        parse_certificates(pem)
+        replace_file(self._firmware_ca, pem.encode(), CONFIG_MODE)
+        return {}
 
     async def commit(self, seconds: int) -> dict[str, Any]:
         """Apply the candidate for so many seconds."""
@@ -235,6 +247,10 @@ class Box:
         return {"state": "ended", "report": _find_object(said.decode("utf-8", "replace"))}
 
     @property
+    def _firmware_ca(self) -> Path:
+        return self.programs.settings.config.with_name("firmware-ca.pem")
+
+    @property
     def _report(self) -> Path:
         return self.programs.settings.runtime / "recover.json"
 
@@ -279,17 +295,38 @@ def _find_object(said: str) -> dict[str, Any] | None:
     return None
 
 
-def _edit(asked: Change, files: Path, text: str) -> str:
+def _edit(asked: Change, files: Path, firmware_ca: Path, text: str) -> str:
     names = {"institution": asked.institution, "jurisdiction": asked.jurisdiction}
     given = {key: value for key, value in names.items() if value is not None}
     text = set_names(text, given) if given else text
     config = parse_config(text.encode())
+    if asked.firmware is not None:
+        text = set_firmware(text, _make_source(config.firmware, asked.firmware, firmware_ca))
     brokers = config.broker
     if asked.remove_broker is not None:
         brokers = _without(brokers, *asked.remove_broker)
     if asked.add_broker is not None:
         brokers = (*brokers, _make_broker(config, asked.add_broker, files))
     return text if brokers == config.broker else set_brokers(text, brokers)
+
+
+def _make_source(
+    known: FirmwareSource | None, asked: Source | str, ca: Path
+) -> FirmwareSource | None:
+    """With the CA in place, and the certificate that we have there already."""
+    if isinstance(asked, str):
+        return None
+    known = known or FirmwareSource(source=asked.url)
+    return msgspec.structs.replace(
+        known,
+        source=asked.url,
+        ca=ca if ca.exists() else known.ca,
+        proxy=None if asked.proxy is None else _end(*asked.proxy),
+    )
+
+
+def _end(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _without(brokers: tuple[Broker, ...], host: str, port: int) -> tuple[Broker, ...]:

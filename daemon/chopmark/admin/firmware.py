@@ -1,46 +1,48 @@
 """The two slots of the firmware: what the image's own units do with them, and have said.
 
-This service sees no disk and no boot loader. `chopmark-firmware@VERB.service` of the image does,
-and leaves one object of JSON: what it found or did, or problem details.
+This service sees no disk, no boot loader and no network. `chopmark-firmware@VERB.service` of the
+image does the first two, and `chopmark-fetch.service` gets a release. Each leaves objects of JSON:
+what it found or did, or problem details.
 """
 
-import asyncio
-import json
-import logging
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from chopmark.admin.job import Job, read_report
 from chopmark.admin.programs import Programs
-from chopmark.client.files import read_bounded
 from chopmark.client.problem import error_from_problem
 from chopmark.core.errors import ChopmarkError, ExistsError, InternalError, MissingError
 from chopmark.service.platform import not_here
 
-LOG: Final = logging.getLogger("chopmark.admin")
-_MAX_REPORT: Final = 65_536
-
 
 @dataclass(slots=True)
 class Firmware:
-    """Looks, installs, switches.
+    """Looks, fetches, installs, switches.
 
     Attributes:
         programs: start the units.
+        installing: writes an update into the slot that does not run.
+        fetching: gets a release from where the configuration says.
     """
 
     programs: Programs
-    _installing: asyncio.Task[None] | None = None
+    installing: Job = field(init=False)
+    fetching: Job = field(init=False)
+
+    def __post_init__(self) -> None:
+        runtime = self.programs.settings.runtime
+        self.installing = Job(self.programs, _unit("install"), self._report("install"))
+        self.fetching = Job(self.programs, "chopmark-fetch.service", runtime / "fetch.json")
 
     @property
     def busy(self) -> bool:
-        """Whether an update is being written."""
-        return self._installing is not None and not self._installing.done()
+        """Whether an update is being written, or fetched."""
+        return self.installing.busy or self.fetching.busy
 
     async def look(self) -> dict[str, Any]:
-        """Which slot runs, which is due, and what is in each."""
+        """Which slot runs, which is due, what is in each, and which release was fetched."""
         self._refuse_busy()
         return dict(await self._do("look"))
 
@@ -50,36 +52,36 @@ class Firmware:
         return dict(await self._do(f"switch-{slot}"))
 
     async def install(self) -> dict[str, Any]:
-        """Begin to write the update that is on the USB stick into the slot that does not run."""
-        self._require_image()
-        self._refuse_busy()
-        self._report("install").unlink(missing_ok=True)
-        work = self._install()
-        self._installing = asyncio.get_running_loop().create_task(work, name="firmware")
+        """Begin to write an update: the one on the USB stick, or else the one that was fetched."""
+        return self._begin(self.installing)
+
+    async def fetch(self) -> dict[str, Any]:
+        """Begin to fetch the release that the source has."""
+        return self._begin(self.fetching)
+
+    async def stop_fetching(self) -> dict[str, Any]:
+        """End that; what is there stays, and the next one goes on with it."""
+        await self.fetching.stop()
         return {}
 
     async def state(self) -> dict[str, Any]:
         """How far an update has come: `none`, `running`, or `ended` with what was said of it."""
-        if self.busy:
-            return {"state": "running"}
-        try:
-            said = self._read("install")
-        except MissingError:
-            return {"state": "none" if self._installing is None else "ended", "report": None}
-        return {"state": "ended", "report": said}
+        return self.installing.state()
+
+    async def fetched(self) -> dict[str, Any]:
+        """The same of a release that is fetched."""
+        return self.fetching.state()
 
     async def close(self) -> None:
-        """Wait no longer; the unit goes on by itself."""
-        if self._installing is not None:
-            self._installing.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._installing
+        """Wait no longer; the units go on by themselves."""
+        await self.installing.close()
+        await self.fetching.close()
 
-    async def _install(self) -> None:
-        try:
-            await self.programs.control("start", "--wait", _unit("install"), seconds=None)
-        except ChopmarkError as error:
-            LOG.warning("the update has not ended well: %s", error, extra={"code": error.code})
+    def _begin(self, job: Job) -> dict[str, Any]:
+        self._require_image()
+        self._refuse_busy()
+        job.start()
+        return {}
 
     async def _do(self, verb: str) -> Mapping[str, Any]:
         self._require_image()
@@ -90,7 +92,7 @@ class Firmware:
         except ChopmarkError as error:
             failed = error
         try:
-            said = self._read(verb)
+            said = read_report(self._report(verb))
         except MissingError:
             said = None
         if said is None:
@@ -104,15 +106,11 @@ class Firmware:
             raise not_here("firmware")
 
     def _refuse_busy(self) -> None:
-        if self.busy:
+        if self.installing.busy:
             raise ExistsError("already-running", "an update is being written")
-
-    def _read(self, verb: str) -> dict[str, Any] | None:
-        said = read_bounded(self._report(verb), _MAX_REPORT).decode("utf-8", "replace").strip()
-        with suppress(ValueError, RecursionError):
-            found = json.loads(said.splitlines()[-1]) if said else None
-            return found if isinstance(found, dict) else None
-        return None
+        if self.fetching.busy:
+            hint = "`firmware fetch` shows how far it is; `firmware cancel` ends it"
+            raise ExistsError("already-running", "a release is being fetched", hint=hint)
 
     def _report(self, verb: str) -> Path:
         return self.programs.settings.runtime / f"firmware-{verb}.json"

@@ -107,11 +107,11 @@ class Joining:
             RefusedError: `tls-key-mismatch`, `tls-wrong-cn`, `tls-unknown-ca`.
         """
         if asked.ca is not None:
-            _parse(asked.ca)
+            parse_certificates(asked.ca)
             make_folder(self._folder, 0o755)
             replace_file(self._path("ca.pem"), asked.ca.encode(), _OPEN_MODE)
         if asked.certificate is not None:
-            self._check(_parse(asked.certificate)[0])
+            self._check(parse_certificates(asked.certificate)[0])
             replace_file(self._path(f"{self._id}.pem"), asked.certificate.encode(), _OPEN_MODE)
         return self.look()
 
@@ -175,10 +175,15 @@ class Joining:
         if not path.exists():
             hint = "send the certificate of the broker's CA first"
             raise MissingError("no-ca", "no CA is in place", hint=hint)
-        return _parse(read_bounded(path, _MAX_PEM).decode())
+        return parse_certificates(read_bounded(path, _MAX_PEM).decode())
 
 
-def _parse(pem: str) -> list[x509.Certificate]:
+def parse_certificates(pem: str) -> list[x509.Certificate]:
+    """The certificates of a file, one at least.
+
+    Raises:
+        MalformedError: `malformed-certificate`.
+    """
     try:
         return x509.load_pem_x509_certificates(pem.encode())
     except ValueError:

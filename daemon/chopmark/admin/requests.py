@@ -85,6 +85,13 @@ class Broker(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     name: Host | None = None
 
 
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where releases come from; its CA lies where `firmware-ca` puts it."""
+
+    url: Annotated[str, Meta(pattern=r"\Ahttps://[!-~]{1,500}\Z")]
+    proxy: tuple[Host, Port] | None = None
+
+
 class Change(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What the candidate is to have otherwise; what is not named stays."""
 
@@ -92,6 +99,7 @@ class Change(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
     jurisdiction: Place | None = None
     add_broker: Broker | None = None
     remove_broker: Annotated[tuple[Host, Port], Meta()] | None = None
+    firmware: Source | Literal["none"] | None = None
 
 
 class Commit(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -165,6 +173,12 @@ class FirstAttestation(Request, frozen=True, forbid_unknown_fields=True, kw_only
     """The first attestation, of a kind that this gateway may issue; its text is fixed."""
 
     kind: Kind
+
+
+class FirmwareCa(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The CAs that the certificate of the source of releases may be from."""
+
+    ca: Pem
 
 
 class Slot(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):

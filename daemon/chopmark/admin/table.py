@@ -20,7 +20,9 @@
 | `wipe` | everything goes |
 | `network-state` | nothing |
 | `network-apply`, `network-confirm`, `network-rollback` | files of networkd, on the image only |
-| `firmware-look`, `firmware-state` | nothing |
+| `firmware-look`, `firmware-state`, `fetch-state` | nothing |
+| `firmware-ca` | the CA of the source of releases |
+| `fetch-start`, `fetch-stop` | the release that waits to be installed, on the image only |
 | `firmware-install` | the slot that does not run, on the image only |
 | `slot-switch` | which slot is started next, on the image only |
 """
@@ -104,6 +106,10 @@ async def _peers_pin(box: Box, asked: ask.Peers) -> Answer:
     return box.joining.pin(asked)
 
 
+async def _firmware_ca(box: Box, asked: ask.FirmwareCa) -> Answer:
+    return box.put_firmware_ca(asked.ca)
+
+
 VERBS: Final[Mapping[str, Verb]] = {
     "config-state": Verb(ask.Nothing, _config_state, looks=True),
     "config-change": Verb(ask.Change, _change),
@@ -146,6 +152,10 @@ VERBS: Final[Mapping[str, Verb]] = {
     "firmware-look": Verb(ask.Nothing, lambda box, _: box.firmware.look()),
     "firmware-install": Verb(ask.Nothing, lambda box, _: box.firmware.install()),
     "firmware-state": Verb(ask.Nothing, lambda box, _: box.firmware.state(), looks=True),
+    "firmware-ca": Verb(ask.FirmwareCa, _firmware_ca),
+    "fetch-start": Verb(ask.Nothing, lambda box, _: box.firmware.fetch()),
+    "fetch-stop": Verb(ask.Nothing, lambda box, _: box.firmware.stop_fetching()),
+    "fetch-state": Verb(ask.Nothing, lambda box, _: box.firmware.fetched(), looks=True),
     "slot-switch": Verb(ask.Slot, lambda box, asked: box.firmware.switch(asked.slot)),
 }
 

@@ -47,11 +47,17 @@ class Desk(Protocol):
         language: in which the person reads.
         plain: only ASCII may be sent.
         width: columns of the terminal.
+        speed: bits a second of the line; None if it has none.
     """
 
     language: Language
     plain: bool
     width: int
+
+    @property
+    def speed(self) -> int | None:
+        """See above."""
+        ...
 
     async def say(self, text: str = "") -> None:
         """Show lines, page by page; whatever is in the text is inert.

@@ -90,6 +90,11 @@ class Port:
         self._loop.add_reader(self._descriptor, self._take)
         self._modem = self._loop.create_task(self._watch_modem())
 
+    @property
+    def speed(self) -> int:
+        """Bits a second at present."""
+        return int(self._serial.baudrate)
+
     async def read(self) -> bytes:
         """What has come; see `Wire`."""
         while not self._held:

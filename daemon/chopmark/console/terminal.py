@@ -54,6 +54,11 @@ class Terminal:
     def language(self, language: Language) -> None:
         self._language = language
 
+    @property
+    def speed(self) -> int | None:
+        """Bits a second, where the line is a serial port's."""
+        return getattr(self._wire, "speed", None)
+
     async def say(self, text: str = "") -> None:
         """Show lines; see `Desk`."""
         for line in text.split("\n"):

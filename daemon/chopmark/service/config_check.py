@@ -9,19 +9,20 @@
 6. What is over is kept for a day at least. There are 1 to 8 brokers, each once; the files of their
    TLS have absolute paths. A receiver of syslog has a name, and our certificate for it a key.
 7. The tables under `kinds` are named by kinds.
-8. `[anchor]` keeps the rules of `config_anchor`. Who may do what keeps the rules of `config_api`.
+8. `[anchor]` keeps the rules of `config_anchor`, `[firmware]` those of `config_firmware`. Who may
+   do what keeps the rules of `config_api`.
 9. This gateway and its peers keep the rules of `config_peers`, logs of others those of
    `config_witness`.
 """
 
-import ipaddress
 import re
 from typing import Final
 
 from chopmark.core.member import check_kind
 from chopmark.service.config_anchor import check_anchor
 from chopmark.service.config_api import check_api
-from chopmark.service.config_doors import check_absolute, is_loopback
+from chopmark.service.config_doors import check_absolute, check_host, is_loopback
+from chopmark.service.config_firmware import check_firmware
 from chopmark.service.config_model import (
     Broker,
     BrokerTls,
@@ -47,8 +48,6 @@ MAX_USER: Final = 255
 MAX_BROKERS: Final = 8
 """Each costs a stream of its own, and up to 13 MB while the disk is slow."""
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
-_LABEL: Final = r"[A-Za-z0-9_-]{1,63}"
-_HOST: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\.?", re.ASCII)
 
 
 def check_config(config: Config) -> None:
@@ -70,6 +69,8 @@ def check_config(config: Config) -> None:
         check_anchor(config.anchor, config.hsm)
     if config.audit.syslog is not None:
         _check_syslog(config.audit.syslog)
+    if config.firmware is not None:
+        check_firmware(config.firmware)
     _check_brokers(config.broker)
     for kind in config.kinds:
         apply_check(f"kinds.{kind}", check_kind, kind)
@@ -161,19 +162,6 @@ def _check_tls(where: str, tls: BrokerTls) -> None:
         check_absolute(f"{where}.{key}", getattr(tls, key))
     if tls.name is not None:
         check_host(f"{where}.name", tls.name)
-
-
-def check_host(where: str, host: str) -> None:
-    """A label too long, or an empty one, is a UnicodeError at each look-up: it is no name."""
-    if not (_HOST.fullmatch(host) or _is_ipv6(host)):
-        raise wrong_value(where, "not a name or address of a machine")
-
-
-def _is_ipv6(host: str) -> bool:
-    try:
-        return ipaddress.IPv6Address(host).scope_id is None
-    except ValueError:
-        return False
 
 
 def _check_label(where: str, text: str, limit: int) -> None:

@@ -11,6 +11,9 @@ from chopmark.service.config_tree import apply_check, wrong_value
 
 _LISTEN: Final = re.compile(r"(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):([1-9][0-9]{0,4})", re.ASCII)
 
+_LABEL: Final = r"[A-Za-z0-9_-]{1,63}"
+_HOST: Final = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(\.{_LABEL})*\.?", re.ASCII)
+
 
 def check_absolute(where: str, path: Path) -> None:
     """Refuse a path that is not absolute, or does not print.
@@ -37,6 +40,19 @@ def parse_listen(listen: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address |
         return ipaddress.ip_address(found[1] or found[2])
     except ValueError:
         return None
+
+
+def check_host(where: str, host: str) -> None:
+    """A label too long, or an empty one, is a UnicodeError at each look-up: it is no name."""
+    if not (_HOST.fullmatch(host) or _is_ipv6(host)):
+        raise wrong_value(where, "not a name or address of a machine")
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.IPv6Address(host).scope_id is None
+    except ValueError:
+        return False
 
 
 def check_grant(where: str, grant: ApiClient | ApiUser | OidcGroup) -> None:

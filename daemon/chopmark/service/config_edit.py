@@ -17,8 +17,8 @@ import msgspec
 
 from chopmark.core.errors import ConfigurationError
 from chopmark.service.config import parse_config
-from chopmark.service.config_model import Broker, Config
-from chopmark.service.config_text import render_broker, render_value
+from chopmark.service.config_model import Broker, Config, Firmware
+from chopmark.service.config_text import render_broker, render_firmware, render_value
 
 _HEADER: Final = re.compile(r"\s*\[\[?\s*([A-Za-z0-9_.\"-]+)\s*\]\]?\s*(#.*)?")
 _VALUE: Final = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
@@ -60,6 +60,21 @@ def set_brokers(text: str, brokers: Sequence[Broker]) -> str:
             del lines[first:last]
     kept = [one for one in config.broker if one in brokers]
     return _checked(lines, msgspec.structs.replace(config, broker=(*kept, *new)))
+
+
+def set_firmware(text: str, firmware: Firmware | None) -> str:
+    """Have this source of releases, or none; its table goes to the end of the file.
+
+    Raises:
+        ConfigurationError: as `set_names`.
+    """
+    config = parse_config(text.encode())
+    lines = text.rstrip().split("\n")
+    for first, last in reversed(_find_blocks(lines, "firmware")):
+        del lines[first:last]
+    if firmware is not None:
+        lines += ["", *render_firmware(firmware).split("\n")]
+    return _checked(lines, msgspec.structs.replace(config, firmware=firmware))
 
 
 def _checked(lines: Sequence[str], wanted: Config) -> str:

@@ -7,6 +7,7 @@ from a credential (see `credentials`).
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -398,6 +399,46 @@ class Syslog(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     ] = EXAMPLE
 
 
+class Firmware(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`[firmware]`: where the appliance gets a release from when a technician asks for it."""
+
+    source: Annotated[
+        str, Meta(description="folder with the release's note and bundle: an HTTPS URL with / last")
+    ]
+    ca: Annotated[
+        Path | None,
+        Meta(
+            description="PEM file: CAs of its certificate; none: those of the system",
+            examples=["/etc/chopmark/firmware-ca.pem"],
+        ),
+    ] = None
+    certificate: Annotated[
+        Path | None,
+        Meta(
+            description="PEM file: ours, where it asks for one; key: the credential firmware-key",
+            examples=["/etc/chopmark/firmware.pem"],
+        ),
+    ] = None
+    proxy: Annotated[
+        str | None,
+        Meta(
+            description="HTTP proxy on the way there (CONNECT): its host and port",
+            examples=["proxy.bank-hk.example:3128"],
+        ),
+    ] = None
+
+    @property
+    def source_address(self) -> tuple[str, int]:
+        """Host and port of `source`, for a checked configuration."""
+        parts = urlsplit(self.source)
+        return parts.hostname or "", parts.port or 443
+
+    @property
+    def reached(self) -> tuple[str, int]:
+        """Host and port that the box connects to: those of the proxy, if there is one."""
+        return self.source_address if self.proxy is None else _address(self.proxy)
+
+
 class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[audit]`: what becomes of the audit log, besides being kept."""
 
@@ -560,6 +601,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     start: Start = Start()
     retention: Retention = Retention()
     audit: Audit = Audit()
+    firmware: Firmware | None = None
     backup: Backup | None = None
     anchor: Anchor | None = None
     broker: tuple[Broker, ...]

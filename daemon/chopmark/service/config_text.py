@@ -9,7 +9,7 @@ from typing import Final, get_args
 import msgspec
 
 from chopmark.core.member import Member
-from chopmark.service.config_model import ApiOidc, Broker, Config, Peer
+from chopmark.service.config_model import ApiOidc, Broker, Config, Firmware, Peer
 
 HEADER: Final = """\
 # Configuration of one chopmark gateway; docs/configuration.md says more about each key.
@@ -44,6 +44,11 @@ BACKUP_EXAMPLE: Final = """\
 # [backup]
 # folder = "/mnt/copies"
 """
+FIRMWARE_EXAMPLE: Final = """\
+# On the appliance `firmware fetch` gets a release, if there is a table that says where from:
+# [firmware]
+# source = "https://updates.example/chopmark/"
+"""
 PEERS_HINT: Final = """\
 # Each peer follows as a [[peer]] block: append what `chopmark peers export` prints there.
 """
@@ -74,6 +79,7 @@ def render_config(config: Config) -> str:
         SYSLOG_EXAMPLE
         if config.audit.syslog is None
         else _section("[audit.syslog]", config.audit.syslog),
+        FIRMWARE_EXAMPLE if config.firmware is None else _section("[firmware]", config.firmware),
         *(part for broker in config.broker for part in _broker(broker)),
         *([] if config.kinds else [KINDS_EXAMPLE]),
         *(_section(f"[kinds.{_key(name)}]", kind) for name, kind in config.kinds.items()),
@@ -103,6 +109,11 @@ def render_broker(broker: Broker) -> str:
     """The `[[broker]]` block of a broker, and that of its TLS if it has one."""
     tls = [] if broker.tls is None else [_section("[broker.tls]", broker.tls)]
     return "\n".join([_section("[[broker]]", broker), *tls])
+
+
+def render_firmware(firmware: Firmware) -> str:
+    """The `[firmware]` table, without comments."""
+    return _section("[firmware]", firmware, comments=False)
 
 
 def render_value(value: object) -> str:

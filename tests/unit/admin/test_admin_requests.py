@@ -44,6 +44,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "reset-export": {"start": 0},
     "wipe": WIPE,
     "network-apply": NETWORK,
+    "firmware-ca": {"ca": PEM},
     "slot-switch": {"slot": "b"},
 }
 BAD: dict[str, list[dict[str, Any]]] = {
@@ -59,7 +60,13 @@ BAD: dict[str, list[dict[str, Any]]] = {
         {"add_broker": {**BROKER, "ca": "/etc/shadow"}},
         {"remove_broker": ["a"]},
         {"path": "/etc/passwd"},
+        {"firmware": {"url": "http://updates.example/"}},
+        {"firmware": {"url": "https://updates.example/ x"}},
+        {"firmware": {"url": "https://updates.example/", "ca": "/etc/shadow"}},
+        {"firmware": {"url": "https://updates.example/", "proxy": "-x:1"}},
+        {"firmware": "/etc/passwd"},
     ],
+    "firmware-ca": [{}, {"ca": PEM * 200}, {"ca": PEM, "path": "/etc/passwd"}],
     "config-commit": [{}, {"seconds": 0}, {"seconds": 3601}, {"seconds": 1.5}, {"seconds": True}],
     "doctor": [
         {"checks": ["brokers"]},

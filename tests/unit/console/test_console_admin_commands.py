@@ -177,6 +177,76 @@ async def test_update_that_was_refused_is_told_with_its_number(
     assert number(caught.value.code) == code
 
 
+def fetcher(*states: dict[str, Any]) -> MemoryAdmin:
+    """Root, whose fetching has come so far at each look."""
+    left = deque([{"state": "none", "report": None}, *states])
+    return MemoryAdmin(
+        {
+            "fetch-start": lambda **_: {},
+            "fetch-stop": lambda **_: {},
+            "fetch-state": lambda **_: left.popleft(),
+        }
+    )
+
+
+ON_ITS_WAY = {"version": "0.2.0", "have": 64_000_000, "size": 190_000_000, "rate": 2_100_000}
+FETCHED = {"version": "0.2.0", "size": 190_000_000, "done": True}
+
+
+async def test_fetch_tells_how_far_and_how_fast_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(firmware, "LOOK", 0.0)
+    monkeypatch.setattr(firmware, "TELL", 1)
+    running = {"state": "running", "report": ON_ITS_WAY}
+    waiting = {"state": "running", "report": None}
+    admin = fetcher(waiting, running, {"state": "ended", "report": FETCHED})
+    desk = await run("firmware fetch", admin)
+    assert verbs(admin) == ["fetch-state", "fetch-start", *["fetch-state"] * 3]
+    assert "release 0.2.0: 33 %, 64.0 of 190.0 MB, 2100 kB/s, 1 min left" in desk.text
+    assert "Release 0.2.0, 190.0 MB, is here" in desk.text
+    assert "firmware install" in desk.text
+
+
+async def test_fetch_that_goes_on_is_looked_at_and_not_begun_twice() -> None:
+    admin = MemoryAdmin({"fetch-state": lambda **_: next(states)})
+    states = iter([{"state": "running"}, {"state": "ended", "report": FETCHED}])
+    await run("firmware fetch", admin)
+    assert verbs(admin) == ["fetch-state", "fetch-state"]
+
+
+async def test_fetch_that_was_ended_says_that_it_can_go_on() -> None:
+    desk = await run("firmware fetch", fetcher({"state": "ended", "report": ON_ITS_WAY}))
+    assert "goes on where it was" in desk.text
+    admin = fetcher()
+    await run("firmware cancel", admin)
+    assert verbs(admin) == ["fetch-stop"]
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("firmware-refused", "E-1910"),
+        ("no-firmware-source", "E-1914"),
+        ("firmware-source-away", "E-1915"),
+        ("firmware-source-wrong", "E-1916"),
+        ("firmware-older", "E-1917"),
+        ("firmware-no-room", "E-1918"),
+    ],
+)
+async def test_fetch_that_was_refused_is_told_with_its_number(code: str, shown: str) -> None:
+    report = {"code": code, "detail": "no", "status": 422}
+    with pytest.raises(ChopmarkError) as caught:
+        await run("firmware fetch", fetcher({"state": "ended", "report": report}))
+    assert number(caught.value.code) == shown
+    for language in ("zh-Hans", "zh-Hant"):
+        assert find_text(language, f"error.{code}")
+
+
+async def test_show_firmware_tells_of_a_release_that_waits() -> None:
+    there = {**SLOTS, "fetched": "0.3.0"}
+    desk = await run("show firmware", MemoryAdmin({"firmware-look": lambda **_: there}))
+    assert "Release 0.3.0 is here" in desk.text
+
+
 @pytest.mark.parametrize(
     ("line", "asked"),
     [
@@ -240,6 +310,30 @@ async def test_broker_that_publishes_at_another_port_is_told_so_to_root() -> Non
     ((_, values),) = admin.done
     asked = {"host": "b.example", "port": 8883, "publish_port": 8884, "tls": True}
     assert values["add_broker"] == asked
+
+
+@pytest.mark.parametrize(
+    ("line", "asked"),
+    [
+        ("conf firm source https://u.example/", {"url": "https://u.example/"}),
+        (
+            "conf firm source https://u.example/ p.example:3128",
+            {"url": "https://u.example/", "proxy": ["p.example", 3128]},
+        ),
+        (
+            "conf firm source https://u.example/ [::1]:3128",
+            {"url": "https://u.example/", "proxy": ["::1", 3128]},
+        ),
+        ("conf firm none", "none"),
+    ],
+)
+async def test_source_of_releases_is_told_to_root(line: str, asked: object) -> None:
+    match, admin = parse(line, load_commands()), MemoryAdmin({"config-change": lambda **_: IDLE})
+    assert match is not None
+    await run(" ".join(match.command.path), admin, given=dict(match.arguments))
+    ((verb, values),) = admin.done
+    assert values["firmware"] == asked
+    parse_request(msgspec.json.encode({"verb": verb, **values}))
 
 
 @pytest.mark.parametrize("action", ["restart", "start", "stop"])

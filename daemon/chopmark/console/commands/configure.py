@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from chopmark.client.problem import error_from_problem
 from chopmark.console.command import Argument, Command, Role, Surroundings
+from chopmark.console.transfer import receive_file
 from chopmark.console.words import t
 from chopmark.console.words.explain import explain
 from chopmark.core.errors import UsageError
@@ -17,6 +18,8 @@ from chopmark.core.text import parse_decimal
 SECONDS: Final = 300
 """Until an applied change is taken back, if nobody says otherwise."""
 RANGE: Final = range(30, 3601)
+MAX_PEM: Final = 6000
+"""Bytes of certificates that root takes."""
 _PORTS: Final = range(1, 65_536)
 
 
@@ -44,6 +47,24 @@ async def _add_broker(around: Surroundings, given: Mapping[str, str]) -> None:
 
 async def _remove_broker(around: Surroundings, given: Mapping[str, str]) -> None:
     await _change(around, remove_broker=[given["HOST"], _number(given["PORT"], "PORT", _PORTS)])
+
+
+async def _source(around: Surroundings, given: Mapping[str, str]) -> None:
+    source: dict[str, Any] = {"url": given["URL"]}
+    if given.get("PROXY"):
+        host, _, port = given["PROXY"].rpartition(":")
+        source["proxy"] = [host.strip("[]"), _number(port, "PROXY", _PORTS)]
+    await _change(around, firmware=source)
+
+
+async def _no_source(around: Surroundings, _: Mapping[str, str]) -> None:
+    await _change(around, firmware="none")
+
+
+async def _source_ca(around: Surroundings, _: Mapping[str, str]) -> None:
+    pem = await receive_file(around.desk, "ca.pem", limit=MAX_PEM)
+    await around.admin.do("firmware-ca", who=around.who, ca=pem.decode("ascii", "replace"))
+    await _say(around, "configure.firmware-ca")
 
 
 async def _change(around: Surroundings, **values: Any) -> None:
@@ -128,6 +149,14 @@ COMMANDS: Final = (
         Argument("NAME", "help.configure.tls-name", optional=True),
     ),
     _changing("broker remove", _remove_broker, _HOST, _PORT),
+    _changing("firmware ca", _source_ca),
+    _changing(
+        "firmware source",
+        _source,
+        Argument("URL", "help.configure.url"),
+        Argument("PROXY", "help.configure.source-proxy", optional=True),
+    ),
+    _changing("firmware none", _no_source),
     _changing("commit", _commit, Argument("SECONDS", "help.configure.seconds", optional=True)),
     _changing("confirm", _confirm),
     _changing("rollback", _rollback),

@@ -12,7 +12,7 @@ from chopmark.console.command import Argument, Command, Role, Surroundings
 from chopmark.console.words import t
 from chopmark.core.errors import ChopmarkError, UsageError
 from chopmark.core.text import parse_decimal
-from chopmark.service.config_check import check_host
+from chopmark.service.config_doors import check_host
 
 SECONDS: Final = 300
 NONE: Final = "none"

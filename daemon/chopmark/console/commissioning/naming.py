@@ -11,7 +11,7 @@ from chopmark.core.checkpoint import check_origin
 from chopmark.core.errors import ChopmarkError, UsageError
 from chopmark.core.member import check_institution, check_jurisdiction, check_member_id
 from chopmark.core.text import parse_decimal
-from chopmark.service.config_check import check_host
+from chopmark.service.config_doors import check_host
 
 _PORTS: Final = range(1, 65_536)
 _BROKER: Final = "127.0.0.1:1883"

@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,8 @@ SILENCE: Final = 30
 """Seconds without a byte from the other side, later."""
 SLOWEST: Final = 500
 """Bytes a second below which a transfer is given up: half of 9,600 baud."""
+SLOW: Final = 5_000
+"""The same of an update: half of 115,200 baud, at which it takes five hours."""
 _ANSWERS: Final = 2**20
 """Bytes that the other side may say while a file goes out."""
 SEND: Final = (
@@ -43,6 +45,9 @@ RECEIVE: Final = (
     "--restricted",  # no folders, no names with a leading dot, no commands
     "--keep-uppercase",
 )
+
+RESUME: Final = (*(one for one in RECEIVE if one != "--protect"), "--resume")
+"""A file that is there is gone on with: crash recovery is the receiver's to ask for."""
 
 
 async def send(
@@ -97,6 +102,33 @@ async def receive(
         hint = "names with folders or a leading dot are not taken: send one plain file"
         raise RefusedError("transfer-nothing", "no file arrived", hint=hint)
     return found
+
+
+async def receive_into(
+    wire: Wire,
+    folder: Path,
+    limit: int,
+    check: Callable[[], None],
+    *,
+    begin: float = BEGIN,
+    silence: float = SILENCE,
+) -> None:
+    """Receive files into a folder, in which what broke off stays and is gone on with.
+
+    Args:
+        wire: the line.
+        folder: of files; what comes has plain names there.
+        limit: bytes of all that comes.
+        check: called for every piece that comes; raises to end the transfer.
+        begin: seconds until the other side must have begun.
+        silence: seconds without a byte from it, later.
+
+    Raises:
+        RefusedError: `transfer-failed`, `transfer-too-large`.
+        ChopmarkError: as `bridge.run`, and what `check` raises.
+    """
+    limits = Limits(2 * limit + 65_536, 300 + limit / SLOW, begin, silence)
+    _check_code(await run(wire, RESUME, folder, Watch(limits, sending=False), check))
 
 
 def _take(folder: Path, limit: int) -> list[tuple[str, bytes]]:

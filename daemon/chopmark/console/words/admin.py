@@ -67,14 +67,15 @@ EN = {
     "reboot.done": "It goes down now. Stay on the line: the banner comes back.",
     "slot.done": "The next start is from slot {slot}.",
     "help.show.firmware": "both slots: what is in them, which runs, which is due next",
-    "help.firmware.install": "write the update on the USB stick into the slot that does not run",
+    "help.firmware.install": "write an update (USB stick, or fetched) into the other slot",
     "firmware.good": "good",
     "firmware.not-good": "not good",
     "firmware.running": "runs",
     "firmware.next": "next",
     "firmware.about": (
-        "The update on the USB stick goes into the slot that does not run, once both signatures\n"
-        "are right. What runs stays as it is; ledger and configuration stay."
+        "The update on the USB stick, or without a stick the one that was fetched, goes into the\n"
+        "slot that does not run, once both signatures are right. What runs stays as it is; ledger\n"
+        "and configuration stay."
     ),
     "firmware.ask": "Write it now? Type {word}: ",
     "firmware.begun": "Checking and writing. It takes some minutes; Ctrl-C leaves it going on.",
@@ -190,13 +191,13 @@ ZH_HANS = {
     "reboot.done": "即将重新启动。请保持连接，稍后会再次显示欢迎信息。",
     "slot.done": "下次从分区 {slot} 启动。",
     "help.show.firmware": "两个固件分区：内容、当前运行、下次启动",
-    "help.firmware.install": "把 USB 存储设备上的更新写入未运行的分区",
+    "help.firmware.install": "把 USB 存储设备上的（或已下载的）更新写入未运行的分区",
     "firmware.good": "正常",
     "firmware.not-good": "未确认正常",
     "firmware.running": "正在运行",
     "firmware.next": "下次启动",
     "firmware.about": (
-        "USB 存储设备上的更新，两个签署都正确后写入未运行的分区。\n"
+        "USB 存储设备上的更新（没有该设备时为已下载的更新），两个签署都正确后写入未运行的分区。\n"
         "正在运行的分区、账本与配置保持不变。"
     ),
     "firmware.ask": "现在写入？请输入 {word}：",
@@ -311,13 +312,13 @@ ZH_HANT = {
     "reboot.done": "即將重新啟動。請保持連線，稍後會再次顯示歡迎訊息。",
     "slot.done": "下次從分區 {slot} 啟動。",
     "help.show.firmware": "兩個韌體分區：內容、目前執行、下次啟動",
-    "help.firmware.install": "把 USB 儲存裝置上的更新寫入未執行的分區",
+    "help.firmware.install": "把 USB 儲存裝置上的（或已下載的）更新寫入未執行的分區",
     "firmware.good": "正常",
     "firmware.not-good": "未確認正常",
     "firmware.running": "正在執行",
     "firmware.next": "下次啟動",
     "firmware.about": (
-        "USB 儲存裝置上的更新，兩個簽署都正確後寫入未執行的分區。\n"
+        "USB 儲存裝置上的更新（沒有該裝置時為已下載的更新），兩個簽署都正確後寫入未執行的分區。\n"
         "正在執行的分區、帳本與設定保持不變。"
     ),
     "firmware.ask": "現在寫入？請輸入 {word}：",

@@ -8,6 +8,11 @@ There is no English here: errors speak it themselves. See `explain`.
 EN: dict[str, str] = {}
 ZH_HANS = {
     "error.do-1926": "`show services` 说明守护进程的状态",
+    "error.do-1914": "由总部在配置中写入 [firmware] source，或用 USB 存储设备",
+    "error.do-1915": "再次输入 `firmware fetch`，会从中断处继续",
+    "error.do-1916": "请总部核对 [firmware] 与该处的服务器",
+    "error.do-1917": "较旧的版本用 USB 存储设备，或 `firmware switch slot`",
+    "error.do-1918": "见 `show disk`，腾出空间后再次输入 `firmware fetch`",
     "error.do-1901": "`show services`；没有此服务，控制台只能查看与测试",
     "error.do-1927": "`show log filter TEXT`",
     "error.do-1767": "zmodem、armour 或 qr",
@@ -69,6 +74,11 @@ ZH_HANS = {
 }
 ZH_HANT = {
     "error.do-1926": "`show services` 說明守護程式的狀態",
+    "error.do-1914": "由總部在設定中寫入 [firmware] source，或用 USB 儲存裝置",
+    "error.do-1915": "再次輸入 `firmware fetch`，會從中斷處繼續",
+    "error.do-1916": "請總部核對 [firmware] 與該處的伺服器",
+    "error.do-1917": "較舊的版本用 USB 儲存裝置，或 `firmware switch slot`",
+    "error.do-1918": "見 `show disk`，騰出空間後再次輸入 `firmware fetch`",
     "error.do-1901": "`show services`；沒有此服務，控制台只能檢視與測試",
     "error.do-1927": "`show log filter TEXT`",
     "error.do-1767": "zmodem、armour 或 qr",

@@ -3,9 +3,14 @@
 EN: dict[str, str] = {}
 ZH_HANS = {
     "error.firmware-refused": "更新被拒绝，没有任何更改",
-    "error.no-update": "存储设备上没有唯一的更新",
+    "error.no-update": "没有更新，或不止一个",
     "error.no-stick": "没有可读取的 USB 存储设备",
     "error.no-such-link": "本机没有有线网络接口",
+    "error.no-firmware-source": "没有配置版本的来源",
+    "error.firmware-source-away": "版本的来源没有应答，或连接中断",
+    "error.firmware-source-wrong": "版本的来源不对：证书、地址或应答有误",
+    "error.firmware-older": "此版本不比正在运行的版本新",
+    "error.firmware-no-room": "磁盘空间不足，无法存放版本",
     "error.gateway-timeout": "网关未及时应答",
     "error.gateway-forbidden": "无权连接网关",
     "error.gateway-not-trusted": "网关的证书不可信",
@@ -153,9 +158,14 @@ ZH_HANS = {
 }
 ZH_HANT = {
     "error.firmware-refused": "更新被拒絕，沒有任何變更",
-    "error.no-update": "儲存裝置上沒有唯一的更新",
+    "error.no-update": "沒有更新，或不只一個",
     "error.no-stick": "沒有可讀取的 USB 儲存裝置",
     "error.no-such-link": "本機沒有有線網絡介面",
+    "error.no-firmware-source": "沒有設定版本的來源",
+    "error.firmware-source-away": "版本的來源沒有回應，或連線中斷",
+    "error.firmware-source-wrong": "版本的來源不對：證書、位址或回應有誤",
+    "error.firmware-older": "此版本不比正在執行的版本新",
+    "error.firmware-no-room": "磁碟空間不足，無法存放版本",
     "error.gateway-timeout": "閘道未及時回應",
     "error.gateway-forbidden": "無權連接閘道",
     "error.gateway-not-trusted": "閘道的證書不可信",
