@@ -22,7 +22,7 @@ from chopmark.core.policy import parse_policy
 from chopmark.core.proof import parse_proof
 from chopmark.core.roster import Scenario
 from chopmark.core.scenarios import Scenarios
-from chopmark.core.trace import check_report, read_report
+from chopmark.core.trace import HIDDEN, check_report, read_report
 from chopmark.core.verdict import Source
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.worker import Worker
@@ -281,13 +281,40 @@ async def test_report_of_a_trace_is_checked_by_policies_alone(bank: Bank) -> Non
     made = await bank.trace(TraceAsked(Digests(sha("a")), None, (consent,)))
     report = read_report(msgspec.json.encode(made))
     policies = {name: parse_policy(text.encode()) for name, text in report.policies.items()}
-    told = [step.step for step in check_report(report, policies)]
+    told = [step.step for step in check_report(report, policies).steps]
     assert sorted(told) == ["attested", "consented", "revoked", "withdrawn"]
 
 
 async def test_trace_of_another_document_than_its_proof_is_refused(bank: Bank) -> None:
     proof = await bank.own.proof(0)
     assert await code_of(bank.trace(TraceAsked(Digests(sha("b")), proof))) == "document-differs"
+
+
+async def test_trace_of_a_blinded_attestation_without_its_salt_is_of_no_document(
+    bank: Bank,
+) -> None:
+    await bank.own.add(attest("b", blinded=True))
+    consent = await bank.shown(await bank.consent(index=1))
+    bare = await bank.own.log.read(lambda r, s: r.proof(1, s, bare=True))
+    proof = bare.encode()
+    for asked in (
+        TraceAsked(Digests(sha("any")), proof),
+        TraceAsked(Digests(sha("any")), proof, (consent,)),
+        TraceAsked(Digests(sha("any")), None, (consent,)),
+    ):
+        report = await bank.trace(asked)
+        assert report["steps"] == []
+        assert [one for one in report["warnings"] if "without its salt" in one] == [
+            f"{bank.own.key.name}#1: it is {HIDDEN}"
+        ]
+        assert not any("has not come in" in one for one in report["warnings"])
+    assert (await bank.trace(TraceAsked(None, proof)))["steps"]
+
+
+async def test_trace_refuses_what_is_about_another_document(bank: Bank) -> None:
+    consent = await bank.shown(await bank.consent())
+    asked = TraceAsked(Digests(sha("b")), None, (consent,))
+    assert await code_of(bank.trace(asked)) == "document-differs"
 
 
 async def test_trace_refuses_a_consent_that_the_ledger_does_not_have(bank: Bank) -> None:

@@ -13,8 +13,9 @@ _QUORUM = {
 def describe_step(report: Report, step: StepOut) -> list[str]:
     """What a step says, for people, in English: a sentence, and where it stands."""
     if step.step == "witnessed":
-        names = ", ".join(f"{one.name} at {one.time}" for one in step.by)
-        return [_QUORUM[step.quorum or "none"], names]
+        names = [f"{one.name} at {one.time}" for one in step.by]
+        seen = f"the gateway remembers this time; the proof shows {step.time}"
+        return [_QUORUM[step.quorum or "none"], *([seen] if step.seen_by else []), ", ".join(names)]
     return [_describe(report, step), f"{step.origin}#{step.index}"]
 
 
