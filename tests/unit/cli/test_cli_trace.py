@@ -201,3 +201,12 @@ def test_withdrawal_of_a_consent_that_is_not_shown_is_66(
 def test_withdrawal_at_another_gateway_is_77(run: Run, gateway: SocketGateway) -> None:
     assert gateway.address
     assert run("withdraw", "bank-mo.example/mo-1#4").code == 77
+
+
+def test_withdrawal_of_a_document_is_refused_and_revokes_nothing(
+    run: Run, gateway: SocketGateway, document: Path
+) -> None:
+    assert run("attest", document).code == 0
+    done = run("withdraw", f"{gateway.log.origin}#0", "--json")
+    assert (done.code, json.loads(done.err)["code"]) == (66, "no-such-consent")
+    assert not any("revocations" in one for one in gateway.requests)

@@ -183,6 +183,22 @@ async def test_consent_to_what_cannot_be_is_refused(
     assert bank.own.log.state.size == size
 
 
+async def test_consent_to_a_notary_is_refused(bank: Bank) -> None:
+    book = bank.library.books["hk-1"]
+    members = [replace(book.shelf.member, role="notary"), bank.own.shelf.member]
+    consents = Consents(
+        bank.own.shelf.member,
+        bank.own.log,
+        bank.parts()[0],
+        Parties(members),
+        bank.scenarios,
+        lambda: NOW,
+    )
+    asked = ConsentAsked(0, "hk-1", "sme-loan", END)
+    assert await code_of(consents.give(asked, LONG, PLAINLY)) == "receiver-not-active"
+    assert bank.own.log.state.size == 1
+
+
 async def test_consent_to_a_revoked_document_is_refused(bank: Bank) -> None:
     await bank.own.add(revoke(0))
     assert await code_of(bank.consent()) == "attestation-over"
@@ -232,6 +248,48 @@ async def test_use_is_given_again_by_its_key_though_the_consent_was_withdrawn(ba
         first.body,
     )
     assert await code_of(bank.use("a", consent)) == "consent-withdrawn"
+
+
+async def test_use_that_waited_for_its_salt_is_judged_again(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consent = await bank.shown(await bank.consent(receiver="sz-1"))
+    index, size = show(parse_proof(consent)).proof.index, bank.own.log.state.size
+    hide = bank.salts.hide
+
+    async def slowly(drafts: Any) -> Any:
+        await bank.own.add(revoke(index, 3))  # the customer takes it back meanwhile
+        return await hide(drafts)
+
+    monkeypatch.setattr(bank.salts, "hide", slowly)
+    assert await code_of(bank.use("a", consent)) == "consent-withdrawn"
+    assert bank.own.log.state.size == size + 1
+
+
+async def test_use_is_not_recorded_later_than_its_consent_holds(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consent = await bank.shown(await bank.consent(receiver="sz-1"))
+    size = bank.own.log.state.size
+    monkeypatch.setattr(bank.clock, "now", END + 1)  # it stood in the queue as long as that
+    assert await code_of(bank.use("a", consent)) == "consent-expired"
+    assert bank.own.log.state.size == size
+    monkeypatch.setattr(bank.clock, "now", END)
+    await bank.use("a", consent)
+
+
+async def test_consent_that_waited_for_its_salt_is_judged_again(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hide = bank.salts.hide
+
+    async def slowly(drafts: Any) -> Any:
+        await bank.own.add(revoke(0, 4))
+        return await hide(drafts)
+
+    monkeypatch.setattr(bank.salts, "hide", slowly)
+    assert await code_of(bank.consent()) == "attestation-over"
+    assert bank.own.log.state.size == 2
 
 
 async def test_notary_uses_nothing(bank: Bank) -> None:
