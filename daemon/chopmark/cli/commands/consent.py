@@ -9,12 +9,13 @@ from cyclopts import Parameter
 from chopmark.cli.arguments import parse_duration, parse_reference, parse_time
 from chopmark.cli.context import Given, Options
 from chopmark.cli.hashing import hash_files
+from chopmark.cli.keptkey import NOT_YET, KeptKey
 from chopmark.cli.lookup import find_blinded, find_own, member_of, origin_of
 from chopmark.cli.records import carried, carry, open_answer, read_shown, write_shown
 from chopmark.cli.terminal import say, say_json, warn
 from chopmark.client.files import PROOF_SUFFIX, check_creatable, proof_path, read_proof
 from chopmark.client.proofs import check_answer
-from chopmark.core.consent import CONSENT, Consent, Shown
+from chopmark.core.consent import CONSENT, Consent, Shown, check_purpose
 from chopmark.core.entry import Commitment, parse_entry
 from chopmark.core.errors import ForbiddenError, MissingError, UsageError
 from chopmark.core.inert import clean
@@ -68,21 +69,26 @@ def consent(
             written to consent-INDEX.tlog-proof.
         wait: How long to wait for countersignatures, at most 60s.
     """
+    check_purpose(purpose)
     ends, seconds = parse_time(until), min(parse_duration(wait), 60)
     if output is not None:
         check_creatable(output)
     with options.connect() as gateway:
         found = _find(gateway, target, options)
         proof = None if found.document is None else _proof_of(gateway, found)
-        body = {
+        body: dict[str, object] = {
             "index": found.index,
             "receiver": receiver,
             "purpose": purpose,
             "valid_until": format_time(ends),
         }
-        made = gateway.consent(body | ({"scenario": scenario} if scenario else {}), seconds)
+        body |= {"scenario": scenario} if scenario else {}
+        kept = KeptKey(found.document or Path("chopmark"), "consent", body)
+        made = kept.send(lambda key: gateway.consent(body, seconds, key=key))
     shown = open_answer(made.get("proof"))
     files = _keep(found, proof, shown, output)
+    if files:
+        kept.drop()
     _tell(made, files, options)
     return EXIT[Word.UNWITNESSED] if shown is None or made.get("provisional") else 0
 
@@ -227,7 +233,7 @@ def _tell(made: dict[str, object], files: list[Path], options: Options) -> None:
     for path in files:
         say(clean(f"  shown by {path}: for the customer and the receiver alone"))
     if not files:
-        warn("it is recorded, and not signed yet: run the same command again for another consent")
+        warn(NOT_YET)
 
 
 def _find_consent(target: str, receiver: str | None, purpose: str | None) -> tuple[str, int]:
