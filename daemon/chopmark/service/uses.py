@@ -78,6 +78,18 @@ class Uses:
         shelf = self.shelves[facts.issuer.origin]
         return await shelf.log.read(lambda _r, _s: self._rest(asked, facts, shelf, shown))
 
+    def _named(self, asked: UseAsked, facts: Facts, shown: Sequence[Shown]) -> set[str]:
+        """The scenarios of consents to this use of the attestation by us."""
+        about = facts.issuer.origin, facts.index, asked.purpose
+        bodies = [one.body for one in shown]
+        return {
+            one.scenario
+            for one in bodies
+            if one.scenario is not None
+            and (one.origin, one.index, one.purpose) == about
+            and self.parties.same_institution(one.receiver, self.own)
+        }
+
     def _guess(self, asked: UseAsked, shown: Sequence[Shown]) -> Iterator[Use]:
         """What may have been recorded when this was asked for before, under these consents."""
         names = dict.fromkeys((asked.scenario, None, *(one.name for one in self.scenarios.all)))
@@ -91,7 +103,7 @@ class Uses:
         """The use, with the consent on which it rests. On the readers' thread."""
         kind = facts.entry.kind if facts.entry is not None else ""
         dealing = Dealing(kind, shelf.member, self.own, asked.purpose)
-        scenario = self.scenarios.find(dealing, asked.scenario)
+        scenario = self.scenarios.find(dealing, asked.scenario, self._named(asked, facts, shown))
         leaf = shelf.log.read_now(lambda reader, _: leaf_hash(reader.entry(facts.index)))
         policy = self.verifier.policy(shelf.member.origin)
         grounds = Grounds(shelf, policy, self.parties, self.own, self.now())

@@ -228,6 +228,20 @@ async def test_use_rests_on_the_consent_that_was_shown(bank: Bank) -> None:
     assert (made.body.receiver, made.body.origin, made.body.index) == (own, own, 0)
 
 
+async def test_use_is_of_the_scenario_that_its_consent_names(bank: Bank) -> None:
+    other = msgspec.structs.replace(LOAN, name="other")
+    bank.scenarios = Scenarios(msgspec.structs.replace(founding(), scenario=(LOAN, other)))
+    terms: dict[str, Any] = {"receiver": "sz-1", "until": NOW + 5_000_000}
+    consent = await bank.shown(await bank.consent(scenario="other", **terms))
+    assert (await bank.use("a", consent)).body.scenario == "other"
+    wide = msgspec.structs.replace(LOAN, receivers=("CN", "HK"))
+    both = (wide, msgspec.structs.replace(wide, name="other"))
+    bank.scenarios = Scenarios(msgspec.structs.replace(founding(), scenario=both))
+    terms["receiver"] = "hk-1"
+    elsewhere = await bank.shown(await bank.consent(scenario="other", **terms))
+    assert await code_of(bank.use("a", elsewhere)) == "ambiguous-scenario"
+
+
 async def test_use_without_grounds_is_refused_and_leaves_no_trace(bank: Bank) -> None:
     consent = await bank.shown(await bank.consent(receiver="sz-1"))
     size = bank.own.log.state.size
