@@ -112,12 +112,21 @@ def test_check_writes_nothing(run: Run, report: Path, more: list[str]) -> None:
 def test_time_that_the_gateway_remembers_stands_beside_the_proof_s() -> None:
     made = make_report()
     witnessed = next(one for one in made.steps if one.step == "witnessed")
-    earlier = msgspec.structs.replace(witnessed, seen_by="2026-11-21T00:00:00.000Z")
-    assert not any(
-        "remembers" in one
-        for one in describe_step(made, msgspec.structs.replace(witnessed, seen_by=None))
-    )
-    assert any(f"the proof shows {witnessed.time}" in one for one in describe_step(made, earlier))
+    for seen_by, said in (
+        (None, False),
+        (witnessed.time, False),
+        ("2026-11-21T00:00:00.000Z", True),
+    ):
+        lines = describe_step(made, msgspec.structs.replace(witnessed, seen_by=seen_by))
+        assert any(f"the proof shows {witnessed.time}" in line for line in lines) == said
+
+
+def test_use_without_a_consent_is_called_so() -> None:
+    made = make_report()
+    used = next(one for one in made.steps if one.step == "used")
+    assert "under the consent in entry 5" in describe_step(made, used)[0]
+    alone = msgspec.structs.replace(used, consent=None)
+    assert "without a consent" in describe_step(made, alone)[0]
 
 
 def test_report_is_not_checked_by_its_own_policies(run: Run, report: Path) -> None:
