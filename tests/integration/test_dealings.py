@@ -306,6 +306,22 @@ def test_page_fetches_the_proof_of_what_was_not_signed_in_time(
     assert [one.proof.index for one in read_shown(proof)] == recorded[:1]
 
 
+def test_page_traces_no_document_by_a_hidden_attestation_without_its_salt(
+    banks: Cluster, tmp_path: Path
+) -> None:
+    hk = banks["hk-1"]
+    made = attest(hk, some_document("hidden"), kind="bank-statement", wait=60)
+    bare, other = tmp_path / "other.pdf.tlog-proof", tmp_path / "other.pdf"
+    hk.cli("proof", "hk-1", str(made["index"]), "--bare", "-o", str(bare))
+    other.write_bytes(some_document("any other"))
+    with open_chromium() as chromium:
+        page = Seen(chromium, tmp_path).open(hk, "trace")
+        page.locator("input[type=file]").set_input_files([str(other), str(bare)])
+        expect(page.locator(".own-words")).to_contain_text("without its salt", timeout=DEADLINE)
+        assert page.locator("[data-step]").count() == 0
+    assert tell(hk, "trace", str(other), code=2)["steps"] == []
+
+
 class Seen:
     """Pages, each looked at in light and dark, and in three languages."""
 

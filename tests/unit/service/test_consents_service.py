@@ -228,6 +228,14 @@ async def test_use_rests_on_the_consent_that_was_shown(bank: Bank) -> None:
     assert (made.body.receiver, made.body.origin, made.body.index) == (own, own, 0)
 
 
+async def test_use_of_what_is_not_valid_says_why_once(bank: Bank) -> None:
+    with pytest.raises(ChopmarkError) as caught:
+        await bank.use("never")
+    assert caught.value.code == "document-not-valid"
+    assert "No attestation" in caught.value.message
+    assert "No attestation" not in caught.value.hint
+
+
 async def test_use_is_of_the_scenario_that_its_consent_names(bank: Bank) -> None:
     other = msgspec.structs.replace(LOAN, name="other")
     bank.scenarios = Scenarios(msgspec.structs.replace(founding(), scenario=(LOAN, other)))
