@@ -10,9 +10,11 @@ from typing import Any
 import msgspec
 import pytest
 from documents import attest, digests_of, some_document
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from browser.pages import AXE, DEADLINE, find_violations, open_page
+from chopmark.cli.records import read_shown
+from chopmark.client.files import proof_path
 from chopmark.core.consent import read_records
 from chopmark.core.proof import parse_extra, parse_proof
 from chopmark.core.roster import CatalogueKind, NotaryGroup, Scenario
@@ -214,6 +216,32 @@ def test_same_request_gives_the_same_consent_and_others_see_nothing_of_it(banks:
                 assert base64.b64decode(first["body"]) not in data, path
 
 
+def test_command_that_got_no_proof_fetches_that_of_what_was_recorded(
+    banks: Cluster, tmp_path: Path
+) -> None:
+    hk = banks["hk-1"]
+    report = tmp_path / "late.pdf"
+    report.write_bytes(some_document("late"))
+    tell(hk, "attest", str(report), "--kind", "credit-report", "--wait", "60s")
+    until = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+    command = ["consent", str(report), "--receiver", "sz-1", "--purpose", "sme-loan"]
+    command += ["--until", until, "--wait"]
+    done = hk.cli("--json", *command, "0s", check=False)
+    first = json.loads(done.stdout)
+    hk.wait_for(lambda: hk.get("/v1/status")["head"]["size"] > first["index"], "to sign it")
+    if not first["proof_files"]:  # else it was signed at once
+        assert done.returncode == 6
+        assert tell(hk, *command, "60s")["index"] == first["index"]
+    assert [one.proof.index for one in read_shown(proof_path(report))] == [first["index"]]
+    assert list(tmp_path.glob("*.chopmark")) == []
+
+
+def test_document_is_not_withdrawn_for_its_consent(banks: Cluster) -> None:
+    hk = banks["hk-1"]
+    made = attest(hk, some_document("kept whole"), kind="credit-report", wait=60)
+    assert refused(hk, "withdraw", f"{made['origin']}#{made['index']}") == "no-such-consent"
+
+
 def test_page_leads_through_a_loan_from_both_sides(banks: Cluster, tmp_path: Path) -> None:
     hk, sz = banks["hk-1"], banks["sz-1"]
     report = tmp_path / "page.pdf"
@@ -248,6 +276,50 @@ def test_page_leads_through_a_loan_from_both_sides(banks: Cluster, tmp_path: Pat
         steps = page.locator("[data-step]").evaluate_all("all => all.map((e) => e.dataset.step)")
         assert sorted(steps) == ["attested", "consented", "used", "withdrawn", "witnessed"]
         seen.check(page, "trace")
+
+
+def test_page_fetches_the_proof_of_what_was_not_signed_in_time(
+    banks: Cluster, tmp_path: Path
+) -> None:
+    hk = banks["hk-1"]
+    report = tmp_path / "late-page.pdf"
+    report.write_bytes(some_document("late page"))
+    tell(hk, "attest", str(report), "--kind", "credit-report", "--wait", "60s")
+    recorded: list[int] = []
+
+    def answer_early(route: Route) -> None:
+        answer = route.fetch().json()
+        recorded.append(answer["index"])
+        if len(recorded) == 1:
+            answer = {name: answer[name] for name in answer if not name.endswith("proof")}
+        route.fulfill(status=202 if len(recorded) == 1 else 201, json=answer)
+
+    with open_chromium() as chromium:
+        seen = Seen(chromium, tmp_path)
+        page = seen.open(hk, f"scenario/{LOAN.name}")
+        page.route("**/v1/consents", answer_early)
+        page.locator("input[type=file]").set_input_files(str(report))
+        page.get_by_role("button", name="Record the consent").click(timeout=DEADLINE)
+        page.get_by_role("button", name="Fetch the proof").click(timeout=DEADLINE)
+        proof = seen.download(page, "Save the proof file")
+    assert recorded == [recorded[0]] * 2
+    assert [one.proof.index for one in read_shown(proof)] == recorded[:1]
+
+
+def test_page_traces_no_document_by_a_hidden_attestation_without_its_salt(
+    banks: Cluster, tmp_path: Path
+) -> None:
+    hk = banks["hk-1"]
+    made = attest(hk, some_document("hidden"), kind="bank-statement", wait=60)
+    bare, other = tmp_path / "other.pdf.tlog-proof", tmp_path / "other.pdf"
+    hk.cli("proof", "hk-1", str(made["index"]), "--bare", "-o", str(bare))
+    other.write_bytes(some_document("any other"))
+    with open_chromium() as chromium:
+        page = Seen(chromium, tmp_path).open(hk, "trace")
+        page.locator("input[type=file]").set_input_files([str(other), str(bare)])
+        expect(page.locator(".own-words")).to_contain_text("without its salt", timeout=DEADLINE)
+        assert page.locator("[data-step]").count() == 0
+    assert tell(hk, "trace", str(other), code=2)["steps"] == []
 
 
 class Seen:

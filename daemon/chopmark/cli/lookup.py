@@ -62,3 +62,14 @@ def member_of(gateway: "GatewayClient", origin: str) -> str:
     if found is None:
         raise MissingError("no-such-member", f"the gateway knows no log {origin}")
     return found
+
+
+def origin_of(gateway: "GatewayClient", name: str) -> str:
+    """Origin of the gateway that somebody calls by its member id, institution or origin.
+
+    Of an institution with several it is that of the first one, as in a consent; what is no name
+    here is taken for an origin.
+    """
+    known = sorted([gateway.export(), *gateway.peers()], key=lambda one: str(one["id"]))
+    names = (str(one["origin"]) for one in known if name in (one["id"], one.get("institution")))
+    return next(names, name)

@@ -4,9 +4,11 @@ Rules, for a dealing:
 1. A roster without scenarios lets documents of any kind be used for any purpose, with consent.
 2. A scenario fits if it has the document's kind, the institutions of issuer and receiver, by
    themselves or by their jurisdictions, and the purpose.
-3. Where a scenario is named, that one must fit; where none is, just one of all must.
+3. Where a scenario is named, that one must fit; where none is, just one of all must, or of those
+   that the consents which are shown name.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from chopmark.core.errors import MissingError, RefusedError
@@ -36,8 +38,15 @@ class Scenarios:
         listed = () if roster is None else roster.institution
         self._ids = {one.name: one.id for one in listed}
 
-    def find(self, dealing: Dealing, name: str | None = None) -> Scenario | None:
+    def find(
+        self, dealing: Dealing, name: str | None = None, consented: Collection[str] = ()
+    ) -> Scenario | None:
         """The scenario of a dealing; None if the roster has none at all.
+
+        Args:
+            dealing: what is to be done.
+            name: of the one that is meant, if that was said.
+            consented: names in consents, which tell which of several is meant.
 
         Raises:
             MissingError: `no-such-scenario`.
@@ -49,6 +58,9 @@ class Scenarios:
         if not self.all:
             return None
         fitting = [one for one in self.all if self.misfit(dealing, one) is None]
+        meant = [one for one in fitting if one.consent and one.name in consented]
+        if len(meant) == 1:  # nobody's word leads to one that demands none
+            return meant[0]
         if len(fitting) > 1:
             names = ", ".join(one.name for one in fitting)
             message = f"several scenarios of the roster fit: {names}"

@@ -4,27 +4,30 @@ What a step says follows from its proof, so that a report is checked offline by 
 (docs/formats/trace.md). A report proves what it shows. That there is nothing else it cannot prove.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Final, Literal
 
 import msgspec
+from msgspec import structs
 
 from chopmark.core.check import compare
-from chopmark.core.consent import Consent, Use, show
+from chopmark.core.consent import Consent, Shown, Use, show
 from chopmark.core.digest import Digests
 from chopmark.core.entry import Attestation, Revocation, parse_entry
 from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.merkle import leaf_hash
 from chopmark.core.policy import NONE, Policy
 from chopmark.core.proof import Proof, Proven, parse_proof, verify_proof
+from chopmark.core.verdict import Match
 from chopmark.core.wording import format_time
 
 FORMAT: Final = "chopmark/trace/v1"
 MAX_REPORT: Final = 16 * 1024 * 1024
 MAX_STEPS: Final = 1024
+HIDDEN: Final = "hidden (blinded): without its salt nobody can tell of which document it is"
 Name = Literal["attested", "witnessed", "superseded", "revoked", "consented", "withdrawn", "used"]
 Place = tuple[str, int]
 """Origin of a log, and index of an entry in it."""
@@ -120,13 +123,25 @@ class Teller:
     Args:
         policies: by origin.
         digests: of the document, if they are known.
+        is_one: whether two origins are of one institution; where nobody knows, each is its own.
+
+    Attributes:
+        remarks: what a reader must know though every step holds: that a head has no quorum, that a
+            use goes beyond the consent that it names.
     """
 
-    def __init__(self, policies: Mapping[str, Policy], digests: Digests | None) -> None:
+    def __init__(
+        self,
+        policies: Mapping[str, Policy],
+        digests: Digests | None,
+        is_one: Callable[[str, str], bool] = str.__eq__,
+    ) -> None:
+        self.remarks: list[str] = []
         self._policies = policies
         self._digests = digests
+        self._is_one = is_one
         self._leaves: dict[Place, bytes] = {}
-        self._consents: dict[Place, Place] = {}
+        self._consents: dict[Place, Shown] = {}
 
     def tell_all(self, steps: Sequence[Step]) -> list[StepOut]:
         """What the steps say, in their order.
@@ -138,7 +153,10 @@ class Teller:
             for step in steps:
                 if step.name == wanted:
                     self._tell(step)
-        return [self._tell(step) for step in steps]
+        self.remarks = []
+        told = [self._tell(step) for step in steps]
+        self.remarks = list(dict.fromkeys(self.remarks))
+        return told
 
     def _tell(self, step: Step) -> StepOut:
         origin = step.proof.checkpoint().origin
@@ -147,6 +165,8 @@ class Teller:
             hint = "give the policy of each log by --policy"
             raise RefusedError("unknown-log", f"there is no policy for {origin}", hint=hint)
         proven = verify_proof(step.proof, policy)
+        if not proven.quorum:
+            self._remark(step, "its ledger alone has signed it: no quorum has countersigned it yet")
         out = partial(
             StepOut,
             step=step.name,
@@ -174,6 +194,7 @@ class Teller:
             raise _bad(step, "it is not the attestation that it says")
         match = compare(entry, self._digests, origin, proven.extra.salt)
         _demand(not match.is_other, step, "it is an attestation of another document")
+        _demand(match is not Match.BLINDED, step, f"it is {HIDDEN}")
         self._leaves[step.about] = leaf_hash(proven.extra.entry)
         if step.name == "attested":
             until = None if entry.valid_until is None else format_time(entry.valid_until)
@@ -214,7 +235,9 @@ class Teller:
         if step.name == "revoked":
             _demand(target == step.about, step, "it revokes another entry")
             return out(time=format_time(entry.made_at), reason=entry.reason)
-        _demand(self._consents.get(target) == step.about, step, "it withdraws another consent")
+        consent = self._consents.get(target)
+        fits = consent is not None and (consent.body.origin, consent.body.index) == step.about
+        _demand(fits, step, "it withdraws another consent")
         return out(time=format_time(entry.made_at), reason=entry.reason, consent=entry.target)
 
     def _tell_shown(self, step: Step, out: "partial[StepOut]") -> StepOut:
@@ -231,10 +254,37 @@ class Teller:
         )
         if isinstance(body, Consent):
             _demand(step.name == "consented", step, "it is a consent")
-            self._consents[shown.place] = step.about
+            self._consents[shown.place] = shown
             return told(valid_until=format_time(body.until))
-        _demand(step.name == "used" and isinstance(body, Use), step, "it is a use")
+        _demand(step.name == "used", step, "it is a use")
+        self._weigh(step, body, shown.made_at)
         return told(consent=None if body.consent is None else body.consent[0])
+
+    def _weigh(self, step: Step, use: Use, made_at: int) -> None:
+        """Remark a use that goes beyond its consent: what recorded it may not have looked."""
+        if use.consent is None:
+            return
+        index, leaf = use.consent
+        shown = self._consents.get((use.origin, index))
+        if shown is None:
+            self._remark(step, f"the consent that it names, entry {index}, is not shown")
+            return
+        consent = shown.body
+        if leaf_hash(shown.entry) != leaf or not isinstance(consent, Consent):
+            self._remark(step, f"it names another consent than the one in entry {index}")
+            return
+        if (consent.index, consent.leaf) != (use.index, use.leaf):
+            self._remark(step, f"the consent in entry {index} is to another document")
+        if consent.purpose != use.purpose:
+            self._remark(step, f"the consent in entry {index} is for {consent.purpose}")
+        if not self._is_one(consent.receiver, use.receiver):
+            self._remark(step, f"the consent in entry {index} was given to {consent.receiver}")
+        if made_at > consent.until:
+            self._remark(step, f"the consent in entry {index} had ended")
+
+    def _remark(self, step: Step, what: str) -> None:
+        place = f"{step.proof.checkpoint().origin}#{step.proof.index}"
+        self.remarks.append(f"{step.name} ({place}): {what}")
 
 
 def read_report(data: bytes) -> Report:
@@ -252,23 +302,55 @@ def read_report(data: bytes) -> Report:
     return report
 
 
-def check_report(report: Report, policies: Mapping[str, Policy]) -> list[StepOut]:
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a report proves.
+
+    Attributes:
+        steps: in the order of their times, with what follows from proofs alone: not `seen_by`.
+        remarks: see `Teller`.
+    """
+
+    steps: list[StepOut]
+    remarks: list[str]
+
+
+def check_report(
+    report: Report, policies: Mapping[str, Policy], digests: Digests | None = None
+) -> Checked:
     """Check a report by its proofs alone: each step says what follows from its own.
 
     Args:
         report: as it was read.
         policies: by origin, of whom the reader trusts.
+        digests: of the document at hand, if the report names none.
 
     Raises:
         RefusedError: `bad-step`, and what `Teller.tell_all` raises.
         MalformedError: a proof, a digest or a place cannot be read.
     """
-    digests = None if report.digests is None else read_digests(report.digests)
+    named = digests if report.digests is None else read_digests(report.digests)
     steps = [_read_step(one) for one in report.steps]
-    told = Teller(policies, digests).tell_all(steps)
+    teller = Teller(policies, named)
+    told = teller.tell_all(steps)
+    known: set[tuple[Name, Place, Place]] = set()
     for step, said, due in zip(steps, report.steps, told, strict=True):
         _demand(said == due, step, "it says something else than its proof")
-    return told
+        key = step.name, step.about, (due.origin, due.index)
+        _demand(key not in known, step, "it is there twice")
+        known.add(key)
+    return Checked(in_order(structs.replace(one, seen_by=None) for one in told), teller.remarks)
+
+
+def in_order(steps: Iterable[StepOut]) -> list[StepOut]:
+    """By their times; cosignatures say whole seconds, and none came before what it is of."""
+    steps = list(steps)
+    made = {one.about: one.time for one in steps if one.step == "attested"}
+
+    def when(one: StepOut) -> tuple[str, bool]:
+        return max(one.seen_by or one.time, made.get(one.about, "")), one.step != "attested"
+
+    return sorted(steps, key=when)
 
 
 def read_digests(named: Mapping[str, str]) -> Digests:

@@ -7,7 +7,8 @@
 
 import asyncio
 import hmac
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from typing import NoReturn
 
 from chopmark.api.dealings import Made
@@ -15,8 +16,9 @@ from chopmark.core.blinding import salt_at
 from chopmark.core.consent import CONSENT, USE, Body, Consent, commit
 from chopmark.core.draft import Asking, Earlier
 from chopmark.core.entry import Commitment, parse_entry
-from chopmark.core.errors import ChopmarkError, MissingError, TryAgainError
+from chopmark.core.errors import ChopmarkError, MissingError, RefusedError, TryAgainError
 from chopmark.core.ports import Clock
+from chopmark.core.wording import format_time
 from chopmark.ledger.duplicates import find_named
 from chopmark.ledger.log import Log
 from chopmark.ledger.reader import Reader
@@ -24,6 +26,34 @@ from chopmark.ledger.seeds import Sealed
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.store import LogState
 from chopmark.service.salts import Salts
+
+
+@dataclass(frozen=True, slots=True)
+class Grounded:
+    """What is to be recorded.
+
+    Attributes:
+        until: the last ms at which it may be, if what it rests on ends.
+    """
+
+    body: Body
+    until: int | None = None
+
+    def make(self, made_at: int, value: bytes) -> Commitment:
+        """The entry. On the sequencer's thread.
+
+        Raises:
+            RefusedError: `consent-expired`.
+        """
+        if self.until is not None and made_at > self.until:
+            raise consent_expired(self.until)
+        return Commitment(made_at, CONSENT if isinstance(self.body, Consent) else USE, value)
+
+
+def consent_expired(until: int) -> RefusedError:
+    """A consent has ended, at that ms."""
+    hint = "ask the customer for a consent to this use: the issuer records it"
+    return RefusedError("consent-expired", f"the consent ended at {format_time(until)}", hint=hint)
 
 
 class Commitments:
@@ -50,18 +80,30 @@ class Commitments:
         )
         return None if found is None else await self._open(found, bodies)
 
-    async def record(self, body: Body, seconds: float, asking: Asking) -> Made:
+    async def record(
+        self,
+        judge: Callable[[], Awaitable[Grounded]],
+        seconds: float,
+        asking: Asking,
+    ) -> Made:
         """Append the commitment to a body; it is durable once this returns.
 
+        Args:
+            judge: gives the body, or raises why there is none; asked once there is a salt, for
+                which an HSM may take long, so that nothing rests on what has ended meanwhile.
+            seconds: to wait.
+            asking: for whom, and how.
+
         Raises:
-            ChopmarkError: what `Sequencer.record` raises, and `find`.
+            RefusedError: `consent-expired`: the entry would be later than what it rests on.
+            ChopmarkError: what `judge` and `Sequencer.record` raise, and `find`.
         """
         seed, sealed = await self._draw(seconds)
-        salt = salt_at(seed, 0)
-        kind = CONSENT if isinstance(body, Consent) else USE
+        grounded = await judge()
+        body, salt = grounded.body, salt_at(seed, 0)
         value = commit(salt, body.encode())
         recorded = await self._sequencer.record(
-            [lambda made_at: Commitment(made_at, kind, value)],
+            [lambda made_at: grounded.make(made_at, value)],
             seconds,
             sealed=sealed,
             asking=asking,

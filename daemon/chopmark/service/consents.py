@@ -25,7 +25,7 @@ from chopmark.core.wording import format_time
 from chopmark.ledger.log import Log
 from chopmark.ledger.reader import Reader
 from chopmark.ledger.store import LogState
-from chopmark.service.commitments import Commitments
+from chopmark.service.commitments import Commitments, Grounded
 from chopmark.service.parties import Parties
 
 _Found = tuple[bytes, Attestation, bool]
@@ -57,7 +57,7 @@ class Consents:
             ForbiddenError: `kind-not-granted`.
             ChopmarkError: what `Commitments.record` raises.
         """
-        leaf, entry, over = await self.log.read(lambda r, s: _read(r, s, asked.index))
+        leaf, entry, _ = await self.log.read(lambda r, s: _read(r, s, asked.index))
         check_kind(entry.kind)
         receiver = self.parties.find(asked.receiver)
         dealing = Dealing(entry.kind, self.own, receiver, asked.purpose)
@@ -69,11 +69,16 @@ class Consents:
         earlier = await self.commitments.find(asking, [body])
         if earlier is not None:
             return earlier
-        now = self.now()
-        _check_attestation(entry, asked.index, now, over=over)
         bound = None if scenario is None else scenario.validity
-        _check_end(asked.until, now, bound)
-        return await self.commitments.record(body, seconds, asking)
+
+        async def judge() -> Grounded:
+            _, entry, over = await self.log.read(lambda r, s: _read(r, s, asked.index))
+            _check_attestation(entry, asked.index, self.now(), over=over)
+            _check_end(asked.until, self.now(), bound)
+            return Grounded(body)
+
+        await judge()  # before there is a salt: that is not to be made for nothing
+        return await self.commitments.record(judge, seconds, asking)
 
 
 def _read(reader: Reader, state: LogState, index: int) -> _Found:

@@ -20,6 +20,7 @@ from chopmark.core.member import Member
 from chopmark.core.policy import NONE, Policy
 from chopmark.core.verdict import Source
 from chopmark.core.wording import format_time
+from chopmark.service.commitments import consent_expired
 from chopmark.service.parties import Parties
 from chopmark.service.shelf import Shelf
 
@@ -107,7 +108,7 @@ class Grounds:
         self, shown: Shown, body: Consent, validity: int | None
     ) -> ChopmarkError | None:
         if body.until < self.now:
-            return _refused("expired", f"the consent ended at {format_time(body.until)}", _ASK)
+            return consent_expired(body.until)
         if validity is not None and body.until > shown.made_at + 1000 * validity + _SLACK:
             message = "the consent was given for longer than its scenario lets it hold"
             return _refused("too-long", message, _ASK)

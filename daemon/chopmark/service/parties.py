@@ -21,7 +21,7 @@ class Parties:
         return next((one for one in self._members if one.origin == origin), None)
 
     def find(self, name: str) -> Member:
-        """An active member by id, origin or institution; of its gateways the first.
+        """A receiver by id, origin or institution: active, and no notary; of several the first.
 
         Raises:
             MissingError: `no-such-member`.
@@ -36,7 +36,11 @@ class Parties:
         if not active:
             message = f"{name} is {found[0].state}, and can receive nothing"
             raise RefusedError("receiver-not-active", message, hint="name another receiver")
-        return min(active, key=lambda one: one.id)
+        using = [one for one in active if not one.is_notary]
+        if not using:
+            message = f"{name} is a notary, and uses nothing"
+            raise RefusedError("receiver-not-active", message, hint="name another receiver")
+        return min(using, key=lambda one: one.id)
 
     def same_institution(self, origin: str, member: Member) -> bool:
         """Whether a log is of a member's institution."""

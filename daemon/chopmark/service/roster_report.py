@@ -58,9 +58,10 @@ def _kind(kind: CatalogueKind) -> dict[str, Any]:
 def _scenario(scenario: Scenario, roster: Roster) -> dict[str, Any]:
     """A scenario, with the active members that may issue and receive; times in seconds.
 
-    Parties are names of institutions, or codes of jurisdictions.
+    Parties are names of institutions, or codes of jurisdictions. A notary does neither.
     """
-    of, active = Scenarios(roster), [one for one in roster.members() if one.is_active]
+    of = Scenarios(roster)
+    active = [one for one in roster.members() if one.is_active and not one.is_notary]
     names = {one.id: one.name for one in roster.institution}
     return {
         "name": scenario.name,

@@ -9,7 +9,7 @@
    verifications on the same thread go on between traces.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -21,8 +21,8 @@ from chopmark.core.check import compare, read_attestation
 from chopmark.core.consent import Consent, Shown, seal
 from chopmark.core.digest import Digests
 from chopmark.core.errors import MissingError, RefusedError
-from chopmark.core.proof import Extra, Proof, parse_extra, parse_proof, verify_proof
-from chopmark.core.trace import Party, Place, Report, Step, StepOut, Teller
+from chopmark.core.proof import Extra, Proof, Proven, parse_extra, parse_proof, verify_proof
+from chopmark.core.trace import HIDDEN, Party, Place, Report, Step, Teller, in_order
 from chopmark.core.verdict import Match
 from chopmark.core.wording import format_time
 from chopmark.ledger.log import Log
@@ -105,6 +105,7 @@ class _Telling:
     now: int
     steps: list[Step] = field(default_factory=list)
     subjects: set[Place] = field(default_factory=set)
+    left_out: set[Place] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
     cut: bool = False
 
@@ -113,15 +114,7 @@ class _Telling:
         origin = proof.checkpoint().origin
         shelf = self.of.shelf(origin)
         proven = verify_proof(proof, self.of.verifier.policy(origin))
-        entry, _ = read_attestation(proven.extra.entry)
-        match = (
-            Match.ALL if entry is None else compare(entry, self.digests, origin, proven.extra.salt)
-        )
-        if match.is_other:
-            message = "the proof is of another document than the one given"
-            raise RefusedError(
-                "document-differs", message, hint="give the two that belong together"
-            )
+        self._is_of_document((origin, proof.index), proven)
         if (why := contradicted(shelf, proof)) is not None:
             self.warnings.append(f"{origin}#{proof.index}: {why}")
             return
@@ -140,12 +133,14 @@ class _Telling:
     def add_subject(self, place: Place) -> None:
         """What a consent or use is about, unless that is here already."""
         shelf = self.of.shelf(place[0])
-        if place not in self.subjects and place[1] < shelf.log.signed_size:
+        if place not in self.left_out and place[1] < shelf.log.signed_size:
             self._add_attestation(place)
 
     def add_shown(self, shown: Shown) -> None:
         """A consent or use, and whether the consent was withdrawn."""
         about = (shown.body.origin, shown.body.index)
+        if about in self.left_out:
+            return
         if about not in self.subjects:
             self.warnings.append(f"{about[0]}#{about[1]} has not come in here")
             return
@@ -163,7 +158,8 @@ class _Telling:
         origins = {step.proof.checkpoint().origin for step in self.steps}
         receivers = {origin for origin in self.of.shelves if origin not in origins}
         policies = {origin: self.of.verifier.policy(origin) for origin in sorted(origins)}
-        told = Teller(policies, self.digests).tell_all(self.steps)
+        teller = Teller(policies, self.digests, self._is_one)
+        told = teller.tell_all(self.steps)
         named = {one.receiver for one in told} & receivers
         parties = sorted(origins | {one for one in named if one is not None})
         times = [shelf.as_of(self.now) for shelf in self.of.shelves.values()]
@@ -174,8 +170,8 @@ class _Telling:
             digests=_hex(self.digests),
             parties={origin: _party(self.of.shelf(origin)) for origin in parties},
             policies={origin: policy.encode() for origin, policy in policies.items()},
-            warnings=self.warnings,
-            steps=_in_order(told),
+            warnings=self.warnings + teller.remarks,
+            steps=in_order(told),
         )
         values: dict[str, Any] = msgspec.to_builtins(report)
         return values
@@ -192,14 +188,19 @@ class _Telling:
             if not self.cut:
                 self.warnings.append(f"more than {MAX_SUBJECTS} attestations: not all are shown")
             self.cut = True
+            self.left_out.add(place)
             return
         if index >= shelf.log.signed_size and proof is None:
             self.warnings.append(f"{origin}#{index} has not come in here")
             return
         made = proof or _prove(shelf.log, index, salt)
+        proven = verify_proof(made, self.of.verifier.policy(origin))
+        if not self._is_of_document(place, proven):
+            self.warnings.append(f"{origin}#{index}: it is {HIDDEN}")
+            self.left_out.add(place)
+            return
         self.subjects.add(place)
         self.steps.append(Step("attested", place, made))
-        proven = verify_proof(made, self.of.verifier.policy(origin))
         seen = shelf.log.read_now(lambda reader, _: reader.existed_by(index))
         if any(one.time for one in proven.head.verified):
             by = proven.existed_by
@@ -207,6 +208,27 @@ class _Telling:
             self.steps.append(Step("witnessed", place, made, seen))
         if index < shelf.log.signed_size:
             self._add_references(shelf, place)
+
+    def _is_of_document(self, place: Place, proven: Proven) -> bool:
+        """Whether an attestation is of the document, as far as one is given; False if nobody knows.
+
+        Raises:
+            RefusedError: `document-differs`.
+        """
+        entry, _ = read_attestation(proven.extra.entry)
+        if entry is None:
+            return True  # telling refuses it, and says why
+        match = compare(entry, self.digests, place[0], proven.extra.salt)
+        if match.is_other:
+            message = f"{place[0]}#{place[1]} is an attestation of another document"
+            hint = "give the document, and what belongs to it"
+            raise RefusedError("document-differs", message, hint=hint)
+        return match is not Match.BLINDED
+
+    def _is_one(self, one: str, other: str) -> bool:
+        """Whether two logs are of one institution."""
+        found = [shelf.member for origin in (one, other) if (shelf := self.of.shelves.get(origin))]
+        return one == other or (len(found) == 2 and found[0].institution == found[1].institution)
 
     def _add_references(self, shelf: Shelf, place: Place) -> None:
         log, index = shelf.log, place[1]
@@ -230,12 +252,6 @@ class _Telling:
             message = f"the ledger of {shown.origin} has another entry at {index}"
             raise RefusedError("consent-not-in-ledger", message)
         return seal(newest, extra.salt, shown.body)
-
-
-def _in_order(steps: Sequence[StepOut]) -> list[StepOut]:
-    """By their times; cosignatures say whole seconds, and none came before what it is of."""
-    made = {one.about: one.time for one in steps if one.step == "attested"}
-    return sorted(steps, key=lambda one: max(one.seen_by or one.time, made.get(one.about, "")))
 
 
 def _prove(log: Log, index: int, salt: bytes | None = None) -> Proof:

@@ -6,10 +6,12 @@ Rules, in this order:
 3. The roster has a scenario that fits, if it has any.
 4. Where that demands consent, and where the roster has no scenarios, one of the consents that were
    shown holds: see `Grounds`. Where it demands none, one that holds is named all the same.
+5. Rules 2 to 4 hold once more right before it is recorded, for its salt may have taken long.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 from chopmark.api.dealings import Made, UseAsked
@@ -22,7 +24,7 @@ from chopmark.core.merkle import leaf_hash
 from chopmark.core.proof import parse_extra, parse_proof
 from chopmark.core.scenarios import Dealing, Scenarios
 from chopmark.core.verdict import Facts, Question, Verdict, Word
-from chopmark.service.commitments import Commitments
+from chopmark.service.commitments import Commitments, Grounded
 from chopmark.service.grounds import Grounds
 from chopmark.service.parties import Parties
 from chopmark.service.shelf import Shelf
@@ -61,15 +63,32 @@ class Uses:
         if self.own.is_notary:
             hint = "a notary countersigns what others attest and use"
             raise RefusedError("kind-not-allowed", "a notary's gateway uses nothing", hint=hint)
+        found = await self._judge(asked, shown)  # before there is a salt
+        earlier = await self.commitments.find(asking, [found.body])
+        again = partial(self._judge, asked, shown)
+        return earlier or await self.commitments.record(again, seconds, asking)
+
+    async def _judge(self, asked: UseAsked, shown: Sequence[Shown]) -> Grounded:
+        """The use, if document and consent let it be now; rules 2 to 4."""
         question = Question(self.now(), asked.expect_issuer)
         verdict = await self.verifier.verify(
             Asked(asked.digests, asked.proof, asked.reference, question)
         )
         facts = _choose(verdict, shown)
         shelf = self.shelves[facts.issuer.origin]
-        use = await shelf.log.read(lambda _r, _s: self._rest(asked, facts, shelf, shown))
-        earlier = await self.commitments.find(asking, [use])
-        return earlier or await self.commitments.record(use, seconds, asking)
+        return await shelf.log.read(lambda _r, _s: self._rest(asked, facts, shelf, shown))
+
+    def _named(self, asked: UseAsked, facts: Facts, shown: Sequence[Shown]) -> set[str]:
+        """The scenarios of consents to this use of the attestation by us."""
+        about = facts.issuer.origin, facts.index, asked.purpose
+        bodies = [one.body for one in shown]
+        return {
+            one.scenario
+            for one in bodies
+            if one.scenario is not None
+            and (one.origin, one.index, one.purpose) == about
+            and self.parties.same_institution(one.receiver, self.own)
+        }
 
     def _guess(self, asked: UseAsked, shown: Sequence[Shown]) -> Iterator[Use]:
         """What may have been recorded when this was asked for before, under these consents."""
@@ -78,11 +97,13 @@ class Uses:
             of, rests = one.body, (one.proof.index, leaf_hash(one.entry))
             yield Use(of.origin, of.index, of.leaf, self.own.origin, asked.purpose, name, rests)
 
-    def _rest(self, asked: UseAsked, facts: Facts, shelf: Shelf, shown: Sequence[Shown]) -> Use:
+    def _rest(
+        self, asked: UseAsked, facts: Facts, shelf: Shelf, shown: Sequence[Shown]
+    ) -> Grounded:
         """The use, with the consent on which it rests. On the readers' thread."""
         kind = facts.entry.kind if facts.entry is not None else ""
         dealing = Dealing(kind, shelf.member, self.own, asked.purpose)
-        scenario = self.scenarios.find(dealing, asked.scenario)
+        scenario = self.scenarios.find(dealing, asked.scenario, self._named(asked, facts, shown))
         leaf = shelf.log.read_now(lambda reader, _: leaf_hash(reader.entry(facts.index)))
         policy = self.verifier.policy(shelf.member.origin)
         grounds = Grounds(shelf, policy, self.parties, self.own, self.now())
@@ -91,9 +112,10 @@ class Uses:
         use = Use(shelf.member.origin, facts.index, leaf, self.own.origin, asked.purpose, name)
         needed = scenario is None or scenario.consent
         found = grounds.find(shown, use, validity, needed=needed)
-        if found is None:
-            return use
-        return replace(use, consent=(found.proof.index, leaf_hash(found.entry)))
+        if found is None or not isinstance(found.body, Consent):
+            return Grounded(use)
+        rests = found.proof.index, leaf_hash(found.entry)
+        return Grounded(replace(use, consent=rests), found.body.until)
 
 
 def read_shown(proof: bytes | None, more: Iterable[bytes]) -> list[Shown]:
@@ -128,5 +150,5 @@ def _choose(verdict: Verdict, shown: Iterable[Shown]) -> Facts:
 
 def _not_valid(verdict: Verdict) -> ChopmarkError:
     message = f"only a valid document can be used, and this one is {verdict.word}"
-    hint = f"{verdict.sentence} `chopmark verify` shows the whole verdict"
+    hint = "`chopmark verify` shows the whole verdict"
     return RefusedError("document-not-valid", f"{message}: {verdict.sentence}", hint=hint)

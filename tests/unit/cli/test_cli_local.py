@@ -22,7 +22,7 @@ from chopmark.service.initialise import Initialised, initialise
 from chopmark.service.membership import read_peers
 from commandline import Run
 from configs import BASE, cosigner, ed25519, p256, peer_block
-from rosters import HK, founding, signed
+from rosters import HK, founding, rich, signed, with_notary
 from socketgateway import SocketGateway
 
 ORIGIN = "bank-hk.example/hk-1"
@@ -436,3 +436,16 @@ def test_access_list_while_no_gateway_answers_names_the_way_without(
 ) -> None:
     refused = run("--gateway", f"unix:{tmp_path}/none", "roster", "export-acl")
     assert (refused.code, "--offline" in refused.err) == (69, True)
+
+
+def test_roster_check_names_a_notary(run: Run) -> None:
+    Path("roster").write_bytes(signed(with_notary(rich(), "mo-1")))
+    done = run("roster", "check", "roster")
+    assert done.code == 0
+    assert next(line for line in done.out.splitlines() if "notary" in line).startswith("mo-1 ")
+
+
+def test_contract_is_not_put_onto_what_is_no_node(run: Run) -> None:
+    done = run("anchor", "deploy", "node.example:8545")
+    assert done.code == 64
+    assert "not an address of a node" in done.err

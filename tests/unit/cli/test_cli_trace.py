@@ -12,6 +12,7 @@ from chopmark.cli.records import carried, read_shown
 from chopmark.client.files import PRIVATE_MODE, PUBLIC_MODE, proof_path
 from chopmark.client.proofs import keep_records, proof_mode
 from chopmark.client.slip.timeline import make_timeline
+from chopmark.client.told.steps import describe_step
 from chopmark.core.consent import add_records, show
 from chopmark.core.entry import Revocation, encode_entry
 from chopmark.core.proof import parse_extra
@@ -66,6 +67,66 @@ def test_report_that_was_changed_is_65(run: Run, report: Path) -> None:
     done = run("trace", "--check", report, "--policy", "policy", "--json")
     assert done.code == 65
     assert json.loads(done.err)["code"] == "bad-step"
+
+
+def test_report_shows_no_time_that_is_its_own_word(run: Run, report: Path) -> None:
+    made = make_report()
+    steps = [
+        msgspec.structs.replace(one, seen_by="2020-01-01T00:00:00.000Z")
+        if one.step == "witnessed"
+        else one
+        for one in made.steps
+    ]
+    report.write_bytes(msgspec.json.encode(msgspec.structs.replace(made, steps=steps)))
+    done = run("trace", "--check", report, "--policy", "policy")
+    assert done.code == 0
+    assert "2020" not in done.out
+    assert "do not prove that nothing else happened" in done.out
+
+
+def test_report_of_nothing_proves_nothing(run: Run, report: Path) -> None:
+    report.write_bytes(msgspec.json.encode(make_report(steps=[])))
+    done = run("trace", "--check", report, "--policy", "policy")
+    assert done.code == 2
+    assert "✔" not in done.out
+    done = run("trace", "--check", report, "--policy", "policy", "--json")
+    assert (done.code, json.loads(done.out)["good"]) == (2, False)
+
+
+def test_report_without_digests_is_compared_by_its_proofs(
+    run: Run, report: Path, document: Path
+) -> None:
+    report.write_bytes(msgspec.json.encode(make_report(digests=None)))
+    done = run("trace", "--check", report, "--policy", "policy")
+    assert (done.code, "no document was compared" in done.err) == (0, True)
+    done = run("trace", "--check", report, document, "--policy", "policy", "--json")
+    assert (done.code, json.loads(done.err)["code"]) == (65, "bad-step")
+
+
+@pytest.mark.parametrize("more", [["-o", "out"], ["--pdf", "out"], ["--with", "policy"]])
+def test_check_writes_nothing(run: Run, report: Path, more: list[str]) -> None:
+    assert run("trace", "--check", report, "--policy", "policy", *more).code == 64
+    assert not Path("out").exists()
+
+
+def test_time_that_the_gateway_remembers_stands_beside_the_proof_s() -> None:
+    made = make_report()
+    witnessed = next(one for one in made.steps if one.step == "witnessed")
+    for seen_by, said in (
+        (None, False),
+        (witnessed.time, False),
+        ("2026-11-21T00:00:00.000Z", True),
+    ):
+        lines = describe_step(made, msgspec.structs.replace(witnessed, seen_by=seen_by))
+        assert any(f"the proof shows {witnessed.time}" in line for line in lines) == said
+
+
+def test_use_without_a_consent_is_called_so() -> None:
+    made = make_report()
+    used = next(one for one in made.steps if one.step == "used")
+    assert "under the consent in entry 5" in describe_step(made, used)[0]
+    alone = msgspec.structs.replace(used, consent=None)
+    assert "without a consent" in describe_step(made, alone)[0]
 
 
 def test_report_is_not_checked_by_its_own_policies(run: Run, report: Path) -> None:
@@ -149,3 +210,12 @@ def test_withdrawal_of_a_consent_that_is_not_shown_is_66(
 def test_withdrawal_at_another_gateway_is_77(run: Run, gateway: SocketGateway) -> None:
     assert gateway.address
     assert run("withdraw", "bank-mo.example/mo-1#4").code == 77
+
+
+def test_withdrawal_of_a_document_is_refused_and_revokes_nothing(
+    run: Run, gateway: SocketGateway, document: Path
+) -> None:
+    assert run("attest", document).code == 0
+    done = run("withdraw", f"{gateway.log.origin}#0", "--json")
+    assert (done.code, json.loads(done.err)["code"]) == (66, "no-such-consent")
+    assert not any("revocations" in one for one in gateway.requests)

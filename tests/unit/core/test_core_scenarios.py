@@ -52,6 +52,19 @@ def test_dealing_that_no_scenario_has_is_refused(changes: dict[str, object], cod
     assert code_of(dealing(**changes), SME_LOAN.name) == "scenario-differs"  # type: ignore[arg-type]
 
 
+def test_consent_tells_which_of_several_scenarios_is_meant() -> None:
+    other = replace(SME_LOAN, name="other")
+    of = Scenarios(replace(ROSTER, scenario=(*ROSTER.scenario, other)))
+    assert of.find(dealing(), consented={"other"}) == other
+    assert of.find(dealing(), SME_LOAN.name, {"other"}) == SME_LOAN
+    free = replace(SME_LOAN, name="free", consent=False)
+    of = Scenarios(replace(ROSTER, scenario=(*ROSTER.scenario, other, free)))
+    for named in ({"other", SME_LOAN.name}, {"job"}, {"free"}):
+        with pytest.raises(RefusedError) as caught:
+            of.find(dealing(), consented=named)
+        assert caught.value.code == "ambiguous-scenario"
+
+
 def test_scenario_that_there_is_not_is_missing() -> None:
     assert code_of(dealing(), "sme-loan") == "no-such-scenario"
     assert code_of(dealing(), "sme-loan", Scenarios()) == "no-such-scenario"

@@ -6,11 +6,14 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from chopmark.core.blinding import blind
 from chopmark.core.consent import seal
 from chopmark.core.digest import Digests
-from chopmark.core.entry import Attestation, Revocation, encode_entry
+from chopmark.core.entry import SHA256, Attestation, Revocation, encode_entry
 from chopmark.core.errors import MalformedError, RefusedError
+from chopmark.core.merkle import leaf_hash
 from chopmark.core.policy import parse_policy
+from chopmark.core.proof import Extra, parse_extra
 from chopmark.core.trace import (
     MAX_STEPS,
     Party,
@@ -32,6 +35,7 @@ from consentvectors import (
     shown_use,
     used,
 )
+from softkeys import log_key
 from vectorparts import DIGESTS, MADE_AT, ORIGIN, PLAIN_ENTRY, SALT, SZ, TIME
 
 ABOUT = (ORIGIN, 3)
@@ -71,6 +75,10 @@ def report(*steps: Step) -> Report:
     )
 
 
+def replaced(step: StepOut, **changes: object) -> StepOut:
+    return msgspec.structs.replace(step, **changes)
+
+
 def again(made: Report) -> Report:
     return read_report(msgspec.json.encode(made))
 
@@ -83,7 +91,10 @@ def code_of(made: Report) -> str:
 
 def test_whole_life_is_told_and_checked_again() -> None:
     made = report(*WHOLE)
-    assert check_report(again(made), POLICIES) == made.steps
+    checked = check_report(again(made), POLICIES)
+    assert checked.remarks == []
+    assert [replaced(one, seen_by=None) for one in checked.steps] == checked.steps
+    assert sorted(one.step for one in checked.steps) == sorted(one.step for one in made.steps)
     assert [one.step for one in made.steps] == [step.name for step in WHOLE]
     consented, used_ = made.steps[3], made.steps[4]
     assert (consented.receiver, consented.purpose) == (GIVEN.receiver, "sme-loan")
@@ -233,6 +244,105 @@ def test_step_that_cannot_be_read_is_refused(changes: dict[str, object]) -> None
 def test_digests_that_are_none_are_refused(digests: dict[str, str]) -> None:
     made = msgspec.structs.replace(report(ATTESTED), digests=digests)
     assert code_of(made) == "malformed-report"
+
+
+def test_time_that_only_the_report_says_is_not_among_what_it_proves() -> None:
+    made = report(ATTESTED, WITNESSED)
+    steps = [made.steps[0], replaced(made.steps[1], seen_by="2020-01-01T00:00:00.000Z")]
+    checked = check_report(again(msgspec.structs.replace(made, steps=steps)), POLICIES)
+    assert checked.steps[1] == replaced(made.steps[1], seen_by=None)
+    assert not checked.steps[1].time.startswith("2020")
+
+
+def test_steps_are_proven_in_the_order_of_their_times() -> None:
+    made = report(*WHOLE)
+    turned = msgspec.structs.replace(made, steps=list(reversed(made.steps)))
+    times = {one.step: one.time for one in made.steps}
+    told = [one.step for one in check_report(turned, POLICIES).steps]
+    assert told[:2] == ["attested", "superseded"]  # both of one time
+    assert [times[one] for one in told[2:]] == sorted(times[one] for one in told[2:])
+
+
+def test_step_that_is_there_twice_is_refused() -> None:
+    made = report(*WHOLE)
+    assert code_of(msgspec.structs.replace(made, steps=[*made.steps, made.steps[4]])) == "bad-step"
+
+
+def hidden_step(salt: bytes | None) -> Step:
+    """Of a blinded attestation of the document, with its salt or without."""
+    sha256 = blind(SALT, ORIGIN, SHA256, DIGESTS.sha256)
+    data = encode_entry(replace(PLAIN_ENTRY, blinded=True, sha256=sha256, sm3=None, canonical=()))
+    proof = prove(data, 2)
+    return Step("attested", (ORIGIN, 2), replace(proof, extra=Extra(data, salt).encode()))
+
+
+def test_blinded_attestation_without_its_salt_is_of_no_document() -> None:
+    assert tell(hidden_step(SALT))[0].blinded
+    assert tell(hidden_step(None), digests=None)[0].blinded
+    with pytest.raises(RefusedError, match="nobody can tell of which document") as caught:
+        tell(hidden_step(None))
+    assert caught.value.code == "bad-step"
+
+
+def test_report_without_digests_is_compared_with_the_document_at_hand() -> None:
+    made = msgspec.structs.replace(report(ATTESTED), digests=None)
+    assert check_report(made, POLICIES, DIGESTS).steps == made.steps
+    with pytest.raises(RefusedError, match="another document"):
+        check_report(made, POLICIES, Digests(bytes(32)))
+
+
+def remarks(*steps: Step) -> str:
+    teller = Teller(POLICIES, DIGESTS)
+    teller.tell_all(steps)
+    return "; ".join(teller.remarks)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, ""),
+        ({"consent": None}, ""),
+        ({"purpose": "mortgage"}, "entry 5 is for sme-loan"),
+        ({"receiver": "bank-mo.example/mo-1"}, "entry 5 was given to bank-sz.example/sz-1"),
+        ({"consent": (5, bytes(32))}, "another consent than the one in entry 5"),
+        ({"consent": (4, bytes(32))}, "entry 4, is not shown"),
+    ],
+)
+def test_use_that_goes_beyond_its_consent_is_remarked(
+    changes: dict[str, object], said: str
+) -> None:
+    body = replace(used(), **changes)  # type: ignore[arg-type]
+    log = RECEIVER if body.receiver == RECEIVER.name else log_key(body.receiver, 33)
+    step = Step("used", ABOUT, seal(prove(entry_of(body), 1, log), SALT, body))
+    policy = replace(POLICY, logs=(*POLICY.logs, log.vkey))
+    teller = Teller({**POLICIES, log.name: policy}, DIGESTS)
+    teller.tell_all([ATTESTED, CONSENTED, step])
+    assert said in "; ".join(teller.remarks)
+    assert bool(teller.remarks) == bool(said)
+
+
+def test_use_after_the_end_of_its_consent_is_remarked() -> None:
+    late = entry_of(used(), made_at=GIVEN.until + 1)
+    step = Step("used", ABOUT, seal(prove(late, 1, RECEIVER), SALT, used()))
+    assert "had ended" in remarks(ATTESTED, CONSENTED, step)
+
+
+def test_use_of_another_document_than_its_consent_is_remarked() -> None:
+    other = replace(GIVEN, index=2, leaf=hidden_leaf())
+    consented = Step("consented", (ORIGIN, 2), seal(prove(entry_of(other), 5), SALT, other))
+    body = replace(used(), consent=(5, leaf_hash(entry_of(other))))
+    step = Step("used", ABOUT, seal(prove(entry_of(body), 1, RECEIVER), SALT, body))
+    assert "to another document" in remarks(ATTESTED, hidden_step(SALT), consented, step)
+
+
+def hidden_leaf() -> bytes:
+    return leaf_hash(parse_extra(hidden_step(SALT).proof.extra).entry)
+
+
+def test_step_that_its_ledger_alone_has_signed_is_remarked() -> None:
+    lines = shown_use().note.decode().splitlines(keepends=True)
+    alone = replace(shown_use(), note="".join(lines[:-2]).encode())
+    assert "no quorum has countersigned" in remarks(ATTESTED, CONSENTED, Step("used", ABOUT, alone))
 
 
 def test_uses_and_consents_of_these_tests_belong_together() -> None:

@@ -22,7 +22,7 @@ from chopmark.core.policy import parse_policy
 from chopmark.core.proof import parse_proof
 from chopmark.core.roster import Scenario
 from chopmark.core.scenarios import Scenarios
-from chopmark.core.trace import check_report, read_report
+from chopmark.core.trace import HIDDEN, check_report, read_report
 from chopmark.core.verdict import Source
 from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.worker import Worker
@@ -183,6 +183,22 @@ async def test_consent_to_what_cannot_be_is_refused(
     assert bank.own.log.state.size == size
 
 
+async def test_consent_to_a_notary_is_refused(bank: Bank) -> None:
+    book = bank.library.books["hk-1"]
+    members = [replace(book.shelf.member, role="notary"), bank.own.shelf.member]
+    consents = Consents(
+        bank.own.shelf.member,
+        bank.own.log,
+        bank.parts()[0],
+        Parties(members),
+        bank.scenarios,
+        lambda: NOW,
+    )
+    asked = ConsentAsked(0, "hk-1", "sme-loan", END)
+    assert await code_of(consents.give(asked, LONG, PLAINLY)) == "receiver-not-active"
+    assert bank.own.log.state.size == 1
+
+
 async def test_consent_to_a_revoked_document_is_refused(bank: Bank) -> None:
     await bank.own.add(revoke(0))
     assert await code_of(bank.consent()) == "attestation-over"
@@ -212,6 +228,28 @@ async def test_use_rests_on_the_consent_that_was_shown(bank: Bank) -> None:
     assert (made.body.receiver, made.body.origin, made.body.index) == (own, own, 0)
 
 
+async def test_use_of_what_is_not_valid_says_why_once(bank: Bank) -> None:
+    with pytest.raises(ChopmarkError) as caught:
+        await bank.use("never")
+    assert caught.value.code == "document-not-valid"
+    assert "No attestation" in caught.value.message
+    assert "No attestation" not in caught.value.hint
+
+
+async def test_use_is_of_the_scenario_that_its_consent_names(bank: Bank) -> None:
+    other = msgspec.structs.replace(LOAN, name="other")
+    bank.scenarios = Scenarios(msgspec.structs.replace(founding(), scenario=(LOAN, other)))
+    terms: dict[str, Any] = {"receiver": "sz-1", "until": NOW + 5_000_000}
+    consent = await bank.shown(await bank.consent(scenario="other", **terms))
+    assert (await bank.use("a", consent)).body.scenario == "other"
+    wide = msgspec.structs.replace(LOAN, receivers=("CN", "HK"))
+    both = (wide, msgspec.structs.replace(wide, name="other"))
+    bank.scenarios = Scenarios(msgspec.structs.replace(founding(), scenario=both))
+    terms["receiver"] = "hk-1"
+    elsewhere = await bank.shown(await bank.consent(scenario="other", **terms))
+    assert await code_of(bank.use("a", elsewhere)) == "ambiguous-scenario"
+
+
 async def test_use_without_grounds_is_refused_and_leaves_no_trace(bank: Bank) -> None:
     consent = await bank.shown(await bank.consent(receiver="sz-1"))
     size = bank.own.log.state.size
@@ -232,6 +270,48 @@ async def test_use_is_given_again_by_its_key_though_the_consent_was_withdrawn(ba
         first.body,
     )
     assert await code_of(bank.use("a", consent)) == "consent-withdrawn"
+
+
+async def test_use_that_waited_for_its_salt_is_judged_again(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consent = await bank.shown(await bank.consent(receiver="sz-1"))
+    index, size = show(parse_proof(consent)).proof.index, bank.own.log.state.size
+    hide = bank.salts.hide
+
+    async def slowly(drafts: Any) -> Any:
+        await bank.own.add(revoke(index, 3))  # the customer takes it back meanwhile
+        return await hide(drafts)
+
+    monkeypatch.setattr(bank.salts, "hide", slowly)
+    assert await code_of(bank.use("a", consent)) == "consent-withdrawn"
+    assert bank.own.log.state.size == size + 1
+
+
+async def test_use_is_not_recorded_later_than_its_consent_holds(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    consent = await bank.shown(await bank.consent(receiver="sz-1"))
+    size = bank.own.log.state.size
+    monkeypatch.setattr(bank.clock, "now", END + 1)  # it stood in the queue as long as that
+    assert await code_of(bank.use("a", consent)) == "consent-expired"
+    assert bank.own.log.state.size == size
+    monkeypatch.setattr(bank.clock, "now", END)
+    await bank.use("a", consent)
+
+
+async def test_consent_that_waited_for_its_salt_is_judged_again(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hide = bank.salts.hide
+
+    async def slowly(drafts: Any) -> Any:
+        await bank.own.add(revoke(0, 4))
+        return await hide(drafts)
+
+    monkeypatch.setattr(bank.salts, "hide", slowly)
+    assert await code_of(bank.consent()) == "attestation-over"
+    assert bank.own.log.state.size == 2
 
 
 async def test_notary_uses_nothing(bank: Bank) -> None:
@@ -281,13 +361,40 @@ async def test_report_of_a_trace_is_checked_by_policies_alone(bank: Bank) -> Non
     made = await bank.trace(TraceAsked(Digests(sha("a")), None, (consent,)))
     report = read_report(msgspec.json.encode(made))
     policies = {name: parse_policy(text.encode()) for name, text in report.policies.items()}
-    told = [step.step for step in check_report(report, policies)]
+    told = [step.step for step in check_report(report, policies).steps]
     assert sorted(told) == ["attested", "consented", "revoked", "withdrawn"]
 
 
 async def test_trace_of_another_document_than_its_proof_is_refused(bank: Bank) -> None:
     proof = await bank.own.proof(0)
     assert await code_of(bank.trace(TraceAsked(Digests(sha("b")), proof))) == "document-differs"
+
+
+async def test_trace_of_a_blinded_attestation_without_its_salt_is_of_no_document(
+    bank: Bank,
+) -> None:
+    await bank.own.add(attest("b", blinded=True))
+    consent = await bank.shown(await bank.consent(index=1))
+    bare = await bank.own.log.read(lambda r, s: r.proof(1, s, bare=True))
+    proof = bare.encode()
+    for asked in (
+        TraceAsked(Digests(sha("any")), proof),
+        TraceAsked(Digests(sha("any")), proof, (consent,)),
+        TraceAsked(Digests(sha("any")), None, (consent,)),
+    ):
+        report = await bank.trace(asked)
+        assert report["steps"] == []
+        assert [one for one in report["warnings"] if "without its salt" in one] == [
+            f"{bank.own.key.name}#1: it is {HIDDEN}"
+        ]
+        assert not any("has not come in" in one for one in report["warnings"])
+    assert (await bank.trace(TraceAsked(None, proof)))["steps"]
+
+
+async def test_trace_refuses_what_is_about_another_document(bank: Bank) -> None:
+    consent = await bank.shown(await bank.consent())
+    asked = TraceAsked(Digests(sha("b")), None, (consent,))
+    assert await code_of(bank.trace(asked)) == "document-differs"
 
 
 async def test_trace_refuses_a_consent_that_the_ledger_does_not_have(bank: Bank) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chopmark.cli.context import Given
 from chopmark.cli.terminal import say, say_fields, say_json, say_prose, say_table, styled
-from chopmark.core.errors import MissingError
+from chopmark.core.errors import MissingError, UsageError
 
 if TYPE_CHECKING:
     from chopmark.client.gateway import GatewayClient
@@ -63,6 +63,9 @@ def deploy(
     from chopmark.anchor.rpc import Node
     from chopmark.anchor.software import load_key_file
 
+    if not endpoint.startswith(("http://", "https://")):
+        hint = "such as http://127.0.0.1:8545"
+        raise UsageError("usage", f"not an address of a node: {endpoint}", hint=hint)
     secret = None if key is None else load_key_file(key)
 
     async def run() -> tuple[str, int]:

@@ -9,15 +9,17 @@ from cyclopts import Parameter
 from chopmark.cli.arguments import parse_duration, parse_reference, parse_time
 from chopmark.cli.context import Given, Options
 from chopmark.cli.hashing import hash_files
-from chopmark.cli.lookup import find_blinded, find_own, member_of
+from chopmark.cli.keptkey import NOT_YET, KeptKey
+from chopmark.cli.lookup import find_blinded, find_own, member_of, origin_of
 from chopmark.cli.records import carried, carry, open_answer, read_shown, write_shown
 from chopmark.cli.terminal import say, say_json, warn
 from chopmark.client.files import PROOF_SUFFIX, check_creatable, proof_path, read_proof
 from chopmark.client.proofs import check_answer
-from chopmark.core.consent import Consent, Shown
+from chopmark.core.consent import CONSENT, Consent, Shown, check_purpose
+from chopmark.core.entry import Commitment, parse_entry
 from chopmark.core.errors import ForbiddenError, MissingError, UsageError
 from chopmark.core.inert import clean
-from chopmark.core.proof import Proof, parse_proof
+from chopmark.core.proof import Proof, parse_extra, parse_proof
 from chopmark.core.verdict import EXIT, Word
 from chopmark.core.wording import format_time
 
@@ -67,21 +69,26 @@ def consent(
             written to consent-INDEX.tlog-proof.
         wait: How long to wait for countersignatures, at most 60s.
     """
+    check_purpose(purpose)
     ends, seconds = parse_time(until), min(parse_duration(wait), 60)
     if output is not None:
         check_creatable(output)
     with options.connect() as gateway:
         found = _find(gateway, target, options)
         proof = None if found.document is None else _proof_of(gateway, found)
-        body = {
+        body: dict[str, object] = {
             "index": found.index,
             "receiver": receiver,
             "purpose": purpose,
             "valid_until": format_time(ends),
         }
-        made = gateway.consent(body | ({"scenario": scenario} if scenario else {}), seconds)
+        body |= {"scenario": scenario} if scenario else {}
+        kept = KeptKey(found.document or Path("chopmark"), "consent", body)
+        made = kept.send(lambda key: gateway.consent(body, seconds, key=key))
     shown = open_answer(made.get("proof"))
     files = _keep(found, proof, shown, output)
+    if files:
+        kept.drop()
     _tell(made, files, options)
     return EXIT[Word.UNWITNESSED] if shown is None or made.get("provisional") else 0
 
@@ -103,14 +110,17 @@ def withdraw(
     Args:
         target: The document, whose proof carries its consents; a proof of the consent; or
             ORIGIN#INDEX of the consent's entry.
-        receiver: Of several consents, the one for the gateway with this origin.
+        receiver: Of several consents, the one for this receiver, named as the consent named it:
+            member id, origin or institution.
         purpose: Of several consents, the one for this purpose.
         wait: How long to wait for the signature, at most 60s.
     """
     seconds = min(parse_duration(wait), 60)
     with options.connect() as gateway:
-        origin, index = _find_consent(target, receiver, purpose)
+        named = None if receiver is None else origin_of(gateway, receiver)
+        origin, index = _find_consent(target, named, purpose)
         _check_own(gateway, origin)
+        _check_consent(gateway, origin, index)
         made = gateway.revoke(index, CUSTOMER, seconds)
     if options.json:
         say_json(made)
@@ -118,6 +128,8 @@ def withdraw(
     known = " already" if made.get("duplicate") else ""
     say(clean(f"{origin}#{index}"), f": the consent is withdrawn{known}")
     say(clean(f"  by entry {made.get('index')}, made at {made['made_at']}"))
+    if made["state"] != "signed":
+        say("  recorded, not signed yet: it takes effect with the next signed head")
     return 0
 
 
@@ -168,6 +180,16 @@ def _check_own(gateway: "GatewayClient", origin: str) -> None:
         raise ForbiddenError("not-own-log", message, hint=hint)
 
 
+def _check_consent(gateway: "GatewayClient", origin: str, index: int) -> None:
+    """Refuse to withdraw anything else: what revokes a consent would revoke a document as well."""
+    data = gateway.proof(member_of(gateway, origin), index, bare=True)
+    entry = parse_entry(parse_extra(check_answer(data, origin, index).extra).entry)
+    if not isinstance(entry, Commitment) or entry.type != CONSENT:
+        message = f"{origin}#{index} is no consent"
+        hint = "`chopmark trace FILE` shows the consents to a document, each with its place"
+        raise MissingError("no-such-consent", message, hint=hint)
+
+
 def _proof_of(gateway: "GatewayClient", found: Found) -> Proof:
     """The proof that lies beside the document, if it is of this attestation; or a new one."""
     path = proof_path(found.document or Path())
@@ -211,7 +233,7 @@ def _tell(made: dict[str, object], files: list[Path], options: Options) -> None:
     for path in files:
         say(clean(f"  shown by {path}: for the customer and the receiver alone"))
     if not files:
-        warn("it is recorded, and not signed yet: run the same command again for another consent")
+        warn(NOT_YET)
 
 
 def _find_consent(target: str, receiver: str | None, purpose: str | None) -> tuple[str, int]:

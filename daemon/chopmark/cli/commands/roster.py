@@ -194,6 +194,7 @@ def _show_alarms(answer: dict[str, Any]) -> None:
 
 
 def _show_roster(opened: "SignedRoster") -> None:
+    from chopmark.core.member import NOTARY
     from chopmark.core.roster_follow import needed
 
     roster = opened.roster
@@ -215,7 +216,7 @@ def _show_roster(opened: "SignedRoster") -> None:
             banks[member.institution].name,
             banks[member.institution].jurisdiction,
             f"{member.state}, now {member.successor}" if member.successor else member.state,
-            ", ".join(member.kinds),
+            "none: notary" if member.role == NOTARY else ", ".join(member.kinds),
             ", ".join(
                 f"{one.key.key_id.hex()} {one.state}"
                 for one in (*member.log_key, *member.cosigner_key)

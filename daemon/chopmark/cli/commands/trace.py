@@ -28,6 +28,7 @@ from chopmark.core.errors import ConfigurationError, MalformedError, RefusedErro
 from chopmark.core.inert import clean
 from chopmark.core.trace import (
     MAX_REPORT,
+    Checked,
     Report,
     check_report,
     read_digests,
@@ -57,7 +58,7 @@ def trace(
     them can be seen by anybody. The exit code is 2 where nothing is known of the document.
 
     With --check a report that was written by -o is checked offline, by nothing but policies that
-    you trust: each step must follow from its proof.
+    you trust: each step must follow from its proof. That there are no other steps it cannot prove.
 
     Args:
         target: The document; its SHA-256; or the proof of an attestation, a consent or a use.
@@ -65,14 +66,18 @@ def trace(
         output: Write the report with all proofs here, as JSON. It is for you alone.
         pdf: Write the timeline here, as a PDF.
         check: Check this report, asking no gateway; with the document, also that it is that one's.
+            It writes nothing.
         policy: With --check: the policy of a log (`chopmark peers policy ID` prints it); may be
             given several times.
     """
+    if check is not None:
+        if output or pdf or records:
+            hint = "make another report without --check"
+            raise UsageError("usage", "--check writes nothing and takes no --with", hint=hint)
+        return _check(check, target, policy, options)
     for path in (output, pdf):
         if path is not None:
             check_creatable(path)
-    if check is not None:
-        return _check(check, target, policy, options)
     if target is None:
         hint = "name the document, its SHA-256, or a proof"
         raise UsageError("usage", "nothing to trace", hint=hint)
@@ -113,23 +118,39 @@ def _check(check: Path, target: str | None, paths: Sequence[Path], options: Opti
         raise UsageError("usage", "a report is checked by policies that you trust", hint=hint)
     report = read_report(read_bounded(check, MAX_REPORT))
     policies = {key.name: one for _, one in map(read_policy, paths) for key in one.logs}
-    told = check_report(report, policies)
-    if target is not None:
-        _compare(report, hash_files([Path(target)], options)[0])
+    digests = None if target is None else hash_files([Path(target)], options)[0]
+    if digests is not None:
+        _compare(report, digests)
+    checked = check_report(report, policies, digests)
     if options.json:
-        say_json({"report": str(check), "steps": len(told), "good": True})
-        return 0
-    # What the report says beside its steps nobody has proven: names are those in the proofs.
-    _show_steps(structs.replace(report, parties={}, warnings=[]))
-    say(f"✔ all {len(told)} steps follow from their proofs")
-    if report.digests is None and target is None:
+        values = {"report": str(check), "steps": len(checked.steps), "good": bool(checked.steps)}
+        say_json(values | {"remarks": checked.remarks})
+    else:
+        _tell(report, checked, compared=digests is not None)
+    return 0 if checked.steps else EXIT[Word.UNKNOWN]
+
+
+def _tell(report: Report, checked: Checked, *, compared: bool) -> None:
+    """What the report says beside its steps nobody has proven: names are those in the proofs."""
+    proven = structs.replace(report, steps=checked.steps, parties={}, warnings=checked.remarks)
+    _show_steps(proven)
+    if not checked.steps:
+        say("? the report shows nothing")
+        return
+    say(f"✔ all {len(checked.steps)} steps follow from their proofs")
+    say_prose(
+        "They do not prove that nothing else happened: something may have been left out, or have "
+        "come later."
+    )
+    if not compared:
         warn("no document was compared: name it to see that the report is of it")
-    return 0
 
 
 def _compare(report: Report, digests: Digests) -> None:
-    named = None if report.digests is None else read_digests(report.digests)
-    if named is None or (named.sha256, named.sm3 or digests.sm3) != (digests.sha256, digests.sm3):
+    if report.digests is None:
+        return  # its steps tell
+    named = read_digests(report.digests)
+    if (named.sha256, named.sm3 or digests.sm3) != (digests.sha256, digests.sm3):
         message = "the report is not of this document"
         raise RefusedError("document-differs", message, hint="make another one of it")
 

@@ -8,11 +8,12 @@ from cyclopts import Parameter
 from chopmark.cli.arguments import parse_duration
 from chopmark.cli.context import Given, Options
 from chopmark.cli.hashing import hash_files
+from chopmark.cli.keptkey import NOT_YET, KeptKey
 from chopmark.cli.records import carry, open_answer, own_file, write_shown
 from chopmark.cli.terminal import say, say_json, warn
 from chopmark.client.files import check_creatable, proof_path, read_proof
 from chopmark.client.messages import encode_digests
-from chopmark.core.consent import Shown
+from chopmark.core.consent import Shown, check_purpose
 from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.inert import clean
 from chopmark.core.proof import parse_proof
@@ -49,6 +50,7 @@ def use(
         output: Where to write the proof of the use.
         wait: How long to wait for countersignatures, at most 60s.
     """
+    check_purpose(purpose)
     seconds = min(parse_duration(wait), 60)
     path = proof or proof_path(file)
     if output is not None:
@@ -63,9 +65,12 @@ def use(
     more = {"scenario": scenario, "expect_issuer": expect_issuer}
     body |= {name: value for name, value in more.items() if value is not None}
     with options.connect() as gateway:
-        made = gateway.use(body, seconds)
+        kept = KeptKey(file, "use", body)
+        made = kept.send(lambda key: gateway.use(body, seconds, key=key))
     shown = open_answer(made.get("proof"))
     files = [] if shown is None else _keep(file, path, shown, output)
+    if files:
+        kept.drop()
     _tell(made, files, options)
     return EXIT[Word.UNWITNESSED] if shown is None or made.get("provisional") else 0
 
@@ -95,4 +100,4 @@ def _tell(made: dict[str, object], files: list[Path], options: Options) -> None:
     for path in files:
         say(clean(f"  shown by {path}: for the customer and the issuer alone"))
     if not files:
-        warn("it is recorded, and not signed yet")
+        warn(NOT_YET)

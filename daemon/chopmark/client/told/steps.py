@@ -13,8 +13,10 @@ _QUORUM = {
 def describe_step(report: Report, step: StepOut) -> list[str]:
     """What a step says, for people, in English: a sentence, and where it stands."""
     if step.step == "witnessed":
-        names = ", ".join(f"{one.name} at {one.time}" for one in step.by)
-        return [_QUORUM[step.quorum or "none"], names]
+        names = [f"{one.name} at {one.time}" for one in step.by]
+        seen = f"the gateway remembers this time; the proof shows {step.time}"
+        more = [seen] if step.seen_by not in (None, step.time) else []
+        return [_QUORUM[step.quorum or "none"], *more, ", ".join(names)]
     return [_describe(report, step), f"{step.origin}#{step.index}"]
 
 
@@ -35,8 +37,9 @@ def _describe(report: Report, step: StepOut) -> str:
         case "withdrawn":
             return f"the consent in entry {step.consent} was withdrawn"
         case _:
-            under = "" if step.consent is None else f" under the consent in entry {step.consent}"
-            return f"{who} used it for {step.purpose}{under}"
+            rests = f"under the consent in entry {step.consent}"
+            under = "without a consent" if step.consent is None else rests
+            return f"{who} used it for {step.purpose} {under}"
 
 
 def _name(report: Report, origin: str) -> str:

@@ -321,7 +321,7 @@ export default {
   "problem.no-scenario": "No scenario of the roster lets this document go from there to here",
   "problem.no-such-scenario": "The roster has changed, and has no such scenario any more: load the page again",
   "problem.purpose-not-allowed": "The members have not agreed on this purpose",
-  "problem.receiver-not-active": "That institution is suspended or has left: choose another one",
+  "problem.receiver-not-active": "That institution is suspended, has left or is a notary: choose another one",
   "problem.scenario-differs": "This document does not fit the scenario: choose another one",
   "problem.empty-file": "The file is empty",
   "problem.unreadable-file": "The file cannot be read: was it moved, or is it open elsewhere?",

@@ -317,7 +317,7 @@ export default {
   "problem.no-scenario": "名册中没有场景允许这份文件由该机构交到这里",
   "problem.no-such-scenario": "名册已经更改，不再有此场景：请重新载入本页",
   "problem.purpose-not-allowed": "各成员并未约定这一用途",
-  "problem.receiver-not-active": "该机构已被暂停或已离开：请选另一家",
+  "problem.receiver-not-active": "该机构已被暂停、已离开或是公证方：请选另一家",
   "problem.scenario-differs": "这份文件不符合此场景：请选另一个",
   "problem.empty-file": "文件是空的",
   "problem.unreadable-file": "无法读取文件：是否已移走，或正被其他程序使用？",

@@ -317,7 +317,7 @@ export default {
   "problem.no-scenario": "名冊中沒有場景容許這份文件由該機構交到這裏",
   "problem.no-such-scenario": "名冊已經更改，不再有此場景：請重新載入本頁",
   "problem.purpose-not-allowed": "各成員並未約定這一用途",
-  "problem.receiver-not-active": "該機構已被暫停或已離開：請選另一家",
+  "problem.receiver-not-active": "該機構已被暫停、已離開或是公證方：請選另一家",
   "problem.scenario-differs": "這份文件不符合此場景：請選另一個",
   "problem.empty-file": "檔案是空的",
   "problem.unreadable-file": "無法讀取檔案：是否已移走，或正被其他程式使用？",

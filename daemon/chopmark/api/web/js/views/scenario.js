@@ -171,12 +171,13 @@ function consenting(scenario, scene, found, step, last) {
       index: found.index, receiver: receiver.select.value, purpose: purpose.select.value, scenario: scenario.name,
       valid_until: new Date(`${until.value}T23:59:59.999`).toISOString(), proof: found.proof, wait: 20,
     };
+    const send = () => app.api.post("/v1/consents", body, { signal, headers: { "Idempotency-Key": key } });
     step.show(h("p", {}, t("deal.recording")));
     try {
-      const made = await app.api.post("/v1/consents", body, { signal, headers: { "Idempotency-Key": key } });
+      const made = await send();
       const name = receivers.find((one) => one.origin === made.receiver)?.institution ?? made.receiver;
       step.done(h("p", {}, t("deal.issue.consent.done", { receiver: name, purpose: purposeName(made.purpose), when: moment(made.valid_until) })));
-      handing(found.file, made, last);
+      handing(found.file, made, last, send);
     } catch (error) {
       step.fail(error, form);
     }
@@ -185,13 +186,28 @@ function consenting(scenario, scene, found, step, last) {
 }
 
 /** Files that the customer takes along. */
-function handing(file, made, step) {
-  const name = `${file.name}.tlog-proof`;
-  step.show(h("p", {}, t("deal.issue.hand.lead")),
-    made.document_proof
-      ? h("button", { type: "button", class: "button main", onclick: () => save(made.document_proof, name) }, t("deal.issue.hand.save"))
-      : h("p", {}, t("deal.issue.hand.later")));
+function handing(file, made, step, send) {
+  const own = `${file.name}.consent-${made.index}.tlog-proof`;
+  step.show(h("p", {}, t("deal.issue.hand.lead")), !made.proof
+    ? fetching(send, (later) => handing(file, later, step, send))
+    : h("button", { type: "button", class: "button main", onclick: () => save(made.document_proof ?? made.proof, made.document_proof ? `${file.name}.tlog-proof` : own) }, t("deal.issue.hand.save")));
   announce(t("deal.issue.hand"));
+}
+
+/** It is recorded, and not signed yet: the same request again has the proof, and nobody else does. */
+function fetching(send, next) {
+  const place = h("div", {});
+  const go = async () => {
+    set(place, h("p", {}, t("deal.recording")));
+    try {
+      next(await send());
+    } catch (error) {
+      set(place, problemBox(error), button());
+    }
+  };
+  const button = () => h("button", { type: "button", class: "button main", onclick: go }, t("deal.hand.fetch"));
+  set(place, h("p", {}, t("deal.hand.later")), button());
+  return place;
 }
 
 function receiving(scenario, scene) {
@@ -224,11 +240,12 @@ function using(scenario, scene, found, step, last, restart) {
   const go = async () => {
     const body = { digests: found.digests, purpose: purpose.select.value, scenario: scenario.name, consents: found.records, wait: 20 };
     if (found.proof) body.proof = found.proof;
+    const send = () => app.api.post("/v1/uses", body, { signal, headers: { "Idempotency-Key": `${key}-${body.purpose}` } });
     step.show(h("p", {}, t("deal.recording")));
     try {
-      const made = await app.api.post("/v1/uses", body, { signal, headers: { "Idempotency-Key": `${key}-${body.purpose}` } });
+      const made = await send();
       step.done(h("p", {}, t("deal.receive.use.done", { purpose: purposeName(made.purpose), entry: `${made.origin}#${made.index}` })));
-      handingBack(found.file, made, last);
+      handingBack(found.file, made, last, send);
     } catch (error) {
       step.fail(error, [form, again(restart)]);
     }
@@ -237,11 +254,12 @@ function using(scenario, scene, found, step, last, restart) {
 }
 
 /** What shows the use, for the customer and the issuer. */
-function handingBack(file, made, step) {
-  step.show(h("p", {}, t("deal.receive.hand.lead")), h("div", { class: "deal-saves" },
-    made.document_proof && h("button", { type: "button", class: "button main", onclick: () => save(made.document_proof, `${file.name}.tlog-proof`) }, t("deal.receive.hand.customer")),
-    made.proof && h("button", { type: "button", class: "button", onclick: () => save(made.proof, `${file.name}.use-${made.index}.tlog-proof`) }, t("deal.receive.hand.issuer"))),
-  !made.proof && h("p", {}, t("deal.issue.hand.later")));
+function handingBack(file, made, step, send) {
+  step.show(h("p", {}, t("deal.receive.hand.lead")), made.proof
+    ? h("div", { class: "deal-saves" },
+      made.document_proof && h("button", { type: "button", class: "button main", onclick: () => save(made.document_proof, `${file.name}.tlog-proof`) }, t("deal.receive.hand.customer")),
+      h("button", { type: "button", class: "button", onclick: () => save(made.proof, `${file.name}.use-${made.index}.tlog-proof`) }, t("deal.receive.hand.issuer")))
+    : fetching(send, (later) => handingBack(file, later, step, send)));
   announce(t("deal.receive.hand"));
 }
 

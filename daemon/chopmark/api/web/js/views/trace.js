@@ -50,8 +50,8 @@ async function look(results, app, found, signal) {
 }
 
 function show(report, scene) {
-  if (report.steps.length === 0) return h("p", { class: "card" }, t("trace.nothing"));
-  const withdrawn = new Set(report.steps.filter((one) => one.step === "withdrawn").map((one) => one.consent));
+  if (report.steps.length === 0) return [h("p", { class: "card" }, t("trace.nothing")), ownWords(report.warnings)];
+  const withdrawn = new Set(report.steps.filter((one) => one.step === "withdrawn").map((one) => `${one.origin}#${one.consent}`));
   return [
     h("section", { class: "card" }, h("h2", {}, t("trace.life")),
       h("ol", { class: "life" }, report.steps.map((step) => event(step, report, scene, withdrawn)))),
@@ -66,7 +66,7 @@ function show(report, scene) {
 
 function event(step, report, scene, withdrawn) {
   const word = LOOKS[step.step];
-  const mine = step.step === "consented" && step.origin === scene.members[0].origin && !withdrawn.has(step.index);
+  const mine = step.step === "consented" && step.origin === scene.members[0].origin && !withdrawn.has(`${step.origin}#${step.index}`);
   return h("li", { dataset: { tone: tone(word), step: step.step } }, shape(word, 28), h("div", {},
     h("h3", {}, t(`trace.step.${step.step}`)),
     h("time", { class: "muted small", datetime: step.seen_by ?? step.time }, exactly(step.seen_by ?? step.time)),
