@@ -9,7 +9,7 @@
    verifications on the same thread go on between traces.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -22,7 +22,8 @@ from chopmark.core.consent import Consent, Shown, seal
 from chopmark.core.digest import Digests
 from chopmark.core.errors import MissingError, RefusedError
 from chopmark.core.proof import Extra, Proof, parse_extra, parse_proof, verify_proof
-from chopmark.core.trace import Party, Place, Report, Step, StepOut, Teller
+from chopmark.core.timeline import arrange
+from chopmark.core.trace import Party, Place, Report, Step, Teller
 from chopmark.core.verdict import Match
 from chopmark.core.wording import format_time
 from chopmark.ledger.log import Log
@@ -175,7 +176,7 @@ class _Telling:
             parties={origin: _party(self.of.shelf(origin)) for origin in parties},
             policies={origin: policy.encode() for origin, policy in policies.items()},
             warnings=self.warnings,
-            steps=_in_order(told),
+            steps=arrange(told),
         )
         values: dict[str, Any] = msgspec.to_builtins(report)
         return values
@@ -230,12 +231,6 @@ class _Telling:
             message = f"the ledger of {shown.origin} has another entry at {index}"
             raise RefusedError("consent-not-in-ledger", message)
         return seal(newest, extra.salt, shown.body)
-
-
-def _in_order(steps: Sequence[StepOut]) -> list[StepOut]:
-    """By their times; cosignatures say whole seconds, and none came before what it is of."""
-    made = {one.about: one.time for one in steps if one.step == "attested"}
-    return sorted(steps, key=lambda one: max(one.seen_by or one.time, made.get(one.about, "")))
 
 
 def _prove(log: Log, index: int, salt: bytes | None = None) -> Proof:
