@@ -436,3 +436,20 @@ async def test_account_without_a_balance_hears_so_and_goes_on_once_it_has_one(
         assert (ours.anchorer.refused, ours.anchorer.sent) == (None, 1)
         assert ours.anchorer.latest is not None
         assert ours.anchorer.latest.number == 1
+
+
+async def test_account_that_a_thief_has_spoilt_is_known_to_be_so(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """The contract takes larger heads only: our own ones are never anchored again."""
+    shelf, key = Shelf({HONG_KONG: 7}, note=head_note(HONG_KONG, 7)), make_key()
+    thief = Writer(stage.chain(), key)
+    async with desk(stage, tmp_path, shelf, key=key) as ours:
+        await step_until_idle(ours)
+        assert ours.anchorer.blocked is None
+        await thief.anchor(HONG_KONG, 2**63)
+        shelf.note = head_note(HONG_KONG, 9)
+        await ours.anchorer.step()
+        assert ours.anchorer.blocked == 2**63
+        assert ours.anchorer.due_since is None
+    await thief.chain.close()

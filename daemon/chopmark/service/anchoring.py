@@ -203,6 +203,11 @@ class Anchoring:
             message = "our log is not anchored: the token has no key for the chain"
             hint = "`chopmark anchor init` makes one; then start the gateway again"
             return [{"code": "anchor-late", "message": message, "hint": hint}]
+        if one.blocked is not None:
+            message = f"our account has anchored the size {one.blocked}, and our log is smaller"
+            hint = "was its key in other hands? the roster can name another account; or is our "
+            hint += "ledger an old copy? `chopmark status` says so"
+            return [{"code": "anchor-late", "message": message, "hint": hint}]
         waited = 0.0 if one.due_since is None else time.monotonic() - one.due_since
         if waited < max(300.0, LATE * self._config.every):
             return []
