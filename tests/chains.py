@@ -23,7 +23,8 @@ from chopmark.anchor.store import Store
 from chopmark.core.checkpoint import Checkpoint, parse_checkpoint
 from chopmark.core.keys import ED25519
 from chopmark.core.note import Note, parse_note
-from chopmark.core.transaction import Anchor, Transaction, origin_hash, transaction_hash
+from chopmark.core.text import MAX_INT
+from chopmark.core.transaction import ANCHOR, Transaction, origin_hash, transaction_hash
 from rig.chain import CHAIN_ID, Anvil
 from rig.standin import StandIn
 from softkeys import SoftKey
@@ -84,6 +85,12 @@ def head_note(origin: str, size: int, history: str = "") -> bytes:
     return Note(text, (SoftKey(origin, ED25519, 1).sign(text),)).encode()
 
 
+def anchor_call(origin: str, size: int, note: bytes) -> bytes:
+    """The call of the contract, right or wrong."""
+    words = (origin_hash(origin), size.to_bytes(32), (96).to_bytes(32), len(note).to_bytes(32))
+    return ANCHOR + b"".join(words) + note + bytes(-len(note) % 32)
+
+
 @dataclass
 class Writer:
     """Somebody who writes to the contract by hand, right or wrong."""
@@ -100,11 +107,14 @@ class Writer:
 
     async def anchor(self, origin: str, size: int, note: bytes | None = None) -> Receipt:
         """Anchor a note as of a size, whatever it says."""
-        note = head_note(origin, size) if note is None else note
-        made = Anchor(CHAIN_ID, bytes(20), 0, head_note(origin, size)).transaction().data
-        length = len(note).to_bytes(32)
-        data = made[:100] + length + note + bytes(-len(note) % 32)
-        return await self.send(data)
+        note = head_note(origin, min(size, MAX_INT)) if note is None else note
+        return await self.send(anchor_call(origin, size, note))
+
+    async def make(self, origin: str, size: int, nonce: int) -> bytes:
+        """A transaction that anchors a head, not sent yet."""
+        to = bytes.fromhex(self.chain.place.contract[2:])
+        data = anchor_call(origin, size, head_note(origin, size))
+        return sign_transaction(self.key, Transaction(CHAIN_ID, nonce, 3_000_000, to, data))
 
     async def send(self, data: bytes) -> Receipt:
         to = bytes.fromhex(self.chain.place.contract[2:])

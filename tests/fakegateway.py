@@ -132,6 +132,9 @@ class FakeGateway:
     def identity(self) -> Identity:
         return WHO
 
+    def export(self) -> Identity:
+        return replace(WHO, chain="0x" + "ab" * 20)
+
     def check_draft(self, draft: Draft) -> Terms:
         if draft.kind == "credit-report":
             raise RefusedError("kind-not-allowed", f"may not issue {draft.kind}")

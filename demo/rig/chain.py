@@ -53,6 +53,7 @@ class Anvil:
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = folder / "anvil.log"
         self._state = folder / "chain.json"
+        self._kept = folder / "kept.json"
         self._last = last
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,6 +104,27 @@ class Anvil:
                 process.kill()
                 process.wait()
 
+    def keep(self) -> None:
+        """Copy what it has written down of its chain, for `put_back`; nothing while it writes."""
+        if _is_whole(self._state):
+            copy = self._kept.with_suffix(".new")
+            copy.write_bytes(self._state.read_bytes())
+            if _is_whole(copy):
+                copy.replace(self._kept)
+
+    def kill(self, *, put_back: bool = False) -> None:
+        """Kill it as a lost machine would be: of its chain is left what it had written down.
+
+        Args:
+            put_back: what was kept is left, some blocks older; as after a kill amid writing.
+        """
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+        if put_back or not _is_whole(self._state):
+            self._state.write_bytes(self._kept.read_bytes())
+
     def _lasting(self) -> tuple[str, ...]:
         kept = ("--state", str(self._state), "--state-interval", "1")
         return (*kept, "--preserve-historical-states")
@@ -112,3 +134,10 @@ class Anvil:
             return bool(self.call("eth_chainId"))
         except httpx.HTTPError:
             return False
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return bool(json.loads(path.read_bytes()))
+    except (OSError, ValueError):
+        return False

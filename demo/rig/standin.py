@@ -16,9 +16,12 @@ whoever talks to the node what was read in the code of FISCO BCOS 3.16, as far a
 9. The first block's extraData is long.
 10. Receipts that are not known are null.
 11. The chain's id can be 0x0, as where none was set.
-12. With `sync`, sending waits for the block, and what was reverted there comes back as an error
+12. Events are numbered within their transaction, not within the block.
+13. With `poor`, transactions are refused, as those of accounts without any balance are since
+    3.16.4, whatever the price of gas.
+14. With `sync`, sending waits for the block, and what was reverted there comes back as an error
     with the hash of a transaction that is on the chain.
-13. Methods that FISCO BCOS does not have do not exist.
+15. Methods that FISCO BCOS does not have do not exist.
 
 Not imposed: that addresses of contracts are computed otherwise, PBFT, TLS and the rest.
 """
@@ -74,13 +77,14 @@ class StandIn:
         sync: as `sync_transaction` of a node's configuration.
         unnumbered: the chain's id is 0x0.
         hide: blocks of which `eth_getLogs` tells nothing, for tests of readers.
+        poor: whoever sends has no balance.
         lose: transactions are taken, and go nowhere, for the same.
         away: whoever asks is thrown out.
         asked: how often each method was asked for.
     """
 
     def __init__(self, upstream: str, port: int | None = None) -> None:
-        self.sync = self.unnumbered = self.lose = self.away = False
+        self.sync = self.unnumbered = self.poor = self.lose = self.away = False
         self.hide: set[int] = set()
         self.asked: dict[str, int] = {}
         self._upstream = urlsplit(upstream)
@@ -181,7 +185,7 @@ class StandIn:
         """Make an answer look as FISCO BCOS's."""
         if method == "eth_getLogs":
             told = [one for one in result if int(one["blockNumber"], 16) not in self.hide]
-            return [_rename(one) for one in told]
+            return [_rename(one) for one in _number(told)]
         if method.startswith("eth_getBlockBy"):
             block = _rename(result)
             block |= {"hash": _other(result["hash"]), "baseFeePerGas": "0x0"}
@@ -193,6 +197,8 @@ class StandIn:
         return _rename(result) if isinstance(result, dict) else result
 
     def _send(self, number: object, params: list[Any]) -> dict[str, Any]:
+        if self.poor:
+            return _error(number, -32602, "InsufficientFunds")
         if self.lose:
             return _result(number, "0x" + hashlib.sha256(params[0].encode()).hexdigest())
         answer = self._ask("eth_sendRawTransaction", params)
@@ -223,6 +229,11 @@ class StandIn:
 def _block(value: str, newest: int) -> int:
     names = {"earliest": 0}
     return int(value, 16) if value.startswith("0x") else names.get(value, newest)
+
+
+def _number(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Number events within their transactions; each of the contract has one."""
+    return [event | {"logIndex": "0x0"} for event in events]
 
 
 def _other(value: str) -> str:

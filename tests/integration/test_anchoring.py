@@ -71,6 +71,8 @@ def test_head_is_anchored_by_a_key_in_the_token_and_read_by_the_peer(scene: Scen
     own = anchor_of(scene.hong_kong)["own"]
     assert own["key"] == "hsm"
     assert own["account"] == log_of(scene.macao, "hk-1")["account"]
+    assert scene.hong_kong.get("/v1/export")["chain"] == own["account"]
+    assert f'chain = "{own["account"]}"' in scene.hong_kong.cli("peers", "export").stdout
     assert not alarms(scene.macao) & {"anchor-gap", "anchor-contradiction", "anchor-away"}
 
 

@@ -9,7 +9,7 @@ from chopmark.api.identity import ROLES
 from chopmark.core.errors import ConfigurationError
 from chopmark.service.callers import make_callers
 from chopmark.service.config import parse_config
-from chopmark.service.config_model import Api
+from chopmark.service.config_model_api import Api
 from configs import BASE
 
 TLS = """

@@ -8,12 +8,6 @@ import pytest
 from chopmark.service.config import parse_config
 from chopmark.service.config_model import (
     Anchor,
-    Api,
-    ApiClient,
-    ApiOidc,
-    ApiPage,
-    ApiTls,
-    ApiUser,
     Backup,
     Broker,
     BrokerTls,
@@ -23,7 +17,6 @@ from chopmark.service.config_model import (
     Hsm,
     Kind,
     Metrics,
-    OidcGroup,
     Peer,
     Retention,
     Start,
@@ -31,6 +24,15 @@ from chopmark.service.config_model import (
     Syslog,
     Witness,
     WitnessLog,
+)
+from chopmark.service.config_model_api import (
+    Api,
+    ApiClient,
+    ApiOidc,
+    ApiPage,
+    ApiTls,
+    ApiUser,
+    OidcGroup,
 )
 from configs import BASE
 

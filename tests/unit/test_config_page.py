@@ -8,7 +8,7 @@ from chopmark.api.signin.oidc import Oidc
 from chopmark.core.errors import ConfigurationError
 from chopmark.service.callers import open_entrance, page_files
 from chopmark.service.config import parse_config
-from chopmark.service.config_model import Api
+from chopmark.service.config_model_api import Api
 from chopmark.service.provider import open_provider
 from configs import BASE
 from rig.authority import Authority

@@ -30,7 +30,8 @@ from chopmark.client.files import (
 from chopmark.client.problem import error_from_problem
 from chopmark.core.errors import ChopmarkError, ConfigurationError, ExistsError, InternalError
 from chopmark.service.config import MAX_CONFIG, parse_config
-from chopmark.service.config_model import ApiUser, Config
+from chopmark.service.config_model import Config
+from chopmark.service.config_model_api import ApiUser
 from chopmark.service.config_text import render_config
 from chopmark.service.console_records import CONSOLE_ROLES
 

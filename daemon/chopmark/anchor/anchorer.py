@@ -48,6 +48,7 @@ class Anchorer:
         due_since: `monotonic` time since when a head waits to be anchored; None if none does.
         refused: what a node said last of a transaction of ours that is under way, or None.
         sent: transactions that were made since start.
+        blocked: size that our account has anchored, where our log is not so large; or None.
     """
 
     chain: Chain
@@ -61,6 +62,7 @@ class Anchorer:
     due_since: float | None = None
     refused: str | None = None
     sent: int = 0
+    blocked: int | None = None
     _last: float | None = None
 
     async def step(self) -> bool:
@@ -82,6 +84,7 @@ class Anchorer:
                 await self.store.set_pending(None)
                 self.latest, pending = (await view.latest([key]))[0], None
             size = 0 if note is None else parse_checkpoint(parse_note(note).text).size
+            self.blocked = self.latest.size if size < self.latest.size else None
             if note is None or size <= self.latest.size:
                 self.due_since = None
                 return pending is not None and await self._send(view, pending)

@@ -11,6 +11,7 @@ Rules:
    used, nor is anything that an Ethereum node knows and a node of FISCO BCOS does not.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -104,17 +105,21 @@ class View:
         return found
 
     async def events(self, first: int, last: int, accounts: Sequence[str]) -> list[Event]:
-        """All anchors of these accounts in up to `STEP * BATCH` blocks, in their order."""
+        """All anchors of these accounts in up to `STEP * BATCH` blocks, in their order.
+
+        Raises:
+            TooLargeError: they are more than what is read at once: ask for fewer blocks.
+        """
         if not 0 <= last - first < STEP * BATCH:
             raise ValueError(f"{last - first + 1} blocks at once")
         starts = range(first, last + 1, STEP)
         calls = [self._logs(one, min(one + STEP - 1, last), accounts) for one in starts]
-        return self._events(await self._node.batch(calls), first, last, accounts)
+        return await self._events(await self._node.batch(calls), first, last, accounts)
 
     async def each_block(self, first: int, last: int, accounts: Sequence[str]) -> list[Event]:
         """The same in up to `BATCH` blocks, of which each is asked for by itself."""
         calls = [self._logs(one, one, accounts) for one in range(first, last + 1)]
-        return self._events(await self._node.batch(calls), first, last, accounts)
+        return await self._events(await self._node.batch(calls), first, last, accounts)
 
     async def nonce(self, account: str) -> int:
         """How many transactions of an account are in blocks."""
@@ -137,11 +142,12 @@ class View:
             read_number(found.get("blockNumber")), read_number(found.get("status", "0x1")) == 1
         )
 
-    async def first_hash(self) -> str:
-        """Hash of block 0, by which the chain is known."""
-        block = await self._node.call("eth_getBlockByNumber", "0x0", False)  # noqa: FBT003 - RPC
+    async def block_hash(self, number: int) -> str:
+        """Hash of a block, as the node tells it; a chain is known by that of block 0."""
+        asked = hex(number)
+        block = await self._node.call("eth_getBlockByNumber", asked, False)  # noqa: FBT003 - RPC
         if not isinstance(block, dict):
-            raise RefusedError("other-chain", f"{self.url} has no block 0")
+            raise RefusedError("other-chain", f"{self.url} has no block {number}")
         return "0x" + read_bytes(block.get("hash"), 32).hex()
 
     async def check(self, known: str | None) -> str:
@@ -156,7 +162,7 @@ class View:
             message = f"{self.url} is of chain {chain_id}, not of {place.chain_id}"
             hint = "set chain_id in [anchor]; a chain without one (0) is not used"
             raise RefusedError("other-chain", message, hint=hint)
-        first = await self.first_hash()
+        first = await self.block_hash(0)
         if known is not None and first != known:
             message = f"{self.url} is of another chain of the same number: its first block differs"
             hint = "if the chain was set up anew: `chopmark anchor forget`, gateway stopped"
@@ -169,10 +175,14 @@ class View:
             raise RefusedError("other-contract", message, hint=hint)
         return first
 
-    def _events(
+    async def _events(
         self, answers: Sequence[Any], first: int, last: int, accounts: Sequence[str]
     ) -> list[Event]:
-        found = [parse_event(one) for answer in answers for one in _list(answer)]
+        told = [one for answer in answers for one in _list(answer)]
+        if not told:
+            return []
+        contract = self._place.contract
+        found = await asyncio.to_thread(lambda: [parse_event(one, contract) for one in told])
         wanted = set(accounts)
         there = [one for one in found if one.account in wanted and first <= one.block <= last]
         return sorted(there, key=lambda one: (one.block, one.place))

@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from chopmark.core.errors import MalformedError
+from chopmark.core.text import MAX_INT
 
 ANCHORED: Final = "0xd5476de467707d6ccd17fd636d49196362dc721de44dc2cb35bf56df38461bbc"
 """Topic of `Anchored(address,bytes32,uint64,uint64,uint64,bytes)`."""
@@ -49,8 +50,9 @@ class Event:
 
     Attributes:
         number: 1 for the first of its account and origin, and so on without a gap.
+        size: below 2^64, which is more than a log can have.
         previous: block of the one before it.
-        block: where it stands, and `place` where in it.
+        block: where it stands, and `place` where in it: of the transaction, and of the event there.
         transaction: hash of the transaction.
     """
 
@@ -61,7 +63,7 @@ class Event:
     previous: int
     note: bytes
     block: int
-    place: int
+    place: tuple[int, int]
     transaction: str
 
     @property
@@ -101,14 +103,20 @@ def decode_latest_of(data: bytes, count: int) -> list[Latest]:
     ]
 
 
-def parse_event(log: object) -> Event:
+def parse_event(log: object, contract: str) -> Event:
     """Read one item of the answer to `eth_getLogs`.
+
+    Args:
+        log: the item.
+        contract: `0x…`, whose events were asked for: any other one could tell of whatever account.
 
     Raises:
         MalformedError: `malformed-answer`.
     """
     if not isinstance(log, dict) or log.get("removed") is True:
         raise malformed("an event is none")
+    if _text(log.get("address")) != contract:
+        raise malformed("an event is of another contract")
     topics = log.get("topics")
     if not isinstance(topics, list) or len(topics) != 4 or _text(topics[0]) != ANCHORED:
         raise malformed("an event is of another sort")
@@ -128,21 +136,21 @@ def parse_event(log: object) -> Event:
         _small(data[32:64]),
         note,
         read_number(log.get("blockNumber")),
-        read_number(log.get("logIndex")),
+        (read_number(log.get("transactionIndex")), read_number(log.get("logIndex"))),
         "0x" + read_bytes(log.get("transactionHash"), _WORD).hex(),
     )
 
 
 def read_number(value: object) -> int:
-    """A quantity such as `0x1f`.
+    """A quantity such as `0x1f`, below 2^63: no block, nonce or number of a chain is larger.
 
     Raises:
         MalformedError: `malformed-answer`.
     """
     text = _text(value)
-    if not _QUANTITY.fullmatch(text):
-        raise malformed("a number is none")
-    return int(text, 16)
+    if not _QUANTITY.fullmatch(text) or (number := int(text, 16)) > MAX_INT:
+        raise malformed("a number is none, or too large")
+    return number
 
 
 def read_bytes(value: object, length: int | None = None) -> bytes:

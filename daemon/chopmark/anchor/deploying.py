@@ -19,6 +19,7 @@ from chopmark.core.transaction import Transaction, transaction_hash
 _GAS: Final = 5_000_000
 _WAIT: Final = 60
 """Looks for the receipt, one a second."""
+_HINT: Final = "where only some accounts may deploy, or accounts need a balance: --key FILE"
 
 
 async def deploy(
@@ -48,8 +49,7 @@ async def deploy(
         await node.call("eth_sendRawTransaction", "0x" + raw.hex())
     except RpcError as error:
         if error.transaction is None:
-            hint = "where only some accounts may deploy: --key FILE"
-            raise RefusedError("deploy-refused", error.message, hint=hint) from error
+            raise RefusedError("deploy-refused", error.message, hint=_HINT) from error
     return _read(await _wait(node, transaction_hash(raw)))
 
 
@@ -66,7 +66,6 @@ async def _wait(node: Node, transaction: str) -> Mapping[str, Any]:
 def _read(receipt: Mapping[str, Any]) -> tuple[str, int]:
     """The address as the chain says it: FISCO BCOS does not compute it as Ethereum does."""
     if read_number(receipt.get("status", "0x1")) != 1:
-        hint = "where only some accounts may deploy: --key FILE"
-        raise RefusedError("deploy-refused", "the chain has not made the contract", hint=hint)
+        raise RefusedError("deploy-refused", "the chain has not made the contract", hint=_HINT)
     address = "0x" + read_bytes(receipt.get("contractAddress"), 20).hex()
     return address, read_number(receipt.get("blockNumber"))

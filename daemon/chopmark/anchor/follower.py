@@ -1,48 +1,60 @@
-"""Reads what all members have anchored, without a gap, and compares it with what is held here.
+"""Reads what all members have anchored, without a gap, and has it compared with what is held here.
 
 Rules:
 1. Only accounts that the roster names count, each for its own log; all else is left aside.
 2. The contract counts the anchors of each log. What it has counted before a step began must have
    been read when the step has come to the newest block: else something is missing, and is looked
-   for block by block. What is missing then too is an alarm, and another node is asked.
+   for block by block. What is missing then too is an alarm, and another node is asked; it is looked
+   for again after a while that doubles.
 3. Anchors of a log are taken in the order of their numbers, and only so: what comes twice, or too
    early, changes nothing.
 4. Each is compared with our replica, at once or as soon as that has come so far. Two heads that the
    log's key has signed and that cannot both be true are evidence, as wherever they meet; any other
    contradiction is an alarm, and freezes nothing: only the log's own key can accuse its log.
+5. Of a chain that was put back (`rewinding`) what it has lost is forgotten, and read again.
 """
 
 import asyncio
 import logging
-from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from chopmark.anchor.chain import STEP, Chain, View
 from chopmark.anchor.contract import Event, Key, Latest
+from chopmark.anchor.judging import Claim, Followed, Judge, tell
 from chopmark.anchor.ports import Finding, Histories
+from chopmark.anchor.reading import read_parts
+from chopmark.anchor.rewinding import (
+    add_mark,
+    common_marks,
+    compare_marks,
+    count_common,
+    is_held,
+)
 from chopmark.anchor.rpc import BATCH
-from chopmark.anchor.store import Row, Seen, Store, make_row
-from chopmark.core.checkpoint import parse_checkpoint
+from chopmark.anchor.store import Seen, Store, clip, make_row
 from chopmark.core.errors import ChopmarkError
-from chopmark.core.note import parse_note
-from chopmark.core.text import MAX_INT
 
 LOG: Final = logging.getLogger("chopmark.anchor")
-CHUNK: Final = 64
-"""Anchors that are compared together: readers of the replica wait no longer than that takes."""
-Followed = Mapping[Key, str]
-"""Origins, by account and hash of the origin."""
+LONGEST: Final = 300.0
+"""Seconds until what is missing is looked for again, at most: it may take very many requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The contract has counted more anchors of a log than its nodes tell of."""
+    """The contract has counted more anchors of a log than its nodes tell of.
+
+    Attributes:
+        looks: how often they were looked for in vain.
+        not_before: when they are looked for again, by the chain's clock.
+    """
 
     origin: str
     read: int
     counted: int
+    looks: int
+    not_before: float
 
 
 @dataclass
@@ -65,7 +77,11 @@ class Follower:
     height: int | None = None
     gaps: dict[Key, Gap] = field(default_factory=dict)
     taken: int = 0
-    _begun: bool = False
+    _judge: Judge = field(init=False)
+    _torn: set[Key] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._judge = Judge(self.store, self.histories, self.followed)
 
     async def step(self) -> None:
         """Read on to the newest block.
@@ -80,125 +96,124 @@ class Follower:
             keys = list(followed)
             counted = await view.latest(keys)
             self.height = await view.height()
-            await self._walk(view, followed, self.height)
-            await self._fill(view, followed, dict(zip(keys, counted, strict=True)))
-        await self._look_again()
+            if await self._is_readable(view, followed, self.height):
+                await self._walk(view, followed, self.height)
+                for key, latest in zip(keys, counted, strict=True):
+                    await self._complete(view, key, followed[key], latest)
+                await add_mark(view, self.store)
+        await self._judge.look_again()
+
+    async def _is_readable(self, view: View, followed: Followed, height: int) -> bool:
+        """Whether a node has come as far as was read; what its chain has lost is forgotten."""
+        state = await compare_marks(view, self.store, height)
+        if state == "another":
+            kept = await common_marks(view, self.store, height)
+            cursor = min(self.store.cursor, kept[-1][0] if kept else height)
+            for key, origin in followed.items():
+                await self._rewind(view, key, origin, cursor)
+            await self.store.take([], cursor)
+            await self.store.set_marks(kept)  # last: until then all this is done again
+        if state == "behind":
+            self.chain.skip(view, f"it has {height} blocks, fewer than were read")
+        return state != "behind"
 
     async def _walk(self, view: View, followed: Followed, height: int) -> None:
         accounts = sorted({account for account, _ in followed})
-        while self.store.cursor < height:
-            first = self.store.cursor + 1
-            last = min(self.store.cursor + STEP * BATCH, height)
-            events = await view.events(first, last, accounts) if accounts else []
+        if not accounts:
+            await self._take([], followed, max(height, self.store.cursor))
+        first = self.store.cursor + 1
+        async for events, last in read_parts(view.events, first, height, STEP * BATCH, accounts):
             await self._take(events, followed, last)
 
-    async def _fill(self, view: View, followed: Followed, counted: Mapping[Key, Latest]) -> None:
+    async def _complete(self, view: View, key: Key, origin: str, latest: Latest) -> None:
         """See that all was read that the contract had counted; read again what was not."""
-        for key, latest in counted.items():
-            if self._seen(key).number >= latest.number:
-                self.gaps.pop(key, None)
-                continue
-            await self._search(view, key, followed, latest)
-            read = self._seen(key).number
-            if read >= latest.number:
-                continue
-            self.gaps[key] = Gap(followed[key], read, latest.number)
-            message = f"it tells of {read} of {latest.number} anchors of {followed[key]}"
-            LOG.error("%s: %s", view.url, message, extra={"code": "anchor-gap"})
-            self.chain.skip(view, message)
+        if await is_held(self.store, key, latest):
+            self.gaps.pop(key, None)
+            return
+        before = self.gaps.get(key)
+        if before is not None and before.not_before > self.chain.monotonic():
+            return
+        if key in self._torn or latest.number <= self._seen(key).number:
+            await self._rewind(view, key, origin, latest.block)
+        await self._search(view, key, origin, latest)
+        if await is_held(self.store, key, latest):
+            self.gaps.pop(key, None)
+            return
+        self._miss(view, key, origin, latest)
 
-    async def _search(self, view: View, key: Key, followed: Followed, latest: Latest) -> None:
+    async def _rewind(self, view: View, key: Key, origin: str, cursor: int) -> None:
+        """Forget what the chain has lost of a log."""
+        self._torn.discard(key)
+        read = self._seen(key).number
+        common = await count_common(view, self.store, key, read)
+        if common < read:
+            message = "the chain was put back: of %d anchors of %s it has the first %d still"
+            LOG.warning(message, read, origin, common, extra={"code": "anchor-rewound"})
+            await self.store.rewind(key, common, cursor)
+
+    async def _search(self, view: View, key: Key, origin: str, latest: Latest) -> None:
         """Read the blocks again in which the missing ones can be.
 
         At first as ever: this is how the past of a log is read that is new here. Then each block by
         itself: a node that looks at fewer blocks than we think hides nothing so.
         """
-        last, only = min(latest.block, self.store.cursor), {key: followed[key]}
+        last = latest.block if self.height is None else min(latest.block, self.height)
         for look, width in ((view.events, STEP * BATCH), (view.each_block, BATCH)):
             first = max(self._seen(key).block, self.chain.place.first_block)
             if self._seen(key).number >= latest.number:
                 return
-            LOG.info("anchors of %s are looked for in blocks %d to %d", followed[key], first, last)
-            for start in range(first, last + 1, width):
-                found = await look(start, min(start + width - 1, last), [key[0]])
-                await self._take(found, only, self.store.cursor)
+            LOG.info("anchors of %s are looked for in blocks %d to %d", origin, first, last)
+            async for events, _ in read_parts(look, first, last, width, [key[0]]):
+                await self._take(events, {key: origin}, self.store.cursor)
+
+    def _miss(self, view: View, key: Key, origin: str, latest: Latest) -> None:
+        """Note what is missing, and turn to another node."""
+        looks = 1 + (self.gaps[key].looks if key in self.gaps else 0)
+        alone = max(0, looks - len(self.chain.endpoints))  # the others are asked at once
+        wait = min(LONGEST, 2.0**alone) if alone else 0.0
+        read, until = self._seen(key).number, self.chain.monotonic() + wait
+        self.gaps[key] = Gap(origin, read, latest.number, looks, until)
+        message = f"it tells of {read} of {latest.number} anchors of {origin}"
+        LOG.error("%s: %s", view.url, message, extra={"code": "anchor-gap"})
+        self.chain.skip(view, message)
 
     async def _take(self, events: Sequence[Event], followed: Followed, cursor: int) -> None:
         """Compare and store what is next of each log; the rest is known, or comes again."""
-        due: list[tuple[Event, str, str | None]] = []
+        due: list[tuple[Event, Claim]] = []
         seen: dict[Key, Seen] = {}
         for event in events:
             origin = followed.get(event.key)
             before = seen.get(event.key) or self._seen(event.key)
             if origin is None or event.number != before.number + 1:
                 continue
-            due.append((event, origin, _contradiction(event, before)))
-            seen[event.key] = Seen(event.number, event.size, event.block)
-        findings = await self._compare([(event.note, origin, bad) for event, origin, bad in due])
-        now = self.now_ms()
-        rows = [
-            make_row(event, origin, finding, now)
-            for (event, origin, _), finding in zip(due, findings, strict=True)
-        ]
-        for row in rows:
-            _tell(row)
-        await self.store.take(rows, cursor)
+            if event.previous != before.block:  # the contract knows where that one was
+                self._torn.add(event.key)
+                continue
+            due.append((event, _claim(event, origin, before)))
+            seen[event.key] = Seen(event.number, clip(event.size), event.block)
+        findings = await self._judge.judge([claim for _, claim in due])
+        await self._store(due, findings, cursor)
+
+    async def _store(
+        self, due: Sequence[tuple[Event, Claim]], findings: Sequence[Finding], cursor: int
+    ) -> None:
+        now, rows = self.now_ms(), []
+        for (event, claim), finding in zip(due, findings, strict=True):
+            rows.append(make_row(event, claim.origin, finding, now))
+            tell(rows[-1], finding)
+        if rows or cursor != self.store.cursor:
+            await self.store.take(rows, cursor)
         self.taken += len(rows)
-
-    async def _compare(self, due: Sequence[tuple[bytes, str, str | None]]) -> list[Finding]:
-        """What each note is; what contradicts in itself already is not compared."""
-        found = [Finding("bad", bad) if bad else None for _, _, bad in due]
-        by_log: dict[str, list[int]] = defaultdict(list)
-        for place, (_, origin, bad) in enumerate(due):
-            if bad is None:
-                by_log[origin].append(place)
-        for origin, places in by_log.items():
-            for start in range(0, len(places), CHUNK):
-                some = places[start : start + CHUNK]
-                answers = await self.histories.compare(origin, [due[place][0] for place in some])
-                for place, answer in zip(some, answers, strict=True):
-                    found[place] = answer
-        return [one for one in found if one is not None]
-
-    async def _look_again(self) -> None:
-        """Compare what lay ahead, once the replica has come so far; after a start all of it."""
-        origins = set(self.followed().values())
-        sizes = {one: self.histories.size(one) if self._begun else MAX_INT for one in origins}
-        rows = await self.store.ahead(sizes, CHUNK)
-        if rows:
-            known = [(row.note or b"", row.origin, None) for row in rows]
-            findings = await self._compare(known)
-            settled = [pair for pair in zip(rows, findings, strict=True) if pair[1].word != "ahead"]
-            for row, finding in settled:
-                _tell(row, finding)
-            await self.store.settle(settled)
-        self._begun = True
 
     def _seen(self, key: Key) -> Seen:
         return self.store.seen.get(key, Seen())
 
 
-def _contradiction(event: Event, before: Seen) -> str | None:
-    """What in an event cannot be, before it is compared with anything, or None."""
-    if event.size <= before.size:
-        return f"its size {event.size} is not above {before.size}, that of the one before it"
-    if event.previous != before.block:
-        return f"it names block {event.previous} as that of the one before it, not {before.block}"
-    try:
-        head = parse_checkpoint(parse_note(event.note).text)
-    except ChopmarkError as error:
-        return f"its note is none of a checkpoint: {error.message}"
-    if head.size != event.size:
-        return f"it was anchored as of size {event.size}, and its note says {head.size}"
-    return None
-
-
-def _tell(row: Row, finding: Finding | None = None) -> None:
-    word, reason = (row.word, row.reason) if finding is None else (finding.word, finding.reason)
-    if word == "bad":
-        message = "anchor %d of %s in block %d contradicts: %s"
-        extra = {"code": "anchor-contradiction"}
-        LOG.error(message, row.number, row.origin, row.block, reason, extra=extra)
+def _claim(event: Event, origin: str, before: Seen) -> Claim:
+    why = None
+    if clip(event.size) <= before.size:
+        why = f"its size {event.size} is not above {before.size}, that of the one before it"
+    return Claim(origin, event.size, event.note, why)
 
 
 async def run(follower: Follower, every: float, problem: Callable[[str | None], None]) -> None:

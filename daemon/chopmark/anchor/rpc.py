@@ -7,6 +7,7 @@ Rules, of which some are FISCO BCOS's own (docs/operations/anchor.md):
 3. What a node says is not trusted to be well-formed, nor to be small.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Sequence
@@ -17,14 +18,20 @@ import httpx
 import msgspec
 
 from chopmark.anchor.contract import malformed
-from chopmark.core.errors import ChopmarkError, UnreachableError
+from chopmark.core.errors import ChopmarkError, MalformedError, UnreachableError
 
 BATCH: Final = 8
 """Calls in one request (`batch_request_size_limit`)."""
-MAX_ANSWER: Final = 32 * 1024 * 1024
-"""Bytes: ten blocks full of the largest notes, eight times, are less than this."""
+MAX_ANSWER: Final = 8 * 1024 * 1024
+"""Bytes: hundreds of anchors. Whoever asks for more gets `TooLargeError`, and asks for less."""
 TIMEOUT: Final = 20.0
 """Seconds: a node that makes blocks may be slow, and one that is away must not hold us up."""
+WHOLE: Final = 60.0
+"""Seconds for a request in all: a node that sends a byte now and then must not, either."""
+MAX_SAID: Final = 200
+"""Characters that are kept of what a node says of an error."""
+BESIDE: Final = 65536
+"""Bytes from which on an answer is read on another thread: the loop has other work."""
 Call = tuple[str, Sequence[Any]]
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it tells of each request, every few seconds
 
@@ -41,11 +48,19 @@ class RpcError(ChopmarkError):
     exit_code = 69
 
     def __init__(self, number: int, message: str, data: object) -> None:
-        super().__init__("rpc-refused", f"the node refuses: {message[:200]}")
+        said = message[:MAX_SAID]
+        super().__init__("rpc-refused", f"the node refuses: {said}")
         self.number = number
-        self.said = message
+        self.said = said
         found = data.get("txHash") if isinstance(data, dict) else None
         self.transaction = found if isinstance(found, str) else None
+
+
+class TooLargeError(MalformedError):
+    """An answer is larger than what is read: it is to be asked for in parts."""
+
+    def __init__(self) -> None:
+        super().__init__("answer-too-large", f"the node's answer has more than {MAX_ANSWER} bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +93,7 @@ class Node:
         Raises:
             UnreachableError: `node-away`.
             RpcError: `rpc-refused`.
-            MalformedError: `malformed-answer`.
+            MalformedError: `malformed-answer`, `answer-too-large`.
         """
         return (await self.batch([(method, params)]))[0]
 
@@ -91,24 +106,30 @@ class Node:
             for number, (method, params) in enumerate(calls, 1)
         ]
         body = await self._post(json.dumps(asked if len(asked) > 1 else asked[0]).encode())
-        answers = _read(body, len(calls))
+        if len(body) < BESIDE:
+            answers = _read(body, len(calls))
+        else:
+            answers = await asyncio.to_thread(_read, body, len(calls))
         for answer in answers:
             if answer.error is not None:
                 raise answer.error
         return [answer.result for answer in answers]
 
     async def _post(self, body: bytes) -> bytes:
-        headers = {"Content-Type": "application/json"}
+        # As it is: what is small on the way and large in memory would get past the bound.
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
         received = bytearray()
         try:
             request = self._client.stream("POST", self.url, content=body, headers=headers)
-            async with request as response:
-                async for piece in response.aiter_bytes():
+            async with asyncio.timeout(WHOLE), request as response:
+                async for piece in response.aiter_raw():
                     received += piece
                     if len(received) > MAX_ANSWER:
-                        raise malformed("it is too large")
+                        raise TooLargeError
                 if response.status_code != 200 and not received.startswith((b"{", b"[")):
                     raise self._away(f"HTTP status {response.status_code}")
+        except TimeoutError as error:  # which is an OSError, too
+            raise self._away(f"no whole answer in {WHOLE:.0f} s") from error
         except (httpx.HTTPError, httpx.StreamError, OSError) as error:
             raise self._away(str(error) or type(error).__name__) from error
         return bytes(received)

@@ -122,5 +122,10 @@ def load_key_file(path: Path) -> EllipticCurvePrivateKey:
     return key
 
 
+def read_account(path: Path) -> str:
+    """The account of a key in a file; raises as `load_key_file`."""
+    return SoftwareAccount(load_key_file(path), "").account
+
+
 def _bad(path: Path, why: str, hint: str = "") -> ConfigurationError:
     return ConfigurationError("bad-key-file", f"the account's key in {path}: {why}", hint=hint)

@@ -23,9 +23,12 @@ from chopmark.anchor.chain import Place
 from chopmark.anchor.contract import Event, Key
 from chopmark.anchor.ports import Finding, Word
 from chopmark.core.errors import TryAgainError
+from chopmark.core.text import MAX_INT
 
 T = TypeVar("T")
 BUSY_MS: Final = 5000
+KEPT_NOTES: Final = 4096
+"""Notes of a log's anchors that do not count: whoever has its account can write ever so many."""
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS state (
   id INTEGER PRIMARY KEY CHECK (id = 1),
@@ -56,6 +59,10 @@ CREATE TABLE IF NOT EXISTS anchor (
 ) STRICT;
 CREATE INDEX IF NOT EXISTS anchor_by_size ON anchor (origin, size, word);
 CREATE INDEX IF NOT EXISTS anchor_open ON anchor (origin, size) WHERE word = 'ahead';
+CREATE TABLE IF NOT EXISTS mark (
+  block INTEGER PRIMARY KEY,
+  hash TEXT NOT NULL
+) STRICT;
 CREATE TABLE IF NOT EXISTS pending (
   id INTEGER PRIMARY KEY CHECK (id = 1),
   nonce INTEGER NOT NULL,
@@ -65,6 +72,8 @@ CREATE TABLE IF NOT EXISTS pending (
   made_at INTEGER NOT NULL
 ) STRICT;
 """
+_DROP: Final = "DELETE FROM anchor WHERE account = ? AND origin_hash = ? AND number > ?"
+_ONE: Final = "SELECT * FROM anchor WHERE account = ? AND origin_hash = ? AND number = ?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +133,14 @@ def make_row(event: Event, origin: str, finding: Finding, now: int) -> Row:
     """What is stored of an event."""
     note = None if finding.word == "good" else event.note
     return Row(
-        *(event.account, event.origin_hash, event.number, origin, event.size, event.block),
+        *(event.account, event.origin_hash, event.number, origin, clip(event.size), event.block),
         *(event.transaction, finding.word, finding.reason, note, now),
     )
+
+
+def clip(size: int) -> int:
+    """A size as it is stored: the contract takes larger ones than a log can have."""
+    return min(size, MAX_INT)
 
 
 class Store:
@@ -135,6 +149,7 @@ class Store:
     Attributes:
         first_hash: by which the chain is known.
         cursor: block up to which all anchors were read.
+        marks: hashes of some blocks up to there, in the order of the blocks.
         seen: the newest anchor of each log.
         counts: by origin and word, how many anchors there are.
         bad: the newest in contradiction to what they should be.
@@ -157,14 +172,17 @@ class Store:
         row = self._db.execute("SELECT first_hash, cursor FROM state").fetchone()
         self.first_hash: str | None = row[0]
         self.cursor: int = row[1]
+        asked = "SELECT block, hash FROM mark ORDER BY block"
+        self.marks: list[tuple[int, str]] = list(self._db.execute(asked))
         self.seen = {
             (account, origin): Seen(*rest)
             for account, origin, *rest in self._db.execute("SELECT * FROM seen")
         }
-        asked = "SELECT origin, word, count(*) FROM anchor GROUP BY origin, word"
-        self.counts = Counter({(one, word): count for one, word, count in self._db.execute(asked)})
-        asked = "SELECT * FROM anchor WHERE word = 'bad' ORDER BY found_at DESC LIMIT 64"
-        self.bad = deque((Row(*row) for row in self._db.execute(asked)), 64)
+        self.counts = _count(self._db)
+        asked = (
+            "SELECT * FROM anchor WHERE word = 'bad' ORDER BY found_at DESC, number DESC LIMIT 64"
+        )
+        self.bad = deque(reversed([Row(*row) for row in self._db.execute(asked)]), 64)
 
     async def know_chain(self, first_hash: str) -> None:
         """Keep by what the chain is known."""
@@ -181,6 +199,7 @@ class Store:
             TryAgainError: `anchor-storage`: nothing was stored.
         """
         newest = {row.key: Seen(row.number, row.size, row.block) for row in rows}
+        rows = [self._lighten(row) for row in rows]
 
         def change(db: sqlite3.Connection) -> None:
             db.executemany(
@@ -214,8 +233,72 @@ class Store:
 
         return await self._run(look)
 
+    async def uncounted(self, after: int, limit: int) -> list[tuple[int, Row]]:
+        """Anchors that were ignored or bad and whose notes were kept, each with its place here.
+
+        Args:
+            after: place after which.
+            limit: so many at most.
+        """
+        asked = "SELECT rowid, * FROM anchor WHERE word IN ('ignored', 'bad') AND note NOT NULL"
+        asked += " AND rowid > ? ORDER BY rowid LIMIT ?"
+        values = (after, limit)
+        return await self._run(
+            lambda db: [(place, Row(*row)) for place, *row in db.execute(asked, values)]
+        )
+
+    async def set_marks(self, marks: Sequence[tuple[int, str]]) -> None:
+        """Keep these hashes of blocks, and no others."""
+
+        def change(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM mark")
+            db.executemany("INSERT INTO mark VALUES (?, ?)", marks)
+
+        await self._change(change)
+        self.marks = list(marks)
+
+    async def row(self, key: Key, number: int) -> Row | None:
+        """One anchor, by its number."""
+
+        def look(db: sqlite3.Connection) -> Row | None:
+            row = db.execute(_ONE, (*key, number)).fetchone()
+            return None if row is None else Row(*row)
+
+        return await self._run(look)
+
+    async def rewind(self, key: Key, number: int, cursor: int) -> None:
+        """Forget a log's anchors above this number: the chain has others, or none.
+
+        Args:
+            key: whose.
+            number: the last one that stays.
+            cursor: blocks above this one are read again.
+        """
+        cursor = min(cursor, self.cursor)
+
+        def change(db: sqlite3.Connection) -> Seen | None:
+            with db:
+                db.execute(_DROP, (*key, number))
+                db.execute("DELETE FROM seen WHERE account = ? AND origin_hash = ?", key)
+                last = db.execute(_ONE, (*key, number)).fetchone()
+                seen = None if last is None else Seen(number, Row(*last).size, Row(*last).block)
+                if seen is not None:
+                    values = (*key, seen.number, seen.size, seen.block)
+                    db.execute("INSERT INTO seen VALUES (?, ?, ?, ?, ?)", values)
+                db.execute("UPDATE state SET cursor = ?", (cursor,))
+                return seen
+
+        seen = await self._run(change)
+        self.seen.pop(key, None)
+        if seen is not None:
+            self.seen[key] = seen
+        self.cursor = cursor
+        self.counts = await self._run(_count)
+        kept = [one for one in self.bad if one.key != key or one.number <= number]
+        self.bad = deque(kept, 64)
+
     async def settle(self, found: Sequence[tuple[Row, Finding]]) -> None:
-        """Store what anchors were found to be that had lain ahead."""
+        """Store what anchors were found to be that had lain ahead, or had not counted."""
         changes = [
             (one.word, one.reason, None if one.word == "good" else row.note, *row.key, row.number)
             for row, one in found
@@ -226,8 +309,12 @@ class Store:
         for row, one in found:
             self.counts[row.origin, row.word] -= 1
             self.counts[row.origin, one.word] += 1
-            if one.word == "bad":
-                self.bad.append(replace(row, word="bad", reason=one.reason))
+        changed = {(row.key, row.number) for row, _ in found}
+        kept = [one for one in self.bad if (one.key, one.number) not in changed]
+        more = [
+            replace(row, word="bad", reason=one.reason) for row, one in found if one.word == "bad"
+        ]
+        self.bad = deque([*kept, *more], 64)
 
     async def pending(self) -> Pending | None:
         """The transaction that is under way."""
@@ -270,6 +357,12 @@ class Store:
         self._pool.shutdown()
         self._reading.close()
 
+    def _lighten(self, row: Row) -> Row:
+        """Without its note, where more of these were kept of its log than are of use."""
+        kept = self.counts[row.origin, "ignored"] + self.counts[row.origin, "bad"]
+        full = row.word in ("ignored", "bad") and kept >= KEPT_NOTES
+        return replace(row, note=None) if full else row
+
     async def _change(self, change: Callable[[sqlite3.Connection], object]) -> None:
         def run(db: sqlite3.Connection) -> None:
             with db:  # one transaction
@@ -290,6 +383,11 @@ class Store:
 def store_path(state: Path, place: Place) -> Path:
     """Where it is: another contract, or another chain, has another one."""
     return state / "anchor" / f"{place.chain_id}-{place.contract}.db"
+
+
+def _count(db: sqlite3.Connection) -> Counter[tuple[str, Word]]:
+    asked = "SELECT origin, word, count(*) FROM anchor GROUP BY origin, word"
+    return Counter({(one, word): count for one, word, count in db.execute(asked)})
 
 
 def _values(row: Row) -> tuple[object, ...]:

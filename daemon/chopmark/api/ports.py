@@ -58,7 +58,11 @@ class Awaited:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who this gateway is, for other gateways' configuration; vkeys as text."""
+    """Who this gateway is, for other gateways' configuration; vkeys as text.
+
+    Attributes:
+        chain: its account on a chain, where it has one.
+    """
 
     id: str
     origin: str
@@ -67,6 +71,7 @@ class Identity:
     institution: str
     jurisdiction: str
     kinds: tuple[str, ...]
+    chain: str | None = None
 
 
 class Rosters(Protocol):
@@ -181,7 +186,11 @@ class Gateway(Protocol):
         ...
 
     def identity(self) -> Identity:
-        """Who we are."""
+        """Who we are, without the account."""
+        ...
+
+    def export(self) -> Identity:
+        """Who we are, with all that other gateways' configuration must say."""
         ...
 
     def check_draft(self, draft: Draft) -> Terms:

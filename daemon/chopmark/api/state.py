@@ -57,7 +57,7 @@ async def read_policy(request: Request[Any, Any, Any], gateway: GatewayDep) -> s
 @get("/v1/export")
 async def read_export(gateway: GatewayDep) -> dict[str, Any]:
     """What another gateway's configuration must say about this one."""
-    values: dict[str, Any] = msgspec.to_builtins(gateway.identity())
+    values: dict[str, Any] = msgspec.to_builtins(gateway.export())
     return values
 
 

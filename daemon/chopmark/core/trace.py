@@ -4,7 +4,7 @@ What a step says follows from its proof, so that a report is checked offline by 
 (docs/formats/trace.md). A report proves what it shows. That there is nothing else it cannot prove.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -21,6 +21,7 @@ from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.merkle import leaf_hash
 from chopmark.core.policy import NONE, Policy
 from chopmark.core.proof import Proof, Proven, parse_proof, verify_proof
+from chopmark.core.timeline import arrange
 from chopmark.core.verdict import Match
 from chopmark.core.wording import format_time
 
@@ -339,18 +340,7 @@ def check_report(
         key = step.name, step.about, (due.origin, due.index)
         _demand(key not in known, step, "it is there twice")
         known.add(key)
-    return Checked(in_order(structs.replace(one, seen_by=None) for one in told), teller.remarks)
-
-
-def in_order(steps: Iterable[StepOut]) -> list[StepOut]:
-    """By their times; cosignatures say whole seconds, and none came before what it is of."""
-    steps = list(steps)
-    made = {one.about: one.time for one in steps if one.step == "attested"}
-
-    def when(one: StepOut) -> tuple[str, bool]:
-        return max(one.seen_by or one.time, made.get(one.about, "")), one.step != "attested"
-
-    return sorted(steps, key=when)
+    return Checked(arrange([structs.replace(one, seen_by=None) for one in told]), teller.remarks)
 
 
 def read_digests(named: Mapping[str, str]) -> Digests:

@@ -13,6 +13,7 @@ from chopmark.anchor import follower as following
 from chopmark.anchor.anchorer import Anchorer
 from chopmark.anchor.chain import Chain
 from chopmark.anchor.follower import Follower
+from chopmark.anchor.judging import Followed
 from chopmark.anchor.ports import Account
 from chopmark.anchor.software import SoftwareAccount, load_key_file
 from chopmark.anchor.store import Row, Seen, Store, store_path
@@ -67,6 +68,7 @@ class Anchoring:
         self._anchorer = anchorer
         self._clock = clock
         self._problems: dict[str, str | None] = {}
+        self._stands: tuple[float, int] | None = None
 
     async def run(self) -> None:
         """Run for ever; nothing else waits for it."""
@@ -78,6 +80,10 @@ class Anchoring:
             if self._anchorer is not None:
                 told = partial(self._told, "anchoring")
                 tasks.create_task(anchoring.run(self._anchorer, told), name="anchoring")
+
+    def account(self) -> str | None:
+        """The account that anchors our log; None if none does, or its key is not there."""
+        return None if self._anchorer is None else self._anchorer.account.account
 
     def covering(self, origin: str, index: int) -> Anchored | None:
         """The first anchor over an entry of those that were compared. On any thread."""
@@ -112,7 +118,7 @@ class Anchoring:
             "lag": None if height is None else max(0, height - cursor),
             "problem": next((why for why in self._problems.values() if why), None),
             "read": self._follower.taken,
-            "missing": sum(one.counted - one.read for one in self._follower.gaps.values()),
+            "missing": sum(max(0, one.counted - one.read) for one in follower.gaps.values()),
             "own": self._describe_own(),
             "logs": self._describe_logs(),
         }
@@ -122,9 +128,19 @@ class Anchoring:
         return [*self._away(), *self._late(), *self._gaps(), *self._contradictions()]
 
     def _told(self, task: str, problem: str | None) -> None:
+        if task == "following":
+            self._note_progress(problem)
         if problem != self._problems.get(task) and problem is not None:
             following.LOG.warning("%s: %s", task, problem)
         self._problems[task] = problem
+
+    def _note_progress(self, problem: str | None) -> None:
+        """Since when no step of the follower has brought it on, and at which block."""
+        cursor = self._store.cursor
+        if problem is None:
+            self._stands = None
+        elif self._stands is None or self._stands[1] != cursor:
+            self._stands = time.monotonic(), cursor
 
     def _describe_own(self) -> dict[str, Any] | None:
         if self._anchorer is None:
@@ -147,7 +163,6 @@ class Anchoring:
         for member in self._members:
             account = self._account_of(member)
             seen = self._store.seen.get((account or "", origin_hash(member.origin)), Seen())
-            words = ("ahead", "fork", "bad")
             found.append(
                 {
                     "id": member.id,
@@ -155,23 +170,29 @@ class Anchoring:
                     "number": seen.number,
                     "size": seen.size,
                     "block": seen.block or None,
-                    **{word: counts[member.origin, word] for word in words},
+                    "ahead": counts[member.origin, "ahead"],
+                    "fork": counts[member.origin, "fork"],
+                    "bad": counts[member.origin, "bad"],
                 }
             )
         return found
 
     def _account_of(self, member: Member) -> str | None:
         """The account that is followed; of ours the one that we have, listed or not."""
-        own = None if self._anchorer is None else self._anchorer.account.account
+        own = self.account()
         return own if own is not None and member is self._members[0] else member.chain
 
     def _away(self) -> list[dict[str, str]]:
-        since = self._chain.since
-        if since is None or time.monotonic() - since < AWAY:
+        now, since, stands = time.monotonic(), self._chain.since, self._stands
+        if since is not None and now - since >= AWAY:
+            reasons = "; ".join(one.reason for one in self._chain.endpoints if one.reason)
+            message = f"no node of the chain can be used: {reasons}"
+        elif stands is not None and now - stands[0] >= AWAY:
+            why = self._problems.get("following")
+            message = f"no node of the chain can be read above block {stands[1]}: {why}"
+        else:
             return []
-        reasons = "; ".join(one.reason for one in self._chain.endpoints if one.reason)
         hint = "are the nodes running? all else works; what is not anchored now is later"
-        message = f"no node of the chain can be used: {reasons}"
         return [{"code": "anchor-away", "message": message, "hint": hint}]
 
     def _late(self) -> list[dict[str, str]]:
@@ -181,6 +202,11 @@ class Anchoring:
         if one.account.is_missing:
             message = "our log is not anchored: the token has no key for the chain"
             hint = "`chopmark anchor init` makes one; then start the gateway again"
+            return [{"code": "anchor-late", "message": message, "hint": hint}]
+        if one.blocked is not None:
+            message = f"our account has anchored the size {one.blocked}, and our log is smaller"
+            hint = "was its key in other hands? the roster can name another account; or is our "
+            hint += "ledger an old copy? `chopmark status` says so"
             return [{"code": "anchor-late", "message": message, "hint": hint}]
         waited = 0.0 if one.due_since is None else time.monotonic() - one.due_since
         if waited < max(300.0, LATE * self._config.every):
@@ -257,7 +283,7 @@ async def open_anchoring(
     members = [own, *(one.member for one in replicas)]
     histories = Histories(own, log, {one.origin: one for one in replicas}, observe_own)
 
-    def followed() -> following.Followed:
+    def followed() -> Followed:
         known = {
             (one.chain, origin_hash(one.origin)): one.origin
             for one in members

@@ -16,7 +16,8 @@ from chopmark.api.trust import Trust
 from chopmark.core.errors import ConfigurationError
 from chopmark.core.wording import format_time
 from chopmark.service.accounts import AccountFile
-from chopmark.service.config_model import Api, ApiClient, ApiOidc, ApiPage, ApiTls, ApiUser, Config
+from chopmark.service.config_model import Config
+from chopmark.service.config_model_api import Api, ApiClient, ApiOidc, ApiPage, ApiTls, ApiUser
 from chopmark.service.config_tree import wrong_value
 from chopmark.service.places import accounts_path
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from chopmark.service.config_doors import check_absolute, check_grant, is_loopback, parse_listen
-from chopmark.service.config_model import Api, ApiTls, ApiUser
+from chopmark.service.config_model_api import Api, ApiTls, ApiUser
 from chopmark.service.config_page import check_page
 from chopmark.service.config_tree import wrong_value
 

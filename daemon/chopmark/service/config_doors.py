@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from chopmark.core.member import check_kinds
-from chopmark.service.config_model import ApiClient, ApiUser, OidcGroup
+from chopmark.service.config_model_api import ApiClient, ApiUser, OidcGroup
 from chopmark.service.config_tree import apply_check, wrong_value
 
 _LISTEN: Final = re.compile(r"(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):([1-9][0-9]{0,4})", re.ASCII)

@@ -17,11 +17,9 @@ from chopmark.core.member import Member
 from chopmark.core.quorum import WitnessRule
 from chopmark.core.syslog import EXAMPLE
 from chopmark.core.text import parse_hash
+from chopmark.service.config_model_api import Api, Kinds, split_address
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
-Kinds = tuple[str, ...]
-Roles = tuple[Literal["issuer", "verifier", "auditor", "operator"], ...]
-Rate = Annotated[int, Meta(ge=1, le=1_000_000_000)]
 
 
 class Gateway(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -101,182 +99,6 @@ class Hsm(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         return self.unlock == "auto" and self.pin in ("credential", "file")
 
 
-class ApiTls(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[api.tls]`: HTTPS for other machines, by TLS 1.3 with client certificates."""
-
-    listen: Annotated[str, Meta(description="an address of this machine and a port")]
-    certificate: Annotated[
-        Path, Meta(description="PEM file: our certificate, then those between it and its root")
-    ]
-    key: Annotated[Path, Meta(description="PEM file: its private key; its owner alone may open it")]
-    client_ca: Annotated[
-        Path, Meta(description="PEM file: the CAs whose client certificates are taken")
-    ]
-    crl: Annotated[
-        Path | None,
-        Meta(
-            description="PEM file: what these CAs have revoked, a list by each of them",
-            examples=["/etc/chopmark/tls/crl.pem"],
-        ),
-    ] = None
-
-    @property
-    def listen_address(self) -> tuple[str, int]:
-        """Host and port of `listen`, for a checked configuration."""
-        return _address(self.listen)
-
-
-class ApiClient(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[[api.client]]`: who a client certificate stands for, and what that one may do."""
-
-    name: Annotated[str, Meta(description="its name here, in log and audit log: [a-z0-9.-]{1,32}")]
-    subject: Annotated[str, Meta(description="common name (CN) of its certificate's subject")]
-    roles: Annotated[Roles, Meta(description="what it may do: issuer, verifier, auditor, operator")]
-    kinds: Annotated[
-        Kinds, Meta(description='kinds that it may have attested; ["*"] stands for all')
-    ] = ("*",)
-    rate: Annotated[
-        Rate | None,
-        Meta(
-            description="documents a second, for whatever is asked; none: no limit",
-            examples=[500],
-        ),
-    ] = None
-
-
-class ApiUser(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[[api.user]]`: what a user of this machine, or those of a group, may do."""
-
-    user: Annotated[
-        str | None, Meta(description="name or number of the user…", examples=["core-banking"])
-    ] = None
-    group: Annotated[
-        str | None, Meta(description="…or of a group", examples=["chopmark-clerks"])
-    ] = None
-    roles: Annotated[
-        Roles, Meta(description="what they may do: issuer, verifier, auditor, operator")
-    ]
-    kinds: Annotated[
-        Kinds, Meta(description='kinds that they may have attested; ["*"] stands for all')
-    ] = ("*",)
-    rate: Annotated[
-        Rate | None,
-        Meta(
-            description="documents a second, for whatever is asked; none: no limit",
-            examples=[500],
-        ),
-    ] = None
-
-
-class ApiPage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[api.page]`: the page for people, by HTTPS, at a listener of its own."""
-
-    listen: Annotated[str, Meta(description="an address of this machine and a port")]
-    certificate: Annotated[
-        Path | None,
-        Meta(
-            description="PEM file, as in [api.tls]; none: the certificate of [api.tls]",
-            examples=["/etc/chopmark/tls/page.pem"],
-        ),
-    ] = None
-    key: Annotated[
-        Path | None,
-        Meta(
-            description="PEM file: its private key; its owner alone may open it",
-            examples=["/etc/chopmark/tls/page.key"],
-        ),
-    ] = None
-    open_to: Annotated[
-        tuple[str, ...],
-        Meta(description="networks that may verify without signing in, such as 10.1.2.0/24"),
-    ] = ()
-    open_rate: Annotated[Rate, Meta(description="requests a second of each of these networks")] = 50
-    idle: Annotated[
-        int, Meta(description="seconds without a person's request after which a session ends")
-    ] = 900
-    longest: Annotated[
-        int, Meta(description="seconds after which a session ends whatever happens")
-    ] = 36_000
-
-    @property
-    def listen_address(self) -> tuple[str, int]:
-        """Host and port of `listen`, for a checked configuration."""
-        return _address(self.listen)
-
-
-class OidcGroup(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[[api.oidc.group]]`: what those of a group of the OpenID provider's may do."""
-
-    name: Annotated[str, Meta(description="the group, as the claim has it")]
-    roles: Annotated[
-        Roles, Meta(description="what they may do: issuer, verifier, auditor, operator")
-    ]
-    kinds: Annotated[
-        Kinds, Meta(description='kinds that they may have attested; ["*"] stands for all')
-    ] = ("*",)
-
-
-class ApiOidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[api.oidc]`: the bank's OpenID provider, at which people sign in to the page."""
-
-    issuer: Annotated[str, Meta(description="its issuer identifier, an HTTPS URL")]
-    client_id: Annotated[str, Meta(description="name of this gateway there")]
-    address: Annotated[
-        str,
-        Meta(description="the page as people open it; /v1/session/oidc/callback is registered"),
-    ]
-    secret_credential: Annotated[
-        str | None,
-        Meta(
-            description="file name of our secret there, in $CREDENTIALS_DIRECTORY; none: no secret",
-            examples=["oidc-secret"],
-        ),
-    ] = None
-    scope: Annotated[str, Meta(description="what is asked for; openid is part of it")] = (
-        "openid profile"
-    )
-    claim: Annotated[str, Meta(description="claim of the ID token that names the groups")] = (
-        "groups"
-    )
-    ca: Annotated[
-        Path | None,
-        Meta(
-            description="PEM file: CAs of the provider's certificate; none: those of the system",
-            examples=["/etc/chopmark/oidc-ca.pem"],
-        ),
-    ] = None
-    group: tuple[OidcGroup, ...] = ()
-
-
-class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`[api]`: where the HTTP API listens, and who may do what there."""
-
-    socket: Annotated[Path, Meta(description="unix socket for this machine, of mode 0660")] = Path(
-        "/run/chopmark/api.sock"
-    )
-    listen: Annotated[
-        str | None,
-        Meta(
-            description="also listen here: a loopback address and a port",
-            examples=["127.0.0.1:8080"],
-        ),
-    ] = None
-    serve_page: Annotated[
-        bool,
-        Meta(description="whether the page for people is served, at / of `listen` and of TLS"),
-    ] = True
-    tls: ApiTls | None = None
-    page: ApiPage | None = None
-    oidc: ApiOidc | None = None
-    client: tuple[ApiClient, ...] = ()
-    user: tuple[ApiUser, ...] = ()
-
-    @property
-    def listen_address(self) -> tuple[str, int] | None:
-        """Host and port of `listen`, for a checked configuration."""
-        return None if self.listen is None else _address(self.listen)
-
-
 class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """`[metrics]`: where metrics and health are served."""
 
@@ -287,7 +109,7 @@ class Metrics(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     @property
     def listen_address(self) -> tuple[str, int] | None:
         """Host and port of `listen`, for a checked configuration; None if it is off."""
-        return _address(self.listen) if self.listen else None
+        return split_address(self.listen) if self.listen else None
 
 
 class Storage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -436,7 +258,7 @@ class Firmware(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     @property
     def reached(self) -> tuple[str, int]:
         """Host and port that the box connects to: those of the proxy, if there is one."""
-        return self.source_address if self.proxy is None else _address(self.proxy)
+        return self.source_address if self.proxy is None else split_address(self.proxy)
 
 
 class Audit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -616,11 +438,6 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def max_age(self, kind: str) -> int:
         """Seconds for which an answer about documents of `kind` counts as fresh."""
         return self.kinds.get(kind, Kind()).max_age
-
-
-def _address(listen: str) -> tuple[str, int]:
-    host, _, port = listen.rpartition(":")
-    return host.strip("[]"), int(port)
 
 
 def cosigner_name(origin: str) -> str:

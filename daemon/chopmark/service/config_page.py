@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from chopmark.service.config_doors import check_absolute, check_grant, parse_listen
-from chopmark.service.config_model import Api, ApiOidc, ApiPage
+from chopmark.service.config_model_api import Api, ApiOidc, ApiPage
 from chopmark.service.config_tree import wrong_value
 
 MAX_NETWORKS: Final = 64

@@ -9,7 +9,8 @@ from typing import Final, get_args
 import msgspec
 
 from chopmark.core.member import Member
-from chopmark.service.config_model import ApiOidc, Broker, Config, Firmware, Peer
+from chopmark.service.config_model import Broker, Config, Firmware, Peer
+from chopmark.service.config_model_api import ApiOidc
 
 HEADER: Final = """\
 # Configuration of one chopmark gateway; docs/configuration.md says more about each key.

@@ -1,7 +1,7 @@
 """The gateway as the API sees it: our log, the replicas and the HSM brought together."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -83,6 +83,8 @@ class GatewayService:
 
     dealings: Dealings
     """Set by who brings the parts together."""
+    account: Callable[[], str | None] = staticmethod(lambda: None)
+    """Likewise, where our heads are anchored: gives the account that does."""
 
     def __init__(
         self,
@@ -126,8 +128,12 @@ class GatewayService:
         return self._clock.now_ms()
 
     def identity(self) -> Identity:
-        """Who we are."""
+        """Who we are, without the account."""
         return self._identity
+
+    def export(self) -> Identity:
+        """Who we are, with our account on a chain, where there is one."""
+        return replace(self._identity, chain=self.account() or self._own.chain)
 
     def check_draft(self, draft: Draft) -> Terms:
         """Refuse what the catalogue of kinds does; gives what it has set.

@@ -4,7 +4,7 @@ import ssl
 
 from chopmark.api.signin.oidc import Oidc, OidcSettings
 from chopmark.core.errors import ConfigurationError
-from chopmark.service.config_model import ApiOidc
+from chopmark.service.config_model_api import ApiOidc
 from chopmark.service.credentials import read_secret
 
 

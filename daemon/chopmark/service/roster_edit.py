@@ -68,6 +68,7 @@ def join(roster: Roster, member: Member, emergency: str | None) -> Roster:
         origin=member.origin,
         institution=bank.id,
         kinds=tuple(sorted(member.kinds)),
+        chain=member.chain,
         emergency=emergency,
         log_key=(ListedKey(vkey=member.log_key.encode()),),
         cosigner_key=(ListedKey(vkey=member.cosigner_key.encode()),),

@@ -22,7 +22,8 @@ from chopmark.core.consent import Consent, Shown, seal
 from chopmark.core.digest import Digests
 from chopmark.core.errors import MissingError, RefusedError
 from chopmark.core.proof import Extra, Proof, Proven, parse_extra, parse_proof, verify_proof
-from chopmark.core.trace import HIDDEN, Party, Place, Report, Step, Teller, in_order
+from chopmark.core.timeline import arrange
+from chopmark.core.trace import HIDDEN, Party, Place, Report, Step, Teller
 from chopmark.core.verdict import Match
 from chopmark.core.wording import format_time
 from chopmark.ledger.log import Log
@@ -171,7 +172,7 @@ class _Telling:
             parties={origin: _party(self.of.shelf(origin)) for origin in parties},
             policies={origin: policy.encode() for origin, policy in policies.items()},
             warnings=self.warnings + teller.remarks,
-            steps=in_order(told),
+            steps=arrange(told),
         )
         values: dict[str, Any] = msgspec.to_builtins(report)
         return values

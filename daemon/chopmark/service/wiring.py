@@ -174,6 +174,8 @@ async def open_parts(
     await tell_lost(opened.log, config.witness.log)
     pins = pins or PinSource(config)
     gateway = _make_gateway(opened, issuing, meeting, answering, overseeing, pins)
+    if anchoring is not None:
+        gateway.account = anchoring.account
     return _assemble(gateway, opened, issuing, meeting, answering, overseeing, anchoring)
 
 

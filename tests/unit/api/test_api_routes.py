@@ -388,6 +388,7 @@ async def test_state_routes(client: httpx.AsyncClient) -> None:
         "institution": "Bank of Hong Kong (example)",
         "jurisdiction": "HK",
         "kinds": ["*"],
+        "chain": "0x" + "ab" * 20,
     }
 
 

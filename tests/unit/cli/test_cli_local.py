@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from chopmark.anchor.software import create_key_file
 from chopmark.core.errors import ConfigurationError, ExistsError, InternalError
 from chopmark.core.keys import VerifierKey
 from chopmark.core.roster import Fingerprint
@@ -17,7 +19,7 @@ from chopmark.ledger.epoch import Epochs
 from chopmark.ledger.replace import put_epochs
 from chopmark.ledger.store import create_store, read_keys
 from chopmark.service.config import load_config, parse_config
-from chopmark.service.config_model import Config
+from chopmark.service.config_model import Anchor, Config
 from chopmark.service.initialise import Initialised, initialise
 from chopmark.service.membership import read_peers
 from commandline import Run
@@ -330,6 +332,30 @@ def test_peers_export_without_daemon_is_made_from_the_disk(
     (peer,) = tomllib.loads(done.out)["peer"]
     assert (peer["log_vkey"], peer["cosigner_vkey"]) == tuple(key.encode() for key in KEYS)
     assert "using the configuration" in done.err
+
+
+def test_peers_export_names_the_account_that_anchors(
+    run: Run, path: Path, config: Config, token: Token, tmp_path: Path
+) -> None:
+    key = tmp_path / "chain.pem"
+    account = create_key_file(key)
+    anchor = Anchor(
+        endpoints=("http://127.0.0.1:8545",), contract="0x" + "11" * 20, key="file", key_file=key
+    )
+    initialise(path, replace(config, anchor=anchor), token)
+    done = run("peers", "export", "--config", path)
+    assert [peer["chain"] for peer in tomllib.loads(done.out)["peer"]] == [account]
+    assert "account" not in done.err
+
+
+def test_peers_export_says_that_only_the_token_knows_the_account(
+    run: Run, path: Path, config: Config, token: Token
+) -> None:
+    anchor = Anchor(endpoints=("http://127.0.0.1:8545",), contract="0x" + "11" * 20)
+    initialise(path, replace(config, anchor=anchor), token)
+    done = run("peers", "export", "--config", path)
+    assert [peer.get("chain") for peer in tomllib.loads(done.out)["peer"]] == [None]
+    assert "export again once the gateway runs" in done.err
 
 
 def test_peers_export_of_a_named_configuration_asks_no_other_gateway(

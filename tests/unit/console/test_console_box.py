@@ -22,7 +22,7 @@ from chopmark.console.box.units import read_units
 from chopmark.console.programs import run, started
 from chopmark.core.errors import MissingError, RefusedError, TryAgainError
 from chopmark.service.config import parse_config
-from chopmark.service.config_model import ApiTls
+from chopmark.service.config_model_api import ApiTls
 
 SHOWN = """\
 Id=chopmark.service

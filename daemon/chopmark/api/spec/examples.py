@@ -201,6 +201,7 @@ EXPORT: Final = PLACE | {
     "institution": "Bank of Hong Kong (example)",
     "jurisdiction": "HK",
     "kinds": ["*"],
+    "chain": "0x1f9090aae28b8a3dceadf281b0f12828e676c326",
 }
 REPLICA: Final = PLACE | {
     "size": 46,

@@ -11,7 +11,8 @@ from chopmark.cli.context import Given
 from chopmark.cli.pin import pin_source
 from chopmark.cli.terminal import say, say_fields, say_json, say_prose, styled
 from chopmark.core.errors import UsageError
-from chopmark.service.config_model import Api, Broker, Clock, Config, Gateway, Hsm, Metrics
+from chopmark.service.config_model import Broker, Clock, Config, Gateway, Hsm, Metrics
+from chopmark.service.config_model_api import Api
 from chopmark.service.initialise import Initialised
 from chopmark.service.initialise import initialise as set_up
 from chopmark.service.token import create_token_keys

@@ -30,7 +30,8 @@ def export(*, options: Given) -> int:
     """Print the [[peer]] block that goes into the configuration of this gateway's peers.
 
     With --config it is the gateway of that configuration. When the gateway does not run, the block
-    is made from the configuration and the ledger on disk.
+    is made from the configuration and the ledger on disk; an account on a chain whose key is in the
+    token is not in it then.
     """
     from chopmark.service.config_text import render_peer
 
@@ -70,7 +71,12 @@ def _read_identity(options: Options) -> Mapping[str, Any]:
         if options.gateway is not None:
             raise
         warn(styled(f"note: {error.message}: using the configuration", stream=sys.stderr))
-        return read_identity(options.load_config())
+        config = options.load_config()
+        values = read_identity(config)
+        if config.anchor is not None and config.anchor.publish and values["chain"] is None:
+            note = "note: the account on the chain is not in it: export again once the gateway runs"
+            warn(styled(note, stream=sys.stderr))
+        return values
 
 
 def _member(values: Mapping[str, Any]) -> "Member":
@@ -85,4 +91,5 @@ def _member(values: Mapping[str, Any]) -> "Member":
         institution=str(values["institution"]),
         jurisdiction=str(values["jurisdiction"]),
         kinds=frozenset(values["kinds"]),
+        chain=values.get("chain"),
     )

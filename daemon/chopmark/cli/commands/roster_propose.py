@@ -16,7 +16,7 @@ from chopmark.core.errors import MissingError, UsageError
 from chopmark.core.note import MAX_NOTE
 
 if TYPE_CHECKING:
-    from chopmark.core.roster import Roster
+    from chopmark.core.roster import NotaryGroup, Roster
     from chopmark.core.roster_follow import SignedRoster
 
 
@@ -35,6 +35,15 @@ class Changes:
         add_key: ID=VKEY: a further key of a member, which signs beside the one it has.
         retire_key: ID=KEYID for a cosigner key, ID=KEYID=SIZE=ROOT for a log key.
         compromised_key: The same of a key that is in other hands.
+        catalogue: TOML file of [[kind]] and [[scenario]] tables, which are added, or take the
+            place of those of their names.
+        drop_kind: Kind that is to be in the catalogue no more.
+        drop_scenario: Scenario that is to be there no more.
+        notaries: KIND=NUMBER=INSTITUTION,INSTITUTION: so many of these must countersign what is
+            attested of a kind; KIND=0: nobody must.
+        notary: Member id of one that is to countersign only, and to issue nothing.
+        kinds: ID=KIND,KIND: what a member may issue; "*" for everything.
+        chain: ID=ACCOUNT: a member's account on the chain; ID=none for none.
         threshold: Institutions that must sign the version after this one.
         days: How long it holds.
     """
@@ -49,6 +58,13 @@ class Changes:
     add_key: Many = None
     retire_key: Many = None
     compromised_key: Many = None
+    catalogue: Annotated[list[Path] | None, Parameter(negative="")] = None
+    drop_kind: Many = None
+    drop_scenario: Many = None
+    notaries: Many = None
+    notary: Many = None
+    kinds: Many = None
+    chain: Many = None
     threshold: int | None = None
     days: int = 365
 
@@ -70,7 +86,7 @@ def propose(
 
     It is made of the version in force at the gateway, or of --base FILE, and what the options
     change; or of nothing with --first. With --draft a TOML file that a person has edited, first
-    line included, is checked and written in the canonical spelling.
+    line included, is checked and written in the canonical spelling; no other changes go with it.
 
     Args:
         output: Where to write the text.
@@ -82,6 +98,11 @@ def propose(
     from chopmark.core.roster_rules import check_roster
     from chopmark.core.roster_text import encode_roster, read_draft
 
+    if draft is not None and changes != _NONE:
+        hint = "write them into the draft, or leave --draft out"
+        raise UsageError(
+            "usage", "--draft is the whole text: no other changes go with it", hint=hint
+        )
     before = None if first else _read_before(base, options)
     if draft is not None:
         made = read_draft(read_bounded(draft, MAX_NOTE).decode("utf-8", "replace"))
@@ -106,6 +127,8 @@ def _make_next(before: "SignedRoster | None", changes: Changes, now: datetime) -
     made = _name_successors(made, changes.successor or [])
     made = _add_officers(made, changes.officer or [])
     made = _change_keys(made, changes, now)
+    made = _change_issuing(made, changes)
+    made = _change_catalogue(made, changes)
     if changes.threshold is not None:
         return edit.change_threshold(made, changes.threshold)
     return edit.set_majority(made) if before is None else made
@@ -135,6 +158,43 @@ def _change_keys(roster: "Roster", changes: Changes, now: datetime) -> "Roster":
     for ended in changes.compromised_key or []:
         roster = end_key(roster, _ending(ended, "compromised"), now)
     return roster
+
+
+def _change_issuing(roster: "Roster", changes: Changes) -> "Roster":
+    from chopmark.service.roster_catalogue import set_account, set_kinds, set_notary
+
+    for name, kinds in read_pairs(changes.kinds).items():
+        roster = set_kinds(roster, name, tuple(kinds.split(",")))
+    for name in changes.notary or []:
+        roster = set_notary(roster, name)
+    for name, account in read_pairs(changes.chain).items():
+        roster = set_account(roster, name, None if account == "none" else account)
+    return roster
+
+
+def _change_catalogue(roster: "Roster", changes: Changes) -> "Roster":
+    from chopmark.service import roster_catalogue as edit
+
+    for name in changes.drop_kind or []:
+        roster = edit.drop_kind(roster, name)
+    for name in changes.drop_scenario or []:
+        roster = edit.drop_scenario(roster, name)
+    for path in changes.catalogue or []:
+        roster = edit.add_catalogue(roster, edit.read_catalogue(read_bounded(path, MAX_NOTE)))
+    for kind, given in read_pairs(changes.notaries).items():
+        roster = edit.set_notaries(roster, kind, _read_group(given))
+    return roster
+
+
+def _read_group(text: str) -> "NotaryGroup | None":
+    from chopmark.core.roster import NotaryGroup
+    from chopmark.core.text import parse_decimal
+
+    if text == "0":
+        return None
+    number, listed = split_pair(text)
+    threshold = parse_decimal(number, "how many notaries must countersign")
+    return NotaryGroup(institutions=tuple(listed.split(",")), threshold=threshold)
 
 
 def _read_before(base: Path | None, options: Options) -> "SignedRoster":

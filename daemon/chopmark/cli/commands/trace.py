@@ -26,6 +26,7 @@ from chopmark.client.told.steps import describe_step
 from chopmark.core.digest import Digests
 from chopmark.core.errors import ConfigurationError, MalformedError, RefusedError, UsageError
 from chopmark.core.inert import clean
+from chopmark.core.timeline import tell_time
 from chopmark.core.trace import (
     MAX_REPORT,
     Checked,
@@ -175,7 +176,7 @@ def _as_values(report: Report) -> dict[str, object]:
 def _show_steps(report: Report) -> None:
     for step in report.steps:
         look = _LOOKS.get(step.step, "green")
-        say(styled(step.seen_by or step.time, "dim"), "  ", styled(step.step, look))
+        say(styled(tell_time(step, report.steps), "dim"), "  ", styled(step.step, look))
         for line in describe_step(report, step):
             say_prose(line, indent=4)
     for warning in report.warnings:

@@ -12,6 +12,7 @@ from chopmark.client.slip.faces import FAMILY, faces, printable
 from chopmark.client.slip.lines import break_lines
 from chopmark.client.slip.wording import Language
 from chopmark.client.told.steps import describe_step
+from chopmark.core.timeline import tell_time
 from chopmark.core.trace import Report, StepOut
 
 TITLE: Final = "Trace of a document"
@@ -110,7 +111,7 @@ class _Timeline:
     def _step(self, step: StepOut) -> None:
         lines = describe_step(self.report, step)
         self._room(12)
-        self._line(_LEFT, (step.seen_by or step.time)[:19].replace("T", " ") + " UTC", 9)
+        self._line(_LEFT, tell_time(step, self.report.steps)[:19].replace("T", " ") + " UTC", 9)
         self._line(_TEXT, step.step, 10, bold=True)
         self._line(_TEXT + _OTHER, STEPS[self.language][step.step], 10)
         self.y += _height(10)

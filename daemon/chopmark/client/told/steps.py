@@ -1,6 +1,7 @@
 """The steps of a trace for people, in English."""
 
 from chopmark.core.entry import REASONS
+from chopmark.core.timeline import is_before
 from chopmark.core.trace import Report, StepOut
 
 _QUORUM = {
@@ -10,13 +11,17 @@ _QUORUM = {
 }
 
 
+_BEHIND = "by their clocks, which were behind that of the one who attested it"
+
+
 def describe_step(report: Report, step: StepOut) -> list[str]:
     """What a step says, for people, in English: a sentence, and where it stands."""
     if step.step == "witnessed":
-        names = [f"{one.name} at {one.time}" for one in step.by]
-        seen = f"the gateway remembers this time; the proof shows {step.time}"
+        names = ", ".join(f"{one.name} at {_second(one.time)}" for one in step.by)
+        seen = f"the gateway remembers this time; the proof shows {_second(step.time)}"
         more = [seen] if step.seen_by not in (None, step.time) else []
-        return [_QUORUM[step.quorum or "none"], *more, ", ".join(names)]
+        late = [_BEHIND] if is_before(step, report.steps) else []
+        return [_QUORUM[step.quorum or "none"], *more, names, *late]
     return [_describe(report, step), f"{step.origin}#{step.index}"]
 
 
@@ -45,6 +50,11 @@ def _describe(report: Report, step: StepOut) -> str:
 def _name(report: Report, origin: str) -> str:
     party = report.parties.get(origin)
     return origin if party is None else f"{party.institution} ({party.jurisdiction})"
+
+
+def _second(time: str) -> str:
+    """A time as a cosignature says it: in whole seconds."""
+    return time.replace(".000Z", "Z")
 
 
 def _reason(number: int | None) -> str:

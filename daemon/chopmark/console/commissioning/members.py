@@ -105,6 +105,7 @@ def _member(who: Mapping[str, Any]) -> Member:
         institution=str(who["institution"]),
         jurisdiction=str(who["jurisdiction"]),
         kinds=frozenset(map(str, who["kinds"])),
+        chain=who.get("chain"),
     )
 
 

@@ -63,7 +63,9 @@ def _judge_own(anchor: Mapping[str, Any] | None) -> Iterator[Finding]:
         yield Finding("anchor-no-key", message, remedy)
     elif not own["listed"]:
         message = f"the members do not know our account {own['account']}"
-        remedy = "propose a roster that names it as `chain` of this gateway"
+        remedy = (
+            "`chopmark roster propose --chain`; without a roster, `chain` in their [[peer]] blocks"
+        )
         yield Finding("anchor-unlisted", message, remedy, "warning")
 
 

@@ -20,7 +20,7 @@ from chopmark.api.identity import ROLES, Role
 from chopmark.core.errors import ConfigurationError
 from chopmark.service.callers import make_callers, open_doors, page_files, tls_files
 from chopmark.service.checks.finding import Finding, Scene
-from chopmark.service.config_model import Api, ApiTls
+from chopmark.service.config_model_api import Api, ApiTls
 from chopmark.service.console_records import CONSOLE_ROLES, CONSOLE_USER
 
 _RENEW = "have a new one made and put it there; no restart is needed"

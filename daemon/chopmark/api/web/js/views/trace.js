@@ -69,10 +69,18 @@ function event(step, report, scene, withdrawn) {
   const mine = step.step === "consented" && step.origin === scene.members[0].origin && !withdrawn.has(`${step.origin}#${step.index}`);
   return h("li", { dataset: { tone: tone(word), step: step.step } }, shape(word, 28), h("div", {},
     h("h3", {}, t(`trace.step.${step.step}`)),
-    h("time", { class: "muted small", datetime: step.seen_by ?? step.time }, exactly(step.seen_by ?? step.time)),
+    h("time", { class: "muted small", datetime: happened(step, report) }, exactly(happened(step, report))),
     h("p", {}, says(step, report, scene)),
     h("p", { class: "code small muted" }, `${step.origin}#${step.index}`),
     mine && mayWithdraw(scene) && withdrawal(step, scene)));
+}
+
+/** When a step was: cosignatures say whole seconds, and what they are of was attested before. */
+function happened(step, report) {
+  const said = step.seen_by ?? step.time;
+  const attested = step.step === "witnessed"
+    && report.steps.find((one) => one.step === "attested" && one.about === step.about)?.time;
+  return attested && attested.slice(0, 19) === said.slice(0, 19) && attested > said ? attested : said;
 }
 
 const mayWithdraw = ({ app }) => !app.session.who?.signed_in || app.session.who.roles.includes("issuer");
