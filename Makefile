@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 # Files of tests at once: most of their time goes into waiting for disks, daemons and clocks.
-JOBS := 6
+JOBS := 5
 LOG := .pytest_cache/last-run.log
 LOCK := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	--python-version 3.11 $(if $(UPGRADE),--upgrade)

@@ -5,13 +5,15 @@ from pathlib import Path
 from shutil import which
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from browser.pages import Requests
+from browser.pages import DEADLINE, Requests
 from browser.scene import Scene
 from leftout import pytest_runtest_makereport  # noqa: F401 - a hook
 
 CHROMIUM = which("chromium")
+# The library's own five seconds are not enough beside other tests.
+expect.set_options(timeout=DEADLINE)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
