@@ -18,6 +18,7 @@ from chopmark.core.keys import parse_vkey
 from chopmark.core.transaction import Anchor
 from load import LoadFailedError, ask_all, attestation
 from rig.anchored import deploy, follow_chain, name_accounts
+from rig.broker import Broker
 from rig.chain import CHAIN_ID, Anvil
 from rig.gateway import HONG_KONG, SHENZHEN, Gateway
 from rig.standin import StandIn
@@ -36,22 +37,25 @@ def both(bench: Bench) -> Figures:
     folder = bench.folder / "anchor"
     node = Anvil(folder / "chain", last=False).start()
     standin = StandIn(node.url).start()
+    # Of its own: at the others' there are gateways with these names already.
+    broker = Broker(folder / "broker")
     try:
         count = min(ANCHORS, bench.scale // 10)
         return {
-            "anchor.follow": _follow(bench, folder, node, standin, count),
-            "anchor.cost": _cost(bench, folder, standin),
+            "anchor.follow": _follow(broker, folder, node, standin, count),
+            "anchor.cost": _cost(bench, broker, folder, standin),
         }
     finally:
+        broker.stop()
         standin.stop()
         node.stop()
         shutil.rmtree(folder)
 
 
-def _follow(bench: Bench, folder: Path, node: Anvil, standin: StandIn, count: int) -> Figure:
+def _follow(broker: Broker, folder: Path, node: Anvil, standin: StandIn, count: int) -> Figure:
     """Anchors that a gateway reads and compares a second, by its own count."""
-    issuer = Gateway(folder / SHENZHEN.id, SHENZHEN, bench.cluster.broker)
-    reader = Gateway(folder / HONG_KONG.id, HONG_KONG, bench.cluster.broker)
+    issuer = Gateway(folder / SHENZHEN.id, SHENZHEN, broker)
+    reader = Gateway(folder / HONG_KONG.id, HONG_KONG, broker)
     contract = deploy(issuer, node.url)
     reader.add_peers([issuer])
     issuer.add_peers([reader])
@@ -122,9 +126,9 @@ def _check_rate(issuer: Gateway, notes: list[bytes]) -> float:
     return len(notes) / (time.perf_counter() - start)
 
 
-def _cost(bench: Bench, folder: Path, standin: StandIn) -> Figure:
+def _cost(bench: Bench, broker: Broker, folder: Path, standin: StandIn) -> Figure:
     """Attestations a second with a chain / without, by turns."""
-    with _pair(bench, folder, standin) as (plain, anchoring):
+    with _pair(broker, folder, standin) as (plain, anchoring):
         ratios = []
         count = min(REQUESTS, bench.scale // 10)
         for turn in range(TURNS):
@@ -137,9 +141,9 @@ def _cost(bench: Bench, folder: Path, standin: StandIn) -> Figure:
 
 
 @contextmanager
-def _pair(bench: Bench, folder: Path, standin: StandIn) -> Iterator[tuple[Gateway, Gateway]]:
-    plain = Gateway(folder / "plain" / SHENZHEN.id, SHENZHEN, bench.cluster.broker)
-    anchoring = Gateway(folder / "with" / HONG_KONG.id, HONG_KONG, bench.cluster.broker)
+def _pair(broker: Broker, folder: Path, standin: StandIn) -> Iterator[tuple[Gateway, Gateway]]:
+    plain = Gateway(folder / "plain" / SHENZHEN.id, SHENZHEN, broker)
+    anchoring = Gateway(folder / "with" / HONG_KONG.id, HONG_KONG, broker)
     contract = deploy(anchoring, standin.url)
     follow_chain(anchoring, [standin.url], contract, every=10, poll=1.0)
     try:
