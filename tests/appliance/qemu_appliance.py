@@ -282,20 +282,22 @@ def test_daemons_unit_refuses(boxes: Boxes, what: str) -> None:
     """The daemon's unit as it is, with another program in it."""
     command, refused = REFUSED[what]
     shell = boxes.sz.shell
-    probe = f"{command}; print('not refused')"
-    shell.run(f"printf '%s\\n' \"{probe}\" >/run/probe.py; chmod 644 /run/probe.py")
+    # On a line of its own: a traceback shows the one that was refused.
+    lines = f'"{command}" "print(\'not refused\')"'
+    shell.run(f"printf '%s\\n' {lines} >/run/probe.py; chmod 644 /run/probe.py")
     program = "ExecStart=/opt/chopmark/bin/python /run/probe.py"
     change = (f"s#^ExecStart=.*#{program}#", "s/^Type=.*/Type=oneshot/")
     drop = ("Restart", "WatchdogSec", "RuntimeDirectory", "NotifyAccess", "Sockets")
     edits = [*change, *(f"/^{key}/d" for key in drop)]
     script = " ".join(f"-e '{edit}'" for edit in edits)
-    unit = "/run/systemd/system/probe.service"
+    name = f"probe-{list(REFUSED).index(what)}"
+    unit = f"/run/systemd/system/{name}.service"
     shell.run(f"systemctl cat chopmark.service | sed {script} >{unit} && systemctl daemon-reload")
-    code, _ = shell.ask("systemctl start probe.service")
-    journal = "journalctl -q --no-pager -o cat -u probe.service -n 30"
-    said = shell.run(f"{journal}; systemctl show -p Result probe.service")
+    code, _ = shell.ask(f"systemctl start {name}")
+    journal = f"journalctl -q --no-pager -o cat -u {name} -n 30"
+    said = shell.run(f"{journal}; systemctl show -p Result {name}")
     boxes.report.note(f"the daemon's unit refuses {what}", said)
-    shell.run(f"systemctl reset-failed probe.service; rm -f {RUN}", check=False)
+    shell.run(f"systemctl reset-failed {name}; rm -f {RUN}", check=False)
     assert code != 0, said
     assert "not refused" not in said
     assert any(word in said for word in refused.split("|")), said
