@@ -1,5 +1,7 @@
 """The configuration: what loads, and each rule with a text that breaks it."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,22 @@ SZ = "bank-sz.example/sz-1"
 HK = "bank-hk.example/hk-1"
 SZ_COSIGNER = cosigner(f"{SZ}/cosigner", "sz")
 SYSLOG = '[audit.syslog]\nhost = "siem.example"\nca = "/ca.pem"\n'
+
+AT_ONCE = """
+import sys, threading
+from chopmark.service.config import parse_config
+
+sys.setswitchinterval(1e-6)
+text = sys.stdin.buffer.read()
+barrier = threading.Barrier(4)
+threads = [
+    threading.Thread(target=lambda: (barrier.wait(), parse_config(text))) for _ in range(4)
+]
+for one in threads:
+    one.start()
+for one in threads:
+    one.join()
+"""
 
 
 def refuse(text: str) -> ConfigurationError:
@@ -393,3 +411,11 @@ def test_parse_peer_reads_one_block() -> None:
 def test_parse_peer_refuses_anything_else(text: str) -> None:
     with pytest.raises(ConfigurationError):
         parse_peer(text.encode())
+
+
+@pytest.mark.parametrize("turn", range(4))
+def test_first_reading_by_several_threads_at_once_does_not_end_the_process(turn: int) -> None:
+    """Without turns two of three such processes end by a segmentation fault within msgspec."""
+    command = [sys.executable, "-c", AT_ONCE]
+    done = subprocess.run(command, input=BASE.encode(), capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b""), f"process {turn}"

@@ -6,6 +6,7 @@ so tables are converted from the innermost outwards: the table that fails first 
 
 import difflib
 import re
+import threading
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,9 @@ from chopmark.core.errors import ConfigurationError, MalformedError
 
 Value = TypeVar("Value")
 Tree = TypeVar("Tree", bound=msgspec.Struct)
+_TURN = threading.RLock()
+"""msgspec 0.22 learns a struct when it is first converted to; two threads that have it do so at
+once end the process by a segmentation fault (the console reads the configuration on two)."""
 
 
 def parse_toml(data: bytes) -> dict[str, Any]:
@@ -49,7 +53,8 @@ def convert_tree(table: Mapping[str, Any], kind: type[Tree], path: str = "") -> 
         for inner_path, inner, inner_kind in _inner(f"{path}{name}", value, known[name]):
             convert_tree(inner, inner_kind, f"{inner_path}.")
     try:
-        return msgspec.convert(table, kind, dec_hook=_decode_path)
+        with _TURN:
+            return msgspec.convert(table, kind, dec_hook=_decode_path)
     except msgspec.ValidationError as error:
         raise _wrong_type(path, str(error), known) from error
 
