@@ -223,7 +223,9 @@ class Verifier:
         origin = facts.issuer.origin
         shelf = self._shelves.get(origin)
         if facts.entry is not None and facts.problem is None:
-            facts = replace(facts, anchored=self.anchored(origin, facts.index))
+            anchored = self.anchored(origin, facts.index)
+            if anchored is not None:  # a copy costs as much as the search
+                facts = replace(facts, anchored=anchored)
         return add_warning(facts, shelf.warning() if shelf is not None else None)
 
     def _from_reference(
