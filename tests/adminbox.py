@@ -22,6 +22,7 @@ from typing import Any, Self
 import pytest
 
 from rig.broker import free_port
+from rig.patience import PATIENCE
 from rig.token import MODULE, SoftToken, provision_token
 
 CONTROL = """\
@@ -270,7 +271,7 @@ class AdminBox:
         with socket.socket(socket.AF_UNIX) as probe:
             return probe.connect_ex(str(self.api)) == 0
 
-    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             log = self.folder / "admin.log"

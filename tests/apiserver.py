@@ -15,6 +15,7 @@ from chopmark.api.server import serve
 from chopmark.api.trust import Trust
 from fakegateway import FakeGateway
 from rig.gateway import NO_TLS
+from rig.patience import PATIENCE
 
 LIMITS = ApiLimits(grace=1)
 HASTY = ApiLimits(grace=1, head_seconds=0.2, body_seconds=0.2, connections=4)
@@ -59,6 +60,6 @@ def over_unix(path: Path) -> httpx.AsyncClient:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 -- the condition is not ours to signal
             await asyncio.sleep(0.01)

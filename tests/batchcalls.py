@@ -7,6 +7,7 @@ from typing import Any
 from asgicall import AsgiCall
 from chopmark.api.limits import ApiLimits
 from fakegateway import FakeGateway
+from rig.patience import PATIENCE
 
 MADE_AT = "2026-11-22T13:00:00.000Z"
 
@@ -31,7 +32,7 @@ async def batch(
 ) -> list[dict[str, Any]]:
     call = Call(gateway, limits)
     call.feed(body, more=False)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await call.run(query)
     assert call.status == 200
     assert call.headers[b"content-type"] == b"application/x-ndjson"
@@ -39,7 +40,7 @@ async def batch(
 
 
 async def until(condition) -> None:  # noqa: ANN001 -- any condition without arguments
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 -- the condition is not ours to signal
             await asyncio.sleep(0)
 

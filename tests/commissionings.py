@@ -34,6 +34,7 @@ from consolebox import times_begun
 from consolescreen import Screen
 from rig.broker import Broker
 from rig.gateway import SHENZHEN, Gateway
+from rig.patience import PATIENCE
 from securebroker import Authority, SecureBroker
 from serialline import SerialLine
 from technicians import HASH, PIN, Telephone, authority, signed
@@ -44,7 +45,6 @@ HOST: Final = gethostname()
 
 PEOPLE = tuple(f"tech-{number:02}" for number in range(16))
 """A code by the clock counts once: where somebody keeps the clock, each signs in once."""
-SECONDS = 40.0
 END = "The gateway works."
 ERROR = "\r\nE-1"
 Answer = str | Callable[[], str | None]
@@ -84,7 +84,7 @@ class Technician:
 
     def expect(self, *texts: str) -> tuple[str, str]:
         """Which of these comes first, and all before it; what follows is for the next."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + PATIENCE
         pattern = re.compile("|".join(re.escape(one) for one in texts))
         while (found := pattern.search(self.seen)) is None:
             assert time.monotonic() < deadline, f"no {texts} after\n{self.screen.text[-3000:]}"

@@ -15,6 +15,7 @@ from typing import Any
 from chopmark.console.command import Role, Surroundings
 from chopmark.console.desk import HungUpError, InterruptedByUserError, Language
 from chopmark.core.errors import ChopmarkError, UnreachableError
+from rig.patience import PATIENCE
 
 CTRL_C = "\x03"
 """As an answer: the person presses Ctrl-C instead."""
@@ -107,7 +108,7 @@ class MemoryGateway:
         assert seconds > 0
         return _give(self.gets.get(path, _away()))
 
-    async def post(self, path: str, body: object, *, seconds: float = 30.0) -> Any:
+    async def post(self, path: str, body: object, *, seconds: float = PATIENCE) -> Any:
         assert seconds > 0
         return _give(self.posts[path](body) if path in self.posts else _away())
 

@@ -20,6 +20,7 @@ from chopmark.console.session import House
 from chopmark.core.errors import ForbiddenError, TryAgainError
 from consoledesk import MemoryAdmin, MemoryGateway, MemoryRecorder
 from consolescreen import Screen
+from rig.patience import PATIENCE
 
 ROLES = {"anna": Role.SERVICE, "bo": Role.SERVICE, "olga": Role.OBSERVE}
 PIN = "4711"
@@ -141,7 +142,7 @@ class Technician:
     async def expect(self, *texts: str) -> str:
         """Read until one is seen; gives all up to it, and what follows is for the next."""
         pattern = re.compile("|".join(map(re.escape, texts)))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while (found := pattern.search(self._seen)) is None:
                 come = self._utf8.decode(await self._wire.read())
                 self.screen.feed(come)

@@ -17,6 +17,7 @@ from chopmark.mesh.broker import DEFAULT_LIMITS, Broker, BrokerAwayError, Messag
 from chopmark.mesh.links import Links
 from chopmark.mesh.messages import Request, encode_error, parse_request
 from chopmark.mesh.topics import Topic, parse_topic
+from rig.patience import PATIENCE
 
 BROKER = Broker("broker.example", 1883)
 
@@ -131,7 +132,7 @@ class FakeLink:
         assert self._on_connect is not None
         await self._on_connect(True)  # noqa: FBT003 - the link's callback
 
-    async def next(self, kind: str = "", seconds: float = 30.0) -> Sent:
+    async def next(self, kind: str = "", seconds: float = PATIENCE) -> Sent:
         """The next message that was published, of a kind if one is given."""
         async with asyncio.timeout(seconds):
             while True:
@@ -240,7 +241,7 @@ class FakeLog:
 
     async def until(self, condition: Callable[[], Any]) -> None:
         """Wait until something that happens to this log makes it hold."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not condition():
                 await self.changed.wait()
                 self.changed.clear()
@@ -312,7 +313,7 @@ async def serving(job: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[
 
 async def until(condition: Callable[[], Any]) -> None:
     """Wait for what has no event."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - see above
             await asyncio.sleep(0.001)
 

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from rig.authority import Authority
 from rig.broker import free_port
+from rig.patience import PATIENCE
 
 SCHEMA: Final = Path("/usr/share/dbconfig-common/data/glewlwyd/install/sqlite3")
 LIBRARIES: Final = Path("/usr/lib/glewlwyd")
@@ -83,7 +84,9 @@ class Glewlwyd:
 
     def client(self) -> httpx.Client:
         context = ssl.create_default_context(cafile=self.authority.path)
-        return httpx.Client(verify=context, base_url=self.address, trust_env=False, timeout=30)
+        return httpx.Client(
+            verify=context, base_url=self.address, trust_env=False, timeout=PATIENCE
+        )
 
     def agree(self, where: str, name: str) -> str:
         """A person signs in there and agrees; gives where her browser is sent with the code."""
@@ -183,7 +186,7 @@ class Glewlwyd:
         return name | {"parameters": parameters}
 
     def _wait(self, client: httpx.Client) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 client.get("/api/auth/")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from rig.patience import PATIENCE
+
 _BLOCK: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _SIZE: Final = re.compile(r'("(?:size|witnessed)":(?:\\ )?)[0-9]+')
 _TIME: Final = re.compile(r"[0-9]{4}\\-[0-9]{2}\\-[0-9]{2}T[0-9:]{8}\\\.[0-9]{3}Z")
@@ -68,7 +70,7 @@ class Reader:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, f"line {example.line}: {command}{done.stderr}"
         told = f"line {example.line}: {command}\n{done.stdout}\n- on the page -\n{example.answer}"

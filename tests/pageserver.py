@@ -30,6 +30,7 @@ from chopmark.api.trust import Trust
 from chopmark.service.accounts import AccountFile
 from fakegateway import FakeGateway
 from rig.authority import Authority
+from rig.patience import PATIENCE
 
 PASSWORD = "correct horse battery"
 CHEAP = Cost(passes=1, memory=64)
@@ -110,7 +111,7 @@ class Page:
         context = ssl.create_default_context(cafile=self.authority.path)
         headers = {"origin": self.origin}
         return httpx.AsyncClient(
-            verify=context, base_url=self.origin, headers=headers, trust_env=False, timeout=30
+            verify=context, base_url=self.origin, headers=headers, trust_env=False, timeout=PATIENCE
         )
 
     async def add(self, name: str, *roles: Any, password: str = PASSWORD) -> None:

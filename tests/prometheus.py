@@ -11,8 +11,7 @@ from typing import Any, Self
 import httpx
 
 from rig.broker import free_port
-
-_DEADLINE = 30
+from rig.patience import PATIENCE
 
 
 class Prometheus:
@@ -63,7 +62,7 @@ class Prometheus:
 
     def wait_for(self, expression: str, count: int) -> None:
         """Wait until an expression has so many samples."""
-        deadline = time.monotonic() + _DEADLINE
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 if len(self.query(expression)) >= count:

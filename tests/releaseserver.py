@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from chopmark.core.keys import ED25519, VerifierKey
 from chopmark.core.note import Note, Signature
 from rig.authority import Authority, Pair
+from rig.patience import PATIENCE
 
 SORT = "chopmark-x86-64"
 NAME = "chopmark/firmware-trials"
@@ -85,7 +86,7 @@ class _Server(ThreadingHTTPServer):
     context: ssl.SSLContext
 
     def finish_request(self, request: Any, client_address: Any) -> None:
-        request.settimeout(10)
+        request.settimeout(PATIENCE)
         # Who does not like our certificate breaks off.
         with suppress(OSError), self.context.wrap_socket(request, server_side=True) as secure:
             super().finish_request(secure, client_address)  # type: ignore[arg-type]

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from consolescreen import Screen
+from rig.patience import PATIENCE
 
-SECONDS: Final = 60.0
 _ATTENTION: Final = "C-a"
 _ZMODEM: Final = re.compile(r"rz\r|\*\*\x18B[0-9a-f]{14}\r.?\n?\x11?|[\x00-\x06\x0b-\x0c\x0e-\x1f]")
 
@@ -57,7 +57,7 @@ class Picocom:
     def expect(self, *texts: str) -> tuple[str, str]:
         """Which of these comes first, and all before it; what follows is for the next."""
         pattern = re.compile("|".join(re.escape(one) for one in texts))
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + PATIENCE
         while (found := pattern.search(self.seen)) is None:
             assert time.monotonic() < deadline, f"no {texts} in\n{self.window}"
             if not self._take():
@@ -97,7 +97,7 @@ class Picocom:
         return bool(data)
 
     def _wait(self, condition: object, what: str) -> None:
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + PATIENCE
         while not condition():  # type: ignore[operator]
             assert time.monotonic() < deadline, f"waited in vain for {what}:\n{self.window}"
             time.sleep(0.02)

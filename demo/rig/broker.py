@@ -14,8 +14,8 @@ from types import TracebackType
 from typing import Self
 
 from chopmark.mesh.broker import Broker as Address
+from rig.patience import PATIENCE
 
-_DEADLINE = 10.0
 _HOST = "127.0.0.1"
 _PORTS = (16384, 32768)
 _SHARES = 16
@@ -152,7 +152,7 @@ class Broker:
         (self.folder / "mosquitto.conf").write_text("\n".join(lines) + "\n")
 
     def _wait_until_it_accepts(self, process: subprocess.Popen[bytes]) -> None:
-        deadline = time.monotonic() + _DEADLINE
+        deadline = time.monotonic() + PATIENCE
         while process.poll() is None and time.monotonic() < deadline:
             if self._accepts():
                 return
@@ -177,7 +177,7 @@ class Broker:
             process.terminate()
             process.send_signal(signal.SIGCONT)  # else a frozen one would not hear it
         try:
-            process.wait(_DEADLINE)
+            process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

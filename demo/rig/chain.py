@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 import httpx
 
 from rig.broker import free_port
+from rig.patience import PATIENCE
 
 CHAIN_ID: Final = 20_200
 NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -22,7 +23,6 @@ PACKAGES: Final = Path(__file__).parents[2] / "anchor" / "node_modules"
 START: Final = 1_767_225_600_000
 """Time of the first block, in milliseconds: within contracts FISCO BCOS counts in these, unless it
 was told otherwise."""
-_DEADLINE: Final = 30.0
 
 
 class ChainFailedError(RuntimeError):
@@ -74,7 +74,7 @@ class Anvil:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + _DEADLINE
+        deadline = time.monotonic() + PATIENCE
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise ChainFailedError(f"anvil did not start\n{self.log.read_text()[-2000:]}")
@@ -84,7 +84,7 @@ class Anvil:
     def call(self, method: str, *params: object) -> Any:
         """One call; gives its result."""
         asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        answer = httpx.post(self.url, json=asked, timeout=30, verify=NO_TLS).json()
+        answer = httpx.post(self.url, json=asked, timeout=PATIENCE, verify=NO_TLS).json()
         if "error" in answer:
             raise ChainFailedError(json.dumps(answer["error"]))
         return answer["result"]
@@ -99,7 +99,7 @@ class Anvil:
         if process is not None:
             process.terminate()
             try:
-                process.wait(_DEADLINE)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

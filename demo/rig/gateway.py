@@ -18,9 +18,9 @@ import httpx
 from chopmark.client.unix_socket import UnixTransport
 from rig.authority import Authority
 from rig.broker import Broker, free_port
+from rig.patience import PATIENCE
 from rig.token import Token, provision_token
 
-_DEADLINE: Final = 30.0
 NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """httpx would read all authorities for each client, which takes longer than to ask and answer."""
 
@@ -228,7 +228,7 @@ class Gateway:
     def client(self) -> httpx.Client:
         """An HTTP client on its socket."""
         transport = UnixTransport(NO_TLS, str(self.socket))
-        return httpx.Client(transport=transport, base_url="http://localhost", timeout=60)
+        return httpx.Client(transport=transport, base_url="http://localhost", timeout=PATIENCE)
 
     def get(self, path: str) -> Any:
         """JSON of a GET; an error with its log if the daemon has ended."""
@@ -253,9 +253,7 @@ class Gateway:
         """Wait until its replica of another one's log has reached a size."""
         self.wait_for(lambda: self.peer(other)["head_size"] >= size, f"to have {size} entries")
 
-    def wait_for(
-        self, condition: Callable[[], bool], what: str, seconds: float = _DEADLINE
-    ) -> None:
+    def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = PATIENCE) -> None:
         """Wait for a condition."""
         deadline = time.monotonic() + seconds
         while not condition():
@@ -290,7 +288,7 @@ class Gateway:
             return 0
         process.send_signal(number)
         try:
-            return process.wait(_DEADLINE)
+            return process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             return process.wait()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-_DEADLINE = 20.0
+from rig.patience import PATIENCE
 
 
 class PartFailedError(RuntimeError):
@@ -49,7 +49,7 @@ class Process:
         Raises:
             PartFailedError: it ended, or a deadline passed.
         """
-        deadline = time.monotonic() + _DEADLINE
+        deadline = time.monotonic() + PATIENCE
         while self._process.poll() is None and time.monotonic() < deadline:
             if condition():
                 return
@@ -65,4 +65,4 @@ class Process:
     def kill(self) -> None:
         """SIGKILL, and wait for its end. Harmless if it has ended."""
         self.signal(signal.SIGKILL)
-        self._process.wait(_DEADLINE)
+        self._process.wait(PATIENCE)

@@ -37,6 +37,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from rig.broker import free_port
+from rig.patience import PATIENCE
 
 BLOCKS: Final = 10
 BATCH: Final = 8
@@ -217,7 +218,7 @@ class StandIn:
 
     def _ask(self, method: str, params: list[Any]) -> dict[str, Any]:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        connection = http.client.HTTPConnection(self._upstream.netloc, timeout=30)
+        connection = http.client.HTTPConnection(self._upstream.netloc, timeout=PATIENCE)
         try:
             connection.request("POST", "/", body, {"Content-Type": "application/json"})
             answer: dict[str, Any] = json.loads(connection.getresponse().read())

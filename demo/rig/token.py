@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from rig.patience import PATIENCE
+
 MODULE: Final = "/usr/lib/softhsm/libsofthsm2.so"
 _PROVISION: Final = Path(__file__).resolve().parents[2] / "softhsm" / "provision.py"
 
@@ -52,7 +54,7 @@ def provision_token(directory: Path, label: str) -> SoftToken:
         RuntimeError: provisioning failed, with what it said.
     """
     command = [sys.executable, str(_PROVISION), str(directory), label]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     if done.returncode != 0:
         raise RuntimeError(done.stderr.strip())
     directory = directory.absolute()

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from rig.patience import PATIENCE
 from rig.process import Process
 from rig.token import Token
 
@@ -128,7 +129,7 @@ class Tpm:
             env={**os.environ, **token.environment},
             capture_output=True,
             check=True,
-            timeout=60,
+            timeout=PATIENCE,
         )
         return token
 
@@ -155,6 +156,6 @@ class Tpm:
     def _ask(self, *command: str) -> str:
         environment = {**os.environ, **self.environment, "TSS2_LOG": "all+NONE"}
         done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, check=False, timeout=30
+            command, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE
         )
         return done.stdout if done.returncode == 0 else ""

@@ -12,10 +12,11 @@ from typing import Any
 
 from mounts import loop_device, mounted, unmount
 
+from rig.patience import PATIENCE
+
 HEADER = struct.Struct("<cQI")
 """`w`, offset and number of bytes that follow; or `f` for a flush."""
 COUNT = struct.Struct("<Q")
-_DEADLINE = 20.0
 _PROGRAM = Path(__file__).with_name("fusedisk.py")
 
 
@@ -66,7 +67,7 @@ def _serving(image: Path, folder: Path, fuse: Path) -> Iterator[None]:
     with (folder / "fuse.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + _DEADLINE
+        deadline = time.monotonic() + PATIENCE
         while not (fuse / "disk").exists():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"no FUSE: {(folder / 'fuse.log').read_text()[-1000:]}")
@@ -80,7 +81,7 @@ def _end(process: subprocess.Popen[Any], fuse: Path) -> None:
     if fuse.is_mount():
         unmount(fuse)
     try:
-        process.wait(_DEADLINE)
+        process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()

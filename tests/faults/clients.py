@@ -12,6 +12,7 @@ from oracle import Answer, Heads, check_gateway
 
 from chopmark.ledger.store import read_keys
 from rig.gateway import NO_TLS, Gateway
+from rig.patience import PATIENCE
 
 PACE: Final = 0.04
 """Seconds between two requests of a client: what is tested is not speed, and ledgers stay small."""
@@ -57,7 +58,7 @@ class Load:
         if self._local:
             return self.gateway.client()
         return httpx.Client(
-            base_url=f"http://127.0.0.1:{self.gateway.port}", timeout=60, verify=NO_TLS
+            base_url=f"http://127.0.0.1:{self.gateway.port}", timeout=PATIENCE, verify=NO_TLS
         )
 
     def resume(self) -> None:

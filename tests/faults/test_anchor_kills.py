@@ -36,6 +36,7 @@ from rig.anchored import join_chain
 from rig.broker import free_port
 from rig.chain import PACKAGES, Anvil
 from rig.gateway import HONG_KONG, MACAO, Cluster, Gateway
+from rig.patience import PATIENCE
 
 KILLS: Final = int(os.environ.get("KILLS") or "6")
 SEED: Final = os.environ.get("SEED") or str(random.SystemRandom().randrange(10**6))
@@ -194,7 +195,7 @@ class Stage:
         return bool(same and counted[1] == issuer["head"]["size"])
 
     def _wait_for_ways(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         for way in self.ways:
             while True:
                 with suppress(httpx.HTTPError):

@@ -18,10 +18,10 @@ from oracle import Answer, Heads, check_gateway
 from chopmark.ledger.store import read_keys
 from rig.broker import Broker
 from rig.gateway import HONG_KONG, Gateway
+from rig.patience import PATIENCE
 
 _WRITER = Path(__file__).with_name("writer.py")
 _ROOT = _WRITER.parents[2]
-_DEADLINE = 90.0
 """Seconds after which a victim that says nothing counts as hung."""
 COPY = Path("replica") / "copy.db"
 
@@ -116,7 +116,7 @@ class Victim:
 
     def __init__(self, path: Path, job: dict[str, Any]) -> None:
         self._line = socket.socket(socket.AF_UNIX)
-        self._line.settimeout(_DEADLINE)
+        self._line.settimeout(PATIENCE)
         self._line.connect(str(path))
         self._line.sendall(json.dumps(job).encode() + b"\n")
         self._lines = self._line.makefile("rb")
@@ -209,7 +209,7 @@ class Nursery:
         return ledger.check()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

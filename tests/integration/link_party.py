@@ -8,6 +8,7 @@ from typing import Protocol
 
 from chopmark.mesh.broker import DEFAULT_LIMITS, Broker, Limits, Message, Will
 from chopmark.mesh.link import Link
+from rig.patience import PATIENCE
 
 QUICK = replace(DEFAULT_LIMITS, backoff_first=0.05, backoff_top=0.5)
 
@@ -20,7 +21,7 @@ class Reachable(Protocol):
         ...
 
 
-async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = PATIENCE) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  # conditions of real programs raise no event
             await asyncio.sleep(0.01)

@@ -10,6 +10,7 @@ import pytest
 from adminbox import AdminBox
 from chopmark.api.identity import ROLES
 from chopmark.service.config import load_config
+from rig.patience import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def box(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdminBox]:
 
 
 def ask_daemon(box: AdminBox, path: str) -> httpx.Response:
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(box.api)), timeout=30) as client:
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(box.api)), timeout=PATIENCE) as client:
         return client.get(f"http://localhost{path}")
 
 

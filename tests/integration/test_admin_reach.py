@@ -17,6 +17,7 @@ from chopmark.service.checks.reach import check_reach
 from configs import BASE
 from rig.authority import Authority
 from rig.broker import free_port
+from rig.patience import PATIENCE
 
 
 @contextmanager
@@ -44,7 +45,7 @@ def listening(context: ssl.SSLContext | None) -> Iterator[int]:
 
 def _shake(connection: socket, context: ssl.SSLContext | None) -> None:
     with connection:
-        connection.settimeout(5)
+        connection.settimeout(PATIENCE)
         try:
             if context is None:
                 connection.recv(100)

@@ -14,6 +14,7 @@ from chopmark.core.entry import Attestation, parse_entry
 from chopmark.hsm import HsmConfig
 from chopmark.hsm.listing import list_pairs
 from configs import peer_block
+from rig.patience import PATIENCE
 
 VICTIM = Path(__file__).parents[1] / "adminvictim.py"
 ORIGIN = "bank-hk.example/hk-1"
@@ -41,14 +42,14 @@ def start_gateway(box: AdminBox) -> None:
 
 
 def is_ready(box: AdminBox) -> bool:
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(box.api)), timeout=60) as client:
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(box.api)), timeout=PATIENCE) as client:
         return client.get("http://localhost/readyz").status_code == 200
 
 
 def attest(box: AdminBox, count: int) -> list[str]:
     """Have documents attested, and signed; gives their digests."""
     digests = [hashlib.sha256(b"%d" % number).hexdigest() for number in range(count)]
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(box.api)), timeout=60) as client:
+    with httpx.Client(transport=httpx.HTTPTransport(uds=str(box.api)), timeout=PATIENCE) as client:
         for digest in digests:
             body = {"digests": {"sha256": digest}, "until": "signed"}
             answer = client.post("http://localhost/v1/attestations", json=body)

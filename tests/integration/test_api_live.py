@@ -9,6 +9,7 @@ import pytest
 from documents import attest, digests_of, some_document
 
 from rig.gateway import Cluster, Gateway
+from rig.patience import PATIENCE
 
 STOP = 10.0
 """Seconds that a daemon may take to stop: less than the grace that requests get."""
@@ -54,7 +55,7 @@ class Events:
 
     def until(self, name: str, **about: object) -> dict[str, object]:
         """Wait for an event that says so."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             for event, data, _ in list(self.told):
                 if event == name and about.items() <= data.items():

@@ -21,6 +21,7 @@ from chopmark.api.server import serve
 from chopmark.core.draft import PLAINLY, Asking, Draft, Drafts, Recorded
 from chopmark.core.errors import ChopmarkError, ConfigurationError, ExistsError
 from fakegateway import FakeGateway
+from rig.patience import PATIENCE
 
 
 async def test_both_listeners_serve_at_once(tmp_path: Path) -> None:
@@ -240,7 +241,9 @@ async def test_batch_of_a_client_that_sends_all_before_it_reads(tmp_path: Path) 
     path = tmp_path / "api.sock"
     gateway = FakeGateway()
     async with running(gateway, path, None), over_unix(path) as client:
-        answer = await client.post("/v1/attestations:batch", content=LINE * 100_000, timeout=60)
+        answer = await client.post(
+            "/v1/attestations:batch", content=LINE * 100_000, timeout=PATIENCE
+        )
     lines = answer.text.splitlines()
     assert [json.loads(line)["index"] for line in lines] == list(range(100_000))
 
@@ -298,7 +301,7 @@ async def test_client_that_reads_nothing_is_cut(tmp_path: Path) -> None:
     async with running(gateway, path, None, ApiLimits(grace=1, idle=0.3)):
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(path))
-            client.settimeout(10)
+            client.settimeout(PATIENCE)
             client.sendall(b"POST /v1/attestations:batch HTTP/1.1\r\nhost: x\r\n")
             client.sendall(b"content-length: %d\r\n\r\n" % (20_000 * len(LINE)))
             await asyncio.to_thread(client.sendall, LINE * 19_999)
@@ -348,7 +351,7 @@ async def test_connections_beyond_those_are_closed_at_once(tmp_path: Path) -> No
         first.write(busy())
         await until(lambda: gateway.recording == 1)
         reader, second = await asyncio.open_unix_connection(str(path))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             with suppress(ConnectionResetError):
                 assert await reader.read() == b""
         assert refusals.counts["too-many-connections"] == 1
@@ -394,7 +397,7 @@ async def test_connection_without_a_whole_head_is_closed(tmp_path: Path, head: b
         silent = [await asyncio.open_unix_connection(str(path)) for _ in range(8)]
         for _, writer in silent:
             writer.write(head)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert {await reader.read() for reader, _ in silent} == {b""}
         for _, writer in silent:
             writer.close()
@@ -410,7 +413,7 @@ async def test_next_head_on_a_connection_has_its_time_too(tmp_path: Path) -> Non
         assert b"200" in await reader.readline()
         await reader.readuntil(b"ok")
         writer.write(b"GET /healthz HTTP/1.1\r\n")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert await reader.read() == b""
         writer.close()
 
@@ -421,7 +424,7 @@ async def test_body_that_does_not_come_is_408(tmp_path: Path) -> None:
         reader, writer = await asyncio.open_unix_connection(str(path))
         writer.write(b"POST /v1/verifications HTTP/1.1\r\nhost: localhost\r\n")
         writer.write(b"content-length: 100\r\n\r\n{")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             answer = await reader.read()
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b"body-too-slow" in answer

@@ -36,6 +36,7 @@ from chopmark.core.draft import Draft
 from chopmark.core.errors import ChopmarkError, ForbiddenError, TryAgainError
 from fakegateway import FakeGateway
 from rig.authority import Authority, Pair
+from rig.patience import PATIENCE
 
 DIGEST = bytes.fromhex(SHA)
 EVERYTHING = Grant(frozenset({"issuer", "verifier", "auditor", "operator"}))
@@ -292,7 +293,7 @@ async def test_rate_refuses_single_requests_and_slows_streams(scene: Scene) -> N
         refused = next(answer for answer in answers if answer.status_code == 429)
         assert refused.json()["code"] == "rate-limited"
         assert int(refused.headers["retry-after"]) >= 1
-        batch = await client.post("/v1/attestations:batch", content=LINE * 3, timeout=30)
+        batch = await client.post("/v1/attestations:batch", content=LINE * 3, timeout=PATIENCE)
         assert batch.text.count('"signed"') == 3
 
 
@@ -314,13 +315,13 @@ async def open_batch(scene: Scene, pair: Pair) -> tuple[asyncio.StreamReader, as
     reader, writer = await scene.connect(pair)
     head = b"POST /v1/attestations:batch HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked"
     writer.write(head + b"\r\n\r\n%x\r\n%s\r\n" % (len(LINE), LINE))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await reader.readuntil(b'"signed"')
     return reader, writer
 
 
 async def read_to_its_end(reader: asyncio.StreamReader) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         with suppress(OSError):
             await reader.read()
 
@@ -339,7 +340,7 @@ async def test_open_stream_ends_when_its_certificate_is_revoked(
         assert caplog.text.count("cut off 1 connections") == 1
         assert "certificate-revoked" in caplog.text
         others.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(LINE), LINE))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert b'"signed"' in await other.readuntil(b"\r\n0\r\n\r\n")
         writer.transport.abort()
         others.transport.abort()
@@ -463,7 +464,7 @@ def push(scene: Scene, context: ssl.SSLContext, count: int) -> ssl.SSLSocket:
     """A client that sends a batch and reads nothing."""
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    raw.settimeout(20)
+    raw.settimeout(PATIENCE)
     raw.connect(("127.0.0.1", scene.port))
     client = context.wrap_socket(raw, server_hostname="localhost")
     client.sendall(b"POST /v1/attestations:batch HTTP/1.1\r\nhost: x\r\n")

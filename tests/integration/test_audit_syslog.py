@@ -26,6 +26,7 @@ from chopmark.service.config_model import Syslog
 from ledgers import NOW, Clock, opened
 from rig.authority import DAY, Authority
 from rig.gateway import HONG_KONG, Cluster, Gateway
+from rig.patience import PATIENCE
 from syslogd import CLIENT, NAME, Received, Syslogd
 
 ORIGIN = "bank-hk.example/hk-1"
@@ -94,7 +95,7 @@ def numbers(messages: list[Received]) -> list[int]:
     return [int(re.findall(r' number="(\d+)"', one.data)[0]) for one in messages]
 
 
-async def until(condition: Callable[[], object], seconds: float = 20) -> None:
+async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -24,6 +24,7 @@ from commandline import Ended, Run
 from integration.ceremony_scene import NAMES, ORIGIN, PASSWORD, Scene, write_script
 from rig.gateway import HONG_KONG, Cluster
 from rig.gateway import Gateway as RunningGateway
+from rig.patience import PATIENCE
 from rig.token import MODULE
 
 OPTIONS = (
@@ -212,7 +213,7 @@ def run_rehearsal(scene: Scene, *more: object) -> subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 

@@ -53,6 +53,7 @@ from chopmark.core.transaction import (
 )
 from rig.broker import free_port
 from rig.chain import CHAIN_ID, PACKAGES, Anvil
+from rig.patience import PATIENCE
 from rig.standin import StandIn
 
 pytestmark = pytest.mark.skipif(
@@ -83,11 +84,9 @@ def stage(node: Anvil, request: pytest.FixtureRequest) -> Iterator[Stage]:
 
 async def step_until_idle(one: Desk) -> None:
     """Anchor what is due, and see it in a block."""
-    for _ in range(200):
-        if not await one.anchorer.step():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("a transaction is under way for ever")
+    async with asyncio.timeout(PATIENCE):
+        while await one.anchorer.step():  # noqa: ASYNC110 - the chain is asked
+            await asyncio.sleep(0.02)
 
 
 def test_committed_contract_is_what_the_compiler_makes(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from chopmark.anchor.software import make_key
 from chopmark.anchor.store import KEPT_NOTES
 from chopmark.core.errors import MalformedError, RefusedError, UnreachableError
 from rig.chain import CHAIN_ID, PACKAGES, Anvil
+from rig.patience import PATIENCE
 from rig.standin import StandIn
 
 pytestmark = pytest.mark.skipif(
@@ -47,11 +48,9 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 async def step_until_idle(one: Desk) -> None:
-    for _ in range(200):
-        if not await one.anchorer.step():
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError("a transaction is under way for ever")
+    async with asyncio.timeout(PATIENCE):
+        while await one.anchorer.step():  # noqa: ASYNC110 - the chain is asked
+            await asyncio.sleep(0.02)
 
 
 async def use_node(one: Desk, node: Node) -> None:

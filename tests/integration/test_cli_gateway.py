@@ -9,6 +9,7 @@ import pytest
 
 from pdfs import OTHER, SAME
 from rig.gateway import Cluster, Gateway
+from rig.patience import PATIENCE
 
 
 @pytest.fixture
@@ -207,7 +208,7 @@ def test_transport_key_is_made_and_destroyed_beside_the_running_gateway(
     assert hong_kong.cli(*asked, check=False).returncode == 66
     hong_kong.cli(*asked, "--generate")
     verify = ["openssl", "req", "-in", request, "-noout", "-verify"]
-    subprocess.run(verify, check=True, capture_output=True, timeout=30)
+    subprocess.run(verify, check=True, capture_output=True, timeout=PATIENCE)
     assert hong_kong.cli(*asked, check=False).returncode == 73
     refused = hong_kong.cli(
         *asked[:-1], str(tmp_path / "x"), "--label", "chopmark-log", check=False

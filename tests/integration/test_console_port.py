@@ -17,6 +17,7 @@ from chopmark.console.session import serve
 from chopmark.console.terminal import Terminal
 from chopmark.core.errors import UnreachableError
 from consolestand import Stand, Technician
+from rig.patience import PATIENCE
 from serialline import SerialLine
 
 GONE: Final = (SerialException, OSError, termios.error)
@@ -113,7 +114,7 @@ def point(link: Path, line: SerialLine | None) -> None:
 
 
 async def _wait(event: asyncio.Event) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await event.wait()
     event.clear()
 
@@ -264,7 +265,7 @@ async def test_speed_is_found_by_pressing_enter() -> None:
         near = Port(Settings(line.box, bauds=(115_200, 9600)))
         waiting = asyncio.create_task(near.wait_enter())
         far.write(b"\x80")  # what Enter at 9600 baud looks like at 115200
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while near._serial.baudrate != 9600:  # noqa: ASYNC110  # it tells nobody
                 await asyncio.sleep(0)
         far.write(b"\r")

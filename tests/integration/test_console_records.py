@@ -13,6 +13,7 @@ from chopmark.console.gateway import SocketApi
 from chopmark.console.recording import ROUTE, ConsoleRecorder
 from chopmark.console.spool import Spool
 from rig.gateway import SHENZHEN, Cluster, Gateway
+from rig.patience import PATIENCE
 
 SOURCE = "ab" * 16
 
@@ -111,7 +112,7 @@ async def test_records_of_an_outage_follow_in_order_over_kills_of_both(
         left = ConsoleRecorder(Spool(path), api)  # the console was killed, too
         task = asyncio.create_task(left.run())
         await asyncio.to_thread(gateway.start)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while left.spool.first(1):  # noqa: ASYNC110 - the file is not ours to signal
                 await asyncio.sleep(0.05)
         task.cancel()

@@ -15,6 +15,7 @@ from chopmark.console.transfer.lines import read_lines
 from chopmark.core.armour import END, ArmourReader, armour
 from chopmark.core.errors import ChopmarkError, RefusedError
 from consoledesk import MemoryDesk, MemoryRecorder, surroundings
+from rig.patience import PATIENCE
 from serialline import PtyWire, SerialLine, end_far, start_far
 
 DATA = bytes(range(256)) * 20
@@ -39,7 +40,7 @@ class Technician:
 
     async def read_until(self, what: str) -> str:
         seen = b""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while what.encode() not in seen:
                 seen += await self.far.read()
         return seen.decode()
@@ -152,7 +153,7 @@ async def test_paste_that_trickles_has_its_time(technician: Technician) -> None:
 
     typing = asyncio.create_task(trickle())
     try:
-        async with asyncio.timeout(20), technician.desk.raw() as wire:
+        async with asyncio.timeout(PATIENCE), technician.desk.raw() as wire:
             with pytest.raises(ChopmarkError) as caught:
                 await read_lines(wire, 1000, str, longest=0.2)
     finally:

@@ -17,6 +17,7 @@ from adminbox import AdminBox
 from chopmark.console.access.waits import FREE
 from chopmark.console.gateway import SocketApi
 from consolebox import Person, console, enrol, plugged
+from rig.patience import PATIENCE
 from serialline import SerialLine
 
 
@@ -53,7 +54,7 @@ async def how_it_is(box: AdminBox) -> list[Any]:
 
 async def records(box: AdminBox, count: int) -> list[dict[str, Any]]:
     """What of the console is in the gateway's audit log, once it is so many."""
-    async with SocketApi(box.api) as api, asyncio.timeout(30):
+    async with SocketApi(box.api) as api, asyncio.timeout(PATIENCE):
         while True:
             found = (await api.get("/v1/audit?after=-1&limit=500"))["records"]
             told = [one for one in found if one["action"].startswith("console.")]

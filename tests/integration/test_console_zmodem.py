@@ -14,6 +14,7 @@ import pytest
 from chopmark.console.desk import HungUpError, InterruptedByUserError
 from chopmark.console.transfer import zmodem
 from chopmark.core.errors import ChopmarkError, RefusedError, UnreachableError
+from rig.patience import PATIENCE
 from serialline import PtyWire, SerialLine, end_far, start_far
 from zmodemframes import ZFIN, ZRQINIT, file_frame, hex_header
 
@@ -97,7 +98,7 @@ def noise(every: int) -> Callable[[bytes], bytes]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - another process fulfils it
             await asyncio.sleep(0.01)
 
@@ -321,7 +322,7 @@ async def far_sees(scene: Scene, what: bytes) -> None:
     """Read at the far end until this has come."""
     far = PtyWire(scene.line.far)
     seen = b""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while what not in seen:
             seen += await far.read()
     far.close()

@@ -32,6 +32,7 @@ from integration.link_party import until
 from rig.broker import Broker as PlainBroker
 from rig.broker import free_port
 from rig.gateway import HONG_KONG, Gateway
+from rig.patience import PATIENCE
 from rosters import founding, signed
 from securebroker import SPOILT, Authority, SecureBroker, run, spoil, wait_until_past
 
@@ -246,7 +247,7 @@ def doctor(gateway: Gateway) -> tuple[int, dict[str, dict[str, str]]]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     found = json.loads(done.stdout)["findings"]
     return done.returncode, {one["code"]: one for one in found}
@@ -260,7 +261,7 @@ def start(gateway: Gateway, program: str, *arguments: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.returncode == 78
     return done.stderr

@@ -18,6 +18,7 @@ from chopmark.service import main
 from chopmark.service.config import load_config
 from chopmark.service.looplag import LoopLag
 from rig.gateway import HONG_KONG, SHENZHEN, Cluster, Gateway
+from rig.patience import PATIENCE
 
 MODULES = ["chopmark", "litestar", "uvicorn", "aiomqtt", "paho", "prometheus_client"]
 
@@ -43,7 +44,7 @@ async def use(gateway: Gateway, metrics: str) -> None:
     """Everything that a client can ask for."""
     transport = httpx.AsyncHTTPTransport(uds=str(gateway.socket))
     async with httpx.AsyncClient(
-        transport=transport, base_url="http://localhost", timeout=60
+        transport=transport, base_url="http://localhost", timeout=PATIENCE
     ) as client:
         document = some_document("does not block")
         digests = digests_of(document)

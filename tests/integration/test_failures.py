@@ -18,6 +18,7 @@ from documents import attest, attest_many, some_document, verify
 
 from chopmark.ledger.store import Store
 from rig.gateway import HONG_KONG, MACAO, SHENZHEN, Cluster, Gateway
+from rig.patience import PATIENCE
 
 
 @pytest.fixture
@@ -155,7 +156,9 @@ def test_stop_lets_running_requests_finish(fresh: Cluster) -> None:
 
     def attest_on() -> None:
         # By TCP: httpx does not close a unix socket that cannot be connected.
-        with httpx.Client(base_url=f"http://127.0.0.1:{hong_kong.port}", timeout=60) as client:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{hong_kong.port}", timeout=PATIENCE
+        ) as client:
             body = {"digests": {"sha256": "00" * 32}, "duplicates": "again"}
             # In one of three ways, by how the connection is closed between two requests.
             with suppress(httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError):
@@ -180,7 +183,7 @@ def test_second_daemon_on_one_ledger_is_refused(fresh: Cluster) -> None:
     hong_kong = fresh["hk-1"]
     command = [sys.executable, "-m", "chopmark.service.main", "--config", str(hong_kong.config)]
     second = subprocess.run(
-        command, env=hong_kong.environment(), capture_output=True, check=False, timeout=30
+        command, env=hong_kong.environment(), capture_output=True, check=False, timeout=PATIENCE
     )
     assert second.returncode == 73
     assert b"another gateway is running" in second.stderr
@@ -218,7 +221,7 @@ def test_damaged_replica_is_named_with_what_to_do_and_fills_again(fresh: Cluster
     replica.write_bytes(b"no database" * 1000)
     command = [sys.executable, "-m", "chopmark.service.main", "--config", str(shenzhen.config)]
     done = subprocess.run(
-        command, env=shenzhen.environment(), capture_output=True, check=False, timeout=30
+        command, env=shenzhen.environment(), capture_output=True, check=False, timeout=PATIENCE
     )
     assert done.returncode == 70
     assert b"a replica fills from its peers" in done.stderr

@@ -12,6 +12,7 @@ from chopmark.console.desk import InterruptedByUserError
 from chopmark.core.errors import ChopmarkError
 from chopmark.service.storage import Space
 from consoledesk import MemoryDesk, MemoryRecorder, surroundings
+from rig.patience import PATIENCE
 from serialline import PtyWire, SerialLine, end_far, start_far
 
 MIB = 2**20
@@ -51,7 +52,7 @@ class Technician:
 
     async def _until_there(self, size: int) -> None:
         part = self.there / "incoming" / NAME
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(PATIENCE):
             while not part.exists() or part.stat().st_size < size:  # noqa: ASYNC110 - rz fulfils it
                 await asyncio.sleep(0.01)
 
@@ -198,7 +199,7 @@ async def test_ctrl_c_before_anything_comes_leaves_nothing(technician: Technicia
     work = asyncio.ensure_future(COMMAND.run(technician.around, {}))
     far = PtyWire(technician.line.far)
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while b"**\x18B01" not in await far.read():
                 pass
         await far.write(b"\x03")

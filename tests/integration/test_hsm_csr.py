@@ -15,6 +15,7 @@ from chopmark.hsm.csr import Request, make_request
 from chopmark.hsm.keys import P256_PARAMS
 from chopmark.hsm.listing import list_pairs
 from integration.hsm_box import Box
+from rig.patience import PATIENCE
 
 REQUEST = Request("hk-1", ("gw.bank-hk.example", "*.gw.bank-hk.example"))
 
@@ -46,7 +47,7 @@ def test_request_is_accepted_by_openssl(box: Box, tmp_path: Path) -> None:
         check=True,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
     )
     assert "verify OK" in done.stdout + done.stderr
     assert "CN = hk-1" in done.stdout

@@ -27,6 +27,7 @@ from chopmark.service.token_book import FileBook
 from integration.hsm_box import HEAD, ORIGIN, Box
 from integration.hsm_kinds import Shelf
 from meshes import until
+from rig.patience import PATIENCE
 
 
 @pytest.fixture
@@ -309,7 +310,7 @@ def mistype(box: Box) -> None:
         "except pkcs11.PinIncorrect: sys.exit(7)\n"
     )
     command = [sys.executable, "-c", script, box.token.module]
-    assert subprocess.run(command, check=False, timeout=60).returncode == 7
+    assert subprocess.run(command, check=False, timeout=PATIENCE).returncode == 7
 
 
 async def test_refused_pin_is_not_tried_again_by_parts_made_anew(box: Box) -> None:

@@ -19,6 +19,7 @@ from chopmark.hsm.isolation import MAX_CALLERS
 from chopmark.hsm.rpc import break_off
 from integration.hsm_box import HEAD, ORIGIN, Box
 from integration.hsm_kinds import Shelf
+from rig.patience import PATIENCE
 from rig.process import PartFailedError, Process
 from rig.remote import Remote
 from rig.token import MODULE
@@ -38,11 +39,12 @@ def box(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Box:
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
-    for _ in range(1000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    pytest.fail(f"waited in vain for {what}")
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not condition():  # noqa: ASYNC110 -- other processes raise no event
+                await asyncio.sleep(0.01)
+    except TimeoutError:
+        pytest.fail(f"waited in vain for {what}")
 
 
 async def sign_for_ever(box: Box, signer: HsmSigner, answered: dict[int, Signature]) -> None:
@@ -234,7 +236,7 @@ async def test_socket_is_for_owner_and_group_and_callers_are_bounded(
     try:
         for caller in callers:
             caller.connect(str(remote.path))
-        callers[-1].settimeout(30)
+        callers[-1].settimeout(PATIENCE)
         assert callers[-1].recv(1) == b""  # sent away
         assert len(remote.children()) == MAX_CALLERS
     finally:

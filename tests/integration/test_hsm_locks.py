@@ -12,6 +12,7 @@ from chopmark.core.errors import TryAgainError
 from chopmark.hsm.library import load
 from integration.hsm_box import Box
 from integration.hsm_kinds import Shelf
+from rig.patience import PATIENCE
 
 SPY = next(Path("/usr/lib").glob("*/pkcs11/pkcs11-spy.so"))
 START = """
@@ -57,7 +58,9 @@ def box(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Box:
 def run(script: str, *arguments: str, given: str = "", **more: str) -> int:
     environment = {**os.environ, **more, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", script, *arguments]
-    done = subprocess.run(command, env=environment, input=given, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        command, env=environment, input=given, text=True, check=False, timeout=PATIENCE
+    )
     return done.returncode
 
 

@@ -18,6 +18,7 @@ from documents import attest, digests_of, some_document, verify
 
 from rig.broker import Broker
 from rig.gateway import HONG_KONG, Gateway
+from rig.patience import PATIENCE
 from rig.token import SoftToken
 
 WRONG = "a-wrong-but-secret-pin-4711"
@@ -66,7 +67,7 @@ def unlock(gateway: Gateway, pin: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
 
 

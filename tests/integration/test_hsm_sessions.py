@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from integration.hsm_box import ORIGIN, Box
+from rig.patience import PATIENCE
 
 SPY = next(Path("/usr/lib").glob("*/pkcs11/pkcs11-spy.so"))
 FAILED_LOGINS = """
@@ -91,7 +92,7 @@ def _spy(box: Box, folder: Path, script: str) -> Calls:
         input=f"{box.token.read_pin()}\n" * 6,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     return _count(output.read_text())
 

@@ -17,6 +17,7 @@ from chopmark.hsm import create_keys, open_signer
 from chopmark.service.token_book import FileBook
 from integration.hsm_box import HEAD, ORIGIN, Box
 from integration.hsm_kinds import Shelf
+from rig.patience import PATIENCE
 from rig.tpm import Tpm
 
 TRIES = 3
@@ -104,7 +105,7 @@ async def test_wrong_pin_whose_refusal_is_never_noted_does_not_lock_the_token(
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     for _ in range(2):
         done = await asyncio.to_thread(
-            subprocess.run, command, env=environment, check=False, timeout=60
+            subprocess.run, command, env=environment, check=False, timeout=PATIENCE
         )
         assert done.returncode == 9
     for _ in range(3):

@@ -22,6 +22,7 @@ from chopmark.mesh.link import Broker, BrokerAwayError, Link, Message, Will
 from chopmark.mesh.strict import Strict
 from integration.link_party import QUICK, Party, until
 from rig.broker import Broker as Rig
+from rig.patience import PATIENCE
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +37,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         yield broker
 
 
-async def insist(link: Link, topic: str, payload: bytes, seconds: float = 30.0) -> None:
+async def insist(link: Link, topic: str, payload: bytes, seconds: float = PATIENCE) -> None:
     """Publish until there is an answer in time: on a busy machine a short time is soon over."""
     async with asyncio.timeout(seconds):
         while True:
@@ -389,7 +390,7 @@ async def test_stop_while_connecting_leaves_nothing_behind(tmp_path: Path) -> No
         await asyncio.sleep(0)
         await asyncio.sleep(0.05)
         task.cancel()
-        await asyncio.wait({task}, timeout=20)
+        await asyncio.wait({task}, timeout=PATIENCE)
         rig.thaw()
     assert task.cancelled()
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -408,7 +409,7 @@ async def test_stop_is_heard_in_the_very_moment_of_an_answer(
 
     monkeypatch.setattr(Strict, moment, stop_as_well)
     task = asyncio.create_task(Party(rig, "a").link.run())
-    await asyncio.wait({task}, timeout=10)
+    await asyncio.wait({task}, timeout=PATIENCE)
     assert task.cancelled()
 
 

@@ -15,6 +15,7 @@ from chopmark.api.signin.cookies import SESSION
 from chopmark.api.signin.desk import NOTED
 from chopmark.api.signin.passwords import QUEUE, Cost, Hasher
 from pageserver import PASSWORD, Page, connect, session_id
+from rig.patience import PATIENCE
 
 BODY = b'{"digests":{"sha256":"%s"}}' % SHA.encode()
 WRONG = "wrong horse battery staple"
@@ -72,7 +73,7 @@ async def test_lines_that_come_after_the_end_of_a_session_are_not_recorded(page:
         await begun.reader.readuntil(b'"index":0')
         page.desk.end_sessions("user anna")
         begun.writer.write(b"%x\r\n%s\r\n" % (len(line), line.replace(b"0a", b"0b")))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert b"index" not in await begun.reader.read()
     assert len(page.gateway.leaves) == 1
 

@@ -13,6 +13,7 @@ from chopmark.api.roles import OPEN, SIGN_IN, TABLE
 from chopmark.api.signin.cookies import DEVICE, SESSION
 from chopmark.api.signin.passwords import QUEUE, Cost, Hasher
 from pageserver import PASSWORD, Page, connect, session_id
+from rig.patience import PATIENCE
 
 BODY = {"digests": {"sha256": SHA}}
 WRONG = "wrong horse battery staple"
@@ -394,7 +395,7 @@ async def test_stream_gets_nothing_more_once_its_session_has_ended(page: Page) -
         assert b'"index":0' in await reader.readuntil(b"}\n")
         await client.delete("/v1/session")
         writer.write(b"%x\r\n%s\r\n" % (len(line), line.replace(b"0a", b"0b")))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             assert b"index" not in await reader.read()
         writer.transport.abort()
 

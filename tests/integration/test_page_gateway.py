@@ -17,6 +17,7 @@ import pytest
 from chopmark.api.signin.cookies import SESSION
 from rig.authority import Authority
 from rig.gateway import HONG_KONG, Cluster, Gateway
+from rig.patience import PATIENCE
 
 PASSWORD = "correct horse battery"
 SHA = "0c" * 32
@@ -39,7 +40,9 @@ class Scene:
     def browser(self) -> httpx.Client:
         base = f"https://localhost:{self.gateway.page_port}"
         context = ssl.create_default_context(cafile=self.authority.path)
-        made = httpx.Client(verify=context, base_url=base, headers={"origin": base}, timeout=30)
+        made = httpx.Client(
+            verify=context, base_url=base, headers={"origin": base}, timeout=PATIENCE
+        )
         self.browsers.append(made)
         return made
 

@@ -23,6 +23,7 @@ from chopmark.core.errors import ExistsError, RefusedError
 from chopmark.core.policy import parse_policy
 from chopmark.core.proof import parse_proof, verify_proof
 from rig.gateway import HONG_KONG, Cluster, Gateway
+from rig.patience import PATIENCE
 
 PAGE = (Path(__file__).parents[2] / "docs/sdk.md").read_text("utf-8")
 
@@ -63,7 +64,7 @@ def size(gateway: Gateway) -> int:
 def test_crash_between_commit_and_answer_makes_one_entry(gateway: Gateway) -> None:
     before = size(gateway)
     with send(gateway, "crash", "k-crash"):
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + PATIENCE
         while size(gateway) == before:
             assert time.monotonic() < deadline
             time.sleep(0.005)

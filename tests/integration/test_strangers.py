@@ -10,6 +10,7 @@ from documents import attest, some_document, verify
 from chopmark.core.cbor import encode_cbor
 from chopmark.core.package import parse_package
 from rig.gateway import HONG_KONG, SHENZHEN, Cluster, Gateway
+from rig.patience import PATIENCE
 
 PREFIX = "chopmark/v1"
 GARBAGE = (b"", b"\x00", b"garbage", b"\xff" * 1000, b"\xa0", encode_cbor({0: "x", 1: 2, 2: 3}))
@@ -39,7 +40,7 @@ def publish(cluster: Cluster, topic: str, payload: bytes, tmp_path: Path) -> Non
     file.write_bytes(payload)
     where = ["-h", cluster.broker.host, "-p", str(cluster.broker.port)]
     command = ["mosquitto_pub", *where, "-V", "5", "-q", "1", "-t", f"{PREFIX}/{topic}"]
-    subprocess.run([*command, "-f", str(file)], check=True, timeout=10)
+    subprocess.run([*command, "-f", str(file)], check=True, timeout=PATIENCE)
 
 
 def dropped(receiver: Gateway, issuer: Gateway) -> int:

@@ -21,6 +21,7 @@ from chopmark.client.credentials import Credentials, make_context
 from rig.authority import DAY, Authority, Pair
 from rig.broker import free_port
 from rig.gateway import HONG_KONG, Cluster, Gateway
+from rig.patience import PATIENCE
 
 PAGE = Path(__file__).parents[2] / "docs/integration.md"
 MEGABYTE = 1_000_000
@@ -218,7 +219,7 @@ def test_thousand_who_say_nothing_keep_nobody_out(scene: Scene) -> None:
     where = ("127.0.0.1", scene.gateway.tls_port)
     with contextlib.ExitStack() as stack:
         for number in range(1000):
-            client = stack.enter_context(socket.create_connection(where, timeout=20))
+            client = stack.enter_context(socket.create_connection(where, timeout=PATIENCE))
             if number % 10 == 1:  # half of a handshake
                 client.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
             if number % 10 == 2:  # all of it, and no request

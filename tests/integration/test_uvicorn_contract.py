@@ -14,6 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from chopmark.api.identity import read_refused
 from rig.authority import DAY, Authority
+from rig.patience import PATIENCE
 
 HOOKS = {
     "connection_made": ["transport"],
@@ -123,10 +124,10 @@ async def test_tls_passes_the_certificate_on_and_gives_out_one_that_it_refused(
         client.load_cert_chain(pair.certificate, pair.key)
         _, writer = await asyncio.open_connection("localhost", port, ssl=client)
         if pair is good:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE):
                 assert (await seen.get()) == ssl.PEM_cert_to_DER_cert(good.certificate.read_text())
         writer.transport.abort()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not refused:  # noqa: ASYNC110 -- the other side's to say
             await asyncio.sleep(0.01)
     assert refused == [f"CN=bad, serial {bad.x509.serial_number:x}"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from chopmark.service import notify
+from rig.patience import PATIENCE
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.
     path = tmp_path / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         end.bind(str(path))
-        end.settimeout(5)
+        end.settimeout(PATIENCE)
         monkeypatch.setenv("NOTIFY_SOCKET", str(path))
         yield end
 
@@ -90,7 +91,7 @@ async def test_feed_watchdog_pings_only_while_healthy(
         return bool(answer)
 
     feeding = asyncio.create_task(notify.feed_watchdog(healthy))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await asked_for_all.wait()
     feeding.cancel()
     assert [received(manager), received(manager)] == [["WATCHDOG=1"], ["WATCHDOG=1"]]
@@ -100,5 +101,5 @@ async def test_feed_watchdog_pings_only_while_healthy(
 
 async def test_feed_watchdog_ends_where_none_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WATCHDOG_USEC", raising=False)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await notify.feed_watchdog(lambda: True)

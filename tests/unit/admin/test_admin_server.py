@@ -18,6 +18,7 @@ from chopmark.admin.settings import Settings
 from chopmark.console.admin import AdminClient
 from chopmark.core.errors import ChopmarkError, ForbiddenError, MalformedError, UnreachableError
 from configs import BASE
+from rig.patience import PATIENCE
 
 WAIT = 20.0
 
@@ -258,7 +259,7 @@ def test_place_where_nobody_can_listen_is_told_and_left_alone(
 ) -> None:
     (tmp_path / "file").write_text("mine")
     command = [sys.executable, "-m", "chopmark.admin.main", "--socket", str(tmp_path / name)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
     assert done.returncode in (73, 78)
     assert said in done.stderr
     assert "Traceback" not in done.stderr

@@ -16,6 +16,7 @@ from chopmark.core.entry import SHA256, Attestation, parse_entry
 from chopmark.core.errors import InternalError, TryAgainError
 from chopmark.core.idempotency import key_reused
 from fakegateway import HIDDEN, NOW, SEED, WHO, FakeGateway
+from rig.patience import PATIENCE
 
 
 async def test_each_line_is_answered_in_order() -> None:
@@ -101,7 +102,7 @@ async def test_bad_line_disturbs_no_other(bad: bytes, code: str, size: int) -> N
     for at in range(0, len(body), size):
         call.feed(body[at : at + size])
     call.feed(b"", more=False)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await call.run()
     answers = call.lines()
     assert [answer.get("index") for answer in answers] == [0, None, 1, None, 2]
@@ -231,7 +232,7 @@ def test_any_bytes_get_one_answer_for_each_line(pieces: list[bytes], group: int)
         for piece in pieces:
             call.feed(piece)
         call.feed(b"", more=False)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             await call.run()
         return call.lines()
 

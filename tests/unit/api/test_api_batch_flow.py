@@ -12,6 +12,7 @@ from chopmark.api.limits import ApiLimits
 from chopmark.core.draft import Draft, Drafts
 from chopmark.core.errors import TryAgainError
 from fakegateway import FakeGateway
+from rig.patience import PATIENCE
 
 
 async def test_gateway_failing_midway_fails_the_lines_that_remain() -> None:
@@ -48,7 +49,7 @@ HASTY = ApiLimits(idle=0.2)
 async def test_idle_batch_ends_with_an_error_line() -> None:
     call = Call(FakeGateway(), HASTY)
     call.feed(line(0) + line(1) + b'{"sha2')
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await call.run()
     *good, last = call.lines()
     assert [answer["index"] for answer in good] == [0, 1]
@@ -57,7 +58,7 @@ async def test_idle_batch_ends_with_an_error_line() -> None:
 
 async def test_idle_batch_that_never_said_anything_ends_too() -> None:
     call = Call(FakeGateway(), HASTY)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await call.run()
     assert call.lines()[0]["error"]["line"] == 1
 
@@ -98,7 +99,7 @@ async def test_idle_batch_whose_answers_are_not_read_is_left_to_the_server() -> 
     call = Call(FakeGateway(), HASTY)
     call.reading.clear()
     call.feed(line(0))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await call.run()
     assert not call.ended
 
@@ -271,7 +272,7 @@ async def test_client_that_hangs_up_midway_drops_what_is_not_recorded() -> None:
     running = asyncio.create_task(call.run())
     await until(lambda: gateway.recording == 1)
     call.hang_up()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await running
     assert gateway.cancelled == 1
     assert not gateway.leaves
@@ -285,7 +286,7 @@ async def test_client_that_hangs_up_after_its_body_ends_the_batch() -> None:
     running = asyncio.create_task(call.run())
     await until(lambda: len(gateway.leaves) == 1)
     call.hang_up()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await running
     assert not call.ended
 

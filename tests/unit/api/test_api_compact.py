@@ -27,6 +27,7 @@ from chopmark.core.entry import SHA256, Attestation, parse_entry
 from chopmark.core.errors import ChopmarkError, RefusedError, TryAgainError
 from fakegateway import HIDDEN, NOW, SEED, WHO, YEAR, YEARLY, FakeGateway
 from oneapi import OneApi
+from rig.patience import PATIENCE
 
 HEADER = Header(bytes(16), "bank-statement")
 LIMITS = ApiLimits(compact_group=4)
@@ -59,7 +60,7 @@ async def ask(
 ) -> tuple[list[Run], object]:
     call = Call(gateway, header.offset, limits)
     call.feed(header.encode() + body, more=False)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await call.run(query)
     assert call.status == 200, bytes(call.output)
     assert call.headers[b"content-type"] == MEDIA_TYPE.encode()
@@ -67,7 +68,7 @@ async def ask(
 
 
 async def until(condition) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001 -- any condition
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 -- the condition is not ours to signal
             await asyncio.sleep(0)
 
@@ -420,7 +421,7 @@ async def test_client_that_sends_nothing_more_hears_so(rest: bytes) -> None:
     gateway = FakeGateway()
     call = Call(gateway, limits=HASTY)
     call.feed(HEADER.encode() + digests(3) + rest)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await call.run()
     last = call.answer.last
     assert isinstance(last, Failure)
@@ -432,7 +433,7 @@ async def test_client_that_sends_nothing_more_hears_so(rest: bytes) -> None:
 async def test_client_that_sends_no_header_is_refused(begun: bytes) -> None:
     call = Call(FakeGateway(), limits=HASTY)
     call.feed(begun)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await call.run()
     assert call.status == 503
     assert b'"batch-idle"' in call.output
@@ -449,6 +450,6 @@ async def test_client_is_not_idle_while_its_digests_are_recorded() -> None:
     assert not running.done()
     call.feed(b"", more=False)
     gateway.gate.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await running
     assert isinstance(call.answer.finish(), End)

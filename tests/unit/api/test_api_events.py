@@ -11,6 +11,7 @@ from asgicall import AsgiCall
 from chopmark.api.events import KEPT, Events, make_events_route
 from chopmark.api.limits import ApiLimits
 from fakegateway import FakeGateway
+from rig.patience import PATIENCE
 
 STATE = {"logs": []}
 
@@ -57,14 +58,14 @@ class Listener(AsgiCall):
 
     async def until(self, count: int) -> list[Told]:
         """Wait until there are so many events."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(self.told) < count:  # noqa: ASYNC110 -- the condition is not ours to signal
                 await asyncio.sleep(0)
         return self.told
 
     async def leave(self) -> None:
         self.hang_up()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             await self.task
 
 
@@ -127,7 +128,7 @@ async def test_last_event_id_that_is_not_ours_brings_the_state(last: str) -> Non
 async def test_quiet_stream_shows_that_it_lives() -> None:
     one = Listener(make(), ApiLimits(beat=0.01))
     one.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while bytes(one.output).count(b":\n\n") < 3:  # noqa: ASYNC110 -- not ours to signal
             await asyncio.sleep(0)
     assert len(one.told) == 1
@@ -146,7 +147,7 @@ async def test_slow_reader_is_cut_off_with_an_event_that_says_so() -> None:
         events.publish("head", {"size": number})
         await quick.until(number + 1)
     one.reading.set()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await one.task
     assert one.ended
     assert (one.told[-1].name, one.told[-1].data["code"]) == ("end", "slow-reader")
@@ -161,12 +162,12 @@ async def test_stop_ends_streams_with_an_event_and_later_ones_at_once() -> None:
     await one.until(1)
     events.publish("head", {"size": 1})
     events.stop()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await one.task
     assert [it.name for it in one.told] == ["state", "head", "end"]
     assert one.told[-1].data["code"] == "stopping"
     late = Listener(events)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await late.start()
     assert [it.name for it in late.told] == ["state", "end"]
 
@@ -174,7 +175,7 @@ async def test_stop_ends_streams_with_an_event_and_later_ones_at_once() -> None:
 async def test_stream_ends_after_the_seconds_that_were_asked_for() -> None:
     events = make()
     one = Listener(events)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         await one.start("seconds=0")
     assert one.ended
     assert [it.name for it in one.told] == ["state"]

@@ -11,6 +11,7 @@ from chopmark.api.ports import Asked
 from chopmark.core.draft import Draft
 from chopmark.core.errors import TryAgainError
 from fakegateway import FakeGateway
+from rig.patience import PATIENCE
 
 PATH = "/v1/verifications:batch"
 GROUP = ApiLimits().verification_group
@@ -39,7 +40,7 @@ async def verified(
 ) -> list[dict[str, Any]]:
     call = AsgiCall(gateway, PATH, limits or ApiLimits())
     call.feed(body, more=False)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await call.run()
     assert (call.status, call.ended) == (200, True)
     assert call.headers[b"content-type"] == b"application/x-ndjson"
@@ -47,7 +48,7 @@ async def verified(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 -- the condition is not ours to signal
             await asyncio.sleep(0)
 
@@ -139,7 +140,7 @@ async def test_client_that_does_not_read_is_not_read_from() -> None:
     assert len(gateway.asked) <= 2 * GROUP
     call.reading.set()
     call.feed(b"", more=False)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await running
     assert call.output.count(b"\n") == 100 * GROUP
 
@@ -176,7 +177,7 @@ async def test_idle_batch_is_ended_with_a_line_that_says_so() -> None:
     gateway = await gateway_with(1)
     call = AsgiCall(gateway, PATH, ApiLimits(idle=0.05))
     call.feed(line(sha256=hexed(0)))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await call.run()
     assert call.ended
     last = json.loads(bytes(call.output).splitlines()[-1])
@@ -187,7 +188,7 @@ async def test_client_that_hangs_up_ends_its_batch() -> None:
     call = AsgiCall(FakeGateway(), PATH, ApiLimits())
     call.feed(line(sha256=hexed(0)))
     call.hang_up()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await call.run()
     assert not call.ended
 

@@ -16,6 +16,7 @@ from chopmark.hsm.attributes import TokenKey
 from chopmark.service.keylist import KnownKey, describe_keys
 from commandline import Run
 from configs import cosigner, p256
+from rig.patience import PATIENCE
 from socketgateway import SocketGateway
 
 ORIGIN = "bank-hk.example/hk-1"
@@ -100,7 +101,7 @@ def test_export_finds_a_key_by_role_label_and_vkey(
 def test_export_as_pem_is_what_openssl_reads(run: Run) -> None:
     assert run("hsm", "export", "left", "--pem", "-o", "left.pem").code == 0
     subprocess.run(
-        ["openssl", "pkey", "-pubin", "-in", "left.pem", "-noout"], check=True, timeout=30
+        ["openssl", "pkey", "-pubin", "-in", "left.pem", "-noout"], check=True, timeout=PATIENCE
     )
     assert run("hsm", "export", "left", "--pem", "-o", "left.pem").code == 73
     assert run("hsm", "export", "left").code == 66

@@ -23,6 +23,7 @@ from chopmark.core.errors import ChopmarkError
 from chopmark.core.fingerprint import Fingerprint, encode_public
 from chopmark.core.note import DASH
 from consoledesk import MemoryDesk, MemoryRecorder, surroundings
+from rig.patience import PATIENCE
 from technicians import CODE, HASH, PIN, Box, Telephone, authority, heading, signed
 
 
@@ -145,7 +146,7 @@ async def test_ctrl_c_while_a_try_is_judged_leaves_a_record(box: Box) -> None:
 
 async def break_off(work: Coroutine[Any, Any, object], reached: asyncio.Event) -> None:
     task = asyncio.create_task(work)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         await reached.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -23,6 +23,7 @@ from chopmark.console.programs import run, started
 from chopmark.core.errors import MissingError, RefusedError, TryAgainError
 from chopmark.service.config import parse_config
 from chopmark.service.config_model_api import ApiTls
+from rig.patience import PATIENCE
 
 SHOWN = """\
 Id=chopmark.service
@@ -153,7 +154,7 @@ async def test_program_whose_children_hold_on_is_ended_with_them() -> None:
         assert process.stdout is not None
         child = int(await process.stdout.readline())
         assert _lives(child)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while _lives(child):  # noqa: ASYNC110 - whoever adopts it reaps it
             await asyncio.sleep(0.01)
 

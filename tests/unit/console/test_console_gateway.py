@@ -9,6 +9,7 @@ import pytest
 
 from chopmark.console.gateway import MAX_ANSWER, FoundApi, SocketApi
 from chopmark.core.errors import ChopmarkError, UnreachableError
+from rig.patience import PATIENCE
 from socketgateway import Problem, SocketGateway
 
 
@@ -45,7 +46,7 @@ async def test_dead_daemon_is_told_at_once(tmp_path: Path, *, there: bool) -> No
     if there:
         with socket.socket(socket.AF_UNIX) as left:
             left.bind(str(path))
-    async with SocketApi(path) as api, asyncio.timeout(30):
+    async with SocketApi(path) as api, asyncio.timeout(PATIENCE):
         with pytest.raises(UnreachableError, match="the daemon does not run") as caught:
             await api.get("/v1/status", seconds=600)
     assert caught.value.code == "gateway-unreachable"

@@ -22,6 +22,7 @@ from chopmark.console.desk import HungUpError
 from chopmark.console.recording import open_recorder
 from chopmark.console.session import House, serve
 from consoledesk import MemoryAdmin, MemoryGateway, QueueWire, wire_pair
+from rig.patience import PATIENCE
 from technicians import PIN, Box, Telephone
 
 WRONG: Final = 10_000 if os.environ.get("CONSOLE_FUZZ") else 1_000
@@ -54,7 +55,7 @@ class FarEnd:
         """Type a line; gives what comes up to the next question."""
         await self._wire.write(f"{text}\r".encode())
         seen = ""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not seen.endswith(_ASKS):
                 seen += (await self._wire.read()).decode()
         return seen

@@ -23,6 +23,7 @@ from chopmark.core.errors import (
     UnreachableError,
 )
 from consoledesk import MemoryGateway
+from rig.patience import PATIENCE
 
 NOW = 1_795_305_600.123
 AT = "2026-11-22T00:00:00.123Z"
@@ -67,7 +68,7 @@ async def running(made: ConsoleRecorder) -> AsyncIterator[None]:
 
 
 async def until_empty(made: ConsoleRecorder) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while made.spool.first(1):  # noqa: ASYNC110 - the file is not ours to signal
             await asyncio.sleep(0.01)
 
@@ -189,7 +190,7 @@ async def test_records_that_the_daemon_refuses_wait_and_the_journal_says_why(
     refused = ForbiddenError("role-missing", "needs the role operator")
     made = ConsoleRecorder(Spool(path), MemoryGateway(posts={ROUTE: lambda _: refused}))
     await made.record("chan", "login", "done")
-    async with running(made), asyncio.timeout(20):
+    async with running(made), asyncio.timeout(PATIENCE):
         while "records wait" not in caplog.text:  # noqa: ASYNC110 - the log is not ours to signal
             await asyncio.sleep(0.01)
     assert "needs the role operator" in caplog.text
@@ -336,7 +337,7 @@ async def test_what_had_no_room_is_told_once_there_is_some(
     for _ in range(5):
         await made.record("unknown", "console.login", "login-refused")
     async with running(made):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while len(daemon.taken) < 3:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.01)
     assert daemon.taken[2]["action"] == "console.beyond"

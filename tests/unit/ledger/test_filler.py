@@ -23,6 +23,7 @@ from chopmark.ledger.store import Store
 from ledgers import attestations as some
 from ledgers import digest, make_store, opened, sign
 from mutations import flipped
+from rig.patience import PATIENCE
 
 SIZE = 1000
 
@@ -63,14 +64,14 @@ class Slow:
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not happened():  # noqa: ASYNC110 - it happens on another thread
             await asyncio.sleep(0.005)
 
 
 async def found(log: Log, number: int) -> list[int]:
     """Where the log says a document is; waits while the index is being rebuilt."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while True:
             with suppress(TryAgainError):
                 entries = await log.read(lambda *_: log.find(digest(number)))

@@ -8,6 +8,7 @@ import pytest
 from chopmark.core.errors import MissingError
 from chopmark.ledger.gather import MAX_TOGETHER, Gather
 from chopmark.ledger.worker import Worker
+from rig.patience import PATIENCE
 
 
 @dataclass
@@ -36,7 +37,7 @@ async def ask(
 ) -> list[int | BaseException]:
     """Ask the first by itself, and the others while it is being answered."""
     tasks = [asyncio.create_task(gather.ask(question)) for question in questions[:1]]
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not desk.asked:  # noqa: ASYNC110 - a thread says so
             await asyncio.sleep(0.001)
     tasks += [asyncio.create_task(gather.ask(question)) for question in questions[1:]]

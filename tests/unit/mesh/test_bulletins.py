@@ -8,6 +8,7 @@ from chopmark.mesh import bulletins
 from chopmark.mesh.broker import Message
 from chopmark.mesh.bulletins import Bulletins
 from chopmark.mesh.topics import Topic, subscriptions
+from rig.patience import PATIENCE
 
 ROSTER = Topic("hk-1", "roster")
 
@@ -34,7 +35,7 @@ class Box:
 
     async def run(self, count: int) -> None:
         task = asyncio.create_task(self.notes.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len(self.acknowledged) < count and not task.done():  # noqa: ASYNC110 - turns, no time
                 await asyncio.sleep(0)
         task.cancel()

@@ -26,6 +26,7 @@ from meshes import (
     running,
     until,
 )
+from rig.patience import PATIENCE
 
 SZ = "bank-sz.example/sz-1"
 
@@ -160,7 +161,7 @@ async def test_answers_out_of_order_are_kept_and_stored_in_order(
         for one in reversed(sent[1:]):
             start = request_of(one).start
             asker.take_reply(answer_of(live(SZ, start, start + WIDTH), one.correlation))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while len(made.intake.unverified.runs()) < 3:  # noqa: ASYNC110 - a buffer tells nobody
                 await asyncio.sleep(0.001)
         assert made.log.size == 0
@@ -178,7 +179,7 @@ async def test_what_is_asked_for_and_kept_stays_within_the_buffer(
     peers = Peers(link, asker, sz_1=source(size), hk_1=source(size))
     made.log.gate.clear()
     async with running(peers.run(), *made.jobs()):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while len(peers.asked) < 3:  # noqa: ASYNC110 - peers tell nobody
                 await asyncio.sleep(0.001)
         await asyncio.sleep(0.01)
@@ -262,7 +263,7 @@ async def test_replica_that_is_up_to_date_asks_once_for_news(link: FakeLink, ask
     origin = source(1000)
     peers = Peers(link, asker, sz_1=origin, hk_1=origin)
     async with running(peers.run(), *made.jobs()):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not peers.asked or made.catch_up.in_flight:  # noqa: ASYNC110 - peers tell nobody
                 await asyncio.sleep(0.001)
         await asyncio.sleep(0.01)
@@ -301,7 +302,7 @@ async def test_what_nobody_has_is_asked_for_again(link: FakeLink, asker: Asker) 
     origin = source(0)
     peers = Peers(link, asker, sz_1=origin)
     async with running(peers.run(), *made.jobs()):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while len(peers.asked) < 3:  # noqa: ASYNC110 - peers tell nobody
                 await asyncio.sleep(0.001)
         origin.size = 100
@@ -352,7 +353,7 @@ async def test_absent_broker_ends_nothing(link: FakeLink, asker: Asker) -> None:
     peers = Peers(link, asker, sz_1=source(100))
     made = following(followed(target=100), asker, "sz-1")
     async with running(peers.run(), *made.jobs()):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while made.catch_up._due.is_set():  # noqa: ASYNC110 - nobody tells that it looked
                 await asyncio.sleep(0.001)
         link.connected = True
@@ -378,7 +379,7 @@ async def test_peers_are_not_blamed_for_an_outage_of_our_own(
 
     made.catch_up._holders = holders
     async with running(peers.run(), *made.jobs()):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await five.wait()
         link.connected = True
         made.catch_up.wake()

@@ -8,6 +8,7 @@ from chopmark.mesh.broker import Message
 from chopmark.mesh.intake import Intake
 from chopmark.mesh.topics import Topic
 from meshes import FakeLog, live, running
+from rig.patience import PATIENCE
 
 SZ = "bank-sz.example/sz-1"
 ENTRIES, HEAD = Topic("sz-1", "entries"), Topic("sz-1", "checkpoint")
@@ -30,7 +31,7 @@ def taken(intake: Intake, topic: Topic, payload: bytes) -> Message:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.001)
 

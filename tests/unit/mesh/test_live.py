@@ -7,6 +7,7 @@ import pytest
 from chopmark.core.errors import InternalError
 from chopmark.mesh.live import MAX_BEHIND, MAX_KEPT, WINDOW, Printer, Publisher
 from meshes import FakeLink, FakeLog, range_of, serving, until
+from rig.patience import PATIENCE
 
 OWN = "bank-hk.example/hk-1"
 
@@ -197,5 +198,5 @@ async def test_stop_that_meets_a_lost_connection_is_a_stop(steps: int) -> None:
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()
-        done, _ = await asyncio.wait({task}, timeout=30)
+        done, _ = await asyncio.wait({task}, timeout=PATIENCE)
     assert done

@@ -13,6 +13,7 @@ from chopmark.mesh.messages import Request, Status, parse_status
 from chopmark.mesh.pace import MAX_LAG
 from chopmark.mesh.unverified import MAX_GROUP
 from meshes import BROKER, FakeLink, FakeLog, fake, live, request_of, serving
+from rig.patience import PATIENCE
 
 OWN, SZ, MO = "bank-hk.example/hk-1", "bank-sz.example/sz-1", "bank-mo.example/mo-1"
 
@@ -55,7 +56,7 @@ def running(net: Net) -> AbstractAsyncContextManager[asyncio.Task[None]]:
 
 
 async def acknowledged(message: Message) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not message.acknowledged:  # noqa: ASYNC110 - a message tells nobody but the link
             await asyncio.sleep(0.001)
 
@@ -140,7 +141,7 @@ async def test_our_own_fault_while_taking_a_note_ends_the_mesh(net: Net) -> None
     net.sz.failures = [InternalError("commit-unknown", "a commit failed")]
     async with running(net) as task:
         await net.link.deliver(topics.cosignature("sz-1", "sz-1"), b"note")
-        await asyncio.wait({task}, timeout=30)
+        await asyncio.wait({task}, timeout=PATIENCE)
         with pytest.raises(ExceptionGroup) as caught:
             task.result()
     assert caught.group_contains(InternalError)
@@ -365,7 +366,7 @@ async def test_our_log_waits_for_a_connected_peer_and_goes_on_with_its_status(ne
         assert net.mesh.slowed
         assert net.mesh.lags() == {"sz-1": MAX_LAG + 1}
         await net.tell("sz-1", net.second, hk=31)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             await waiting
         assert not net.mesh.slowed
 

@@ -11,6 +11,7 @@ from chopmark.mesh.messages import HeadRequest, HeadsSeen, Request, parse_error,
 from chopmark.mesh.serving import MAX_OF_ONE, MAX_REQUESTS, Server
 from chopmark.mesh.topics import parse_topic, reply, request
 from meshes import FakeLink, FakeLog, fake, fake_links, live, running
+from rig.patience import PATIENCE
 
 SZ = "bank-sz.example/sz-1"
 HK = "bank-hk.example/hk-1"
@@ -174,7 +175,7 @@ async def test_server_outlives_absent_brokers(links: Links, link: FakeLink) -> N
     fake(links, 1).cut()
     async with running(server.run()):
         asked(server, Request(SZ, 0, 1).encode(), b"lost")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while len(server._requests):  # noqa: ASYNC110 - nobody tells that it was taken up
                 await asyncio.sleep(0.001)
         link.connected = True

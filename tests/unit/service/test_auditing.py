@@ -27,6 +27,7 @@ from chopmark.ledger.store import Store
 from chopmark.service import auditing as module
 from chopmark.service.auditing import MAX_ALIKE, MAX_PENDING, MAX_TOLD, Auditing, noted
 from ledgers import NOW, Clock, SoftSigner, opened
+from rig.patience import PATIENCE
 
 DAY = 86_400_000
 
@@ -100,7 +101,7 @@ async def wait_for(desk: Desk, count: int) -> None:
 
 
 async def until(read: Callable[[], Awaitable[list[Any]]], count: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while len(await read()) < count:
         assert time.monotonic() < deadline
         await asyncio.sleep(0.005)

@@ -20,6 +20,7 @@ from chopmark.mesh.mesh import Mesh
 from chopmark.mesh.unverified import next_bundle
 from ledgers import LOG, NOW, ORIGIN, Source
 from meshes import BROKER, FakeLink, FakeLog, fake, request_of, serving
+from rig.patience import PATIENCE
 from softkeys import cosigner
 
 MO = "bank-mo.example/mo-1"
@@ -141,7 +142,7 @@ async def test_fork_is_caught_proven_and_published(
     gateway = meeting.gateway
     async with serving(meeting.mesh.run()), serving(meeting.answer()):
         await way(meeting)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not gateway.stored:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.001)
     assert gateway.replica.conflict
@@ -160,7 +161,7 @@ async def test_same_history_in_the_same_way_convicts_nobody(
         await way(meeting)
         await meeting.link.deliver(topics.entries("sz-1"), source().package(HELD, 256, 300))
         await meeting.link.deliver(topics.entries("sz-1"), source().package(256, 300, 300))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while gateway.replica.signed_size < 300:  # noqa: ASYNC110 - it has no event
                 await asyncio.sleep(0.001)
     assert (gateway.stored, gateway.replica.conflict) == (0, None)

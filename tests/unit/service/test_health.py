@@ -12,6 +12,7 @@ from chopmark.hsm.thread import HsmThread
 from chopmark.service import health
 from chopmark.service.health import Health
 from chopmark.service.reloading import Reloading
+from rig.patience import PATIENCE
 
 
 class Writer:
@@ -41,7 +42,7 @@ def make_health(writer: Writer, signer: object) -> Health:
 
 
 async def wait_until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - it is another thread that changes
             await asyncio.sleep(0.001)
 

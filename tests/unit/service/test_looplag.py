@@ -4,6 +4,7 @@ import time
 import pytest
 
 from chopmark.service.looplag import BOUNDS, LoopLag
+from rig.patience import PATIENCE
 
 
 class Clock:
@@ -68,7 +69,7 @@ def test_lag_above_a_second_is_one_warning_until_a_quiet_minute(
 async def test_blocked_loop_is_seen() -> None:
     lag = LoopLag()
     running = asyncio.create_task(lag.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not sum(lag.buckets):  # noqa: ASYNC110 -- the condition is not ours to signal
             await asyncio.sleep(0.01)
         time.sleep(0.3)  # noqa: ASYNC251 -- that it blocks is the point

@@ -30,6 +30,7 @@ from chopmark.service.retention import SPAN, Retention
 from chopmark.service.shelf import Shelf
 from chopmark.service.verifier import Verifier
 from meshes import until
+from rig.patience import PATIENCE
 from softkeys import sign_head
 
 DAY = 86_400
@@ -274,7 +275,7 @@ async def test_nobody_to_fetch_from_is_no_harm(tmp_path: Path) -> None:
 async def run_until(box: Box, condition: Callable[[], object]) -> None:
     task = asyncio.create_task(box.retention.run())
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while not condition():  # noqa: ASYNC110 - the condition is not ours to signal
                 await asyncio.sleep(0.01)
     finally:

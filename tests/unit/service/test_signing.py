@@ -17,6 +17,7 @@ from chopmark.ledger.store import Store
 from chopmark.ledger.worker import Worker
 from chopmark.service.signing import Signing
 from ledgers import LOG, append, attestations, opened, sign
+from rig.patience import PATIENCE
 
 
 @dataclass
@@ -40,7 +41,7 @@ class Desk:
         await self.log.write(move)
         self.signing.head_moved()
 
-    def ask(self, index: int, seconds: float = 30) -> "asyncio.Task[bytes | None]":
+    def ask(self, index: int, seconds: float = PATIENCE) -> "asyncio.Task[bytes | None]":
         return asyncio.create_task(self.signing.proof(index, seconds))
 
 

@@ -22,6 +22,7 @@ from chopmark.service import standing as standing_module
 from chopmark.service.marks import Marks
 from chopmark.service.standing import Left, Standing
 from ledgers import LOG, Source, append, attestations, member, opened, sign
+from rig.patience import PATIENCE
 from softkeys import log_key
 from softtoken import PowerCutError, SoftToken
 
@@ -536,6 +537,6 @@ async def test_barred_log_is_never_signed(box: Box) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0.005)

@@ -37,6 +37,7 @@ from ledgers import (
     sign,
 )
 from meshes import running, until
+from rig.patience import PATIENCE
 from softkeys import SoftKey, cosigner, log_key, sign_head
 
 SZ = member()
@@ -194,7 +195,7 @@ async def test_head_waits_for_its_notary_but_not_for_one_that_is_away(
     quorum._patience = 60.0
     note = await notarised.grow(1)
     await notarised.take("hk-1", HK_SECOND, log.state.head)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         await quorum.announced(note)  # nobody waits for it now
     assert log.state.notarised["diploma"][0] == 5
     await notarised.take("mo-1", MO_SECOND, log.state.head)  # it is back
