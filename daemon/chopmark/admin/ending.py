@@ -126,6 +126,16 @@ class Ending:
         self._keep("wipe.json", msgspec.structs.replace(begun, away=away))
         return await self.go_on()
 
+    def check_empty(self) -> None:
+        """See that no gateway is here, whose end nobody would hear of.
+
+        Raises:
+            RefusedError: `gateway-there`.
+        """
+        if self._begun is not None or self.programs.settings.config.exists():
+            message = "a gateway is set up here, whose keys and ledger must end first"
+            raise RefusedError("gateway-there", message, hint="`factory reset`, then this again")
+
     async def go_on(self) -> dict[str, Any]:
         """Go on with a reset that has begun; nothing if none has."""
         begun = self._begun

@@ -51,6 +51,11 @@ class Firmware:
         self._refuse_busy()
         return dict(await self._do(f"switch-{slot}"))
 
+    async def erase(self) -> dict[str, Any]:
+        """Destroy what opens the data partition, and start the box again: it is new then."""
+        self._refuse_busy()
+        return dict(await self._do("erase"))
+
     async def install(self) -> dict[str, Any]:
         """Begin to write an update: the one on the USB stick, or else the one that was fetched."""
         return self._begin(self.installing)
@@ -78,13 +83,13 @@ class Firmware:
         await self.fetching.close()
 
     def _begin(self, job: Job) -> dict[str, Any]:
-        self._require_image()
+        self.require_image()
         self._refuse_busy()
         job.start()
         return {}
 
     async def _do(self, verb: str) -> Mapping[str, Any]:
-        self._require_image()
+        self.require_image()
         self._report(verb).unlink(missing_ok=True)
         failed: ChopmarkError | None = None
         try:
@@ -101,7 +106,8 @@ class Firmware:
             raise error_from_problem(int(said.get("status", 500)), said, None)
         return said
 
-    def _require_image(self) -> None:
+    def require_image(self) -> None:
+        """See that this is the appliance's image; raises `not-on-this-platform`."""
         if not self.programs.settings.image.exists():
             raise not_here("firmware")
 

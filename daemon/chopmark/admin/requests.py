@@ -200,7 +200,8 @@ class Wipe(Request, frozen=True, forbid_unknown_fields=True, kw_only=True):
         origin: of the log that ends; it must be the one that is here, unless that is unreadable.
         ledger: whether configuration and ledger must be looked at, or are known to be unreadable:
             nobody knows then what is lost.
-        scope: the state and configuration, or the whole disk.
+        scope: the state and configuration; or, once these are gone, all that the box has on its
+            disk.
         audit: whether the last day of the audit log must be in the ledger, or cannot be.
         keys: whether they must be destroyed in the HSM, or may be left in one that is away.
     """

@@ -36,7 +36,6 @@ import msgspec
 from chopmark.admin import requests as ask
 from chopmark.admin.box import Box
 from chopmark.core.errors import MalformedError, UsageError
-from chopmark.service.platform import not_here
 
 Answer = Mapping[str, Any]
 _SECRET: Final = frozenset(("pin",))
@@ -63,7 +62,9 @@ class Verb:
 
 async def _wipe(box: Box, asked: ask.Wipe) -> Answer:
     if asked.scope == "disk":
-        raise not_here("wipe of the whole disk", hint="write the image again, by a PC")
+        box.firmware.require_image()
+        box.ending.check_empty()
+        return await box.firmware.erase()
     return await box.ending.wipe(asked)
 
 

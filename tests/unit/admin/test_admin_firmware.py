@@ -12,6 +12,7 @@ from chopmark.admin.job import Job
 from chopmark.admin.programs import Programs
 from chopmark.admin.requests import Change, Source
 from chopmark.admin.settings import Settings
+from chopmark.admin.table import VERBS, parse_request
 from chopmark.core.errors import ChopmarkError
 from configs import BASE
 from rig.authority import Authority
@@ -67,6 +68,17 @@ async def test_slot_that_may_not_be_started_is_refused_with_the_units_words(
     with pytest.raises(ChopmarkError, match=r"release 0\.0\.9 knows") as caught:
         await box.firmware.switch("b")
     assert caught.value.code == "firmware-refused"
+
+
+async def test_disk_is_erased_only_once_no_gateway_is_there(box: Box, tmp_path: Path) -> None:
+    say(tmp_path, "erase", {"erased": True})
+    _, asked = parse_request(b'{"verb": "wipe", "scope": "disk"}')
+    with pytest.raises(ChopmarkError) as caught:
+        await VERBS["wipe"].run(box, asked)
+    assert caught.value.code == "gateway-there"
+    box.programs.settings.config.unlink()
+    assert await VERBS["wipe"].run(box, asked) == {"erased": True}
+    assert (tmp_path / "did").read_text() == "start firmware@erase\n"
 
 
 async def test_unit_that_says_nothing_is_a_failure(box: Box, tmp_path: Path) -> None:

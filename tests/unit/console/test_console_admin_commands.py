@@ -81,7 +81,8 @@ def test_every_help_of_commands_and_arguments_is_in_the_table() -> None:
 def test_what_changes_needs_service_and_what_destroys_needs_two_and_the_serial_number() -> None:
     for one in COMMANDS:
         assert one.role >= Role.SERVICE or not one.changes
-    assert (find("factory reset").role, find("factory reset").serial) == (Role.DUAL, True)
+    for name in ("factory reset", "factory erase"):
+        assert (find(name).role, find(name).serial) == (Role.DUAL, True)
 
 
 async def test_configure_broker_shows_what_would_change_and_applies_nothing() -> None:
@@ -409,6 +410,16 @@ async def test_factory_reset_says_what_is_lost_and_needs_the_word() -> None:
     assert "bank-hk.example/hk-1 with 7 entries" in desk.text
     asked = {"who": "chan+lee", "origin": LOOK["origin"], "scope": "state"}
     assert admin.done[-1] == ("wipe", asked)
+
+
+async def test_factory_erase_needs_the_word_and_asks_for_the_disk() -> None:
+    admin = MemoryAdmin({"wipe": lambda **_: {"erased": True}})
+    with pytest.raises(RefusedError):
+        await run("factory erase", admin, "RESET")
+    assert verbs(admin) == []
+    desk = await run("factory erase", admin, "ERASE")
+    assert "must stage it" in desk.text
+    assert admin.done == [("wipe", {"who": "chan+lee", "scope": "disk"})]
 
 
 async def test_factory_reset_does_without_audit_or_keys_only_if_that_is_typed() -> None:

@@ -1,4 +1,4 @@
-"""`factory reset`, and `factory export` of what would be lost by it.
+"""`factory reset`, `factory export` of what would be lost by it, and `factory erase` after it.
 
 Two technicians, the serial number and a word typed stand before it; root looks for itself whether
 anything that is not witnessed was not handed out, and refuses whoever asks.
@@ -16,6 +16,7 @@ from chopmark.console.words.explain import explain
 from chopmark.core.errors import ChopmarkError, RefusedError
 
 WORD: Final = "RESET"
+ERASE: Final = "ERASE"
 BLIND: Final = "UNSEEN"
 _WAIVERS: Final[Mapping[str, tuple[str, str]]] = {
     "audit-unpublished": ("audit", "impossible"),
@@ -43,6 +44,15 @@ async def _reset(around: Surroundings, _: Mapping[str, str]) -> None:
     await around.desk.say(t(language, "factory.begun"))
     await _wipe(around, {"origin": there["origin"], "scope": "state"})
     await around.desk.say(t(language, "factory.done"))
+
+
+async def _erase(around: Surroundings, _: Mapping[str, str]) -> None:
+    """Of a box without a gateway: technicians, keys of the box, journal and all."""
+    language = around.desk.language
+    await around.desk.say(t(language, "factory.erasing"))
+    await agree(around, "factory.ask", ERASE)
+    await around.admin.do("wipe", who=around.who, scope="disk")
+    await around.desk.say(t(language, "factory.erased"))
 
 
 async def _reset_blindly(around: Surroundings, there: Mapping[str, Any]) -> None:
@@ -110,5 +120,8 @@ COMMANDS: Final = (
     Command(("factory", "export"), "help.factory.export", Role.SERVICE, _export, changes=True),
     Command(
         ("factory", "reset"), "help.factory.reset", Role.DUAL, _reset, changes=True, serial=True
+    ),
+    Command(
+        ("factory", "erase"), "help.factory.erase", Role.DUAL, _erase, changes=True, serial=True
     ),
 )

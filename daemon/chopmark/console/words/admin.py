@@ -103,6 +103,12 @@ EN = {
     "recover.field.report": "report for head office",
     "help.factory.reset": "take everything off the box; two technicians",
     "help.factory.export": "print entries that are not witnessed, before a reset",
+    "help.factory.erase": "after a reset: erase the whole disk; two technicians",
+    "factory.erasing": (
+        "What opens the disk is destroyed, and with it technicians, the box's key and all records."
+        " The box starts again as a new one: head office must stage it."
+    ),
+    "factory.erased": "Erased. The box starts again as a new one.",
     "factory.lost": (
         "Lost for good: the log {origin} with {entries} entries, the audit log, all replicas,\n"
         "the configuration, the PIN, and the keys in the HSM. This origin is never used again:\n"
@@ -225,6 +231,12 @@ ZH_HANS = {
     "recover.field.report": "交总部的报告",
     "help.factory.reset": "清除本机全部内容；需两名技术员",
     "help.factory.export": "重置前，输出未获副署的条目",
+    "help.factory.erase": "重置后，清除整个磁盘；需两名技术员",
+    "factory.erasing": (
+        "将销毁磁盘的密钥，技术员、本机密钥和全部记录随之清除。"
+        "本机将作为新机重新启动，须由总部重新准备。"
+    ),
+    "factory.erased": "已清除。本机将作为新机重新启动。",
     "factory.lost": (
         "将永久丢失：账本 {origin}（{entries} 个条目）、审计日志、全部副本、\n"
         "配置、PIN，以及 HSM 中的密钥。此账本名称不可再用：\n"
@@ -346,6 +358,12 @@ ZH_HANT = {
     "recover.field.report": "交總部的報告",
     "help.factory.reset": "清除本機全部內容；需兩名技術員",
     "help.factory.export": "重設前，輸出未獲副署的條目",
+    "help.factory.erase": "重設後，清除整個磁碟；需兩名技術員",
+    "factory.erasing": (
+        "將銷毀磁碟的密鑰，技術員、本機密鑰和全部記錄隨之清除。"
+        "本機將作為新機重新啟動，須由總部重新準備。"
+    ),
+    "factory.erased": "已清除。本機將作為新機重新啟動。",
     "factory.lost": (
         "將永久遺失：帳本 {origin}（{entries} 個條目）、審計日誌、全部副本、\n"
         "設定、PIN，以及 HSM 中的密鑰。此帳本名稱不可再用：\n"

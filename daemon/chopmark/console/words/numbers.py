@@ -367,6 +367,7 @@ NUMBERS: Final[dict[str, int]] = {
     "reset-declined": 1942,
     "keys-unknown": 1945,
     "ledger-readable": 1946,
+    "gateway-there": 1947,
     "recovery-waiting": 1943,
     "origin-retired": 1944,
     "step-open": 1950,
