@@ -5,26 +5,32 @@ out of `make test`. STAND-IN: processor, board, TPM, watchdog, disk and lines ar
 swtpm's; the HSM is SoftHSM. What is measured of time is of an emulated processor.
 """
 
-import json
 import os
 import re
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from qemu_commission import Answer, HeadOffice, Technician
-from qemu_lab import HOST, NEEDS, STRANGER, Lab, find, wait_for
+from qemu_boxes import (
+    Boxes,
+    each,
+    ledger_size,
+    restart_into,
+    slot_of,
+    together,
+    unlock,
+    until,
+    wait_ready,
+)
+from qemu_commission import Answer, Technician
+from qemu_lab import HOST, NEEDS, RELEASES, STRANGER, Lab, find, wait_for
 from qemu_line import PATIENCE, Line, Shell
 from qemu_machine import Machine, stop
 from qemu_report import Report
-from qemu_updates import Stick
+from qemu_updates import NEWER, Stick
 
 from leftout import leave_out
-from rig.gateway import HONG_KONG, SHENZHEN
+from rig.gateway import SHENZHEN
 
 IMAGE = Path(os.environ.get("IMAGE", "build/image/chopmark-0.1.0-x86-64.img")).absolute()
 KEYS = Path(os.environ.get("KEYS", "build/keys")).absolute()
@@ -32,43 +38,6 @@ CUTS = int(os.environ.get("CUTS", "10"))
 TEXT = "A deposit certificate, printed twice."
 
 pytestmark = pytest.mark.timeout(3600)
-
-
-@dataclass
-class Boxes:
-    """Both boxes, who stands before them, and what came out."""
-
-    lab: Lab
-    hk: Machine
-    sz: Machine
-    report: Report
-    technicians: dict[str, Technician] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        office = HeadOffice(self.lab.authority, boxes=2)
-        for machine, who in ((self.hk, HONG_KONG), (self.sz, SHENZHEN)):
-            self.technicians[machine.name] = Technician(machine, who, office)
-        if self._notes.exists():
-            for name, pin in json.loads(self._notes.read_text()).items():
-                self.technicians[name].token_pin = pin
-
-    @property
-    def commissioned(self) -> bool:
-        """In an earlier run whose folder this is."""
-        return self._notes.exists()
-
-    def note_commissioned(self) -> None:
-        """For later runs with the same folder."""
-        pins = {name: one.token_pin for name, one in self.technicians.items()}
-        self._notes.write_text(json.dumps(pins))
-
-    @property
-    def _notes(self) -> Path:
-        return self.lab.folder / "commissioned.json"
-
-    @property
-    def both(self) -> tuple[Machine, Machine]:
-        return self.hk, self.sz
 
 
 @pytest.fixture(scope="module")
@@ -89,37 +58,6 @@ def boxes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Boxes]:
         for machine in made:
             stop(machine)
         lab.stop()
-
-
-def together(*calls: Callable[[], object]) -> None:
-    """At once; the first failure is everybody's."""
-    failures: list[BaseException] = []
-
-    def guarded(call: Callable[[], object]) -> None:
-        try:
-            call()
-        except BaseException as error:  # noqa: BLE001 - raised again below
-            failures.append(error)
-
-    threads = [threading.Thread(target=guarded, args=(call,)) for call in calls]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise failures[0]
-
-
-def unlock(boxes: Boxes, machine: Machine) -> None:
-    """Give the PIN that a box waits for since it was started, and wait until it works."""
-    pin = boxes.technicians[machine.name].token_pin
-    unlock = f"printf '%s\\n' {pin} | /opt/chopmark/bin/chopmark hsm unlock"
-    wait_for(lambda: machine.shell.ask(unlock)[0] == 0, "its PIN to be taken", PATIENCE)
-    _wait_ready(machine)
-
-
-def each(machines: Sequence[Machine], call: Callable[[Machine], object]) -> None:
-    together(*(lambda one=machine: call(one) for machine in machines))
 
 
 def test_both_boxes_start_from_their_image(boxes: Boxes) -> None:
@@ -173,10 +111,10 @@ def test_time_and_memory_are_measured(boxes: Boxes) -> None:
     for machine in boxes.both:
         # nobody is signed in, and what runs once, or when it is asked, has ended
         boxes.technicians[machine.name].leave()
-        _until(machine, "systemctl is-active chopmark-admin", "inactive")
-        _until(machine, "systemctl list-jobs --no-legend | grep -c .", "0")
+        until(machine, "systemctl is-active chopmark-admin", "inactive")
+        until(machine, "systemctl list-jobs --no-legend | grep -c .", "0")
         busy = "systemctl list-units --no-legend --state=activating 'chopmark-*.service'"
-        _until(machine, f"{busy} | grep -c .", "0")
+        until(machine, f"{busy} | grep -c .", "0")
         look = "free -m; ps -eo rss,args --sort -rss | head -n 12"
         boxes.report.note(f"{machine.name}: memory", machine.shell.run(look))
     used = int(boxes.hk.shell.run("free -m | awk '/^Mem/{print $3}'"))
@@ -205,13 +143,13 @@ def test_box_whose_plug_was_pulled_comes_back_by_itself(boxes: Boxes) -> None:
     boxes.hk.start()
     boxes.hk.shell.open(2 * PATIENCE)
     boxes.technicians["hk"].unlock()
-    _wait_ready(boxes.hk)
+    wait_ready(boxes.hk)
     _measure_start(boxes, boxes.hk)
 
 
 def _measure_start(boxes: Boxes, machine: Machine) -> None:
     """Where the time from power to work went; systemd tells once the health gate is done."""
-    _until(machine, "systemctl list-jobs --no-legend | grep -c .", "0")
+    until(machine, "systemctl list-jobs --no-legend | grep -c .", "0")
     show = "systemctl show --value -p ExecMainStartTimestampMonotonic,ActiveEnterTimestampMonotonic"
     began, ready = map(int, machine.shell.run(f"{show} chopmark").split())
     said = machine.shell.run("systemd-analyze time")
@@ -242,16 +180,16 @@ def test_console_shows_the_network_and_changes_it_for_a_time(boxes: Boxes) -> No
     technician.talk(f"configure network ntp {HOST}", {})
     technician.talk("configure network confirm", {})
     technician.talk(f"configure network static {FIXED}/24 {HOST}", {})
-    _until(machine, f"ip -4 -brief address | grep -c {FIXED}", "1")
+    until(machine, f"ip -4 -brief address | grep -c {FIXED}", "1")
     machine.cut()
     machine.start()
     machine.shell.open(2 * PATIENCE)
-    _until(machine, "cat /etc/systemd/network/10-chopmark.network | grep -c DHCP=yes", "1")
-    _until(machine, "ls /var/lib/chopmark-admin/network.before 2>/dev/null | wc -l", "0")
-    _until(machine, f"ip -4 -brief address | grep -c {FIXED}", "0")
+    until(machine, "cat /etc/systemd/network/10-chopmark.network | grep -c DHCP=yes", "1")
+    until(machine, "ls /var/lib/chopmark-admin/network.before 2>/dev/null | wc -l", "0")
+    until(machine, f"ip -4 -brief address | grep -c {FIXED}", "0")
     assert f"NTP={HOST}" in machine.shell.run("cat /etc/systemd/network/10-chopmark.network")
     technician.unlock()
-    _wait_ready(machine)
+    wait_ready(machine)
 
 
 FIXED = "10.77.0.40"
@@ -309,14 +247,14 @@ def test_unplugged_usb_console_is_a_sign_out(boxes: Boxes) -> None:
     unit = "chopmark-console@ttyUSB0.service"
     for number in (8, 9):
         machine.plug_cable()
-        _until(machine, f"systemctl is-active {unit}", "active")
+        until(machine, f"systemctl is-active {unit}", "active")
         far = Technician(machine, SHENZHEN, office, next_person=number)
         far.plugged = Line(machine.folder / "usb")
         far.wake()
         far.sign_in()
         assert far.command("show version")
         machine.unplug_cable()
-        _until(machine, f"systemctl is-active {unit}", "inactive")
+        until(machine, f"systemctl is-active {unit}", "inactive")
         far.plugged.close()
     said = machine.shell.run(f"journalctl -q --no-pager -o cat -u {unit} -n 20")
     boxes.report.note("sz-1: the adapter is unplugged while somebody is signed in", said)
@@ -328,7 +266,7 @@ def test_power_is_cut_under_load_and_nothing_is_lost(boxes: Boxes, number: int) 
     attest = "echo $i-$$ >/run/d; /opt/chopmark/bin/chopmark attest /run/d && echo ok"
     shell.run(f"( i=0; while :; do i=$((i+1)); {attest}; done ) >/run/load.log & true")
     wait_for(lambda: shell.run("grep -c ok /run/load.log || true") != "0", "load", PATIENCE)
-    before = _size(machine)
+    before = ledger_size(machine)
     machine.cut()
     machine.start()
     machine.shell.open(2 * PATIENCE)
@@ -336,7 +274,7 @@ def test_power_is_cut_under_load_and_nothing_is_lost(boxes: Boxes, number: int) 
     boxes.report.note(f"cut {number}: e2fsck at the start", said)
     assert said.splitlines()[-1] in {"exit 0", "exit 1"}
     unlock(boxes, machine)
-    assert _size(machine) >= before
+    assert ledger_size(machine) >= before
 
 
 def test_ledger_is_whole_after_all_of_that(boxes: Boxes) -> None:
@@ -356,7 +294,7 @@ def stick(boxes: Boxes) -> Shell:
     made = Stick(boxes.lab.folder / "updates", IMAGE, KEYS).make()
     machine = boxes.sz
     machine.plug_stick(made)
-    _until(machine, "test -b /dev/sda && echo there", "there")
+    until(machine, "test -b /dev/sda && echo there", "there")
     machine.shell.run("mkdir -p /run/stick; mount -o ro /dev/sda /run/stick")
     return machine.shell
 
@@ -381,37 +319,62 @@ def test_update_is_refused(boxes: Boxes, stick: Shell, bundle: str, note: str, w
 
 def test_good_update_is_installed_at_the_console_and_stays(boxes: Boxes, stick: Shell) -> None:
     machine, technician = boxes.sz, boxes.technicians["sz"]
-    before = _size(machine)
+    before = ledger_size(machine)
     stick.run("umount /run/stick")
     machine.unplug_stick()
-    _until(machine, "test -b /dev/sda || echo gone", "gone")
+    until(machine, "test -b /dev/sda || echo gone", "gone")
     machine.plug_stick(boxes.lab.folder / "updates/good.img")
-    _until(machine, "test -b /dev/sda && echo there", "there")
+    until(machine, "test -b /dev/sda && echo there", "there")
     technician.arrive()
     said = technician.talk("firmware install", {"Type yes: ": "yes"}, 6 * PATIENCE)
     boxes.report.note("sz-1: firmware install", said)
     assert "is in slot B" in said
     boxes.report.note("sz-1: show firmware", technician.command("show firmware"))
-    _restart_into(boxes, machine, "boot-b", "B")
-    assert _size(machine) >= before
-    _until(machine, "systemctl is-active chopmark-health.service", "active")
+    restart_into(boxes, machine, "boot-b", "B")
+    assert ledger_size(machine) >= before
+    until(machine, "systemctl is-active chopmark-health.service", "active")
     assert "B_TRY=0" in machine.shell.run("grub-editenv /esp/grub/grubenv list")
+
+
+def test_release_is_fetched_by_the_network_and_installed(boxes: Boxes) -> None:
+    """From the server that the configuration names; the packet filter lets the box out to it."""
+    machine, technician = boxes.sz, boxes.technicians["sz"]
+    boxes.lab.serve_releases(boxes.lab.folder / "updates/newer")
+    technician.arrive()
+    technician.pasted.append(("ca.pem", boxes.lab.authority.path.read_bytes()))
+    paste: dict[str, Answer] = {"Way (zmodem/armour)": "armour", "Paste what": technician.paste}
+    said = technician.talk("configure firmware ca", paste)
+    said += technician.command(f"configure firmware source https://{RELEASES}/chopmark/")
+    said += technician.talk("configure commit", {})
+    said += technician.talk("configure confirm", {})
+    said += technician.talk("firmware fetch", {}, 6 * PATIENCE)
+    boxes.report.note("sz-1: firmware fetch", said)
+    assert f"Release {NEWER}" in said
+    assert "is here" in said
+    other = "B" if slot_of(machine) == "A" else "A"
+    said = technician.talk("firmware install", {"Type yes: ": "yes"}, 6 * PATIENCE)
+    boxes.report.note("sz-1: firmware install of what was fetched", said)
+    assert f"is in slot {other}" in said
+    restart_into(boxes, machine, f"boot-{other.lower()}", other)
+    until(machine, "systemctl is-active chopmark-health.service", "active")
 
 
 def test_update_that_cannot_start_is_rolled_back_by_itself(boxes: Boxes) -> None:
     machine = boxes.sz
     machine.plug_stick(boxes.lab.folder / "updates/stick.img")
-    _until(machine, "test -b /dev/sda && echo there", "there")
+    until(machine, "test -b /dev/sda && echo there", "there")
     machine.shell.run("mkdir -p /run/stick; mount -o ro /dev/sda /run/stick")
     machine.shell.run(f"{UPDATE}/bad.raucb /run/stick/bad.note")
-    _restart_into(boxes, machine, None, "B", 4 * PATIENCE)
+    before = slot_of(machine)
+    restart_into(boxes, machine, None, before, 4 * PATIENCE)
     boxes.report.note("sz-1: after an update that cannot start", machine.shell.run("rauc status"))
 
 
 def test_console_does_not_switch_to_a_slot_that_did_not_come_up(boxes: Boxes) -> None:
     technician = boxes.technicians["sz"]
     technician.arrive()
-    said = technician.command("show firmware") + technician.command("firmware switch slot a")
+    other = "b" if slot_of(boxes.sz) == "A" else "a"
+    said = technician.command("show firmware") + technician.command(f"firmware switch slot {other}")
     boxes.report.note("sz-1: after the bad update", said)
     assert "E-1910" in said
     assert "has not come up 3 times" in said
@@ -436,35 +399,21 @@ def test_factory_reset_ends_in_a_box_that_can_be_commissioned_again(boxes: Boxes
     assert "BARE" in technician.command("show commissioning") + technician.line.raw[-200:]
 
 
-def _restart_into(
-    boxes: Boxes, machine: Machine, boot: str | None, slot: str, seconds: float = PATIENCE
-) -> None:
-    machine.shell.run("sync")
-    machine.power_off()
-    if boot is not None:
-        machine.add_shell(boot)
-    machine.start()
-    machine.shell.open(2 * seconds)
-    assert f"rauc.slot={slot}" in machine.shell.run("cat /proc/cmdline")
-    unlock(boxes, machine)
-
-
-def _until(machine: Machine, command: str, answer: str) -> None:
-    ask = f"{command} || true"
-    wait_for(lambda: machine.shell.run(ask) == answer, f"{command}: {answer}", PATIENCE)
-
-
-def _status(machine: Machine) -> dict[str, Any]:
-    code, said = machine.shell.ask("/opt/chopmark/bin/chopmark --json status")
-    with suppress(ValueError):
-        answer: dict[str, Any] = json.loads(said[said.index("{") :])
-        return answer
-    return {"state": f"exit {code}"}
-
-
-def _wait_ready(machine: Machine) -> None:
-    wait_for(lambda: _status(machine)["state"] == "ready", f"{machine.name} to be ready", PATIENCE)
-
-
-def _size(machine: Machine) -> int:
-    return int(_status(machine)["size"])
+def test_erased_box_starts_as_a_new_one(boxes: Boxes) -> None:
+    """What a copy of its disk has is worth nothing, with the TPM and with the recovery key."""
+    machine, technician = boxes.sz, boxes.technicians["sz"]
+    serial = machine.shell.run("cat /etc/chopmark/serial")
+    before = machine.shell.run("cryptsetup luksUUID /dev/disk/by-partlabel/data")
+    technician.arrive()
+    answers: dict[str, Answer] = {
+        **technician.second(),
+        "serial number": serial,
+        "Type ERASE": "ERASE",
+    }
+    said = technician.talk("factory erase", answers, 2 * PATIENCE, end=("Erased.",))
+    boxes.report.note("sz-1: factory erase", said)
+    technician.line.shown = False  # firmware and GRUB come next
+    technician.line.expect("This box is new: it is staged here, once.", seconds=4 * PATIENCE)
+    machine.shell.open(2 * PATIENCE)
+    assert machine.shell.run("cryptsetup luksUUID /dev/disk/by-partlabel/data") != before
+    assert machine.shell.run("ls /var/lib/chopmark-console") == ""

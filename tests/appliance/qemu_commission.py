@@ -175,13 +175,19 @@ class Technician:
         answers = {"PIN of the HSM": self.token_pin, "Type TRY": "TRY", "Type yes": "no"}
         self.talk("hsm pin", answers)
 
-    def talk(self, text: str, answers: Mapping[str, Answer], seconds: float = 2 * PATIENCE) -> str:
+    def talk(
+        self,
+        text: str,
+        answers: Mapping[str, Answer],
+        seconds: float = 2 * PATIENCE,
+        end: tuple[str, ...] = PROMPTS,
+    ) -> str:
         """A command that asks: each question with its answer, up to the next prompt."""
         said = ""
         self.line.type(text)
         self.line.expect("\r\n")
         while True:
-            found, before = self.line.expect(*answers, *PROMPTS, seconds=seconds)
+            found, before = self.line.expect(*answers, *end, seconds=seconds)
             said += before
             if found not in answers:
                 return said
@@ -254,7 +260,7 @@ class Technician:
             "Head office has it": self._tell_head_office,
             "What has head office sent": self._ask_head_office,
             "Way (zmodem/armour)": "armour",
-            "Paste what": self._paste,
+            "Paste what": self.paste,
             "Its SHA-256, as head": lambda: sha256(self.office.others(who.id)).hexdigest(),
         }
 
@@ -284,7 +290,8 @@ class Technician:
         self.pasted.append(("peers", self.office.others(self.who.id)))
         return "peers"
 
-    def _paste(self) -> str:
+    def paste(self) -> str:
+        """The next file that head office has sent, as armoured lines."""
         return "\r".join(armour(*self.pasted.pop(0)))
 
 

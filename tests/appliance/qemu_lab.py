@@ -18,6 +18,7 @@ from imagebuild.description import FOLDER
 from rig.authority import Authority
 
 BROKER: Final = "broker.example"
+RELEASES: Final = "updates.example"
 HOST: Final = "10.77.0.1"
 PUBLISHING: Final = 8884
 """Port at which gateways publish, as the template has it."""
@@ -26,6 +27,18 @@ STRANGER: Final = 53_530
 """Port of a server that the boxes have no business with."""
 TEMPLATE: Final = FOLDER / "mosquitto/chopmark.conf"
 SBIN: Final = "/usr/sbin:/sbin:/usr/local/sbin"
+
+
+_SERVER: Final = """
+import functools, http.server, ssl, sys
+host, folder, certificate, key = sys.argv[1:]
+handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+server = http.server.ThreadingHTTPServer((host, 443), handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(certificate, key)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"""
 
 
 def find(program: str) -> str | None:
@@ -108,10 +121,17 @@ class Lab:
         words = ("python3", "-m", "http.server", str(STRANGER), "--bind", HOST)
         self.run("stranger", *words, "--directory", str(self.folder / "nothing"))
 
+    def serve_releases(self, folder: Path) -> None:
+        """A bank's server of releases, by HTTPS."""
+        pair = self.authority.issue("releases", hosts=(RELEASES,))
+        words = (HOST, str(folder), str(pair.certificate), str(pair.key))
+        self.run("releases", "python3", "-c", _SERVER, *words)
+
     def _serve_names(self) -> None:
         options = (
             *("--no-daemon", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root"),
-            *("--interface=br0", "--bind-interfaces", f"--address=/{BROKER}/{HOST}"),
+            *("--interface=br0", "--bind-interfaces"),
+            *(f"--address=/{BROKER}/{HOST}", f"--address=/{RELEASES}/{HOST}"),
             *("--dhcp-range=10.77.0.50,10.77.0.99,1h", f"--dhcp-option=option:ntp-server,{HOST}"),
             *(f"--dhcp-leasefile={self.folder}/leases", f"--pid-file={self.folder}/dnsmasq.pid"),
         )

@@ -11,6 +11,8 @@ from chopmark.ledger.schema import VERSION as LEDGER
 from imagebuild.release import ensure_keys, make_bundle, make_note
 
 ABOUT = ("chopmark-x86-64", "0.1.0+next")
+NEWER = "0.1.1"
+"""Of a release that comes by the network, which brings only what is newer than what runs."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class Stick:
         for end in ("raucb", "note"):
             (alone / f"good.{end}").hardlink_to(root / f"good.{end}")
         self._write(alone, self.folder / "good.img")
+        served = self.folder / "newer/chopmark"
+        served.mkdir(parents=True)
+        self._put(served, ABOUT[0], slot, self.keys, NEWER)
         return self._write(root, self.folder / "stick.img")
 
     def _write(self, root: Path, target: Path) -> Path:
@@ -53,15 +58,18 @@ class Stick:
         subprocess.run(command, check=True, capture_output=True)
         return target
 
-    def _put(self, root: Path, name: str, slot: dict[str, Path], keys: Path) -> None:
+    def _put(
+        self, root: Path, name: str, slot: dict[str, Path], keys: Path, version: str = ABOUT[1]
+    ) -> None:
         bundle = root / f"{name}.raucb"
         work = self.folder / "making" / name
         work.mkdir(parents=True)
         made = work / bundle.name
-        make_bundle(slot, ABOUT, keys, made)
+        about = (ABOUT[0], version)
+        make_bundle(slot, about, keys, made)
         made.rename(bundle)
         shutil.rmtree(work)
-        bundle.with_suffix(".note").write_bytes(make_note(bundle, ABOUT, LEDGER, keys))
+        bundle.with_suffix(".note").write_bytes(make_note(bundle, about, LEDGER, keys))
 
     def _small(self) -> Path:
         path = self.folder / "small.img"
