@@ -18,6 +18,7 @@ from chopmark.service.checks.brokers import SECONDS, check_port
 from chopmark.service.checks.chain import check_chain
 from chopmark.service.checks.finding import UNSEEN, Finding, Scene
 from chopmark.service.checks.names import check_names
+from chopmark.service.checks.releases import check_releases
 from chopmark.service.config import load_config
 
 _PLAIN: Final = frozenset(("WRONG_VERSION_NUMBER", "UNSUPPORTED_PROTOCOL", "RECORD_LAYER_FAILURE"))
@@ -42,6 +43,7 @@ def check_reach(path: Path) -> Iterator[dict[str, Any]]:
         "brokers": _check_brokers,
         "syslog": _check_syslog,
         "chain": check_chain,
+        "releases": check_releases,
     }
     for name, check in checks.items():
         yield _told(name, list(check(scene)))

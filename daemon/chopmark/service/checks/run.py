@@ -20,6 +20,7 @@ from chopmark.service.checks.hsm import check_hsm
 from chopmark.service.checks.ledger import check_ledger
 from chopmark.service.checks.names import check_names
 from chopmark.service.checks.pin import check_pin
+from chopmark.service.checks.releases import check_releases
 from chopmark.service.checks.running import check_running
 from chopmark.service.checks.syslog import check_syslog
 from chopmark.service.checks.theft import check_theft
@@ -41,6 +42,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "brokers": check_brokers,
     "syslog": check_syslog,
     "chain": check_chain,
+    "releases": check_releases,
     "running": check_running,
 }
 """By the name under which each is shown."""
