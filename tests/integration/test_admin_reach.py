@@ -119,8 +119,8 @@ def test_program_writes_a_line_for_each_check(tmp_path: Path) -> None:
     environment = {**os.environ, "CHOPMARK_CONFIG": str(path)}
     done = subprocess.run(command, env=environment, capture_output=True, check=True)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [one["check"] for one in lines] == ["names", "brokers", "syslog", "chain"]
-    assert [one["result"] for one in lines] == ["ok", "fault", "ok", "ok"]
+    assert [one["check"] for one in lines] == ["names", "brokers", "syslog", "chain", "releases"]
+    assert [one["result"] for one in lines] == ["ok", "fault", "ok", "ok", "ok"]
     path.unlink()
     done = subprocess.run(command, env=environment, capture_output=True, check=True)
     assert json.loads(done.stdout)["findings"][0]["code"] == "config-missing"

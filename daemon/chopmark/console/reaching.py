@@ -12,7 +12,7 @@ from typing import Any, Final
 from chopmark.core.errors import UnreachableError
 
 SOCKET: Final = Path("/run/chopmark-diagnose.sock")
-CHECKS: Final = ("names", "brokers", "syslog", "chain")
+CHECKS: Final = ("names", "brokers", "syslog", "chain", "releases")
 """Names of the checks that it makes; those of `chopmark doctor` are called the same."""
 SECONDS: Final = 180.0
 """Until the unit is ended."""

@@ -421,7 +421,7 @@ def test_configuration_that_is_wrong_ends_the_looking(tmp_path: Path, path: Path
 def test_all_checks_are_run(path: Path) -> None:
     names_of = [name for name, _ in run_checks(path, {})]
     assert names_of[0] == "configuration"
-    assert len(names_of) == 16
+    assert len(names_of) == 17
 
 
 def test_only_what_is_named_is_looked_at(path: Path) -> None:
