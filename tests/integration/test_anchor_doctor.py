@@ -101,6 +101,12 @@ def test_node_elsewhere_without_tls_is_told(found: Any) -> None:
     assert found(endpoints=["http://node.invalid:8545"]) == ["anchor-plain", "node-away"]
 
 
+def test_first_block_that_the_chain_has_not_reached_is_told(found: Any, stage: Stage) -> None:
+    height = int(stage.node.call("eth_blockNumber"), 16)
+    assert found(first_block=height) == []
+    assert found(first_block=height + 1000) == ["anchor-first-block"]
+
+
 def test_key_file_that_is_missing_or_open_to_others_is_told(found: Any, tmp_path: Path) -> None:
     path = tmp_path / "chain.pem"
     assert found(key="file", key_file=str(path)) == ["bad-key-file"]

@@ -1,7 +1,7 @@
 """The chain of `[anchor]`: each node, whether it is of our chain, the contract, and our account.
 
 Codes: `node-away`, `other-chain`, `other-contract`, `malformed-answer`, `rpc-refused`,
-`bad-key-file`, `anchor-unlisted`, `anchor-no-key`, `anchor-plain`.
+`bad-key-file`, `anchor-unlisted`, `anchor-no-key`, `anchor-plain`, `anchor-first-block`.
 """
 
 import asyncio
@@ -41,16 +41,26 @@ async def _look(anchor: Anchor) -> list[Finding]:
     from chopmark.anchor.chain import View  # noqa: PLC0415 - of few gateways
     from chopmark.service.anchor_check import make_chain  # noqa: PLC0415 - of few gateways
 
-    chain, found = make_chain(anchor), []
+    chain = make_chain(anchor)
+    found: list[Finding] = []
     try:
         for endpoint in chain.endpoints:
             try:
-                chain.known = await View(endpoint.node, chain.place).check(chain.known)
+                view = View(endpoint.node, chain.place)
+                chain.known = await view.check(chain.known)
+                found += _judge_height(anchor.first_block, await view.height())
             except ChopmarkError as error:
                 found.append(Finding.of(error, "see docs/operations/anchor.md"))
     finally:
         await chain.close()
     return found
+
+
+def _judge_height(first: int, height: int) -> Iterator[Finding]:
+    if first > height:
+        message = f"the chain ends at block {height}, and first_block is {first}: no anchor is seen"
+        remedy = "the contract's own block, as `chopmark anchor deploy` has told it; or 0"
+        yield Finding("anchor-first-block", message, remedy)
 
 
 def _judge_own(anchor: Mapping[str, Any] | None) -> Iterator[Finding]:
