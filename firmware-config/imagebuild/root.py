@@ -12,7 +12,16 @@ from imagebuild.release import PUBLIC
 from imagebuild.tools import remove_tree, run, say, set_times
 
 FILES: Final = FOLDER / "root"
-_PROGRAMS: Final = ("data-up", "data-key", "stage", "make-token", "firewall", "update")
+_PROGRAMS: Final = (
+    "data-up",
+    "data-key",
+    "stage",
+    "make-token",
+    "firewall",
+    "update",
+    "slot-watch",
+    "grub-editenv",
+)
 _GONE: Final = (
     *("boot", "initrd.img", "initrd.img.old", "vmlinuz", "vmlinuz.old"),
     *("var/lib/apt/lists", "var/cache/apt", "var/cache/debconf", "var/cache/ldconfig", "var/log"),
@@ -120,7 +129,8 @@ def _copy_one(path: Path, target: Path, said: Mapping[str, str]) -> None:
         text = text.replace(mark, value)
     target.unlink(missing_ok=True)
     target.write_text(text)
-    target.chmod(0o755 if path.parent.name == "chopmark" and path.name in _PROGRAMS else 0o644)
+    program = path.parent.name in ("chopmark", "bin") and path.name in _PROGRAMS
+    target.chmod(0o755 if program else 0o644)
 
 
 def _set_units(root: Path, description: Description, profile: Profile) -> None:
