@@ -102,6 +102,8 @@ def _copy_files(root: Path, profile: Profile) -> None:
     broker = FOLDER / "mosquitto/chopmark.conf"
     strict = {"tls_version tlsv1.2": "tls_version tlsv1.3"}
     _copy_one(broker, root / "etc/mosquitto/conf.d/chopmark.conf", strict)
+    for path in sorted((FOLDER / "mosquitto").glob("chopmark-mosquitto-crl.*")):
+        _copy_one(path, root / "usr/lib/systemd/system" / path.name, {})
     (root / "etc/chopmark-image").write_text(f"profile={profile.name}\n")
     for folder in (
         "data",
