@@ -7,6 +7,8 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 
 FOLDER: Final = Path(__file__).parents[1]
+NUMBERS: Final = range(810, 850)
+"""Of accounts on the image: Debian hands out up from 100 and down from 999."""
 S = TypeVar("S", bound="Strict")
 
 
@@ -50,12 +52,32 @@ class Kernel(Strict):
     arguments: list[str]
 
 
+class User(Strict):
+    """A user with a group of its name and number."""
+
+    number: int
+    home: str
+
+
+class Accounts(Strict):
+    """Who has the same number in every build: users, and groups without one."""
+
+    users: dict[str, User]
+    groups: dict[str, int]
+
+    @property
+    def numbers(self) -> list[int]:
+        """All that are given."""
+        return [*(user.number for user in self.users.values()), *self.groups.values()]
+
+
 class Description(Strict):
     """The image, whatever the device."""
 
     image: Image
     layout: Layout
     packages: dict[str, list[str]]
+    accounts: Accounts
     exclude: Exclude
     units: Units
     kernel: Kernel
@@ -108,8 +130,19 @@ class Profile(Strict):
 
 
 def load_description(path: Path = FOLDER / "image.toml") -> Description:
-    """Read it; raises ValueError for a key that is unknown, missing or of a wrong type."""
-    return _load(path, Description)
+    """Read it.
+
+    Raises:
+        ValueError: a key is unknown, missing or of a wrong type; an account has a number that
+            another one has, or that is not in `NUMBERS`.
+    """
+    description = _load(path, Description)
+    numbers = description.accounts.numbers
+    if twice := sorted({one for one in numbers if numbers.count(one) > 1}):
+        raise ValueError(f"{path}: [accounts] gives {twice} twice")
+    if other := sorted(set(numbers) - set(NUMBERS)):
+        raise ValueError(f"{path}: [accounts] gives {other}, not {NUMBERS[0]} to {NUMBERS[-1]}")
+    return description
 
 
 def load_profile(path: Path) -> Profile:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from imagebuild.accounts import check_accounts
 from imagebuild.description import FOLDER, Description, Profile
 from imagebuild.release import PUBLIC
 from imagebuild.tools import remove_tree, run, say, set_times
@@ -45,6 +46,7 @@ def make_root(parts: Parts, description: Description, profile: Profile, root: Pa
             _copy_one(parts.keys / name, root / place, {})
         _set_units(root, description, profile)
         _compile(root)
+    check_accounts(root, description.accounts)
     _finish(root)
     set_times(root)
 
