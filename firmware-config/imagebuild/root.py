@@ -9,6 +9,7 @@ from typing import Final
 
 from imagebuild.accounts import check_accounts
 from imagebuild.description import FOLDER, Description, Profile
+from imagebuild.hsm import install_hsm, units_of
 from imagebuild.release import PUBLIC
 from imagebuild.tools import remove_tree, run, say, set_times
 
@@ -40,8 +41,10 @@ def make_root(parts: Parts, description: Description, profile: Profile, root: Pa
     say("the root file system")
     run("tar", "-C", root, "--numeric-owner", "-xf", parts.base)
     with _programs_of(root):
-        _install(root, parts.package)
+        for package in (parts.package, *_packages_of_makers(profile)):
+            _install(root, package)
         _copy_files(root, profile)
+        install_hsm(root, profile)
         for name, place in PUBLIC.items():
             _copy_one(parts.keys / name, root / place, {})
         _set_units(root, description, profile)
@@ -80,10 +83,14 @@ def _programs_of(root: Path) -> Iterator[None]:
         policy.unlink()
 
 
+def _packages_of_makers(profile: Profile) -> list[Path]:
+    return [] if profile.hsm is None else [FOLDER / "profiles" / one for one in profile.hsm.debs]
+
+
 def _install(root: Path, package: Path) -> None:
-    shutil.copy(package, root / "chopmark.deb")
-    run("chroot", root, "dpkg", "--install", "--force-confnew", "/chopmark.deb")
-    (root / "chopmark.deb").unlink()
+    shutil.copy(package, root / "package.deb")
+    run("chroot", root, "dpkg", "--install", "--force-confnew", "/package.deb")
+    (root / "package.deb").unlink()
 
 
 def _copy_files(root: Path, profile: Profile) -> None:
@@ -130,8 +137,9 @@ def _copy_one(path: Path, target: Path, said: Mapping[str, str]) -> None:
 def _set_units(root: Path, description: Description, profile: Profile) -> None:
     system = root / "etc/systemd/system"
     run("systemctl", f"--root={root}", "preset-all")
+    units = [*description.units.enable, *units_of(profile)]
     consoles = [f"chopmark-console@{port}.service" for port in profile.consoles.technician]
-    run("systemctl", f"--root={root}", "enable", *description.units.enable, *consoles)
+    run("systemctl", f"--root={root}", "enable", *units, *consoles)
     for unit in description.units.mask:
         link = system / unit
         link.unlink(missing_ok=True)

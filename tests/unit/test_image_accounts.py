@@ -3,12 +3,14 @@
 import re
 import shutil
 import subprocess
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from imagebuild import root as rootfs
 from imagebuild.accounts import check_accounts, differences, essential_hook
 from imagebuild.base import base_path
 from imagebuild.description import FOLDER, NUMBERS, Accounts, load_description, load_profile
@@ -196,3 +198,38 @@ def test_numbers_are_where_nobody_else_gives_any() -> None:
     assert set(ACCOUNTS.numbers) <= set(NUMBERS)
     assert min(NUMBERS) > 300
     assert max(NUMBERS) < 950
+
+
+def test_root_is_compared_once_all_packages_are_in_and_before_it_is_finished(
+    filled: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A package of a maker's brings its user as others do. What needs root is left out."""
+    new, steps = Root(tmp_path / "root"), []
+
+    def install(_root: Path, package: Path) -> None:
+        steps.append(package.name)
+        if package.name == "maker.deb":
+            new.add("passwd", "maker:x:104:104::/:/bin/sh")
+
+    def unpack(*_words: object) -> None:
+        shutil.copytree(filled.folder, new.folder, dirs_exist_ok=True)
+
+    for name in ("set_times", "_copy_files", "_copy_one", "install_hsm", "_set_units", "_compile"):
+        monkeypatch.setattr(rootfs, name, lambda *_given, name=name: steps.append(name))
+    monkeypatch.setattr(rootfs, "run", unpack)
+    monkeypatch.setattr(rootfs, "_programs_of", lambda _root: nullcontext())
+    monkeypatch.setattr(rootfs, "_install", install)
+    monkeypatch.setattr(rootfs, "_finish", lambda _root: steps.append("_finish"))
+    (tmp_path / "maker.deb").touch()
+    path = tmp_path / "x86-64.toml"
+    hsm = '[hsm]\nmodule = "/usr/lib/p11.so"\ndebs = ["maker.deb"]\n'
+    path.write_text((FOLDER / "profiles/x86-64.toml").read_text() + hsm)
+    parts = rootfs.Parts(tmp_path / "base.tar", tmp_path / "chopmark.deb", tmp_path)
+    given = (parts, load_description(), load_profile(path), new.folder)
+    with pytest.raises(SystemExit):
+        rootfs.make_root(*given)
+    assert steps[:4] == ["chopmark.deb", "maker.deb", "_copy_files", "install_hsm"]
+    assert "_finish" not in steps
+    monkeypatch.setattr(rootfs, "_install", lambda *_given: None)
+    rootfs.make_root(*given)
+    assert steps[-2:] == ["_finish", "set_times"]
