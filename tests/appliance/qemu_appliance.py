@@ -285,6 +285,31 @@ def test_ledger_is_whole_after_all_of_that(boxes: Boxes) -> None:
     boxes.report.note(f"hk-1: chopmark fsck after {CUTS} cuts", said)
 
 
+def test_disk_in_another_box_opens_by_the_recovery_key_and_is_bound_to_that_one(
+    boxes: Boxes,
+) -> None:
+    machine, technician = boxes.hk, boxes.technicians["hk"]
+    machine.cut()
+    machine.replace_tpm()
+    machine.start()
+    line = machine.tech
+    for typed, answer in (("dnbkvikr-" * 7 + "dnbkvikr", "That is not the key"), ("", "is not")):
+        line.expect("Recovery key: ", seconds=4 * PATIENCE)
+        line.type(typed)
+        line.expect(answer)
+    line.expect("Recovery key: ")
+    machine.shell.open(2 * PATIENCE)  # of this start; another one comes
+    line.type(technician.recovery)
+    line.expect("The box starts again.")
+    machine.shell.open(4 * PATIENCE)
+    unlock(boxes, machine)
+    machine.cut()
+    machine.start()
+    machine.shell.open(2 * PATIENCE)
+    unlock(boxes, machine)
+    boxes.report.note("hk-1: the recovery key is asked for", line.raw[-3000:])
+
+
 UPDATE = "/opt/chopmark/bin/python /usr/lib/chopmark/update /run/stick"
 
 

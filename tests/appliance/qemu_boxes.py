@@ -33,8 +33,9 @@ class Boxes:
         for machine, who in ((self.hk, HONG_KONG), (self.sz, SHENZHEN)):
             self.technicians[machine.name] = Technician(machine, who, office)
         if self._notes.exists():
-            for name, pin in json.loads(self._notes.read_text()).items():
-                self.technicians[name].token_pin = pin
+            for name, secrets in json.loads(self._notes.read_text()).items():
+                one = self.technicians[name]
+                one.token_pin, one.recovery = secrets
 
     @property
     def commissioned(self) -> bool:
@@ -43,8 +44,10 @@ class Boxes:
 
     def note_commissioned(self) -> None:
         """For later runs with the same folder."""
-        pins = {name: one.token_pin for name, one in self.technicians.items()}
-        self._notes.write_text(json.dumps(pins))
+        people = self.technicians.items()
+        self._notes.write_text(
+            json.dumps({name: (one.token_pin, one.recovery) for name, one in people})
+        )
 
     @property
     def _notes(self) -> Path:

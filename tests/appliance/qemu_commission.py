@@ -78,6 +78,7 @@ class Technician:
     box: str = ""
     code: str = ""
     token_pin: str = ""
+    recovery: str = ""
     next_person: int = 0
     plugged: Line | None = None
     phones: dict[str, Telephone] = field(default_factory=dict)
@@ -97,6 +98,7 @@ class Technician:
         _, said = self.line.expect("An emulated token")
         self.box = _find(r"box key\s+(\S+)", said)
         self.code = _find(r"commissioning code\s+(\S+)", said)
+        self.recovery = _find(r"recovery key\s+(\S+)", said)
         self.line.expect("none: ")
         self.line.type(self.who.id)
         _, said = self.line.expect("Type yes: ")

@@ -89,6 +89,10 @@ class Machine:
             with suppress(subprocess.TimeoutExpired):
                 self._tpm.wait(5)
 
+    def replace_tpm(self) -> None:
+        """Another one, while the plug is out: as in another board."""
+        shutil.rmtree(self.folder / "tpm")
+
     def power_off(self) -> None:
         """As by the button of a box: systemd shuts down."""
         assert self._process is not None
