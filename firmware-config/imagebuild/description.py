@@ -110,7 +110,13 @@ class Initrd(Strict):
 
 
 class Hardware(Strict):
-    """What the device has."""
+    """What the device has.
+
+    Attributes:
+        watchdog_seconds: after which the hardware starts a box again that does not move.
+        tpm: whether the data partition is encrypted with its TPM: never, where one is found, or
+            else it is not brought up.
+    """
 
     watchdog_seconds: int
     tpm: Literal["none", "optional", "required"]

@@ -122,7 +122,9 @@ def _copy_files(root: Path, profile: Profile) -> None:
     _copy_one(broker, root / "etc/mosquitto/conf.d/chopmark.conf", strict)
     for path in sorted((FOLDER / "mosquitto").glob("chopmark-mosquitto-crl.*")):
         _copy_one(path, root / "usr/lib/systemd/system" / path.name, {})
-    (root / "etc/chopmark-image").write_text(f"profile={profile.name}\n")
+    (root / "etc/chopmark-image").write_text(
+        f"profile={profile.name}\ntpm={profile.hardware.tpm}\n"
+    )
     for folder in (
         "data",
         "esp",

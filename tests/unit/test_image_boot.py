@@ -111,6 +111,33 @@ def test_partitions_are_named_on_the_disk_of_the_root_alone(tmp_path: Path) -> N
     assert places == {"system-a": "/dev/vda4", "data": "/dev/vda6"}
 
 
+@pytest.mark.parametrize(
+    ("tpm", "there", "done"),
+    [
+        ("optional", True, "encrypt"),
+        ("optional", False, "plain"),
+        ("none", True, "plain"),
+        ("required", True, "encrypt"),
+        ("required", False, "refused"),
+    ],
+)
+def test_new_data_partition_is_encrypted_as_the_profile_says(
+    tmp_path: Path, tpm: str, done: str, *, there: bool
+) -> None:
+    text = (ROOT / "usr/lib/chopmark/data-up").read_text()
+    found = re.search(r"^unlock\(\) \{.*?^\}", text, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    (tmp_path / "image").write_text(f"profile=x\ntpm={tpm}\n")
+    script = (
+        found[0].replace("/etc/chopmark-image", f"{tmp_path}/image")
+        + "\ncryptsetup() { return 1; }; is_new() { return 0; }; encrypt() { echo encrypt; }"
+        + f"\nTPM={'/dev/null' if there else '/none'} device=x\n"
+        + 'unlock && [ "$device" = x ] && echo plain; [ -z "${why-}" ] || echo refused'
+    )
+    said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    assert said.split() == [done]
+
+
 def edit(folder: Path, *words: str, trace: Path | None = None) -> str:
     """Our `grub-editenv` on `grubenv` of a folder."""
     if EDIT is None:
