@@ -265,9 +265,8 @@ class Ending:
                 sync_folder(path.parent)
 
     async def _empty(self, folder: Path) -> None:
-        """Have the daemon's user remove all in a folder of his."""
-        if folder.is_dir():
-            await self.programs.first("state-empty", {"state": str(folder)})
+        """Have the daemon's user remove all in a folder of his, if there is one."""
+        await self.programs.first("state-empty", {"state": str(folder)})
 
     def _credentials(self) -> list[Path]:
         """All in the folder of the PIN: plain or encrypted, and what else somebody keeps there."""
