@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Final
 
+from imagebuild.accounts import essential_hook
 from imagebuild.description import Description, Profile
 from imagebuild.tools import die, digest_of, run, say
 
@@ -17,17 +18,22 @@ def packages_of(description: Description, profile: Profile) -> list[str]:
 
 def make_base(description: Description, profile: Profile, cache: Path, *, fresh: bool) -> Path:
     """The packages' root as a tar file."""
-    options, sources = _options(description, profile), _sources(description)
-    path = cache / f"base-{profile.name}-{digest_of([*options, *sources])[:16]}.tar"
+    path = base_path(description, profile, cache)
     if path.exists() and not fresh:
         return path
     say(f"Debian packages of {description.image.suite} (some minutes; kept in {cache})")
     cache.mkdir(parents=True, exist_ok=True)
     part, list_ = path.with_suffix(".part.tar"), path.with_suffix(".list")
-    list_.write_text("\n".join(sources) + "\n")
-    run("mmdebstrap", *options, description.image.suite, part, list_)
+    list_.write_text("\n".join(_sources(description)) + "\n")
+    run("mmdebstrap", *_options(description, profile), description.image.suite, part, list_)
     part.replace(path)
     return path
+
+
+def base_path(description: Description, profile: Profile, cache: Path) -> Path:
+    """Where a base is kept: its name has a digest of all options and sources."""
+    parts = [*_options(description, profile), *_sources(description)]
+    return cache / f"base-{profile.name}-{digest_of(parts)[:16]}.tar"
 
 
 def check_versions(found: list[str], lock: Path, *, pinned: bool) -> None:
@@ -61,5 +67,7 @@ def _options(description: Description, profile: Profile) -> list[str]:
         f"--architectures={profile.architecture}",
         '--aptopt=APT::Install-Recommends "false"',
         "--include=" + ",".join(packages_of(description, profile)),
+        # Its text is among what the base is kept under: other numbers make another base.
+        f"--essential-hook={essential_hook(description.accounts)}",
         *excluded,
     ]

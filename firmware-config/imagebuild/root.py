@@ -7,12 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from imagebuild.accounts import check_accounts
 from imagebuild.description import FOLDER, Description, Profile
+from imagebuild.hsm import install_hsm, units_of
 from imagebuild.release import PUBLIC
 from imagebuild.tools import remove_tree, run, say, set_times
 
 FILES: Final = FOLDER / "root"
-_PROGRAMS: Final = ("data-up", "data-key", "stage", "make-token", "firewall", "update")
+_PROGRAMS: Final = (
+    "data-up",
+    "data-key",
+    "stage",
+    "make-token",
+    "firewall",
+    "update",
+    "slot-watch",
+    "grub-editenv",
+)
 _GONE: Final = (
     *("boot", "initrd.img", "initrd.img.old", "vmlinuz", "vmlinuz.old"),
     *("var/lib/apt/lists", "var/cache/apt", "var/cache/debconf", "var/cache/ldconfig", "var/log"),
@@ -39,12 +50,15 @@ def make_root(parts: Parts, description: Description, profile: Profile, root: Pa
     say("the root file system")
     run("tar", "-C", root, "--numeric-owner", "-xf", parts.base)
     with _programs_of(root):
-        _install(root, parts.package)
+        for package in (parts.package, *_packages_of_makers(profile)):
+            _install(root, package)
         _copy_files(root, profile)
+        install_hsm(root, profile)
         for name, place in PUBLIC.items():
             _copy_one(parts.keys / name, root / place, {})
         _set_units(root, description, profile)
         _compile(root)
+    check_accounts(root, description.accounts)
     _finish(root)
     set_times(root)
 
@@ -78,10 +92,14 @@ def _programs_of(root: Path) -> Iterator[None]:
         policy.unlink()
 
 
+def _packages_of_makers(profile: Profile) -> list[Path]:
+    return [] if profile.hsm is None else [FOLDER / "profiles" / one for one in profile.hsm.debs]
+
+
 def _install(root: Path, package: Path) -> None:
-    shutil.copy(package, root / "chopmark.deb")
-    run("chroot", root, "dpkg", "--install", "--force-confnew", "/chopmark.deb")
-    (root / "chopmark.deb").unlink()
+    shutil.copy(package, root / "package.deb")
+    run("chroot", root, "dpkg", "--install", "--force-confnew", "/package.deb")
+    (root / "package.deb").unlink()
 
 
 def _copy_files(root: Path, profile: Profile) -> None:
@@ -102,6 +120,8 @@ def _copy_files(root: Path, profile: Profile) -> None:
     broker = FOLDER / "mosquitto/chopmark.conf"
     strict = {"tls_version tlsv1.2": "tls_version tlsv1.3"}
     _copy_one(broker, root / "etc/mosquitto/conf.d/chopmark.conf", strict)
+    for path in sorted((FOLDER / "mosquitto").glob("chopmark-mosquitto-crl.*")):
+        _copy_one(path, root / "usr/lib/systemd/system" / path.name, {})
     (root / "etc/chopmark-image").write_text(f"profile={profile.name}\n")
     for folder in (
         "data",
@@ -120,14 +140,16 @@ def _copy_one(path: Path, target: Path, said: Mapping[str, str]) -> None:
         text = text.replace(mark, value)
     target.unlink(missing_ok=True)
     target.write_text(text)
-    target.chmod(0o755 if path.parent.name == "chopmark" and path.name in _PROGRAMS else 0o644)
+    program = path.parent.name in ("chopmark", "bin") and path.name in _PROGRAMS
+    target.chmod(0o755 if program else 0o644)
 
 
 def _set_units(root: Path, description: Description, profile: Profile) -> None:
     system = root / "etc/systemd/system"
     run("systemctl", f"--root={root}", "preset-all")
+    units = [*description.units.enable, *units_of(profile)]
     consoles = [f"chopmark-console@{port}.service" for port in profile.consoles.technician]
-    run("systemctl", f"--root={root}", "enable", *description.units.enable, *consoles)
+    run("systemctl", f"--root={root}", "enable", *units, *consoles)
     for unit in description.units.mask:
         link = system / unit
         link.unlink(missing_ok=True)

@@ -386,7 +386,7 @@ def test_factory_reset_ends_in_a_box_that_can_be_commissioned_again(boxes: Boxes
     technician.arrive()
     answers: dict[str, Answer] = {
         **technician.second(),
-        "serial number": serial,
+        "Serial number": serial,
         "Type RESET": "RESET",
         "Type IMPOSSIBLE": "IMPOSSIBLE",
     }
@@ -407,7 +407,7 @@ def test_erased_box_starts_as_a_new_one(boxes: Boxes) -> None:
     technician.arrive()
     answers: dict[str, Answer] = {
         **technician.second(),
-        "serial number": serial,
+        "Serial number": serial,
         "Type ERASE": "ERASE",
     }
     said = technician.talk("factory erase", answers, 2 * PATIENCE, end=("Erased.",))

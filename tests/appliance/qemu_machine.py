@@ -212,5 +212,9 @@ class Machine:
 def stop(machine: Machine) -> None:
     """Whatever state it is in."""
     process = machine._process
-    if process is not None and process.poll() is None:
+    if process is None:
+        return
+    if process.poll() is None:
         process.send_signal(signal.SIGKILL)
+    machine.tech.close()
+    machine.shell.line.close()

@@ -1,5 +1,6 @@
 """Updates for a box, on a stick: a good one, one that cannot start, ones that must be refused."""
 
+import os
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ class Stick:
 
     def make(self) -> Path:
         """All updates of the tests, as an ext4 image."""
+        # As of the image itself: a bundle's bytes hang on it.
+        os.environ.setdefault("SOURCE_DATE_EPOCH", str(int(self.image.stat().st_mtime)))
         root = self.folder / "stick"
         root.mkdir(parents=True)
         slot = {name: self.image.with_suffix(f".{name}") for name in ("system", "boot")}

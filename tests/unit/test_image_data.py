@@ -332,3 +332,21 @@ def test_console_starts_with_its_port_however_late_that_comes() -> None:
     assert 'ENV{SYSTEMD_WANTS}+="chopmark-console@$kernel.service"' in own
     assert 'TAG+="systemd"' in own
     assert rules.index(own) < rules.index('KERNEL!="ttyUSB*"')
+
+
+def test_broker_of_the_box_is_on_and_held_back_where_it_is_not_set_up() -> None:
+    """Nobody could enable it on the box: what was started by hand is gone after a reboot."""
+    units = load_description().units.enable
+    assert {"mosquitto.service", "chopmark-mosquitto-crl.path"} <= set(units)
+    drop_in = ROOT / "etc/systemd/system/mosquitto.service.d/chopmark.conf"
+    held = re.findall(r"^ConditionPathExists=(\S+)$", drop_in.read_text(), re.MULTILINE)
+    needed = (FOLDER / "mosquitto/chopmark.conf").read_text()
+    assert held
+    assert all(f" {path}\n" in needed for path in held), "what the broker's configuration names"
+
+
+def test_broker_of_the_box_logs_to_the_journal_and_reads_our_configuration() -> None:
+    """A file would grow until the disk is full: no logrotate is on the image."""
+    lines = (ROOT / "etc/mosquitto/mosquitto.conf").read_text().splitlines()
+    assert [line for line in lines if line.startswith("log_dest")] == ["log_dest stderr"]
+    assert "include_dir /etc/mosquitto/conf.d" in lines

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import sys
 from hashlib import sha256
 from importlib.machinery import SourceFileLoader
@@ -93,9 +94,10 @@ def test_look_tells_which_runs_and_which_is_due(box: Box) -> None:
     assert told["slots"]["A"]["ledger"] == VERSION
 
 
-def test_slot_is_switched_to(box: Box) -> None:
+def test_slot_is_switched_to_and_is_on_trial_again(box: Box) -> None:
     box.note("B")
     assert box.firmware.switch("B") == {"next": "B"}
+    assert box.update.noted("B") == {"version": "0.0.9", "ledger": VERSION, "trial": True}
     assert box.ran == [["/usr/bin/rauc", "status", "mark-active", "other"]]
 
 
@@ -124,6 +126,23 @@ def test_slot_that_did_not_come_up_is_refused(
         box.firmware.switch("B")
 
 
+def test_slot_of_which_an_update_broke_off_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = Box(tmp_path, monkeypatch, GOOD.replace("B_OK=1", "B_OK=0"))
+    box.note("B", trial=True)
+    with pytest.raises(ChopmarkError, match="broke off"):
+        box.firmware.switch("B")
+    assert box.ran == []
+
+
+def test_slot_whose_tries_are_spent_is_not_told_as_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grub = GOOD.replace("ORDER=A B", "ORDER=B A").replace("B_TRY=0", "B_TRY=3")
+    assert Box(tmp_path, monkeypatch, grub).firmware.look()["next"] == "A"
+
+
 @pytest.mark.parametrize("trial", [True, False])
 def test_only_a_slot_on_trial_is_started_again_where_the_gateway_fails(
     box: Box, *, trial: bool
@@ -137,13 +156,97 @@ def test_slot_that_is_good_is_on_trial_no_more(box: Box) -> None:
     box.note("A", trial=True)
     box.firmware.good()
     box.firmware.failed()
-    assert box.ran == []
+    assert box.ran == [["/usr/bin/rauc", "status", "mark-good"]]
 
 
-def put(box: Box, name: str, where: str, told: str = "") -> None:
+def test_update_that_brought_the_ledger_to_its_own_format_is_not_left(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The release before it would not start any more: no gateway at all is worse."""
+    box.note("A", trial=True)
+    box.note("B", ledger=VERSION - 1)
+    monkeypatch.setattr(box.update, "ledger_format", lambda: VERSION)
+    assert box.firmware.failed() == {"slot": "A", "trial": True, "stays": True}
+    assert box.ran == [[*box.firmware.EDIT, "set", "B_OK=0"]]
+
+
+@pytest.mark.parametrize(
+    ("tries", "about", "change"),
+    [
+        (3, {"trial": True}, "B_OK=0"),
+        (3, {"trial": False}, "B_TRY=0"),
+        (0, {"ledger": VERSION - 1}, "B_OK=0"),
+        (0, {"trial": False}, None),
+        (2, {"trial": True}, None),
+        (3, None, None),
+    ],
+    ids=["failed update", "power cuts", "older ledger", "good", "on trial", "nothing known"],
+)
+def test_good_slot_says_what_becomes_of_the_other(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tries: int,
+    about: dict[str, object] | None,
+    change: str | None,
+) -> None:
+    box = Box(tmp_path, monkeypatch, GOOD.replace("B_TRY=0", f"B_TRY={tries}"))
+    if about is not None:
+        box.note("B", **about)
+    monkeypatch.setattr(box.update, "ledger_format", lambda: VERSION)
+    box.firmware.good()
+    wanted = [] if change is None else [[*box.firmware.EDIT, "set", change]]
+    assert box.ran[1:] == wanted
+
+
+def test_update_is_on_trial_before_its_slot_is_written(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def run(command: list[str], **more: object) -> Any:
+        seen.append(box.update.noted("B"))
+        return box._run(command, **more)
+
+    monkeypatch.setattr(box.firmware.subprocess, "run", run)
+    box.fetch()
+    box.firmware.install()
+    assert [one["trial"] for one in seen] == [True]
+
+
+def test_bundle_that_rauc_refuses_leaves_what_was_noted_of_the_slot(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refused:
+        returncode, stdout, stderr = 1, "", "signature verification failed"
+
+    box.note("B")
+    monkeypatch.setattr(box.firmware.subprocess, "run", lambda *_, **__: Refused)
+    before = box.update.noted("B")
+    box.fetch()
+    with pytest.raises(ChopmarkError, match="signature verification failed"):
+        box.firmware.install()
+    assert box.update.noted("B") == before
+
+
+def test_format_of_the_ledger_is_read_from_the_ledger(box: Box) -> None:
+    assert box.update.ledger_format() == 0
+    with sqlite3.connect(box.folder / "log.db") as database:
+        database.execute("PRAGMA user_version = 7")
+    database.close()
+    assert box.update.ledger_format() == 7
+
+
+def test_update_over_a_damaged_ledger_is_refused_in_words(box: Box) -> None:
+    (box.folder / "log.db").write_bytes(b"no database at all" * 99)
+    with pytest.raises(ChopmarkError, match="cannot be read"):
+        box.update.check_ledger("9.0", 99)
+
+
+def put(box: Box, name: str, where: str, told: str = "", size: int = 2048) -> None:
     device = box.folder / "devices" / where / name
     device.mkdir(parents=True)
     (device / "uevent").write_text(told)
+    (device / "size").write_text(f"{size}\n")
     (box.folder / "block" / name).symlink_to(device)
 
 
@@ -151,6 +254,11 @@ def test_stick_is_a_disk_at_usb_and_never_the_boxs_own(box: Box) -> None:
     put(box, "sdb", "pci0/usb2/2-1/block")
     put(box, "sda", "pci0/ata1/block")
     assert list(box.firmware.sticks()) == ["/dev/sdb"]
+
+
+def test_reader_without_a_card_is_no_stick(box: Box) -> None:
+    put(box, "sdb", "pci0/usb2/2-1/block", size=0)
+    assert list(box.firmware.sticks()) == []
 
 
 def test_partition_of_a_box_that_starts_from_usb_is_no_stick(box: Box) -> None:

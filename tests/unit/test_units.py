@@ -13,6 +13,7 @@ from leftout import leave_out
 FOLDER = Path(__file__).parents[2] / "systemd"
 UNITS = sorted(path.name for path in FOLDER.glob("chopmark*.*") if path.is_file())
 DROP_INS = sorted(path.name for path in FOLDER.glob("chopmark.service.d/*.conf"))
+OF_THE_MODULE = sorted(path.name for path in FOLDER.glob("chopmark-hsm.service.d/*.conf"))
 MOST = {
     "chopmark.service": 1.2,
     "chopmark-console@.service": 0.5,
@@ -86,6 +87,36 @@ def test_daemon_with_a_drop_in_is_good_and_still_confined(units: Path, drop_in: 
     said = analyze("verify", "--man=no", str(path))
     assert [line for line in said.splitlines() if "chopmark" in line] == []
     assert exposure(path) <= MOST_WITH_DROP_IN
+
+
+@pytest.mark.parametrize("drop_in", OF_THE_MODULE)
+def test_module_kept_apart_with_a_drop_in_is_good_and_still_confined(
+    units: Path, drop_in: str
+) -> None:
+    path, folder = units / "chopmark-hsm.service", units / "chopmark-hsm.service.d"
+    folder.mkdir()
+    (folder / drop_in).write_bytes((FOLDER / folder.name / drop_in).read_bytes())
+    said = analyze("verify", "--man=no", str(path))
+    assert [line for line in said.splitlines() if "chopmark" in line] == []
+    assert exposure(path) <= MOST_WITH_DROP_IN
+
+
+def test_drop_ins_of_the_module_have_the_names_of_the_daemons() -> None:
+    """Who has one of the daemon's finds its like for the module kept apart, or takes the same."""
+    assert OF_THE_MODULE
+    assert set(OF_THE_MODULE) <= set(DROP_INS)
+
+
+def test_devices_and_groups_of_drop_ins_are_those_that_udev_makes() -> None:
+    rules = FOLDER.parent / "firmware-config/root/etc/udev/rules.d/60-chopmark-hsm.rules"
+    made = rules.read_text()
+    text = (FOLDER / "chopmark.service.d/usb-hsm.conf").read_text()
+    (device,) = re.findall(r"^DeviceAllow=/dev/(\S+) rw$", text, re.MULTILINE)
+    (group,) = re.findall(r"^SupplementaryGroups=(\S+)$", text, re.MULTILINE)
+    assert f'SYMLINK+="{device}"' in made
+    assert f'GROUP="{group}"' in made
+    users = (FOLDER / "sysusers.d/chopmark-hsm.conf").read_text()
+    assert f"u {group} " in users
 
 
 def test_presets_name_units_that_there_are() -> None:

@@ -56,6 +56,10 @@ class _Told(msgspec.Struct, frozen=True):
     at: float
 
 
+_DECODER: Final = msgspec.json.Decoder(_Told)
+"""Made here, as msgspec learns a type without a lock, and the console asks on several threads."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """The kernel's opinion: whether its clock is synchronised; if not, why, in words."""
@@ -106,7 +110,7 @@ def tell(path: Path) -> None:
 
 def _read_told() -> Kernel:
     try:
-        told = msgspec.json.decode(TOLD.read_bytes(), type=_Told)
+        told = _DECODER.decode(TOLD.read_bytes())
     except (OSError, msgspec.DecodeError):
         return Kernel(synchronised=False, reason=_AWAY)
     if not 0 <= _boottime() - told.at <= _FRESH:

@@ -42,10 +42,15 @@ class Ended(msgspec.Struct, frozen=True):
     hsm: bool = False
 
 
+_DECODER: Final = msgspec.json.Decoder(Ended)
+"""Made here, as msgspec learns a type without a lock, and a look may hang on its thread when the
+gateway's parts are made anew."""
+
+
 def read_ended(state: Path, name: str) -> Ended | None:
     """How it has ended last; None if it never has, or that cannot be read."""
     try:
-        return msgspec.json.decode(scheduled_path(state, name).read_bytes(), type=Ended)
+        return _DECODER.decode(scheduled_path(state, name).read_bytes())
     except (OSError, msgspec.DecodeError):
         return None
 

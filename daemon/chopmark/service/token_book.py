@@ -35,6 +35,11 @@ class _Pin(msgspec.Struct, frozen=True):
     given: bool = False
 
 
+_DECODER: Final = msgspec.json.Decoder(_Pin)
+"""Made here, as msgspec learns a type without a lock, and one HSM's thread may still hang in a read
+when the next one's begins."""
+
+
 @dataclass(slots=True)
 class FileBook:
     """Implements `hsm.book.TokenBook`; one for a process.
@@ -132,7 +137,7 @@ class FileBook:
     def _read(self) -> _Pin:
         try:
             data = (self.folder / "pin").read_bytes()
-            return msgspec.json.decode(data.rstrip(b" "), type=_Pin) if data else _Pin()
+            return _DECODER.decode(data.rstrip(b" ")) if data else _Pin()
         except FileNotFoundError:
             return _Pin()
         except (OSError, msgspec.DecodeError):

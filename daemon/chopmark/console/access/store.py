@@ -66,6 +66,11 @@ class Tries(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return dict(list(found.items())[-MOST_USED:])
 
 
+_DECODER: Final = msgspec.json.Decoder(Tries)
+"""Made here, as msgspec learns a type without a lock: a read that Ctrl-C left behind on its thread
+and the next one, both the first, would end the process by a segmentation fault."""
+
+
 @dataclass(frozen=True, slots=True)
 class Store:
     """The folder. All its calls block."""
@@ -136,7 +141,7 @@ class Store:
         """
         data = self._read("tries.json", _MAX_TRIES)
         try:
-            return msgspec.json.decode(data, type=Tries) if data else Tries()
+            return _DECODER.decode(data) if data else Tries()
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _damaged("tries.json") from None
 

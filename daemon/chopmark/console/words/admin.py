@@ -73,21 +73,21 @@ EN = {
     "firmware.running": "runs",
     "firmware.next": "next",
     "firmware.about": (
-        "The update on the USB stick, or without a stick the one that was fetched, goes into the\n"
-        "slot that does not run, once both signatures are right. What runs stays as it is; ledger\n"
+        "The update on the USB stick, or without a stick the one that was fetched, goes into the "
+        "slot that does not run, once both signatures are right. What runs stays as it is; ledger "
         "and configuration stay."
     ),
     "firmware.ask": "Write it now? Type {word}: ",
     "firmware.begun": "Checking and writing. It takes some minutes; Ctrl-C leaves it going on.",
     "firmware.done": (
-        "Release {version} is in slot {slot}, and starts next: `reboot`. If it does not work, the\n"
+        "Release {version} is in slot {slot}, and starts next: `reboot`. If it does not work, the "
         "box comes back to this one by itself."
     ),
     "help.recover": "take the ledger back from the peers, after its disk was lost",
     "help.show.recovery": "how far a recovery has come",
     "recover.about": (
-        "The gateway is stopped, and its ledger is taken back from its peers.\n"
-        "Only after the disk was lost, or put back to an older copy. Nothing is overwritten:\n"
+        "The gateway is stopped, and its ledger is taken back from its peers. "
+        "Only after the disk was lost, or put back to an older copy. Nothing is overwritten: "
         "the old ledger is kept beside it."
     ),
     "recover.ask": "Type {word} to begin: ",
@@ -110,14 +110,14 @@ EN = {
     ),
     "factory.erased": "Erased. The box starts again as a new one.",
     "factory.lost": (
-        "Lost for good: the log {origin} with {entries} entries, the audit log, all replicas,\n"
-        "the configuration, the PIN, and the keys in the HSM. This origin is never used again:\n"
-        "proofs that customers have stay good, and head office retires it in the roster.\n"
+        "Lost for good: the log {origin} with {entries} entries, the audit log, all replicas, "
+        "the configuration, the PIN, and the keys in the HSM. This origin is never used again: "
+        "proofs that customers have stay good, and head office retires it in the roster. "
         "Not witnessed: {waiting}."
     ),
     "factory.unseen": (
-        "So nobody can look at: which attestations are not witnessed, which were not exported;\n"
-        "whether the audit log has ended; which keys there are. What is lost is lost unseen.\n"
+        "So nobody can look at: which attestations are not witnessed, which were not exported; "
+        "whether the audit log has ended; which keys there are. What is lost is lost unseen. "
         "Mending it, or `recover`, keeps the log. Ask head office first."
     ),
     "factory.blind": "To go on without having looked, type {word}: ",

@@ -24,11 +24,11 @@ EN = {
     "firmware.fetch.waits": "Release {version} is here, and is not installed.",
     "help.firmware.receive": "take an update over this line by ZMODEM, where the line is quick",
     "firmware.receive.takes": (
-        "At {speed} baud {size} MB take {hours} h {minutes} min. At a USB port the figure does\n"
+        "At {speed} baud {size} MB take {hours} h {minutes} min. At a USB port the figure does "
         "not count, and it is quicker."
     ),
     "firmware.receive.about": (
-        "Send both files of the release, ….note and ….raucb ({size} MB), in your terminal program\n"
+        "Send both files of the release, ….note and ….raucb ({size} MB), in your terminal program "
         "now. What breaks off is gone on with: give the command again. Ctrl-C cancels."
     ),
     "firmware.receive.done": "Note and bundle are here: `firmware install` checks and writes them.",
