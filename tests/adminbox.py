@@ -116,6 +116,7 @@ class AdminBox:
             "daemon": str(os.geteuid()),
             "config": str(self.config),
             "state": str(self.state),
+            "copies": str(self.folder / "copies"),
             "api": str(self.api),
             "metrics": "",
             "clock": "none",

@@ -89,6 +89,19 @@ def test_reset_publishes_the_end_destroys_the_keys_and_leaves_nothing(
     box.init()  # and the box is good for another gateway
 
 
+def test_reset_takes_copies_and_a_set_up_cut_off_and_leaves_the_network(box: AdminBox) -> None:
+    copies, begun = box.folder / "copies", box.own / "init"
+    for folder in (copies, begun):
+        folder.mkdir()
+    (copies / "chopmark-hk-1-2026-12-01T000000Z.log.db").write_text("all that was ever attested")
+    (begun / "gateway.toml").write_text(box.config.read_text())
+    (box.own / "network.json").write_text('{"vlan":120,"link":"enp1s0"}')
+    box.do("wipe", origin=ORIGIN, scope="state", audit="impossible")
+    assert list(copies.iterdir()) == []
+    assert [one.name for one in box.own.iterdir()] == ["network.json"]
+    assert ["stop", "chopmark-backup.service"] in [words for words, _ in box.controlled()]
+
+
 def test_reset_waits_for_what_is_not_witnessed_until_it_was_handed_out(
     box: AdminBox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,12 +81,30 @@ def test_page_has_the_certificate_of_its_own_or_that_of_the_machines_door() -> N
         (WHOLE.replace("oidc-secret", "/etc/secret"), "api.oidc.secret_credential"),
         (WHOLE.replace(GROUP, 'scope = "profile"\n' + GROUP), "api.oidc.scope"),
         (WHOLE.replace(GROUP, 'ca = "ca.pem"\n' + GROUP), "api.oidc.ca"),
+        (WHOLE.replace(GROUP, 'hosts = ["https://keys.example"]\n' + GROUP), "api.oidc.hosts"),
+        (WHOLE.replace(GROUP, 'hosts = ["keys.example:65536"]\n' + GROUP), "api.oidc.hosts"),
+        (WHOLE.replace(GROUP, 'hosts = ["2001:db8::1"]\n' + GROUP), "api.oidc.hosts"),
+        (WHOLE.replace(GROUP, 'hosts = ["a", "a"]\n' + GROUP), "api.oidc.hosts: 16 at most"),
+        (WHOLE.replace(GROUP, f"hosts = {[str(n) for n in range(17)]}\n{GROUP}"), "16 at most"),
     ],
 )
 def test_rule_that_is_broken_is_named(text: str, where: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         api(text)
     assert where in caught.value.message
+
+
+def test_further_hosts_of_the_provider_have_a_port_or_that_of_https() -> None:
+    hosts = '"keys.example", "tokens.example:8443", "[2001:db8::1]", "[2001:db8::2]:8444"'
+    found = api(WHOLE.replace(GROUP, f"hosts = [{hosts}]\n{GROUP}")).oidc
+    assert found is not None
+    assert found.reached == (
+        ("login.example", 443),
+        ("keys.example", 443),
+        ("tokens.example", 8443),
+        ("2001:db8::1", 443),
+        ("2001:db8::2", 8444),
+    )
 
 
 def test_provider_has_what_the_configuration_says(

@@ -5,9 +5,12 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
+from threading import Event
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -92,12 +95,17 @@ def test_script_parses(name: str) -> None:
     subprocess.run(["sh", "-n", ROOT / "usr/lib/chopmark" / name], check=True)
 
 
-def test_firewall_lets_out_to_what_the_configuration_names() -> None:
+@pytest.fixture
+def firewall(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The program that opens the packet filter."""
     loader = SourceFileLoader("firewall", str(ROOT / "usr/lib/chopmark/firewall"))
-    firewall = module_from_spec(spec_from_loader("firewall", loader) or pytest.fail("no module"))
-    sys.dont_write_bytecode, before = True, sys.dont_write_bytecode
-    loader.exec_module(firewall)
-    sys.dont_write_bytecode = before
+    made = module_from_spec(spec_from_loader("firewall", loader) or pytest.fail("no module"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    loader.exec_module(made)
+    return made
+
+
+def test_firewall_lets_out_to_what_the_configuration_names(firewall: ModuleType) -> None:
     text = BASE.replace('"127.0.0.1"', '"192.0.2.7"\nport = 8883\npublish_port = 8884')
     more = '[audit.syslog]\nhost = "192.0.2.9"\nca = "/ca.pem"\n'
     more += '[firmware]\nsource = "https://192.0.2.11/chopmark/"\n'
@@ -107,9 +115,93 @@ def test_firewall_lets_out_to_what_the_configuration_names() -> None:
     more += 'proxy = "192.0.2.13:3128"\n'
     ends = set(firewall.find_ends(parse_config(f"{text}\n{more}".encode())))
     assert ends == named | {("192.0.2.13", 3128)}
-    lines = list(firewall.look_up("192.0.2.7", 8883))
+    lines = [*firewall.open_to("192.0.2.7", [8883]), *firewall.open_to("2001:db8::7", [8883])]
     assert lines[0] == "add element inet chopmark brokers { 192.0.2.7 . 8883 timeout 1h }"
+    assert lines[3].startswith("add element inet chopmark brokers6 { 2001:db8::7 . 8883 ")
     _check_with_kernel("\n".join(lines))
+
+
+def test_firewall_lets_out_to_every_host_of_the_openid_provider(firewall: ModuleType) -> None:
+    pages = '[api.page]\nlisten = "0.0.0.0:8444"\ncertificate = "/a.pem"\nkey = "/a.key"\n'
+    provider = '[api.oidc]\nissuer = "https://login.example"\nclient_id = "chopmark"\n'
+    provider += 'address = "https://gateway.example"\nhosts = ["keys.example", "t.example:8443"]\n'
+    group = '[[api.oidc.group]]\nname = "clerks"\nroles = ["verifier"]\n'
+    ends = set(firewall.find_ends(parse_config(f"{BASE}\n{pages}{provider}{group}".encode())))
+    assert {("login.example", 443), ("keys.example", 443), ("t.example", 8443)} <= ends
+
+
+class Opened:
+    """What the firewall's program has nft do, in an order with other things that happen."""
+
+    def __init__(
+        self, firewall: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.end = Event()
+        self.seen: list[str] = []
+        self.asked: list[str] = []
+        self.answers: dict[str, list[str]] = {}
+        monkeypatch.setattr(firewall, "apply", self._apply)
+        monkeypatch.setattr(firewall, "notify_ready", lambda _status: self.seen.append("ready"))
+        monkeypatch.setattr(firewall, "look_up", self._look_up)
+        monkeypatch.setattr(firewall, "CONFIG", tmp_path / "gateway.toml")
+        hosts = ("slow.example", "192.0.2.7", "quick.example")
+        brokers = [f'[[broker]]\nhost = "{one}"\npublish_port = 1884\n' for one in hosts]
+        text = re.sub(r"(?ms)^\[\[broker\]\].*?(?=^\[|\Z)", "", BASE)
+        (tmp_path / "gateway.toml").write_text(text + "\n".join(brokers))
+
+    def _apply(self, lines: Iterable[str]) -> bool:
+        found = re.findall(r"brokers6? \{ (\S+ \. \d+) timeout", "\n".join(lines))
+        self.seen += sorted(set(found))
+        return True
+
+    def _look_up(self, host: str) -> list[str]:
+        self.asked.append(host)
+        if host in self.answers:
+            return self.answers[host]
+        self.end.wait()  # a name server that is dead
+        return []
+
+
+def test_firewall_opens_addresses_before_any_name_is_looked_up(
+    firewall: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway starts as soon as it is ready: no name server that is dead holds that up."""
+    opened = Opened(firewall, tmp_path, monkeypatch)
+    opened.answers["quick.example"] = ["192.0.2.9", "2001:db8::9"]
+    late = SimpleNamespace(monotonic=lambda: 1e9 if "192.0.2.9 . 1883" in opened.seen else 0.0)
+    monkeypatch.setattr(firewall, "time", late)
+    assert firewall.main() == 0
+    opened.end.set()
+    assert opened.seen[:3] == ["192.0.2.7 . 1883", "192.0.2.7 . 1884", "ready"]
+    assert {"192.0.2.9 . 1883", "192.0.2.9 . 1884"} <= set(opened.seen[3:])
+    assert {"2001:db8::9 . 1883", "2001:db8::9 . 1884"} <= set(opened.seen[3:])
+    assert sorted(opened.asked) == ["quick.example", "slow.example"], "each once, for both ports"
+
+
+def test_firewall_without_a_configuration_is_ready_and_opens_nothing(
+    firewall: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Opened(firewall, tmp_path, monkeypatch)
+    (tmp_path / "gateway.toml").unlink()
+    assert firewall.main() == 0
+    assert opened.seen == ["ready"]
+
+
+def test_firewall_tells_of_a_name_without_an_address_and_goes_on(
+    firewall: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(firewall.socket, "getaddrinfo", fail)
+    assert list(firewall.look_up_all({"none.example"})) == [("none.example", [])]
+    assert "none.example: Name or service not known" in capsys.readouterr().err
+
+
+def test_gateway_waits_for_addresses_and_for_no_name() -> None:
+    unit = (ROOT / "usr/lib/systemd/system/chopmark-firewall.service").read_text()
+    assert "\nBefore=chopmark.service\n" in unit
+    assert "\nType=notify\n" in unit, "started by READY=1, which is said before names are looked up"
 
 
 def test_packet_filter_is_taken_by_the_kernel() -> None:

@@ -6,8 +6,9 @@
    `stopping.json` stands alone, a service that starts has the gateway go on.
 4. `wipe.json` says from here on that it has begun; a service that starts and finds it goes on: the
    gateway's keys are destroyed in the HSM.
-5. The state goes, then the keys that brokers are shown, all credentials (the PIN, plain or
-   encrypted), candidate and configuration, then `wipe.json`.
+5. The state goes, the copies of the ledger in their usual folder, what a set-up that was cut off
+   has left, then the keys that brokers are shown, all credentials (the PIN, plain or encrypted),
+   candidate and configuration, then `wipe.json`. What is the box's stays: its network above all.
 
 Where configuration or ledger cannot be read, nobody can look (steps 1 and 2). Then it is done only
 for who says that he knows. Keys are destroyed by their labels, or stay where these are unknown.
@@ -15,7 +16,9 @@ for who says that he knows. Keys are destroyed by their labels, or stay where th
 
 import asyncio
 import logging
+import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -42,6 +45,7 @@ LOOK: Final = 4.0
 _GONE: Final = frozenset(("hsm-away", "no-such-token", "no-hsm-module", "pin-missing"))
 """What a token that is not there any more is told by."""
 _MAX_KEPT: Final = 4096
+BACKUP: Final = "chopmark-backup.service"
 
 
 class Begun(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -237,8 +241,13 @@ class Ending:
         settings = self.programs.settings
         if settings.config.exists() and (self._origin or not blind):
             await self.programs.beside("remove")
-        if blind and settings.state.is_dir():
-            await self.programs.first("state-empty", {"state": str(settings.state)})
+        if blind:
+            await self._empty(settings.state)
+        with suppress(ChopmarkError):  # where there is no such unit, nobody makes a copy now
+            await self.programs.control("stop", BACKUP)
+        await self._empty(settings.copies)
+        if (begun := self._path("init")).is_dir():
+            shutil.rmtree(begun)
         for path in (
             *self._made_for_brokers(),
             *self._credentials(),
@@ -254,6 +263,10 @@ class Ending:
             path.unlink(missing_ok=True)
             if path.parent.is_dir():
                 sync_folder(path.parent)
+
+    async def _empty(self, folder: Path) -> None:
+        """Have the daemon's user remove all in a folder of his, if there is one."""
+        await self.programs.first("state-empty", {"state": str(folder)})
 
     def _credentials(self) -> list[Path]:
         """All in the folder of the PIN: plain or encrypted, and what else somebody keeps there."""

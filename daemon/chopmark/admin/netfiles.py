@@ -26,6 +26,7 @@ class Chosen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         vlan: number of the VLAN that the box is in; 0 is none.
         dns: name servers in place of DHCP's, if any.
         ntp: time servers in place of DHCP's, if any.
+        link: the interface that this was chosen for; empty where nothing is chosen.
     """
 
     method: str = "dhcp"
@@ -34,28 +35,34 @@ class Chosen(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     vlan: int = 0
     dns: tuple[str, ...] = ()
     ntp: tuple[str, ...] = ()
+    link: str = ""
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is the image's own way, for which there are no files."""
+        return msgspec.structs.replace(self, link="") == Chosen()
 
 
-def render(chosen: Chosen, link: str) -> dict[str, str]:
-    """The files by name, for an interface.
+def render(chosen: Chosen) -> dict[str, str]:
+    """The files by name, for the interface of `chosen`.
 
     Raises:
         UsageError: `console-value`: an address without its network's size.
     """
-    if chosen == Chosen():
+    if chosen.is_image:
         return {}
     if chosen.method == "static" and not ("/" in chosen.address and chosen.gateway):
         message = "a fixed address needs the size of its network, and a gateway"
         hint = "`configure network static 192.0.2.10/24 192.0.2.1`"
         raise UsageError("console-value", message, hint=hint)
     if not chosen.vlan:
-        return {NETWORK: _network(chosen, link)}
+        return {NETWORK: _network(chosen, chosen.link)}
     name = f"vlan{chosen.vlan}"
     parent = (f"VLAN={name}", "DHCP=no", "LinkLocalAddressing=no", *_QUIET)
     number = f"Id={chosen.vlan}"
     return {
         NETDEV: _sections({"NetDev": (f"Name={name}", "Kind=vlan"), "VLAN": (number,)}),
-        PARENT: _sections({"Match": (f"Name={link}",), "Network": parent}),
+        PARENT: _sections({"Match": (f"Name={chosen.link}",), "Network": parent}),
         NETWORK: _network(chosen, name),
     }
 

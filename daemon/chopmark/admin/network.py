@@ -7,6 +7,8 @@ Rules, as of the configuration (`candidate`):
 3. To confirm is to remove `network.before`. To take back is: the files of before, networkd started
    again, `network.before` removed. Doing that twice is harmless.
 4. A service that starts and finds `network.before` takes back at once.
+5. Each file says for which interface it was chosen, and is taken back for that one: when the box
+   starts no interface has a cable yet.
 """
 
 import logging
@@ -70,15 +72,11 @@ class Networks:
         if self.applied is not None:
             hint = "`configure network confirm`, or `configure network rollback`"
             raise ExistsError("commit-pending", "a change is not confirmed yet", hint=hint)
-        before = self._load(self._now) or Chosen()
-        given = {name: getattr(asked, name) for name in _FIELDS}
-        said = {name: value for name, value in given.items() if value is not None}
-        if said.get("method") == "dhcp":
-            said |= {"address": "", "gateway": ""}
-        wanted = msgspec.structs.replace(before, **said)
+        before = self._at_link(self._load(self._now) or Chosen())
+        wanted = self._change(before, asked)
         if wanted == before:
             raise MissingError("no-candidate", "the network is like that already")
-        made = render(wanted, self._find_link())
+        made = render(wanted)
         self._keep(self._before, before)
         self._keep(self._now, wanted)
         try:
@@ -95,8 +93,8 @@ class Networks:
 
     async def take_back(self) -> None:
         """Have what was in force before (rule 3); raises `nothing-to-confirm`."""
-        before = self._require()
-        self._write(render(before, self._find_link()))
+        before = self._at_link(self._require())
+        self._write(render(before))
         self._keep(self._now, before)
         await self.restart()
         _remove(self._before)
@@ -117,13 +115,27 @@ class Networks:
             else:
                 _remove(self.files / name)
 
-    def _find_link(self) -> str:
-        """The wired interface: one with a cable first, then by name."""
+    def _change(self, before: Chosen, asked: Asked) -> Chosen:
+        """What is asked for, at the interface that has a cable now."""
+        given = {name: getattr(asked, name) for name in _FIELDS}
+        said = {name: value for name, value in given.items() if value is not None}
+        if said.get("method") == "dhcp":
+            said |= {"address": "", "gateway": ""}
+        wanted = msgspec.structs.replace(before, link="", **said)
+        return self._at_link(wanted, before.link)
+
+    def _at_link(self, chosen: Chosen, usual: str = "") -> Chosen:
+        """With an interface, if it has none and needs one: older notes do not say theirs."""
+        link = "" if chosen.is_image else chosen.link or self._find_link(usual)
+        return msgspec.structs.replace(chosen, link=link)
+
+    def _find_link(self, usual: str) -> str:
+        """The wired interface: one with a cable first, then the usual one, then by name."""
         found = [one for one in sorted(self.links.glob("*")) if (one / "device").exists()]
         wired = [one for one in found if not (one / "wireless").exists()]
         if not wired:
             raise MissingError("no-such-link", "this box has no wired interface")
-        return min(wired, key=lambda one: (not _has_cable(one), one.name)).name
+        return min(wired, key=lambda one: (not _has_cable(one), one.name != usual, one.name)).name
 
     def _keep(self, path: Path, chosen: Chosen) -> None:
         make_folder(self.folder, 0o711)

@@ -24,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         daemon: the daemon's user: under whom `chopmark` is run.
         config: the gateway's configuration.
         state: the gateway's state folder.
+        copies: where copies of the ledger usually lie.
         api: unix socket of the gateway's API, for a gateway that is set up here.
         metrics: where a gateway that is set up here serves metrics; empty for nowhere.
         clock: what a gateway that is set up here asks of the clock.
@@ -47,6 +48,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     daemon: str = "chopmark"
     config: Path = Path("/etc/chopmark/gateway.toml")
     state: Path = Path("/var/lib/chopmark")
+    copies: Path = Path("/var/lib/chopmark-backup")
     api: Path = Path("/run/chopmark/api.sock")
     metrics: str = "127.0.0.1:9464"
     clock: str = "synchronised"

@@ -10,12 +10,11 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from chopmark.service.config_doors import check_absolute, check_host
+from chopmark.service.config_doors import check_absolute, check_end, check_host
 from chopmark.service.config_model import Firmware
 from chopmark.service.config_tree import wrong_value
 
 _URL: Final = re.compile(r"[!-~]{1,1000}", re.ASCII)
-_PROXY: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]]+):([1-9][0-9]{0,4})", re.ASCII)
 _HINT: Final = "such as https://updates.bank-hk.example/chopmark/"
 _PROXY_HINT: Final = "such as proxy.bank-hk.example:3128"
 
@@ -28,7 +27,7 @@ def check_firmware(firmware: Firmware) -> None:
     """
     _check_source(firmware.source)
     if firmware.proxy is not None:
-        _check_proxy(firmware.proxy)
+        check_end("firmware.proxy", firmware.proxy, port=True, hint=_PROXY_HINT)
     for key, path in (("ca", firmware.ca), ("certificate", firmware.certificate)):
         if path is not None:
             check_absolute(f"firmware.{key}", path)
@@ -48,10 +47,3 @@ def _check_source(url: str) -> None:
         raise wrong_value("firmware.source", message, hint=_HINT)
     if not parts.path.endswith("/"):
         raise wrong_value("firmware.source", "a folder's address has / last", hint=_HINT)
-
-
-def _check_proxy(proxy: str) -> None:
-    found = _PROXY.fullmatch(proxy)
-    if found is None or int(found[2]) > 65_535:
-        raise wrong_value("firmware.proxy", "not a host with a port", hint=_PROXY_HINT)
-    check_host("firmware.proxy", found[1].strip("[]"))

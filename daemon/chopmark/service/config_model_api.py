@@ -5,6 +5,7 @@ As of `config_model`, a description stands here once.
 
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -158,7 +159,18 @@ class ApiOidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
             examples=["/etc/chopmark/oidc-ca.pem"],
         ),
     ] = None
+    hosts: Annotated[
+        tuple[str, ...],
+        Meta(description="further hosts of the provider, each with a port or at 443"),
+    ] = ()
     group: tuple[OidcGroup, ...] = ()
+
+    @property
+    def reached(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of the issuer and of `hosts`, for a checked configuration."""
+        issuer = urlsplit(self.issuer)
+        further = (split_end(one, 443) for one in self.hosts)
+        return ((issuer.hostname or "", issuer.port or 443), *further)
 
 
 class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -193,4 +205,12 @@ class Api(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 def split_address(listen: str) -> tuple[str, int]:
     """Host and port of an address that was checked."""
     host, _, port = listen.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def split_end(end: str, usual: int) -> tuple[str, int]:
+    """Host and port of an end that was checked; the port may be left out."""
+    host, _, port = end.rpartition(":")
+    if not host or not port.isdecimal():
+        return end.strip("[]"), usual
     return host.strip("[]"), int(port)

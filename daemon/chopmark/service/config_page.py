@@ -3,7 +3,8 @@
 1. `[api.page]` has a port of its own, and certificate and key: both, or those of `[api.tls]`.
 2. `open_to` names networks by their first address. None is so large that it is no bank's.
 3. Sessions end: after a minute to a day without a request, and within a week in any case.
-4. `[api.oidc]` goes with `[api.page]`, has HTTPS URLs, and groups, each once.
+4. `[api.oidc]` goes with `[api.page]`, has HTTPS URLs, and groups, each once. Further hosts, each
+   once, may have a port.
 """
 
 import re
@@ -11,7 +12,7 @@ from ipaddress import IPv4Network, ip_network
 from typing import Final
 from urllib.parse import urlsplit
 
-from chopmark.service.config_doors import check_absolute, check_grant, parse_listen
+from chopmark.service.config_doors import check_absolute, check_end, check_grant, parse_listen
 from chopmark.service.config_model_api import Api, ApiOidc, ApiPage
 from chopmark.service.config_tree import wrong_value
 
@@ -21,6 +22,7 @@ LARGEST: Final = {4: 8, 6: 32}
 _IDLE: Final = (60, 86_400)
 _LONGEST: Final = 7 * 86_400
 MAX_GROUPS: Final = 64
+MAX_HOSTS: Final = 16
 _MAX_TEXT: Final = 256
 _FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _SCOPE: Final = re.compile(r"[!#-\[\]-~]+( [!#-\[\]-~]+)*", re.ASCII)
@@ -101,7 +103,16 @@ def _check_oidc(oidc: ApiOidc) -> None:
         raise wrong_value("api.oidc.scope", 'not words with a space between, "openid" among them')
     if oidc.ca is not None:
         check_absolute("api.oidc.ca", oidc.ca)
+    _check_hosts(oidc.hosts)
     _check_groups(oidc)
+
+
+def _check_hosts(hosts: tuple[str, ...]) -> None:
+    where, hint = "api.oidc.hosts", "such as keys.example or keys.example:8443"
+    if len(hosts) > MAX_HOSTS or len(set(hosts)) < len(hosts):
+        raise wrong_value(where, f"{MAX_HOSTS} at most are due, each once", hint=hint)
+    for host in hosts:
+        check_end(where, host, port=False, hint=hint)
 
 
 def _check_groups(oidc: ApiOidc) -> None:

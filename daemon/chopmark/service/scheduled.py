@@ -5,13 +5,14 @@ It is noted in `scheduled/` of the state folder, where the daemon looks, for its
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from chopmark.client.files import replace_file
+from chopmark.client.files import make_folder, replace_file
 from chopmark.core.wording import format_time
 from chopmark.service.config_model import Config
 from chopmark.service.places import scheduled_path
@@ -62,13 +63,11 @@ def note_ended(
     Raises:
         ChopmarkError: the disk says no.
     """
-    before, path = read_ended(state, name), scheduled_path(state, name)
-    last = now if good else (before.last_good if before else 0)
-    if not path.parent.exists():
-        path.parent.mkdir(mode=0o700)
-        _give(path.parent, state)
-    replace_file(path, msgspec.json.encode(Ended(now, good, message, last, hsm)), MODE)
-    _give(path, state)
+    with _as_owner(state):
+        before, path = read_ended(state, name), scheduled_path(state, name)
+        last = now if good else (before.last_good if before else 0)
+        make_folder(path.parent, 0o700)
+        replace_file(path, msgspec.json.encode(Ended(now, good, message, last, hsm)), MODE)
 
 
 class Scheduled:
@@ -111,8 +110,20 @@ class Scheduled:
         self._fsck, self._backup = read_ended(state, "fsck"), read_ended(state, "backup")
 
 
-def _give(path: Path, state: Path) -> None:
-    """What root's commands write here must be the daemon's to read."""
-    owner = state.stat()
-    if os.geteuid() == 0 and owner.st_uid != 0:
-        os.chown(path, owner.st_uid, owner.st_gid)
+@contextmanager
+def _as_owner(state: Path) -> Iterator[None]:
+    """Write as the daemon's user where root does it: a link in there leads to nothing of root's."""
+    owner, groups = state.stat(), os.getgroups()
+    if os.geteuid() != 0 or owner.st_uid == 0:
+        yield
+        return
+    group = os.getegid()
+    try:
+        os.setgroups([])
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)

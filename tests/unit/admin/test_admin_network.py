@@ -4,6 +4,7 @@ import configparser
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from chopmark.admin.netfiles import NETDEV, NETWORK, PARENT, Chosen, render
@@ -41,12 +42,13 @@ def files(networks: Networks) -> dict[str, str]:
 
 
 def test_nothing_chosen_is_no_file() -> None:
-    assert render(Chosen(), "enp1s0") == {}
+    assert render(Chosen(link="enp1s0")) == {}
 
 
 def test_fixed_address_is_written_for_one_interface() -> None:
-    chosen = Chosen("static", "192.0.2.10/24", "192.0.2.1", dns=("192.0.2.53",), ntp=("t.example",))
-    made = read(render(chosen, "enp1s0")[NETWORK])
+    chosen = Chosen("static", "192.0.2.10/24", "192.0.2.1", link="enp1s0")
+    chosen = msgspec.structs.replace(chosen, dns=("192.0.2.53",), ntp=("t.example",))
+    made = read(render(chosen)[NETWORK])
     assert dict(made["Match"]) == {"Name": "enp1s0"}
     assert made["Network"]["Address"] == "192.0.2.10/24"
     assert made["Network"]["Gateway"] == "192.0.2.1"
@@ -55,21 +57,22 @@ def test_fixed_address_is_written_for_one_interface() -> None:
 
 
 def test_servers_beside_dhcp_take_the_place_of_its_own() -> None:
-    made = read(render(Chosen(ntp=("192.0.2.1",)), "enp1s0")[NETWORK])
+    made = read(render(Chosen(ntp=("192.0.2.1",), link="enp1s0"))[NETWORK])
     assert made["Network"]["DHCP"] == "yes"
     assert (made["DHCPv4"]["UseNTP"], made["DHCPv4"]["UseDNS"]) == ("no", "yes")
 
 
 def test_vlan_has_a_device_of_its_own_on_the_interface() -> None:
-    made = render(Chosen(vlan=120), "enp1s0")
+    made = render(Chosen(vlan=120, link="enp1s0"))
     assert read(made[NETDEV])["VLAN"]["Id"] == "120"
     assert read(made[PARENT])["Network"]["VLAN"] == "vlan120"
+    assert read(made[PARENT])["Match"]["Name"] == "enp1s0"
     assert read(made[NETWORK])["Match"]["Name"] == "vlan120"
 
 
 def test_fixed_address_without_its_networks_size_is_refused() -> None:
     with pytest.raises(ChopmarkError) as caught:
-        render(Chosen("static", "192.0.2.10", "192.0.2.1"), "enp1s0")
+        render(Chosen("static", "192.0.2.10", "192.0.2.1", link="enp1s0"))
     assert caught.value.code == "console-value"
 
 
@@ -91,6 +94,60 @@ async def test_change_that_is_taken_back_leaves_what_was_confirmed_before(tmp_pa
     await networks.take_back()
     assert files(networks) == before
     assert networks.state()["address"] == "192.0.2.10/24"
+
+
+def set_cables(folder: Path, **cables: str) -> None:
+    for name, carrier in cables.items():
+        (folder / "net" / name / "carrier").write_text(carrier)
+
+
+async def test_change_is_taken_back_for_the_interface_that_it_was_chosen_for(
+    tmp_path: Path,
+) -> None:
+    """When the box starts no interface has a cable yet; the first by name is another."""
+    networks = make(tmp_path)
+    await networks.apply(STATIC)
+    networks.confirm()
+    before = files(networks)
+    await networks.apply(Network(vlan=120, seconds=60))
+    set_cables(tmp_path, enp2s0="0")
+    await networks.take_back()
+    assert files(networks) == before
+    assert networks.state()["link"] == "enp2s0"
+
+
+async def test_change_is_taken_back_where_no_interface_is_there_yet(tmp_path: Path) -> None:
+    networks = make(tmp_path)
+    await networks.apply(STATIC)
+    early = Networks(networks.files, networks.folder, networks.restart, tmp_path / "none")
+    await early.take_back()
+    assert files(networks) == {}
+    assert early.applied is None
+
+
+async def test_note_that_names_no_interface_is_for_one_with_a_cable(tmp_path: Path) -> None:
+    networks = make(tmp_path)
+    networks.folder.mkdir()
+    older = {"method": "static", "address": "192.0.2.10/24", "gateway": "192.0.2.1"}
+    (networks.folder / "network.json").write_bytes(msgspec.json.encode(older))
+    assert networks.state()["address"] == "192.0.2.10/24"
+    await networks.apply(Network(vlan=120, seconds=60))
+    set_cables(tmp_path, enp2s0="0")
+    await networks.take_back()
+    assert read(files(networks)[NETWORK])["Match"]["Name"] == "enp2s0"
+
+
+async def test_second_cable_moves_nothing_and_another_port_takes_it_along(tmp_path: Path) -> None:
+    networks = make(tmp_path)
+    await networks.apply(STATIC)
+    networks.confirm()
+    set_cables(tmp_path, enp1s0="1")
+    await networks.apply(Network(ntp=("192.0.2.123",), seconds=60))
+    assert read(files(networks)[NETWORK])["Match"]["Name"] == "enp2s0"
+    networks.confirm()
+    set_cables(tmp_path, enp2s0="0")
+    await networks.apply(STATIC)
+    assert read(files(networks)[NETWORK])["Match"]["Name"] == "enp1s0"
 
 
 async def test_files_of_others_stay(tmp_path: Path) -> None:

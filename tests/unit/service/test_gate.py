@@ -76,27 +76,18 @@ def test_hsm_that_waits_for_an_operator_is_only_looked_for(
     assert marks(gate.check_signing(seen)) == [("hsm-token", "fault")]
 
 
-def test_console_that_does_not_stay_up_is_found(
-    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A program in systemctl's place says what systemctl would: no systemd runs here."""
-    program = tmp_path / "systemctl"
-    good = "Id=chopmark-console@ttyS0.service\nActiveState=active\nSubState=running\nResult=success"
-    bad = "Id=chopmark-console@ttyS1.service\nActiveState=failed\nSubState=failed\nResult=exit-code"
-    monkeypatch.setattr(gate.shutil, "which", lambda _: str(program))
-    for said, wanted in ((good, []), (f"{good}\n\n{bad}", [("console-failed", "fault")])):
-        program.write_text(f"#!/bin/sh\ncat <<END\n{said}\nEND\n")
-        program.chmod(0o755)
-        assert marks(gate.check_consoles(scene(path, GOOD))) == wanted
-    program.write_text("#!/bin/sh\nexit 1\n")
-    assert marks(gate.check_consoles(scene(path, GOOD))) == [("not-looked-at", "not-looked-at")]
-    monkeypatch.setattr(gate.shutil, "which", lambda _: None)
-    assert marks(gate.check_consoles(scene(path, GOOD))) == [("not-looked-at", "not-looked-at")]
-
-
 def test_gate_looks_at_no_network(path: Path) -> None:
     named = [name for name, _ in gate.run_gate(path, GOOD)]
-    assert named == ["configuration", "running", "hsm", "ledger", "heads", "disk", "console"]
+    assert named == [
+        "configuration",
+        "running",
+        "hsm",
+        "ledger",
+        "heads",
+        "disk",
+        "console",
+        "admin",
+    ]
 
 
 def test_lost_ledger_is_a_fault(path: Path) -> None:

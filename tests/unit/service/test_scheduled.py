@@ -1,6 +1,9 @@
 """What timers do beside the daemon, and what it makes of that."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import SimpleNamespace
 
 import pytest
@@ -10,9 +13,12 @@ from chopmark.service.backup import back_up_scheduled
 from chopmark.service.places import scheduled_path
 from chopmark.service.scheduled import STALE, Scheduled, note_ended, read_ended
 from ledgers import attestations, make_store, sign
+from leftout import leave_out
 
 NOW = 1_796_000_000_000
 DAY = 86_400_000
+OWNER = 65_534
+"""Anybody but root."""
 
 
 def configured(state: Path, folder: Path | None, keep: int = 2) -> SimpleNamespace:
@@ -74,6 +80,43 @@ def test_copy_that_fails_is_an_alarm_and_keeps_those_that_there_are(
     config.backup = None
     assert alarms(config) == {}, "nobody wants copies any more"
     assert back_up_scheduled(config, NOW) is None  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def others() -> Iterator[Path]:
+    """A state folder that is not root's, in a place that its owner may get to."""
+    if os.geteuid() != 0:
+        leave_out("files of two users need root")
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        made = Path(folder) / "state"
+        made.mkdir(mode=0o700)
+        os.chown(made, OWNER, OWNER)
+        yield made
+
+
+def test_what_root_notes_is_the_daemons(others: Path) -> None:
+    before = (os.geteuid(), os.getegid(), os.getgroups())
+    note_ended(others, "fsck", NOW, "all is well", good=True)
+    note_ended(others, "fsck", NOW + 1, "x", good=False)
+    path = scheduled_path(others, "fsck")
+    owners = {(one.stat().st_uid, one.stat().st_gid) for one in (path, path.parent)}
+    assert owners == {(OWNER, OWNER)}
+    assert (os.geteuid(), os.getegid(), os.getgroups()) == before
+    ended = read_ended(others, "fsck")
+    assert ended is not None
+    assert (ended.good, ended.last_good) == (False, NOW)
+
+
+def test_link_of_the_daemons_leads_root_nowhere(others: Path) -> None:
+    roots = others.with_name("roots")
+    roots.mkdir(mode=0o755)
+    scheduled_path(others, "fsck").parent.symlink_to(roots)
+    with pytest.raises(ChopmarkError):
+        note_ended(others, "fsck", NOW, "all is well", good=True)
+    assert list(roots.iterdir()) == []
+    assert roots.stat().st_uid == 0
+    assert os.geteuid() == 0
 
 
 def test_note_that_cannot_be_read_is_as_none(state: Path) -> None:

@@ -18,8 +18,9 @@ def health(*, wait: int = 60, options: Given) -> int:
 
     For an updater with two systems: the new one counts as good only if this ends with 0. It looks
     at the gateway that runs, has the HSM's last self-test, the newest entries and heads of all
-    ledgers, the disk and the consoles; never at a network, whose failure no older version mends. An
-    HSM that did not work before either, or that waits for its PIN, is no reason to go back.
+    ledgers, the disk, the consoles and chopmark-admin; never at a network, whose failure no older
+    version mends. An HSM that did not work before either, or that waits for its PIN, is no reason
+    to go back.
 
     The exit code is 0 if all that was looked at is well, 10 with a fault, and 78 if the
     configuration cannot be used.

@@ -1,13 +1,11 @@
 """Whether this version of the software works here as the one before it did, for an updater.
 
 What needs no network: the gateway that runs, its HSM if there was one before, the ledgers, the
-disk, the console. The checks are those of `chopmark doctor` where it has them; a warning of theirs
-is none here, nor what this user may not see. Codes of its own: `not-answering`, `other-version`,
-`hsm-lost`, `head-wrong`, `console-failed`.
+disk, the console, what root does for it. The checks are those of `chopmark doctor` where it has
+them; a warning of theirs is none here, nor what this user may not see. Codes of its own:
+`not-answering`, `other-version`, `hsm-lost`, `head-wrong`, and those of `units`.
 """
 
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +17,7 @@ from chopmark.service.checks.finding import Check, Finding, Scene
 from chopmark.service.checks.hsm import check_hsm
 from chopmark.service.checks.ledger import check_ledger
 from chopmark.service.checks.run import run_checks
+from chopmark.service.checks.units import check_admin, check_consoles
 from chopmark.service.fsck import plan_checks
 from chopmark.service.scheduled import read_ended
 
@@ -26,8 +25,6 @@ TAIL: Final = 1024
 """Newest entries of each log that are proven to lie under its signed head."""
 FRESH: Final = 90.0
 """Seconds: the daemon has the HSM sign a self-test each minute where nothing else is signed."""
-SECONDS: Final = 10.0
-_CONSOLES: Final = "chopmark-console@*.service"
 _NEXT: Final = "the version before this one goes on; `chopmark doctor` says more"
 
 
@@ -72,31 +69,6 @@ def check_heads(scene: Scene) -> Iterator[Finding]:
             yield Finding("head-wrong", message, found.hint or _NEXT)
 
 
-def check_consoles(_scene: Scene) -> Iterator[Finding]:
-    """No console of the technicians has failed; a port that is not plugged in has none."""
-    program = shutil.which("systemctl")
-    if program is None:
-        yield Finding.unseen("the consoles: there is no systemctl", "look at them by hand")
-        return
-    asked = "--property=Id,ActiveState,SubState,Result"
-    try:
-        done = subprocess.run(  # noqa: S603 - fixed words
-            (program, "show", "--no-pager", asked, _CONSOLES),
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=SECONDS,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        yield Finding.unseen(f"the consoles: {error}", "look at them by hand")
-        return
-    for block in done.stdout.split("\n\n"):
-        unit = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if unit.get("ActiveState") == "failed" or unit.get("SubState") == "auto-restart":
-            finding = f"{unit.get('Id')} does not stay up ({unit.get('Result')})"
-            yield Finding("console-failed", finding, f"journalctl -u {unit.get('Id')}")
-
-
 CHECKS: Final[Mapping[str, Check]] = {
     "running": check_answers,
     "hsm": check_signing,
@@ -104,6 +76,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "heads": check_heads,
     "disk": check_disk,
     "console": check_consoles,
+    "admin": check_admin,
 }
 """By the name under which each is shown."""
 
