@@ -350,3 +350,10 @@ def test_broker_of_the_box_logs_to_the_journal_and_reads_our_configuration() -> 
     lines = (ROOT / "etc/mosquitto/mosquitto.conf").read_text().splitlines()
     assert [line for line in lines if line.startswith("log_dest")] == ["log_dest stderr"]
     assert "include_dir /etc/mosquitto/conf.d" in lines
+
+
+def test_ports_that_the_documents_speak_of_are_open_for_callers() -> None:
+    text = (ROOT / "etc/nftables.conf").read_text()
+    found = re.search(r"tcp dport \{ ([0-9, ]+) \} ct state new jump doors", text)
+    assert found is not None
+    assert found[1].split(", ") == ["8443", "8444", "8883", "8884"]
