@@ -12,11 +12,10 @@ from typing import Any
 
 from mounts import loop_device, mounted, unmount
 
-from rig.patience import PATIENCE
-
 HEADER = struct.Struct("<cQI")
 """`w`, offset and number of bytes that follow; or `f` for a flush."""
 COUNT = struct.Struct("<Q")
+_DEADLINE = 120.0  # `fusedisk.py` sees nothing of the rig
 _PROGRAM = Path(__file__).with_name("fusedisk.py")
 
 
@@ -67,7 +66,7 @@ def _serving(image: Path, folder: Path, fuse: Path) -> Iterator[None]:
     with (folder / "fuse.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + _DEADLINE
         while not (fuse / "disk").exists():
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"no FUSE: {(folder / 'fuse.log').read_text()[-1000:]}")
@@ -81,7 +80,7 @@ def _end(process: subprocess.Popen[Any], fuse: Path) -> None:
     if fuse.is_mount():
         unmount(fuse)
     try:
-        process.wait(PATIENCE)
+        process.wait(_DEADLINE)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
