@@ -102,6 +102,7 @@ def test_nothing_is_lost_by_a_fault_at_any_call(
     assert [result for result in results if result.faults] == []
 
 
+HUNG: Final = 20.0
 BUGS: Final = {
     "answer_before_commit": (KILL, "pwrite64"),
     "ignore_failed_commit": (BROKEN, "fdatasync"),
@@ -111,12 +112,13 @@ BUGS: Final = {
 
 @pytest.mark.parametrize("bug", BUGS)
 def test_bug_is_invisible_without_faults_and_found_with_them(
-    bug: str, nursery: Nursery, box: Box, folder: Path
+    bug: str, nursery: Nursery, box: Box, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ledger = Ledger(box.copy_to(folder / bug))
     assert nursery.run(ledger, bug=bug).end == "done"
     assert ledger.check() == []
     fault, call = BUGS[bug]
+    monkeypatch.setattr(nursery, "patience", HUNG)  # a bug may well have it wait for ever
     find = partial(run_traced, thread="write-log_0", bug=bug)
     place = folder / f"{bug}-count"
     counted = Ledger(box.copy_to(place))

@@ -114,9 +114,9 @@ class Ledger:
 class Victim:
     """One running child; its lines are to be read by one thread."""
 
-    def __init__(self, path: Path, job: dict[str, Any]) -> None:
+    def __init__(self, path: Path, job: dict[str, Any], patience: float) -> None:
         self._line = socket.socket(socket.AF_UNIX)
-        self._line.settimeout(PATIENCE)
+        self._line.settimeout(patience)
         self._line.connect(str(path))
         self._line.sendall(json.dumps(job).encode() + b"\n")
         self._lines = self._line.makefile("rb")
@@ -166,9 +166,14 @@ class Victim:
 
 
 class Nursery:
-    """The process that victims are forked from; a context manager."""
+    """The process that victims are forked from; a context manager.
+
+    Attributes:
+        patience: seconds without a word, after which a victim counts as hung.
+    """
 
     def __init__(self, folder: Path) -> None:
+        self.patience = PATIENCE
         self._socket = folder / "w.sock"
         self._log = folder / "writer.log"
         path = os.pathsep.join(str(_ROOT / part) for part in ("daemon", "demo", "tests"))
@@ -192,7 +197,7 @@ class Nursery:
         self._process.wait()
 
     def start(self, box: Box, **job: Any) -> Victim:
-        return Victim(self._socket, box.job(**job))
+        return Victim(self._socket, box.job(**job), self.patience)
 
     def run(self, ledger: Ledger, **job: Any) -> Victim:
         """Run a victim to its end, and keep its answers."""
