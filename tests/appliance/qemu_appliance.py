@@ -437,10 +437,12 @@ def test_erased_box_starts_as_a_new_one(boxes: Boxes) -> None:
         "Serial number": serial,
         "Type ERASE": "ERASE",
     }
-    said = technician.talk("factory erase", answers, 2 * PATIENCE, end=("Erased.",))
+    new = "This box is new: it is staged here, once."
+    said = technician.talk("factory erase", answers, 2 * PATIENCE, end=("Erased.", new))
     boxes.report.note("sz-1: factory erase", said)
     technician.line.shown = False  # firmware and GRUB come next
-    technician.line.expect("This box is new: it is staged here, once.", seconds=4 * PATIENCE)
+    if new not in technician.line.raw:
+        technician.line.expect(new, seconds=4 * PATIENCE)
     machine.shell.open(2 * PATIENCE)
     assert machine.shell.run("cryptsetup luksUUID /dev/disk/by-partlabel/data") != before
     assert machine.shell.run("ls /var/lib/chopmark-console") == ""

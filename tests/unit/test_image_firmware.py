@@ -143,6 +143,26 @@ def test_slot_whose_tries_are_spent_is_not_told_as_the_next_one(
     assert Box(tmp_path, monkeypatch, grub).firmware.look()["next"] == "A"
 
 
+def test_disk_is_marked_as_new_before_its_keys_go_and_the_box_starts_again(box: Box) -> None:
+    """Power may go in between: what has the mark is made anew, whatever opens it."""
+    assert box.firmware.erase() == {"erased": True}
+    words = [" ".join(command[1:3]) for command in box.ran]
+    assert words[:3] == ["isLuks /run/chopmark-disk/data", "config --label", "erase --batch-mode"]
+    assert box.ran[3][-2:] == ["/usr/bin/systemctl", "reboot"]
+
+
+def test_disk_that_was_never_encrypted_is_not_erased(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Plain:
+        returncode, stdout, stderr = 1, "", ""
+
+    monkeypatch.setattr(box.firmware.subprocess, "run", lambda *_, **__: Plain)
+    with pytest.raises(ChopmarkError) as caught:
+        box.firmware.erase()
+    assert caught.value.code == "not-on-this-platform"
+
+
 @pytest.mark.parametrize("trial", [True, False])
 def test_only_a_slot_on_trial_is_started_again_where_the_gateway_fails(
     box: Box, *, trial: bool
