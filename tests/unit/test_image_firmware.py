@@ -188,6 +188,7 @@ def test_update_that_brought_the_ledger_to_its_own_format_is_not_left(
     monkeypatch.setattr(box.update, "ledger_format", lambda: VERSION)
     assert box.firmware.failed() == {"slot": "A", "trial": True, "stays": True}
     assert box.ran == [[*box.firmware.EDIT, "set", "B_OK=0"]]
+    assert box.update.noted("A")["trial"] is False, "`slot-watch late` would start it again"
 
 
 @pytest.mark.parametrize(
