@@ -63,10 +63,17 @@ class Book:
     async def add(
         self, *entries: bytes, seen: int | None = NOW - 60_000, signed: bool = True
     ) -> None:
-        """Append, sign, and let the log's cosigner vouch for it as of `seen` (ms)."""
-        await self.log.write(lambda _: self.log.append_now([frame_entries(entries)]))
-        if signed:
-            await self.log.write(lambda store: self._sign(store, seen))
+        """Append, sign, and let the log's cosigner vouch for it as of `seen` (ms).
+
+        In one turn of the writer: a sequencer that has just begun would sign what it finds unsigned.
+        """
+
+        def write(store: Store) -> None:
+            self.log.append_now([frame_entries(entries)])
+            if signed:
+                self._sign(store, seen)
+
+        await self.log.write(write)
 
     def _sign(self, store: Store, seen: int | None) -> None:
         head = Checkpoint(self.key.name, store.size, store.root())

@@ -178,8 +178,10 @@ def test_split_view_is_caught_though_the_peers_cannot_talk(tmp_path: Path) -> No
         attest(scene.hong_kong, some_document("right"))
         frozen = lambda: "fork" in alarms(scene.macao)  # noqa: E731
         scene.macao.wait_for(frozen, "to see the other history on the chain", 60)
-        evidence = scene.macao.get("/v1/evidence")
-        assert [one["origin"] for one in evidence] == [HONG_KONG.origin]
+        # it is frozen at once, and its evidence made and stored after that
+        evidence = lambda: scene.macao.get("/v1/evidence")  # noqa: E731
+        scene.macao.wait_for(evidence, "to keep the evidence", 60)
+        assert [one["origin"] for one in evidence()] == [HONG_KONG.origin]
         verdict = verify(scene.macao, some_document("left"))
         assert verdict["verdict"] == "untrusted"
         assert verify(scene.macao, some_document("common"))["verdict"] in ("valid", "valid-as-of")

@@ -301,7 +301,7 @@ class Sequencer:
         while True:
             await self._unsigned.wait()
             self._unsigned.clear()
-            while self._log.state.note is None or self._log.state.head != self._reached:
+            while self._log.state.note is None or self._log.signed_size < self._reached.size:
                 await self.permitted()
                 await self._sign(self._reached)
 
