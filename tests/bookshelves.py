@@ -65,7 +65,7 @@ class Book:
     ) -> None:
         """Append, sign, and let the log's cosigner vouch for it as of `seen` (ms).
 
-        In one turn of the writer: a sequencer that has just begun would sign what it finds unsigned.
+        In one turn of the writer: a sequencer that has just begun would sign what is unsigned.
         """
 
         def write(store: Store) -> None:
