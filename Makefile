@@ -79,9 +79,9 @@ image: deb ## the appliance's disk, into build/image [TWICE=1: build again, and 
 		$(if $(TWICE),--twice) $(if $(BUNDLE),--bundle) $(if $(KEYS),--keys $(KEYS))
 
 appliance: BUNDLE := 1
-appliance: image ## two boxes of that image in QEMU, from new to working and beyond [CUTS=10]
+appliance: image ## two boxes of that image in QEMU, from new to working and beyond [CUTS=10, BRIEF=1: no updates]
 	@./setup.sh appliance
-	@$(SUDO) env CUTS=$${CUTS:-10} REPORT=$(CURDIR)/build/qemu \
+	@$(SUDO) env CUTS=$${CUTS:-10} $(if $(BRIEF),BRIEF=1) $(if $(CI),CI=1) REPORT=$(CURDIR)/build/qemu \
 		$(abspath $(BIN))/pytest -x -v -p no:cacheprovider tests/appliance/qemu_appliance.py
 
 lock: ## write locks/ anew, with uv [UPGRADE=1 for newer versions]

@@ -1,16 +1,18 @@
 """A technician at a box's serial port, head office on the telephone: from new box to member."""
 
 import re
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
-from qemu_lab import BROKER, PUBLISHING
+from qemu_lab import BROKER, PUBLISHING, find
 from qemu_line import PATIENCE, Line
 from qemu_machine import Machine
 
@@ -195,6 +197,18 @@ class Technician:
                 return said
             answer = answers[found]
             self.line.type(answer if isinstance(answer, str) else answer())
+
+    def send(self, text: str, *files: Path) -> str:
+        """A command that takes files by ZMODEM, which a terminal program sends."""
+        self.line.type(text)
+        _, said = self.line.expect("Ctrl-C cancels.")
+        self.line.socket.settimeout(None)
+        program = find("sz") or "sz"
+        ports = {"stdin": self.line.socket, "stdout": self.line.socket}
+        done = subprocess.run([program, "-q", "-b", *files], check=False, timeout=PATIENCE, **ports)
+        self.line.socket.settimeout(0.2)
+        assert done.returncode == 0
+        return said + self.prompt()
 
     def second(self) -> dict[str, Answer]:
         """What another technician types who signs in beside this one."""

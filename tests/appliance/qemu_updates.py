@@ -1,4 +1,4 @@
-"""Updates for a box, on a stick: a good one, one that cannot start, ones that must be refused."""
+"""Updates for a box, on a stick: good ones, ones that do not work, ones that must be refused."""
 
 import os
 import shutil
@@ -9,11 +9,23 @@ from pathlib import Path
 from qemu_lab import find
 
 from chopmark.ledger.schema import VERSION as LEDGER
+from imagebuild.description import FOLDER, load_description, load_profile
 from imagebuild.release import ensure_keys, make_bundle, make_note
+from imagebuild.slot import make_boot, make_system
+from imagebuild.tools import run
 
 ABOUT = ("chopmark-x86-64", "0.1.0+next")
 NEWER = "0.1.1"
-"""Of a release that comes by the network, which brings only what is newer than what runs."""
+"""Of a release that comes by network or line, which bring only what is newer than what runs."""
+_UNITS = "etc/systemd/system"
+_UNWELL = {
+    f"{_UNITS}/chopmark.service.d/unwell.conf": "[Service]\nExecStart=\nExecStart=/bin/false\n",
+    # Its gate waits for less than five minutes, which would be asked of it three times.
+    f"{_UNITS}/chopmark-health.service.d/soon.conf": (
+        "[Service]\nExecStart=\nExecStart=/opt/chopmark/bin/chopmark health --wait 20\n"
+    ),
+}
+"""A release that starts, and whose gateway does not."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,39 @@ class Stick:
         served = self.folder / "newer/chopmark"
         served.mkdir(parents=True)
         self._put(served, ABOUT[0], slot, self.keys, NEWER)
+        self._make_line(strange)
+        self._make_unwell()
         return self._write(root, self.folder / "stick.img")
+
+    def _make_line(self, strange: Path) -> None:
+        """Short enough for a serial line: its note is right, and its bundle is a stranger's."""
+        sent = self.folder / "line"
+        sent.mkdir()
+        name = f"chopmark-{NEWER}-x86-64"
+        self._put(sent, name, dict.fromkeys(("system", "boot"), self._small()), strange, NEWER)
+        bundle = sent / f"{name}.raucb"
+        note = make_note(bundle, (ABOUT[0], NEWER), LEDGER, self.keys)
+        bundle.with_suffix(".note").write_bytes(note)
+
+    def _make_unwell(self) -> None:
+        work = self.folder / "unwell/work"
+        work.mkdir(parents=True)
+        root, kernel, slot = work / "root", work / "vmlinuz", work.parent
+        given = self.image.with_suffix(".system")
+        run("unsquashfs", "-quiet", "-no-progress", "-d", root, given)
+        run("mcopy", "-n", "-i", self.image.with_suffix(".boot"), "::/vmlinuz", kernel)
+        for name, text in _UNWELL.items():
+            (root / name).parent.mkdir(exist_ok=True)
+            (root / name).write_text(text)
+        parts = load_description(), load_profile(FOLDER / "profiles/x86-64.toml")
+        tree = make_system(root, slot / "system", parts[0].layout.system, 1)
+        [version] = (root / "lib/modules").iterdir()
+        make_boot(root, (kernel, version.name), tree, slot / "boot", parts)
+        sent = self.folder / "unwell/stick"
+        sent.mkdir()
+        self._put(sent, "unwell", {name: slot / name for name in ("system", "boot")}, self.keys)
+        self._write(sent, self.folder / "unwell.img")
+        shutil.rmtree(work)
 
     def _write(self, root: Path, target: Path) -> Path:
         program = find("mke2fs") or "mke2fs"
