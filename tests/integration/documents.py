@@ -45,6 +45,11 @@ def verify(gateway: Gateway, data: bytes | None, **more: Any) -> dict[str, Any]:
         return verdict
 
 
+def wait_valid(gateway: Gateway, data: bytes) -> None:
+    """Wait until a document is valid: who vouches for a head comes in after the head."""
+    gateway.wait_for(lambda: verify(gateway, data)["verdict"] == "valid", "to find it valid")
+
+
 def attest_many(gateway: Gateway, count: int) -> list[dict[str, Any]]:
     """Attest random digests in one request; gives the answers, in order."""
     lines = b"".join(b'{"sha256":"%s"}\n' % os.urandom(32).hex().encode() for _ in range(count))

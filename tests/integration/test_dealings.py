@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from documents import attest, digests_of, some_document
+from documents import attest, digests_of, some_document, wait_valid
 from playwright.sync_api import Browser, Page, Route, expect
 
 from browser.pages import AXE, DEADLINE, find_violations, open_page
@@ -124,6 +124,7 @@ def test_one_loan_from_attestation_to_withdrawal(banks: Cluster, tmp_path: Path)
     made = tell(hk, "consent", str(report), *terms, "--until", until, "--wait", "60s")
     assert made["scenario"] == LOAN.name
     sz.wait_for_head(hk, made["index"] + 1)
+    wait_valid(sz, some_document("loan"))
 
     assert refused(sz, "use", str(report), "--purpose", "trade-finance") == "consent-other-purpose"
     used = tell(sz, "use", str(report), "--purpose", "sme-loan", "--wait", "60s")
@@ -257,6 +258,7 @@ def test_page_leads_through_a_loan_from_both_sides(banks: Cluster, tmp_path: Pat
 
         index = json.loads(hk.cli("--json", "status").stdout)["size"]
         sz.wait_for_head(hk, index)
+        wait_valid(sz, some_document("page"))
         page = seen.open(sz, f"scenario/{LOAN.name}")
         page.locator("input[type=file]").set_input_files([str(report), str(proof)])
         page.get_by_label("For what").select_option("trade-finance")

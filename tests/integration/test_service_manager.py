@@ -13,8 +13,7 @@ import pytest
 from chopmark.api.listeners import MODE
 from rig.authority import Authority
 from rig.gateway import HONG_KONG, Cluster, Gateway
-
-PATIENCE = 30.0
+from rig.patience import PATIENCE
 
 
 class Manager:

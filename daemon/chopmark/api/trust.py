@@ -79,6 +79,7 @@ class Trust:
         self._stamp = stamp(files)
         self._wrong: ConfigurationError | None = None
         self._warned: set[str] = set()
+        self._turn = asyncio.Lock()
         self.shown: set[Shown] = set()
         """Connections that are open."""
         self.material = read_material(files, _Handshake)
@@ -92,8 +93,12 @@ class Trust:
             await self.look()
 
     async def look(self) -> None:
-        """Take in what has changed, and end what is trusted no more."""
-        await self._take_in()
+        """Take in what has changed, and end what is trusted no more.
+
+        One after the other: who looks while another one reads would take the files for unchanged.
+        """
+        async with self._turn:
+            await self._take_in()
         cut: Counter[str] = Counter()
         for connection in list(self.shown):
             problem = connection.lapsed()

@@ -1,11 +1,14 @@
 """What the journal says about certificates that are refused: handshakes in memory."""
 
+import asyncio
 import logging
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -14,10 +17,12 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from chopmark.api.certificates import Certificate, TlsFiles
+from chopmark.api import trust as module
+from chopmark.api.certificates import Certificate, Material, TlsFiles, read_material
 from chopmark.api.refusals import SERVER_LOG, OncePerMinute, Refusals
 from chopmark.api.trust import PEER, Trust
 from rig.authority import DAY, Authority, Pair
+from rig.patience import PATIENCE
 
 FORGED = "bank\nJan 1 00:00:00 gateway chopmark: all is well\x1b[2J"
 
@@ -77,6 +82,29 @@ def _quiet(minutes: list[Callable[[], None]]) -> Iterator[None]:
     logging.getLogger(SERVER_LOG).addFilter(quiet)
     yield
     logging.getLogger(SERVER_LOG).removeFilter(quiet)
+
+
+async def test_look_at_files_that_another_one_reads_waits_for_what_it_finds(
+    trust: Trust, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, done = threading.Event(), threading.Event()
+
+    def slow(*given: Any) -> Material:
+        reading.set()
+        assert done.wait(PATIENCE)
+        return read_material(*given)
+
+    monkeypatch.setattr(module, "read_material", slow)
+    authority.folder.joinpath("gateway.pem").write_bytes(b"no certificate")
+    first = asyncio.create_task(trust.look())
+    assert await asyncio.to_thread(reading.wait, PATIENCE)
+    second = asyncio.create_task(trust.look())
+    try:
+        assert not (await asyncio.wait({second}, timeout=0.2))[0]
+    finally:
+        done.set()
+        await asyncio.gather(first, second)
+    assert trust.wrong is not None
 
 
 def test_made_up_certificates_are_one_line_a_minute(

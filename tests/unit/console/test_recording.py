@@ -107,6 +107,9 @@ async def test_record_that_is_refused_for_good_holds_up_nothing_behind_it(
     junk(path)
     made = recorder(path, daemon)
     async with running(made):
+        while not daemon.taken or daemon.taken[-1]["action"] != "console.refused":
+            await asyncio.wait_for(daemon.got.wait(), PATIENCE)  # the spool is empty for a moment
+            daemon.got.clear()
         await until_empty(made)
     assert [one["action"] for one in daemon.taken] == [
         *(f"console.a{number + 1}" for number in range(behind)),
