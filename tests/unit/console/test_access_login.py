@@ -97,6 +97,13 @@ async def test_wrong_one_is_told_how_many_tries_are_left_and_recorded(box: Box) 
     }
 
 
+async def test_enter_alone_is_no_id_and_no_try(box: Box) -> None:
+    who, recorder = login(box)
+    desk = at_desk("", "  ", "chan", PIN, Telephone("chan").by_clock(box.now))
+    assert await who.log_in(desk) == ("chan", Role.SERVICE)
+    assert [record[:3] for record in recorder.records] == [("chan", "console.login", "done")]
+
+
 async def test_what_is_typed_for_an_id_that_nobody_has_is_not_recorded(box: Box) -> None:
     who, recorder = login(box)
     await refused(box, who, at_desk(PIN, "chan", "000000"))

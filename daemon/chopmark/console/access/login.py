@@ -95,7 +95,10 @@ class TechnicianLogin:
         return f"{who}+{person.id}", Role.DUAL
 
     async def _ask_id(self, desk: Desk) -> str:
-        return (await desk.ask(t(desk.language, "access.id"))).strip()
+        """Until one is typed: Enter pressed once more, to wake the line, has tried nothing."""
+        while not (name := (await desk.ask(t(desk.language, "access.id"))).strip()):
+            pass
+        return name
 
     async def _judge(self, desk: Desk, name: str, action: str, **about: str) -> Person:
         """Ask for PIN and code, and record what came of it; also if it is broken off."""
