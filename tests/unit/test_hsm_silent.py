@@ -14,6 +14,7 @@ from chopmark.hsm import HsmConfig, HsmSigner, calls
 from chopmark.hsm.meter import Meter
 from chopmark.hsm.thread import HsmThread
 from meshes import until
+from rig.patience import PATIENCE
 from softkeys import SoftKey, cosigner, ed25519_of
 
 ORIGIN = "bank-sz.example/sz-1"
@@ -31,12 +32,12 @@ class SilentDevice:
         self.meter = Meter()
 
     def sign(self, role: str, message: bytes) -> bytes:
-        assert self.free.wait(30), role
+        assert self.free.wait(10 * PATIENCE), role
         signed: bytes = ed25519_of(KEY.seed).sign(message)
         return signed
 
     def close(self) -> None:
-        assert self.free.wait(30)
+        assert self.free.wait(10 * PATIENCE)
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ async def test_hsm_that_answers_again_is_ready(
     with pytest.raises(TryAgainError):
         await signer.cosign(HEAD, 1)
     device.free.set()
-    monkeypatch.setattr(calls, "ANSWER", 30.0)
+    monkeypatch.setattr(calls, "ANSWER", PATIENCE)
     assert (await signer.cosign(HEAD, 1)).name == KEY.vkey.name
     assert signer.state == "ready"
 
@@ -75,4 +76,4 @@ async def test_closing_does_not_wait_for_a_call_that_hangs(
     silent: tuple[SilentDevice, HsmSigner],
 ) -> None:
     _, signer = silent
-    await asyncio.wait_for(signer.close(), 10)
+    await asyncio.wait_for(signer.close(), PATIENCE)

@@ -20,8 +20,6 @@ from chopmark.core.errors import ChopmarkError, ForbiddenError, MalformedError, 
 from configs import BASE
 from rig.patience import PATIENCE
 
-WAIT = 20.0
-
 
 @pytest.fixture
 async def server(tmp_path: Path) -> AsyncIterator[Server]:
@@ -36,7 +34,7 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
         control=("/bin/true",),
         credentials=tmp_path / "pins",
     )
-    made = Server(Box(Programs(settings)), os.geteuid(), seconds=0.5)
+    made = Server(Box(Programs(settings)), os.geteuid(), seconds=PATIENCE)
     listening = await asyncio.start_unix_server(made.meet, tmp_path / "s", limit=MAX_LINE)
     try:
         yield made
@@ -62,16 +60,16 @@ async def send(path: Path, data: bytes) -> dict[str, dict[str, object]]:
     reader, writer = await asyncio.open_unix_connection(path)
     try:
         writer.write(data)
-        answer = await asyncio.wait_for(reader.readline(), WAIT)
+        answer = await asyncio.wait_for(reader.readline(), PATIENCE)
         with suppress(ConnectionResetError):  # it left before it had read all
-            assert await asyncio.wait_for(reader.read(), WAIT) == b"", "it answered twice"
+            assert await asyncio.wait_for(reader.read(), PATIENCE) == b"", "it answered twice"
     finally:
         writer.close()
     return msgspec.json.decode(answer, type=dict[str, dict[str, object]])
 
 
 async def wait_for(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WAIT):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - what is waited for tells nobody
             await asyncio.sleep(0.01)
 
@@ -140,8 +138,9 @@ async def test_second_line_is_not_read(server: Server, path: Path) -> None:
 
 
 async def test_caller_who_says_nothing_is_left(server: Server, path: Path) -> None:
+    server.seconds = 0.1
     reader, writer = await asyncio.open_unix_connection(path)
-    answer = await asyncio.wait_for(reader.readline(), WAIT)
+    answer = await asyncio.wait_for(reader.readline(), PATIENCE)
     assert b"line-late" in answer
     writer.close()
     await wait_closed(server)
@@ -157,7 +156,6 @@ async def test_caller_who_leaves_breaks_nothing_off(server: Server, path: Path) 
 
 
 async def test_of_a_flood_some_are_served_and_none_stays(server: Server, path: Path) -> None:
-    server.seconds = WAIT
     held = [await asyncio.open_unix_connection(path) for _ in range(MAX_CALLERS)]
     await wait_for(lambda: server.open >= MAX_CALLERS)
     answers = await asyncio.gather(*(send(path, b'{"verb":"config-state"}\n') for _ in range(100)))

@@ -140,7 +140,7 @@ async def test_body_in_pieces_of_any_size_is_answered_as_it_comes() -> None:
     await until(lambda: call.answer.next == 9)
     assert call.answer.last is None
     call.feed(b"", more=False)
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, PATIENCE)
     assert isinstance(call.answer.finish(), End)
     assert held(gateway) == digests(9)
 
@@ -154,7 +154,7 @@ async def test_client_may_wait_for_a_run_before_it_sends_more() -> None:
         call.feed(digests(3)[32 * number : 32 * number + 32])
         await until(lambda number=number: call.answer.next == number + 1)  # type: ignore[misc]
     call.feed(b"", more=False)
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, PATIENCE)
     assert gateway.groups == [1, 1, 1]
 
 
@@ -176,7 +176,7 @@ async def test_slow_disk_makes_full_runs_and_stops_the_reading() -> None:
     gateway.gate.set()
     await until(lambda: call.answer.next > 20)
     call.hang_up()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, PATIENCE)
     assert set(gateway.groups[1:-1]) == {4}
 
 
@@ -194,7 +194,7 @@ async def test_client_that_does_not_read_is_not_read_from() -> None:
     assert len(gateway.leaves) == 10 * 1000
     call.feed(b"", more=False)
     call.reading.set()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, PATIENCE)
     assert call.answer.next == 10_000
 
 
@@ -206,7 +206,7 @@ async def test_client_that_hangs_up_is_dropped() -> None:
     call.feed(HEADER.encode() + digests(8))
     await until(lambda: gateway.recording == 2)
     call.hang_up()
-    await asyncio.wait_for(running, 10)
+    await asyncio.wait_for(running, PATIENCE)
     assert gateway.cancelled == 2
     assert gateway.leaves == []
 
@@ -391,7 +391,7 @@ async def test_two_connections_with_one_request_record_each_digest_once() -> Non
         call.feed(HEADER.encode() + digests(30), more=False)
     await until(lambda: gateway.recording == 2 * LIMITS.compact_in_flight)
     gateway.gate.set()
-    await asyncio.wait_for(asyncio.gather(*running), 10)
+    await asyncio.wait_for(asyncio.gather(*running), PATIENCE)
     assert held(gateway) == digests(len(gateway.leaves))
     runs, last = await ask(gateway, digests(30))
     assert isinstance(last, End)

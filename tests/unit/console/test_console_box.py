@@ -57,6 +57,7 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     programs.mkdir()
     monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
     monkeypatch.setattr(units, "_BOOTED", tmp_path)
+    monkeypatch.setattr(units, "SECONDS", PATIENCE)
     monkeypatch.setattr(journal, "_JOURNALS", (tmp_path,))
     return programs
 
@@ -167,15 +168,15 @@ def _lives(process: int) -> bool:
 
 
 async def test_program_that_says_too_much_is_cut_and_one_that_is_not_there_told() -> None:
-    said = await run(("sh", "-c", "yes | head -c 1000000; echo end"), 30, limit=1000)
+    said = await run(("sh", "-c", "yes | head -c 1000000; echo end"), PATIENCE, limit=1000)
     assert said.output.endswith("end\n")
     assert len(said.output) == 1000
     with pytest.raises(MissingError, match="cannot run nothing-like-it"):
-        await run(("nothing-like-it",), 1)
+        await run(("nothing-like-it",), PATIENCE)
 
 
 async def test_network_of_this_machine() -> None:
-    seen = await read_network()
+    seen = await read_network(PATIENCE)
     assert "lo" in {link.name for link in seen.links}
     assert "lo" not in {link.name for link in seen.outward}
     assert not seen.problem
@@ -183,7 +184,7 @@ async def test_network_of_this_machine() -> None:
 
 async def test_network_without_ip_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    seen = await read_network()
+    seen = await read_network(PATIENCE)
     assert "cannot run ip" in seen.problem
     assert seen.links
 
@@ -206,7 +207,7 @@ async def test_network_that_only_networkd_may_see_is_asked_of_it(
         program.write_text(f"#!/bin/sh\n{text}\n")
         program.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    seen = await read_network()
+    seen = await read_network(PATIENCE)
     assert (seen.problem, seen.routes) == (
         "",
         ("default via 10.77.0.1 dev enp1s0", "10.77.0.0/24 dev enp1s0"),

@@ -20,7 +20,7 @@ class Desk:
 
     def __call__(self, questions: Sequence[int]) -> list[int | Exception]:
         self.asked.append(list(questions))
-        assert self.gate.wait(10)
+        assert self.gate.wait(PATIENCE)
         bad = MissingError("no-such-entry", "it is not there")
         return [bad if question < 0 else 10 * question for question in questions]
 

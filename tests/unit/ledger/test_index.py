@@ -305,9 +305,18 @@ def test_merged_run_has_all_keys_in_order(lists: list[list[int | None]]) -> None
 def test_check_beside_a_writer_finds_nothing(folder: Path) -> None:
     digests = [digest(number) for number in range(8000)]
     index = reopened(folder)
-    writer = threading.Thread(target=put_all, args=(index, digests, 100))
+    seen = set[int]()
+
+    def put() -> None:
+        while index.position < 8000 or (len(seen) < 2 and index.position < 1_000_000):
+            start = index.position
+            while len(digests) < start + 100:
+                digests.append(digest(len(digests)))
+            assert index.wait_for_room()
+            index.put_many(start, digests[start : start + 100])
+
+    writer = threading.Thread(target=put)
     writer.start()
-    seen = set()
     while writer.is_alive():
         check = IndexCheck(folder)
         check.add(0, digests[:100])

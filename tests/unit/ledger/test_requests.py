@@ -12,6 +12,7 @@ from chopmark.ledger.log import Log
 from chopmark.ledger.requests import KEPT, Claim, Part
 from chopmark.ledger.sequencer import Sequencer
 from ledgers import NOW, Clock, SoftSigner, append, attestation, digest, opened
+from meshes import running
 
 ONE, TWO = bytes(16), bytes(15) + b"\1"
 LONG = 30.0
@@ -34,10 +35,8 @@ class Desk:
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     async with opened(tmp_path) as log:
         made = Desk(log)
-        task = asyncio.create_task(made.sequencer.run())
-        yield made
-        task.cancel()
-        await asyncio.wait({task})
+        async with running(made.sequencer.run()):
+            yield made
 
 
 async def test_what_became_of_a_request_is_kept(desk: Desk) -> None:
@@ -87,10 +86,8 @@ async def test_part_after_one_that_failed_is_refused(desk: Desk) -> None:
 async def test_old_requests_are_forgotten_at_start(tmp_path: Path, age: int, *, kept: bool) -> None:
     async with opened(tmp_path) as log:
         desk = Desk(log)
-        task = asyncio.create_task(desk.sequencer.run())
-        await desk.record(ONE, 0, 3)
-        task.cancel()
-        await asyncio.wait({task})
+        async with running(desk.sequencer.run()):
+            await desk.record(ONE, 0, 3)
         await log.write(lambda store: append(store, [attestation(9, NOW + KEPT + age)]))
     async with opened(tmp_path) as log:
         assert (await Desk(log).parts(ONE) != []) == kept

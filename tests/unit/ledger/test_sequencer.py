@@ -372,8 +372,8 @@ async def test_absent_hsm_stalls_and_heals(desk: Desk, monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "RETRY", 0.001)
     async with running(desk):
         await desk.record(drafts(1), LONG)
-        desk.signer.away = True
         await until(lambda: desk.log.state.head.size == 1)
+        desk.signer.away = True
         recorded = await desk.record(drafts(2), LONG)
         await until(lambda: desk.sequencer.stalled is not None)
         for _ in range(3):

@@ -50,6 +50,7 @@ def asker(links: Links) -> Asker:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Waiting times that a test can afford; none of them is what is tested."""
     monkeypatch.setattr(asking, "ANSWER", 600.0)
+    monkeypatch.setattr(catchup, "HEDGE", 600.0)
     monkeypatch.setattr(catchup, "SETTLE", 0.001)
     monkeypatch.setattr(catchup, "RETRY", 0.01)
     monkeypatch.setattr("chopmark.mesh.lanes.REST", 0.02)
@@ -394,5 +395,5 @@ async def test_catch_up_that_is_woken_and_cancelled_at_once_ends(asker: Asker) -
     made.wake()
     await asyncio.sleep(0)
     task.cancel()
-    await asyncio.wait({task}, timeout=5)
+    await asyncio.wait({task}, timeout=PATIENCE)
     assert task.cancelled()

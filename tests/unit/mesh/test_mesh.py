@@ -13,6 +13,7 @@ from chopmark.mesh.messages import Request, Status, parse_status
 from chopmark.mesh.pace import MAX_LAG
 from chopmark.mesh.unverified import MAX_GROUP
 from meshes import BROKER, FakeLink, FakeLog, fake, live, request_of, serving
+from meshes import running as answering
 from rig.patience import PATIENCE
 
 OWN, SZ, MO = "bank-hk.example/hk-1", "bank-sz.example/sz-1", "bank-mo.example/mo-1"
@@ -330,9 +331,8 @@ async def test_live_stream_that_outruns_the_disk_is_dropped_at_a_bound_and_caugh
         assert net.link.held < 100, "what was dropped was acknowledged"
         await net.link.deliver(topics.checkpoint("sz-1"), b"head %d" % end)
         net.sz.gate.set()
-        answering = asyncio.create_task(answer_all(net, FakeLog(SZ, size=end, per_package=256)))
-        await net.sz.until(lambda: net.sz.size == end)
-        answering.cancel()
+        async with answering(answer_all(net, FakeLog(SZ, size=end, per_package=256))):
+            await net.sz.until(lambda: net.sz.size == end)
 
 
 async def answer_all(net: Net, origin: FakeLog) -> None:

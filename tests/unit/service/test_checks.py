@@ -42,6 +42,7 @@ from chopmark.service.storage import Space
 from chopmark.service.token_book import open_book
 from rig.authority import Authority
 from rig.broker import free_port
+from rig.patience import PATIENCE
 
 NOW = 1_795_352_400_000
 
@@ -343,7 +344,8 @@ listen = ""
     assert "this machine does not have that address" in found.remedy
 
 
-def test_names_that_do_not_resolve(tmp_path: Path) -> None:
+def test_names_that_do_not_resolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "_SECONDS", PATIENCE)
     base = configs.BASE.replace("127.0.0.1", "broker.invalid")
     (tmp_path / "state").mkdir()
     assert codes(check_names(scene(write(tmp_path, base=base)))) == ["name-unknown"]
@@ -352,7 +354,7 @@ def test_names_that_do_not_resolve(tmp_path: Path) -> None:
 def test_names_that_take_too_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     held = threading.Event()
     monkeypatch.setattr(names, "_SECONDS", 0.05)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: held.wait(5))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_: held.wait(PATIENCE))
     try:
         assert codes(check_names(scene(path))) == ["name-slow"]
     finally:

@@ -1,6 +1,5 @@
 """What a real ledger says about requests in compact form."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
@@ -20,6 +19,7 @@ from chopmark.ledger.sequencer import Sequencer
 from chopmark.ledger.witnessed import move_witnessed
 from chopmark.service.compact import compare, make_end, read_runs
 from ledgers import COSIGNER, LOG, NOW, Clock, SoftSigner, digest, opened
+from meshes import running
 from softkeys import sign_head
 
 HEADER = Header(bytes(16), "kyc", NOW + 1)
@@ -53,10 +53,8 @@ class Desk:
 async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     async with opened(tmp_path) as log:
         made = Desk(log)
-        task = asyncio.create_task(made.sequencer.run())
-        yield made
-        task.cancel()
-        await asyncio.wait({task})
+        async with running(made.sequencer.run()):
+            yield made
 
 
 async def refused(call: object) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -41,6 +42,13 @@ def make_health(writer: Writer, signer: object) -> Health:
     return Health(parts, Reloading("", ""), listening)  # type: ignore[arg-type]  # what is looked at
 
 
+async def ended(running: asyncio.Task[None]) -> None:
+    """End it; an error that had ended it before is the test's."""
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
 async def wait_until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - it is another thread that changes
@@ -55,13 +63,13 @@ async def test_writer_that_does_not_answer_ends_the_feeding_until_it_does(
     writer = Writer()
     looking = make_health(writer, SimpleNamespace(is_stuck=False))
     running = asyncio.create_task(looking.run())
-    await asyncio.wait_for(writer.asked.wait(), 20)
+    await asyncio.wait_for(writer.asked.wait(), PATIENCE)
     assert looking.good
     writer.answers = False
     await wait_until(lambda: not looking.good)
     writer.answers = True
     await wait_until(lambda: looking.good)
-    running.cancel()
+    await ended(running)
 
 
 async def test_call_into_the_hsm_that_hangs_beyond_its_limit_ends_the_feeding(
@@ -100,6 +108,6 @@ async def test_ready_waits_until_clients_can_connect(monkeypatch: pytest.MonkeyP
         await asyncio.sleep(0)
     assert said == []
     looking._listening.set()
-    await asyncio.wait_for(writer.asked.wait(), 20)
+    await asyncio.wait_for(writer.asked.wait(), PATIENCE)
     assert said == ["ready"]
-    running.cancel()
+    await ended(running)

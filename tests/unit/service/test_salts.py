@@ -40,6 +40,7 @@ from chopmark.ledger.worker import Worker
 from chopmark.service.gateway import GatewayService
 from chopmark.service.salts import PERIOD, Salts
 from ledgers import COSIGNER, LOG, NOW, ORIGIN, Clock, SoftSigner, digest, member, opened
+from meshes import running
 from softtoken import SoftSafe
 
 LONG = 30.0
@@ -84,10 +85,8 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     worker = Worker("blind")
     async with opened(tmp_path) as log:
         made = Desk(log, worker)
-        task = asyncio.create_task(made.sequencer.run())
-        yield made
-        task.cancel()
-        await asyncio.wait({task})
+        async with running(made.sequencer.run()):
+            yield made
     worker.close()
 
 

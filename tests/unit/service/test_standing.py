@@ -303,7 +303,12 @@ async def test_head_shown_while_the_token_is_read_is_what_the_refusal_names(box:
     await box.live(2)
     box.peers, box.warning = {"hk-1": None}, "SoftHSM"
     async with box.started() as run:
-        read = run.standing._marks.read
+        read, confirm = run.standing._marks.read, run.standing._confirm
+        looked = asyncio.Event()
+
+        async def confirmed(why: str) -> None:
+            await confirm(why)
+            looked.set()
 
         async def interrupted() -> tuple[HeadMark | None, Epochs]:
             found = await read()
@@ -311,9 +316,9 @@ async def test_head_shown_while_the_token_is_read_is_what_the_refusal_names(box:
             return found
 
         run.standing._marks.read = interrupted  # type: ignore[method-assign]
+        run.standing._confirm = confirmed  # type: ignore[method-assign]
         await run.standing.settled()
-        for _ in range(20):  # let it go on: nothing that it waits for now takes time
-            await asyncio.sleep(0)
+        await until(looked.is_set)  # it has read its own log meanwhile
         assert run.refusal().code == "log-behind"
 
 

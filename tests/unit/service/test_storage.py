@@ -1,12 +1,14 @@
 import asyncio
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from chopmark.service import storage as module
 from chopmark.service.storage import DAY, ENTRY_COST, HOUR, Gate, Growth, Space, Storage, measure
+from rig.patience import PATIENCE
 
 TOTAL = 1_000_000_000
 
@@ -218,18 +220,20 @@ async def test_entries_appended_while_looking_are_not_forgotten() -> None:
         assert watched.refuse(1000) is not None
 
 
-async def test_a_burst_makes_it_look_at_once() -> None:
+async def test_a_burst_makes_it_look_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LOOK", 10 * PATIENCE)
     disk = Disk(0.9699)
     with storage(disk) as watched:
         await watched.look()
         running = asyncio.create_task(watched.run())
         disk.entries += int(0.00009 * TOTAL) // ENTRY_COST
         watched.refuse(1)
-        async with asyncio.timeout(4):  # less than the time between two looks
+        async with asyncio.timeout(PATIENCE):  # less than the time between two looks
             while disk.looks < 2:  # noqa: ASYNC110 -- the condition is not ours to signal
                 await asyncio.sleep(0.01)
         running.cancel()
-        await asyncio.wait({running})
+        with suppress(asyncio.CancelledError):
+            await running
 
 
 async def test_each_crossing_is_one_line_at_error(caplog: pytest.LogCaptureFixture) -> None:
