@@ -14,6 +14,7 @@ import pytest
 from adminbox import AdminBox
 from configs import BASE
 from rig.patience import PATIENCE
+from rig.unixsocket import is_listening
 
 Call = tuple[str, Mapping[str, object]]
 VICTIM = Path(__file__).parents[1] / "adminvictim.py"
@@ -129,15 +130,9 @@ def test_service_that_its_socket_started_answers_and_ends_when_it_is_idle(box: A
             ["/usr/bin/systemd-socket-activate", *words, "--settings", str(settings)], stderr=log
         )
     # A call would start the service, which ends once it is idle; before `listen` it is refused.
-    box.wait_for(lambda: listens(box.socket), "the socket")
+    box.wait_for(lambda: is_listening(box.socket), "the socket")
     box.do("config-change", jurisdiction="MO")
     assert box.service.wait(PATIENCE) == 0
-
-
-def listens(path: Path) -> bool:
-    """Whether somebody listens there, as the kernel says (`__SO_ACCEPTCON`)."""
-    rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
-    return any(row[3] == "00010000" and row[-1] == str(path) for row in rows)
 
 
 def test_service_with_a_change_to_be_confirmed_does_not_end(box: AdminBox) -> None:
