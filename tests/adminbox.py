@@ -168,7 +168,7 @@ class AdminBox:
         """SIGKILL the service."""
         if self.service is not None:
             self.service.kill()
-            self.service.wait(30)
+            self.service.wait(PATIENCE)
             self.service = None
         self.socket.unlink(missing_ok=True)
 
@@ -196,7 +196,7 @@ class AdminBox:
         if service is None:
             return 0
         service.terminate()
-        return service.wait(30)
+        return service.wait(PATIENCE)
 
     def close(self) -> None:
         """Stop service and daemon."""
@@ -214,7 +214,7 @@ class AdminBox:
         """What it answers, or None if it is killed over it."""
         answer = self.ask(verb, **values)
         if answer is None and self.service is not None:
-            assert self.service.wait(30) == -signal.SIGKILL
+            assert self.service.wait(PATIENCE) == -signal.SIGKILL
         return answer
 
     def do(self, verb: str, **values: Any) -> Mapping[str, Any]:
@@ -230,7 +230,7 @@ class AdminBox:
         assert "error" in answer, answer
         return str(answer["error"]["code"])
 
-    def send(self, data: bytes, *, seconds: float = 100.0) -> Any:
+    def send(self, data: bytes, *, seconds: float = PATIENCE) -> Any:
         """What it answers to these bytes."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(seconds)

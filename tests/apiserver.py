@@ -18,7 +18,7 @@ from rig.gateway import NO_TLS
 from rig.patience import PATIENCE
 
 LIMITS = ApiLimits(grace=1)
-HASTY = ApiLimits(grace=1, head_seconds=0.2, body_seconds=0.2, connections=4)
+HASTY = ApiLimits(grace=1, head_seconds=1, body_seconds=1, connections=4)
 SHA = "0a" * 32
 LINE = b'{"sha256":"%s"}\n' % SHA.encode()
 
@@ -56,7 +56,7 @@ async def running(
 
 def over_unix(path: Path) -> httpx.AsyncClient:
     transport = httpx.AsyncHTTPTransport(NO_TLS, uds=str(path))
-    return httpx.AsyncClient(transport=transport, base_url="http://anything")
+    return httpx.AsyncClient(transport=transport, base_url="http://anything", timeout=PATIENCE)
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -18,6 +18,7 @@ from chopmark.console.access.initial import init_access
 from chopmark.console.access.judging import Access
 from chopmark.console.access.store import Store
 from consolestand import Technician
+from rig.patience import PATIENCE
 from serialline import PtyWire, SerialLine
 from technicians import HASH, PIN, Telephone, heading, signed
 
@@ -46,15 +47,15 @@ def console(line: SerialLine, folder: Path, config: Path, admin: Path) -> Iterat
             stderr=log,
         )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while times_begun(path) == begun:
             assert process.poll() is None, path.read_text()
-            assert time.monotonic() < deadline, f"no port after a minute: {path.read_text()}"
+            assert time.monotonic() < deadline, f"no port: {path.read_text()}"
             time.sleep(0.02)
         yield process.pid
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE)
 
 
 def times_begun(log: Path) -> int:
@@ -112,7 +113,7 @@ class Person(Technician):
         while True:
             await self.type("\r")
             try:
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(10):
                     await self.expect("id: ")
             except TimeoutError:
                 continue

@@ -40,10 +40,9 @@ from chopmark.console.session import House
 from chopmark.console.terminal import KEPT, Terminal
 from chopmark.console.wire.line import LONGEST
 from consolescreen import Screen
+from rig.patience import PATIENCE
 from technicians import PIN, Box, Telephone
 
-PATIENCE: Final = 60.0
-"""Seconds for a prompt to come back."""
 GROWTH: Final = 64 * 1024 * 1024
 """Bytes that the process may grow by, once it has warmed up."""
 WARM: Final = 50

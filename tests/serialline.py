@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Self
 
 from chopmark.console.desk import HungUpError
+from rig.patience import PATIENCE
 
 RATE_115200 = 11_520
 """Bytes a second of 115,200 baud with 8N1."""
@@ -145,4 +146,4 @@ def start_far(line: SerialLine, command: Sequence[str], folder: Path) -> subproc
 
 async def end_far(process: subprocess.Popen[bytes]) -> int:
     """Wait until it has ended."""
-    return await asyncio.to_thread(process.wait, 10)
+    return await asyncio.to_thread(process.wait, PATIENCE)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from rig.authority import Authority, Pair
 from rig.broker import free_port
+from rig.patience import PATIENCE
 
 NAME = "siem.example"
 CLIENT = "hk-1"
@@ -74,7 +75,7 @@ class Syslogd:
         command = [program, "-n", "-f", str(conf), "-i", str(self.folder / "pid")]
         with (self.folder / "rsyslog.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while not self._accepts():
             assert self._process.poll() is None, (self.folder / "rsyslog.log").read_text()
             assert time.monotonic() < deadline
@@ -85,7 +86,7 @@ class Syslogd:
         process, self._process = self._process, None
         if process is not None:
             process.kill()
-            process.wait(10)
+            process.wait(PATIENCE)
 
     def messages(self) -> list[Received]:
         """What it has received and written, whole lines only."""

@@ -18,8 +18,9 @@ from rig.patience import PATIENCE
 
 _HOST = "127.0.0.1"
 _PORTS = (16384, 32768)
-_SHARES = 16
-_given: set[int] = set()
+_BLOCK = 64
+_left: list[int] = []
+os.register_at_fork(after_in_child=_left.clear)  # they are the parent's
 
 
 class BrokerFailedError(RuntimeError):
@@ -39,20 +40,30 @@ def free_port() -> int:
     """A TCP port on loopback that nobody listened on a moment ago.
 
     It lies below those that the kernel gives to connections: one of these could take it while
-    a program that had it starts again. It is given once only, and to no other worker of pytest's:
-    who asks for one may use it much later.
+    a program that had it starts again. It is given once only, and to no other process at work on
+    this machine: who asks for one may use it much later.
     """
-    first, last = _PORTS
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _SHARES
-    share = (last - first) // _SHARES
     while True:
-        port = first + worker * share + random.randrange(share)  # noqa: S311 - no secret
-        if port in _given:
-            continue
+        if not _left:
+            _left.extend(_claim())
+        port = _left.pop()
         with socket.socket() as probe, suppress(OSError):
             probe.bind((_HOST, port))
-            _given.add(port)
             return port
+
+
+def _claim() -> range:
+    """Some ports for this process alone: it holds a name for them until it ends, however it does.
+
+    Such a name is of the network namespace, as ports are, and leaves no file.
+    """
+    starts = range(*_PORTS, _BLOCK)
+    for start in random.sample(starts, len(starts)):
+        with socket.socket(socket.AF_UNIX) as name, suppress(OSError):
+            name.bind(f"\0chopmark-ports-{start}")
+            name.detach()
+            return range(start, start + _BLOCK)
+    raise BrokerFailedError("other processes have taken all ports for tests")
 
 
 class Broker:

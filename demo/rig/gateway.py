@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,7 @@ class Gateway:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=PATIENCE,
         )
         if check and done.returncode != 0:
             message = f"chopmark {' '.join(arguments)} at {self.who.id}: exit {done.returncode}"
@@ -173,10 +174,15 @@ class Gateway:
             file.write("\n".join(["", "[api.page]", *lines, *more, ""]))
 
     def start(self) -> Self:
-        """Start the daemon and wait until it is ready."""
+        """Start the daemon and wait until it is ready, and listens wherever it is to."""
         self.launch()
-        self.wait_for(self.is_ready, "to be ready")
+        self.wait_until_up()
         return self
+
+    def wait_until_up(self) -> None:
+        """Wait until it is ready, and listens wherever it is to: each door opens by itself."""
+        self.wait_for(self.is_ready, "to be ready")
+        self.wait_for(self._listens, "to listen at all its ports")
 
     def launch(self) -> None:
         """Start the daemon."""
@@ -220,6 +226,25 @@ class Gateway:
         except httpx.TransportError:
             return False
 
+    def _listens(self) -> bool:
+        """Whether somebody listens at each of its ports; the kernel is asked, so none is called."""
+        self._must_run()
+        found = set()
+        for name in ("tcp", "tcp6"):
+            for line in Path(f"/proc/{self.pid}/net/{name}").read_text().splitlines()[1:]:
+                _, local, _, state, *_ = line.split()
+                if state == "0A":
+                    found.add(int(local.rpartition(":")[2], 16))
+        return self._ports() <= found
+
+    def _ports(self) -> set[int]:
+        """What its configuration says."""
+        config = tomllib.loads(self.config.read_text())
+        api = config.get("api", {})
+        parts = [config.get("metrics", {}), api, api.get("tls", {}), api.get("page", {})]
+        listed = [part["listen"] for part in parts if part.get("listen")]
+        return {int(one.rpartition(":")[2]) for one in listed}
+
     def _must_run(self, why: str = "") -> None:
         if self._process is not None and (code := self._process.poll()) is not None:
             tail = self.log.read_text()[-3000:]
@@ -242,7 +267,7 @@ class Gateway:
     def metrics(self) -> str:
         """What it shows to Prometheus."""
         url = f"http://127.0.0.1:{self.metrics_port}/metrics"
-        return httpx.get(url, verify=NO_TLS).raise_for_status().text
+        return httpx.get(url, verify=NO_TLS, timeout=PATIENCE).raise_for_status().text
 
     def peer(self, other: "Gateway") -> dict[str, Any]:
         """What it knows of another one."""
@@ -344,11 +369,11 @@ class Cluster:
         return self.gateways[member]
 
     def start(self) -> Self:
-        """Start all daemons at once, and wait until each is ready."""
+        """Start all daemons at once, and wait until each is up."""
         for gateway in self.gateways.values():
             gateway.launch()
         for gateway in self.gateways.values():
-            gateway.wait_for(gateway.is_ready, "to be ready")
+            gateway.wait_until_up()
         return self
 
     def stop(self) -> None:

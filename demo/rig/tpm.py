@@ -16,6 +16,7 @@ from typing import Final
 from rig.patience import PATIENCE
 from rig.process import Process
 from rig.token import Token
+from rig.unixsocket import is_listening
 
 _INITIALISE: Final = Path(__file__).with_name("initialise.py")
 _TCTI: Final = "tabrmd:bus_type=session"
@@ -73,14 +74,14 @@ class Tpm:
         command += ["--ctrl", f"type=unixio,path={socket}.ctrl"]
         command += ["--server", f"type=unixio,path={socket}"]
         command += ["--flags", "not-need-init,startup-clear"]
-        self._run(command).wait_until(socket.exists)
+        self._run(command).wait_until(lambda: is_listening(socket))
         self._start_bus()
         self.start_manager()
 
     def _start_bus(self) -> None:
         command = ["dbus-daemon", f"--config-file={self._bus_conf}", "--nofork", "--nopidfile"]
         self._bus = self._run(command)
-        self._bus.wait_until((self.folder / "bus").exists)
+        self._bus.wait_until(lambda: is_listening(self.folder / "bus"))
 
     def restart_bus(self) -> None:
         """Kill D-Bus and the resource manager, and start both anew.

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from boxneeds import PATH
 
-SECONDS: Final = 90.0
+SECONDS: Final = 240.0
 QUIET: Final = (
     # With /sys writable (see `port`) these would reach for the machine that we share.
     *("systemd-udev-trigger.service", "systemd-sysctl.service", "systemd-modules-load.service"),

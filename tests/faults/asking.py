@@ -41,12 +41,12 @@ class Client:
                 self.heads.add_proof(made["proof"].encode())
         return answer
 
-    def attest_many(self, count: int) -> list[dict[str, Any]]:
+    def attest_many(self, count: int, wait: float = 5) -> list[dict[str, Any]]:
         """Attest many in one request; gives the errors among the answers."""
         digests = [os.urandom(32) for _ in range(count)]
         lines = b"".join(b'{"sha256":"%s"}\n' % digest.hex().encode() for digest in digests)
         with self.gateway.client() as client:
-            answer = client.post("/v1/attestations:batch?wait=5", content=lines)
+            answer = client.post(f"/v1/attestations:batch?wait={wait}", content=lines)
         assert answer.status_code in {200} | REFUSED, answer.text
         if answer.status_code != 200:
             return [answer.json()]

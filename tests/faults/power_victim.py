@@ -47,6 +47,8 @@ from ledgers import COSIGNER, LOG, Source, attestations, revocation
 SIZES: Final = (1, 1, 2, 5, 40, 300)
 """Entries of one append: within a bundle, over its end, and more than one."""
 PEER_ENTRIES: Final = 1200
+WAIT: Final = 240.0
+"""Seconds within which anything must be recorded, or signed."""
 
 
 def make_config(folder: Path, *, peer: bool = True) -> Config:
@@ -190,10 +192,10 @@ class Victim:
         await self._record([(target, self._rng.randrange(6))])
 
     async def _record(self, items: Sequence[Draft] | list[tuple[int, int]]) -> None:
-        made = await self._parts.sequencer.record(items, 60)
+        made = await self._parts.sequencer.record(items, WAIT)
         says = [item.sha256.hex() if isinstance(item, Draft) else item for item in items]
         self._shown("recorded", index=made.start, says=says)
-        assert await self._parts.sequencer.wait_signed(made.start + made.count - 1, 60)
+        assert await self._parts.sequencer.wait_signed(made.start + made.count - 1, WAIT)
         self._shown("signed", index=made.start, says=says)
 
     async def _replicate(self) -> None:

@@ -41,7 +41,7 @@ DISK: Final = 24 << 20
 """Bytes of the disk that is cut off."""
 BLOCK: Final = 4096
 """Bytes that a disk writes whole or not at all, which ext4 and SQLite rely on."""
-WAIT: Final = 60
+WAIT: Final = 300
 OTHER_KEYS: Final = (
     log_key("bank-hk.example/hk-1", 5).vkey,
     cosigner("bank-hk.example/hk-1/cosigner", 6).vkey,

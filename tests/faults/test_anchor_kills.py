@@ -43,7 +43,7 @@ SEED: Final = os.environ.get("SEED") or str(random.SystemRandom().randrange(10**
 _DEMO: Final = Path(__file__).parents[2] / "demo"
 
 pytestmark = [
-    pytest.mark.timeout(300 + 15 * KILLS),
+    pytest.mark.timeout(900 + 30 * KILLS),
     pytest.mark.skipif(not PACKAGES.is_dir(), reason="no npm packages here: `./setup.sh`"),
 ]
 
@@ -89,7 +89,8 @@ class Stage:
         self._wait_for_ways()
         self.contract = join_chain(self.gateways, [way.url for way in self.ways])
         self.node.stop()  # it has the contract written down from here on
-        self.node.start().keep()
+        self.node.keep()  # before it writes again, amid which nothing would be kept
+        self.node.start()
         self.cluster.start()
         self._work.start()
 
@@ -233,12 +234,12 @@ def test_chain_that_was_put_back_is_anchored_and_read_without_gap_or_duplicate(
     """Once for sure, and while both gateways have read what gets lost."""
     follower = stage.gateways[1]
     read = lambda: len(stage.read(follower))  # noqa: E731
-    follower.wait_for(lambda: read() >= 2, "to read two anchors", 60)
+    follower.wait_for(lambda: read() >= 2, "to read two anchors")
     before = read()
-    follower.wait_for(lambda: read() > before + 1, "to read what gets lost", 60)
+    follower.wait_for(lambda: read() > before + 1, "to read what gets lost")
     stage.end_node("put back", 0.2)
     assert stage.rewound == 1, "no block was lost: the test shows nothing"
-    follower.wait_for(lambda: stage.counted_of(0) > before, "the chain to go on", 60)
+    follower.wait_for(lambda: stage.counted_of(0) > before, "the chain to go on")
     check(stage)
 
 

@@ -13,7 +13,7 @@ from oracle import check_gateway
 
 from rig.gateway import HONG_KONG, SHENZHEN, Cluster
 
-pytestmark = [needs("mount"), pytest.mark.timeout(300)]
+pytestmark = [needs("mount"), pytest.mark.timeout(900)]
 
 BALLAST: Final = 24 << 20
 """Bytes that somebody else has on the disk, and frees later."""
@@ -49,8 +49,12 @@ def fill(client: Client, disk: Path) -> None:
         if not more:
             fill_up(disk / "rest")
     gateway = client.gateway
-    gateway.wait_for(lambda: gateway.get("/v1/status")["state"] == "degraded", "to say so")
-    assert any("disk" in reason for reason in gateway.get("/v1/status")["reasons"])
+
+    def says_so() -> bool:
+        status = gateway.get("/v1/status")
+        return status["state"] == "degraded" and any("disk" in one for one in status["reasons"])
+
+    gateway.wait_for(says_so, "to say so")
 
 
 def check_healing(client: Client) -> None:
@@ -113,14 +117,16 @@ def test_receiver_with_a_full_disk_does_not_stop_the_issuer_and_catches_up(
             client.attest(first := bytes(32))
             shenzhen.wait_for_head(hong_kong, 1)
             fill_up(disk / "ballast", keep=300_000)
-            assert client.attest_many(30_000) == []
-            assert client.attest(last := bytes([1]) * 32).status_code == 201
+            assert client.attest_many(30_000, wait=60) == []
+            last = bytes([1]) * 32
+            assert client.attest(last, wait=60).status_code == 201
             shenzhen.wait_for(lambda: shenzhen.peer(hong_kong)["missing"] > 0, "to be behind")
             assert shenzhen.peer(hong_kong)["head_size"] < 30_002
             assert Client(shenzhen).verify(first) in {"valid", "valid-as-of"}
             (disk / "ballast").unlink()
             shenzhen.wait_for_head(hong_kong, 30_002)
-            assert Client(shenzhen).verify(last) == "valid"
+            receiver = Client(shenzhen)
+            shenzhen.wait_for(lambda: receiver.verify(last) == "valid", "to hear a heartbeat")
             held = shenzhen.state / "replica" / "hk-1.db"
             assert check_gateway(hong_kong.state, client.answers, client.heads, [held]) == []
             assert check_gateway(shenzhen.state) == []

@@ -19,6 +19,7 @@ from chopmark.ledger.store import read_keys
 from rig.broker import Broker
 from rig.gateway import HONG_KONG, Gateway
 from rig.patience import PATIENCE
+from rig.unixsocket import is_listening
 
 _WRITER = Path(__file__).with_name("writer.py")
 _ROOT = _WRITER.parents[2]
@@ -187,7 +188,7 @@ class Nursery:
             )
 
     def __enter__(self) -> Self:
-        wait_for(lambda: self._socket.exists() or self._process.poll() is not None)
+        wait_for(lambda: is_listening(self._socket) or self._process.poll() is not None)
         if self._process.poll() is not None:
             raise RuntimeError(self._log.read_text())
         return self

@@ -8,6 +8,9 @@ from typing import Any
 from chopmark.core.digest import digest_stream
 from rig.gateway import Gateway
 
+LONGEST = 60
+"""Seconds that a gateway waits for signature and quorum if it is asked to; by itself, 10."""
+
 
 def digests_of(data: bytes) -> dict[str, str]:
     """Digests as the API takes them."""
@@ -19,7 +22,7 @@ def digests_of(data: bytes) -> dict[str, str]:
 def attest(gateway: Gateway, data: bytes, **more: Any) -> dict[str, Any]:
     """Attest a document; gives the answer."""
     with gateway.client() as client:
-        body = {"digests": digests_of(data), "kind": "bank-statement", **more}
+        body = {"digests": digests_of(data), "kind": "bank-statement", "wait": LONGEST, **more}
         answer = client.post("/v1/attestations", json=body)
         assert answer.status_code == 201, answer.text
         made: dict[str, Any] = answer.json()
@@ -29,7 +32,8 @@ def attest(gateway: Gateway, data: bytes, **more: Any) -> dict[str, Any]:
 def revoke(gateway: Gateway, index: int, reason: int) -> dict[str, Any]:
     """Revoke an entry; gives the answer."""
     with gateway.client() as client:
-        answer = client.post("/v1/revocations", json={"index": index, "reason": reason})
+        body = {"index": index, "reason": reason, "wait": LONGEST}
+        answer = client.post("/v1/revocations", json=body)
         assert answer.status_code == 201, answer.text
         made: dict[str, Any] = answer.json()
         return made
@@ -54,7 +58,7 @@ def attest_many(gateway: Gateway, count: int) -> list[dict[str, Any]]:
     """Attest random digests in one request; gives the answers, in order."""
     lines = b"".join(b'{"sha256":"%s"}\n' % os.urandom(32).hex().encode() for _ in range(count))
     with gateway.client() as client:
-        answer = client.post("/v1/attestations:batch", content=lines)
+        answer = client.post(f"/v1/attestations:batch?wait={LONGEST}", content=lines)
         assert answer.status_code == 200, answer.text
         return [json.loads(line) for line in answer.text.splitlines()]
 

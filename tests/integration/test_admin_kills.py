@@ -13,6 +13,8 @@ import pytest
 
 from adminbox import AdminBox
 from configs import BASE
+from rig.patience import PATIENCE
+from rig.unixsocket import is_listening
 
 Call = tuple[str, Mapping[str, object]]
 VICTIM = Path(__file__).parents[1] / "adminvictim.py"
@@ -127,9 +129,10 @@ def test_service_that_its_socket_started_answers_and_ends_when_it_is_idle(box: A
         box.service = subprocess.Popen(
             ["/usr/bin/systemd-socket-activate", *words, "--settings", str(settings)], stderr=log
         )
-    box.wait_for(box.socket.exists, "the socket")
+    # A call would start the service, which ends once it is idle; before `listen` it is refused.
+    box.wait_for(lambda: is_listening(box.socket), "the socket")
     box.do("config-change", jurisdiction="MO")
-    assert box.service.wait(60) == 0
+    assert box.service.wait(PATIENCE) == 0
 
 
 def test_service_with_a_change_to_be_confirmed_does_not_end(box: AdminBox) -> None:

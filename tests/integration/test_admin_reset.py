@@ -133,7 +133,7 @@ LATE = """\
 import os, sys, httpx
 if sys.argv[1:] == ["stop", "chopmark.service"] and not os.path.exists({came!r}):
     open({came!r}, "w").close()
-    with httpx.Client(transport=httpx.HTTPTransport(uds={api!r}), timeout=60) as client:
+    with httpx.Client(transport=httpx.HTTPTransport(uds={api!r}), timeout=120) as client:
         body = {{"digests": {{"sha256": "ab" * 32}}, "until": "signed"}}
         client.post("http://localhost/v1/attestations", json=body).raise_for_status()
 os.execv({real!r}, [{real!r}, *sys.argv[1:]])

@@ -17,7 +17,7 @@ from rig.standin import StandIn
 
 pytestmark = [
     pytest.mark.skipif(not PACKAGES.is_dir(), reason="no npm packages here: `./setup.sh`"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
 ]
 
 
@@ -58,7 +58,7 @@ def log_of(gateway: Gateway, member: str) -> dict[str, Any]:
 
 def wait_for_anchor(gateway: Gateway, member: str, size: int) -> None:
     what = f"to read an anchor of {member} at {size}"
-    gateway.wait_for(lambda: log_of(gateway, member)["size"] >= size, what, 60)
+    gateway.wait_for(lambda: log_of(gateway, member)["size"] >= size, what)
 
 
 def alarms(gateway: Gateway) -> set[str]:
@@ -103,7 +103,7 @@ def test_check_says_that_a_node_hides_an_anchor_and_then_that_it_was_found(scene
     scene.standin.hide = set(range(height + 1, height + 1000))
     try:
         made = attest(scene.hong_kong, some_document("hidden"))
-        scene.macao.wait_for(lambda: "anchor-gap" in alarms(scene.macao), "to miss an anchor", 60)
+        scene.macao.wait_for(lambda: "anchor-gap" in alarms(scene.macao), "to miss an anchor")
         done = scene.macao.cli("--json", "anchor", "check", "--wait", "0", check=False)
         assert done.returncode == 10
         told = json.loads(done.stdout)
@@ -114,7 +114,7 @@ def test_check_says_that_a_node_hides_an_anchor_and_then_that_it_was_found(scene
         scene.standin.hide = set()
     wait_for_anchor(scene.macao, "hk-1", made["index"] + 1)
     assert json.loads(scene.macao.cli("--json", "anchor", "check").stdout)["complete"]
-    scene.macao.wait_for(lambda: "anchor-gap" not in alarms(scene.macao), "to miss nothing", 60)
+    scene.macao.wait_for(lambda: "anchor-gap" not in alarms(scene.macao), "to miss nothing")
 
 
 def test_doctor_looks_at_chain_and_curve(scene: Scene) -> None:
@@ -177,10 +177,10 @@ def test_split_view_is_caught_though_the_peers_cannot_talk(tmp_path: Path) -> No
         scene.hong_kong.start()
         attest(scene.hong_kong, some_document("right"))
         frozen = lambda: "fork" in alarms(scene.macao)  # noqa: E731
-        scene.macao.wait_for(frozen, "to see the other history on the chain", 60)
+        scene.macao.wait_for(frozen, "to see the other history on the chain")
         # it is frozen at once, and its evidence made and stored after that
         evidence = lambda: scene.macao.get("/v1/evidence")  # noqa: E731
-        scene.macao.wait_for(evidence, "to keep the evidence", 60)
+        scene.macao.wait_for(evidence, "to keep the evidence")
         assert [one["origin"] for one in evidence()] == [HONG_KONG.origin]
         verdict = verify(scene.macao, some_document("left"))
         assert verdict["verdict"] == "untrusted"

@@ -16,6 +16,7 @@ from documents import attest, revoke, some_document
 from chopmark.core.audit import Record
 from chopmark.ledger import audit as table
 from rig.gateway import SHENZHEN, Cluster, Gateway
+from rig.patience import PATIENCE
 
 DAY = 86_400_000
 
@@ -74,7 +75,9 @@ def test_audit_log_is_not_shown_where_nobody_knows_who_asks(gateway: Gateway) ->
 
 
 def test_accounts_and_sessions_are_not_shown_where_nobody_knows_who_asks(gateway: Gateway) -> None:
-    with httpx.Client(base_url=f"http://127.0.0.1:{gateway.port}", trust_env=False) as client:
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{gateway.port}", trust_env=False, timeout=PATIENCE
+    ) as client:
         asked = [client.get(path) for path in ("/v1/accounts", "/v1/sessions")]
         asked.append(client.post("/v1/sessions/end", json={"client": "user anna"}))
     told = {(answer.status_code, answer.json()["code"]) for answer in asked}

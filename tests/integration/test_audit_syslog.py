@@ -130,7 +130,11 @@ async def test_records_arrive_in_order_with_what_they_say(syslogd: Syslogd, log:
     assert await position(log) == 600
 
 
-async def test_receiver_that_is_away_and_killed_gets_everything(syslogd: Syslogd, log: Log) -> None:
+async def test_receiver_that_is_away_and_killed_gets_everything(
+    syslogd: Syslogd, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # However long it takes to write, it is killed before what it took counts as sent.
+    monkeypatch.setattr(module, "SETTLE", 10 * PATIENCE)
     syslogd.end()
     exported = exporter(log, settings(syslogd), "away")
     await note(log, 0, 300)
@@ -143,6 +147,7 @@ async def test_receiver_that_is_away_and_killed_gets_everything(syslogd: Syslogd
         await note(log, 300, 5)
         syslogd.start()
         await until(lambda: set(numbers(of(syslogd, "away"))) == set(range(305)))
+        monkeypatch.setattr(module, "SETTLE", 0.2)
         await until(lambda: exported.describe()["sent"] == 305)
     chains = {one.data.partition("chain=")[2][:66] for one in of(syslogd, "away")}
     assert len(chains) == 305, "a record that comes twice has the same chain both times"
@@ -219,8 +224,15 @@ def _wrong(syslogd: Syslogd, case: str) -> dict[str, object]:
     ],
 )
 async def test_what_is_wrong_with_a_connection_is_said_and_nothing_is_lost(
-    syslogd: Syslogd, log: Log, case: str, reason: str, hint: str
+    syslogd: Syslogd,
+    log: Log,
+    case: str,
+    reason: str,
+    hint: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Nothing counts as sent before the receiver has refused us, however long it takes.
+    monkeypatch.setattr(module, "SETTLE", 10 * PATIENCE)
     await note(log, 0)
     exported = exporter(log, settings(syslogd, **_wrong(syslogd, case)), case)
     async with running(exported):

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from chopmark.core.entry import Attestation, parse_entry
 from chopmark.core.proof import parse_extra, parse_proof
 from chopmark.core.verdict import Match
 from rig.gateway import HONG_KONG, SHENZHEN, Cluster, Gateway
+from rig.patience import PATIENCE
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +91,8 @@ def test_salt_is_in_the_proof_and_not_in_clear_on_any_disk(pair: Cluster) -> Non
     settle(pair, made)
     for gateway in (pair["hk-1"], pair["sz-1"]):
         for path in gateway.folder.rglob("*"):
-            if path.is_file():
-                assert salt not in path.read_bytes(), path
+            with suppress(FileNotFoundError):  # both are at work, and remove files
+                assert not path.is_file() or salt not in path.read_bytes(), path
 
 
 def test_issuer_gives_the_proof_again_for_a_day_also_after_a_restart(pair: Cluster) -> None:
@@ -112,7 +114,7 @@ def test_issuer_gives_the_proof_again_for_a_day_also_after_a_restart(pair: Clust
         settle(pair, made)
         assert client.get(path).json()["code"] == "salt-gone"
 
-    with sqlite3.connect(log_of(hk)) as db:  # as if its day were over
+    with sqlite3.connect(log_of(hk), timeout=PATIENCE) as db:  # as if its day were over
         db.execute("UPDATE seed SET until = 1")
     hk.stop()
     hk.start()
@@ -152,7 +154,7 @@ def test_compact_request_is_blinded_and_proven_by_the_client(pair: Cluster) -> N
         later = CompactRequest(client, header, data, recorded=500)
         while later.record(1000):
             pass
-        prover = later.prove(10, "witnessed")
+        prover = later.prove(60, "witnessed")
         assert prover is not None
         origin = prover.checkpoint.origin
         digests, _ = digest_stream([])

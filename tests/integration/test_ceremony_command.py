@@ -63,7 +63,7 @@ class Terminal:
     def wait_for(self, text: str) -> str:
         whole = self.shown
         while text not in " ".join(self.shown.split()):
-            assert select.select([self.side], [], [], 60)[0], self.shown
+            assert select.select([self.side], [], [], PATIENCE)[0], self.shown
             try:
                 more = os.read(self.side, 4096).decode()
             except OSError:
@@ -78,7 +78,7 @@ class Terminal:
             while data := os.read(self.side, 4096).decode():
                 self.shown += data
         os.close(self.side)
-        return self.process.wait(60)
+        return self.process.wait(PATIENCE)
 
 
 @pytest.fixture

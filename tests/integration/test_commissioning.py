@@ -62,7 +62,7 @@ def test_bare_box_comes_to_its_first_witnessed_attestation(with_peers: Commissio
     assert with_peers.box.token.read_pin() not in shown
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_power_that_goes_in_every_step_costs_nothing_that_was_done(
     with_picocom: Commissioning,
 ) -> None:

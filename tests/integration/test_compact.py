@@ -64,7 +64,7 @@ def check(prover: RunProver, client: GatewayClient, data: bytes, header: Header)
     assert len(indexes) == len(data) // header.width
 
 
-def post(gateway: Gateway, header: Header, data: bytes, wait: int = 10) -> AnswerReader:
+def post(gateway: Gateway, header: Header, data: bytes, wait: int = 60) -> AnswerReader:
     with gateway.client() as client:
         path = f"/v1/attestations:compact?wait={wait}"
         answer = client.post(path, content=header.encode() + data)
@@ -84,7 +84,7 @@ def test_request_among_others_is_proven_by_the_client_alone(fresh: Cluster) -> N
         request = CompactRequest(client, header, data)
         while request.record(700):
             attest_many(hong_kong, 3)
-        prover = request.prove(10)
+        prover = request.prove(60)
         assert prover is not None
         check(prover, client, data, header)
         own = prover.proof(1234)
@@ -116,7 +116,7 @@ def test_request_outlives_a_gateway_that_is_killed(fresh: Cluster) -> None:
         while request.record():
             pass
         assert not kills
-        prover = request.prove(30)
+        prover = request.prove(60)
         assert prover is not None
         assert prover.checkpoint.size == 100_000
         check(prover, client, data, header)
@@ -136,7 +136,7 @@ with GatewayClient({hong_kong.address!r}) as client:
     request = CompactRequest(client, Header({header.request!r}), sys.stdin.buffer.read())
     while request.record(5000):
         pass
-    assert request.prove(20) is not None
+    assert request.prove(60) is not None
 """
     senders = [
         subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) for _ in range(2)

@@ -27,7 +27,7 @@ class FarEnd:
     """The technician's end: pyserial, as a terminal program uses it, on a thread."""
 
     def __init__(self, path: str) -> None:
-        self.serial = Serial(path, 115_200, timeout=0.05, write_timeout=5)
+        self.serial = Serial(path, 115_200, timeout=0.05, write_timeout=PATIENCE)
 
     async def read(self) -> bytes:
         while True:

@@ -94,7 +94,9 @@ def test_numbers_go_up_and_a_request_is_bounded(gateway: Gateway) -> None:
 
 
 def test_it_is_for_the_unix_socket_alone(gateway: Gateway) -> None:
-    with httpx.Client(base_url=f"http://127.0.0.1:{gateway.port}", trust_env=False) as client:
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{gateway.port}", trust_env=False, timeout=PATIENCE
+    ) as client:
         answer = client.post(ROUTE, json={"source": SOURCE, "records": [record(9)]})
     assert (answer.status_code, answer.json()["code"]) == (403, "role-missing")
 

@@ -14,14 +14,16 @@ from typing import Any
 import pytest
 
 from bundlevectors import OFFICE, pem
+from chopmark.console import snapshot
 from chopmark.console.access.initial import init_access
-from chopmark.console.commands import load_commands
+from chopmark.console.commands import load_commands, testing
 from chopmark.console.gateway import SocketApi
 from chopmark.console.wire.text import columns
 from chopmark.core.errors import ChopmarkError
 from consoledesk import MemoryDesk, MemoryRecorder, surroundings
 from integration.link_party import until
 from rig.gateway import HONG_KONG, SHENZHEN, Cluster, Gateway
+from rig.patience import PATIENCE
 
 TABLE = {" ".join(one.path): one for one in load_commands()}
 PLANTED = ("738164", "correct-horse7", "c2VjcmV0LXRva2VuLTEyMzQ1")
@@ -35,6 +37,8 @@ def party(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         made.start()
         gateway = made["hk-1"]
         gateway.wait_for(lambda: gateway.peer(made["sz-1"])["online"], "to hear its peer")
+        follows = lambda: gateway.peer(made["sz-1"])["state"] == "following"  # noqa: E731
+        gateway.wait_for(follows, "to follow its peer")
         yield made
     finally:
         made.stop()
@@ -47,6 +51,8 @@ def gateway(party: Cluster, monkeypatch: pytest.MonkeyPatch) -> Gateway:
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(made.token.credentials))
     monkeypatch.setenv("CHOPMARK_LOG", str(made.log))
+    for module in (snapshot, testing):  # a busy machine may take its time
+        monkeypatch.setattr(module, "GATEWAY_SECONDS", PATIENCE)
     return made
 
 
@@ -188,7 +194,9 @@ async def test_daemon_stopped(gateway: Gateway) -> None:
     assert "ok    fsck hk-1" in ledger.said
 
 
-async def test_daemon_that_hangs(gateway: Gateway) -> None:
+async def test_daemon_that_hangs(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (snapshot, testing):
+        monkeypatch.setattr(module, "GATEWAY_SECONDS", 1.5)
     os.kill(gateway.pid, signal.SIGSTOP)
     try:
         status = await run(gateway, "show status")

@@ -45,7 +45,7 @@ async def anna(box: AdminBox, tmp_path: Path) -> AsyncIterator[Person]:
 async def how_it_is(box: AdminBox) -> list[Any]:
     """State, readiness, alarms and HSM of the gateway."""
     async with SocketApi(box.api) as api:
-        status = await api.get("/v1/status", seconds=30)
+        status = await api.get("/v1/status", seconds=PATIENCE)
     return [
         *(status[name] for name in ("state", "ready", "reasons", "alarms")),
         status["hsm"]["state"],
@@ -108,8 +108,11 @@ async def test_pin_that_was_refused_is_replaced_unseen_and_recorded_nowhere(
     await asyncio.to_thread(box.do, "unit-restart", unit="gateway")
     await asyncio.to_thread(box.wait_for, box.is_up, "the daemon to answer")
     await anna.sign_in("chan")
-    await anna.type("show status | include E-1043\r")
-    assert "E-1043 HSM latched: " in await anna.prompt()
+    shown = ""
+    async with asyncio.timeout(PATIENCE):
+        while "E-1043 HSM latched: " not in shown:  # it waits for the daemon for a moment only
+            await anna.type("show status | include E-1043\r")
+            shown = await anna.prompt()
     await anna.type("hsm pin\r")
     seen = await anna.expect("Type TRY to have one tried all the same: ")
     assert "counted wrong PINs already" in " ".join(seen.split())
@@ -138,7 +141,9 @@ async def test_wait_after_wrong_sign_ins_outlives_a_kill_and_the_gateway_does_no
     box: AdminBox, tmp_path: Path
 ) -> None:
     await enrol(tmp_path)
-    before = await how_it_is(box)
+    async with asyncio.timeout(PATIENCE):
+        while not (before := await how_it_is(box))[1]:  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.1)
     with SerialLine() as line:
         with console(line, tmp_path, box.config, box.socket) as pid:
             async with plugged(line) as anna:

@@ -256,7 +256,7 @@ async def test_hostile_name_writes_nowhere(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     scene = make()
-    receiving = asyncio.create_task(zmodem.receive(scene.wire, MIB, begin=0.5, silence=0.5))
+    receiving = asyncio.create_task(zmodem.receive(scene.wire, MIB, begin=3, silence=3))
     await far_sees(scene, b"**\x18B01")
     scene.type(hex_header(ZRQINIT) + file_frame(name, 0) + hex_header(ZFIN))
     with pytest.raises(ChopmarkError):
@@ -288,7 +288,7 @@ async def test_far_end_that_is_not_there_is_told(make: Make, way: str) -> None:
 async def test_far_end_that_dies_in_the_middle_is_told(make: Make) -> None:
     scene = make(rate=SLOW)
     far = scene.far_receives()
-    sending = asyncio.create_task(zmodem.send(scene.wire, NAME, DATA, silence=1))
+    sending = asyncio.create_task(zmodem.send(scene.wire, NAME, DATA, silence=3))
     await until((scene.folder / NAME).exists)
     assert scene.process is not None
     scene.process.kill()

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from rig.chain import PACKAGES
+from rig.patience import PATIENCE
 
+pytestmark = pytest.mark.timeout(600)
 ROOT = Path(__file__).resolve().parents[2]
 DEMO = ROOT / "demo" / "demo.py"
 README = ROOT / "README.md"
@@ -33,7 +35,7 @@ def run_demo(tmp_path: Path, *arguments: str) -> subprocess.CompletedProcess[str
         capture_output=True,
         text=True,
         check=False,
-        timeout=110,
+        timeout=4 * PATIENCE,
     )
 
 

@@ -220,13 +220,14 @@ def test_replicas_pause_before_the_disk_is_full_and_catch_up(disk: Disk, tmp_pat
         receiver.start()
         document = some_document("before the receiver's disk was full")
         attest(issuer, document)
-        receiver.wait_for_head(issuer, 1)
+        receiver.wait_for(lambda: verify(receiver, document)["verdict"] == "valid", "to have it")
         disk.fill(0.99)
         wait_for_state(receiver, "replicas-paused")
         attest_many(issuer, 1000)
         receiver.wait_for(lambda: receiver.peer(issuer)["missing"] == 1000, "to hear of more")
+        receiver.wait_for(lambda: receiver.peer(issuer)["state"] == "waiting", "to wait")
         peer = receiver.peer(issuer)
-        assert (peer["size"], peer["state"]) == (1, "waiting")
+        assert peer["size"] == 1
         assert "nearly full" in peer["reason"]
         assert verify(receiver, document)["verdict"] == "valid"
         disk.empty()

@@ -68,7 +68,7 @@ async def use(gateway: Gateway, metrics: str) -> None:
             *(f"/v1/documents/{name}/{digest}" for name, digest in digests.items()),
         ):
             assert (await client.get(path)).status_code == 200
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE) as client:
         assert "chopmark_ready 1.0" in (await client.get(f"{metrics}/metrics")).text
 
 

@@ -202,7 +202,8 @@ def test_without_hsm_issuing_stops_and_verifying_goes_on(fresh: Cluster) -> None
     with hong_kong.client() as client:
         statuses = {client.post("/v1/attestations", json=body).status_code for _ in range(3)}
         assert statuses <= {202, 503}
-        assert client.post("/v1/attestations", json=body).status_code == 503
+        refused = lambda: client.post("/v1/attestations", json=body).status_code == 503  # noqa: E731
+        hong_kong.wait_for(refused, "to refuse")
         assert client.get("/readyz").status_code == 503
     assert verify(hong_kong, document)["verdict"] == "valid"
     shutil.move(away, hong_kong.token.tokens)
@@ -248,9 +249,10 @@ def test_lost_or_damaged_index_is_rebuilt_by_itself(fresh: Cluster) -> None:
         hong_kong.start()
         assert {verify(hong_kong, document)["verdict"] for document in documents} == {"valid"}
         assert not any(path.exists() for path in old)
-        status = hong_kong.get("/v1/status")
-        expected = {"state": "ready", "position": status["size"], "size": status["size"]}
-        assert status["index"]["hk-1"] == expected
+        size = hong_kong.get("/v1/status")["size"]
+        expected = {"state": "ready", "position": size, "size": size}
+        is_whole = lambda: hong_kong.get("/v1/status")["index"]["hk-1"] == expected  # noqa: B023, E731
+        hong_kong.wait_for(is_whole, "to have its index again")
     assert hong_kong.cli("fsck").returncode == 0
 
 

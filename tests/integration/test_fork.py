@@ -122,6 +122,8 @@ def test_presented_proof_of_the_other_history_is_caught(split: Split) -> None:
     with macao.client() as client:
         proof = client.get(f"/v1/proofs/sz-1/{split.made[RIGHT]['index']}").text
     assert verify(hong_kong, RIGHT, proof=proof)["verdict"] == "untrusted"
+    # It is frozen at once, and its evidence made and stored after that.
+    hong_kong.wait_for(lambda: bool(evidence(hong_kong)), "to keep the evidence")
     [found] = evidence(hong_kong)
     assert (found["id"], found["heads"][0]["size"]) == ("sz-1", 6)
     assert hong_kong.get("/v1/status")["alarms"][0]["code"] == "fork"

@@ -98,6 +98,7 @@ def test_kills_of_what_serves_its_module_lose_no_answer_and_need_no_restart(
 ) -> None:
     gateway, pid = served.gateway, served.gateway.pid
     answered: dict[int, bytes] = {}
+    signed: dict[int, bytes] = {}
     ended = threading.Event()
 
     def load() -> None:
@@ -111,6 +112,8 @@ def test_kills_of_what_serves_its_module_lose_no_answer_and_need_no_restart(
             assert answer.status_code in (201, 202, 503), answer.text
             if answer.status_code != 503:
                 answered[answer.json()["index"]] = document
+            if answer.status_code == 201:
+                signed[answer.json()["index"]] = document
 
     with ThreadPoolExecutor(2) as pool:
         loads = [pool.submit(load) for _ in range(2)]
@@ -118,9 +121,9 @@ def test_kills_of_what_serves_its_module_lose_no_answer_and_need_no_restart(
             for _ in range(KILLS):
                 # Only then has it logged in again: SoftHSM writes its token anew at a login, and a
                 # kill in the middle of that would destroy an emulated token.
-                wait_for_answers(gateway, answered, 3)
+                wait_for_answers(gateway, signed, 3)
                 served.kill()
-            wait_for_answers(gateway, answered, 3)
+            wait_for_answers(gateway, signed, 3)
         finally:
             ended.set()
     for one in loads:

@@ -118,7 +118,7 @@ async def test_error_that_only_a_new_process_can_heal_ends_the_daemon(
             await signer.sign_checkpoint(HEAD)
         assert caught.value.code == "hsm-away"
         with pytest.raises(TryAgainError) as ended:
-            await asyncio.wait_for(signer.watch(lambda: 1), 10)
+            await asyncio.wait_for(signer.watch(lambda: 1), PATIENCE)
         assert ended.value.code == "hsm-broken"
         assert "CKR_MUTEX_BAD" in ended.value.message
 
@@ -343,7 +343,7 @@ async def test_start_that_fails_late_tells_why(box: Box, monkeypatch: pytest.Mon
     go_on = threading.Event()
 
     def slow() -> str:
-        assert go_on.wait(30)
+        assert go_on.wait(PATIENCE)
         return box.token.read_pin()
 
     monkeypatch.setattr(calls, "ANSWER", 0.1)
@@ -354,6 +354,6 @@ async def test_start_that_fails_late_tells_why(box: Box, monkeypatch: pytest.Mon
         monkeypatch.setattr(calls, "ANSWER", 15.0)
         go_on.set()
         with pytest.raises(MissingError, match="'unmade'"):
-            await asyncio.wait_for(signer.watch(lambda: 1), 10)
+            await asyncio.wait_for(signer.watch(lambda: 1), PATIENCE)
     finally:
         await signer.close()

@@ -6,6 +6,7 @@ import signal
 import socket
 import stat
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,12 @@ def remote(shelf: Shelf) -> Remote:
 
 @pytest.fixture
 def box(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Box:
-    return shelf.box("p11-kit", monkeypatch)
+    made = shelf.box("p11-kit", monkeypatch)
+    deadline = time.monotonic() + PATIENCE
+    while shelf.remote.children():  # those of callers that have ended end by and by
+        assert time.monotonic() < deadline, "a process outlives its caller"
+        time.sleep(0.01)
+    return made
 
 
 async def until(condition: Callable[[], bool], what: str) -> None:
@@ -126,11 +132,11 @@ async def test_call_that_hangs_is_broken_off_and_its_process_killed(
 async def test_watch_breaks_a_call_off_that_does_not_come_back(
     box: Box, remote: Remote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(calls, "ANSWER", 0.2)
     async with box.signer() as signer:
         await signer.sign_checkpoint(HEAD)
         (hung,) = serving(remote)
         os.kill(hung, signal.SIGSTOP)
+        monkeypatch.setattr(calls, "ANSWER", 0.2)
         with pytest.raises(TryAgainError) as caught:
             await signer.sign_checkpoint(HEAD)
         assert caught.value.code == "hsm-away"

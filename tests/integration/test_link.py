@@ -214,7 +214,7 @@ async def test_cancelled_publish_gives_its_slot_back(rig: Rig) -> None:
             await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait({task})
-        await asyncio.wait_for(link.publish("x", b"2"), 10)
+        await asyncio.wait_for(link.publish("x", b"2"), PATIENCE)
 
 
 async def test_burst_to_a_slow_receiver_is_bounded_and_loses_nothing(rig: Rig) -> None:
@@ -222,7 +222,7 @@ async def test_burst_to_a_slow_receiver_is_bounded_and_loses_nothing(rig: Rig) -
     sent = [number.to_bytes(4, "big") + bytes(1_000) for number in range(count)]
     waiting = iter(sent)
     limits = replace(QUICK, unacknowledged=50)
-    sender, receiver = Party(rig, "a"), Party(rig, "b", "x", limits=limits, delay=0.001)
+    sender, receiver = Party(rig, "a"), Party(rig, "b", "x", limits=limits, delay=0.01)
 
     async def work(link: Link) -> None:
         for payload in waiting:
@@ -287,7 +287,7 @@ async def test_will_is_published_when_the_client_is_killed(rig: Rig) -> None:
             sys.executable, "-c", client, str(rig.port), stdout=subprocess.PIPE
         )
         assert process.stdout is not None
-        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"up\n"
+        assert await asyncio.wait_for(process.stdout.readline(), PATIENCE) == b"up\n"
         assert watcher.got == []
         process.send_signal(signal.SIGKILL)
         await process.wait()
@@ -379,7 +379,7 @@ async def test_bug_in_the_handler_comes_out_of_run(rig: Rig) -> None:
         await until(lambda: receiver.link.connected)
         await link.publish("x", b"1")
         with pytest.raises(ZeroDivisionError):
-            await asyncio.wait_for(task, 30)
+            await asyncio.wait_for(task, PATIENCE)
 
 
 async def test_stop_while_connecting_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -8,11 +8,11 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from documents import attest, some_document
 
 from rig.gateway import HONG_KONG, Cluster, Gateway
+from rig.patience import PATIENCE
 
 MEGABYTE = 1_000_000
 GROWTH = 96 * MEGABYTE
@@ -51,14 +51,14 @@ def peak(gateway: Gateway) -> int:
 
 def connect(gateway: Gateway) -> socket.socket:
     client = socket.socket(socket.AF_UNIX)
-    client.settimeout(30)
+    client.settimeout(PATIENCE)
     client.connect(str(gateway.socket))
     return client
 
 
-def push(client: socket.socket, data: bytes, most: int) -> int:
-    """Send the same bytes over and over until nothing more is taken for 3 s; gives how many."""
-    client.settimeout(3)
+def push(client: socket.socket, data: bytes, most: int, seconds: float = 3) -> int:
+    """Send the same bytes over and over until nothing more is taken for so long; gives how many."""
+    client.settimeout(seconds)
     sent = 0
     with contextlib.suppress(TimeoutError, ConnectionError):
         while sent < most:
@@ -67,7 +67,7 @@ def push(client: socket.socket, data: bytes, most: int) -> int:
 
 
 def refusals(gateway: Gateway, reason: str) -> float:
-    text = httpx.get(f"http://127.0.0.1:{gateway.metrics_port}/metrics").text
+    text = gateway.metrics()
     found = re.search(
         rf'^chopmark_api_refusals_total{{reason="{reason}"}} (\S+)$', text, re.MULTILINE
     )
@@ -101,7 +101,7 @@ def test_line_without_an_end(gateway: Gateway) -> None:
     before = peak(gateway)
     with connect(gateway) as client:
         client.sendall(BATCH)
-        assert push(client, chunk(b"x" * 65536), 100 * MEGABYTE) >= 100 * MEGABYTE
+        assert push(client, chunk(b"x" * 65536), 100 * MEGABYTE, PATIENCE) >= 100 * MEGABYTE
         attest(gateway, some_document("beside an endless line"))
     assert grown(gateway, before) < GROWTH
 
@@ -119,7 +119,7 @@ def test_600_connections_that_trickle(gateway: Gateway) -> None:
         for client in clients:
             hung_up.register(client, 0)
         while clients:
-            gone = hung_up.poll(30_000)
+            gone = hung_up.poll(PATIENCE * 1000)
             assert gone, f"{len(clients)} connections are still open"
             for number, _ in gone:
                 hung_up.unregister(number)
@@ -133,7 +133,8 @@ def test_800_idle_connections_leave_room_for_others(gateway: Gateway) -> None:
         clients = [stack.enter_context(connect(gateway)) for _ in range(800)]
         gateway.wait_for(lambda: refusals(gateway, "gave-way") >= 800 - 256, "to make room")
         attest(gateway, some_document("beside 800 connections"))
-        assert len(os.listdir(f"/proc/{gateway.pid}/fd")) < 400  # noqa: PTH208
+        files = Path(f"/proc/{gateway.pid}/fd")
+        gateway.wait_for(lambda: len(os.listdir(files)) < 400, "to close what gave way")  # noqa: PTH208
         assert clients
     gateway.wait_for(gateway.is_ready, "to answer again")
 

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus import Prometheus
 from rig.authority import Authority
 from rig.gateway import HONG_KONG, SHENZHEN, Cluster, Gateway
+from rig.patience import PATIENCE
 
 FOLDER: Final = Path(__file__).parents[2] / "docs/operations"
 PAGE = (Path(__file__).parents[2] / "docs/api.md").read_text(encoding="utf-8")
@@ -53,7 +54,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 def get(gateway: Gateway, path: str, **headers: str) -> httpx.Response:
-    return httpx.get(f"http://127.0.0.1:{gateway.metrics_port}{path}", headers=headers)
+    return httpx.get(
+        f"http://127.0.0.1:{gateway.metrics_port}{path}", headers=headers, timeout=PATIENCE
+    )
 
 
 def samples(gateway: Gateway) -> Samples:
@@ -181,7 +184,7 @@ def test_port_that_is_taken_is_a_configuration_error(tmp_path: Path) -> None:
         with socket.create_server(("127.0.0.1", gateway.metrics_port)):
             gateway.launch()
             assert gateway._process is not None
-            assert gateway._process.wait(30) == 78
+            assert gateway._process.wait(PATIENCE) == 78
         said = gateway.log.read_text()
         assert f"cannot listen on 127.0.0.1:{gateway.metrics_port}: Address already in use" in said
         assert "[metrics]" in said

@@ -431,8 +431,10 @@ async def test_another_network_than_the_open_one_signs_in(tmp_path: Path) -> Non
 async def test_open_network_has_a_rate_for_all_it_asks(tmp_path: Path) -> None:
     page = Page(tmp_path, ("127.0.0.1/32",), rate=3)
     async with page.serving(), page.browser() as client:
-        told = [code(await client.get("/v1/status")) for _ in range(6)]
-        assert (429, "rate-limited") in told
+        told = [code(await client.get("/v1/status"))]
+        async with asyncio.timeout(PATIENCE):  # where they come slowly, none is too many
+            while told[-1] != (429, "rate-limited"):
+                told.append(code(await client.get("/v1/status")))
         assert (await client.get("/v1/session")).status_code == 200
 
 
@@ -445,7 +447,9 @@ async def test_page_of_another_site_uses_up_no_rate_of_an_open_network(tmp_path:
         assert set(told) == {(403, "foreign-origin")}
         own = {"sec-fetch-site": "same-origin", "sec-fetch-mode": "cors"}
         assert (await client.get("/v1/status", headers=own)).status_code == 200
-        assert code(await client.get("/v1/status", headers=own)) == (429, "rate-limited")
+        async with asyncio.timeout(PATIENCE):  # the next second may have begun
+            while code(await client.get("/v1/status", headers=own)) != (429, "rate-limited"):
+                pass
 
 
 async def test_page_of_the_same_site_keeps_no_session_alive(page: Page) -> None:

@@ -120,7 +120,7 @@ def test_client_certificate_needs_no_session_at_its_own_door(scene: Scene) -> No
     context = ssl.create_default_context(cafile=scene.authority.path)
     context.load_cert_chain(pair.certificate, pair.key)
     base = f"https://localhost:{scene.gateway.tls_port}"
-    with httpx.Client(verify=context, base_url=base) as client:
+    with httpx.Client(verify=context, base_url=base, timeout=PATIENCE) as client:
         who = client.get("/v1/session").json()
         assert (who["client"], who["by"], who["methods"]) == ("cert branch", "certificate", [])
         asked = {"name": "anna", "password": PASSWORD}
@@ -219,7 +219,10 @@ def test_nothing_secret_is_on_the_disk_in_the_log_or_in_the_environment(scene: S
     files = [scene.gateway.log, *(path for path in state.rglob("*") if path.is_file())]
     environment = Path(f"/proc/{scene.gateway.pid}/environ")
     for path in [*files, environment]:
-        held = path.read_bytes()
+        try:
+            held = path.read_bytes()
+        except FileNotFoundError:  # it is at work, and removes files
+            continue
         assert not any(secret in held for secret in secrets), path
     accounts = state / "accounts.json"
     assert accounts.stat().st_mode & 0o777 == 0o600

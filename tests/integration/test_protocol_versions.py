@@ -56,7 +56,8 @@ def test_next_version_and_ours_attest_replicate_and_catch_up_both_ways(mixed: Cl
     other.wait_for_head(ours, made["index"] + 1)
     ours.wait_for(lambda: ours.peer(other)["online"] is True, "to hear of it")
     assert ours.peer(other)["protocol"] == {"newest": NEXT, "oldest": OURS.newest}
-    assert other.peer(ours)["protocol"] == {"newest": OURS.newest, "oldest": OURS.oldest}
+    known = {"newest": OURS.newest, "oldest": OURS.oldest}
+    other.wait_for(lambda: other.peer(ours)["protocol"] == known, "to hear what hk-1 speaks")
     said = ours.get("/v1/status")["protocol"]
     assert said == {"newest": OURS.newest, "oldest": OURS.oldest, "in_use": OURS.newest}
     assert other.get("/v1/status")["protocol"]["in_use"] == OURS.newest

@@ -210,6 +210,9 @@ def test_origin_is_retired_if_it_was_killed_before_the_loss(pair: Cluster) -> No
     assert done.returncode == 69
     assert "no peer has answered" in done.stderr
     shenzhen.launch()  # it waits for Hong Kong's word itself, and answers all the same
+    shenzhen.wait_for(shenzhen.is_answering, "to answer")
+    is_there = lambda: shenzhen.get("/v1/status")["broker"]["state"] == "connected"  # noqa: E731
+    shenzhen.wait_for(is_there, "to be where it can be asked")
     report = recover(hong_kong, 10)
     assert (report["result"], report["head"]["size"]) == ("retired", size)
     assert Path(report["report"]).exists()

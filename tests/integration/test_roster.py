@@ -89,7 +89,7 @@ def wait_for_version(gateway: Gateway, version: int) -> None:
 
 
 def attest(
-    gateway: Gateway, number: int, kind: str = "document", wait: float = 5
+    gateway: Gateway, number: int, kind: str = "document", wait: float = 60
 ) -> httpx.Response:
     with gateway.client() as client:
         body = {"digests": {"sha256": f"{number:064x}"}, "kind": kind, "wait": wait}
@@ -128,7 +128,9 @@ def test_exported_verifier_judges_what_gateways_made(made: Cluster, tmp_path: Pa
     hk, sz = made["hk-1"], made["sz-1"]
     document, page = tmp_path / "statement.pdf", tmp_path / "verifier.html"
     document.write_bytes(b"a statement for a branch that is cut off")
-    assert hk.cli("attest", str(document)).returncode == 0  # 6 if the quorum had not come
+    assert (
+        hk.cli("attest", str(document), "--wait", "60s").returncode == 0
+    )  # 6 if the quorum had not come
     answer = json.loads(sz.cli("--json", "export-verifier", "-o", str(page)).stdout)
     assert answer["words"] == sz.get("/v1/roster")["words"]
     assert sz.cli("export-verifier", "-o", str(page), check=False).returncode == 73
@@ -202,7 +204,7 @@ def test_suspension_by_the_emergency_key_works_under_load(made: Cluster, tmp_pat
         while not stopped.is_set():
             number += 1
             try:
-                if attest(hk, number).status_code == 201:
+                if attest(hk, number, wait=5).status_code == 201:
                     recorded.append(number)
             except httpx.RemoteProtocolError:
                 continue
@@ -230,7 +232,7 @@ def test_suspension_by_the_emergency_key_works_under_load(made: Cluster, tmp_pat
     sz.wait_for(lambda: peers(sz).get("hk-1", {}).get("head_size", 0) >= size, "to follow hk-1")
     hk.cli("fsck", "--config", str(hk.config))
     # It is named in no policy any more, and goes on verifying what is new.
-    assert attest(hk, 6000, wait=30).json()["state"] == "witnessed"
+    assert attest(hk, 6000).json()["state"] == "witnessed"
     good = ("valid", "valid-as-of")
     mo.wait_for(lambda: judge(mo, 6000) in good, "to hear of the quorum")
 
@@ -293,7 +295,7 @@ def test_catalogue_of_a_new_version_holds_at_once(made: Cluster, tmp_path: Path)
         f'[[kind]]\nname = "deed"\n[kind.notary]\ninstitutions = {banks}\nthreshold = 1\n'
     )
     enforce(made, tmp_path / "kinds", "--draft", str(draft))
-    hk.wait_for(lambda: attest(hk, 8001).status_code != 201, "to hold to the catalogue")
+    hk.wait_for(lambda: attest(hk, 8001, wait=5).status_code == 422, "to hold to the catalogue")
     refused = attest(hk, 8001)
     assert (refused.status_code, refused.json()["code"]) == (422, "kind-not-in-catalogue")
     assert refused.json()["hint"] == "it may attest: deed, deposit"
@@ -310,7 +312,7 @@ def test_catalogue_of_a_new_version_holds_at_once(made: Cluster, tmp_path: Path)
 
 def test_kind_with_a_notary_is_witnessed_with_it(made: Cluster, tmp_path: Path) -> None:
     hk, sz = made["hk-1"], made["sz-1"]
-    done = attest(hk, 9000, "deed", wait=30).json()
+    done = attest(hk, 9000, "deed").json()
     assert done["state"] == "witnessed"
     notary = made["gz-1"].who.origin
     assert f"\n— {notary}/cosigner " in done["proof"]

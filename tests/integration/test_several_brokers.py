@@ -11,6 +11,7 @@ from chopmark.mesh.pace import Pace
 from integration.link_party import until
 from integration.mesh_boxes import boxes
 from rig.broker import Broker as Rig
+from rig.patience import PATIENCE
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ async def test_live_stream_goes_on_when_one_of_two_brokers_is_killed(
         await until(lambda: follower.replica.signed_size == 4000)
         intake = follower.mesh.peers["sz-1"].intake
         assert intake.duplicates
-        assert follower.mesh.links.connected == [1]
+        await until(lambda: follower.mesh.links.connected == [1])
         assert "away" not in follower.mesh.links.each[1].reason
         await asyncio.to_thread(rigs[0].start)
         await until(lambda: follower.mesh.links.connected == issuer.mesh.links.connected == [0, 1])
@@ -139,7 +140,7 @@ async def test_issuer_waits_for_a_connected_peer_and_not_for_one_that_left(
         await until(lambda: issuer.mesh.slowed)
         assert issuer.mesh.lags() == {"hk-1": 3000}
         await follower.open_disk()
-        await asyncio.wait_for(waiting, 60)
+        await asyncio.wait_for(waiting, PATIENCE)
         assert not issuer.mesh.slowed
         await until(lambda: issuer.mesh.lags().get("hk-1") == 0)
         await follower.block_disk()
@@ -148,4 +149,4 @@ async def test_issuer_waits_for_a_connected_peer_and_not_for_one_that_left(
         await until(lambda: issuer.mesh.slowed)
         follower.gate.set()  # so that it can stop
         await follower.stop()
-        await asyncio.wait_for(waiting, 60)
+        await asyncio.wait_for(waiting, PATIENCE)

@@ -49,7 +49,7 @@ def handed(
     file, page = folder / "statement.pdf", folder / "slip.pdf"
     file.write_bytes(some_document(f"slip {request.param}"))
     blinded = ["--blinded"] if request.param else []
-    hk.cli("attest", str(file), "--kind", "bank-statement", *blinded)
+    hk.cli("attest", str(file), "--kind", "bank-statement", "--wait", "60s", *blinded)
     answer = json.loads(hk.cli("slip", str(file), "-o", str(page), "--json").stdout)
     picture = folder / "page.png"
     slips.render(page, 150).save(picture)

@@ -58,6 +58,11 @@ def attest_and_follow(cluster: Cluster, name: str) -> None:
     assert verify(shenzhen, document)["verdict"] == "valid"
 
 
+def wait_for_state(receiver: Gateway, issuer: Gateway, *states: str) -> None:
+    """What it asks about what it was told may be under way."""
+    receiver.wait_for(lambda: receiver.peer(issuer)["state"] in states, f"to be {states}")
+
+
 @pytest.mark.parametrize("topic", TOPICS)
 def test_garbage_on_any_topic_is_dropped_and_the_gateway_goes_on(
     cluster: Cluster, tmp_path: Path, topic: str
@@ -68,7 +73,7 @@ def test_garbage_on_any_topic_is_dropped_and_the_gateway_goes_on(
         publish(cluster, topic, payload, tmp_path)
     attest_and_follow(cluster, f"garbage on {topic}")
     assert shenzhen.pid == pid
-    assert shenzhen.peer(cluster["hk-1"])["state"] in ("following", "waiting")
+    wait_for_state(shenzhen, cluster["hk-1"], "following", "waiting")
 
 
 def test_garbage_is_counted(cluster: Cluster, tmp_path: Path) -> None:
@@ -97,7 +102,7 @@ def test_package_with_one_flipped_bit_is_refused(cluster: Cluster, tmp_path: Pat
     for payload in (late, forged):
         publish(cluster, "hk-1/entries", payload, tmp_path)
     shenzhen.wait_for(lambda: dropped(shenzhen, hong_kong) > before, "to refuse")
-    assert shenzhen.peer(hong_kong)["state"] == "following"
+    wait_for_state(shenzhen, hong_kong, "following")
     attest_and_follow(cluster, "after the flipped bit")
     assert shenzhen.cli("fsck").returncode == 0
 

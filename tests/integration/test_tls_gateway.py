@@ -136,7 +136,7 @@ def test_command_finds_its_files_in_the_environment(
 
 def test_page_is_served_by_https_and_asks_as_its_user_may(scene: Scene) -> None:
     context = scene.context(scene.pair("branch"))
-    with httpx.Client(verify=context, base_url=scene.address) as browser:
+    with httpx.Client(verify=context, base_url=scene.address, timeout=PATIENCE) as browser:
         page = browser.get("/")
         assert page.headers["content-security-policy"].startswith("default-src 'none'")
         assert browser.get("/page/js/main.js").status_code == 200
